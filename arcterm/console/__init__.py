@@ -1,0 +1,1 @@
+"""The Textual console: screens and panels over run directories."""

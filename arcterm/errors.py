@@ -1,0 +1,55 @@
+"""The one error that a person sees."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ArctermError(Exception):
+    """A user's problem: what is wrong in one line, and the next step.
+
+    `exit_code` is what the command line ends with.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  → {self.hint}" if self.hint else self.message
+
+
+class ConfigError(ArctermError):
+    """A setting that can't be used; the message names the option to change."""
+
+    exit_code = 2
+
+
+class DataError(ArctermError):
+    """A file or record that is not what it should be; names file, key and offset where known."""
+
+    exit_code = 3
+
+
+class RunError(ArctermError):
+    """A run that is missing, busy, or in the wrong state for what was asked."""
+
+    exit_code = 4
+
+
+class TrainingError(ArctermError):
+    """Training can't go on."""
+
+    exit_code = 5
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The part of a message that lists what is there, nearest first: ``did you mean r50? installed: …``."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    lead = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{lead}installed: {', '.join(names) or 'none'}"

@@ -1,0 +1,1 @@
+"""Files of the field: bytes to numpy and back, without torch."""

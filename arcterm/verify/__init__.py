@@ -1,0 +1,1 @@
+"""Verification: embeddings of pairs, and the protocol that scores them."""

@@ -1,0 +1,186 @@
+"""Declarations: what a person may pick, said without importing what it runs.
+
+An entry point gives one of these frozen objects. ``load()`` imports the real code, in the process
+that needs it. Everything that a form, a command line or a check wants to know stands here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, ClassVar
+
+Value = bool | int | float | str
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+
+
+class OptionError(ValueError):
+    """A value that an option does not take; the message says which values it takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One setting of a plug-in: the source of its flag, its form field and its check.
+
+    `low` and `high` bound numbers, inclusive unless `open_low` or `open_high`; `choices` bounds anything.
+    """
+
+    name: str
+    type: type[bool] | type[int] | type[float] | type[str]
+    default: Value
+    help: str
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+    choices: tuple[Value, ...] = ()
+
+    @property
+    def range(self) -> str:
+        """The allowed values in words, e.g. ``0 ≤ margin < 1.5708``; empty if anything goes."""
+        if self.choices:
+            return ", ".join(str(choice) for choice in self.choices)
+        left = "" if self.low is None else f"{self.low:g} {'<' if self.open_low else '≤'} "
+        right = "" if self.high is None else f" {'<' if self.open_high else '≤'} {self.high:g}"
+        return f"{left}{self.name}{right}" if left or right else ""
+
+    def parse(self, text: str) -> Value:
+        """Turn text from a command line or a form into a checked value; raises `OptionError`."""
+        text = text.strip()
+        if self.type is bool:
+            if text.lower() not in _TRUE | _FALSE:
+                raise OptionError(f"{self.name} is yes or no, not {text!r}")
+            return text.lower() in _TRUE
+        try:
+            return self.check(self.type(text))
+        except OptionError:
+            raise
+        except ValueError:
+            raise OptionError(f"{self.name} is {_article(self.type)}, not {text!r}") from None
+
+    def check(self, value: Value) -> Value:
+        """Return `value` in the option's type, or raise `OptionError` naming the allowed range."""
+        if self.type is float and type(value) is int:
+            value = float(value)
+        if type(value) is not self.type:
+            raise OptionError(f"{self.name} is {_article(self.type)}, not {value!r}")
+        if self.choices and value not in self.choices:
+            raise OptionError(f"{self.name} is one of {self.range}, not {value!r}")
+        if isinstance(value, int | float) and not isinstance(value, bool) and not self._inside(value):
+            raise OptionError(f"{self.name} {value:g} is outside its range: {self.range or 'a finite number'}")
+        return value
+
+    def _inside(self, value: float) -> bool:
+        if value != value or value in (float("inf"), float("-inf")):
+            return False
+        above = self.low is None or (value > self.low if self.open_low else value >= self.low)
+        below = self.high is None or (value < self.high if self.open_high else value <= self.high)
+        return above and below
+
+
+def _article(kind: type) -> str:
+    return {bool: "yes or no", int: "a whole number", float: "a number", str: "text"}[kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """What turns a uint8 RGB image into a backbone's input: ``(image - mean) * scale``."""
+
+    mean: float = 127.5
+    scale: float = 1 / 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What every plug-in says: a one-line summary, where its factory is (``pkg.mod:function``), its options."""
+
+    kind: ClassVar[str]
+    summary: str
+    factory: str
+    options: tuple[Option, ...] = ()
+
+    def load(self) -> Callable[..., Any]:
+        """Import and return the factory; raises whatever importing the plug-in's code raises."""
+        return resolve(self.factory)
+
+    def option(self, name: str) -> Option | None:
+        """The option called `name`, if there is one."""
+        return next((option for option in self.options if option.name == name), None)
+
+    def settings(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        """Every option's value: what is `given`, checked, over the defaults; raises `OptionError`."""
+        known = [option.name for option in self.options]
+        for name in given:
+            if name not in known:
+                raise OptionError(f"there is no option {name!r}; it has: {', '.join(known) or 'none'}")
+        return {o.name: o.check(given[o.name]) if o.name in given else o.default for o in self.options}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone(Declaration):
+    """A network from normalised images (N, 3, H, W) to embeddings (N, `embedding_size`)."""
+
+    kind: ClassVar[str] = "backbone"
+    parameters: int
+    gmacs: float
+    embedding_size: int = 512
+    input_size: tuple[int, int] = (112, 112)
+    preprocess: Preprocess = field(default_factory=Preprocess)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(Declaration):
+    """A classification loss; options named ``margin`` and ``scale`` are the flags of those names."""
+
+    kind: ClassVar[str] = "loss"
+    global_statistics: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Declaration):
+    """Training records and verification sets.
+
+    `inspect` (``pkg.mod:function``, torch-free) takes the same arguments as the factory and returns
+    `contracts.DatasetFacts`. With `takes_path` the first argument is a directory; `needs` are the files
+    that make a directory one of this kind.
+    """
+
+    kind: ClassVar[str] = "dataset"
+    inspect: str
+    takes_path: bool = True
+    needs: tuple[str, ...] = ()
+
+    def load_inspect(self) -> Callable[..., Any]:
+        """Import and return the inspect function."""
+        return resolve(self.inspect)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launcher(Declaration):
+    """An engine that starts runs."""
+
+    kind: ClassVar[str] = "launcher"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracker(Declaration):
+    """A service that receives a run's metrics."""
+
+    kind: ClassVar[str] = "tracker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detector(Declaration):
+    """A face detector for alignment."""
+
+    kind: ClassVar[str] = "detector"
+
+
+def resolve(target: str) -> Callable[..., Any]:
+    """Import ``pkg.mod:name`` and return the object."""
+    module, _, name = target.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
