@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 
 class ArctermError(Exception):
     """A user's problem: what is wrong in one line, and the next step.
@@ -45,11 +42,3 @@ class TrainingError(ArctermError):
     """Training can't go on."""
 
     exit_code = 5
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The part of a message that lists what is there, nearest first: ``did you mean r50? installed: …``."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-    lead = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{lead}installed: {', '.join(names) or 'none'}"

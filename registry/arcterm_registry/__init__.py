@@ -14,8 +14,10 @@ from arcterm_registry.declare import (
     Preprocess,
     Tracker,
 )
+from arcterm_registry.discover import KINDS, Plugin, PluginError, find, get, locate, names, nearest, scan
 
 __all__ = [
+    "KINDS",
     "Backbone",
     "Dataset",
     "Declaration",
@@ -24,6 +26,14 @@ __all__ = [
     "Loss",
     "Option",
     "OptionError",
+    "Plugin",
+    "PluginError",
     "Preprocess",
     "Tracker",
+    "find",
+    "get",
+    "locate",
+    "names",
+    "nearest",
+    "scan",
 ]

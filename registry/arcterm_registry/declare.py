@@ -6,6 +6,7 @@ that needs it. Everything that a form, a command line or a check wants to know s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -26,11 +27,12 @@ class Option:
     """One setting of a plug-in: the source of its flag, its form field and its check.
 
     `low` and `high` bound numbers, inclusive unless `open_low` or `open_high`; `choices` bounds anything.
+    A `default` of None means that the value is worked out from the rest; `help` says how.
     """
 
     name: str
     type: type[bool] | type[int] | type[float] | type[str]
-    default: Value
+    default: Value | None
     help: str
     low: float | None = None
     high: float | None = None
@@ -70,11 +72,13 @@ class Option:
         if self.choices and value not in self.choices:
             raise OptionError(f"{self.name} is one of {self.range}, not {value!r}")
         if isinstance(value, int | float) and not isinstance(value, bool) and not self._inside(value):
-            raise OptionError(f"{self.name} {value:g} is outside its range: {self.range or 'a finite number'}")
+            raise OptionError(
+                f"{self.name} {value:g} is outside its range: {self.range or 'a finite number'}"
+            )
         return value
 
     def _inside(self, value: float) -> bool:
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             return False
         above = self.low is None or (value > self.low if self.open_low else value >= self.low)
         below = self.high is None or (value < self.high if self.open_high else value <= self.high)
@@ -95,7 +99,7 @@ class Preprocess:
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """What every plug-in says: a one-line summary, where its factory is (``pkg.mod:function``), its options."""
+    """What every plug-in says: a one-line summary, its factory (``pkg.mod:function``), its options."""
 
     kind: ClassVar[str]
     summary: str
@@ -110,7 +114,7 @@ class Declaration:
         """The option called `name`, if there is one."""
         return next((option for option in self.options if option.name == name), None)
 
-    def settings(self, given: Mapping[str, Value]) -> dict[str, Value]:
+    def settings(self, given: Mapping[str, Value]) -> dict[str, Value | None]:
         """Every option's value: what is `given`, checked, over the defaults; raises `OptionError`."""
         known = [option.name for option in self.options]
         for name in given:

@@ -1,0 +1,268 @@
+"""What a run is asked to do: every setting with its range and default, and the frozen, checked result.
+
+`SETTINGS` is the one list from which the command line, the launch form and the checks are made. A
+`TrainConfig` is complete: every number that was left open has been worked out (`launch.preflight`).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from arcterm_registry import Option, OptionError, nearest
+
+from arcterm.errors import ConfigError
+
+Value = bool | int | float | str
+
+SETTINGS: tuple[Option, ...] = (
+    Option(name="nproc", type=int, default=None, low=1, help="ranks; one per GPU, or one on a CPU"),
+    Option(name="gpus", type=str, default=None, help="GPU indices, e.g. 0,2; all visible ones"),
+    Option(
+        name="batch_size",
+        type=int,
+        default=None,
+        low=1,
+        help="images per rank; 128 on a GPU, 32 on a CPU rank",
+    ),
+    Option(name="epochs", type=int, default=20, low=1, help="passes over the data"),
+    Option(name="steps", type=int, default=None, low=1, help="optimizer steps, instead of --epochs"),
+    Option(
+        name="lr",
+        type=float,
+        default=None,
+        low=0,
+        open_low=True,
+        help="peak learning rate; 0.1 × global batch / 1024, at least 0.02",
+    ),
+    Option(
+        name="schedule",
+        type=str,
+        default="poly",
+        choices=("poly", "multistep"),
+        help="poly: down to zero, step by step; multistep: × gamma at each milestone",
+    ),
+    Option(name="power", type=float, default=1.0, low=0, open_low=True, help="exponent of the poly schedule"),
+    Option(
+        name="milestones",
+        type=str,
+        default="",
+        help="steps of the multistep schedule, e.g. 1000,1500; at 50, 70 and 90 % of the run",
+    ),
+    Option(name="gamma", type=float, default=0.1, low=0, high=1, open_low=True, help="multistep factor"),
+    Option(name="momentum", type=float, default=0.9, low=0, high=1, open_high=True, help="SGD momentum"),
+    Option(name="weight_decay", type=float, default=5e-4, low=0, help="SGD weight decay"),
+    Option(name="mirror", type=bool, default=True, help="mirror half of the images"),
+    Option(name="verify_every", type=int, default=2000, low=1, help="steps between verifications"),
+    Option(name="checkpoint_every", type=int, default=2000, low=1, help="steps between checkpoints"),
+    Option(name="keep_last", type=int, default=3, low=2, help="newest checkpoints kept"),
+    Option(name="keep_best", type=int, default=1, low=0, help="best checkpoints kept, by mean accuracy"),
+    Option(name="seed", type=int, default=0, low=0, high=2**31 - 1, help="of weights, order and mirroring"),
+    Option(name="loader_threads", type=int, default=2, low=1, high=64, help="decoding threads per rank"),
+)
+OPTION_GROUPS = ("backbone", "loss", "dataset")
+_CHOSEN = (*OPTION_GROUPS, "name")
+_BY_NAME = {option.name: option for option in SETTINGS}
+
+
+class TrainConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="job", tag="train"
+):
+    """A training run, complete. `batch_size` is per rank, `steps` the total, `gpus` empty on a CPU."""
+
+    backbone: str
+    loss: str
+    dataset: str
+    backbone_options: dict[str, Value] = {}
+    loss_options: dict[str, Value] = {}
+    dataset_options: dict[str, Value] = {}
+    device: Literal["cuda", "cpu"]
+    nproc: int
+    gpus: list[int] = []
+    threads: int = 1
+    batch_size: int
+    epochs: int
+    steps: int
+    lr: float
+    schedule: Literal["poly", "multistep"] = "poly"
+    power: float = 1.0
+    milestones: list[int] = []
+    gamma: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    mirror: bool = True
+    verify_every: int = 2000
+    checkpoint_every: int = 2000
+    keep_last: int = 3
+    keep_best: int = 1
+    seed: int = 0
+    loader_threads: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("nproc", "batch_size", "epochs", "steps", "lr", "keep_last", "seed"):
+            check_setting(name, getattr(self, name))
+        if any(later <= sooner for sooner, later in zip(self.milestones, self.milestones[1:], strict=False)):
+            raise ConfigError(
+                f"milestones {self.milestones} do not rise", "give --milestones in rising order"
+            )
+        if self.gpus and len(self.gpus) != self.nproc:
+            raise ConfigError(
+                f"{self.nproc} ranks on {len(self.gpus)} GPUs", "give --nproc or --gpus, not both"
+            )
+
+    @property
+    def global_batch(self) -> int:
+        """Images per step over all ranks."""
+        return self.batch_size * self.nproc
+
+
+class VerifyConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="job", tag="verify"
+):
+    """A verification of one checkpoint: `train` is the config of the run that made it."""
+
+    checkpoint: str
+    train: TrainConfig
+    device: Literal["cuda", "cpu"]
+    nproc: int
+    gpus: list[int] = []
+    threads: int = 1
+    batch_size: int
+
+
+JobConfig = TrainConfig | VerifyConfig
+
+
+def check_setting(name: str, value: Value) -> Value:
+    """`value` in the type of setting `name`; raises `ConfigError` naming the flag."""
+    option = _BY_NAME[name]
+    try:
+        return option.check(value)
+    except OptionError as error:
+        raise ConfigError(str(error), f"change {flag(name)}: {option.help}") from None
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a setting: ``batch_size`` → ``--batch-size``."""
+    return "--" + name.replace("_", "-")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file, as `merge` takes them; raises `ConfigError` with the line at fault."""
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"can't read {path}: {error}", "give --config a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{path} is not TOML: {error}", "see docs/configuration.md for an example"
+        ) from None
+    for group in OPTION_GROUPS:
+        if not isinstance(settings.get(f"{group}_options", {}), dict):
+            raise ConfigError(
+                f"{path}: {group}_options is a table", f"write [{group}_options] and its keys below"
+            )
+    return check_settings(settings, str(path))
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """``--set key=value`` texts as settings; ``loss.margin=0.3`` goes to that plug-in's options."""
+    settings: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"--set {text!r} has no '='", "write --set key=value, e.g. --set weight_decay=1e-4"
+            )
+        group, dot, option = key.strip().partition(".")
+        if dot and group in OPTION_GROUPS:
+            settings.setdefault(f"{group}_options", {})[option] = value.strip()
+        else:
+            settings[key.strip()] = value.strip()
+    return check_settings(settings, "--set")
+
+
+def check_settings(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """`settings` with each value parsed or checked; `ConfigError` names what an unknown key is near."""
+    groups = [f"{group}_options" for group in OPTION_GROUPS]
+    checked: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in groups or key in _CHOSEN:
+            checked[key] = value
+        elif key not in _BY_NAME:
+            raise ConfigError(
+                f"{source}: there is no setting {key!r}",
+                nearest(key, [*_BY_NAME, *_CHOSEN]).replace("installed", "settings")
+                + "; a plug-in's own options are loss.KEY, backbone.KEY or dataset.KEY",
+            )
+        else:
+            checked[key] = _parse(key, value) if isinstance(value, str) else _check(key, value)
+    return checked
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with later layers over earlier ones; options of a plug-in are merged key by key."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if key.endswith("_options"):
+                merged[key] = {**merged.get(key, {}), **value}
+            else:
+                merged[key] = value
+        if {"epochs", "steps"} <= layer.keys():
+            raise ConfigError("both --epochs and --steps are given", "give one of them")
+        if "steps" in layer:  # a later layer that counts in steps overrides an earlier one in epochs
+            merged.pop("epochs", None)
+        elif "epochs" in layer:
+            merged.pop("steps", None)
+    return merged
+
+
+def options_for(declared: Iterable[Option], given: Mapping[str, Any], owner: str) -> dict[str, Value]:
+    """Every option of a plug-in: `given` texts or values over the defaults; raises `ConfigError`."""
+    by_name = {option.name: option for option in declared}
+    for name in given:
+        if name not in by_name:
+            known = nearest(name, by_name).replace("installed", "it has")
+            raise ConfigError(f"{owner} has no option {name!r}", known)
+    values: dict[str, Value] = {}
+    for name, option in by_name.items():
+        try:
+            value = given.get(name, option.default)
+            value = option.parse(value) if isinstance(value, str) else value
+            if value is not None:
+                values[name] = option.check(value)
+        except OptionError as error:
+            advice = f"{option.help}; allowed: {option.range or 'any'}; the default is {option.default}"
+            raise ConfigError(f"{owner}: {error}", advice) from None
+    return values
+
+
+def indices(text: str, name: str) -> list[int]:
+    """``0,2`` or ``0-3`` as whole numbers; raises `ConfigError` naming the flag `name`."""
+    found: list[int] = []
+    try:
+        for part in filter(None, text.replace(" ", "").split(",")):
+            first, dash, last = part.partition("-")
+            found += range(int(first), int(last) + 1) if dash else [int(first)]
+    except ValueError:
+        raise ConfigError(
+            f"{flag(name)} {text!r} is not a list of numbers", f"write {flag(name)} 0,2"
+        ) from None
+    return found
+
+
+def _parse(name: str, text: str) -> Value:
+    try:
+        return _BY_NAME[name].parse(text)
+    except OptionError as error:
+        raise ConfigError(str(error), f"change {flag(name)}: {_BY_NAME[name].help}") from None
+
+
+def _check(name: str, value: Any) -> Value:
+    if name in ("gpus", "milestones") and isinstance(value, list):
+        return ",".join(map(str, value))
+    return check_setting(name, value)

@@ -1,0 +1,336 @@
+"""From what a person asked for to a complete config, checked before a run exists."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from arcterm_registry import Backbone, Dataset, Loss, PluginError, get, names
+from arcterm_registry.contracts import DatasetFacts
+
+from arcterm import gpus
+from arcterm.config import SETTINGS, TrainConfig, Value, flag, indices, merge, options_for
+from arcterm.errors import ArctermError, ConfigError, DataError
+
+DEFAULT_DATASET = "demo"
+LONG_SECONDS = 3600.0
+_GPU_FLOPS = 30e12
+_CPU_SHARE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A config ready to start, the data it was made for, and what to tell the person first.
+
+    `seconds` is a rough estimate of the training time, `warning` what to say if that is long.
+    """
+
+    config: TrainConfig
+    facts: DatasetFacts
+    notes: list[str]
+    seconds: float
+    warning: str
+
+
+def plan(settings: Mapping[str, Any]) -> Plan:
+    """Work out a complete config from `settings` (see `config.merge`).
+
+    Raises `ArctermError` or `PluginError` for the first thing that can't be, naming the option to change.
+    """
+    given = merge({option.name: option.default for option in SETTINGS if option.name != "steps"}, settings)
+    backbone, loss = _chosen("backbone", given), _chosen("loss", given)
+    backbone_options = options_for(
+        backbone.options, given.get("backbone_options", {}), f"backbone {given['backbone']}"
+    )
+    loss_options = options_for(loss.options, given.get("loss_options", {}), f"loss {given['loss']}")
+    name, declared, dataset_options = choose_dataset(
+        given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {})
+    )
+    chosen_gpus, nproc = _devices(given.get("gpus"), given.get("nproc"))
+    facts = inspect(name, declared, dataset_options)
+    batch = given["batch_size"] or (128 if chosen_gpus else 32)
+    steps, epochs, pace = _length(given, facts, batch * nproc)
+    _check_fit(backbone, facts, nproc)
+    lr_rule = max(0.02, 0.1 * batch * nproc / 1024)
+    config = TrainConfig(
+        backbone=given["backbone"],
+        loss=given["loss"],
+        dataset=name,
+        backbone_options=backbone_options,
+        loss_options=loss_options,
+        dataset_options=dataset_options,
+        device="cuda" if chosen_gpus else "cpu",
+        nproc=nproc,
+        gpus=chosen_gpus,
+        threads=1 if chosen_gpus else max(1, cores() // nproc),
+        batch_size=batch,
+        epochs=epochs,
+        steps=steps,
+        lr=given["lr"] or lr_rule,
+        milestones=_milestones(given["milestones"], given["schedule"], steps),
+        **{key: given[key] for key in _PLAIN},
+    )
+    where = f"{nproc} GPU{'s' * (nproc > 1)}" if chosen_gpus else f"{nproc} CPU rank{'s' * (nproc > 1)}"
+    sets = ", ".join(f"{key} ({pairs} pairs)" for key, pairs in facts.verification.items()) or "none"
+    lr_why = "" if given["lr"] else f" (0.1 × {batch * nproc} / 1024, at least 0.02)"
+    unasked = "" if given.get("dataset") else " (no --dataset given)"
+    notes = [
+        f"data      {name}{unasked}: {facts.images:,} images of {facts.classes:,} people",
+        f"verify    {sets}; every {config.verify_every:,} steps and at the end",
+        f"model     {given['backbone']} + {given['loss']} {_words(loss_options)}".rstrip(),
+        f"batch     {batch} × {where} = {batch * nproc} images a step",
+        f"length    {steps:,} steps{pace}",
+        f"lr        {config.lr:g}{lr_why}, schedule {config.schedule}",
+        *(f"problem   {problem}" for problem in facts.problems),
+    ]
+    seconds = estimate(backbone, config)
+    return Plan(config=config, facts=facts, notes=notes, seconds=seconds, warning=_long(seconds, config))
+
+
+_PLAIN = (
+    "schedule",
+    "power",
+    "gamma",
+    "momentum",
+    "weight_decay",
+    "mirror",
+    "verify_every",
+    "checkpoint_every",
+    "keep_last",
+    "keep_best",
+    "seed",
+    "loader_threads",
+)
+
+
+def command(settings: Mapping[str, Any]) -> str:
+    """The command line that asks for `settings`, quoted for a shell."""
+    words = ["arcterm", "train", str(settings.get("backbone", "")), str(settings.get("loss", ""))]
+    for key in ("dataset", "name"):
+        if settings.get(key):
+            words += [flag(key), str(settings[key])]
+    for option in SETTINGS:
+        value = settings.get(option.name)
+        if value not in (None, option.default, ""):
+            shown = _shown(value)
+            words += (
+                [flag(option.name), shown] if option.name in FLAGS else ["--set", f"{option.name}={shown}"]
+            )
+    for group in ("loss", "backbone", "dataset"):
+        for key, value in settings.get(f"{group}_options", {}).items():
+            if value is None or value == "" or key == "path":
+                continue
+            direct = group == "loss" and key in ("margin", "scale")
+            words += [flag(key), str(value)] if direct else ["--set", f"{group}.{key}={value}"]
+    return shlex.join(words)
+
+
+FLAGS = (
+    "nproc",
+    "gpus",
+    "batch_size",
+    "epochs",
+    "steps",
+    "lr",
+    "schedule",
+    "verify_every",
+    "checkpoint_every",
+    "seed",
+)
+"""The settings that have a flag of their own; all others are reached by ``--set``."""
+
+
+def choose_dataset(text: str, given: Mapping[str, Any]) -> tuple[str, Dataset, dict[str, Value]]:
+    """The dataset that `text` means, a name or a directory, and all of its options.
+
+    Raises `DataError` for a path that is no data set, `PluginError` for an unknown name.
+    """
+    options = dict(given)
+    if text in names("dataset") or ":" in text:
+        name = text
+    elif Path(text).expanduser().is_dir():
+        name, options["path"] = _kind_of(Path(text).expanduser()), text
+    elif "/" in text or text.startswith((".", "~")):
+        raise DataError(f"{text} is not a directory", "give --dataset a pack, a folder of people, or a name")
+    else:
+        name = text
+    declared = get("dataset", name)
+    path = options.pop("path", None)
+    values = options_for(declared.options, options, f"dataset {name}")
+    if declared.takes_path:
+        if path is None:
+            raise ConfigError(
+                f"dataset {name!r} needs a directory", "give --dataset DIR, or --set dataset.path=DIR"
+            )
+        values["path"] = str(Path(path).expanduser().resolve())
+    return name, declared, values
+
+
+def inspect(name: str, declared: Dataset, options: Mapping[str, Value]) -> DatasetFacts:
+    """What the dataset says of itself; a plug-in's own exception becomes a `DataError` that names it."""
+    positional = [options["path"]] if "path" in options else []
+    rest = {key: value for key, value in options.items() if key != "path"}
+    try:
+        facts: DatasetFacts = declared.load_inspect()(*positional, **rest)
+    except ArctermError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"dataset {name!r} can't be read: {type(error).__name__}: {error}", "check its files"
+        ) from error
+    return facts
+
+
+def estimate(backbone: Backbone, config: TrainConfig) -> float:
+    """Rough seconds of training: 6 × multiply-adds an image, at this machine's speed."""
+    flops = 6e9 * backbone.gmacs * config.global_batch * config.steps
+    speed = (
+        _GPU_FLOPS * config.nproc
+        if config.gpus
+        else _cpu_flops() * min(cores(), config.nproc * config.threads)
+    )
+    return flops / speed
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``45 s``, ``12 min``, ``3 h 20 min``, ``4 days``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds // 3600:.0f} h {seconds % 3600 / 60:.0f} min"
+    return f"{seconds / 86400:.0f} days"
+
+
+def _chosen(kind: str, given: Mapping[str, Any]) -> Any:
+    if not given.get(kind):
+        raise ConfigError(f"no {kind} is chosen", f"installed: {', '.join(names(kind))}")
+    declared = get(kind, str(given[kind]))
+    if not isinstance(declared, Backbone | Loss):
+        raise PluginError(f"{given[kind]!r} is no {kind}")
+    return declared
+
+
+def _kind_of(path: Path) -> str:
+    """The dataset whose files `path` has; a directory with some of them is a pack with a missing file."""
+    declared = {name: get("dataset", name) for name in names("dataset")}
+    kinds = {name: d.needs for name, d in declared.items() if d.takes_path}
+    whole = [name for name, needs in kinds.items() if all((path / need).exists() for need in needs)]
+    partly = [
+        n for n, needs in kinds.items() if any((path / need).exists() for need in needs) and n not in whole
+    ]
+    if partly:
+        missing = ", ".join(need for need in kinds[partly[0]] if not (path / need).exists())
+        raise DataError(
+            f"{path} looks like a {partly[0]} data set but has no {missing}", "copy the missing file there"
+        )
+    if not whole:
+        raise DataError(f"{path} is no data set that is known here", f"known: {', '.join(kinds)}")
+    return max(whole, key=lambda name: len(kinds[name]))
+
+
+def _devices(wanted: str | None, nproc: int | None) -> tuple[list[int], int]:
+    chosen = [] if not wanted and _torch_is_cpu_only() else gpus.select(indices(wanted or "", "gpus"))
+    if not chosen:
+        if nproc and nproc > 4 * cores():
+            raise ConfigError(
+                f"{nproc} ranks on {cores()} CPU cores", f"change --nproc; at most {4 * cores()}"
+            )
+        return [], nproc or 1
+    if nproc and nproc > len(chosen):
+        raise ConfigError(
+            f"{nproc} ranks on {len(chosen)} GPUs", "one rank a GPU: lower --nproc or widen --gpus"
+        )
+    return chosen[: nproc or len(chosen)], nproc or len(chosen)
+
+
+def _torch_is_cpu_only() -> bool:
+    try:
+        return metadata.version("torch").endswith("+cpu")
+    except metadata.PackageNotFoundError:
+        return True
+
+
+def _length(given: Mapping[str, Any], facts: DatasetFacts, batch: int) -> tuple[int, int, str]:
+    """Total steps, epochs, and how the steps came about."""
+    per_epoch = facts.images // batch
+    if per_epoch == 0:
+        raise ConfigError(
+            f"a step takes {batch} images and the data set has {facts.images}",
+            f"lower --batch-size (or --nproc) until their product is at most {facts.images}",
+        )
+    if given.get("steps"):
+        return given["steps"], math.ceil(given["steps"] / per_epoch), f" (epochs of {per_epoch:,})"
+    return given["epochs"] * per_epoch, given["epochs"], f" ({given['epochs']} epochs of {per_epoch:,})"
+
+
+def _check_fit(backbone: Backbone, facts: DatasetFacts, nproc: int) -> None:
+    if facts.classes < 2:
+        raise ConfigError("one person can't be told apart from nobody", "give a data set of 2 people or more")
+    if facts.classes < nproc:
+        raise ConfigError(
+            f"{facts.classes} people can't be shared by {nproc} ranks",
+            f"lower --nproc to {facts.classes} or less",
+        )
+    if facts.image_size != backbone.input_size:
+        h, w = facts.image_size
+        raise DataError(
+            f"the data set's images are {h}×{w}, the backbone takes {backbone.input_size[0]}×{backbone.input_size[1]}",
+            "pack them again with `arcterm data pack SRC DST --resize`",
+        )
+
+
+def _milestones(text: str, schedule: str, steps: int) -> list[int]:
+    if schedule != "multistep":
+        return []
+    return (
+        indices(text, "milestones")
+        if text
+        else sorted({steps * share // 100 for share in (50, 70, 90)} - {0})
+    )
+
+
+def _cpu_flops() -> float:
+    """Multiply-adds that a core does in training, per second: half of a timed float32 matrix product."""
+    import numpy as np
+
+    a = np.ones((512, 512), np.float32)
+    a @ a
+    started, used = time.perf_counter(), time.process_time()
+    for _ in range(4):
+        a @ a
+    busy = max(time.process_time() - used, time.perf_counter() - started)
+    return _CPU_SHARE * 4 * 2 * 512**3 / busy
+
+
+def _long(seconds: float, config: TrainConfig) -> str:
+    if seconds <= LONG_SECONDS:
+        return ""
+    steps = max(1, int(config.steps * LONG_SECONDS / seconds))
+    faster = f"--steps {steps} takes about an hour"
+    if not config.gpus and config.backbone != "tiny":
+        faster += f"; `arcterm train tiny {config.loss}` is made for a CPU"
+    return f"this will take about {duration(seconds)} on this machine; faster: {faster}"
+
+
+def _words(options: Mapping[str, Value]) -> str:
+    return " ".join(f"{key} {_shown(value)}" for key, value in options.items())
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

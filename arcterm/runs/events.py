@@ -1,0 +1,169 @@
+"""The events of a run, and the line of JSON that each becomes.
+
+A line is one JSON object whose last key, ``crc``, is the CRC-32 of every byte before it. JSON has no NaN:
+a number that is not finite is written as the text ``"nan"``, ``"inf"`` or ``"-inf"``.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+
+import msgspec
+
+Real = float | str
+"""A number that may be ``"nan"``, ``"inf"`` or ``"-inf"``; ``float()`` reads all of them."""
+
+
+class Event(msgspec.Struct, kw_only=True, tag_field="k", omit_defaults=True):
+    """`t` is the time of writing, seconds since 1970 (UTC)."""
+
+    t: float = 0.0
+
+
+class Start(Event, tag="start"):
+    """A rank is up. `step` is the step it goes on from; `device` its processor's name."""
+
+    rank: int
+    world_size: int
+    host: str
+    pid: int
+    device: str
+    step: int
+    steps: int
+
+
+class Phase(Event, tag="phase"):
+    """What the run is busy with now: `done` of `total` where that can be counted."""
+
+    phase: str
+    detail: str = ""
+    done: int = 0
+    total: int = 0
+
+
+class Step(Event, tag="step"):
+    """One optimizer step, over the global batch.
+
+    `accuracy` is the share of images whose margin-free logit of the right class is the largest, `angle` the
+    mean angle to the right class's weight in degrees, `data_wait` the share of the step's time spent waiting
+    for images, `times` milliseconds by phase.
+    """
+
+    step: int
+    epoch: int
+    loss: Real
+    accuracy: Real
+    angle: Real
+    lr: float
+    images_per_second: float
+    samples: int
+    data_wait: float
+    times: dict[str, float] = {}
+
+
+class Verify(Event, tag="verify"):
+    """The score of one verification set at a step; accuracies are fractions.
+
+    `tar` is TAR@FAR=1e-3 (None where the set has one kind of pair only), `threshold` the mean squared-L2
+    threshold of the folds, `xnorm` the mean length of an embedding.
+    """
+
+    step: int
+    set: str
+    pairs: int
+    accuracy: float
+    std: float
+    xnorm: Real
+    tar: float | None = None
+    threshold: float = 0.0
+    seconds: float = 0.0
+
+
+class Checkpoint(Event, tag="checkpoint"):
+    """A checkpoint was committed; `name` is its directory under ``ckpt/``, `reason` why it was taken."""
+
+    step: int
+    name: str
+    bytes: int
+    seconds: float
+    reason: str
+
+
+class Gpu(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One GPU as NVML describes it; a field the driver does not answer is None.
+
+    Utilisation and memory use in percent and bytes, temperature in °C, power in watts, clock in MHz.
+    """
+
+    index: int
+    name: str
+    uuid: str = ""
+    utilisation: float | None = None
+    memory_used: int | None = None
+    memory_total: int | None = None
+    temperature: float | None = None
+    power: float | None = None
+    power_limit: float | None = None
+    clock: float | None = None
+
+
+class Gpus(Event, tag="gpus"):
+    """All GPUs of a host, by its first rank; `note` says why there are none."""
+
+    host: str
+    gpus: list[Gpu] = []
+    note: str = ""
+
+
+class Rank(Event, tag="rank"):
+    """A rank's own use: `cpu` in percent of one core, `memory` resident bytes."""
+
+    rank: int
+    cpu: float
+    memory: int
+
+
+class Message(Event, tag="message"):
+    """Something a person should know; `level` is info, warning or error."""
+
+    level: str
+    text: str
+
+
+class End(Event, tag="end"):
+    """The rank leaves in good order: `reason` is done or stopped."""
+
+    reason: str
+    step: int
+
+
+AnyEvent = Start | Phase | Step | Verify | Checkpoint | Gpus | Rank | Message | End
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_CRC = b',"crc":"'
+
+
+def real(value: float) -> Real:
+    """`value`, or its name where JSON has no number for it."""
+    return value if math.isfinite(value) else str(value)
+
+
+def encode(event: Event) -> bytes:
+    """The event's line, stamped with the time unless it has one."""
+    event.t = event.t or time.time()
+    body = _encoder.encode(event)[:-1]
+    return b'%s%s%08x"}\n' % (body, _CRC, zlib.crc32(body))
+
+
+def decode(line: bytes) -> AnyEvent | None:
+    """The event of a complete line; None if its CRC is wrong or it is no event."""
+    body, found, rest = line.rpartition(_CRC)
+    if not found or rest.rstrip(b"\n") != b'%08x"}' % zlib.crc32(body):
+        return None
+    try:
+        return _decoder.decode(body + b"}")
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,175 @@
+"""What a run is doing: its state, who owns it, and whether the owner lives.
+
+Each state has one definition. ``queued``: an engine holds the run back. ``starting``: the supervisor is up,
+no step yet. ``running``: steps or verification. ``stopping``: a stop was agreed or signalled. ``stopped``:
+ended on request, can go on. ``done``: all steps, last verification and checkpoint made. ``failed``: ended by
+an error. ``lost``: never written; a reader's word for a run whose state is live and whose owner is dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from arcterm.errors import RunError
+from arcterm.runs.files import read_json, write_json
+from arcterm.runs.store import Run
+
+StateName = Literal["queued", "starting", "running", "stopping", "stopped", "done", "failed", "lost"]
+LIVE: tuple[StateName, ...] = ("queued", "starting", "running", "stopping")
+HEARTBEAT_SECONDS = 2.0
+_STALE_SECONDS = 60.0
+_STARTUP_SECONDS = 20.0
+_LOST = "the supervisor is gone without a last word; `arcterm resume` goes on from the last checkpoint"
+
+
+class Failure(msgspec.Struct, kw_only=True, frozen=True):
+    """Why a run failed: the first failing `rank` (None: the launcher), its last words, the likely `cause`."""
+
+    rank: int | None = None
+    cause: str
+    error: str = ""
+    traceback: str = ""
+    signal: str = ""
+    exit_code: int | None = None
+    log: str = ""
+
+
+class State(msgspec.Struct, kw_only=True, frozen=True):
+    """``state.json``. `step` is the last step known when the state was written, `t` seconds since 1970."""
+
+    state: StateName
+    attempt: int = 0
+    step: int = 0
+    reason: str = ""
+    failure: Failure | None = None
+    t: float = 0.0
+
+
+class Owner(msgspec.Struct, kw_only=True, frozen=True):
+    """``owner.json``: the supervisor; `pid_start` and `boot_id` tell a reused pid from the real one."""
+
+    host: str
+    boot_id: str
+    pid: int
+    pid_start: int
+    launcher: str
+    attempt: int
+    since: float
+
+
+def write_state(run: Run, state: StateName, **fields: object) -> None:
+    """Replace ``state.json``."""
+    write_json(run.path / "state.json", State(state=state, t=time.time(), **fields))  # type: ignore[arg-type]
+
+
+def read_state(run: Run) -> State:
+    """The state as a reader sees it: live states whose owner is dead are ``lost``."""
+    try:
+        state = read_json(run.path / "state.json", State)
+    except FileNotFoundError:
+        age = _age(run.path / "run.json")
+        return State(
+            state="starting" if age < _STARTUP_SECONDS else "lost", reason="the supervisor never started"
+        )
+    if state.state in LIVE and state.state != "queued" and not owner_alive(run):
+        state = read_json(run.path / "state.json", State)  # it may have ended between the two looks
+        if state.state in LIVE:
+            return msgspec.structs.replace(state, state="lost", reason=_LOST)
+    return state
+
+
+def take_ownership(run: Run, attempt: int, launcher: str) -> None:
+    """Say in ``owner.json`` that this process supervises the run."""
+    pid = os.getpid()
+    owner = Owner(
+        host=socket.gethostname(),
+        boot_id=_boot_id(),
+        pid=pid,
+        pid_start=_pid_start(pid) or 0,
+        launcher=launcher,
+        attempt=attempt,
+        since=time.time(),
+    )
+    write_json(run.path / "owner.json", owner)
+
+
+def read_owner(run: Run) -> Owner | None:
+    """Who supervises the run, or did last."""
+    try:
+        return read_json(run.path / "owner.json", Owner)
+    except FileNotFoundError:
+        return None
+
+
+def owner_alive(run: Run) -> bool:
+    """Whether the supervisor lives: by its process on this host, by its heartbeat on another."""
+    owner = read_owner(run)
+    if owner is None:
+        return _age(run.path / "run.json") < _STARTUP_SECONDS
+    if owner.host == socket.gethostname() and owner.boot_id == _boot_id():
+        return _pid_start(owner.pid) == owner.pid_start
+    return _age(run.path / "heartbeat") < _STALE_SECONDS
+
+
+def beat(run: Run) -> None:
+    """Tell readers on other hosts that the supervisor lives."""
+    (run.path / "heartbeat").touch(mode=0o600)
+
+
+@contextlib.contextmanager
+def lock(run: Run) -> Iterator[None]:
+    """Hold the run's lock; raises `RunError` if somebody else does.
+
+    The lock is the kernel's (flock): it goes with the process, whatever kills it.
+    """
+    fd = os.open(run.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = read_owner(run)
+            who = f"process {owner.pid} on {owner.host}" if owner else "another process"
+            raise RunError(f"{run.id} is being run by {who}", f"`arcterm attach {run.id}` shows it") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def is_locked(run: Run) -> bool:
+    """Whether some process on this host holds the run's lock."""
+    try:
+        with lock(run):
+            return False
+    except RunError:
+        return True
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _pid_start(pid: int) -> int | None:
+    """Start time of a process in clock ticks since boot; None if there is none, or only its remains."""
+    try:
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])

@@ -1,0 +1,196 @@
+"""A run as its events tell it: the latest of everything, and the history that charts are drawn from."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import statistics
+from array import array
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from arcterm.runs import checkpoints
+from arcterm.runs.events import (
+    AnyEvent,
+    Checkpoint,
+    End,
+    Gpus,
+    Message,
+    Phase,
+    Rank,
+    Start,
+    Step,
+    Verify,
+)
+from arcterm.runs.follow import Follower
+from arcterm.runs.state import State, read_state
+from arcterm.runs.store import Run
+
+METRICS = ("loss", "accuracy", "angle", "lr", "images_per_second", "data_wait")
+_RECENT = 50
+_GPU_HISTORY = 600
+
+
+class Summary:
+    """What is known of a run so far; `feed` it events in the order in which `Follower` gives them.
+
+    `steps` and each of `series` are parallel arrays (int64 steps, float64 values), NaN included. When a new
+    attempt goes on from step s, what earlier attempts did after s is forgotten: the curve continues from the
+    checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self.steps = array("q")
+        self.times = array("d")
+        self.series: dict[str, array[float]] = {name: array("d") for name in METRICS}
+        self.last_step: Step | None = None
+        self.total_steps = 0
+        self.attempt = 0
+        self.starts: dict[int, Start] = {}
+        self.phase: Phase | None = None
+        self.verification: dict[str, list[Verify]] = {}
+        self.checkpoints: list[Checkpoint] = []
+        self.gpus: dict[str, Gpus] = {}
+        self.gpu_history: dict[tuple[str, int], deque[float]] = {}
+        self.ranks: dict[int, Rank] = {}
+        self.messages: deque[Message] = deque(maxlen=200)
+        self.end: End | None = None
+        self.last_event_time = 0.0
+
+    def feed(self, events: Iterable[tuple[int, AnyEvent]]) -> None:
+        """Take in events as (attempt, event)."""
+        for attempt, event in events:
+            self.last_event_time = max(self.last_event_time, event.t)
+            match event:
+                case Step():
+                    self._step(event)
+                case Start():
+                    self._start(attempt, event)
+                case Phase():
+                    self.phase = event
+                case Verify():
+                    self.verification.setdefault(event.set, []).append(event)
+                case Checkpoint():
+                    self.checkpoints.append(event)
+                case Gpus():
+                    self._gpus(event)
+                case Rank():
+                    self.ranks[event.rank] = event
+                case Message():
+                    self.messages.append(event)
+                case End():
+                    self.end = event
+
+    @property
+    def step(self) -> int:
+        """The last step made, 0 before the first."""
+        return (
+            self.last_step.step if self.last_step else min((s.step for s in self.starts.values()), default=0)
+        )
+
+    def seconds_per_step(self) -> float | None:
+        """Median time between recent steps, wall clock; None before the third step."""
+        recent = self.times[-_RECENT:]
+        gaps = [later - sooner for sooner, later in itertools.pairwise(recent)]
+        return statistics.median(gaps) if len(gaps) >= 2 else None
+
+    def eta(self) -> float | None:
+        """Seconds to the last step at the recent pace; None if that can't be said yet."""
+        pace = self.seconds_per_step()
+        return None if pace is None else max(0, self.total_steps - self.step) * pace
+
+    def best(self, name: str) -> Verify | None:
+        """The best result of a verification set; the earliest of equals."""
+        return max(self.verification.get(name, []), key=lambda v: (v.accuracy, -v.step), default=None)
+
+    def _start(self, attempt: int, event: Start) -> None:
+        if attempt > self.attempt:
+            self.attempt = attempt
+            self.starts.clear()
+            self.ranks.clear()
+            self.gpus.clear()
+            self.end = None
+            self._forget_after(event.step)
+        self.starts[event.rank] = event
+        self.total_steps = event.steps
+
+    def _forget_after(self, step: int) -> None:
+        keep = bisect.bisect_right(self.steps, step)
+        del self.steps[keep:]
+        for column in (self.times, *self.series.values()):
+            del column[keep:]
+        if self.last_step and self.last_step.step > step:
+            self.last_step = None
+        self.verification = {k: [v for v in vs if v.step <= step] for k, vs in self.verification.items()}
+        self.checkpoints = [c for c in self.checkpoints if c.step <= step]
+
+    def _step(self, event: Step) -> None:
+        self.last_step = event
+        self.steps.append(event.step)
+        self.times.append(event.t)
+        for name, column in self.series.items():
+            column.append(float(getattr(event, name)))
+
+    def _gpus(self, event: Gpus) -> None:
+        self.gpus[event.host] = event
+        for gpu in event.gpus:
+            history = self.gpu_history.setdefault((event.host, gpu.index), deque(maxlen=_GPU_HISTORY))
+            history.append(float("nan") if gpu.utilisation is None else gpu.utilisation)
+
+
+def summarize(run: Run) -> tuple[State, Summary, Follower]:
+    """State and everything written so far, and the follower to go on with."""
+    follower, summary = Follower(run), Summary()
+    summary.feed(follower.poll())
+    return read_state(run), summary, follower
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """What ``arcterm show --json`` prints: plain values, accuracies as fractions."""
+    import msgspec
+
+    state, summary, follower = summarize(run)
+    record, last = run.record, summary.last_step
+    verification = {}
+    for name, results in summary.verification.items():
+        best = summary.best(name)
+        if results and best:
+            latest = {k: v for k, v in msgspec.to_builtins(results[-1]).items() if k not in ("k", "t", "set")}
+            verification[name] = {**latest, "best_accuracy": best.accuracy, "best_step": best.step}
+    gpus = [gpu for report in summary.gpus.values() for gpu in report.gpus]
+    return {
+        "id": run.id,
+        "name": record.name or None,
+        "path": str(run.path.resolve()),
+        "created": record.created,
+        "state": state.state,
+        "reason": state.reason or None,
+        "failure": msgspec.to_builtins(state.failure),
+        "attempt": summary.attempt or state.attempt,
+        "step": max(summary.step, state.step),
+        "steps": summary.total_steps or getattr(record.config, "steps", 0),
+        "epoch": last.epoch if last else None,
+        "loss": last.loss if last else None,
+        "accuracy": last.accuracy if last else None,
+        "angle": last.angle if last else None,
+        "lr": last.lr if last else None,
+        "images_per_second": last.images_per_second if last else None,
+        "data_wait": last.data_wait if last else None,
+        "eta_seconds": summary.eta() if state.state == "running" else None,
+        "verification": verification,
+        "checkpoints": [
+            {
+                "step": manifest.step,
+                "path": str(path.resolve()),
+                "bytes": sum(digest.size for digest in manifest.files.values()),
+                "verification": manifest.verification,
+            }
+            for path, manifest in checkpoints.list_checkpoints(run)
+        ],
+        "gpus": msgspec.to_builtins(gpus),
+        "ranks": [msgspec.to_builtins(rank) for _, rank in sorted(summary.ranks.items())],
+        "corrupt_records": follower.corrupt,
+        "dataset": msgspec.to_builtins(record.dataset),
+        "config": msgspec.to_builtins(record.config),
+    }

@@ -1,0 +1,201 @@
+"""Discovery: which plug-ins are installed, and the declaration behind a name.
+
+`names` reads package metadata only. `get` imports one declaration. `scan` imports each declaration of a
+kind on its own, so that one that raises is listed with its error instead of stopping the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from configparser import Error as ConfigParserError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, overload
+
+import entrypoints
+
+from arcterm_registry.declare import Backbone, Dataset, Declaration, Detector, Launcher, Loss, Tracker
+
+KINDS: dict[str, type[Declaration]] = {
+    declared.kind: declared for declared in (Backbone, Loss, Dataset, Launcher, Tracker, Detector)
+}
+_GROUPS = {
+    "backbone": "arcterm.backbones",
+    "loss": "arcterm.losses",
+    "dataset": "arcterm.datasets",
+    "launcher": "arcterm.launchers",
+    "tracker": "arcterm.trackers",
+    "detector": "arcterm.detectors",
+}
+
+
+class PluginError(Exception):
+    """A plug-in that can't be had; `message` says why in one line, `hint` what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  → {self.hint}" if self.hint else self.message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """One entry point as found: `target` is ``pkg.mod:attribute``, `path` its metadata directory.
+
+    After `scan`, `declaration` holds what it gave or `error` why it gave nothing. `duplicate` tells that
+    another distribution has the name too, so that only ``distribution:name`` picks one.
+    """
+
+    kind: str
+    name: str
+    target: str
+    distribution: str
+    version: str
+    path: Path
+    duplicate: bool = False
+    declaration: Declaration | None = None
+    error: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """``distribution:name``, which is never ambiguous."""
+        return f"{self.distribution}:{self.name}"
+
+
+def names(kind: str) -> list[str]:
+    """The names of one kind, sorted; a name that two distributions claim appears as ``dist:name``."""
+    return sorted(p.full_name if p.duplicate else p.name for p in find(kind))
+
+
+@overload
+def get(kind: Literal["backbone"], name: str) -> Backbone: ...
+@overload
+def get(kind: Literal["loss"], name: str) -> Loss: ...
+@overload
+def get(kind: Literal["dataset"], name: str) -> Dataset: ...
+@overload
+def get(kind: Literal["launcher"], name: str) -> Launcher: ...
+@overload
+def get(kind: str, name: str) -> Declaration: ...
+def get(kind: str, name: str) -> Declaration:
+    """The declaration called `name` or ``dist:name``; `PluginError` if unknown, ambiguous or broken."""
+    plugin = locate(kind, name)
+    declaration = _load(plugin)
+    if isinstance(declaration, Declaration):
+        return declaration
+    raise PluginError(
+        f"{kind} {name!r} of {plugin.distribution} {plugin.version} is broken: {declaration}",
+        f"repair or uninstall {plugin.distribution}; `arcterm plugins {kind}` lists what works",
+    )
+
+
+def locate(kind: str, name: str) -> Plugin:
+    """The entry point called `name` (or ``dist:name``), not imported; raises `PluginError`."""
+    plugins = find(kind)
+    found = [p for p in plugins if name in (p.name, p.full_name)]
+    if not found:
+        raise PluginError(f"there is no {kind} {name!r}", nearest(name, names(kind)))
+    if len(found) > 1:
+        owners = " and ".join(f"{p.distribution} {p.version}" for p in found)
+        choices = " or ".join(p.full_name for p in found)
+        raise PluginError(f"{kind} {name!r} is claimed by {owners}", f"choose one: {choices}")
+    return found[0]
+
+
+def scan(kind: str) -> list[Plugin]:
+    """Every plug-in of one kind with its declaration or its error, sorted by name."""
+    scanned = []
+    for plugin in find(kind):
+        got = _load(plugin)
+        fields = {"declaration": got} if isinstance(got, Declaration) else {"error": got}
+        scanned.append(Plugin(**{**plugin.__dict__, **fields}))
+    return scanned
+
+
+def find(kind: str) -> list[Plugin]:
+    """Every entry point of one kind, nothing imported, sorted by name."""
+    if kind not in _GROUPS:
+        raise PluginError(f"there is no kind {kind!r}", nearest(kind, _GROUPS))
+    found = [plugin for plugin in _installed(tuple(sys.path)) if plugin.kind == kind]
+    claims = Counter(plugin.name for plugin in found)
+    marked = (Plugin(**{**p.__dict__, "duplicate": claims[p.name] > 1}) for p in found)
+    return sorted(marked, key=lambda p: (p.name, p.distribution))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What there is instead of `name`, the closest first: ``did you mean r50? installed: …``."""
+    installed = sorted(known)
+    close = difflib.get_close_matches(name, installed, n=3, cutoff=0.4)
+    lead = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{lead}installed: {', '.join(installed) or 'none'}"
+
+
+def _load(plugin: Plugin) -> Declaration | str:
+    """The declaration, or in words why there is none. A plug-in may raise or exit; it may not stop us."""
+    wanted = KINDS[plugin.kind]
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            found = entrypoints.EntryPoint.from_string(plugin.target, plugin.name).load()
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a stranger's import raises
+        return f"{type(error).__name__}: {error}"
+    if not isinstance(found, wanted):
+        return f"{plugin.target} is {type(found).__name__}, not a {wanted.__name__} declaration"
+    return found
+
+
+@functools.lru_cache(maxsize=8)
+def _installed(path: tuple[str, ...]) -> tuple[Plugin, ...]:
+    kinds = {group: kind for kind, group in _GROUPS.items()}
+    plugins: list[Plugin] = []
+    seen: set[str] = set()
+    for file in _metadata_files(path):
+        distribution = entrypoints.Distribution.from_name_version(file.parent.stem)
+        canonical = re.sub(r"[-_.]+", "-", distribution.name).lower()
+        if canonical in seen:  # found earlier on sys.path: the import system would take that one too
+            continue
+        seen.add(canonical)
+        for group, name, target in _entries(file):
+            if group in kinds:
+                plugins.append(
+                    Plugin(
+                        kind=kinds[group],
+                        name=name,
+                        target=target,
+                        distribution=canonical,
+                        version=distribution.version or "?",
+                        path=file.parent,
+                    )
+                )
+    return tuple(plugins)
+
+
+def _metadata_files(path: Iterable[str]) -> Iterator[Path]:
+    for folder in path:
+        base = Path(folder or ".")
+        for pattern in ("*.dist-info/entry_points.txt", "*.egg-info/entry_points.txt"):
+            with contextlib.suppress(OSError):  # a folder on sys.path need not be readable
+                yield from sorted(base.glob(pattern))
+
+
+def _entries(file: Path) -> Iterator[tuple[str, str, str]]:
+    """(group, name, target) of a metadata file; nothing of a file that is not ours or can't be parsed."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        if "[arcterm." not in text:
+            return
+        parser = entrypoints.CaseSensitiveConfigParser(delimiters=("=",), interpolation=None)
+        parser.read_string(text)
+    except (OSError, UnicodeDecodeError, ConfigParserError):
+        return
+    for group in parser.sections():
+        for name, target in parser[group].items():
+            yield group, name, target
