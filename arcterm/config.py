@@ -63,6 +63,19 @@ SETTINGS: tuple[Option, ...] = (
     Option(name="seed", type=int, default=0, low=0, high=2**31 - 1, help="of weights, order and mirroring"),
     Option(name="loader_threads", type=int, default=2, low=1, high=64, help="decoding threads per rank"),
 )
+FLAGS = (
+    "nproc",
+    "gpus",
+    "batch_size",
+    "epochs",
+    "steps",
+    "lr",
+    "schedule",
+    "verify_every",
+    "checkpoint_every",
+    "seed",
+)
+"""The settings that have a flag of their own; all others are reached by ``--set``."""
 OPTION_GROUPS = ("backbone", "loss", "dataset")
 _CHOSEN = (*OPTION_GROUPS, "name")
 _BY_NAME = {option.name: option for option in SETTINGS}

@@ -1,1 +1,22 @@
-""""""
+"""The command line. Each command imports what is slow only when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of ``arcterm``: run the command; a user's mistake is two lines, never a traceback."""
+    from arcterm_registry import PluginError
+
+    from arcterm.cli.app import app
+    from arcterm.errors import ArctermError
+
+    try:
+        app()
+    except (ArctermError, PluginError) as error:
+        sys.stderr.write(f"arcterm: {error}\n")
+        sys.exit(getattr(error, "exit_code", 2))
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        sys.exit(141)

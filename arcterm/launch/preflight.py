@@ -16,7 +16,7 @@ from arcterm_registry import Backbone, Dataset, Loss, PluginError, get, names
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import gpus
-from arcterm.config import SETTINGS, TrainConfig, Value, flag, indices, merge, options_for
+from arcterm.config import FLAGS, SETTINGS, TrainConfig, Value, flag, indices, merge, options_for
 from arcterm.errors import ArctermError, ConfigError, DataError
 
 DEFAULT_DATASET = "demo"
@@ -132,21 +132,6 @@ def command(settings: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-FLAGS = (
-    "nproc",
-    "gpus",
-    "batch_size",
-    "epochs",
-    "steps",
-    "lr",
-    "schedule",
-    "verify_every",
-    "checkpoint_every",
-    "seed",
-)
-"""The settings that have a flag of their own; all others are reached by ``--set``."""
-
-
 def choose_dataset(text: str, given: Mapping[str, Any]) -> tuple[str, Dataset, dict[str, Value]]:
     """The dataset that `text` means, a name or a directory, and all of its options.
 
@@ -182,9 +167,8 @@ def inspect(name: str, declared: Dataset, options: Mapping[str, Value]) -> Datas
     except ArctermError:
         raise
     except Exception as error:
-        raise DataError(
-            f"dataset {name!r} can't be read: {type(error).__name__}: {error}", "check its files"
-        ) from error
+        what = f"dataset {name!r} can't be read: {type(error).__name__}: {error}"
+        raise DataError(what, "check its files") from error
     return facts
 
 
@@ -286,9 +270,9 @@ def _check_fit(backbone: Backbone, facts: DatasetFacts, nproc: int) -> None:
             f"lower --nproc to {facts.classes} or less",
         )
     if facts.image_size != backbone.input_size:
-        h, w = facts.image_size
+        (h, w), (height, width) = facts.image_size, backbone.input_size
         raise DataError(
-            f"the data set's images are {h}×{w}, the backbone takes {backbone.input_size[0]}×{backbone.input_size[1]}",
+            f"the data set's images are {h}×{w}, the backbone takes {height}×{width}",
             "pack them again with `arcterm data pack SRC DST --resize`",
         )
 

@@ -139,7 +139,7 @@ def _versions() -> dict[str, str]:
 
 
 def _git_revision() -> str:
-    """Revision of the directory that the command was given in, with ``+dirty``; empty outside a repository."""
+    """Revision of the working directory, ``+dirty`` if changed; empty outside a repository."""
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--dirty=+dirty", "--exclude=*", "--abbrev=40"],  # noqa: S607

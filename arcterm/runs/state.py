@@ -66,6 +66,14 @@ class Owner(msgspec.Struct, kw_only=True, frozen=True):
     since: float
 
 
+class Launch(msgspec.Struct, kw_only=True, frozen=True):
+    """``attempts/NNNN/launch.json``: the agent's argv and environment, the checkpoint it goes on from."""
+
+    argv: list[str]
+    env: dict[str, str]
+    resume: str = ""
+
+
 def write_state(run: Run, state: StateName, **fields: object) -> None:
     """Replace ``state.json``."""
     write_json(run.path / "state.json", State(state=state, t=time.time(), **fields))  # type: ignore[arg-type]

@@ -1,0 +1,5 @@
+"""``python -m arcterm``."""
+
+from arcterm.cli import main
+
+main()

@@ -1,0 +1,52 @@
+"""``arcterm data``: making data sets."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from arcterm.cli.options import Json, put, put_json, say
+
+app = typer.Typer(help="Make data sets.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def options() -> None:
+    """Make data sets."""
+
+
+@app.command()
+def pack(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder with one folder per person.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="The pack's directory; made here.")],
+    hold_out: Annotated[
+        int, typer.Option("--hold-out", min=0, help="Keep the last N people for a verification set.")
+    ] = 0,
+    resize: Annotated[
+        bool, typer.Option("--resize", help="Stretch images of another size to 112×112.")
+    ] = False,
+    pairs: Annotated[
+        int | None, typer.Option("--pairs", min=20, help="Pairs in the verification set.", show_default="all")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Pack a folder of people into train.rec, train.idx, property and heldout.bin."""
+    import dataclasses
+
+    from arcterm.formats.packing import pack_people
+
+    def progress(done: int, total: int) -> None:
+        if sys.stderr.isatty() and (done % 50 == 0 or done == total):
+            sys.stderr.write(f"\r{done:,}/{total:,} images")
+            sys.stderr.write("\n" if done == total else "")
+
+    report = pack_people(source, target, hold_out=hold_out, resize=resize, pairs=pairs, progress=progress)
+    if as_json:
+        put_json(dataclasses.asdict(report) | {"path": str(target.resolve())})
+        return
+    for key, value in dataclasses.asdict(report).items():
+        say(f"  {key.replace('_', ' '):<20}{value}")
+    put(str(target))

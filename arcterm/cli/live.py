@@ -1,0 +1,164 @@
+"""The live picture of a run in a terminal, drawn with Rich."""
+
+from __future__ import annotations
+
+import math
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live as RichLive
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from arcterm.cli.watch import verify_words
+from arcterm.launch.preflight import duration
+from arcterm.runs.events import AnyEvent, Gpu
+from arcterm.runs.follow import clean
+from arcterm.runs.state import State
+from arcterm.runs.store import Run
+from arcterm.runs.summary import Summary
+
+_BARS = "▁▂▃▄▅▆▇█"
+_ASCII_BARS = "_.-~=+*#"
+
+
+class Live:
+    """Draws the run in place, a few times a second; what it drew last stays on the screen."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._console = Console()
+        self._live = RichLive(console=self._console, auto_refresh=False, transient=False)
+        self._live.start()
+        self._open = True
+
+    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]]) -> None:
+        """Draw the present."""
+        self._live.update(self._picture(state, summary), refresh=True)
+
+    def close(self) -> None:
+        """Leave the last picture and give the terminal back."""
+        if self._open:
+            self._open = False
+            self._live.stop()
+
+    def _picture(self, state: State, summary: Summary) -> RenderableType:
+        parts: list[RenderableType] = [self._progress(state, summary), self._numbers(summary)]
+        if summary.verification:
+            parts.append(_verification(summary))
+        parts.append(_machine(summary))
+        parts += [
+            Text(clean(message.text.splitlines()[0]), style="yellow")
+            for message in list(summary.messages)[-2:]
+        ]
+        title = Text.assemble(
+            (f" {self._run.name} ", "bold"), (f"{state.state} ", _COLOURS.get(state.state, ""))
+        )
+        footer = Text(
+            " Ctrl-C stops after a checkpoint · closing the terminal leaves it running ", style="dim"
+        )
+        return Panel(Group(*parts), title=title, subtitle=footer, box=box.ROUNDED, title_align="left")
+
+    def _progress(self, state: State, summary: Summary) -> RenderableType:
+        total = summary.total_steps or 1
+        grid = Table.grid(padding=(0, 2))
+        epoch = f"epoch {summary.last_step.epoch}" if summary.last_step else ""
+        eta = summary.eta()
+        left = f"{duration(eta)} left" if eta and state.state == "running" else ""
+        doing = summary.phase
+        busy = ""
+        if (
+            doing is not None
+            and doing.phase not in ("training", "")
+            and state.state in ("starting", "running")
+        ):
+            counted = f" {doing.done}/{doing.total}" if doing.total else ""
+            busy = f"{doing.phase} {doing.detail}{counted}"
+        grid.add_row(
+            ProgressBar(total=total, completed=summary.step, width=24),
+            Text(f"{summary.step:,}/{summary.total_steps:,} steps"),
+            Text(epoch),
+            Text(left or busy, style="cyan"),
+        )
+        return grid if not (left and busy) else Group(grid, Text(busy, style="cyan"))
+
+    def _numbers(self, summary: Summary) -> RenderableType:
+        last = summary.last_step
+        if last is None:
+            return Text("building the model; the first step is on its way", style="dim")
+        ascii_only = not (self._console.encoding or "").lower().startswith("utf")
+        grid = Table.grid(padding=(0, 2))
+        width = max(16, min(60, self._console.width - 46))
+        losses = Text(sparkline(summary.series["loss"], width, ascii_only), style="green")
+        grid.add_row("loss", Text(f"{float(last.loss):.4f}", style="bold"), losses)
+        grid.add_row(
+            "lr",
+            f"{last.lr:.4g}",
+            f"accuracy {float(last.accuracy):.3f}   angle {float(last.angle):.1f}°",
+        )
+        grid.add_row("speed", f"{last.images_per_second:.0f} img/s", f"waiting for data {last.data_wait:.0%}")
+        return grid
+
+
+_COLOURS = {
+    "running": "green",
+    "done": "bold green",
+    "failed": "bold red",
+    "lost": "red",
+    "stopping": "yellow",
+}
+
+
+def sparkline(values: object, width: int, ascii_only: bool = False) -> str:
+    """`values` in `width` characters, each the mean of its share; gaps where nothing is finite."""
+    numbers = [float(v) for v in values]  # type: ignore[attr-defined]
+    if not numbers:
+        return ""
+    width = min(width, len(numbers))
+    cells = []
+    for i in range(width):
+        share = numbers[i * len(numbers) // width : (i + 1) * len(numbers) // width]
+        finite = [v for v in share if math.isfinite(v)]
+        cells.append(sum(finite) / len(finite) if finite else math.nan)
+    finite = [v for v in cells if math.isfinite(v)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    bars = _ASCII_BARS if ascii_only else _BARS
+    scale = (len(bars) - 1) / (high - low) if high > low else 0.0
+    return "".join(bars[int((v - low) * scale)] if math.isfinite(v) else " " for v in cells)
+
+
+def _verification(summary: Summary) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    for name, results in summary.verification.items():
+        best = summary.best(name)
+        if results and best:
+            grid.add_row(
+                "verify",
+                Text(verify_words(results[-1])),
+                Text(f"best {best.accuracy:.4f} @ {best.step:,}", "green"),
+            )
+    return grid
+
+
+def _machine(summary: Summary) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    notes = []
+    for report in summary.gpus.values():
+        for gpu in report.gpus:
+            grid.add_row(f"GPU {gpu.index}", gpu.name, Text(_gpu_words(gpu)))
+        if report.note:
+            notes.append(Text(clean(report.note), style="dim"))
+    if not any(report.gpus for report in summary.gpus.values()):
+        for rank, usage in sorted(summary.ranks.items()):
+            grid.add_row(f"rank {rank}", f"CPU {usage.cpu:.0f} %", f"{usage.memory / 2**20:.0f} MiB")
+    return Group(grid, *notes)
+
+
+def _gpu_words(gpu: Gpu) -> str:
+    def shown(value: float | None, unit: str) -> str:
+        return f"– {unit}" if value is None else f"{value:.0f} {unit}"
+
+    memory = "–" if gpu.memory_used is None else f"{gpu.memory_used / 2**30:.1f} GiB"
+    return f"{shown(gpu.utilisation, '%')}  {memory}  {shown(gpu.temperature, '°C')}  {shown(gpu.power, 'W')}"

@@ -1,0 +1,152 @@
+"""``arcterm train``: pick a backbone, a loss and a data set, and watch."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from arcterm.cli.options import Json, Plain, RunsDir, put_detached, put_json, say
+from arcterm.config import FLAGS, SETTINGS, flag, merge, parse_assignments, read_settings
+
+HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
+
+Command line over --config over defaults. Ctrl-C stops after a checkpoint, twice at once; closing the
+terminal leaves the training running.
+"""
+
+# the numbers that the 2018 scripts used for --loss-type
+_LOSS_IDS = {"0": "softmax", "1": "sphereface", "2": "cosface", "4": "arcface", "12": "triplet"}
+
+
+def _run(
+    backbone: str | None,
+    loss: str | None,
+    *,
+    dataset: str | None,
+    margin: float | None,
+    scale: float | None,
+    name: str | None,
+    config: Path | None,
+    assignments: list[str],
+    detach: bool,
+    dry_run: bool,
+    plain: bool,
+    as_json: bool,
+    runs_dir: Path | None,
+    **flags: Any,
+) -> None:
+    from arcterm.launch import preflight, start
+    from arcterm.runs import store
+
+    given: dict[str, Any] = {
+        "backbone": backbone,
+        "loss": _LOSS_IDS.get(loss or "", loss),
+        "dataset": dataset,
+    }
+    given |= {"name": name, **flags}
+    layer = {key: value for key, value in given.items() if value is not None}
+    direct = {key: value for key, value in (("margin", margin), ("scale", scale)) if value is not None}
+    if direct:
+        layer["loss_options"] = direct
+    file = read_settings(config) if config else {}
+    settings = merge(file, parse_assignments(assignments), layer)
+    if "dataset" not in settings:
+        say("no --dataset: using the demo, faces drawn by arcterm itself")
+    root = store.runs_dir(runs_dir)
+    store.check_name(root, settings.get("name", ""))
+    plan = preflight.plan(settings)
+    for note in plan.notes:
+        say(f"  {note}")
+    if plan.warning:
+        say(f"  note      {plan.warning}")
+    if dry_run:
+        if as_json:
+            import msgspec
+
+            put_json(msgspec.to_builtins(plan.config))
+        return
+    run = start.start(plan, root, name=settings.get("name", ""), argv=sys.argv)
+    if detach:
+        put_detached(run, as_json)
+        return
+    from arcterm.cli.watch import watch
+
+    watch(run, plain=plain, as_json=as_json, owner=True)
+
+
+def _signature() -> inspect.Signature:
+    """The command's parameters; those that are settings come from `config.SETTINGS`."""
+    by_name = {option.name: option for option in SETTINGS}
+
+    def parameter(name: str, kind: Any, default: Any, about: Any) -> inspect.Parameter:
+        return inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, about]
+        )
+
+    def option(*names: str, help: str) -> Any:
+        return typer.Option(*names, help=help, show_default=False)
+
+    settings = [
+        parameter(name, by_name[name].type | None, None, option(flag(name), help=_help(name)))
+        for name in FLAGS
+    ]
+    shared = inspect.get_annotations(_Shared, eval_str=True)
+    parameters = [
+        parameter(
+            "backbone", str | None, None, typer.Argument(help="Name of a backbone.", show_default=False)
+        ),
+        parameter(
+            "loss",
+            str | None,
+            None,
+            typer.Argument(help="Name of a loss, or its 2018 number.", show_default=False),
+        ),
+        parameter("margin", float | None, None, option("--margin", help="The loss's margin.")),
+        parameter("scale", float | None, None, option("--scale", help="The loss's scale.")),
+        parameter("dataset", str | None, None, option("--dataset", help="Name or directory; the demo.")),
+        *settings,
+        parameter("name", str | None, None, option("--name", help="A name for the run.")),
+        parameter("config", Path | None, None, option("--config", help="Settings from a TOML file.")),
+        parameter(
+            "assignments",
+            list[str],
+            [],
+            option(
+                "--set", help="key=value for any setting, e.g. momentum=0.8; loss.KEY=… for a plug-in's own."
+            ),
+        ),
+        parameter(
+            "detach", bool, False, option("--detach", help="Start it and return; prints the run's id.")
+        ),
+        parameter("dry_run", bool, False, option("--dry-run", help="Check everything, start nothing.")),
+        *(
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=shared[key])
+            for key, default in (("plain", False), ("as_json", False), ("runs_dir", None))
+        ),
+    ]
+    return inspect.Signature(parameters)
+
+
+class _Shared:
+    plain: Plain
+    as_json: Json
+    runs_dir: RunsDir
+
+
+def _help(name: str) -> str:
+    option = next(option for option in SETTINGS if option.name == name)
+    default = "" if option.default in (None, "") else f" [{option.default}]"
+    return f"{option.help[0].upper()}{option.help[1:]}.{default}"
+
+
+def train(**given: Any) -> None:
+    """Train; its parameters are set below from the list of settings."""
+    _run(**given)
+
+
+train.__signature__ = _signature()  # type: ignore[attr-defined]
+train.__annotations__ = {p.name: p.annotation for p in _signature().parameters.values()}

@@ -1,0 +1,183 @@
+"""Watching a run from the command line until it ends: drawn in a terminal, in lines elsewhere."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Protocol
+
+from arcterm.cli.options import put, put_json, say
+from arcterm.errors import ArctermError
+from arcterm.launch import start
+from arcterm.launch.preflight import duration
+from arcterm.runs.events import AnyEvent, Checkpoint, Gpus, Message, Phase, Start, Step, Verify
+from arcterm.runs.follow import Follower, clean
+from arcterm.runs.state import LIVE, State, read_state
+from arcterm.runs.store import Run
+from arcterm.runs.summary import Summary, describe
+
+_LOOK_SECONDS = 0.25
+_LINE_SECONDS = 5.0
+
+
+class View(Protocol):
+    """Something that shows a run."""
+
+    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]]) -> None:
+        """Take in what is new."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
+
+
+class RunFailedError(ArctermError):
+    """The run ended in failure."""
+
+    exit_code = 5
+
+
+def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = 0) -> None:
+    """Follow `run` until it ends; raises `RunFailedError` if it failed or was lost.
+
+    The `owner` stops the run by Ctrl-C: once after a checkpoint, twice at once. Others only leave. `after`
+    is the attempt that is already over, when a new one was just started.
+    """
+    view = _view(run, plain or as_json, to_stderr=as_json)
+    interrupts = _Interrupts(run, owner)
+    previous = signal.signal(signal.SIGINT, interrupts.handle)
+    follower, summary = Follower(run), Summary()
+    try:
+        while True:
+            state = read_state(run)
+            events = follower.poll()
+            summary.feed(events)
+            view.show(state, summary, events)
+            if state.attempt > after and state.state not in LIVE:
+                break
+            if interrupts.leave:
+                view.close()
+                say(f"{run.name} goes on; `arcterm attach {run.id}` comes back to it")
+                return
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        view.close()
+        signal.signal(signal.SIGINT, previous)
+    _conclude(run, state, as_json)
+
+
+def _conclude(run: Run, state: State, as_json: bool) -> None:
+    if as_json:
+        put_json(describe(run))
+    if state.state == "failed" and state.failure:
+        failure = state.failure
+        where = "the launcher" if failure.rank is None else f"rank {failure.rank}"
+        if failure.traceback:
+            say(clean_lines(failure.traceback))
+        hint = f"its log: {failure.log}; `arcterm resume {run.id}` goes on from the last checkpoint"
+        raise RunFailedError(f"{run.name} failed on {where}: {clean_lines(failure.cause)}", hint)
+    if state.state in ("failed", "lost"):
+        raise RunFailedError(f"{run.name} is {state.state}: {state.reason}", f"`arcterm resume {run.id}`")
+    if state.state == "done":
+        say(f"{run.name} is done: {run.path}")
+    if state.state == "stopped":
+        say(f"{run.name} stopped ({state.reason}); `arcterm resume {run.id}` goes on")
+
+
+def clean_lines(text: str) -> str:
+    """`text` without control characters, its lines kept."""
+    return "\n".join(clean(line) for line in text.splitlines())
+
+
+class _Interrupts:
+    """What Ctrl-C does."""
+
+    def __init__(self, run: Run, owner: bool) -> None:
+        self._run = run
+        self._owner = owner
+        self._count = 0
+        self.leave = False
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler for SIGINT."""
+        self._count += 1
+        if not self._owner or self._count > 2:
+            self.leave = True
+            return
+        try:
+            start.stop(self._run, now=self._count == 2)
+            say(
+                "stopping after a checkpoint; Ctrl-C again stops at once"
+                if self._count == 1
+                else "stopping at once"
+            )
+        except ArctermError as error:
+            say(str(error))
+
+
+class Lines:
+    """Appends lines: every verification, checkpoint and message, and a step every few seconds."""
+
+    def __init__(self, to_stderr: bool) -> None:
+        self._put = say if to_stderr else put
+        self._last = 0.0
+
+    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]]) -> None:
+        """Print what is new."""
+        for _, event in events:
+            text = self._line(event, summary)
+            if text:
+                self._put(clean(text))
+
+    def close(self) -> None:
+        """Nothing was taken."""
+
+    def _line(self, event: AnyEvent, summary: Summary) -> str:  # noqa: PLR0911  one a kind of event
+        match event:
+            case Step():
+                return self._step(event, summary)
+            case Verify():
+                return f"verify  step {event.step:,}  {verify_words(event)}"
+            case Checkpoint():
+                return f"saved   step {event.step:,}  {event.bytes / 2**20:.1f} MiB in {event.seconds:.1f} s"
+            case Start(rank=0):
+                ranks = f"{event.world_size} × {event.device}"
+                return f"start   {ranks}, from step {event.step:,} of {event.steps:,}"
+            case Gpus(note=note) if note:
+                return f"info    {note}"
+            case Message():
+                return f"{event.level:<7} {event.text.splitlines()[0] if event.text else ''}"
+            case Phase(phase="loading", detail=detail):
+                return f"wait    loading {detail}"
+            case _:
+                return ""
+
+    def _step(self, event: Step, summary: Summary) -> str:
+        if event.t - self._last < _LINE_SECONDS and event.step not in (1, summary.total_steps):
+            return ""
+        self._last = event.t
+        eta = summary.eta()
+        left = f"  {duration(eta)} left" if eta else ""
+        return (
+            f"step    {event.step:,}/{summary.total_steps:,}  epoch {event.epoch}  "
+            f"loss {float(event.loss):.4f}  acc {float(event.accuracy):.3f}  angle {float(event.angle):.1f}°  lr {event.lr:.4g}  "
+            f"{event.images_per_second:.0f} img/s  wait {event.data_wait:.0%}{left}"
+        )
+
+
+def verify_words(result: Verify) -> str:
+    """A verification result in words."""
+    tar = "" if result.tar is None else f"  TAR@1e-3 {result.tar:.4f}"
+    return (
+        f"{result.set} {result.accuracy:.4f} ± {result.std:.4f}  XNorm {float(result.xnorm):.2f}{tar}  "
+        f"threshold {result.threshold:.3f}"
+    )
+
+
+def _view(run: Run, plain: bool, *, to_stderr: bool) -> View:
+    if plain or not sys.stdout.isatty():
+        return Lines(to_stderr)
+    from arcterm.cli.live import Live
+
+    return Live(run)

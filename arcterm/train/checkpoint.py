@@ -1,0 +1,217 @@
+"""Saving and restoring everything that a run needs to go on exactly where it was.
+
+A checkpoint holds the backbone, the optimizer's momentum, and the head by class range, one file a rank. The
+order of the images and their mirroring follow from the seed and the step, so there is no other state. It can
+be read by any number of ranks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import SGD
+
+from arcterm.config import TrainConfig
+from arcterm.errors import DataError, TrainingError
+from arcterm.runs import checkpoints
+from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest
+from arcterm.runs.events import Checkpoint
+from arcterm.runs.files import create_json, read_json, sync_directory
+from arcterm.runs.store import Run
+from arcterm.train.head import Head
+from arcterm.train.world import World, shard
+
+FORMAT_VERSION = 1
+_BACKBONE, _MOMENTUM = "backbone.safetensors", "momentum.safetensors"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is trained: the bare backbone, the head, and their optimizers."""
+
+    backbone: nn.Module
+    head: Head
+    backbone_sgd: SGD
+    head_sgd: SGD
+
+
+def save(
+    run: Run,
+    config: TrainConfig,
+    world: World,
+    trained: Trained,
+    *,
+    step: int,
+    epoch: int,
+    reason: str,
+    scores: dict[str, float],
+) -> Checkpoint | None:
+    """Commit a checkpoint of `step`, all ranks together; None if there is one of that step already.
+
+    Each rank writes and syncs its own files, rank 0 the manifest; then the directory gets its name. A reader
+    never sees a part. Raises `TrainingError` if it can't be written.
+    """
+    final = run.checkpoints / checkpoints.name_of(step)
+    unfinished = run.checkpoints / f".tmp-{final.name}"
+    started = time.perf_counter()
+    if final.exists():
+        return None
+    problem = ""
+    try:
+        unfinished.mkdir(mode=0o700, exist_ok=True)
+        _write_own(unfinished, world, trained)
+    except OSError as error:
+        problem = f"{error.strerror or error} ({error.filename or unfinished})"
+    if world.max(torch.tensor(float(bool(problem)))).item():
+        world.barrier()
+        if world.first:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        raise TrainingError(
+            f"the checkpoint of step {step} could not be written: {problem or 'another rank says why'}",
+            "make room or choose another --runs-dir, then `arcterm resume`",
+        )
+    manifest = None
+    if world.first:
+        manifest = _commit(
+            run, config, world, trained, unfinished, step=step, epoch=epoch, reason=reason, scores=scores
+        )
+        checkpoints.retain(run, config.keep_last, config.keep_best)
+    world.barrier()
+    size = sum(digest.size for digest in manifest.files.values()) if manifest else 0
+    return Checkpoint(
+        step=step, name=final.name, bytes=size, seconds=time.perf_counter() - started, reason=reason
+    )
+
+
+def restore(path: Path, world: World, trained: Trained) -> Manifest:
+    """Load a checkpoint with checked digests, on any number of ranks; `DataError` if it does not fit."""
+    manifest = read_json(path / checkpoints.MANIFEST, Manifest)
+    try:
+        load_backbone(path, trained.backbone)
+        momentum = load_file(path / _MOMENTUM)
+        named = {name: p for name, p in trained.backbone.named_parameters() if p.requires_grad}
+        for name, parameter in named.items():
+            if name in momentum:
+                trained.backbone_sgd.state[parameter]["momentum_buffer"] = momentum[name].to(world.device)
+        _load_head(path, manifest, world, trained)
+    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+        raise DataError(
+            f"{path} does not fit this run: {error}", "resume with the plug-in versions of run.json"
+        ) from error
+    return manifest
+
+
+def load_backbone(path: Path, backbone: nn.Module) -> None:
+    """Load only the backbone of a checkpoint, strictly."""
+    backbone.load_state_dict(load_file(path / _BACKBONE))
+
+
+def _write_own(folder: Path, world: World, trained: Trained) -> None:
+    written = {}
+    if world.first:
+        named = {name: p for name, p in trained.backbone.named_parameters() if p.requires_grad}
+        momentum = {n: m for n, p in named.items() if (m := _momentum(trained.backbone_sgd, p)) is not None}
+        for name, tensors in ((_BACKBONE, trained.backbone.state_dict()), (_MOMENTUM, momentum)):
+            written[name] = _write(folder / name, tensors)
+    rows: dict[str, Tensor] = {}
+    for name, parameter in trained.head.named_parameters():
+        rows[name] = parameter.detach()
+        moving = _momentum(trained.head_sgd, parameter)
+        if moving is not None:
+            rows[f"{name}.momentum"] = moving
+    name = f"head-{world.rank:05d}-of-{world.size:05d}.safetensors"
+    written[name] = _write(folder / name, rows)
+    acknowledgement = folder / f"ack-{world.rank:05d}.json"
+    acknowledgement.unlink(missing_ok=True)
+    create_json(acknowledgement, written)
+
+
+def _commit(
+    run: Run,
+    config: TrainConfig,
+    world: World,
+    trained: Trained,
+    folder: Path,
+    *,
+    step: int,
+    epoch: int,
+    reason: str,
+    scores: dict[str, float],
+) -> Manifest:
+    files: dict[str, FileDigest] = {}
+    head = []
+    for rank in range(world.size):
+        acknowledgement = folder / f"ack-{rank:05d}.json"
+        files |= read_json(acknowledgement, dict[str, FileDigest])
+        acknowledgement.unlink()
+        rows = shard(trained.head.count, rank, world.size)
+        head.append(
+            HeadShard(file=f"head-{rank:05d}-of-{world.size:05d}.safetensors", lo=rows.start, hi=rows.stop)
+        )
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        step=step,
+        epoch=epoch,
+        samples=step * config.global_batch,
+        seed=config.seed,
+        world_size=world.size,
+        classes=trained.head.count,
+        embedding_size=trained.head.weight.shape[1],
+        backbone=config.backbone,
+        loss=config.loss,
+        files=files,
+        head=head,
+        verification=scores,
+        reason=reason,
+        t=time.time(),
+    )
+    create_json(folder / checkpoints.MANIFEST, manifest)
+    folder.rename(run.checkpoints / checkpoints.name_of(step))
+    sync_directory(run.checkpoints)
+    return manifest
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> FileDigest:
+    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return FileDigest(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _momentum(sgd: SGD, parameter: Tensor) -> Tensor | None:
+    return sgd.state[parameter].get("momentum_buffer") if parameter in sgd.state else None
+
+
+def _load_head(path: Path, manifest: Manifest, world: World, trained: Trained) -> None:
+    if manifest.classes != trained.head.count:
+        raise DataError(
+            f"{path} has {manifest.classes} classes, the data set {trained.head.count}",
+            "resume with the data that the run was started with",
+        )
+    wanted = trained.head.classes
+    for name, parameter in trained.head.named_parameters():
+        for key in (name, f"{name}.momentum"):
+            pieces = []
+            for part in manifest.head:
+                lo, hi = max(part.lo, wanted.start), min(part.hi, wanted.stop)
+                if lo < hi:
+                    with safe_open(path / part.file, framework="pt") as file:
+                        if key in file.keys():  # noqa: SIM118  the handle is no dict
+                            pieces.append(file.get_slice(key)[lo - part.lo : hi - part.lo])
+            if not pieces:
+                continue
+            rows = torch.cat(pieces).to(world.device)
+            if key == name:
+                with torch.no_grad():
+                    parameter.copy_(rows)
+            else:
+                trained.head_sgd.state[parameter]["momentum_buffer"] = rows

@@ -1,0 +1,33 @@
+"""What must hold while training, and the seeds by which a step is the same whenever it is made."""
+
+from __future__ import annotations
+
+import math
+
+from arcterm.errors import DataError, TrainingError
+from arcterm.runs.store import Run
+
+
+def check_loss(step: int, loss: float, rate: float) -> None:
+    """Raise `TrainingError` if the loss is no longer a number."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss became {loss} at step {step} (learning rate {rate:g})",
+            "resume goes on from the last checkpoint; a new run with a lower --lr or --margin avoids it",
+        )
+
+
+def check_same_data(run: Run, images: int, classes: int) -> None:
+    """Raise `DataError` if the data set is not the size that it had when the run was made."""
+    origin = run.record.dataset
+    if origin and (origin.images, origin.classes) != (images, classes):
+        raise DataError(
+            f"the data set changed: {images} images of {classes} people, "
+            f"it had {origin.images} of {origin.classes} when the run was made",
+            "put the data back, or start a new run",
+        )
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Seed of what is drawn at random within a step, on a rank."""
+    return (seed * 1_000_003 + step) * 65_537 + rank

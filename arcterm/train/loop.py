@@ -1,0 +1,131 @@
+"""Training, in the order in which it happens."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+from arcterm_registry import get
+from arcterm_registry.contracts import FaceDataset
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from arcterm.config import TrainConfig
+from arcterm.runs import state
+from arcterm.runs.diagnosis import Exit
+from arcterm.runs.events import Phase
+from arcterm.runs.journal import NullJournal, Sink
+from arcterm.runs.store import Run
+from arcterm.train import build, guard
+from arcterm.train.agreement import Agreement
+from arcterm.train.checkpoint import Trained
+from arcterm.train.examine import Examiner
+from arcterm.train.loader import Loader
+from arcterm.train.report import Reporter, announce
+from arcterm.train.sampler import Sampler
+from arcterm.train.schedule import learning_rate
+from arcterm.train.world import World
+from arcterm.verify.embed import normalize
+
+
+def train(
+    run: Run, attempt: int, config: TrainConfig, world: World, journal: Sink, resume: Path | None
+) -> Exit:
+    """Train from scratch, or on from the checkpoint `resume`, to the last step or to a requested stop."""
+    voice = journal if world.first else NullJournal()
+    voice.write(Phase(phase="loading", detail=f"data set {config.dataset}"))
+    dataset = build.dataset(config)
+    guard.check_same_data(run, len(dataset), dataset.classes)
+    voice.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
+    trained = build.trained(config, dataset.classes, world)
+    examiner = Examiner(run, config, dataset, trained, world, voice)
+    start = examiner.restore(resume) if resume else 0
+    announce(journal, world, start, config.steps)
+    if world.first:
+        state.write_state(run, "running", attempt=attempt, step=start)
+    return _steps(run, attempt, config, world, voice, dataset, trained, examiner, start)
+
+
+def _steps(
+    run: Run,
+    attempt: int,
+    config: TrainConfig,
+    world: World,
+    voice: Sink,
+    dataset: FaceDataset,
+    trained: Trained,
+    examiner: Examiner,
+    start: int,
+) -> Exit:
+    declared = get("backbone", config.backbone)
+    sampler = Sampler(len(dataset), config.batch_size, world.rank, world.size, config.seed, config.mirror)
+    model = _distributed(trained.backbone, world)
+    agreement = Agreement(run, world)
+    report = Reporter(voice, config, world.device)
+    loader = Loader(
+        dataset,
+        sampler,
+        image_size=declared.input_size,
+        first=start + 1,
+        last=config.steps,
+        threads=config.loader_threads,
+        pin=world.device.type == "cuda",
+    )
+    step = start
+    with loader:
+        for batch, waited in loader:
+            step = batch.step
+            report.mark("start")
+            rate = learning_rate(config, step)
+            for sgd in (trained.backbone_sgd, trained.head_sgd):
+                sgd.param_groups[0]["lr"] = rate
+                sgd.zero_grad(set_to_none=True)
+            # drawn anew each step, so that dropout is no state that a checkpoint must hold
+            torch.manual_seed(guard.step_seed(config.seed, step, world.rank))
+
+            pixels = batch.images.to(world.device, non_blocking=True)
+            labels = batch.labels.to(world.device, non_blocking=True)
+            embeddings = model(normalize(pixels, declared.preprocess))
+            scored = trained.head(embeddings, labels, step)
+            report.mark("forward")
+            scored.loss.backward()
+            report.mark("backward")
+            trained.backbone_sgd.step()
+            trained.head_sgd.step()
+            report.mark("update")
+            report.step(step, sampler.epoch_of(step) + 1, rate, waited, scored)
+
+            asked = agreement.verbs()
+            stopping = "stop" in asked and step < config.steps
+            if stopping and world.first:
+                state.write_state(run, "stopping", attempt=attempt, step=step)
+            verifying = step % config.verify_every == 0 or step == config.steps or "verify" in asked
+            saving = verifying or step % config.checkpoint_every == 0 or asked & {"stop", "checkpoint"}
+            if verifying:
+                report.flush()
+                examiner.verify(step)
+            if saving:
+                report.flush()
+                reason = (
+                    "stop" if stopping else "verified" if verifying else "requested" if asked else "scheduled"
+                )
+                examiner.save(step, sampler.epoch_of(step) + 1, reason)
+                report.pause()
+            if stopping:
+                return Exit(reason="stopped", step=step, detail=f"checkpoint at step {step}", t=time.time())
+    report.flush()
+    if start == config.steps:  # the steps were made, what follows them was interrupted
+        examiner.verify(step)
+        examiner.save(step, sampler.epoch_of(step) + 1, "verified")
+    return Exit(reason="done", step=step, t=time.time())
+
+
+def _distributed(backbone: nn.Module, world: World) -> nn.Module:
+    """The backbone with its gradients averaged over the ranks; statistics stay each rank's own."""
+    if world.size == 1 or not any(p.requires_grad for p in backbone.parameters()):
+        return backbone
+    devices = [world.device] if world.device.type == "cuda" else None
+    return DistributedDataParallel(
+        backbone, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
+    )

@@ -1,0 +1,95 @@
+"""How long the parts of a step take, and the numbers of a step, without ever making the GPU wait."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+_WINDOW = 20
+
+
+class _Mark(Protocol):
+    def elapsed_time(self, end: _Mark) -> float:
+        """Milliseconds from this mark to `end`."""
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """A mark on a CPU."""
+
+    t: float
+
+    def elapsed_time(self, end: _Moment) -> float:
+        return (end.t - self.t) * 1e3
+
+
+@dataclass
+class StepTimes:
+    """The marks of one step in order, and its numbers, which may still be on their way from the device."""
+
+    numbers: Tensor
+    wait_ms: float
+    marks: list[tuple[str, object]] = field(default_factory=list)
+
+    def milliseconds(self) -> dict[str, float]:
+        """Time of each phase; each is named at its end."""
+        spent = {"data": self.wait_ms}
+        for (_, start), (name, end) in zip(self.marks, self.marks[1:], strict=False):
+            spent[name] = start.elapsed_time(end)  # type: ignore[attr-defined]
+        return spent
+
+
+class Pace:
+    """Marks phases and measures the images per second of the last steps."""
+
+    def __init__(self, device: torch.device, global_batch: int) -> None:
+        self._cuda = device.type == "cuda"
+        self._global_batch = global_batch
+        self._ends: deque[float] = deque(maxlen=_WINDOW + 1)
+        self._marks: list[tuple[str, object]] = []
+
+    def mark(self, phase: str) -> None:
+        """The end of `phase`; the first mark of a step is its beginning."""
+        if self._cuda:
+            event = torch.cuda.Event(enable_timing=True)
+            event.record()
+            self._marks.append((phase, event))
+        else:
+            self._marks.append((phase, _Moment(time.perf_counter())))
+
+    def finish(self, numbers: Tensor, wait_seconds: float) -> StepTimes:
+        """Close a step; `numbers` start for the host beside the next step's work."""
+        if self._cuda:
+            copied = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
+            numbers = copied.copy_(numbers, non_blocking=True)
+            self.mark("")
+        self._ends.append(time.perf_counter())
+        marks, self._marks = self._marks, []
+        return StepTimes(numbers, wait_seconds * 1e3, marks)
+
+    def settle(self, times: StepTimes) -> list[float]:
+        """The numbers of a finished step; on a GPU call it a step later, when they have arrived."""
+        if self._cuda:
+            times.marks.pop()[1].synchronize()  # type: ignore[attr-defined]
+        return [float(number) for number in times.numbers.tolist()]
+
+    def pause(self) -> None:
+        """Forget the past: what comes now is no step."""
+        self._ends.clear()
+        self._ends.append(time.perf_counter())
+
+    def images_per_second(self) -> float:
+        """Over the last steps; 0 before the first."""
+        if len(self._ends) < 2:
+            return 0.0
+        return self._global_batch * (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
+
+    def seconds_per_step(self) -> float:
+        """Mean over the last steps; 0 before the first."""
+        speed = self.images_per_second()
+        return self._global_batch / speed if speed else 0.0

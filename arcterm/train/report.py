@@ -1,0 +1,87 @@
+"""The events of training: one a step, and what a rank says when it starts."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import torch
+
+from arcterm.config import TrainConfig
+from arcterm.runs.events import Start, Step, real
+from arcterm.runs.journal import Sink
+from arcterm.train import guard
+from arcterm.train.head import HeadOutput
+from arcterm.train.pace import Pace, StepTimes
+from arcterm.train.world import World
+
+
+def announce(journal: Sink, world: World, start: int, steps: int) -> None:
+    """Say that this rank is up and goes on after step `start`."""
+    journal.write(
+        Start(
+            rank=world.rank,
+            world_size=world.size,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            device=world.device_name,
+            step=start,
+            steps=steps,
+        )
+    )
+
+
+class Reporter:
+    """Writes a `Step` event for every step and watches the loss.
+
+    On a GPU a step's numbers are looked at while the next step runs, so that the host never waits for them.
+    """
+
+    def __init__(self, journal: Sink, config: TrainConfig, device: torch.device) -> None:
+        self._journal = journal
+        self._config = config
+        self._late = device.type == "cuda"
+        self._pace = Pace(device, config.global_batch)
+        self._pace.pause()
+        self._pending: tuple[StepTimes, Step] | None = None
+
+    def mark(self, phase: str) -> None:
+        """The end of a phase of the step."""
+        self._pace.mark(phase)
+
+    def step(self, step: int, epoch: int, rate: float, waited: float, scored: HeadOutput) -> None:
+        """A step was made; `waited` seconds went into waiting for its images."""
+        numbers = torch.stack([scored.loss.detach(), scored.accuracy, scored.angle])
+        times = self._pace.finish(numbers, waited)
+        pace = self._pace.seconds_per_step()
+        event = Step(
+            step=step,
+            epoch=epoch,
+            loss=0.0,
+            accuracy=0.0,
+            angle=0.0,
+            lr=rate,
+            images_per_second=round(self._pace.images_per_second(), 2),
+            samples=step * self._config.global_batch,
+            data_wait=round(min(1.0, waited / pace), 4) if pace else 0.0,
+        )
+        if self._late:
+            self.flush()
+        self._pending = times, event
+        if not self._late:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the step whose numbers are still out; raises `TrainingError` if its loss is not finite."""
+        if self._pending is None:
+            return
+        (times, event), self._pending = self._pending, None
+        loss, accuracy, angle = self._pace.settle(times)
+        event.loss, event.accuracy, event.angle = real(loss), real(accuracy), real(angle)
+        event.times = {phase: round(spent, 3) for phase, spent in times.milliseconds().items()}
+        self._journal.write(event)
+        guard.check_loss(event.step, loss, event.lr)
+
+    def pause(self) -> None:
+        """Something else than steps took time."""
+        self._pace.pause()

@@ -1,0 +1,58 @@
+"""Which images a step trains on: a function of (seed, epoch, step), the same for any number of ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Shares `count` images out into global batches; the rest of an epoch that fills no batch is dropped."""
+
+    count: int
+    batch_size: int
+    rank: int = 0
+    world_size: int = 1
+    seed: int = 0
+    mirror: bool = True
+
+    @property
+    def global_batch(self) -> int:
+        """Images per step over all ranks."""
+        return self.batch_size * self.world_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole global batches in an epoch."""
+        return self.count // self.global_batch
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch, from 0, of a step, from 1."""
+        return (step - 1) // self.steps_per_epoch
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """(count,) int64: the order of the images in an epoch."""
+        key = np.array([self.seed, epoch], np.uint64)
+        return np.random.Generator(np.random.Philox(key=key)).permutation(self.count)
+
+    def batch(self, step: int, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """This rank's images of `step` and which of them to mirror; `order` is that of the step's epoch."""
+        epoch = self.epoch_of(step)
+        first = (step - 1) % self.steps_per_epoch * self.global_batch + self.rank * self.batch_size
+        chosen = order[first : first + self.batch_size]
+        return chosen, coin(self.seed, epoch, chosen) if self.mirror else np.zeros(len(chosen), np.bool_)
+
+
+def coin(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """A fair coin for each index, from (seed, epoch, index) alone (splitmix64's finalizer)."""
+    with np.errstate(over="ignore"):
+        x = indices.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x += np.uint64(seed) * _MIX[0] + np.uint64(epoch) * _MIX[1]
+        for multiplier in _MIX:
+            x = (x ^ x >> np.uint64(31)) * multiplier
+        return ((x ^ x >> np.uint64(31)) & np.uint64(1)).astype(np.bool_)

@@ -1,0 +1,55 @@
+"""What the machine does meanwhile: GPUs once a host, CPU and memory of each rank."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from types import TracebackType
+
+import psutil
+
+from arcterm import gpus
+from arcterm.runs.events import Gpus, Rank
+from arcterm.runs.journal import Sink
+from arcterm.train.world import World
+
+INTERVAL_SECONDS = 1.0
+_SYNC_EVERY = 5
+
+
+class Telemetry:
+    """A thread that writes `Rank` events, on a host's first rank also `Gpus`, and syncs the journal."""
+
+    def __init__(self, journal: Sink, world: World) -> None:
+        self._journal = journal
+        self._world = world
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="telemetry", daemon=True)
+
+    def __enter__(self) -> Telemetry:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        process = psutil.Process()
+        process.cpu_percent()
+        watching = self._world.local_rank == 0
+        ticks = 0
+        while True:
+            if watching:
+                found, note = gpus.read()
+                self._journal.write(Gpus(host=socket.gethostname(), gpus=found, note=note))
+                watching = bool(found)  # a host without GPUs says so once
+            if self._stopped.wait(INTERVAL_SECONDS):
+                return
+            ticks += 1
+            usage = Rank(rank=self._world.rank, cpu=process.cpu_percent(), memory=process.memory_info().rss)
+            self._journal.write(usage)
+            if ticks % _SYNC_EVERY == 0:
+                self._journal.sync()

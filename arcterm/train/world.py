@@ -1,0 +1,85 @@
+"""The ranks that train together: who this one is, and what they say to each other."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+_CPU = torch.device("cpu")
+_TIMEOUT = datetime.timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among `size` ranks; `device` holds its tensors. Collectives of one rank do nothing."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    device: torch.device = _CPU
+
+    @classmethod
+    def join(cls, device: str) -> World:
+        """Join the process group that torchrun describes in the environment: nccl on GPUs, gloo on CPUs."""
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        local_rank = int(os.environ["LOCAL_RANK"])
+        if device == "cuda":
+            torch.cuda.set_device(local_rank)
+            # CPU tensors go through gloo, so that agreeing on a stop never waits for the GPU
+            dist.init_process_group("cpu:gloo,cuda:nccl", timeout=_TIMEOUT)
+            return cls(rank, size, local_rank, torch.device("cuda", local_rank))
+        dist.init_process_group("gloo", timeout=_TIMEOUT)
+        return cls(rank, size, local_rank, torch.device("cpu"))
+
+    @staticmethod
+    def leave() -> None:
+        """Leave the process group."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    @property
+    def first(self) -> bool:
+        """Whether this is rank 0, which writes what is written once."""
+        return self.rank == 0
+
+    @property
+    def device_name(self) -> str:
+        """The processor's name, for people."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return platform.processor() or platform.machine()
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        if self.size > 1:
+            dist.all_reduce(torch.zeros(1))
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Sum over the ranks, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def max(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Maximum over the ranks, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        return tensor
+
+    def gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        """(n, …) of every rank as (size · n, …) on every rank, in the order of ranks."""
+        if self.size == 1:
+            return tensor
+        whole = tensor.new_empty((self.size * tensor.shape[0], *tensor.shape[1:]))
+        dist.all_gather_into_tensor(whole, tensor.contiguous())
+        return whole
+
+
+def shard(count: int, rank: int, size: int) -> range:
+    """The part of ``range(count)`` that belongs to a rank; the parts of all ranks are all of it."""
+    return range(count * rank // size, count * (rank + 1) // size)
