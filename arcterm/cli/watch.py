@@ -161,8 +161,8 @@ class Lines:
         left = f"  {duration(eta)} left" if eta else ""
         return (
             f"step    {event.step:,}/{summary.total_steps:,}  epoch {event.epoch}  "
-            f"loss {float(event.loss):.4f}  acc {float(event.accuracy):.3f}  angle {float(event.angle):.1f}°  lr {event.lr:.4g}  "
-            f"{event.images_per_second:.0f} img/s  wait {event.data_wait:.0%}{left}"
+            f"loss {float(event.loss):.4f}  acc {float(event.accuracy):.3f}  angle {float(event.angle):.1f}°  "
+            f"lr {event.lr:.4g}  {event.images_per_second:.0f} img/s  wait {event.data_wait:.0%}{left}"
         )
 
 

@@ -1,0 +1,48 @@
+"""Shared fixtures: real files of others, and fake distributions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Callable[[str], Path]:
+    """``test_data("pairs/small_lfw.bin")``: a real file made by others; skips where the folder is absent."""
+    root = Path(os.environ.get("ARCTERM_TEST_DATA") or ROOT.parent / "shared" / "data")
+
+    def locate(name: str) -> Path:
+        path = root / name
+        if not path.exists():
+            pytest.skip(f"{path} is not here; set ARCTERM_TEST_DATA to the folder of real files")
+        return path
+
+    return locate
+
+
+@pytest.fixture
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """``distribution("name", entry_points=text, **modules)``: a fake installed package on ``sys.path``."""
+    before = set(sys.modules)
+
+    def install(name: str, *, entry_points: str, version: str = "1.0", **modules: str) -> Path:
+        site = tmp_path / f"site-{name}"
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(entry_points)
+        for module, source in modules.items():
+            (site / f"{module}.py").write_text(source)
+        monkeypatch.syspath_prepend(str(site))
+        return site
+
+    yield install
+    for module in set(sys.modules) - before:
+        if str(tmp_path) in (getattr(sys.modules[module], "__file__", None) or ""):
+            del sys.modules[module]

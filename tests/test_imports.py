@@ -1,0 +1,81 @@
+"""Who may import whom, checked in processes of their own."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "numpy", "textual", "cv2", "sklearn", "rich", "pydantic")
+
+
+def loaded_by(code: str) -> set[str]:
+    report = f"{code}\nimport sys; print(*sys.modules, file=sys.__stdout__)"
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["plugins"], ["plugins", "backbone", "--json"], ["train", "--help"], ["data", "--help"]],
+)
+def test_light_commands_load_nothing_heavy(arguments):
+    code = f"import sys; sys.argv = ['arcterm', *{arguments}]\nfrom arcterm.cli import main\ntry: main()\nexcept SystemExit: pass"
+    assert not loaded_by(code) & set(HEAVY)
+
+
+def test_names_and_declarations_load_nothing_heavy():
+    code = "from arcterm_registry import names, scan, KINDS\nfor k in KINDS: names(k); scan(k)"
+    assert not loaded_by(code) & set(HEAVY)
+
+
+def test_the_check_would_notice():
+    assert "numpy" in loaded_by("import arcterm.formats.recordio")
+
+
+@pytest.mark.parametrize("module", ["arcterm.supervise", "arcterm.launch.start", "arcterm.console.app"])
+def test_the_host_side_never_loads_torch(module):
+    assert "torch" not in loaded_by(f"import {module}")
+
+
+@pytest.mark.parametrize("module", ["arcterm.worker", "arcterm.train.loop", "arcterm.agent"])
+def test_the_rank_side_never_loads_the_console(module):
+    assert not loaded_by(f"import {module}") & {"textual", "typer", "rich"}
+
+
+def sources() -> list[Path]:
+    return [*(ROOT / "arcterm").rglob("*.py"), *(ROOT / "registry").rglob("*.py")]
+
+
+def test_nothing_untrusted_is_unpickled_or_run():
+    """No pickle.load, torch.load, eval, exec, os.system or shell=True anywhere in the package."""
+    banned = {"load": {"pickle", "torch", "marshal"}, "loads": {"pickle", "marshal"}, "system": {"os"}}
+    found = []
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            call = node.func
+            owner = (
+                call.value.id if isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) else ""
+            )
+            name = (
+                call.attr
+                if isinstance(call, ast.Attribute)
+                else call.id
+                if isinstance(call, ast.Name)
+                else ""
+            )
+            shell = any(k.arg == "shell" for k in node.keywords)
+            if (
+                shell
+                or owner in banned.get(name, ())
+                or (isinstance(call, ast.Name) and name in ("eval", "exec"))
+                or name == "Unpickler"
+            ):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
+    assert found == []
