@@ -11,6 +11,8 @@ import torch
 import torch.distributed as dist
 
 _CPU = torch.device("cpu")
+# the name changed in torch 2.13
+_all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 _TIMEOUT = datetime.timedelta(minutes=10)
 
 
@@ -76,7 +78,7 @@ class World:
         if self.size == 1:
             return tensor
         whole = tensor.new_empty((self.size * tensor.shape[0], *tensor.shape[1:]))
-        dist.all_gather_into_tensor(whole, tensor.contiguous())
+        _all_gather(whole, tensor.contiguous())
         return whole
 
 

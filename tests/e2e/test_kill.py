@@ -1,0 +1,108 @@
+"""SIGKILL to a rank, the launcher, the supervisor: the run says what happened and goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from arcterm.runs import store
+from arcterm.runs.summary import summarize
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def running(arcterm, pack):
+    """A run of two ranks past its first checkpoint, and its supervisor."""
+    arcterm(
+        "train", "plain", "cosface", "--dataset", str(pack), "--nproc", "2", "--batch-size", "6",
+        "--steps", "400", "--checkpoint-every", "20", "--name", "victim", "--detach",
+    )  # fmt: skip
+    told = arcterm.wait("victim", lambda told: told["checkpoints"] and told["step"] < 300)
+    assert told["state"] == "running"
+    (supervisor,) = processes("arcterm.supervise", told["path"])
+    yield supervisor
+    for process in processes("arcterm", told["path"]):
+        process.kill()
+
+
+def processes(module: str, run: str) -> list[psutil.Process]:
+    """Living processes of a run that execute `module`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            if run in words and any(word.startswith(module) for word in words):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def gone(run: str) -> bool:
+    return not processes("arcterm.", run)
+
+
+def continue_and_check(arcterm, run: str):
+    """Resume; the curve goes on from the last checkpoint without a gap or a repeat."""
+    last = arcterm.show("victim")["checkpoints"][-1]["step"]
+    told = arcterm.json("resume", "victim")
+    assert (told["state"], told["step"], told["attempt"]) == ("done", 400, 2)
+    _, summary, follower = summarize(store.Run(Path(run)))
+    assert summary.starts[0].step == last
+    assert list(summary.steps) == list(range(1, 401))
+    assert follower.corrupt == 0
+
+
+def test_a_killed_rank_fails_the_run_and_it_resumes(arcterm, running):
+    run = arcterm.show("victim")["path"]
+    agent = next(c for c in running.children() if "arcterm.agent" in c.cmdline())
+    ranks = [c for c in agent.children() if "arcterm.worker" in c.cmdline()]
+    victim = next(rank for rank in ranks if rank.environ()["RANK"] == "1")
+    victim.kill()
+    failed = arcterm.wait_for_failure("victim")
+    assert failed["state"] == "failed"
+    assert failed["failure"]["rank"] == 1
+    assert failed["failure"]["signal"] == "SIGKILL"
+    assert "lack of memory" in failed["failure"]["cause"]
+    assert gone(run)
+    shown = arcterm("attach", "victim", "--plain", code=5)
+    assert "failed on rank 1" in shown.stderr
+    assert "arcterm resume" in shown.stderr
+    continue_and_check(arcterm, run)
+
+
+def test_a_killed_launcher_takes_its_ranks_along(arcterm, running):
+    run = arcterm.show("victim")["path"]
+    agent = next(c for c in running.children() if "arcterm.agent" in c.cmdline())
+    agent.kill()
+    failed = arcterm.wait_for_failure("victim")
+    assert "the launcher was killed (SIGKILL)" in failed["failure"]["cause"]
+    assert gone(run)
+    continue_and_check(arcterm, run)
+
+
+def test_a_killed_supervisor_leaves_a_lost_run_and_no_process(arcterm, running):
+    run = arcterm.show("victim")["path"]
+    below = running.children(recursive=True)
+    os.kill(running.pid, signal.SIGKILL)
+    psutil.wait_procs(below, timeout=30)
+    assert gone(run)
+    lost = arcterm.show("victim")
+    assert lost["state"] == "lost"
+    assert "arcterm resume" in lost["reason"]
+    continue_and_check(arcterm, run)
+
+
+def test_stop_now_ends_at_once_and_a_second_supervisor_is_refused(arcterm, running):
+    refused = arcterm("resume", "victim", code=4)
+    assert "is running" in refused.stderr
+    assert "is being run" in arcterm("rm", "victim", "--yes", code=4).stderr
+    told = arcterm.json("stop", "victim", "--now")
+    assert told["state"] == "stopped"
+    assert gone(told["path"])
+    assert "nothing to stop" in arcterm("stop", "victim", code=4).stderr

@@ -1,0 +1,209 @@
+"""From what was asked for to a complete config."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from arcterm_registry import PluginError
+
+from arcterm.config import merge, parse_assignments, read_settings
+from arcterm.errors import ArctermError, ConfigError, DataError
+from arcterm.launch import preflight
+from arcterm.launch.preflight import command, duration, plan
+
+DATA = """
+from arcterm_registry import Dataset, Option
+data = Dataset(
+    summary="counts", factory="counted:make", inspect="counted:inspect", takes_path=False,
+    options=(Option(name="images", type=int, default=1000, low=1, help="how many"),
+             Option(name="classes", type=int, default=10, low=1, help="people")),
+)
+def inspect(images, classes):
+    from arcterm_registry.contracts import DatasetFacts
+    return DatasetFacts(images=images, classes=classes, image_size=(112, 112), fingerprint="f",
+                        verification={"lfw": 6000})
+def make(**options): raise RuntimeError("not here")
+"""
+
+
+@pytest.fixture(autouse=True)
+def counted(distribution, monkeypatch):
+    distribution("counted", entry_points="[arcterm.datasets]\ncounted = counted:data\n", counted=DATA)
+    monkeypatch.setattr("arcterm.launch.preflight.gpus.select", lambda wanted: wanted)
+    monkeypatch.setattr("arcterm.launch.preflight.cores", lambda: 4)
+
+
+def ask(**settings):
+    return plan({"backbone": "tiny", "loss": "arcface", "dataset": "counted", **settings})
+
+
+def test_defaults_are_worked_out_and_said():
+    made = ask()
+    config = made.config
+    assert (config.device, config.nproc, config.batch_size, config.threads) == ("cpu", 1, 32, 4)
+    assert (config.epochs, config.steps) == (20, 20 * (1000 // 32))
+    assert config.lr == 0.02
+    assert config.loss_options["margin"] == 0.5
+    said = "\n".join(made.notes)
+    for words in (
+        "1,000 images of 10 people",
+        "lfw (6000 pairs)",
+        "32 × 1 CPU rank = 32",
+        "620 steps",
+        "lr        0.02",
+    ):
+        assert words in said
+
+
+def test_gpus_change_the_defaults():
+    config = ask(gpus="0,2,3", dataset_options={"images": 5000}).config
+    assert (config.device, config.nproc, config.gpus, config.batch_size) == ("cuda", 3, [0, 2, 3], 128)
+    assert config.lr == pytest.approx(0.1 * 384 / 1024)
+    assert ask(gpus="0-3", nproc=2, dataset_options={"images": 5000}).config.gpus == [0, 1]
+
+
+def test_steps_and_epochs():
+    config = ask(steps=100).config
+    assert (config.steps, config.epochs) == (100, 4)
+    assert ask(epochs=3).config.steps == 93
+    with pytest.raises(ConfigError, match="both --epochs and --steps"):
+        merge({"epochs": 1, "steps": 2})
+
+
+def test_later_layers_win_and_options_are_merged():
+    file = {"epochs": 3, "lr": 0.5, "loss_options": {"margin": 0.3, "scale": 32.0}}
+    merged = merge(file, parse_assignments(["loss.margin=0.2", "weight_decay=0"]), {"steps": 10})
+    assert "epochs" not in merged
+    assert merged["loss_options"] == {"margin": "0.2", "scale": 32.0}
+    config = plan({"backbone": "tiny", "loss": "cosface", "dataset": "counted", **merged}).config
+    assert (config.loss_options["margin"], config.loss_options["scale"], config.weight_decay) == (
+        0.2,
+        32.0,
+        0.0,
+    )
+
+
+def test_a_toml_file(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(
+        'backbone = "tiny"\nloss = "cosface"\nlr = 1\nmilestones = [5, 9]\n[loss_options]\nmargin = 0.1\n'
+    )
+    settings = read_settings(path)
+    assert settings["lr"] == 1.0
+    config = plan({**settings, "dataset": "counted", "schedule": "multistep"}).config
+    assert (config.milestones, config.loss_options["margin"]) == ([5, 9], 0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lr = ", "is not TOML"),
+        ("lrr = 1", "no setting 'lrr'"),
+        ("lr = 'x'", "lr is a number"),
+        ("loss_options = 1", "table"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path, text, said):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said) as error:
+        read_settings(path)
+    assert "run.toml" in str(error.value) or "lr" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"backbone": "r5"}, PluginError, "did you mean r50"),
+        ({"loss": "archface"}, PluginError, "did you mean arcface"),
+        ({"dataset": "ms1m"}, PluginError, "there is no dataset 'ms1m'"),
+        ({"dataset": "/no/such/place"}, DataError, "is not a directory"),
+        ({"backbone": None}, ConfigError, "no backbone is chosen"),
+        ({"loss_options": {"margin": 3.5}}, ConfigError, "0 ≤ margin < 1.57"),
+        ({"loss_options": {"margin": "wide"}}, ConfigError, "margin is a number"),
+        ({"loss_options": {"margn": 0.1}}, ConfigError, "did you mean margin"),
+        ({"loss": "softmax", "loss_options": {"margin": 0.1}}, ConfigError, "has no option 'margin'"),
+        ({"batch_size": 1001}, ConfigError, "lower --batch-size"),
+        ({"nproc": 11, "batch_size": 1}, ConfigError, "lower --nproc to 10"),
+        ({"nproc": 500}, ConfigError, "change --nproc"),
+        ({"gpus": "0", "nproc": 2}, ConfigError, "one rank a GPU"),
+        ({"gpus": "zero"}, ConfigError, "--gpus 'zero' is not a list"),
+        ({"lr": -1.0}, ConfigError, "change --lr"),
+        ({"dataset_options": {"classes": 1}}, ConfigError, "2 people or more"),
+        ({"schedule": "multistep", "milestones": "9,5"}, ConfigError, "rising order"),
+    ],
+)
+def test_what_can_not_be_is_one_clear_error(settings, error, said):
+    with pytest.raises(error) as raised:
+        ask(**settings)
+    assert said in str(raised.value)
+    assert "\n  → " in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["nonsense", "weight_decay", "weight_dcay=1", "loss.=", "keep_last=1"])
+def test_bad_assignments(text):
+    with pytest.raises(ArctermError):
+        ask(**parse_assignments([text]))
+
+
+def test_a_dataset_that_raises_is_named(distribution):
+    distribution(
+        "faulty",
+        entry_points="[arcterm.datasets]\nfaulty = faulty:data\n",
+        faulty=DATA.replace("counted", "faulty").replace(
+            "return Datas", "raise OSError('gone')\n    return Datas"
+        ),
+    )
+    with pytest.raises(DataError, match="dataset 'faulty' can't be read: OSError: gone"):
+        ask(dataset="faulty")
+
+
+def test_what_takes_long_says_so_with_the_faster_choice(monkeypatch):
+    monkeypatch.setattr("arcterm.launch.preflight._cpu_flops", lambda: 60e9)
+    long = ask(backbone="r50", dataset_options={"images": 100_000})
+    assert "this will take about" in long.warning
+    assert "--steps" in long.warning
+    assert "arcterm train tiny" in long.warning
+    assert ask(steps=1).warning == ""
+
+
+def test_the_command_asks_for_the_same():
+    settings = {
+        "backbone": "tiny",
+        "loss": "cosface",
+        "dataset": "counted",
+        "lr": 0.05,
+        "steps": 7,
+        "nproc": 2,
+        "mirror": False,
+        "weight_decay": 0.0,
+        "loss_options": {"margin": 0.25},
+        "dataset_options": {"images": 64},
+    }
+    words = shlex.split(command(settings))
+    assert words[:4] == ["arcterm", "train", "tiny", "cosface"]
+    sets = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    again = {
+        "backbone": "tiny",
+        "loss": "cosface",
+        "dataset": words[words.index("--dataset") + 1],
+        "lr": float(words[words.index("--lr") + 1]),
+        "steps": int(words[words.index("--steps") + 1]),
+        "nproc": int(words[words.index("--nproc") + 1]),
+        "loss_options": {"margin": float(words[words.index("--margin") + 1])},
+    }
+    assert plan(merge(parse_assignments(sets), again)).config == plan(settings).config
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(5, "5 s"), (600, "10 min"), (12_000, "3 h 20 min"), (400_000, "5 days")]
+)
+def test_durations(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_a_pack_with_a_missing_file_says_which(tmp_path):
+    (tmp_path / "train.rec").write_bytes(b"")
+    with pytest.raises(DataError, match=r"looks like a recordio data set but has no train\.idx"):
+        preflight.choose_dataset(str(tmp_path), {})
