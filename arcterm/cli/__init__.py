@@ -9,11 +9,11 @@ def main() -> None:
     """Entry point of ``arcterm``: run the command; a user's mistake is two lines, never a traceback."""
     from arcterm_registry import PluginError
 
-    from arcterm.cli.app import app
+    from arcterm.cli.app import build
     from arcterm.errors import ArctermError
 
     try:
-        app()
+        build(sys.argv[1:])()
     except (ArctermError, PluginError) as error:
         sys.stderr.write(f"arcterm: {error}\n")
         sys.exit(getattr(error, "exit_code", 2))

@@ -10,15 +10,15 @@ import typer
 
 from arcterm.cli.options import Json, put, put_json, say
 
-app = typer.Typer(help="Make data sets.", no_args_is_help=True, rich_markup_mode=None)
+data = typer.Typer(help="Make data sets.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.callback()
+@data.callback()
 def options() -> None:
     """Make data sets."""
 
 
-@app.command()
+@data.command()
 def pack(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder with one folder per person.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="The pack's directory; made here.")],

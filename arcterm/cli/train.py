@@ -12,7 +12,7 @@ import typer
 from arcterm.cli.options import Json, Plain, RunsDir, put_detached, put_json, say
 from arcterm.config import FLAGS, SETTINGS, flag, merge, parse_assignments, read_settings
 
-HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
+_HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
 
 Command line over --config over defaults. Ctrl-C stops after a checkpoint, twice at once; closing the
 terminal leaves the training running.
@@ -144,9 +144,9 @@ def _help(name: str) -> str:
 
 
 def train(**given: Any) -> None:
-    """Train; its parameters are set below from the list of settings."""
     _run(**given)
 
 
+train.__doc__ = _HELP
 train.__signature__ = _signature()  # type: ignore[attr-defined]
 train.__annotations__ = {p.name: p.annotation for p in _signature().parameters.values()}

@@ -5,17 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from arcterm_registry import Preprocess
 from arcterm_registry.contracts import PairSet
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from arcterm.formats import images
 from arcterm.runs.events import Verify, real
 from arcterm.verify import protocol
+
+if TYPE_CHECKING:
+    from arcterm_registry.contracts import Image
 
 
 class Ranks(Protocol):
@@ -59,30 +63,50 @@ class Embedder:
         )
 
     def _pair_embeddings(
-        self, name: str, pictures: Sequence[object], progress: Callable[[int, int], None]
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, name: str, pictures: Sequence[Image], progress: Callable[[int, int], None]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(2P, D) float32 sums of the embeddings of image and mirror image, and (2P, 2) their lengths."""
-        count = len(pictures)
-        share = -(-count // self.ranks.size)  # the last rank's share may be filled up with repeats
+        chosen, where = distinct(pictures)
+        share = -(-len(chosen) // self.ranks.size)  # the last rank's share may be filled up with repeats
         first = self.ranks.rank * share
         sums, norms = [], []
         for start in range(first, first + share, self.batch_size):
-            wanted = [min(i, count - 1) for i in range(start, min(start + self.batch_size, first + share))]
+            stop = min(start + self.batch_size, first + share)
+            wanted = [chosen[min(i, len(chosen) - 1)] for i in range(start, stop)]
             plain, mirrored = self._embed(name, pictures, wanted)
             sums.append(plain + mirrored)
             norms.append(torch.stack([plain.norm(dim=1), mirrored.norm(dim=1)], dim=1))
-            progress(min(start - first + len(wanted), share), share)
-        whole = self.ranks.gather(torch.cat(sums))[:count]
-        lengths = self.ranks.gather(torch.cat(norms))[:count]
-        return whole.cpu().numpy(), lengths.cpu().numpy()
+            progress(stop - first, share)
+        whole = self.ranks.gather(torch.cat(sums)).cpu().numpy()
+        lengths = self.ranks.gather(torch.cat(norms)).cpu().numpy()
+        return whole[where], lengths[where]
 
-    def _embed(self, name: str, pictures: Sequence[object], wanted: list[int]) -> tuple[Tensor, Tensor]:
+    def _embed(self, name: str, pictures: Sequence[Image], wanted: list[int]) -> tuple[Tensor, Tensor]:
         decoded = np.stack(
-            [images.decode(pictures[i], size=self.image_size, source=f"{name}.bin image {i}") for i in wanted]  # type: ignore[arg-type]
+            [images.decode(pictures[i], size=self.image_size, source=f"{name}.bin image {i}") for i in wanted]
         )
         x = normalize(torch.from_numpy(decoded).to(self.ranks.device), self.preprocess)
         with torch.inference_mode():
             return self.backbone(x).float(), self.backbone(x.flip(3)).float()
+
+
+def distinct(pictures: Sequence[Image]) -> tuple[list[int], NDArray[np.int64]]:
+    """Which pictures to embed, and for each picture its place among those.
+
+    A set that shows one image in many pairs may hold it once; only a list or tuple is searched for that,
+    since its elements stay the same objects.
+    """
+    if not isinstance(pictures, list | tuple):
+        return list(range(len(pictures))), np.arange(len(pictures))
+    places: dict[int, int] = {}
+    chosen: list[int] = []
+    where = np.empty(len(pictures), np.int64)
+    for i, picture in enumerate(pictures):
+        if id(picture) not in places:
+            places[id(picture)] = len(chosen)
+            chosen.append(i)
+        where[i] = places[id(picture)]
+    return chosen, where
 
 
 def normalize(pixels: Tensor, preprocess: Preprocess) -> Tensor:

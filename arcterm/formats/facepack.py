@@ -1,0 +1,152 @@
+"""A face pack: ``train.rec``, ``train.idx`` and ``property`` in one directory, the layout of 2018.
+
+Key 0 is a header record with labels [N + 1, N + 1 + C]; keys 1 … N are images; keys N + 1 … N + C hold one
+identity each, as labels [first, last + 1] in image keys. A pack from MXNet's im2rec has images only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from arcterm_registry.contracts import Record
+from numpy.typing import NDArray
+
+from arcterm.errors import DataError
+from arcterm.formats import irheader
+from arcterm.formats.images import decode
+from arcterm.formats.recordindex import read_index
+from arcterm.formats.recordio import RecordFile
+
+EXACT_FLOAT32 = 1 << 24
+MAX_CLASSES, MAX_SIDE = 1 << 30, 4096
+
+Keys = range | NDArray[np.int64]
+
+
+class FacePack:
+    """A pack, opened for reading by 0-based image index; cheap to open, safe for several threads.
+
+    `classes` people, `image_size` (height, width), `identities` identity records (0 for im2rec's packs).
+    Raises `DataError` if a file is missing, cut short or isn't what it should be.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._records = RecordFile(directory / "train.rec")
+        self._index = read_index(directory / "train.idx", len(self._records))
+        self.identities = 0
+        self._keys, self._offsets = self._images()
+        self._whole()
+        facts = directory / "property"
+        self.classes, self.image_size = read_property(facts) if facts.exists() else self._counted()
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __getitem__(self, index: int) -> Record:
+        """Image `index`: a view of its encoded bytes, its class and where it lies.
+
+        Raises `DataError` if the record is damaged, has no image or a label outside the classes.
+        """
+        record, source = self._at(index)
+        label = record.labels[0]
+        if not (0 <= label < self.classes and label == int(label)):
+            raise DataError(
+                f"{self.directory}: {source} has label {label:g}; the classes are 0 to {self.classes - 1}",
+                f"set the class count in {self.directory / 'property'} right, or pack the images again",
+            )
+        if not record.image:
+            raise DataError(f"{self.directory}: {source} has no image", "pack the images again")
+        return Record(record.image, int(label), source)
+
+    def identity(self, number: int) -> range:
+        """Image indexes of identity record `number`, in the order of the pack; raises `DataError`."""
+        if not 0 <= number < self.identities:
+            raise IndexError(f"identity {number} of {self.identities}")
+        record = self._record(len(self) + 1 + number)
+        first, end = record.labels[:2] if record.flag >= 2 else (0.0, 0.0)
+        if not 1 <= first < end <= len(self) + 1:
+            raise DataError(
+                f"{self._records.path}: identity {number} names images {first:g} to {end:g} of {len(self)}",
+                "pack the images again",
+            )
+        return range(int(first) - 1, int(end) - 1)
+
+    def _images(self) -> tuple[Keys, NDArray[np.int64]]:
+        """Keys and offsets of the images, by image index."""
+        header = self._record(0) if 0 in self._index else None
+        if header is None or not header.flag or header.image:
+            return self._index.keys, self._index.offsets
+        first, end = header.labels[:2] if header.flag >= 2 else (0.0, 0.0)
+        if not 2 <= first <= end < MAX_CLASSES:
+            raise DataError(
+                f"{self._records.path}: the header record's labels {first:g}, {end:g} make no sense",
+                "pack the images again",
+            )
+        stop = exact_boundary(int(first), self._has_image)
+        self.identities = len(self._index) - stop if end >= EXACT_FLOAT32 else int(end) - stop
+        return range(1, stop), self._index.dense(1, stop)
+
+    def _has_image(self, key: int) -> bool:
+        return key in self._index and bool(self._record(key).image)
+
+    def _whole(self) -> None:
+        """Check that the last record is all there, so that a cut-off copy is found at once."""
+        last = int(self._index.offsets.argmax())
+        self._records.at(int(self._index.offsets[last]), f"key {self._index.keys[last]}")
+
+    def _counted(self) -> tuple[int, tuple[int, int]]:
+        """Class count and image size of a pack without `property`; reads every label of an im2rec pack."""
+        record, source = self._at(0)
+        height, width = decode(record.image, size=None, source=f"{self.directory}: {source}").shape[:2]
+        if self.identities:
+            return self.identities, (height, width)
+        largest = max(self._at(index)[0].labels[0] for index in range(len(self)))
+        if not 0 <= largest < MAX_CLASSES:
+            raise DataError(f"{self._records.path} has label {largest:g}", "pack the images again")
+        return int(largest) + 1, (height, width)
+
+    def _at(self, index: int) -> tuple[irheader.ImageRecord, str]:
+        key, offset = int(self._keys[index]), int(self._offsets[index])
+        source = f"train.rec key {key} at byte {offset}"
+        return irheader.unpack(self._records.at(offset, f"key {key}"), f"{self.directory}: {source}"), source
+
+    def _record(self, key: int) -> irheader.ImageRecord:
+        payload = self._records.at(self._index.offset(key), f"key {key}")
+        return irheader.unpack(payload, f"{self._records.path} key {key}")
+
+
+def read_property(path: Path) -> tuple[int, tuple[int, int]]:
+    """Class count and (height, width) from a `property` file; raises `DataError`."""
+    text = path.read_bytes()[:256]
+    fields = text.strip().split(b",")
+    numbers = [int(field) for field in fields if field.strip().isdigit()]
+    if len(fields) != 3 or len(numbers) != 3:
+        raise DataError(
+            f"{path} holds {text.decode('ascii', 'replace').strip()!r}, not 'classes,height,width'",
+            "write one line of three whole numbers, e.g. 85742,112,112",
+        )
+    classes, height, width = numbers
+    if not (1 <= classes < MAX_CLASSES and 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise DataError(
+            f"{path}: {classes} classes of {height}×{width} images is out of bounds",
+            f"classes are 1 to {MAX_CLASSES - 1}, sides 1 to {MAX_SIDE} pixels",
+        )
+    return classes, (height, width)
+
+
+def exact_boundary(stored: int, has_image: Callable[[int], bool]) -> int:
+    """The first key without an image, given as the header record has it.
+
+    Keys there are float32, exact to 2^24; beyond, the true one is at most a few keys away.
+    """
+    if stored < EXACT_FLOAT32:
+        return stored
+    key = stored
+    while key > stored - 16 and not has_image(key - 1):
+        key -= 1
+    while key < stored + 16 and has_image(key):
+        key += 1
+    return key

@@ -1,0 +1,155 @@
+"""RecordIO, MXNet's container: framed records in one file, found by the byte offsets of an index.
+
+A record is one or more parts, each ``magic u32, lrec u32, payload, zeros to 4 bytes`` (little-endian). The
+top 3 bits of lrec say which part it is, the low 29 its length. A payload that holds the magic at a multiple
+of 4 is split there and the magic dropped, so that whoever scans for the magic finds only true beginnings.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+
+from arcterm.errors import DataError
+
+MAGIC = 0xCED7230A
+MAGIC_BYTES = MAGIC.to_bytes(4, "little")
+WHOLE, FIRST, MIDDLE, LAST = range(4)
+
+_FRAME = struct.Struct("<II")
+_LENGTH_BITS = 29
+_LENGTH_MASK = (1 << _LENGTH_BITS) - 1
+
+
+class RecordFile:
+    """A RecordIO file, memory-mapped for reading; safe to read from several threads.
+
+    Raises `DataError` if the file is missing or empty. Payloads are views into the mapping, which
+    lives as long as any of them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._map = map_file(path)
+        self._view = memoryview(self._map)
+
+    def __len__(self) -> int:
+        """Size of the file in bytes."""
+        return len(self._map)
+
+    def at(self, offset: int, record: str = "the record") -> memoryview:
+        """The payload of the record that begins at byte `offset`; `record` names it in a message.
+
+        Raises `DataError` if no whole, well-formed record lies there.
+        """
+        return self._read(offset, record)[0]
+
+    def scan(self) -> Iterator[tuple[int, memoryview]]:
+        """Every record in file order as (byte offset, payload), found without an index; raises as `at`."""
+        offset, number = 0, 0
+        while offset < len(self._map):
+            payload, end = self._read(offset, f"record {number}")
+            yield offset, payload
+            offset, number = end, number + 1
+
+    def _read(self, offset: int, record: str) -> tuple[memoryview, int]:
+        flag, start, end = self._part(offset, record)
+        if flag == WHOLE:
+            return self._view[start:end], _aligned(end)
+        if flag != FIRST:
+            raise self._broken(offset, record, "begins in the middle of a split record")
+        parts = [self._view[start:end]]
+        while flag != LAST:
+            flag, start, end = self._part(_aligned(end), record)
+            if flag not in (MIDDLE, LAST):
+                raise self._broken(offset, record, "is split and its last part is missing")
+            parts.append(self._view[start:end])
+        return memoryview(MAGIC_BYTES.join(parts)), _aligned(end)
+
+    def _part(self, offset: int, record: str) -> tuple[int, int, int]:
+        """(flag, first byte, one past the last byte) of the part whose frame is at `offset`."""
+        if not 0 <= offset <= len(self._map) - _FRAME.size:
+            raise self._broken(offset, record, f"lies outside the file of {len(self._map)} bytes")
+        magic, lrec = _FRAME.unpack_from(self._map, offset)
+        if magic != MAGIC:
+            raise self._broken(offset, record, "doesn't begin with the RecordIO magic")
+        start = offset + _FRAME.size
+        end = start + (lrec & _LENGTH_MASK)
+        if end > len(self._map):
+            raise self._broken(offset, record, f"ends {end - len(self._map)} bytes after the file's end")
+        return lrec >> _LENGTH_BITS, start, end
+
+    def _broken(self, offset: int, record: str, what: str) -> DataError:
+        return DataError(
+            f"{self.path}: {record} at byte {offset} {what}",
+            "the file is cut short or damaged, or its index is another file's: copy both again, together",
+        )
+
+
+class RecordWriter:
+    """Writes records as MXNet's writer does, byte for byte, and with `index` ``key<TAB>offset`` lines."""
+
+    def __init__(self, path: Path, index: Path | None = None) -> None:
+        self._file: BinaryIO = path.open("wb")
+        self._index = index.open("w", encoding="ascii", newline="\n") if index else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def write(self, key: int, payload: bytes) -> int:
+        """Append a record and return its byte offset; raises `ValueError` if a part is 512 MiB or longer."""
+        offset = self._file.tell()
+        self._file.write(framed(payload))
+        if self._index:
+            self._index.write(f"{key}\t{offset}\n")
+        return offset
+
+    def close(self) -> None:
+        """Close both files."""
+        self._file.close()
+        if self._index:
+            self._index.close()
+
+
+def framed(payload: bytes) -> bytes:
+    """`payload` as it lies in the file: split at every 4-byte-aligned magic, framed and padded."""
+    words = np.frombuffer(payload, "<u4", count=len(payload) // 4)
+    cuts = [int(word) * 4 for word in np.flatnonzero(words == MAGIC)]
+    starts, ends = [0, *(cut + 4 for cut in cuts)], [*cuts, len(payload)]
+    flags = [FIRST, *[MIDDLE] * (len(cuts) - 1), LAST] if cuts else [WHOLE]
+    parts = [_framed_part(flag, payload[a:b]) for flag, a, b in zip(flags, starts, ends, strict=True)]
+    return b"".join(parts)
+
+
+def _framed_part(flag: int, part: bytes) -> bytes:
+    if len(part) > _LENGTH_MASK:
+        raise ValueError(f"a record part of {len(part)} bytes doesn't fit RecordIO's 29-bit length")
+    return _FRAME.pack(MAGIC, flag << _LENGTH_BITS | len(part)) + part + bytes(-len(part) % 4)
+
+
+def _aligned(offset: int) -> int:
+    return offset + (-offset % 4)
+
+
+def map_file(path: Path) -> mmap.mmap:
+    """`path` mapped for reading; raises `DataError` if it is missing, unreadable or empty."""
+    try:
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except ValueError:
+        raise DataError(f"{path} is empty", "copy or make it again") from None
+    except OSError as error:
+        raise DataError(
+            f"{path} can't be read: {error.strerror}", "check the path and its permissions"
+        ) from None

@@ -1,0 +1,191 @@
+"""The command line in this process: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest
+
+from arcterm.cli import main
+from arcterm.runs import state, store
+from arcterm.runs.events import Message, Start, Step
+from arcterm.runs.journal import Journal
+
+from ..runs.conftest import config
+
+BROKEN = "raise RuntimeError('boom')"
+
+
+@pytest.fixture
+def arcterm(monkeypatch, tmp_path, capsys):
+    """``arcterm(*words)`` → (exit code, stdout, stderr), in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ARCTERM_RUNS", raising=False)
+    monkeypatch.setattr("arcterm.launch.preflight._torch_is_cpu_only", lambda: True)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = left.code if isinstance(left.code, int) else 0 if left.code is None else 1
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A finished run in ./runs."""
+    run = store.create(tmp_path / "runs", config(), label="tiny-arcface", name="done-one", argv=[], host="h")
+    journal = Journal(run.events, 1, 0)
+    journal.write(Start(rank=0, world_size=1, host="h", pid=1, device="cpu", step=0, steps=100))
+    for n in (99, 100):
+        journal.write(
+            Step(
+                step=n,
+                epoch=2,
+                loss=1.25,
+                accuracy=0.5,
+                angle=60.0,
+                lr=0.1,
+                images_per_second=5.0,
+                samples=n,
+                data_wait=0.0,
+            )
+        )
+    journal.write(Message(level="warning", text="\x1b[31mred\x1b[0m"))
+    state.write_state(run, "done", attempt=1, step=100)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["train", "r5", "arcface"], 2, "did you mean r50"),
+        (["train", "tiny", "arkface"], 2, "did you mean arcface"),
+        (["train", "tiny", "1"], 2, "no loss 'sphereface'"),
+        (["train", "tiny", "arcface", "--dataset", "ms1"], 2, "no dataset 'ms1'"),
+        (["train", "tiny", "arcface", "--dataset", "./ms1"], 3, "is not a directory"),
+        (["train", "tiny", "cosface", "--margin", "3.5"], 2, "0 ≤ margin ≤ 1"),
+        (["train", "tiny", "softmax", "--margin", "0.1"], 2, "has no option 'margin'"),
+        (["train", "tiny", "arcface", "--lr", "0"], 2, "change --lr"),
+        (["train", "tiny", "arcface", "--steps", "5", "--epochs", "2"], 2, "both --epochs and --steps"),
+        (["train", "tiny", "arcface", "--gpus", "7"], 2, "--gpus"),
+        (["train", "tiny", "arcface", "--name", "last"], 4, "can't name a run"),
+        (["train", "tiny", "arcface", "--config", "no.toml"], 2, "no.toml"),
+        (["train", "tiny", "arcface", "--set", "x"], 2, "has no '='"),
+        (["train", "tiny", "arcface", "--lr", "much"], 2, "much"),
+        (["train", "tiny"], 2, "no loss is chosen"),
+        (["show", "nothing"], 4, "no run 'nothing'"),
+        (["show", "."], 4, "is not a run"),
+        (["stop", "last"], 4, "no run 'last'"),
+        (["resume", "nothing"], 4, "no run"),
+        (["verify", "nothing"], 4, "no run"),
+        (["attach", "nothing"], 4, "no run"),
+        (["rm", "nothing"], 4, "no run"),
+        (["tui", "nothing"], 4, "no run"),
+        (["plugins", "nets"], 2, "there is no kind 'nets'"),
+        (["data", "pack", "nowhere", "pack"], 3, "nowhere"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_a_mistake_is_told_with_the_next_step_and_leaves_nothing(arcterm, tmp_path, words, code, said):
+    got, out, err = arcterm(*words)
+    assert got == code
+    assert said in err
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_2018_are_losses(arcterm, monkeypatch):
+    for number, name in (("0", "softmax"), ("2", "cosface"), ("4", "arcface")):
+        monkeypatch.setattr("arcterm.launch.preflight.inspect", facts)
+        code, out, err = arcterm("train", "tiny", number, "--dry-run", "--json")
+        assert code == 0, err
+        assert json.loads(out)["loss"] == name
+
+
+def facts(*_):
+    from arcterm_registry.contracts import DatasetFacts
+
+    return DatasetFacts(images=1000, classes=10, image_size=(112, 112), fingerprint="x")
+
+
+def test_a_dry_run_says_everything_and_starts_nothing(arcterm, monkeypatch, tmp_path):
+    monkeypatch.setattr("arcterm.launch.preflight.inspect", facts)
+    code, out, err = arcterm("train", "tiny", "cosface", "--margin", "0.2", "--dry-run")
+    assert (code, out) == (0, "")
+    for words in ("using the demo", "batch     32 × 1 CPU rank", "lr        0.02", "620 steps", "margin 0.2"):
+        assert words in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_and_show(arcterm, finished):
+    code, out, _ = arcterm("runs")
+    assert code == 0
+    assert re.search(r"done-one\s+done\s+100/100\s+1\.25", out)
+    told = json.loads(arcterm("runs", "--json")[1])
+    assert told[0]["id"] == finished.id
+    shown = json.loads(arcterm("show", "last", "--json")[1])
+    assert (shown["state"], shown["step"], shown["loss"]) == ("done", 100, 1.25)
+    assert "state             done" in arcterm("show", "done-one")[1]
+
+
+def test_attaching_to_a_finished_run_prints_it_and_ends(arcterm, finished):
+    code, out, err = arcterm("attach", "last", "--plain")
+    assert code == 0
+    assert "step    100/100" in out
+    assert "\x1b" not in out
+    assert "is done" in err
+
+
+def test_a_failed_run_ends_with_its_cause(arcterm, finished):
+    failure = state.Failure(
+        rank=1, cause="the GPU ran out of memory: lower --batch-size", traceback="line\x1b[2J"
+    )
+    state.write_state(finished, "failed", attempt=1, failure=failure, reason=failure.cause)
+    code, _, err = arcterm("attach", "last", "--plain")
+    assert code == 5
+    assert "failed on rank 1: the GPU ran out of memory" in err
+    assert "\x1b" not in err
+
+
+def test_no_runs_says_how_to_start_one(arcterm):
+    code, out, err = arcterm("runs")
+    assert (code, out) == (0, "")
+    assert "arcterm train" in err
+
+
+def test_plugins_lists_facts_and_broken_ones(arcterm, distribution):
+    distribution("faulty", entry_points="[arcterm.losses]\nbad = faulty_module:x\n", faulty_module=BROKEN)
+    code, out, err = arcterm("plugins", "losses")
+    assert code == 0
+    assert re.search(r"loss\s+cosface\s+arcterm 0", out)
+    assert "BROKEN: RuntimeError: boom" in out
+    assert "faulty" in err
+    listed = {row["name"]: row for row in json.loads(arcterm("plugins", "loss", "--json")[1])}
+    assert listed["bad"]["error"] == "RuntimeError: boom"
+    margin = next(option for option in listed["arcface"]["options"] if option["name"] == "margin")
+    assert margin["default"] == 0.5
+    backbones = {row["name"]: row for row in json.loads(arcterm("plugins", "backbone", "--json")[1])}
+    assert backbones["r50"]["parameters"] == 43_590_848
+
+
+def test_the_console_refuses_to_draw_into_a_file(arcterm):
+    code, _, err = arcterm("tui")
+    assert code != 0
+    assert "arcterm runs" in err
+
+
+@pytest.mark.parametrize("command", ["", "train", "runs", "show", "stop", "verify", "plugins", "data", "tui"])
+def test_help(arcterm, command):
+    code, out, _ = arcterm(*filter(None, [command, "--help"]))
+    assert code == 0
+    assert "Usage: arcterm" in out
