@@ -24,8 +24,8 @@ def loaded_by(code: str) -> set[str]:
     [["--help"], ["plugins"], ["plugins", "backbone", "--json"], ["train", "--help"], ["data", "--help"]],
 )
 def test_light_commands_load_nothing_heavy(arguments):
-    code = f"import sys; sys.argv = ['arcterm', *{arguments}]\nfrom arcterm.cli import main\ntry: main()\nexcept SystemExit: pass"
-    assert not loaded_by(code) & set(HEAVY)
+    command = f"import sys; sys.argv = ['arcterm', *{arguments}]\nfrom arcterm.cli import main"
+    assert not loaded_by(f"{command}\ntry: main()\nexcept SystemExit: pass") & set(HEAVY)
 
 
 def test_names_and_declarations_load_nothing_heavy():

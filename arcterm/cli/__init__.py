@@ -13,7 +13,7 @@ def main() -> None:
     from arcterm.errors import ArctermError
 
     try:
-        build(sys.argv[1:])()
+        build(sys.argv[1:])(prog_name="arcterm")
     except (ArctermError, PluginError) as error:
         sys.stderr.write(f"arcterm: {error}\n")
         sys.exit(getattr(error, "exit_code", 2))

@@ -12,7 +12,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from arcterm.cli.watch import verify_words
 from arcterm.launch.preflight import duration
 from arcterm.runs.events import AnyEvent, Gpu
 from arcterm.runs.follow import clean
@@ -22,6 +21,7 @@ from arcterm.runs.summary import Summary
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-~=+*#"
+_HINT = "Ctrl-C stops after a checkpoint · closing the terminal leaves it running"
 
 
 class Live:
@@ -34,9 +34,9 @@ class Live:
         self._live.start()
         self._open = True
 
-    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]]) -> None:
+    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]], note: str) -> None:
         """Draw the present."""
-        self._live.update(self._picture(state, summary), refresh=True)
+        self._live.update(self._picture(state, summary, note), refresh=True)
 
     def close(self) -> None:
         """Leave the last picture and give the terminal back."""
@@ -44,7 +44,7 @@ class Live:
             self._open = False
             self._live.stop()
 
-    def _picture(self, state: State, summary: Summary) -> RenderableType:
+    def _picture(self, state: State, summary: Summary, note: str) -> RenderableType:
         parts: list[RenderableType] = [self._progress(state, summary), self._numbers(summary)]
         if summary.verification:
             parts.append(_verification(summary))
@@ -56,9 +56,7 @@ class Live:
         title = Text.assemble(
             (f" {self._run.name} ", "bold"), (f"{state.state} ", _COLOURS.get(state.state, ""))
         )
-        footer = Text(
-            " Ctrl-C stops after a checkpoint · closing the terminal leaves it running ", style="dim"
-        )
+        footer = Text(f" {note or _HINT} ", style="yellow" if note else "dim")
         return Panel(Group(*parts), title=title, subtitle=footer, box=box.ROUNDED, title_align="left")
 
     def _progress(self, state: State, summary: Summary) -> RenderableType:
@@ -134,10 +132,14 @@ def _verification(summary: Summary) -> RenderableType:
     for name, results in summary.verification.items():
         best = summary.best(name)
         if results and best:
+            last = results[-1]
+            tar = "" if last.tar is None else f"TAR@1e-3 {last.tar:.3f}"
             grid.add_row(
                 "verify",
-                Text(verify_words(results[-1])),
+                Text(name),
+                Text(f"{last.accuracy:.4f} ± {last.std:.4f}", "bold"),
                 Text(f"best {best.accuracy:.4f} @ {best.step:,}", "green"),
+                Text(tar),
             )
     return grid
 

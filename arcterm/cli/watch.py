@@ -25,8 +25,8 @@ _LINE_SECONDS = 5.0
 class View(Protocol):
     """Something that shows a run."""
 
-    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]]) -> None:
-        """Take in what is new."""
+    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]], note: str) -> None:
+        """Take in what is new; `note` is what was last answered to the person."""
 
     def close(self) -> None:
         """Give the terminal back."""
@@ -53,7 +53,7 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = 0) 
             state = read_state(run)
             events = follower.poll()
             summary.feed(events)
-            view.show(state, summary, events)
+            view.show(state, summary, events, interrupts.note)
             if state.attempt > after and state.state not in LIVE:
                 break
             if interrupts.leave:
@@ -98,6 +98,7 @@ class _Interrupts:
         self._owner = owner
         self._count = 0
         self.leave = False
+        self.note = ""
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Signal handler for SIGINT."""
@@ -107,13 +108,10 @@ class _Interrupts:
             return
         try:
             start.stop(self._run, now=self._count == 2)
-            say(
-                "stopping after a checkpoint; Ctrl-C again stops at once"
-                if self._count == 1
-                else "stopping at once"
-            )
+            first = "stopping after a checkpoint; Ctrl-C again stops at once"
+            self.note = first if self._count == 1 else "stopping at once"
         except ArctermError as error:
-            say(str(error))
+            self.note = error.message
 
 
 class Lines:
@@ -122,9 +120,13 @@ class Lines:
     def __init__(self, to_stderr: bool) -> None:
         self._put = say if to_stderr else put
         self._last = 0.0
+        self._note = ""
 
-    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]]) -> None:
+    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]], note: str) -> None:
         """Print what is new."""
+        if note != self._note:
+            self._note = note
+            say(note)
         for _, event in events:
             text = self._line(event, summary)
             if text:
@@ -161,7 +163,8 @@ class Lines:
         left = f"  {duration(eta)} left" if eta else ""
         return (
             f"step    {event.step:,}/{summary.total_steps:,}  epoch {event.epoch}  "
-            f"loss {float(event.loss):.4f}  acc {float(event.accuracy):.3f}  angle {float(event.angle):.1f}°  "
+            f"loss {float(event.loss):.4f}  acc {float(event.accuracy):.3f}  "
+            f"angle {float(event.angle):.1f}°  "
             f"lr {event.lr:.4g}  {event.images_per_second:.0f} img/s  wait {event.data_wait:.0%}{left}"
         )
 

@@ -16,7 +16,17 @@ from arcterm_registry import Backbone, Dataset, Loss, PluginError, get, names
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import gpus
-from arcterm.config import FLAGS, SETTINGS, TrainConfig, Value, flag, indices, merge, options_for
+from arcterm.config import (
+    FLAGS,
+    SETTINGS,
+    TrainConfig,
+    Value,
+    check_settings,
+    flag,
+    indices,
+    merge,
+    options_for,
+)
 from arcterm.errors import ArctermError, ConfigError, DataError
 
 DEFAULT_DATASET = "demo"
@@ -44,7 +54,8 @@ def plan(settings: Mapping[str, Any]) -> Plan:
 
     Raises `ArctermError` or `PluginError` for the first thing that can't be, naming the option to change.
     """
-    given = merge({option.name: option.default for option in SETTINGS if option.name != "steps"}, settings)
+    asked = check_settings({key: value for key, value in settings.items() if value is not None}, "settings")
+    given = merge({option.name: option.default for option in SETTINGS if option.name != "steps"}, asked)
     backbone, loss = _chosen("backbone", given), _chosen("loss", given)
     backbone_options = options_for(
         backbone.options, given.get("backbone_options", {}), f"backbone {given['backbone']}"

@@ -65,6 +65,7 @@ def sync_directory(path: Path) -> None:
 
 
 def ulid() -> str:
-    """A sortable unique name: 10 characters of milliseconds, 16 of chance (Crockford's base 32)."""
-    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    """A sortable unique name: 10 characters of milliseconds, then nanoseconds and chance (base 32)."""
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    number = milliseconds << 80 | rest << 60 | secrets.randbits(60)
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))

@@ -61,12 +61,14 @@ class Summary:
     def feed(self, events: Iterable[tuple[int, AnyEvent]]) -> None:
         """Take in events as (attempt, event)."""
         for attempt, event in events:
+            if attempt > self.attempt:
+                self._begin(attempt)
             self.last_event_time = max(self.last_event_time, event.t)
             match event:
                 case Step():
                     self._step(event)
                 case Start():
-                    self._start(attempt, event)
+                    self._start(event)
                 case Phase():
                     self.phase = event
                 case Verify():
@@ -104,13 +106,15 @@ class Summary:
         """The best result of a verification set; the earliest of equals."""
         return max(self.verification.get(name, []), key=lambda v: (v.accuracy, -v.step), default=None)
 
-    def _start(self, attempt: int, event: Start) -> None:
-        if attempt > self.attempt:
-            self.attempt = attempt
-            self.starts.clear()
-            self.ranks.clear()
-            self.gpus.clear()
-            self.end = None
+    def _begin(self, attempt: int) -> None:
+        self.attempt = attempt
+        self.starts.clear()
+        self.ranks.clear()
+        self.gpus.clear()
+        self.end = None
+
+    def _start(self, event: Start) -> None:
+        if not self.starts:
             self._forget_after(event.step)
         self.starts[event.rank] = event
         self.total_steps = event.steps

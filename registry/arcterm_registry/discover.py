@@ -139,8 +139,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{lead}installed: {', '.join(installed) or 'none'}"
 
 
+@functools.lru_cache(maxsize=1024)
 def _load(plugin: Plugin) -> Declaration | str:
-    """The declaration, or in words why there is none. A plug-in may raise or exit; it may not stop us."""
+    """The declaration, or in words why there is none. A plug-in may raise or exit; it may not stop us.
+
+    Loaded once: a factory's module that is named like the declaration would later hide it in its package.
+    """
     wanted = KINDS[plugin.kind]
     try:
         with contextlib.redirect_stdout(sys.stderr):

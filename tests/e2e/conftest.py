@@ -37,6 +37,7 @@ class Console:
             capture_output=True,
             text=True,
             timeout=PATIENCE,
+            check=False,
         )
         assert code is None or done.returncode == code, (
             f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -48,7 +48,7 @@ def test_train_verify_show_and_remove(arcterm, pack):
         "head-00001-of-00002.safetensors",
     ]
     record = json.loads((run / "run.json").read_text())
-    assert {p["distribution"] for p in record["plugins"]} == {"arcterm", "arcterm-backbone-example"}
+    assert {p["distribution"] for p in record["plugins"]} == {"arcterm", "arcterm-plain"}
 
     again = arcterm.json("verify", "main")
     assert again["state"] == "done"

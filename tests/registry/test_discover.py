@@ -56,7 +56,7 @@ def test_a_broken_plugin_is_listed_with_its_error_and_stops_nothing(distribution
     assert said in bad.error
     assert bad.declaration is None
     assert next(p for p in scan("backbone") if p.name == "r50").declaration is not None
-    with pytest.raises(PluginError, match="broken 1.0 is broken"):
+    with pytest.raises(PluginError, match=r"broken 1\.0 is broken"):
         get("backbone", "bad")
 
 

@@ -14,17 +14,17 @@ from arcterm.runs.events import Gpu, Gpus, Message, Step, decode, encode, real
 
 
 def step(**changes):
-    fields = dict(
-        step=3,
-        epoch=1,
-        loss=2.5,
-        accuracy=0.5,
-        angle=80.0,
-        lr=0.1,
-        images_per_second=9.0,
-        samples=24,
-        data_wait=0.0,
-    )
+    fields = {
+        "step": 3,
+        "epoch": 1,
+        "loss": 2.5,
+        "accuracy": 0.5,
+        "angle": 80.0,
+        "lr": 0.1,
+        "images_per_second": 9.0,
+        "samples": 24,
+        "data_wait": 0.0,
+    }
     return Step(**{**fields, **changes})
 
 

@@ -66,7 +66,7 @@ def test_what_is_no_run_is_said_to_be_none(tmp_path, run):
 
 def test_a_damaged_run_json_is_an_error_with_its_name(run):
     (run.path / "run.json").write_text("{}")
-    with pytest.raises(DataError, match="run.json is not what arcterm wrote"):
+    with pytest.raises(DataError, match=r"run\.json is not what arcterm wrote"):
         _ = Run(run.path).record
 
 
