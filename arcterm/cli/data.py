@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from arcterm.cli.options import Json, put, put_json, say
+from arcterm.cli.options import Counter, Json, put, put_json, say
 
 data = typer.Typer(help="Make data sets.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -38,12 +37,9 @@ def pack(
 
     from arcterm.formats.packing import pack_people
 
-    def progress(done: int, total: int) -> None:
-        if sys.stderr.isatty() and (done % 50 == 0 or done == total):
-            sys.stderr.write(f"\r{done:,}/{total:,} images")
-            sys.stderr.write("\n" if done == total else "")
-
-    report = pack_people(source, target, hold_out=hold_out, resize=resize, pairs=pairs, progress=progress)
+    report = pack_people(
+        source, target, hold_out=hold_out, resize=resize, pairs=pairs, progress=Counter("packing")
+    )
     if as_json:
         put_json(dataclasses.asdict(report) | {"path": str(target.resolve())})
         return

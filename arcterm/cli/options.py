@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,22 @@ def put(text: str) -> None:
 def put_json(value: Any) -> None:
     """Data as JSON: to stdout."""
     put(json.dumps(value, indent=2))
+
+
+class Counter:
+    """Says ``what: done of total`` in place, in a terminal; nothing elsewhere."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._last = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell how far it is, ten times a second at most."""
+        now = time.monotonic()
+        if sys.stderr.isatty() and (done == total or now - self._last > 0.1):
+            self._last = now
+            sys.stderr.write(f"\r{self._what}: {done:,} of {total:,}" + ("\n" if done == total else ""))
+            sys.stderr.flush()
 
 
 def put_detached(run: Run, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from arcterm.cli.options import Json, Plain, RunsDir, put_detached, put_json, say
+from arcterm.cli.options import Counter, Json, Plain, RunsDir, put_detached, put_json, say
 from arcterm.config import FLAGS, SETTINGS, flag, merge, parse_assignments, read_settings
 
 _HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
@@ -58,7 +58,7 @@ def _run(
         say("no --dataset: using the demo, faces drawn by arcterm itself")
     root = store.runs_dir(runs_dir)
     store.check_name(root, settings.get("name", ""))
-    plan = preflight.plan(settings)
+    plan = preflight.plan(settings, Counter("drawing faces, once"))
     for note in plan.notes:
         say(f"  {note}")
     if plan.warning:

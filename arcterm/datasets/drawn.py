@@ -35,9 +35,11 @@ def open_dataset(*, identities: int = 200, images: int = 20, seed: int = 0) -> p
     return packs.open_dataset(build(identities, images, seed))
 
 
-def inspect(*, identities: int = 200, images: int = 20, seed: int = 0) -> DatasetFacts:
+def inspect(
+    *, identities: int = 200, images: int = 20, seed: int = 0, progress: Progress | None = None
+) -> DatasetFacts:
     """Facts of the drawn pack, which is drawn if it isn't in the cache; raises `DataError`."""
-    return packs.inspect(build(identities, images, seed))
+    return packs.inspect(build(identities, images, seed, progress))
 
 
 def cached(identities: int, images: int, seed: int) -> Path:

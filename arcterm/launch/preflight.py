@@ -6,9 +6,10 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from arcterm.config import (
 )
 from arcterm.errors import ArctermError, ConfigError, DataError
 
+Progress = Callable[[int, int], None]
 DEFAULT_DATASET = "demo"
 LONG_SECONDS = 3600.0
 _GPU_FLOPS = 30e12
@@ -49,8 +51,10 @@ class Plan:
     warning: str
 
 
-def plan(settings: Mapping[str, Any]) -> Plan:
+def plan(settings: Mapping[str, Any], progress: Progress | None = None) -> Plan:
     """Work out a complete config from `settings` (see `config.merge`).
+
+    `progress` is told how far a data set is that must first be made.
 
     Raises `ArctermError` or `PluginError` for the first thing that can't be, naming the option to change.
     """
@@ -65,7 +69,7 @@ def plan(settings: Mapping[str, Any]) -> Plan:
         given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {})
     )
     chosen_gpus, nproc = _devices(given.get("gpus"), given.get("nproc"))
-    facts = inspect(name, declared, dataset_options)
+    facts = inspect(name, declared, dataset_options, progress)
     batch = given["batch_size"] or (128 if chosen_gpus else 32)
     steps, epochs, pace = _length(given, facts, batch * nproc)
     _check_fit(backbone, facts, nproc)
@@ -169,12 +173,17 @@ def choose_dataset(text: str, given: Mapping[str, Any]) -> tuple[str, Dataset, d
     return name, declared, values
 
 
-def inspect(name: str, declared: Dataset, options: Mapping[str, Value]) -> DatasetFacts:
+def inspect(
+    name: str, declared: Dataset, options: Mapping[str, Value], progress: Progress | None = None
+) -> DatasetFacts:
     """What the dataset says of itself; a plug-in's own exception becomes a `DataError` that names it."""
     positional = [options["path"]] if "path" in options else []
-    rest = {key: value for key, value in options.items() if key != "path"}
+    rest: dict[str, Any] = {key: value for key, value in options.items() if key != "path"}
     try:
-        facts: DatasetFacts = declared.load_inspect()(*positional, **rest)
+        ask = declared.load_inspect()
+        if progress is not None and "progress" in signature(ask).parameters:
+            rest["progress"] = progress
+        facts: DatasetFacts = ask(*positional, **rest)
     except ArctermError:
         raise
     except Exception as error:

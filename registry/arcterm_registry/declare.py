@@ -148,8 +148,9 @@ class Dataset(Declaration):
     """Training records and verification sets.
 
     `inspect` (``pkg.mod:function``, torch-free) takes the same arguments as the factory and returns
-    `contracts.DatasetFacts`. With `takes_path` the first argument is a directory; `needs` are the files
-    that make a directory one of this kind.
+    `contracts.DatasetFacts`; if it has a parameter ``progress`` it is given a function of (done, total).
+    With `takes_path` the first argument is a directory; `needs` are the files that make a directory one of
+    this kind.
     """
 
     kind: ClassVar[str] = "dataset"

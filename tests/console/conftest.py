@@ -1,0 +1,219 @@
+"""Canned run directories, and waiting for the console without sleeping."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from arcterm.config import TrainConfig
+from arcterm.runs import state, store
+from arcterm.runs.events import (
+    Checkpoint,
+    Event,
+    Gpu,
+    Gpus,
+    Message,
+    Rank,
+    Start,
+    Step,
+    Verify,
+)
+from arcterm.runs.journal import Journal
+from arcterm.runs.store import DatasetOrigin, Run
+
+NOTE = "no NVIDIA driver here (NVML Shared Library Not Found)"
+
+
+@dataclass
+class Canned:
+    """A run directory without a trainer; `write` appends events, `become` changes its state."""
+
+    run: Run
+    journal: Journal
+    steps: int
+    made: int = 0
+    clock: float = field(default_factory=lambda: time.time() - 3600)
+
+    def write(self, *events: Event) -> None:
+        for event in events:
+            self.journal.write(event)
+
+    def train(self, count: int, *, loss: Callable[[int], float] | None = None, pace: float = 0.5) -> None:
+        """Make `count` more steps."""
+        per_epoch = max(1, self.steps // 4)
+        for _ in range(count):
+            self.made += 1
+            self.clock += pace
+            value = loss(self.made) if loss else 4 + 16 * math.exp(-self.made / (self.steps / 5))
+            self.write(
+                Step(
+                    t=self.clock,
+                    step=self.made,
+                    epoch=1 + (self.made - 1) // per_epoch,
+                    loss=value if math.isfinite(value) else str(value),
+                    accuracy=min(0.99, self.made / self.steps),
+                    angle=80 - 40 * self.made / self.steps,
+                    lr=0.1 if self.made < self.steps // 2 else 0.01,
+                    images_per_second=1840.0,
+                    samples=self.made * 64,
+                    data_wait=0.031,
+                )
+            )
+
+    def verify(self, **accuracies: float) -> None:
+        """A verification of each set at the last step."""
+        for name, accuracy in accuracies.items():
+            self.write(
+                Verify(
+                    t=self.clock,
+                    step=self.made,
+                    set=name,
+                    pairs=600,
+                    accuracy=accuracy,
+                    std=0.0042,
+                    xnorm=11.0,
+                    tar=accuracy - 0.02,
+                )
+            )
+
+    def save(self) -> None:
+        """A checkpoint event at the last step."""
+        name = f"step-{self.made:010d}"
+        self.write(
+            Checkpoint(t=self.clock, step=self.made, name=name, bytes=174 << 20, seconds=1.2, reason="due")
+        )
+
+    def ranks(self, note: str = NOTE) -> None:
+        """What two CPU ranks report."""
+        self.write(Gpus(host="box", note=note))
+        self.write(*(Rank(rank=i, cpu=97.0 - i, memory=1_300_000_000) for i in range(2)))
+
+    def gpus(self, count: int, *, bare: bool = False) -> None:
+        """What a host with GPUs reports; `bare` GPUs answer nothing but their name."""
+        told = {} if bare else {"memory_used": 31 << 30, "memory_total": 80 << 30, "power": 302.0}
+        known = {**told, **({} if bare else {"power_limit": 400.0, "temperature": 61.0, "clock": 1410.0})}
+        self.write(
+            Gpus(
+                host="gpu01",
+                gpus=[
+                    Gpu(index=i, name="NVIDIA H200", utilisation=None if bare else 96.0 - i, **known)
+                    for i in range(count)
+                ],
+            )
+        )
+
+    def say(self, level: str, text: str) -> None:
+        """A message to the person."""
+        self.write(Message(t=self.clock, level=level, text=text))
+
+    def become(self, name: state.StateName, **fields: object) -> None:
+        """Write the state."""
+        state.write_state(self.run, name, attempt=1, step=self.made, **fields)
+
+    def output(self, *lines: str) -> None:
+        """Append to rank 0's log."""
+        folder = self.run.rank_dir(1, 0)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "stderr.log").open("a") as log:
+            log.writelines(f"{line}\n" for line in lines)
+
+
+def canned(root: Path, name: str = "", *, steps: int = 400, nproc: int = 2, **changes: object) -> Canned:
+    """A run of this process that has started and made no step."""
+    gpus = changes.pop("gpus", [])
+    config = TrainConfig(
+        backbone=str(changes.pop("backbone", "tiny")),
+        loss=str(changes.pop("loss", "arcface")),
+        dataset="demo",
+        loss_options={"margin": 0.5, "scale": 64.0},
+        device="cuda" if gpus else "cpu",
+        nproc=nproc,
+        gpus=gpus,
+        batch_size=32,
+        epochs=4,
+        steps=steps,
+        lr=0.1,
+        **changes,
+    )
+    run = store.create(
+        root,
+        config,
+        label=f"{config.backbone}-{config.loss}",
+        name=name,
+        argv=["arcterm", "train", config.backbone, config.loss],
+        host="box",
+        dataset=DatasetOrigin(fingerprint="f", images=6400, classes=100, verification={"lfw": 600}),
+    )
+    (run.path / "attempts" / "0001").mkdir()
+    made = Canned(run, Journal(run.events, 1, 0), steps)
+    state.take_ownership(run, 1, "local")
+    device = "NVIDIA H200" if gpus else "AMD EPYC"
+    made.write(
+        *(
+            Start(rank=i, world_size=nproc, host="box", pid=os.getpid(), device=device, step=0, steps=steps)
+            for i in range(nproc)
+        )
+    )
+    made.become("running")
+    return made
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterable[Callable[..., Canned]]:
+    """``make("name", steps=…)``: a canned run in ``tmp_path / "runs"``."""
+    for variable in ("NO_COLOR", "ARCTERM_ASCII", "LC_ALL"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    built: list[Canned] = []
+
+    def build(name: str = "", **changes: object) -> Canned:
+        built.append(canned(tmp_path / "runs", name, **changes))
+        return built[-1]
+
+    yield build
+    for one in built:
+        one.journal.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Where `make` puts its runs."""
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    """``await until(pilot, condition)``: let the console work until `condition()` holds."""
+
+    async def wait(pilot: object, condition: Callable[[], object], turns: int = 400) -> None:
+        for _ in range(turns):
+            if condition():
+                return
+            await pilot.pause(0.01)
+        raise AssertionError(f"still not so: {screen_text(pilot.app)}")
+
+    return wait
+
+
+@pytest.fixture
+def shown() -> Callable[[object], str]:
+    """``shown(app)``: the screen as text."""
+    return screen_text
+
+
+def screen_text(app: object) -> str:
+    """What the terminal would show, line by line, after the filters."""
+    screen = app.screen
+    lines = []
+    for drawn in screen._compositor.render_strips():
+        strip = drawn
+        for line_filter in app.get_line_filters():
+            strip = strip.apply_filter(line_filter, screen.styles.background)
+        lines.append(strip.text.rstrip())
+    return "\n".join(lines)

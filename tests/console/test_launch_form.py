@@ -1,0 +1,256 @@
+"""The launch form: fields from the registry, checks while typing, the command, the start."""
+
+from __future__ import annotations
+
+import pytest
+from textual.widgets import Input, Select
+
+from arcterm.console.app import Console
+from arcterm.console.draft import Draft, installed, texts_of
+from arcterm.console.screens.boxes import Problem
+from arcterm.console.screens.dashboard import Dashboard
+from arcterm.console.screens.launch import LaunchForm
+from arcterm.errors import RunError
+from arcterm.launch import torchrun
+from arcterm.launch.preflight import plan
+from arcterm.runs import store
+
+SIZE = (80, 24)
+TOY = """
+from arcterm_registry import Backbone, Dataset, Loss, Option
+from arcterm_registry.contracts import DatasetFacts
+
+net = Backbone(summary="a toy", factory="toy:make", parameters=12_345_678, gmacs=0.5, embedding_size=256)
+margin = Option(name="margin", type=float, default=0.5, low=0, high=1.5, help="added to the angle")
+scale = Option(name="scale", type=float, default=64.0, low=0, open_low=True, help="factor of all logits")
+arc = Loss(summary="an angle", factory="toy:make", options=(margin, scale))
+plain = Loss(summary="no margin", factory="toy:make")
+drawn = Dataset(summary="drawn faces", factory="toy:make", inspect="toy:inspect", takes_path=False)
+
+def inspect(**options):
+    sets = {"lfw": 60}
+    return DatasetFacts(images=640, classes=20, image_size=(112, 112), fingerprint="f", verification=sets)
+"""
+ENTRIES = """[arcterm.backbones]
+toy-net = toy:net
+toy-broken = toy_broken:net
+[arcterm.losses]
+toy-arc = toy:arc
+toy-plain = toy:plain
+[arcterm.datasets]
+toy-drawn = toy:drawn
+"""
+
+
+@pytest.fixture
+def toys(distribution, make):
+    """A distribution with a backbone, a broken one, two losses and a data set."""
+    distribution("toy", entry_points=ENTRIES, toy=TOY, toy_broken="raise RuntimeError('no [timm] here')")
+
+
+@pytest.fixture
+def form(toys, root, until):
+    """``async with form() as (app, pilot)``: the form, open and judged."""
+    texts = {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn"}
+
+    class Opened:
+        def __init__(self, size=SIZE, **changes):
+            self.app = Console(root)
+            self.context = self.app.run_test(size=size)
+            self.texts = {**texts, **changes}
+
+        async def __aenter__(self):
+            pilot = await self.context.__aenter__()
+            self.app.open_form(self.texts)
+            await until(pilot, lambda: isinstance(self.app.screen, LaunchForm) and self.app.screen.draft)
+            await until(pilot, lambda: self.app.screen.focused)
+            return self.app, pilot
+
+        async def __aexit__(self, *error):
+            await self.context.__aexit__(*error)
+
+    return Opened
+
+
+def field(app, key):
+    return app.screen.query_one(f"#field-{key.replace('.', '-')}")
+
+
+def note(app, key):
+    return str(field(app, key).query_one(".note").render())
+
+
+def write(app, key, text):
+    field(app, key).query_one(Input).value = text
+
+
+async def test_a_good_form_is_ready_and_shows_its_command_and_facts(form, until, shown):
+    async with form() as (app, pilot):
+        await until(pilot, lambda: "ready: ^g or F5 launches" in shown(app))
+        text = shown(app)
+        assert "arcterm train toy-net toy-arc --dataset toy-drawn" in text
+        assert "12.3 M parameters, 0.50 GMACs" in note(app, "backbone")
+        assert "256-d" in note(app, "backbone")
+        assert "640 images of 20 people" in text
+        assert text.splitlines()[-1].startswith(" ? help  ")
+        assert "^g launch" in text.splitlines()[-1]
+
+
+async def test_a_wrong_margin_names_the_range_and_blocks(form, until, shown, root):
+    async with form() as (app, pilot):
+        write(app, "loss.margin", "3.5")
+        await until(pilot, lambda: "1 problem to solve before launch" in shown(app))
+        assert "0 ≤ margin ≤ 1.5" in note(app, "loss.margin")
+        assert "the default is 0.5" in note(app, "loss.margin")
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: field(app, "loss.margin").has_focus_within)
+        assert not store.list_runs(root)
+        write(app, "loss.margin", "0.4")
+        await until(pilot, lambda: "ready" in shown(app))
+        assert "--margin 0.4" in shown(app)
+
+
+async def test_the_form_waits_while_it_is_checked(form, until, shown):
+    async with form() as (app, pilot):
+        await until(pilot, lambda: "ready" in shown(app))
+        write(app, "epochs", "3")
+        await until(pilot, lambda: "checking …" in shown(app))
+        await until(pilot, lambda: "ready" in shown(app))
+        assert "--epochs 3" in shown(app)
+
+
+async def test_an_unknown_path_is_told_beside_the_field(form, until, shown):
+    async with form(dataset="/nowhere/at/all") as (app, pilot):
+        await until(pilot, lambda: "/nowhere/at/all is not a directory" in shown(app))
+        assert field(app, "dataset").has_class("-wrong")
+
+
+async def test_a_taken_name_is_told(form, make, until):
+    make("taken")
+    async with form(name="taken") as (app, pilot):
+        await until(pilot, lambda: "the name 'taken' is taken" in note(app, "name"))
+
+
+async def test_the_loss_brings_its_own_options(form, until):
+    async with form() as (app, pilot):
+        assert app.screen.query("#field-loss-margin")
+        field(app, "loss").query_one(Select).value = "toy-plain"
+        await until(pilot, lambda: not app.screen.query("#field-loss-margin"))
+        assert "loss_options" not in app.screen.draft.settings()
+        field(app, "loss").query_one(Select).value = "toy-arc"
+        await until(pilot, lambda: app.screen.query("#field-loss-margin"))
+
+
+async def test_only_what_the_schedule_uses_is_shown(form, until):
+    async with form() as (app, pilot):
+        await until(pilot, lambda: not field(app, "milestones").display)
+        field(app, "schedule").query_one(Select).value = "multistep"
+        await until(pilot, lambda: field(app, "milestones").display)
+        assert not field(app, "power").display
+        write(app, "milestones", "10,x")
+        await until(pilot, lambda: field(app, "milestones").has_class("-wrong"))
+
+
+async def test_a_broken_plugin_is_listed_with_its_error(form, until, shown):
+    async with form(backbone="toy-broken") as (app, pilot):
+        await until(pilot, lambda: "no [timm] here" in note(app, "backbone"))
+        assert "1 problem" in shown(app)
+        choices = dict(app.screen.draft.choices("backbone"))
+        assert "toy-broken  (broken)" in choices
+
+
+async def test_launch_starts_the_run_and_opens_its_dashboard(form, until, root, monkeypatch):
+    submitted = []
+    monkeypatch.setattr(torchrun, "submit", lambda run: submitted.append(run.id))
+    async with form(name="mine", steps="12") as (app, pilot):
+        await pilot.press("ctrl+g")  # before the check has come back: it starts as soon as it has
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
+        run = app.screen.view.run
+        assert submitted == [run.id]
+        assert run.record.name == "mine"
+        assert run.config.steps == 12
+        command = "arcterm train toy-net toy-arc --dataset toy-drawn --name mine --steps 12"
+        assert " ".join(run.record.argv) == command
+        assert len(store.list_runs(root)) == 1
+
+
+async def test_a_start_that_fails_is_told_and_can_be_tried_again(form, until, shown, monkeypatch):
+    def refuse(run):
+        raise RunError("no processes left", "close something")
+
+    monkeypatch.setattr(torchrun, "submit", refuse)
+    async with form() as (app, pilot):
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: "no processes left" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "ready" in shown(app))
+
+
+async def test_a_defect_in_a_check_is_told(form, until, shown, monkeypatch):
+    def crash(settings, root):
+        raise KeyError("oops")
+
+    monkeypatch.setattr("arcterm.console.screens.launch.judge", crash)
+    async with form() as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, Problem) and "KeyError" in shown(app))
+
+
+async def test_keys_of_the_form(form, until, shown):
+    async with form() as (app, pilot):
+        field(app, "name").query_one(Input).focus()
+        await pilot.press("q")
+        assert app.screen.draft.texts["name"] == "q"
+        assert shown(app).splitlines()[-1].startswith(" ? help  ^g launch")
+        await pilot.press("down")
+        assert field(app, "nproc").has_focus_within
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "F2" in shown(app) or "f2" in shown(app))
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: app.screen.focused is None)
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, LaunchForm))
+
+
+async def test_the_form_is_usable_when_wide(form, until, shown):
+    async with form(size=(160, 45)) as (app, pilot):
+        await until(pilot, lambda: "ready" in shown(app))
+        assert "checkpoint every" in shown(app)
+
+
+def test_a_draft_says_what_the_command_line_would(toys):
+    draft = Draft(installed(), {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn"})
+    draft.texts |= {"lr": "0.3", "momentum": "0.8", "mirror": "no", "loss.scale": "32", "epochs": "5"}
+    assert draft.command() == (
+        "arcterm train toy-net toy-arc --dataset toy-drawn --epochs 5 --lr 0.3"
+        " --set momentum=0.8 --set mirror=false --scale 32.0"
+    )
+    assert not draft.problems()
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "said"),
+    [
+        ("lr", "fast", "lr is a number"),
+        ("lr", "0", "0 < lr"),
+        ("keep_last", "1", "2 ≤ keep_last"),
+        ("gpus", "0,a", "is not a list of numbers"),
+        ("nproc", "1.5", "nproc is a whole number"),
+    ],
+)
+def test_every_field_is_checked(toys, key, text, said):
+    draft = Draft(installed(), {"backbone": "toy-net", "loss": "toy-arc", key: text})
+    assert said in draft.problem(key)
+    assert key not in draft.settings()
+
+
+def test_epochs_and_steps_exclude_each_other(toys):
+    draft = Draft(installed(), {"backbone": "toy-net", "loss": "toy-arc", "epochs": "2", "steps": "9"})
+    assert draft.problems() == {"steps": "give epochs or steps, not both"}
+
+
+def test_a_config_becomes_a_draft_that_asks_for_it_again(toys):
+    asked = {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn", "steps": 9, "mirror": False}
+    config = plan({**asked, "loss_options": {"margin": 0.3}}).config
+    draft = Draft(installed(), texts_of(config))
+    assert not draft.problems()
+    assert plan(draft.settings()).config == config

@@ -1,0 +1,203 @@
+"""Panels as functions: what they say, and that nothing makes them fail."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from arcterm.console import words
+from arcterm.console.lines import heading, spark, spread, width_of, wrap
+from arcterm.console.panels import devices, log, metrics, status, verification
+from arcterm.console.panels.curves import Lens, curve
+from arcterm.console.reading import Glance, Reader, log_path
+from arcterm.console.view import View
+from arcterm.runs.state import Failure, read_state
+from arcterm.runs.summary import summarize
+
+
+def view_of(made):
+    view = View(run=made.run, record=made.run.record, state=read_state(made.run))
+    reader = Reader(made.run)
+    view.take(reader.look())
+    while view.loading:
+        view.take(reader.look())
+    return view
+
+
+def said(lines):
+    return "\n".join("".join(text for text, _ in line) for line in lines)
+
+
+PANELS = [
+    status.status,
+    status.progress,
+    status.notice,
+    metrics.metrics,
+    metrics.facts,
+    devices.devices,
+    devices.heat,
+    verification.table,
+    log.log,
+    log.failure,
+]
+
+
+@pytest.mark.parametrize("filled", [False, True])
+@pytest.mark.parametrize("panel", PANELS)
+def test_no_panel_is_wider_or_taller_than_its_place(make, panel, filled):
+    made = make("a-rather-long-name-for-a-run-that-somebody-gave", gpus=[0, 1])
+    if filled:
+        made.train(30, loss=lambda step: float("nan") if step == 30 else 5.0)
+        made.verify(lfw=0.99, cfp_fp=0.91)
+        made.gpus(16)
+        made.save()
+        made.say("warning", "x" * 300)
+        made.output("y" * 300, "\x1b[31mred\x1b[0m")
+        made.become("failed", failure=Failure(rank=1, cause="out of memory " * 9, traceback="a\nb\nc"))
+    view = view_of(made)
+    for width, height in ((58, 3), (30, 5), (80, 9), (200, 20)):
+        lines = panel(view, width, height)
+        assert len(lines) <= max(height, 1)
+        if panel not in (status.status, status.progress, status.notice) or width >= 58:
+            assert all(width_of(line) <= width for line in lines), (width, said(lines))
+
+
+def test_a_gpu_that_answers_nothing_shows_dashes(make):
+    made = make("bare", gpus=[0, 1])
+    made.gpus(2, bare=True)
+    text = said(devices.devices(view_of(made), 80, 5))
+    assert text.count(words.DASH) >= 6
+    assert "None" not in text
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 16])
+def test_all_gpus_fit(make, count):
+    made = make("many", nproc=count, gpus=list(range(count)))
+    made.gpus(count)
+    text = said(devices.devices(view_of(made), 80, 5))
+    assert all(f" {i} " in text for i in range(count))
+
+
+def test_a_machine_without_gpus_says_why_and_shows_its_ranks(make):
+    made = make("cpu")
+    made.ranks("no NVIDIA driver here")
+    text = said(devices.devices(view_of(made), 80, 5))
+    assert "no NVIDIA driver here" in text
+    assert "97%" in text
+    assert "1.2 GiB" in text
+
+
+def test_only_the_runs_own_gpus_are_shown(make):
+    made = make("half", nproc=2, gpus=[2, 3])
+    made.gpus(4)
+    assert [gpu.index for _, gpu in view_of(made).gpus] == [2, 3]
+
+
+def test_status_keeps_state_and_eta_however_long_the_name(make):
+    made = make("n" * 90)
+    made.train(20)
+    text = said(status.status(view_of(made), 60, 1))
+    assert "▶ running" in text
+    assert "ETA" in text
+
+
+def test_a_silent_run_is_labelled(make):
+    made = make("quiet")
+    made.clock = time.time() - 1000
+    made.train(5)
+    assert view_of(made).silence() is None  # its Start came just now
+    view = view_of(made)
+    view.summary.last_event_time = time.time() - 41
+    assert "no event for 41 s; last step 5" in said(status.notice(view, 80, 1))
+
+
+def test_a_stop_that_was_asked_for_shows_at_once(make):
+    from arcterm.runs import control
+
+    made = make("halt")
+    control.ask(made.run, "stop")
+    assert view_of(made).word == "stopping"
+
+
+def test_failure_names_cause_rank_and_the_traceback_s_end(make):
+    made = make("broken")
+    trace = "\n".join(f"line {i}" for i in range(50))
+    made.become(
+        "failed",
+        failure=Failure(
+            rank=3, cause="the GPU is out of memory", traceback=trace, exit_code=1, log="r3/stderr.log"
+        ),
+    )
+    text = said(log.failure(view_of(made), 80, 8))
+    assert "rank 3 first, exit code 1" in text
+    assert "the GPU is out of memory" in text
+    assert "line 49" in text
+    assert "line 0\n" not in text
+    assert "r3/stderr.log" in text
+
+
+def test_the_log_is_shown_without_escapes(make):
+    made = make("log")
+    made.output("one", "\x1b[2Jtwo [bold]three[/bold]")
+    text = said(log.log(view_of(made), 80, 6))
+    assert "two [bold]three[/bold]" in text
+    assert "\x1b" not in text
+
+
+def test_the_agents_log_stands_in(make):
+    made = make("agent")
+    (made.run.attempt_dir(1) / "agent.log").write_text("torchrun said something\n")
+    assert log_path(made.run, 1).name == "agent.log"
+    assert "torchrun said something" in said(log.log(view_of(made), 80, 5))
+
+
+def test_best_is_the_mean_over_the_sets(make):
+    made = make("sets")
+    made.train(10)
+    made.verify(lfw=0.9, cfp=0.8)
+    made.train(10)
+    made.verify(lfw=0.95, cfp=0.7)
+    best = verification.best_result(view_of(made).summary)
+    assert best == ("mean", pytest.approx(0.85), 10)
+
+
+def test_a_glance_tells_what_reading_everything_tells(make):
+    made = make("glance", steps=100)
+    made.train(60)
+    made.verify(lfw=0.8)
+    made.train(7)
+    glance = Glance(made.run)
+    for _ in range(2):
+        ours, theirs = glance.look(), summarize(made.run)[1]
+        assert (ours.step, ours.total_steps, ours.verification) == (
+            theirs.step,
+            theirs.total_steps,
+            theirs.verification,
+        )
+        assert ours.last_step == theirs.last_step
+        made.train(5)
+        made.verify(lfw=0.9)
+
+
+def test_curves_smooth_the_loss_and_never_the_learning_rate(make):
+    made = make("curves", steps=100)
+    made.train(60)
+    view = view_of(made)
+    assert len(curve(view, "loss", Lens()).series) == 2
+    assert len(curve(view, "loss", Lens(weight=0)).series) == 1
+    assert len(curve(view, "lr", Lens()).series) == 1
+    assert curve(view, "loss", Lens(share=0.5)).span == (30.5, 60.0)
+
+
+def test_every_metric_can_be_drawn_before_the_first_step(make):
+    view = view_of(make("fresh"))
+    for name in words.METRICS:
+        assert curve(view, name, Lens()).empty
+
+
+def test_lines_keep_their_width():
+    assert width_of(heading("a title that is long", 12)) <= 12
+    assert width_of(spread([("a" * 50, ""), ("b", "")], [("right", "")], 30)) == 30
+    assert spark([1.0, float("nan"), 3.0], 5) == "  ▁ █"
+    assert wrap("one two three", 8) == ["one two", "three"]

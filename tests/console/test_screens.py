@@ -1,0 +1,477 @@
+"""The console through its keys: list, dashboard, stop, resume, sizes and plain terminals."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from arcterm.config import VerifyConfig
+from arcterm.console.app import Console
+from arcterm.console.screens.boxes import Confirm, Help, Problem, StopBox, TooSmall
+from arcterm.console.screens.dashboard import Dashboard
+from arcterm.console.screens.launch import LaunchForm
+from arcterm.console.screens.runs import RunList
+from arcterm.launch import torchrun
+from arcterm.runs import control, state, store
+from arcterm.runs.events import Step, encode
+from arcterm.runs.state import Failure
+
+SMALL, LARGE = (80, 24), (160, 45)
+
+
+@pytest.fixture
+def busy(make):
+    """A live run with everything that a dashboard shows."""
+    made = make("smoke-run")
+    made.train(150)
+    made.verify(lfw=0.913)
+    made.train(50)
+    made.verify(lfw=0.902)
+    made.save()
+    made.ranks()
+    made.output("the ranks are up")
+    return made
+
+
+def dashboard(app):
+    return app.screen_stack[-1] if isinstance(app.screen, Dashboard) else None
+
+
+async def test_an_empty_root_says_the_next_step(root, until, shown):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "No runs in" in shown(app))
+        assert "Press n for a new run" in shown(app)
+        assert "arcterm train tiny arcface" in shown(app)
+        assert "? help" in shown(app).splitlines()[-1]
+        await pilot.press("enter", "S", "R", "D", "f", "j")  # nothing to act on, nothing fails
+        await pilot.press("q")
+    assert app.return_code == 0
+
+
+async def test_the_list_shows_runs_newest_first_and_filters(make, root, until, shown):
+    first, second = make("alpha", loss="cosface"), make("beta")
+    first.train(40)
+    first.verify(lfw=0.93)
+    first.become("done")
+    second.train(20)
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "lfw 93.00" in shown(app))
+        lines = shown(app).splitlines()
+        assert "beta" in lines[2]
+        assert "▶ running" in lines[2]
+        assert "alpha" in lines[3]
+        assert "✓ done" in lines[3]
+        assert "40/400" in lines[3]
+        assert "2 runs, 1 live" in lines[0]
+        await pilot.press("slash", *"cosface")
+        await until(pilot, lambda: "beta" not in shown(app))
+        assert "1 of 2 shown" in shown(app)
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: dashboard(app))
+        assert dashboard(app).view.run.name == "alpha"
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, RunList))
+        await pilot.press("escape")
+        await until(pilot, lambda: "beta" in shown(app))
+
+
+async def test_the_list_follows_a_live_run_and_its_end(make, root, until, shown):
+    made = make("moving")
+    made.train(3)
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "3/400" in shown(app))
+        made.train(5)
+        app.screen.look()
+        await until(pilot, lambda: "8/400" in shown(app))
+        made.become("failed", failure=Failure(rank=1, cause="the GPU is out of memory"))
+        app.screen.look()
+        await until(pilot, lambda: "✗ failed" in shown(app))
+        assert "rank 1: the GPU is out of memory" in shown(app)
+
+
+async def test_a_lost_run_says_why(make, root, until, shown, monkeypatch):
+    make("gone")
+    monkeypatch.setattr("arcterm.runs.state.owner_alive", lambda run: False)
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "? lost" in shown(app))
+        assert "the supervisor is gone" in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: dashboard(app) and "the supervisor is gone" in shown(app))
+
+
+@pytest.mark.parametrize("size", [SMALL, (120, 35), LARGE])
+async def test_the_dashboard_pins_what_matters(busy, root, until, shown, size):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "the ranks are up" in shown(app))
+        text = shown(app)
+        for pinned in ("smoke-run", "▶ running", "2 CPU ranks", "detached", "ETA", "step 200/400", "50%"):
+            assert pinned in text
+        assert "best lfw 91.30 @150" in text
+        assert "no NVIDIA driver here" in text
+        assert "images/s" in text
+        assert text.splitlines()[-1].startswith(" ? help")
+        assert "q back" in text.splitlines()[-1]
+        if size == LARGE:
+            assert "learning rate" in text
+            assert "verification %" in text
+            assert "TAR@1e-3" in text
+
+
+async def test_the_dashboard_draws_what_is_appended(busy, root, until, shown):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "step 200/400" in shown(app))
+        busy.train(100)
+        busy.verify(lfw=0.95)
+        busy.say("warning", "rank 1 is slow")
+        app.screen.look()
+        await until(pilot, lambda: "step 300/400" in shown(app))
+        assert "best lfw 95.00 @300" in shown(app)
+        assert "rank 1 is slow" in shown(app)
+        busy.become("done")
+        app.screen.look()
+        await until(pilot, lambda: "✓ done" in shown(app))
+        assert "all steps made" in shown(app)
+
+
+async def test_a_long_run_is_read_in_bites(make, root, until, shown, monkeypatch):
+    monkeypatch.setattr("arcterm.console.reading.CHUNK", 50)
+    monkeypatch.setattr("arcterm.console.reading.Reader.limit", 50)
+    made = make("long", steps=1000)
+    made.train(501)
+    app = Console(root, "last")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: dashboard(app) and not dashboard(app).view.loading)
+        assert "step 501/1,000" in shown(app)
+        assert len(dashboard(app).view.summary.steps) == 501
+
+
+async def test_the_keys_of_the_dashboard(busy, root, until, shown):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "smooth 0.9" in shown(app))
+        await pilot.press("s")
+        assert "smooth 0.99" in shown(app)
+        await pilot.press("s")
+        assert "smooth" not in shown(app).splitlines()[3]
+        await pilot.press("y")
+        assert "  log" in shown(app).splitlines()[3]
+        await pilot.press("m")
+        assert "verify %" in shown(app)
+        assert "lfw 90.20 best 91.30 @150" in shown(app)
+        await pilot.press("M", "plus", "minus", "0", "z")
+        await pilot.pause()
+        assert "metrics" not in shown(app)
+        await pilot.press("escape", "o")
+        await pilot.pause()
+        assert "loss" not in shown(app)
+        assert "the ranks are up" in shown(app)
+        await pilot.press("escape", "p")
+        assert "paused" in shown(app)
+        busy.train(1)
+        app.screen.look()
+        await until(pilot, lambda: dashboard(app).view.step == 201)
+        assert "step 200/400" in shown(app)
+        await pilot.press("p")
+        assert "step 201/400" in shown(app)
+
+
+async def test_leaving_says_that_the_run_goes_on(busy, root, until, shown):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: "step 200" in shown(app))
+        await pilot.press("q")
+        await until(pilot, lambda: "smoke-run keeps training (pid" in shown(app))
+
+
+async def test_requests_are_dropped_for_the_run(busy, root, until):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: dashboard(app))
+        for count, (key, verb) in enumerate({"c": "checkpoint", "v": "verify"}.items(), 1):
+            await pilot.press(key)
+            await until(pilot, lambda n=count: len(control.pending(busy.run)) == n)
+            assert verb in {request.verb for _, request in control.pending(busy.run)}
+
+
+async def test_stop_asks_how_and_drops_a_request(busy, root, until, shown):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "step 200" in shown(app))
+        await pilot.press("S")
+        await until(pilot, lambda: "stop smoke-run?" in shown(app))
+        assert "nothing is lost" in shown(app)
+        assert "up to 200 steps are lost" in shown(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: dashboard(app))
+        assert not control.pending(busy.run)
+        await pilot.press("S")
+        await until(pilot, lambda: isinstance(app.screen, StopBox))
+        await pilot.press("1")
+        await until(pilot, lambda: control.pending(busy.run))
+        assert [path.suffix for path in (busy.run.path / "control").glob("*.json")] == [".json"]
+        app.screen.look()
+        await until(pilot, lambda: "■ stopping" in shown(app))
+
+
+async def test_stop_at_once_signals_the_supervisor(busy, root, until, monkeypatch):
+    asked = []
+    monkeypatch.setattr("arcterm.launch.start.stop", lambda run, now: asked.append((run.name, now)))
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: app.screen.chosen)
+        await pilot.press("S")
+        await until(pilot, lambda: isinstance(app.screen, StopBox))
+        await pilot.press("2")
+        await until(pilot, lambda: asked)
+    assert asked == [("smoke-run", True)]
+
+
+async def test_resume_submits_the_run(busy, root, until, shown, monkeypatch):
+    submitted = []
+    monkeypatch.setattr(torchrun, "submit", lambda run: submitted.append(run.name))
+    busy.become("stopped")
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: "■ stopped" in shown(app))
+        assert "R resume" in shown(app)
+        assert "S stop" not in shown(app)
+        await pilot.press("R")
+        await until(pilot, lambda: submitted)
+        await until(pilot, lambda: "goes on from its newest" in shown(app))
+    assert submitted == ["smoke-run"]
+
+
+async def test_an_error_is_shown_with_the_next_step(busy, root, until, shown, monkeypatch):
+    from arcterm.errors import RunError
+
+    def refuse(run):
+        raise RunError("can't start [a] supervisor", "look at the limits")
+
+    monkeypatch.setattr(torchrun, "submit", refuse)
+    busy.become("failed", failure=Failure(cause="x"))
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "✗ failed" in shown(app))
+        await pilot.press("R")
+        await until(pilot, lambda: "can't start [a] supervisor" in shown(app))
+        assert "→ look at the limits" in shown(app)
+
+
+async def test_a_failed_run_shows_its_account(busy, root, until, shown):
+    busy.become(
+        "failed",
+        failure=Failure(rank=1, cause="the loss is NaN since step 190", traceback="a\nTrainingError: NaN"),
+    )
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "TrainingError: NaN" in shown(app))
+        assert "rank 1 first" in shown(app)
+        assert "the loss is NaN since step 190" in shown(app)
+        assert "step 200/400" in shown(app)
+
+
+async def test_a_verification_is_a_run_like_others(make, root, until, shown):
+    made = make("trained")
+    config = VerifyConfig(
+        checkpoint="ckpt/step-0000000400", train=made.run.config, device="cpu", nproc=1, batch_size=32
+    )
+    run = store.create(root, config, label="verify", name="check", argv=[], host="box")
+    state.write_state(run, "done", attempt=1)
+    app = Console(root)
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: "arcface verify" in shown(app))
+        assert "verification of ckpt/step-0000000400" in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: dashboard(app) and "✓ done" in shown(app))
+        assert "1 CPU rank  " in shown(app)
+
+
+async def test_a_damaged_run_is_told_and_stops_nothing(make, root, until, shown):
+    made = make("torn")
+    (made.run.path / "state.json").write_text("{")
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "is not what arcterm wrote" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Problem))
+    app = Console(root, "torn")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: any(isinstance(screen, RunList) for screen in app.screen_stack))
+
+
+async def test_a_run_that_vanishes_stops_nothing(busy, root, until, shown):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "step 200" in shown(app))
+        store.remove(busy.run)
+        app.screen.look()
+        await until(pilot, lambda: "? lost" in shown(app))
+
+
+async def test_delete_asks_first_and_spares_live_runs(make, root, until, shown):
+    made = make("old")
+    made.become("done")
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "✓ done" in shown(app))
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, RunList))
+        assert made.run.path.exists()
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("y")
+        await until(pilot, lambda: "No runs in" in shown(app))
+    assert not made.run.path.exists()
+
+
+async def test_a_live_run_can_not_be_deleted(busy, root, until):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: app.screen.chosen)
+        await pilot.press("D")
+        assert isinstance(app.screen, RunList)
+
+
+async def test_fork_fills_the_form(busy, root, until):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: app.screen.chosen)
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(app.screen, LaunchForm) and app.screen.draft)
+        settings = app.screen.draft.settings()
+        assert settings["steps"] == 400
+        assert settings["nproc"] == 2
+        assert settings["dataset"] == "demo"
+        assert "loss_options" not in settings  # all as declared
+
+
+async def test_help_lists_the_screen_s_keys(busy, root, until, shown):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: "step 200" in shown(app))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, Help) and "logarithmic" in shown(app))
+        assert "smoothing 0, 0.6" in shown(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: dashboard(app))
+
+
+async def test_too_small_a_terminal_takes_no_action_keys(busy, root, until, shown):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=(50, 12)) as pilot:
+        await until(pilot, lambda: "need 60×16, have 50×12" in shown(app))
+        await pilot.press("S", "1", "q", "c")
+        assert isinstance(app.screen, TooSmall)
+        assert not control.pending(busy.run)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "▶ running" in shown(app))
+
+
+async def test_a_resize_draws_everything_anew(busy, root, until, shown):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "step 200" in shown(app))
+        await pilot.resize_terminal(*LARGE)
+        await until(pilot, lambda: "TAR@1e-3" in shown(app))
+        await pilot.resize_terminal(60, 16)
+        await until(pilot, lambda: "TAR@1e-3" not in shown(app))
+        assert all(len(line) <= 60 for line in shown(app).splitlines())
+        assert "▶ running" in shown(app)
+
+
+async def test_ascii_terminals_get_ascii(busy, root, until, shown, monkeypatch):
+    monkeypatch.setenv("ARCTERM_ASCII", "1")
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: "step 200" in shown(app))
+        assert shown(app).isascii()
+        assert "> running" in shown(app)
+        await pilot.press("S")
+        await until(pilot, lambda: "stop smoke-run?" in shown(app))
+        assert shown(app).isascii()
+
+
+async def test_no_colour_is_readable_and_does_not_crash(busy, root, until, shown, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "▸ smoke-run" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "step 200" in shown(app))
+        await pilot.press("m")
+        assert "o lfw" in shown(app)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, Help))
+
+
+async def test_nothing_from_a_run_is_taken_for_markup(make, root, until, shown):
+    made = make("markup")
+    made.train(3)
+    made.say("error", "[red]not markup[/] [/bold]")
+    made.become("failed", failure=Failure(cause="cause [link=x]y[/] [/]", traceback="[/b]"))
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "cause [link=x]y[/] [/]" in shown(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: dashboard(app) and "[/b]" in shown(app))
+
+
+@pytest.mark.parametrize("theme", ["textual-light", "ansi-dark"])
+async def test_themes_change_every_colour(busy, root, until, shown, theme):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "step 200" in shown(app))
+        app.theme = theme
+        await pilot.pause()
+        assert "step 200" in shown(app)
+
+
+async def test_the_palette_knows_every_key(busy, root, until, shown):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: "step 200" in shown(app))
+        names = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"stop (S)", "log-y (y)", "smooth (s)"} <= names
+
+
+async def test_a_long_run_does_not_hold_the_screen_up(make, root, until, shown, monkeypatch):
+    """Each bite of 20,000 steps is taken in and drawn in far less than what a person notices."""
+    made = make("huge", steps=20_000)
+    step = Step(
+        step=0,
+        epoch=1,
+        loss=5.0,
+        accuracy=0.5,
+        angle=60.0,
+        lr=0.1,
+        images_per_second=900.0,
+        samples=1,
+        data_wait=0.1,
+    )
+    lines = []
+    for i in range(1, 20_001):
+        step.step, step.t, step.loss = i, i * 0.1, 5.0 + i % 7
+        lines.append(encode(step))
+    with next(made.run.events.iterdir()).open("ab") as file:
+        file.writelines(lines)
+    spent, take = [], Dashboard.on_looked
+
+    def timed(screen, message):
+        started = time.process_time()
+        take(screen, message)
+        spent.append(time.process_time() - started)
+
+    monkeypatch.setattr(Dashboard, "on_looked", timed)
+    app = Console(root, "huge")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: dashboard(app).view.step == 20_000, turns=2000)
+    assert sorted(spent)[len(spent) // 2] < 0.1

@@ -1,0 +1,120 @@
+"""Saving and restoring: everything comes back, for any number of ranks, or it is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from arcterm_registry import get
+from torch import nn
+
+from arcterm.errors import DataError, TrainingError
+from arcterm.runs import checkpoints, store
+from arcterm.train import checkpoint
+from arcterm.train.checkpoint import Trained
+from arcterm.train.head import Head
+from arcterm.train.world import World
+
+from ..runs.conftest import config
+
+CLASSES = 7
+
+
+@pytest.fixture
+def run(tmp_path):
+    return store.create(tmp_path / "runs", config(), label="x", argv=[], host="h")
+
+
+def trained(world=None, classes=CLASSES, seed=0):
+    world = world or World()
+    torch.manual_seed(seed)
+    backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    head = Head(classes, 4, get("loss", "softmax").load()(), world, seed=seed)
+    learned = [torch.optim.SGD(list(m.parameters()), lr=0.1, momentum=0.9) for m in (backbone, head)]
+    return Trained(backbone, head, *learned)
+
+
+def train_a_little(made):
+    for step in range(3):
+        for sgd in (made.backbone_sgd, made.head_sgd):
+            sgd.zero_grad()
+        x = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(step))
+        made.head(made.backbone(x), torch.arange(6), step).loss.backward()
+        made.backbone_sgd.step()
+        made.head_sgd.step()
+
+
+def save(run, made, step=3, scores=None):
+    return checkpoint.save(
+        run, config(), World(), made, step=step, epoch=1, reason="test", scores=scores or {}
+    )
+
+
+def test_everything_comes_back(run):
+    made = trained()
+    train_a_little(made)
+    event = save(run, made, scores={"lfw": 0.9})
+    assert event is not None
+    path = run.checkpoints / event.name
+    manifest = checkpoints.check(path)
+    assert (manifest.step, manifest.verification, manifest.classes) == (3, {"lfw": 0.9}, CLASSES)
+    assert event.bytes == sum(f.stat().st_size for f in path.glob("*.safetensors"))
+    other = trained(seed=1)
+    checkpoint.restore(path, World(), other)
+    for a, b in zip(made.backbone.state_dict().values(), other.backbone.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    train_a_little(made)
+    train_a_little(other)
+    for a, b in zip(made.head.parameters(), other.head.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(made.backbone.parameters(), other.backbone.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_any_number_of_ranks_reads_it(run, size):
+    made = trained()
+    train_a_little(made)
+    event = save(run, made)
+    assert event is not None
+    parts = [trained(World(rank, size), seed=9) for rank in range(size)]
+    for rank, part in enumerate(parts):
+        checkpoint.restore(run.checkpoints / event.name, World(rank, size), part)
+    for index in (0, 1):
+        whole = list(made.head.parameters())[index]
+        pieces = [list(part.head.parameters())[index] for part in parts]
+        assert torch.equal(torch.cat(pieces), whole)
+        moving = [part.head_sgd.state[p]["momentum_buffer"] for part, p in zip(parts, pieces, strict=True)]
+        assert torch.equal(torch.cat(moving), made.head_sgd.state[whole]["momentum_buffer"])
+
+
+def test_a_step_is_saved_once_and_nothing_is_left_over(run):
+    made = trained()
+    assert save(run, made) is not None
+    assert save(run, made) is None
+    assert [path.name for path in run.checkpoints.iterdir()] == ["step-0000000003"]
+
+
+def test_another_class_count_is_refused(run):
+    event = save(run, trained())
+    assert event is not None
+    with pytest.raises(DataError, match="has 7 classes, the data set 8"):
+        checkpoint.restore(run.checkpoints / event.name, World(), trained(classes=8))
+
+
+def test_another_backbone_is_refused(run):
+    event = save(run, trained())
+    assert event is not None
+    other = trained()
+    strange = Trained(nn.Sequential(nn.Linear(3, 4)), other.head, other.backbone_sgd, other.head_sgd)
+    with pytest.raises(DataError, match="does not fit this run"):
+        checkpoint.restore(run.checkpoints / event.name, World(), strange)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(run, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("arcterm.train.checkpoint.save_file", full)
+    with pytest.raises(TrainingError, match="No space left on device"):
+        save(run, trained())
+    assert list(run.checkpoints.iterdir()) == []
