@@ -140,10 +140,11 @@ def command(settings: Mapping[str, Any]) -> str:
             )
     for group in ("loss", "backbone", "dataset"):
         for key, value in settings.get(f"{group}_options", {}).items():
-            if value is None or value == "" or key == "path":
+            if value is None or value == "":
                 continue
             direct = group == "loss" and key in ("margin", "scale")
-            words += [flag(key), str(value)] if direct else ["--set", f"{group}.{key}={value}"]
+            shown = _shown(value)
+            words += [flag(key), shown] if direct else ["--set", f"{group}.{key}={shown}"]
     return shlex.join(words)
 
 

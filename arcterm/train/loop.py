@@ -42,6 +42,7 @@ def train(
     examiner = Examiner(run, config, dataset, trained, world, voice)
     start = examiner.restore(resume) if resume else 0
     announce(journal, world, start, config.steps)
+    voice.write(Phase(phase="training"))
     if world.first:
         state.write_state(run, "running", attempt=attempt, step=start)
     return _steps(run, attempt, config, world, voice, dataset, trained, examiner, start)

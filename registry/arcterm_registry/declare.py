@@ -45,8 +45,9 @@ class Option:
         """The allowed values in words, e.g. ``0 ≤ margin < 1.5708``; empty if anything goes."""
         if self.choices:
             return ", ".join(str(choice) for choice in self.choices)
-        left = "" if self.low is None else f"{self.low:g} {'<' if self.open_low else '≤'} "
-        right = "" if self.high is None else f" {'<' if self.open_high else '≤'} {self.high:g}"
+        digits = "d" if self.type is int else "g"
+        left = "" if self.low is None else f"{self.low:{digits}} {'<' if self.open_low else '≤'} "
+        right = "" if self.high is None else f" {'<' if self.open_high else '≤'} {self.high:{digits}}"
         return f"{left}{self.name}{right}" if left or right else ""
 
     def parse(self, text: str) -> Value:

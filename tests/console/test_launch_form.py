@@ -43,8 +43,10 @@ toy-drawn = toy:drawn
 
 
 @pytest.fixture
-def toys(distribution, make):
+def toys(distribution, make, monkeypatch):
     """A distribution with a backbone, a broken one, two losses and a data set."""
+    monkeypatch.setattr("arcterm.console.screens.launch._DEBOUNCE_SECONDS", 0.02)
+    monkeypatch.setattr("arcterm.launch.preflight._cpu_flops", lambda: 1e11)
     distribution("toy", entry_points=ENTRIES, toy=TOY, toy_broken="raise RuntimeError('no [timm] here')")
 
 

@@ -1,0 +1,139 @@
+"""The console: run list, launch form and dashboard over the run directories of one root."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+from textual.geometry import Size
+from textual.screen import Screen
+
+from arcterm.console import terminal
+from arcterm.console.keys import HELP, described, name_of
+from arcterm.console.screens.boxes import SMALLEST, Help, Problem, TooSmall
+from arcterm.console.screens.runs import RunList
+from arcterm.errors import ArctermError
+from arcterm.runs import store
+from arcterm.runs.store import Run
+
+_TWICE_SECONDS = 2.0
+
+
+class Console(App[None]):
+    """Shows the runs in `root`; with `run` it opens that one's dashboard."""
+
+    TITLE = "arcterm"
+    CSS_PATH = "arcterm.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        HELP,
+        Binding(
+            "colon", "app.command_palette", "commands", show=False, tooltip="every action by name; also ^p"
+        ),
+    ]
+
+    def __init__(self, root: Path, run: str | None = None) -> None:
+        self.ascii = terminal.ascii_only()
+        super().__init__()
+        self.animation_level = "none"
+        self.root = root
+        self._first = run
+        self._interrupted = 0.0
+
+    def on_mount(self) -> None:
+        """Open the run that was asked for, else the run list."""
+        try:
+            first = store.find(self.root, self._first) if self._first is not None else None
+        except ArctermError:  # removed since `run_console` looked
+            first = None
+        if first is None or not self.open_run(first):
+            self.push_screen(RunList(self.root))
+        self._fit()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Cover everything when the terminal becomes too small."""
+        self._fit(event.size)
+
+    def open_run(self, run: Run) -> bool:
+        """Show a run's dashboard; False, and why, if it can't be read."""
+        from arcterm.console.screens.dashboard import Dashboard  # numpy: the run list does without
+
+        try:
+            screen = Dashboard(run)
+        except ArctermError as error:
+            self.show_error(error)
+            return False
+        self.push_screen(screen)
+        self._fit()
+        return True
+
+    def open_form(self, texts: Mapping[str, str] | None = None) -> None:
+        """Show the launch form, filled with `texts` by field."""
+        from arcterm.console.screens.launch import LaunchForm
+
+        self.push_screen(LaunchForm(self.root, texts or {"backbone": "tiny", "loss": "arcface"}))
+        self._fit()
+
+    def leave(self) -> None:
+        """Close the screen on top; below the last one is the run list, and below that the shell."""
+        if isinstance(self.screen, RunList):
+            self.exit()
+        elif len(self.screen_stack) <= 2:
+            self.switch_screen(RunList(self.root))
+        else:
+            self.pop_screen()
+
+    def show_error(self, error: ArctermError) -> None:
+        """Say what can't be done, and the next step."""
+        self.push_screen(Problem(error))
+
+    def action_help(self) -> None:
+        """List the keys of the screen."""
+        if not isinstance(self.screen, Help):
+            self.push_screen(Help(described(self.screen)))
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C twice leaves; once says so."""
+        now = time.monotonic()
+        if now - self._interrupted < _TWICE_SECONDS:
+            self.exit()
+        self._interrupted = now
+        self.notify("press ctrl+c again to leave; runs go on", timeout=_TWICE_SECONDS, markup=False)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Every action of the screen, by its description."""
+        for binding in described(screen):
+            title = f"{binding.description} ({name_of(binding)})"
+            yield SystemCommand(title, binding.tooltip, partial(screen.run_action, binding.action))
+        yield SystemCommand("theme", "change the colours", self.action_change_theme)
+        yield SystemCommand("quit", "leave the console; runs go on", self.action_quit)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's filters, and ours where there is only ASCII."""
+        filters = list(super().get_line_filters())
+        return [*filters, terminal.AsciiFilter()] if self.ascii else filters
+
+    def _fit(self, size: Size | None = None) -> None:
+        width, height = size or self.size
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        covered = isinstance(self.screen, TooSmall)
+        if small and not covered:
+            self.push_screen(TooSmall())
+        elif covered and not small:
+            self.pop_screen()
+
+
+def run_console(root: Path, run: str | None) -> int:
+    """Show the console until it is left; raises `ArctermError` without a terminal or without that run."""
+    terminal.require()
+    if run is not None:
+        store.find(root, run)
+    app = Console(root, run)
+    app.run()
+    return app.return_code or 0

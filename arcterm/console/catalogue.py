@@ -1,0 +1,139 @@
+"""The runs of a directory as the run list shows them, read again only where something can have changed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from arcterm.config import TrainConfig
+from arcterm.console.panels.verification import best_result
+from arcterm.console.reading import Glance, stop_pending
+from arcterm.console.words import created
+from arcterm.errors import ArctermError
+from arcterm.runs.state import LIVE, State, read_state
+from arcterm.runs.store import Run, list_runs
+
+_BUDGET_SECONDS = 0.15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One run in the list.
+
+    `best` is (set or ``mean``, accuracy, step); `known` tells that the events were read.
+    """
+
+    run: Run
+    name: str
+    state: State
+    stopping: bool = False
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    best: tuple[str, float, int] | None = None
+    created: float = 0.0
+    known: bool = False
+
+    @property
+    def word(self) -> str:
+        """The state as shown."""
+        return "stopping" if self.stopping and self.state.state in LIVE else self.state.state
+
+    @property
+    def live(self) -> bool:
+        """Whether the run goes on."""
+        return self.state.state in LIVE
+
+    @property
+    def text(self) -> str:
+        """What the filter looks at."""
+        c = self.run.record.config
+        train = c if isinstance(c, TrainConfig) else c.train
+        return f"{self.name} {self.run.id} {self.word} {train.backbone} {train.loss} {train.dataset}".lower()
+
+    def matches(self, text: str) -> bool:
+        """Whether every word of the filter occurs."""
+        return all(word in self.text for word in text.lower().split())
+
+
+@dataclass
+class Catalogue:
+    """The runs in `root`; `refresh` is called again and again, from one thread at a time."""
+
+    root: Path
+    _runs: list[Run] = field(default_factory=list)
+    _stamp: int = -1
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    _stamps: dict[str, int] = field(default_factory=dict)
+    _glances: dict[str, Glance] = field(default_factory=dict)
+
+    def refresh(self) -> tuple[list[Entry], bool]:
+        """All entries, newest first, and whether some were left unread for lack of time."""
+        self._list()
+        deadline = time.monotonic() + _BUDGET_SECONDS
+        for run in self._runs:
+            try:
+                self._look(run, read_events=time.monotonic() < deadline)
+            except ArctermError as error:
+                reason = error.message.removeprefix(f"{run.path}/")
+                broken = State(state="lost", reason=reason)
+                self._entries[run.id] = replace(_blank(run, broken), known=True)
+            except OSError:  # it is being removed
+                self._entries.pop(run.id, None)
+        entries = [self._entries[run.id] for run in self._runs if run.id in self._entries]
+        return entries, any(not entry.known for entry in entries)
+
+    def _list(self) -> None:
+        try:
+            stamp = self.root.stat().st_mtime_ns
+        except FileNotFoundError:
+            stamp = -1
+        if stamp != self._stamp or stamp == -1:
+            self._runs, self._stamp = list_runs(self.root), stamp
+            ids = {run.id for run in self._runs}
+            for cache in (self._entries, self._stamps, self._glances):
+                for gone in cache.keys() - ids:
+                    del cache[gone]
+
+    def _look(self, run: Run, read_events: bool) -> None:
+        entry, stamp = self._entries.get(run.id), _modified(run.path / "state.json")
+        settled = entry is not None and not entry.live and self._stamps.get(run.id) == stamp
+        if settled and entry is not None and entry.known:
+            return
+        state = read_state(run)
+        entry = entry or _blank(run, state)
+        entry = replace(entry, state=state, stopping=stop_pending(run, state))
+        self._stamps[run.id] = stamp
+        self._entries[run.id] = self._with_events(entry) if read_events else entry
+
+    def _with_events(self, entry: Entry) -> Entry:
+        summary = self._glances.setdefault(entry.run.id, Glance(entry.run)).look()
+        last = summary.last_step
+        return replace(
+            entry,
+            step=max(summary.step, entry.state.step),
+            steps=summary.total_steps or entry.steps,
+            loss=float(last.loss) if last else None,
+            best=best_result(summary),
+            known=True,
+        )
+
+
+def _blank(run: Run, state: State) -> Entry:
+    record = run.record
+    return Entry(
+        run=run,
+        name=run.name,
+        state=state,
+        step=state.step,
+        steps=getattr(record.config, "steps", 0),
+        created=created(record.created),
+    )
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

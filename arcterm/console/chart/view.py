@@ -1,0 +1,32 @@
+"""The chart as a widget: a title row over a chart, of which only changed rows are painted."""
+
+from __future__ import annotations
+
+from arcterm.console import terminal
+from arcterm.console.chart import render
+from arcterm.console.lines import Line
+from arcterm.console.panels.curves import STYLES, Curves
+from arcterm.console.rows import Rows
+
+
+class ChartView(Rows):
+    """Draws `Curves`; how they are drawn (braille or ASCII, marks) follows the terminal."""
+
+    DEFAULT_CSS = "ChartView { height: 1fr; width: 1fr; }"
+
+    def plot(self, curves: Curves) -> None:
+        """Draw `curves` from now on."""
+        self.show(lambda width, height: self._draw(curves, width, height))
+
+    def _draw(self, curves: Curves, width: int, height: int) -> list[Line]:
+        ascii_only = bool(getattr(self.app, "ascii", False))
+        rows = render(
+            curves.series,
+            (width, height - 1),
+            "ascii" if ascii_only else "braille",
+            span=curves.span,
+            log=curves.log,
+            marks=ascii_only or terminal.colourless(),
+            empty=curves.empty,
+        )
+        return [curves.title(width), *([(text, STYLES[style]) for text, style in row] for row in rows)]

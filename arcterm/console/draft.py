@@ -1,0 +1,255 @@
+"""A run being thought up: the texts of the launch form, what is wrong with them, what they ask for.
+
+No Textual: the form shows a draft and changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from arcterm_registry import Backbone, Declaration, Option, OptionError, Plugin, PluginError, get, scan
+
+from arcterm.config import OPTION_GROUPS, SETTINGS, TrainConfig, Value, indices
+from arcterm.errors import ArctermError
+from arcterm.launch import preflight
+from arcterm.launch.preflight import Plan
+from arcterm.runs import store
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "length and schedule": (
+        "epochs",
+        "steps",
+        "batch_size",
+        "lr",
+        "schedule",
+        "power",
+        "milestones",
+        "gamma",
+    ),
+    "run": ("nproc", "gpus", "seed", "verify_every", "checkpoint_every"),
+}
+"""Settings that most people look at; all others go into a last section."""
+
+_ONLY_FOR = {"power": "poly", "milestones": "multistep", "gamma": "multistep"}
+_BY_NAME = {option.name: option for option in SETTINGS}
+_LISTS = ("gpus", "milestones")
+_NAME = Option(name="name", type=str, default=None, help="what to call the run; its id if empty")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One field of the form: `key` is a setting's name, or ``loss.margin`` for a plug-in's option."""
+
+    key: str
+    option: Option
+
+    @property
+    def label(self) -> str:
+        """The field's name as shown."""
+        return self.option.name.replace("_", " ")
+
+    @property
+    def placeholder(self) -> str:
+        """What an empty field stands for."""
+        default = self.option.default
+        return "" if default is None else _text(default)
+
+    def renamed(self, key: str) -> Field:
+        """The same field for another key."""
+        return Field(key=key, option=replace(self.option, name=key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The answer to a whole draft: a plan, or problems by field (empty key: no field in particular)."""
+
+    plan: Plan | None = None
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Draft:
+    """`texts` holds what each field says, by its key; an absent or empty one leaves the default."""
+
+    plugins: dict[str, list[Plugin]]
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def plugin(self, kind: str) -> Plugin | None:
+        """The chosen plug-in of a kind; None if the text names none (a dataset may be a path)."""
+        chosen = self.texts.get(kind, "")
+        return next((p for p in self.plugins[kind] if chosen in (_shown_name(p), p.full_name)), None)
+
+    def declaration(self, kind: str) -> Declaration | None:
+        """What the chosen plug-in says of itself; None if there is none or it is broken."""
+        plugin = self.plugin(kind)
+        return plugin.declaration if plugin else None
+
+    def choices(self, kind: str) -> list[tuple[str, str]]:
+        """(label, name) of every plug-in of a kind; broken ones are marked."""
+        return [
+            (_shown_name(p) + ("  (broken)" if p.error else ""), _shown_name(p)) for p in self.plugins[kind]
+        ]
+
+    def options(self, kind: str) -> list[Field]:
+        """The fields of the chosen plug-in's own options."""
+        declared = self.declaration(kind)
+        found = declared.options if declared else ()
+        return [Field(key=f"{kind}.{o.name}", option=o) for o in found if o.name != "path"]
+
+    def fields(self) -> dict[str, Field]:
+        """Every field with an option, by key."""
+        found = [Field(key=option.name, option=option) for option in SETTINGS]
+        found += [option for kind in OPTION_GROUPS for option in self.options(kind)]
+        return {f.key: f for f in [*found, Field(key="name", option=_NAME)]}
+
+    def relevant(self, key: str) -> bool:
+        """Whether a setting means anything with the chosen schedule."""
+        schedule = self.texts.get("schedule") or _BY_NAME["schedule"].default
+        return _ONLY_FOR.get(key, schedule) == schedule
+
+    def problem(self, key: str) -> str:
+        """What is wrong with one field, with what it takes; empty if it is fine."""
+        text = self.texts.get(key, "").strip()
+        if key in OPTION_GROUPS:
+            return self._plugin_problem(key, text)
+        if key == "steps" and text and self.texts.get("epochs", "").strip():
+            return "give epochs or steps, not both"
+        entry = self.fields().get(key)
+        if entry is None or not text or not self.relevant(key):
+            return ""
+        try:
+            entry.option.parse(text)
+            if key in _LISTS:
+                indices(text, key)
+        except OptionError as error:
+            default = entry.placeholder
+            return f"{error}{f'; the default is {default}' if default else ''}"
+        except ArctermError as error:
+            return str(error.message)
+        return ""
+
+    def problems(self) -> dict[str, str]:
+        """Every field's problem."""
+        keys = [*OPTION_GROUPS, *self.fields()]
+        return {key: problem for key in keys if (problem := self.problem(key))}
+
+    def note(self, key: str) -> str:
+        """What a field is for, and what it takes."""
+        if key in OPTION_GROUPS:
+            return self._plugin_note(key)
+        entry = self.fields().get(key)
+        if entry is None:
+            return ""
+        shown = entry.option.range if not entry.option.choices else ""
+        return entry.option.help + (f"  ({shown.replace(' ', '')})" if shown else "")
+
+    def settings(self) -> dict[str, Any]:
+        """What `preflight.plan` and `preflight.command` take; fields with a problem are left out."""
+        found: dict[str, Any] = {kind: self.texts[kind] for kind in OPTION_GROUPS if self.texts.get(kind)}
+        for key, entry in self.fields().items():
+            text = self.texts.get(key, "").strip()
+            if not text or self.problem(key) or not self.relevant(key):
+                continue
+            group, dot, name = key.partition(".")
+            value = entry.option.parse(text)
+            if dot:
+                found.setdefault(f"{group}_options", {})[name] = value
+            else:
+                found[key] = value
+        return found
+
+    def command(self) -> str:
+        """The command line that asks for the same."""
+        return preflight.command(self.settings())
+
+    def _plugin_problem(self, kind: str, text: str) -> str:
+        plugin = self.plugin(kind)
+        if plugin and plugin.error:
+            return f"{plugin.distribution} {plugin.version} is broken: {plugin.error}"
+        if not text and kind != "dataset":
+            return f"choose a {kind}"
+        return ""
+
+    def _plugin_note(self, kind: str) -> str:
+        declared = self.declaration(kind)
+        if isinstance(declared, Backbone):
+            h, w = declared.input_size
+            size = f"{declared.parameters / 1e6:.1f} M parameters, {declared.gmacs:.2f} GMACs"
+            return f"{declared.summary}: {size}, {declared.embedding_size}-d, {h}×{w}"
+        if declared:
+            return declared.summary
+        known = ", ".join(name for _, name in self.choices(kind))
+        return f"a directory, or one of: {known or 'none installed'}" if kind == "dataset" else ""
+
+
+def installed() -> dict[str, list[Plugin]]:
+    """The plug-ins that a form offers, broken ones included. Imports their declarations."""
+    return {kind: scan(kind) for kind in OPTION_GROUPS}
+
+
+def judge(settings: Mapping[str, Any], root: Path) -> Verdict:
+    """Check everything that takes time: the name, the data set, the whole plan."""
+    problems: dict[str, str] = {}
+    checks: dict[str, Callable[[], object]] = {
+        "name": lambda: store.check_name(root, settings.get("name", "")),
+        "dataset": lambda: _check_dataset(settings),
+    }
+    for key, check in checks.items():
+        try:
+            check()
+        except (ArctermError, PluginError) as error:
+            problems[key] = _sentence(error)
+    if problems:
+        return Verdict(problems=problems)
+    try:
+        return Verdict(plan=preflight.plan(settings))
+    except (ArctermError, PluginError) as error:
+        return Verdict(problems={"": _sentence(error)})
+
+
+def texts_of(config: TrainConfig) -> dict[str, str]:
+    """The fields that ask for `config` again; what equals its default is left empty."""
+    texts = {kind: getattr(config, kind) for kind in OPTION_GROUPS}
+    for kind in OPTION_GROUPS:
+        usual = _defaults(kind, texts[kind])
+        given = getattr(config, f"{kind}_options")
+        texts |= {f"{kind}.{k}": _text(v) for k, v in given.items() if v != usual.get(k)}
+    path = texts.pop("dataset.path", "")
+    texts["dataset"] = path or texts["dataset"]
+    for option in SETTINGS:
+        value = msgspec.to_builtins(getattr(config, option.name))
+        if value not in (option.default, []) and option.name != "epochs":
+            texts[option.name] = ",".join(map(str, value)) if isinstance(value, list) else _text(value)
+    return texts
+
+
+def _check_dataset(settings: Mapping[str, Any]) -> None:
+    text = settings.get("dataset") or preflight.DEFAULT_DATASET
+    preflight.choose_dataset(text, settings.get("dataset_options", {}))
+
+
+def _defaults(kind: str, name: str) -> dict[str, Value | None]:
+    """The defaults of a plug-in's options; none are known of one that is gone."""
+    try:
+        return {option.name: option.default for option in get(kind, name).options}
+    except PluginError:
+        return {}
+
+
+def _sentence(error: ArctermError | PluginError) -> str:
+    """The message and the hint, which speaks of flags: the fields have the same names."""
+    return f"{error.message}: {error.hint}" if error.hint else error.message
+
+
+def _shown_name(plugin: Plugin) -> str:
+    return plugin.full_name if plugin.duplicate else plugin.name
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

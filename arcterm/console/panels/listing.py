@@ -1,0 +1,131 @@
+"""The run list: its table, the line above, the run under the cursor."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from arcterm.config import TrainConfig
+from arcterm.console import words
+from arcterm.console.catalogue import Entry
+from arcterm.console.lines import Line, pad, shorten, spread
+
+__all__ = ["Line", "detail", "empty", "first_row", "table", "title"]
+
+_WIDE = 120
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table; `right` aligns numbers."""
+
+    name: str
+    width: int
+    right: bool = False
+
+
+_COLUMNS = (
+    Column("state", 10),
+    Column("step", 13, True),
+    Column("loss", 7, True),
+    Column("best %", 13, True),
+    Column("age", 6, True),
+)
+_MORE = (Column("backbone", 10), Column("loss fn", 15), Column("dataset", 12), Column("device", 12))
+
+
+def title(root: Path, entries: list[Entry] | None, shown: int, text: str, width: int) -> list[Line]:
+    """Where the runs are, how many, how many live."""
+    count = len(entries or [])
+    live = sum(entry.live for entry in entries or [])
+    numbers = f"{shown} of {count} shown" if text else f"{count} run{'s' * (count != 1)}"
+    right = f"{numbers}, {live} live" if live else numbers
+    room = width - len(right) - 16
+    return [spread([("arcterm", "head"), (_tail(str(root), room), "dim")], [(right, "")], width)]
+
+
+def table(entries: list[Entry], cursor: int, width: int, height: int) -> list[Line]:
+    """A heading and as many runs as fit around the cursor."""
+    columns = [*(_MORE if width >= _WIDE else ()), *_COLUMNS]
+    name_width = max(12, width - 3 - sum(c.width + 1 for c in columns))
+    head: Line = [("  " + pad("run", name_width), "dim")]
+    head += [(" " + pad(c.name, c.width, c.right), "dim") for c in columns]
+    lines = [head]
+    first = first_row(len(entries), cursor, height)
+    for index, entry in enumerate(entries[first : first + height - 1], first):
+        line = _row(entry, columns, name_width)
+        if index == cursor:
+            line = [("▸ ", "cursor"), *((text, "cursor") for text, _ in line[1:])]
+        lines.append(line)
+    if not entries:
+        lines.append([(" no run has all these words; esc shows all", "dim")])
+    return lines
+
+
+def first_row(count: int, cursor: int, height: int) -> int:
+    """The first entry drawn, so that the cursor is on the screen."""
+    room = max(1, height - 1)
+    return max(0, min(cursor - room // 2, count - room))
+
+
+def _row(entry: Entry, columns: list[Column], name_width: int) -> Line:
+    word, role = words.state(entry.word)
+    c = entry.run.record.config
+    train = c if isinstance(c, TrainConfig) else c.train
+    steps = (
+        f"{words.short(entry.step)}/{words.short(entry.steps)}" if entry.steps else words.short(entry.step)
+    )
+    best = entry.best
+    values = {
+        "state": word,
+        "step": steps,
+        "loss": words.metric("loss", entry.loss) if entry.known else "…",
+        "best %": f"{best[0]} {words.percent(best[1])}" if best else words.DASH,
+        "age": words.ago(time.time() - entry.created),
+        "backbone": train.backbone,
+        "loss fn": train.loss if c is train else f"{train.loss} verify",
+        "dataset": train.dataset,
+        "device": f"{c.nproc} × {'GPU' if c.device == 'cuda' else 'CPU'}",
+    }
+    line: Line = [("  ", ""), (pad(entry.name, name_width), "bold" if entry.live else "")]
+    return line + [
+        (" " + pad(values[c.name], c.width, c.right), role if c.name == "state" else "") for c in columns
+    ]
+
+
+def detail(entry: Entry, width: int) -> list[Line]:
+    """What the run was asked to do, and what became of it."""
+    record, state = entry.run.record, entry.state
+    failure = state.failure
+    told = [("", "")]
+    if failure:
+        who = "launcher" if failure.rank is None else f"rank {failure.rank}"
+        told = [(f"{who}: {failure.cause}", "bad")]
+    elif state.reason:
+        told = [(state.reason, "bad" if state.state == "lost" else "dim")]
+    c = record.config
+    asked = " ".join(record.argv[1:] if record.argv[:1] == ["arcterm"] else record.argv) or (
+        f"{c.backbone} {c.loss}" if isinstance(c, TrainConfig) else f"verification of {c.checkpoint}"
+    )
+    rows = [(entry.run.id, "dim"), (asked, ""), *told]
+    lines: list[Line] = [[("─" * width, "rule")]]
+    return lines + [[(" " + shorten(text, width - 2), role)] for text, role in rows]
+
+
+def empty(root: Path, width: int) -> list[Line]:
+    """The next step for somebody who has no run yet."""
+    return [
+        [],
+        [(f" No runs in {_tail(str(root), width - 14)} yet.", "bold")],
+        [],
+        [(" Press ", ""), ("n", "key"), (" for a new run, or type in a shell:", "")],
+        [],
+        [("   arcterm train tiny arcface", "accent")],
+        [],
+        [(" That trains a small model on drawn faces, on this machine's CPU too.", "dim")],
+    ]
+
+
+def _tail(text: str, width: int) -> str:
+    return text if len(text) <= width else "…" + text[len(text) - width + 1 :]

@@ -1,0 +1,56 @@
+"""The log's tail with the run's warnings, and the account of a failure."""
+
+from __future__ import annotations
+
+import time
+
+from arcterm.console import words
+from arcterm.console.lines import Line, heading, shorten, wrap
+from arcterm.console.view import View
+from arcterm.runs.events import Message
+from arcterm.runs.follow import clean
+
+_LEVELS = {"warning": "warn", "error": "bad"}
+_WARNINGS = 3
+
+
+def log(view: View, width: int, height: int) -> list[Line]:
+    """The newest lines; warnings of the run stand above the log's own."""
+    lines = [heading("output", width, view.log_name)]
+    room = height - 1
+    warned = [m for m in view.summary.messages if m.level in _LEVELS][-_WARNINGS:] if room >= 3 else []
+    quiet = [m for m in view.summary.messages if m.level not in _LEVELS]
+    said = [_message(m, width) for m in warned]
+    rows = view.log[-(room - len(said)) :] if room > len(said) else []
+    if not rows:
+        said = [_message(m, width) for m in [*quiet, *warned][-room:]]
+    if not rows and not said:
+        said = [[(" no output yet" if view.live else " no output was recorded", "dim")]]
+    return [*lines, *said, *([(" " + shorten(row.expandtabs(4), width - 1), "")] for row in rows)][:height]
+
+
+def _message(message: Message, width: int) -> Line:
+    clock = time.strftime("%H:%M:%S", time.localtime(message.t))
+    text = clean(f"{message.level} {message.text}".replace("\n", " "))
+    return [(f" {clock} ", "dim"), (shorten(text, width - 10), _LEVELS.get(message.level, ""))]
+
+
+def failure(view: View, width: int, height: int) -> list[Line]:
+    """Why the run failed: likely cause, first failing rank, the end of its traceback, what to do."""
+    found = view.state.failure
+    if found is None:
+        word = view.state.state
+        lines = [heading(word, width, role="bad")]
+        return [*lines, *([(f" {row}", "")] for row in wrap(view.state.reason, width - 2))][:height]
+    who = "the launcher" if found.rank is None else f"rank {found.rank}"
+    how = found.signal or (f"exit code {found.exit_code}" if found.exit_code is not None else "")
+    title = f"failed: {who} first" + (f", {how}" if how else "")
+    top: list[Line] = [heading(title, width, words.ago(time.time() - view.state.t) + " ago", "bad")]
+    top += [[(f" {row}", "bold")] for row in wrap(clean(found.cause), width - 2)]
+    if found.error and found.error not in found.cause:
+        top += [[(f" {row}", "")] for row in wrap(clean(found.error), width - 2)[:2]]
+    end: list[Line] = [[(shorten(f" log {found.log}", width), "dim")]] if found.log else []
+    trace = [clean(row) for row in found.traceback.splitlines() if row.strip()]
+    room = max(0, height - len(top) - len(end))
+    middle: list[Line] = [[(shorten(f" {row}", width), "dim")] for row in trace[len(trace) - room :]]
+    return [*top, *middle, *end][:height]

@@ -1,0 +1,80 @@
+"""Small panels of facts: the latest of every metric, and what the run is."""
+
+from __future__ import annotations
+
+import math
+
+from arcterm.console import words
+from arcterm.console.lines import Line, heading, pad, shorten, spark
+from arcterm.console.panels.verification import sign
+from arcterm.console.view import View
+from arcterm.runs.summary import METRICS
+
+_NAME = 13
+_VALUE = 8
+
+
+def metrics(view: View, width: int, height: int, shown: str = "") -> list[Line]:
+    """Name, latest value and recent shape of each metric; `shown` is the one on the main chart."""
+    s = view.summary
+    lines = [heading("metrics", width)]
+    room = width - _NAME - _VALUE - 3
+    for name in METRICS:
+        values = s.series[name][-max(room, 1) :]
+        last = values[-1] if values else None
+        role = "bad" if last is not None and not math.isfinite(last) else ""
+        line: Line = [
+            (
+                ("▸" if name == shown else " ") + pad(words.METRICS[name], _NAME),
+                "accent" if name == shown else "",
+            ),
+            (pad(words.metric(name, last), _VALUE, True), role),
+        ]
+        if room >= 4:
+            line.append(("  " + spark(values, room - 1), "s1"))
+        lines.append(line)
+    for index, (name, results) in enumerate(s.verification.items()):
+        best = s.best(name)
+        value = [
+            sign(index),
+            (pad(name, _NAME - 1), ""),
+            (pad(words.percent(results[-1].accuracy), _VALUE, True), ""),
+        ]
+        if best and room >= 8:
+            value.append((f"  ↑{words.percent(best.accuracy)}", "good"))
+        lines.append(value)
+    return [*lines, *_checkpoint(view)][:height]
+
+
+def _checkpoint(view: View) -> list[Line]:
+    saved = view.summary.checkpoints
+    last = f"@{saved[-1].step:,} {words.bytes_(saved[-1].bytes)}" if saved else "none yet"
+    return [[(" " + pad("checkpoint", _NAME), ""), (" " + last, "" if saved else "dim")]]
+
+
+def facts(view: View, width: int, height: int) -> list[Line]:
+    """What the run was asked to do."""
+    c, data = view.config, view.record.dataset
+    made = f" {data.images:,} images, {data.classes:,} people" if data else ""
+    schedule = c.schedule + (f" at {','.join(map(str, c.milestones))}" if c.milestones else "")
+    rows = {
+        "backbone": f"{c.backbone} {_options(c.backbone_options)}",
+        "loss": f"{c.loss} {_options(c.loss_options)}",
+        "dataset": f"{c.dataset}{made}",
+        "batch": f"{c.batch_size} × {c.nproc} = {c.global_batch}",
+        "schedule": f"lr {c.lr:g}  {schedule}",
+        "verify": f"every {c.verify_every:,} steps",
+        "checkpoint": f"every {c.checkpoint_every:,} steps",
+        "git": view.record.git[:12] + ("+dirty" if view.record.git.endswith("+dirty") else ""),
+    }
+    lines = [heading("run", width)]
+    lines += [
+        [(" " + pad(key, 11), "dim"), (shorten(text.strip(), width - 13), "")]
+        for key, text in rows.items()
+        if text.strip()
+    ]
+    return lines[:height]
+
+
+def _options(options: dict[str, bool | int | float | str]) -> str:
+    return " ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in options.items())

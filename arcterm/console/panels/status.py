@@ -1,0 +1,105 @@
+"""The three lines on top: what the run is, how far it is, and what it is busy with."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from arcterm.console import words
+from arcterm.console.lines import Line, bar, shorten, spread
+from arcterm.console.panels.verification import best_result
+from arcterm.console.view import View
+from arcterm.runs.follow import clean
+
+_NARROW = 100
+
+
+def device(view: View) -> str:
+    """``4×H200``, ``2 CPU ranks``."""
+    count = view.record.config.nproc
+    if view.record.config.device == "cpu":
+        return f"{count} CPU rank{'s' * (count > 1)}"
+    names = Counter(gpu.name.removeprefix("NVIDIA ").split()[0] for _, gpu in view.gpus)
+    return " + ".join(f"{n}×{name}" for name, n in names.items()) or f"{count} GPU{'s' * (count > 1)}"
+
+
+def status(view: View, width: int, height: int, paused: bool = False) -> list[Line]:
+    """Name, state, device, process, ETA."""
+    word, role = words.state(view.word)
+    eta = view.summary.eta() if view.word == "running" else None
+    ending = f"ETA {words.duration(eta)}" if eta is not None else f"ETA {words.DASH}"
+    owner = view.owner
+    pid = f"pid {owner.pid} detached" if owner and view.live else ""
+    age = words.ago(max(0.0, view.state.t - words.created(view.record.created)))
+    took = "" if view.live else f"took {age}" if view.state.t else ""
+    right: list[Line | tuple[str, str]] = [("paused", "warn")] if paused else []
+    name = shorten(view.run.name, max(12, width - 40))
+    left = [(name, "bold"), (word, role), (device(view), ""), (pid or took, "dim")]
+    if width >= _NARROW:
+        left += [(f"attempt {view.summary.attempt or 1}", "dim"), (f"seed {view.config.seed}", "dim")]
+        left += [(str(view.run.path), "dim")] if view.run.name != view.run.id else []
+    return [spread([item for item in left if item[0]], [*right, (ending, "bold")], width)]
+
+
+def progress(view: View, width: int, height: int) -> list[Line]:
+    """The bar, percent, step, epoch, images a second."""
+    last, steps = view.summary.last_step, view.steps
+    share = view.step / steps if steps else 0.0
+    of = f"step {view.step:,}/{steps:,}" if steps else f"step {view.step:,}"
+    items = [(f"{share * 100:.0f}%", "bold"), (of, "")]
+    if last:
+        items.append((f"epoch {last.epoch}/{view.config.epochs}", ""))
+        if view.live:
+            items.append((f"{words.metric('images_per_second', last.images_per_second)} images/s", ""))
+    taken = sum(len(text) + 2 for text, _ in items)
+    role = words.state(view.word)[1]
+    return [spread([bar(share, max(8, width - taken - 4), role), *items], [], width)]
+
+
+def notice(view: View, width: int, height: int) -> list[Line]:
+    """What it is busy with or what is wrong, and the best verification."""
+    best = best_result(view.summary)
+    right = (
+        (f"best {best[0]} {words.percent(best[1])} @{best[2]:,}", "good")
+        if best
+        else (f"best {words.DASH}", "dim")
+    )
+    text, role = _what(view)
+    room = width - len(right[0]) - 4
+    return [spread([(shorten(text, room), role)], [right], width)]
+
+
+def _what(view: View) -> tuple[str, str]:
+    """The most telling sentence: the first of these that has something to say."""
+    quiet, failure = view.silence(), view.state.failure
+    reading = view.loading and view.summary.last_step is None
+    silent = f"no event for {words.duration(quiet)}; last step {view.step:,}" if quiet else ""
+    stopping = "stop asked for: it ends after a checkpoint" if view.stopping and view.live else ""
+    waiting = f"{view.word}; the first step is yet to come" if view.summary.last_step is None else ""
+    warnings = [m for m in view.summary.messages if m.level != "info"]
+    sentences = (
+        (view.problem, "bad"),
+        ("reading the run …" if reading else "", "dim"),
+        (failure.cause if failure else "", "bad"),
+        (silent, "warn"),
+        ("" if view.live else view.state.reason or _ended(view), "bad" if view.word == "lost" else "dim"),
+        (stopping, "warn"),
+        (phase_text(view) if view.live else "", "accent"),
+        (waiting if view.live else "", "accent"),
+        (warnings[-1].text if warnings else "", "warn"),
+    )
+    return next(((clean(text), role) for text, role in sentences if text), ("", ""))
+
+
+def phase_text(view: View) -> str:
+    """What it is busy with besides training: ``verify lfw 3/5``."""
+    phase, last = view.summary.phase, view.summary.last_step
+    if phase is None or phase.phase in ("", "training") or (last and last.t > phase.t):
+        return ""
+    count = f"{phase.done:,}/{phase.total:,}" if phase.total else ""
+    return " ".join(filter(None, (phase.phase, phase.detail, count)))
+
+
+def _ended(view: View) -> str:
+    return {"done": "all steps made", "stopped": "stopped; R goes on from the last checkpoint"}.get(
+        view.state.state, ""
+    )

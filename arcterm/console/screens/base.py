@@ -1,0 +1,79 @@
+"""What every screen of the console has: the app's type, a line of keys, the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen, Screen
+from textual.worker import Worker, WorkerState
+
+from arcterm.console.messages import Refused, Succeeded
+from arcterm.errors import ArctermError
+
+if TYPE_CHECKING:
+    from arcterm.console.app import Console
+
+NARROW, WIDE = 100, 160
+
+
+class ConsoleScreen(Screen[None]):
+    """A screen that fills the terminal. Widths have three classes, heights three."""
+
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  Textual declares its type
+        (0, "-narrow"),
+        (NARROW, "-medium"),
+        (WIDE, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (21, "-short"), (34, "-tall")]  # noqa: RUF012
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,escape", "back", "back", tooltip="leave this screen; a run goes on without it"),
+    ]
+
+    @property
+    def console_app(self) -> Console:
+        """The app."""
+        return cast("Console", self.app)
+
+    def perform(self, call: Callable[[], Callable[[], None]]) -> None:
+        """Do `call` in a thread; what it returns goes on in the UI, an `ArctermError` is shown."""
+
+        def work() -> None:
+            try:
+                self.post_message(Succeeded(call()))
+            except ArctermError as error:
+                self.post_message(Refused(error))
+            except OSError as error:
+                self.post_message(Refused(ArctermError(str(error), "check the disk and try again")))
+
+        self.run_worker(work, thread=True, group="perform", exit_on_error=False)
+
+    def on_succeeded(self, message: Succeeded) -> None:
+        """Go on."""
+        message.then()
+
+    def on_refused(self, message: Refused) -> None:
+        """Say why not, and what to do."""
+        self.console_app.show_error(message.error)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A thread that ended in an error of ours or of a plug-in says so instead of being missed."""
+        if event.state is WorkerState.ERROR:
+            what = f"{type(event.worker.error).__name__}: {event.worker.error}"
+            self.console_app.show_error(ArctermError(what, "this is a defect; runs are not touched by it"))
+
+    def action_back(self) -> None:
+        """Leave this screen."""
+        self.console_app.leave()
+
+
+class Box(ModalScreen[object]):
+    """A question or an answer over the screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "cancel", "close")]
+
+    def action_cancel(self) -> None:
+        """Close without an answer."""
+        self.dismiss(None)

@@ -1,0 +1,118 @@
+"""One line of the launch form: a label, a field, and what is wrong with it or what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.suggester import SuggestFromList
+from textual.widgets import Input, Label, Select, Static
+
+from arcterm.console.draft import Field
+
+_UNSET = "(default)"
+
+
+class Choice(Select[str], inherit_bindings=False):
+    """A list that enter opens; the arrows are the form's, to go from field to field."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "show_overlay", "choose")]
+
+
+class FieldRow(Horizontal):
+    """Posts `Edited` when its text changes; `say` puts a sentence beside it."""
+
+    @dataclass
+    class Edited(Message):
+        """The field now says `text`."""
+
+        key: str
+        text: str
+
+    def __init__(self, key: str, label: str, text: str) -> None:
+        super().__init__(id=f"field-{key.replace('.', '-')}")
+        self.key, self._label, self._text = key, label, text
+        self._said = ""
+
+    def compose(self) -> ComposeResult:
+        """Label, control, note."""
+        yield Label(self._label, classes="label", markup=False)
+        yield self.control()
+        yield Static("", classes="note", markup=False)
+
+    def control(self) -> Input | Select[str]:
+        """The widget to type in or choose with."""
+        raise NotImplementedError
+
+    def say(self, problem: str, note: str) -> None:
+        """Show what is wrong, else what the field is for. Nothing is laid out anew if that is the same."""
+        text = f"! {problem}" if problem else note
+        if text != self._said:
+            self._said = text
+            self.set_class(bool(problem), "-wrong")
+            self.query_one(".note", Static).update(text)
+
+
+class TextRow(FieldRow):
+    """A field to type in; `names` complete what is typed."""
+
+    def __init__(self, field: Field, text: str, names: Sequence[str] = (), placeholder: str = "") -> None:
+        super().__init__(field.key, field.label, text)
+        self._placeholder = placeholder or field.placeholder
+        self._names = names
+
+    def control(self) -> Input:
+        """A line to type in."""
+        suggester = SuggestFromList(self._names) if self._names else None
+        return Input(self._text, placeholder=self._placeholder, suggester=suggester, compact=True)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Tell the form."""
+        event.stop()
+        self.post_message(self.Edited(self.key, event.value))
+
+
+class ChoiceRow(FieldRow):
+    """A field to choose from (label, value) pairs; `default` tells what choosing nothing means."""
+
+    def __init__(
+        self, key: str, label: str, text: str, choices: Sequence[tuple[str, str]], default: str | None = None
+    ) -> None:
+        super().__init__(key, label, text)
+        self._choices = list(choices)
+        self._prompt = _UNSET if default is None else default
+        self._blank = default is not None
+
+    def control(self) -> Choice:
+        """A list that opens."""
+        known = [value for _, value in self._choices]
+        chosen = self._text if self._text in known else Select.NULL
+        return Choice(
+            self._choices,
+            value=chosen,
+            prompt=self._prompt,
+            allow_blank=self._blank or chosen is Select.NULL,
+            compact=True,
+        )
+
+    def on_select_changed(self, event: Select.Changed) -> None:
+        """Tell the form."""
+        event.stop()
+        self.post_message(self.Edited(self.key, "" if event.value is Select.NULL else str(event.value)))
+
+
+def row_for(field: Field, text: str) -> FieldRow:
+    """The kind of row that fits an option."""
+    option = field.option
+    if option.type is bool:
+        choices = [("yes", "yes"), ("no", "no")]
+    elif option.choices:
+        choices = [(str(c), str(c)) for c in option.choices]
+    else:
+        return TextRow(field, text)
+    return ChoiceRow(field.key, field.label, text, choices, default=field.placeholder)

@@ -1,0 +1,48 @@
+"""Looking at files again and again: one look at a time, the next scheduled after the last one came back."""
+
+from __future__ import annotations
+
+from textual.message import Message
+from textual.timer import Timer
+
+from arcterm.console.messages import LookFailed
+from arcterm.console.screens.base import ConsoleScreen
+from arcterm.errors import ArctermError
+
+
+class Polling(ConsoleScreen):
+    """`read` runs in a thread and its message is posted; the handler calls `look_in`."""
+
+    _timer: Timer | None = None
+    _looking = False
+
+    def read(self) -> Message:
+        """Look at the files and say what was found. Runs in a thread."""
+        raise NotImplementedError
+
+    def look(self) -> None:
+        """Look now, unless a look is under way."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        if not self._looking:
+            self._looking = True
+            self.run_worker(self._work, thread=True, group="look", exit_on_error=False)
+
+    def look_in(self, seconds: float) -> None:
+        """Look again after a while; called when a look has come back."""
+        self._looking = False
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(seconds, self.look)
+
+    def rest(self) -> None:
+        """Don't look again until `look` is called."""
+        self._looking = False
+
+    def _work(self) -> None:
+        try:
+            message = self.read()
+        except (ArctermError, OSError) as error:
+            message = LookFailed(str(error))
+        self.post_message(message)

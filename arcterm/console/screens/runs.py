@@ -1,0 +1,238 @@
+"""The run list: what there is, how far it is, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from arcterm.config import TrainConfig
+from arcterm.console.catalogue import Catalogue, Entry
+from arcterm.console.draft import texts_of
+from arcterm.console.keys import KeyLine
+from arcterm.console.messages import Listed, LookFailed
+from arcterm.console.panels import listing
+from arcterm.console.rows import Rows
+from arcterm.console.screens.actions import Acting
+from arcterm.console.screens.boxes import Confirm
+from arcterm.console.screens.polling import Polling
+from arcterm.runs import store
+from arcterm.runs.store import Run
+
+_LIVE_SECONDS, _IDLE_SECONDS, _AGAIN_SECONDS = 1.0, 2.0, 0.01
+
+
+class RunTable(Rows):
+    """The table; the screen moves its cursor. A click opens, the wheel moves."""
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the row; open it if it was chosen."""
+        screen = self.screen
+        if isinstance(screen, RunList):
+            screen.click(event.y)
+
+    def on_mouse_scroll_down(self) -> None:
+        """Next run."""
+        self.call_later(self.screen.run_action, "move(1)")
+
+    def on_mouse_scroll_up(self) -> None:
+        """Previous run."""
+        self.call_later(self.screen.run_action, "move(-1)")
+
+
+class RunList(Acting, Polling):
+    """Every run of the root, newest first; live ones are read again every second."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", tooltip="show the run's dashboard"),
+        Binding("n", "new", "new run", tooltip="fill in the launch form"),
+        Binding("S", "stop", "stop", tooltip="stop the run, after a checkpoint or at once"),
+        Binding("R", "resume", "resume", tooltip="go on from the newest checkpoint"),
+        Binding("slash", "filter", "filter", tooltip="show the runs in which all words occur; esc shows all"),
+        Binding("f", "fork", "fork", tooltip="a new run with this one's settings in the form"),
+        Binding("D", "delete", "delete", tooltip="remove the run and its checkpoints for ever"),
+        Binding("j,down", "move(1)", "next", show=False),
+        Binding("k,up", "move(-1)", "previous", show=False),
+        Binding("ctrl+d,pagedown", "move(10)", "ten down", show=False),
+        Binding("ctrl+u,pageup", "move(-10)", "ten up", show=False),
+        Binding("g,home", "move(-1000000)", "first", show=False),
+        Binding("G,end", "move(1000000)", "last", show=False),
+        Binding("q", "back", "quit", tooltip="leave the console; runs go on"),
+    ]
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self.root = root
+        self._catalogue = Catalogue(root)
+        self._entries: list[Entry] | None = None
+        self._chosen = ""
+
+    def compose(self) -> ComposeResult:
+        """What it is made of."""
+        yield Rows(self._draw_title, id="title")
+        yield RunTable(self._draw_table, id="table")
+        yield Rows(self._draw_detail, id="detail")
+        yield Input(placeholder="words to look for", id="filter", compact=True)
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Hide the filter until it is asked for."""
+        self.query_one("#filter").display = False
+
+    def on_screen_resume(self) -> None:
+        """Look at once, also after being covered."""
+        self.look()
+
+    def on_listed(self, message: Listed) -> None:
+        """Show what was found, and look again later."""
+        self._entries = message.entries
+        self._repaint()
+        self.refresh_bindings()
+        if message.more:
+            self.look_in(_AGAIN_SECONDS)
+        elif self.is_current:
+            live = any(entry.live for entry in message.entries)
+            self.look_in(_LIVE_SECONDS if live else _IDLE_SECONDS)
+        else:
+            self.rest()
+
+    def on_look_failed(self, message: LookFailed) -> None:
+        """Say so once in a while, and try again."""
+        self.notify(message.problem, severity="error", markup=False)
+        self.look_in(10 * _IDLE_SECONDS)
+
+    def read(self) -> Listed:
+        """Look at the runs."""
+        return Listed(*self._catalogue.refresh())
+
+    @property
+    def shown(self) -> list[Entry]:
+        """The entries that the filter lets through."""
+        text = self.query_one("#filter", Input).value
+        return [entry for entry in self._entries or [] if entry.matches(text)]
+
+    @property
+    def chosen(self) -> Entry | None:
+        """The entry under the cursor."""
+        shown = self.shown
+        return next((e for e in shown if e.run.id == self._chosen), shown[0] if shown else None)
+
+    def target(self) -> Run | None:
+        """The run that actions act on."""
+        return self.chosen.run if self.chosen else None
+
+    def click(self, y: int) -> None:
+        """Choose the run drawn in row `y` of the table, or open it if it is chosen."""
+        shown, table = self.shown, self.query_one("#table", RunTable)
+        first = listing.first_row(len(shown), self._index(), table.size.height)
+        index = first + y - 1
+        if y < 1 or index >= len(shown):
+            return
+        if shown[index].run.id == self._chosen:
+            self.action_open()
+        else:
+            self._choose(index)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while typing."""
+        self._repaint()
+        self.refresh_bindings()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter and go back to the list."""
+        self.set_focus(None)
+        event.input.display = bool(event.value)
+
+    def action_filter(self) -> None:
+        """Type words to look for."""
+        field = self.query_one("#filter", Input)
+        field.display = True
+        field.focus()
+
+    def action_back(self) -> None:
+        """First clear the filter, then leave."""
+        field = self.query_one("#filter", Input)
+        if field.display:
+            field.value = ""
+            field.display = False
+            self.set_focus(None)
+        else:
+            super().action_back()
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor."""
+        self._choose(self._index() + rows)
+
+    def action_open(self) -> None:
+        """Open the dashboard."""
+        if self.chosen:
+            self.console_app.open_run(self.chosen.run)
+
+    def action_new(self) -> None:
+        """Open the launch form."""
+        self.console_app.open_form()
+
+    def action_fork(self) -> None:
+        """Open the launch form with the run's settings."""
+        config = self.chosen.run.record.config if self.chosen else None
+        if isinstance(config, TrainConfig):
+            self.console_app.open_form(texts_of(config))
+
+    def action_delete(self) -> None:
+        """Remove a run that is over, after a question."""
+        if self.chosen is None:
+            return
+        run = self.chosen.run
+
+        def delete() -> Callable[[], None]:
+            store.remove(run)
+            return self.look
+
+        def answer(yes: object) -> None:
+            if yes:
+                self.perform(delete)
+
+        text = f"{run.path} with its checkpoints and logs is removed for ever."
+        self.app.push_screen(Confirm(f"delete {run.name}?", text), answer)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what the chosen run allows."""
+        entry = self.chosen if self.is_mounted else None
+        if action in ("open", "fork", "delete", "stop", "resume") and entry is None:
+            return False
+        if entry is not None and action == "delete":
+            return not entry.live
+        return self.may(action, entry.state.state) if entry is not None else True
+
+    def _index(self) -> int:
+        return next((i for i, e in enumerate(self.shown) if e.run.id == self._chosen), 0)
+
+    def _choose(self, index: int) -> None:
+        shown = self.shown
+        if shown:
+            self._chosen = shown[min(max(index, 0), len(shown) - 1)].run.id
+            self._repaint()
+            self.refresh_bindings()
+
+    def _repaint(self) -> None:
+        for rows in self.query(Rows):
+            rows.repaint()
+
+    def _draw_title(self, width: int, height: int) -> list[listing.Line]:
+        text = self.query_one("#filter", Input).value
+        return listing.title(self.root, self._entries, len(self.shown), text, width)
+
+    def _draw_table(self, width: int, height: int) -> list[listing.Line]:
+        if self._entries is None:
+            return [[(" reading the runs …", "dim")]]
+        if not self._entries:
+            return listing.empty(self.root, width)
+        return listing.table(self.shown, self._index(), width, height)
+
+    def _draw_detail(self, width: int, height: int) -> list[listing.Line]:
+        return listing.detail(self.chosen, width) if self.chosen else []

@@ -1,0 +1,91 @@
+"""All that is known of one run at a moment: what the dashboard's panels are drawn from. No Textual."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from arcterm.config import TrainConfig
+from arcterm.console.reading import Look
+from arcterm.runs.events import Gpu
+from arcterm.runs.state import LIVE, Owner, State
+from arcterm.runs.store import Run, RunRecord
+from arcterm.runs.summary import Summary
+
+if TYPE_CHECKING:  # numpy, which the run list does without
+    from arcterm.console.chart import Smoother
+
+_SILENT_SECONDS = 30.0
+
+
+@dataclass
+class View:
+    """A run as read so far; `take` adds what a look found."""
+
+    run: Run
+    record: RunRecord
+    state: State
+    stopping: bool = False
+    loading: bool = True
+    owner: Owner | None = None
+    summary: Summary = field(default_factory=Summary)
+    log: list[str] = field(default_factory=list)
+    log_name: str = ""
+    problem: str = ""
+    smoothers: dict[tuple[str, float, int], Smoother] = field(default_factory=dict)
+
+    def take(self, look: Look) -> bool:
+        """Take in a look; returns whether anything that panels show has changed."""
+        self.summary.feed(look.events)
+        before = (self.state, self.stopping, self.loading, self.log, self.problem)
+        self.state, self.stopping, self.owner = look.state, look.stopping, look.owner
+        self.log, self.log_name, self.loading, self.problem = look.log, look.log_name, look.more, ""
+        after = (self.state, self.stopping, self.loading, self.log, self.problem)
+        return bool(look.events) or before != after or self.live
+
+    @property
+    def live(self) -> bool:
+        """Whether the run goes on."""
+        return self.state.state in LIVE
+
+    @property
+    def word(self) -> str:
+        """The state as shown: a stop that was asked for shows at once."""
+        return "stopping" if self.stopping and self.live else self.state.state
+
+    @property
+    def config(self) -> TrainConfig:
+        """The training that the run is about, also for a verification."""
+        config = self.record.config
+        return config if isinstance(config, TrainConfig) else config.train
+
+    @property
+    def step(self) -> int:
+        """The last step known."""
+        return max(self.summary.step, self.state.step)
+
+    @property
+    def steps(self) -> int:
+        """The steps to make; 0 if that is not what the run does."""
+        return self.summary.total_steps or getattr(self.record.config, "steps", 0)
+
+    @property
+    def gpus(self) -> list[tuple[str, Gpu]]:
+        """(host, GPU) of the GPUs that the run uses; all reported ones if that can't be told."""
+        found = [(host, gpu) for host, event in sorted(self.summary.gpus.items()) for gpu in event.gpus]
+        own = [(host, gpu) for host, gpu in found if gpu.index in self.config.gpus]
+        return own or found
+
+    @property
+    def gpu_note(self) -> str:
+        """Why there are no GPUs, in the words of the run's hosts."""
+        return next((event.note for event in self.summary.gpus.values() if event.note), "")
+
+    def silence(self) -> float | None:
+        """Seconds since the last event, if that is longer than usual for a run that should speak."""
+        last = self.summary.last_event_time
+        if not last or self.state.state not in ("running", "stopping"):
+            return None
+        quiet = time.time() - last
+        return quiet if quiet > _SILENT_SECONDS else None

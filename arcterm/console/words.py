@@ -1,0 +1,100 @@
+"""How numbers, times and states are said. No Textual."""
+
+from __future__ import annotations
+
+import datetime
+import math
+
+from arcterm.launch.preflight import duration
+
+DASH = "–"
+METRICS = {
+    "loss": "loss",
+    "verification": "verification",
+    "lr": "learning rate",
+    "angle": "angle °",
+    "accuracy": "accuracy %",
+    "images_per_second": "images/s",
+    "data_wait": "data wait %",
+}
+"""What charts can show, in the order of the key that changes it."""
+
+SHARES = ("accuracy", "data_wait")
+"""Metrics that are recorded as fractions and shown in percent."""
+
+SET_MARKS = "o+x#*@"
+"""The sign of each verification set, for those who see no colour; the set's role is s1, s2, …"""
+
+STATES = {
+    "queued": ("◌", "dim"),
+    "starting": ("◌", "accent"),
+    "running": ("▶", "good"),
+    "stopping": ("■", "warn"),
+    "stopped": ("■", "warn"),
+    "done": ("✓", "good"),
+    "failed": ("✗", "bad"),
+    "lost": ("?", "bad"),
+}
+"""The sign and the role of each state."""
+
+
+def state(word: str) -> tuple[str, str]:
+    """A state's sign and word, and its role."""
+    sign, role = STATES.get(word, ("?", "bad"))
+    return f"{sign} {word}", role
+
+
+def metric(name: str, value: float | None) -> str:
+    """A metric's value with the digits that tell something."""
+    if value is None:
+        return DASH
+    if not math.isfinite(value):
+        return {"nan": "NaN", "inf": "∞"}.get(str(value), "-∞")
+    digits = {
+        "lr": ".3g" if value >= 1e-3 else ".1e",
+        "images_per_second": ",.0f" if value >= 100 else ".1f",
+        "angle": ".1f",
+    }
+    if name in SHARES:
+        return f"{value * 100:.1f}"
+    loss = ".4f" if abs(value) < 1 else ".3f" if abs(value) < 10 else ".2f"
+    return format(value, digits.get(name, loss))
+
+
+def short(count: int) -> str:
+    """``950``, ``48.2k``, ``1.8M``."""
+    for size, letter in ((1_000_000, "M"), (10_000, "k")):
+        if count >= size:
+            return f"{count / (1000 if letter == 'k' else size):.1f}".removesuffix(".0") + letter
+    return str(count)
+
+
+def percent(fraction: float) -> str:
+    """An accuracy as verification tables give it: ``99.62``."""
+    return f"{fraction * 100:.2f}"
+
+
+def bytes_(count: float | None) -> str:
+    """``31.2 GiB``, ``512 MiB``."""
+    if count is None:
+        return DASH
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def ago(seconds: float) -> str:
+    """An age in one unit: ``40 s``, ``12 min``, ``5 h``, ``3 d``."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
+
+
+def created(text: str) -> float:
+    """Seconds since 1970 of an ISO 8601 time; 0 if it is none."""
+    try:
+        return datetime.datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
+
+
+__all__ = ["DASH", "METRICS", "ago", "bytes_", "created", "duration", "metric", "percent", "short", "state"]
