@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import torch
 from arcterm_registry import get
@@ -27,6 +29,13 @@ from arcterm.train.sampler import Sampler
 from arcterm.train.schedule import learning_rate
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
+
+# the name of DDP's option changed in torch 2.13
+_KEEP_BUFFERS = (
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+    else "broadcast_buffers"
+)
 
 
 def train(
@@ -127,6 +136,6 @@ def _distributed(backbone: nn.Module, world: World) -> nn.Module:
     if world.size == 1 or not any(p.requires_grad for p in backbone.parameters()):
         return backbone
     devices = [world.device] if world.device.type == "cuda" else None
-    return DistributedDataParallel(
-        backbone, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
-    )
+    options: dict[str, Any] = {"device_ids": devices, "gradient_as_bucket_view": True}
+    options[_KEEP_BUFFERS] = False
+    return DistributedDataParallel(backbone, **options)
