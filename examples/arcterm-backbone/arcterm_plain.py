@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 plain = Backbone(
-    summary="Four convolutions without batch statistics",
+    summary="Three convolutions without batch statistics",
     factory="arcterm_plain:build",
     parameters=425_120,
     gmacs=0.00255,
