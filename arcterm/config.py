@@ -43,9 +43,9 @@ SETTINGS: tuple[Option, ...] = (
         type=str,
         default="poly",
         choices=("poly", "multistep"),
-        help="poly: down to zero, step by step; multistep: × gamma at each milestone",
+        help="poly: to zero, step by step; multistep: × gamma at each milestone",
     ),
-    Option(name="power", type=float, default=1.0, low=0, open_low=True, help="exponent of the poly schedule"),
+    Option(name="power", type=float, default=2.0, low=0, open_low=True, help="exponent of the poly schedule"),
     Option(
         name="milestones",
         type=str,
@@ -101,7 +101,7 @@ class TrainConfig(
     steps: int
     lr: float
     schedule: Literal["poly", "multistep"] = "poly"
-    power: float = 1.0
+    power: float = 2.0
     milestones: list[int] = []
     gamma: float = 0.1
     momentum: float = 0.9

@@ -20,6 +20,17 @@ def _embedding_size(default: int = 512) -> Option:
     )
 
 
+_DROPOUT = Option(
+    name="dropout",
+    type=float,
+    default=0.4,
+    help="share of the last features that is dropped in training",
+    low=0.0,
+    high=1.0,
+    open_high=True,
+)
+
+
 def _resnet(depth: int, parameters: int, gmacs: float) -> Backbone:
     return Backbone(
         summary=f"LResNet{depth}E-IR: improved residual units, {depth} layers",
@@ -28,15 +39,7 @@ def _resnet(depth: int, parameters: int, gmacs: float) -> Backbone:
         gmacs=gmacs,
         options=(
             _embedding_size(),
-            Option(
-                name="dropout",
-                type=float,
-                default=0.4,
-                help="share of the last feature map that is dropped in training",
-                low=0.0,
-                high=1.0,
-                open_high=True,
-            ),
+            _DROPOUT,
         ),
     )
 
@@ -57,8 +60,8 @@ y1 = Backbone(
 tiny = Backbone(
     summary="A small network for the demo and tests: hundreds of images a second on two CPU cores",
     factory="arcterm.backbones.small:tiny",
-    parameters=155_424,
-    gmacs=0.00973,
+    parameters=210_336,
+    gmacs=0.00802,
     embedding_size=128,
-    options=(_embedding_size(128),),
+    options=(_embedding_size(128), _DROPOUT),
 )
