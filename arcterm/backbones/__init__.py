@@ -60,8 +60,8 @@ y1 = Backbone(
 tiny = Backbone(
     summary="A small network for the demo and tests: hundreds of images a second on two CPU cores",
     factory="arcterm.backbones.small:tiny",
-    parameters=210_336,
-    gmacs=0.00802,
+    parameters=559_520,
+    gmacs=0.00836,
     embedding_size=128,
     options=(_embedding_size(128), _DROPOUT),
 )
