@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test check install clean
 
 demo: $(VENV)/.installed
-	$(BIN)/arcterm train tiny arcface --lr 0.1 --epochs 12
+	$(BIN)/arcterm train tiny arcface --lr 0.1 --epochs 12 --verify-every 250
 
 test: check
 	$(BIN)/python -m pytest
