@@ -191,7 +191,7 @@ def root(tmp_path: Path) -> Path:
 def until() -> Callable[..., Awaitable[None]]:
     """``await until(pilot, condition)``: let the console work until `condition()` holds."""
 
-    async def wait(pilot: object, condition: Callable[[], object], turns: int = 400) -> None:
+    async def wait(pilot: object, condition: Callable[[], object], turns: int = 3000) -> None:
         for _ in range(turns):
             if condition():
                 return

@@ -224,7 +224,7 @@ def test_a_draft_says_what_the_command_line_would(toys):
     draft.texts |= {"lr": "0.3", "momentum": "0.8", "mirror": "no", "loss.scale": "32", "epochs": "5"}
     assert draft.command() == (
         "arcterm train toy-net toy-arc --dataset toy-drawn --epochs 5 --lr 0.3"
-        " --set momentum=0.8 --set mirror=false --scale 32.0"
+        " --set momentum=0.8 --set mirror=false --scale 32"
     )
     assert not draft.problems()
 
