@@ -55,6 +55,30 @@ SETTINGS: tuple[Option, ...] = (
     Option(name="gamma", type=float, default=0.1, low=0, high=1, open_low=True, help="multistep factor"),
     Option(name="momentum", type=float, default=0.9, low=0, high=1, open_high=True, help="SGD momentum"),
     Option(name="weight_decay", type=float, default=5e-4, low=0, help="SGD weight decay"),
+    Option(
+        name="sample_rate",
+        type=float,
+        default=1.0,
+        low=0,
+        high=1,
+        open_low=True,
+        help="share of the classes that a step compares with (Partial FC)",
+    ),
+    Option(
+        name="interclass_filter",
+        type=float,
+        default=1.0,
+        low=0,
+        high=1,
+        help="other classes with a cosine above this count as 0, against wrong labels; 1 filters none",
+    ),
+    Option(
+        name="head_precision",
+        type=str,
+        default="auto",
+        choices=("auto", "float32", "bfloat16"),
+        help="of the products with the class weights; bfloat16 on GPUs, float32 on CPUs",
+    ),
     Option(name="mirror", type=bool, default=True, help="mirror half of the images"),
     Option(name="verify_every", type=int, default=2000, low=1, help="steps between verifications"),
     Option(name="checkpoint_every", type=int, default=2000, low=1, help="steps between checkpoints"),
@@ -62,6 +86,12 @@ SETTINGS: tuple[Option, ...] = (
     Option(name="keep_best", type=int, default=1, low=0, help="best checkpoints kept, by mean accuracy"),
     Option(name="seed", type=int, default=0, low=0, high=2**31 - 1, help="of weights, order and mirroring"),
     Option(name="loader_threads", type=int, default=2, low=1, high=64, help="decoding threads per rank"),
+    Option(
+        name="init_from",
+        type=str,
+        default="",
+        help="a run or a checkpoint's directory whose backbone to start with; its own random weights",
+    ),
 )
 FLAGS = (
     "nproc",
@@ -74,6 +104,7 @@ FLAGS = (
     "verify_every",
     "checkpoint_every",
     "seed",
+    "init_from",
 )
 """The settings that have a flag of their own; all others are reached by ``--set``."""
 OPTION_GROUPS = ("backbone", "loss", "dataset")
@@ -106,6 +137,9 @@ class TrainConfig(
     gamma: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    sample_rate: float = 1.0
+    interclass_filter: float = 1.0
+    head_precision: Literal["auto", "float32", "bfloat16"] = "auto"
     mirror: bool = True
     verify_every: int = 2000
     checkpoint_every: int = 2000
@@ -113,6 +147,7 @@ class TrainConfig(
     keep_best: int = 1
     seed: int = 0
     loader_threads: int = 2
+    init_from: str = ""
 
     def __post_init__(self) -> None:
         for name in ("nproc", "batch_size", "epochs", "steps", "lr", "keep_last", "seed"):

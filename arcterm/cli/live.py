@@ -96,6 +96,10 @@ class Live:
             f"{last.lr:.4g}",
             f"accuracy {float(last.accuracy):.3f}   angle {float(last.angle):.1f}°",
         )
+        if last.active is not None:
+            mined = summary.mined[-1] if summary.mined else None
+            found = f"round {mined.round}: {mined.triplets:,} of {mined.pairs:,} pairs" if mined else ""
+            grid.add_row("triplets", f"{last.active:.0%} active", found)
         grid.add_row("speed", f"{last.images_per_second:.0f} img/s", f"waiting for data {last.data_wait:.0%}")
         return grid
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from arcterm_registry import KINDS, Backbone, Plugin, PluginError, nearest, scan
+from arcterm_registry import KINDS, Backbone, Loss, Option, Plugin, PluginError, get, nearest, scan
 
 from arcterm.cli.options import Json, put, put_json, say, table
+
+_KINDS = {bool: "yes, no", int: "a whole number", float: "a number", str: "text"}
 
 
 def plugins(
     kind: Annotated[
         str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(KINDS)}.", show_default=False)
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="One of them, with its options.", show_default=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List what can be picked, with what is broken."""
+    """List what can be picked, with what is broken; with NAME all that one of them takes."""
     chosen = (kind or "").removesuffix("s") or None
     chosen = "loss" if chosen == "losse" or kind == "loss" else chosen
     if chosen is not None and chosen not in KINDS:
@@ -24,8 +30,16 @@ def plugins(
             f"there is no kind {kind!r}", nearest(str(kind), KINDS).replace("installed", "kinds")
         )
     found = [plugin for one in ([chosen] if chosen else KINDS) for plugin in scan(one)]
+    if name is not None:
+        found = [plugin for plugin in found if name in (plugin.name, plugin.full_name)]
+        if not found:
+            get(chosen or "", name)  # which says what is wrong with the name
     if as_json:
         put_json([_describe(plugin) for plugin in found])
+        return
+    if name is not None:
+        for plugin in found:
+            _page(plugin)
         return
     rows = [
         [p.kind, p.full_name if p.duplicate else p.name, f"{p.distribution} {p.version}", _words(p)]
@@ -37,6 +51,23 @@ def plugins(
         say(f"{plugin.kind} {plugin.name} of {plugin.distribution} ({plugin.path}) is broken: {plugin.error}")
     if not found:
         say(f"no {chosen} is installed")
+
+
+def _page(plugin: Plugin) -> None:
+    """One plug-in in full: what it is, where it is from, and its options."""
+    put(f"{plugin.kind} {plugin.full_name if plugin.duplicate else plugin.name}: {_words(plugin)}")
+    put(f"from {plugin.distribution} {plugin.version}")
+    if isinstance(plugin.declaration, Loss) and plugin.declaration.paper:
+        put(f"paper {plugin.declaration.paper}")
+    options = plugin.declaration.options if plugin.declaration else ()
+    rows = [[o.name, _default(o), o.range or _KINDS[o.type], o.help] for o in options]
+    put(table(["OPTION", "DEFAULT", "ALLOWED", "MEANING"], rows) if rows else "nothing to set")
+
+
+def _default(option: Option) -> str:
+    if isinstance(option.default, float):
+        return f"{option.default:g}"
+    return "-" if option.default is None else str(option.default).lower()
 
 
 def _words(plugin: Plugin) -> str:
@@ -72,6 +103,8 @@ def _describe(plugin: Plugin) -> dict[str, Any]:
                 for option in declared.options
             ],
         }
+    if isinstance(declared, Loss):
+        facts |= {"paper": declared.paper, "form": declared.form}
     if isinstance(declared, Backbone):
         facts |= {
             "parameters": declared.parameters,

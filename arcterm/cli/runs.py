@@ -63,9 +63,14 @@ def show(name: RunName, as_json: Json = False, runs_dir: RunsDir = None) -> None
     ):
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
-    for key in ("angle", "lr", "images_per_second", "data_wait", "eta_seconds"):
+    for key in ("angle", "active", "lr", "images_per_second", "data_wait", "eta_seconds"):
         if described[key] is not None:
             put(f"{key:<18}{_number(described[key])}")
+    if mined := described["mined"]:
+        put(
+            f"mined             round {mined['round']} at step {mined['step']}: "
+            f"{mined['triplets']} triplets of {mined['pairs']} pairs in {mined['images']} images"
+        )
     for set_name, result in described["verification"].items():
         put(
             f"verification      {set_name} {result['accuracy']:.4f} ± {result['std']:.4f} "

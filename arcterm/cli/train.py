@@ -11,6 +11,7 @@ import typer
 
 from arcterm.cli.options import Counter, Json, Plain, RunsDir, put_detached, put_json, say
 from arcterm.config import FLAGS, SETTINGS, flag, merge, parse_assignments, read_settings
+from arcterm.errors import ConfigError
 
 _HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
 
@@ -44,7 +45,7 @@ def _run(
 
     given: dict[str, Any] = {
         "backbone": backbone,
-        "loss": _LOSS_IDS.get(loss or "", loss),
+        "loss": _loss_name(loss),
         "dataset": dataset,
     }
     given |= {"name": name, **flags}
@@ -58,7 +59,7 @@ def _run(
         say("no --dataset: using the demo, faces drawn by arcterm itself")
     root = store.runs_dir(runs_dir)
     store.check_name(root, settings.get("name", ""))
-    plan = preflight.plan(settings, Counter("drawing faces, once"))
+    plan = preflight.plan(settings, Counter("drawing faces, once"), root)
     for note in plan.notes:
         say(f"  {note}")
     if plan.warning:
@@ -129,6 +130,16 @@ def _signature() -> inspect.Signature:
         ),
     ]
     return inspect.Signature(parameters)
+
+
+def _loss_name(loss: str | None) -> str | None:
+    """A loss by its name, or by its number of 2018; `ConfigError` for the number that had two meanings."""
+    if loss == "5":
+        raise ConfigError(
+            "loss 5 was linear in the angle until March 2018 and the combined margin from then on",
+            "give li-arc, or combined with --set loss.m1=, loss.m2= and loss.m3=",
+        )
+    return _LOSS_IDS.get(loss or "", loss)
 
 
 class _Shared:

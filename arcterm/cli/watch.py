@@ -12,7 +12,7 @@ from arcterm.cli.options import put, put_json, say
 from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.launch.preflight import duration
-from arcterm.runs.events import AnyEvent, Checkpoint, Gpus, Message, Phase, Start, Step, Verify
+from arcterm.runs.events import AnyEvent, Checkpoint, Gpus, Message, Mined, Phase, Start, Step, Verify
 from arcterm.runs.follow import Follower, clean
 from arcterm.runs.state import LIVE, State, read_state
 from arcterm.runs.store import Run
@@ -139,6 +139,8 @@ class Lines:
         match event:
             case Step():
                 return self._step(event, summary)
+            case Mined():
+                return f"mined   step {event.step:,}  {mined_words(event)}"
             case Verify():
                 return f"verify  step {event.step:,}  {verify_words(event)}"
             case Checkpoint():
@@ -161,12 +163,21 @@ class Lines:
         self._last = event.t
         eta = summary.eta()
         left = f"  {duration(eta)} left" if eta else ""
+        active = "" if event.active is None else f"active {event.active:.0%}  "
         return (
             f"step    {event.step:,}/{summary.total_steps:,}  epoch {event.epoch}  "
             f"loss {float(event.loss):.4f}  acc {float(event.accuracy):.3f}  "
-            f"angle {float(event.angle):.1f}°  "
+            f"angle {float(event.angle):.1f}°  {active}"
             f"lr {event.lr:.4g}  {event.images_per_second:.0f} img/s  wait {event.data_wait:.0%}{left}"
         )
+
+
+def mined_words(mined: Mined) -> str:
+    """A round of mining in words."""
+    return (
+        f"round {mined.round}: {mined.triplets:,} triplets of {mined.pairs:,} pairs "
+        f"in {mined.images:,} images, {mined.steps:,} steps, {mined.seconds:.1f} s"
+    )
 
 
 def verify_words(result: Verify) -> str:

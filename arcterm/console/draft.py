@@ -206,7 +206,7 @@ def judge(settings: Mapping[str, Any], root: Path) -> Verdict:
     if problems:
         return Verdict(problems=problems)
     try:
-        return Verdict(plan=preflight.plan(settings))
+        return Verdict(plan=preflight.plan(settings, root=root))
     except (ArctermError, PluginError) as error:
         return Verdict(problems={"": _sentence(error)})
 

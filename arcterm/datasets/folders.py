@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from bisect import bisect_right
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 from arcterm_registry.contracts import DatasetFacts, Record
+from numpy.typing import NDArray
 
 from arcterm.datasets.verification import VerificationSets, pair_counts
 from arcterm.errors import DataError
@@ -47,6 +50,10 @@ class FolderFaces:
         if pixels.shape[:2] != IMAGE_SIZE:
             pixels = codec.resize(pixels, IMAGE_SIZE)
         return Record(pixels, bisect_right(self.ends, index), str(path))
+
+    def labels(self, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
+        """(N,) int64: the label of each image, from the listing (see `contracts.LabelledDataset`)."""
+        return np.repeat(np.arange(self.classes), np.diff(self.ends, prepend=0))
 
 
 def open_dataset(path: str | Path, *, resize: bool = False) -> FolderFaces:

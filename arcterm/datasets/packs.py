@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from arcterm_registry.contracts import DatasetFacts, Record
+from numpy.typing import NDArray
 
 from arcterm.datasets.verification import VerificationSets, pair_counts
 from arcterm.errors import DataError
@@ -32,6 +35,10 @@ class PackedFaces:
     def __getitem__(self, index: int) -> Record:
         """Record `index`; raises `DataError` naming its key and byte offset."""
         return self.pack[index]
+
+    def labels(self, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
+        """(N,) int64: the label of each record (see `contracts.LabelledDataset`); raises `DataError`."""
+        return self.pack.labels(progress)
 
 
 def open_dataset(path: str | Path) -> PackedFaces:

@@ -21,6 +21,7 @@ from arcterm.formats.recordio import RecordFile
 
 EXACT_FLOAT32 = 1 << 24
 MAX_CLASSES, MAX_SIDE = 1 << 30, 4096
+_SAY_EVERY = 1000
 
 Keys = range | NDArray[np.int64]
 
@@ -73,6 +74,45 @@ class FacePack:
                 "pack the images again",
             )
         return range(int(first) - 1, int(end) - 1)
+
+    def labels(self, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
+        """(N,) int64: the label of each image; `progress` is told (done, total).
+
+        Read off the identity records where they are in order, else off every image's header; no image is
+        decoded. Raises `DataError` for a damaged record.
+        """
+        found = self._labels_by_identity(progress)
+        if found is None:
+            found = np.empty(len(self), np.int64)
+            for index in range(len(self)):
+                found[index] = self[index].label
+                if index % _SAY_EVERY == 0:
+                    progress(index, len(self))
+        progress(len(self), len(self))
+        return found
+
+    def _labels_by_identity(self, progress: Callable[[int, int], None]) -> NDArray[np.int64] | None:
+        """Labels where identity records follow one another, each with one label, all different; else None.
+
+        That is so unless the pack was made from an unsorted list.
+        """
+        found = np.empty(len(self), np.int64)
+        known: set[int] = set()
+        end = 0
+        for number in range(self.identities):
+            try:
+                images = self.identity(number)
+            except DataError:  # beyond 2^24 the float32 keys of its range are rounded
+                return None
+            label = self[images[0]].label
+            if images.start != end or label in known or self[images[-1]].label != label:
+                return None
+            known.add(label)
+            end = images.stop
+            found[images.start : end] = label
+            if number % _SAY_EVERY == 0:
+                progress(end, len(self))
+        return found if end == len(self) else None
 
     def _images(self) -> tuple[Keys, NDArray[np.int64]]:
         """Keys and offsets of the images, by image index."""

@@ -29,6 +29,8 @@ from arcterm.config import (
     options_for,
 )
 from arcterm.errors import ArctermError, ConfigError, DataError
+from arcterm.launch import origin, sharing
+from arcterm.runs import store
 
 Progress = Callable[[int, int], None]
 DEFAULT_DATASET = "demo"
@@ -51,26 +53,26 @@ class Plan:
     warning: str
 
 
-def plan(settings: Mapping[str, Any], progress: Progress | None = None) -> Plan:
+def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Path | None = None) -> Plan:
     """Work out a complete config from `settings` (see `config.merge`).
 
-    `progress` is told how far a data set is that must first be made.
+    `progress` is told how far a data set is that must first be made; other runs are looked for in `root`.
 
     Raises `ArctermError` or `PluginError` for the first thing that can't be, naming the option to change.
     """
     asked = check_settings({key: value for key, value in settings.items() if value is not None}, "settings")
     given = merge({option.name: option.default for option in SETTINGS if option.name != "steps"}, asked)
     backbone, loss = _chosen("backbone", given), _chosen("loss", given)
-    backbone_options = options_for(
-        backbone.options, given.get("backbone_options", {}), f"backbone {given['backbone']}"
-    )
-    loss_options = options_for(loss.options, given.get("loss_options", {}), f"loss {given['loss']}")
+    backbone_options = _options("backbone", backbone, given)
+    loss_options = _options("loss", loss, given)
     name, declared, dataset_options = choose_dataset(
         given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {})
     )
     chosen_gpus, nproc = _devices(given.get("gpus"), given.get("nproc"))
     facts = inspect(name, declared, dataset_options, progress)
-    batch = given["batch_size"] or (128 if chosen_gpus else 32)
+    feeding = sharing.feeding(given["loss"], loss, loss_options)
+    batch = given["batch_size"] or sharing.usual_batch(128 if chosen_gpus else 32, nproc, feeding)
+    sharing.check(feeding, batch, nproc, facts)
     steps, epochs, pace = _length(given, facts, batch * nproc)
     _check_fit(backbone, facts, nproc)
     lr_rule = max(0.02, 0.1 * batch * nproc / 1024)
@@ -90,6 +92,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None) -> Plan:
         steps=steps,
         lr=given["lr"] or lr_rule,
         milestones=_milestones(given["milestones"], given["schedule"], steps),
+        init_from=_origin(given["init_from"], root, given["backbone"], backbone_options),
         **{key: given[key] for key in _PLAIN},
     )
     where = f"{nproc} GPU{'s' * (nproc > 1)}" if chosen_gpus else f"{nproc} CPU rank{'s' * (nproc > 1)}"
@@ -100,9 +103,10 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None) -> Plan:
         f"data      {name}{unasked}: {facts.images:,} images of {facts.classes:,} people",
         f"verify    {sets}; every {config.verify_every:,} steps and at the end",
         f"model     {given['backbone']} + {given['loss']} {_words(loss_options)}".rstrip(),
-        f"batch     {batch} × {where} = {batch * nproc} images a step",
+        f"batch     {batch} × {where} = {batch * nproc} images a step{sharing.words(feeding, batch * nproc)}",
         f"length    {steps:,} steps{pace}",
         f"lr        {config.lr:g}{lr_why}, schedule {config.schedule}",
+        *([f"start     the backbone of {config.init_from}"] if config.init_from else []),
         *(f"problem   {problem}" for problem in facts.problems),
     ]
     seconds = estimate(backbone, config)
@@ -115,6 +119,9 @@ _PLAIN = (
     "gamma",
     "momentum",
     "weight_decay",
+    "sample_rate",
+    "interclass_filter",
+    "head_precision",
     "mirror",
     "verify_every",
     "checkpoint_every",
@@ -229,6 +236,16 @@ def _chosen(kind: str, given: Mapping[str, Any]) -> Any:
     return declared
 
 
+def _options(kind: str, declared: Backbone | Loss, given: Mapping[str, Any]) -> dict[str, Value]:
+    owner = f"{kind} {given[kind]}"
+    values = options_for(declared.options, given.get(f"{kind}_options", {}), owner)
+    try:
+        declared.check_together(values)
+    except ValueError as error:
+        raise ConfigError(f"{owner}: {error}", f"change --set {kind}.KEY=VALUE") from None
+    return values
+
+
 def _kind_of(path: Path) -> str:
     """The dataset whose files `path` has; a directory with some of them is a pack with a missing file."""
     declared = {name: get("dataset", name) for name in names("dataset")}
@@ -280,6 +297,10 @@ def _length(given: Mapping[str, Any], facts: DatasetFacts, batch: int) -> tuple[
     if given.get("steps"):
         return given["steps"], math.ceil(given["steps"] / per_epoch), f" (epochs of {per_epoch:,})"
     return given["epochs"] * per_epoch, given["epochs"], f" ({given['epochs']} epochs of {per_epoch:,})"
+
+
+def _origin(text: str, root: Path | None, backbone: str, options: Mapping[str, Value]) -> str:
+    return str(origin.find(text, store.runs_dir(root), backbone, options)) if text else ""
 
 
 def _check_fit(backbone: Backbone, facts: DatasetFacts, nproc: int) -> None:

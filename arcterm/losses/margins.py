@@ -1,7 +1,4 @@
-"""Margins: what the target logit becomes. Each class meets `arcterm_registry.contracts.Margin`.
-
-`target` sees only the target cosines (B,) of a batch, so the head is free to stream, shard or fuse the rest.
-"""
+"""Fixed margins on the target logit. Each meets `arcterm_registry.contracts.Margin`."""
 
 from __future__ import annotations
 
@@ -9,57 +6,95 @@ import math
 from dataclasses import dataclass
 
 import torch
+from arcterm_registry.contracts import Margin
 from torch import Tensor
 
-_MIN_SIN2 = 1e-12  # below it sin θ counts as 1e-6 and constant: its slope is infinite at cos θ = ±1
+from arcterm.losses.angles import Fallback, Gradient, angle, arc, passed
 
 
-@dataclass(frozen=True, kw_only=True)
-class Softmax:
-    """Logits W·x + b of raw weights and features; the target's is left as it is."""
-
-    normalized: bool = False
-    bias: bool = True
-    scale: float = 1.0
-
-    def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Raw target logits `t` (B,), bias included → the same."""
-        return t
-
-
-@dataclass(frozen=True, kw_only=True)
-class CosFace:
-    """Target cos θ - m (Wang et al. 2018, arXiv 1801.09414)."""
+@dataclass(kw_only=True)
+class CosFace(Margin):
+    """Target cos θ - m."""
 
     margin: float = 0.35
     scale: float = 64.0
-    normalized: bool = True
-    bias: bool = False
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
         """Target cosines `t` (B,) → t - m."""
         return t - self.margin
 
 
-@dataclass(frozen=True, kw_only=True)
-class ArcFace:
-    """Target cos(θ + m) with its exact gradient (Deng et al. 2018, arXiv 1801.07698).
-
-    Past θ = π - m, where cos(θ + m) would rise again, it goes on as cos θ - m·sin(π - m). With
-    `easy_margin` the target is cos(θ + m) where cos θ > 0 and plain cos θ elsewhere.
-    """
+@dataclass(kw_only=True)
+class ArcFace(Margin):
+    """Target cos(θ + m); see `angles.arc` for what happens past θ = π - m."""
 
     margin: float = 0.5
     scale: float = 64.0
     easy_margin: bool = False
-    normalized: bool = True
-    bias: bool = False
+    fallback: Fallback = "line"
+    gradient: Gradient = "exact"
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → cos(θ + m) or the fallback; finite with finite slope at t = ±1."""
-        sin = ((1 - t) * (1 + t)).clamp_min(_MIN_SIN2).sqrt()
-        moved = t * math.cos(self.margin) - sin * math.sin(self.margin)
-        if self.easy_margin:
-            return torch.where(t > 0, moved, t)
-        fallback = t - self.margin * math.sin(math.pi - self.margin)
-        return torch.where(t > math.cos(math.pi - self.margin), moved, fallback)
+        """Target cosines `t` (B,) → cos(θ + m) or its fallback."""
+        return passed(t, arc(t, self.margin, self.fallback, easy=self.easy_margin), self.gradient)
+
+
+@dataclass(kw_only=True)
+class Combined(Margin):
+    """Target cos(m1·θ + m2) - m3.
+
+    Past m1·θ + m2 = π, ``line`` goes on as a line of slope 1 in cos θ that starts as far below -1 as
+    ArcFace's does; with m1 = 1 it is ArcFace's.
+    """
+
+    m1: float = 1.0
+    m2: float = 0.3
+    m3: float = 0.2
+    scale: float = 64.0
+    fallback: Fallback = "line"
+    gradient: Gradient = "exact"
+
+    def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
+        """Target cosines `t` (B,) → cos(m1·θ + m2) - m3 or its fallback."""
+        turns = self.m1 * angle(t) + self.m2
+        value = turns.cos()
+        if self.fallback == "clip":
+            value = torch.where(turns < math.pi, value, -1.0)
+        elif self.fallback == "line":
+            last = math.cos((math.pi - self.m2) / self.m1)
+            start = -self.m2 * math.sin(self.m2) - math.cos(self.m2)
+            value = torch.where(turns < math.pi, value, start + (t - last))
+        return passed(t, value - self.m3, self.gradient)
+
+
+@dataclass(kw_only=True)
+class LiArc(Margin):
+    """Target 1 - 2(θ + m)/π; the others 1 - 2θ/π, or with `others` ``cosine`` plain cosines."""
+
+    margin: float = 0.45
+    scale: float = 64.0
+    others: str = "linear"
+
+    def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
+        """Target cosines `t` (B,) → 1 - 2(θ + m)/π."""
+        return 1 - (angle(t) + self.margin) * (2 / math.pi)
+
+    def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
+        """Cosines (B, n) → 1 - 2θ/π."""
+        return 1 - angle(tile) * (2 / math.pi) if self.others == "linear" else tile
+
+
+@dataclass(kw_only=True)
+class Circle(Margin):
+    """Target [1 + m - t]₊·(t - (1 - m)), others [c + m]₊·(c - m); the brackets carry no gradient."""
+
+    margin: float = 0.25
+    scale: float = 256.0
+
+    def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
+        """Target cosines `t` (B,) → the weighted distance to 1 - m."""
+        return (1 + self.margin - t).clamp_min(0).detach() * (t - (1 - self.margin))
+
+    def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
+        """Cosines (B, n) → the weighted distance to m."""
+        return (tile + self.margin).clamp_min(0).detach() * (tile - self.margin)

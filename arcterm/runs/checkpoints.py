@@ -18,6 +18,7 @@ from arcterm.runs.files import read_json, ulid
 from arcterm.runs.store import Run
 
 MANIFEST = "manifest.json"
+BACKBONE = "backbone.safetensors"
 _NAME = re.compile(r"step-(\d{10})")
 _SAFE_FILE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
@@ -101,12 +102,14 @@ def newest_valid(run: Run) -> tuple[Path, Manifest] | None:
     return None
 
 
-def check(path: Path) -> Manifest:
-    """The manifest of a checkpoint after checking every file against it; raises `DataError`."""
+def check(path: Path, only: str = "") -> Manifest:
+    """The manifest of a checkpoint after checking every file, or `only` one; raises `DataError`."""
     hint = "`arcterm resume` goes on from the newest checkpoint that is whole"
     try:
         manifest = read_json(path / MANIFEST, Manifest)
         for name, digest in manifest.files.items():
+            if only not in ("", name):
+                continue
             if not _SAFE_FILE.fullmatch(name):
                 raise DataError(f"{path / MANIFEST} names a file {name!r} that no checkpoint has", hint)
             with (path / name).open("rb") as file:

@@ -48,7 +48,8 @@ class Step(Event, tag="step"):
 
     `accuracy` is the share of images whose margin-free logit of the right class is the largest, `angle` the
     mean angle to the right class's weight in degrees, `data_wait` the share of the step's time spent waiting
-    for images, `times` milliseconds by phase.
+    for images, `times` milliseconds by phase. For a loss of triplets `accuracy` is the share whose positive
+    is nearer than the negative, `angle` that between anchor and positive, `active` the share with a loss.
     """
 
     step: int
@@ -61,6 +62,23 @@ class Step(Event, tag="step"):
     samples: int
     data_wait: float
     times: dict[str, float] = {}
+    active: float | None = None
+
+
+class Mined(Event, tag="mined"):
+    """Triplets were mined with the weights of a step, for the `steps` steps that follow.
+
+    Of `images` images in `bags` bags, `pairs` show one person and `triplets` of them got a negative.
+    """
+
+    step: int
+    round: int
+    bags: int
+    images: int
+    pairs: int
+    triplets: int
+    steps: int
+    seconds: float
 
 
 class Verify(Event, tag="verify"):
@@ -139,7 +157,7 @@ class End(Event, tag="end"):
     step: int
 
 
-AnyEvent = Start | Phase | Step | Verify | Checkpoint | Gpus | Rank | Message | End
+AnyEvent = Start | Phase | Step | Mined | Verify | Checkpoint | Gpus | Rank | Message | End
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

@@ -17,6 +17,7 @@ from arcterm.runs.events import (
     End,
     Gpus,
     Message,
+    Mined,
     Phase,
     Rank,
     Start,
@@ -45,6 +46,7 @@ class Summary:
         self.times = array("d")
         self.series: dict[str, array[float]] = {name: array("d") for name in METRICS}
         self.last_step: Step | None = None
+        self.mined: list[Mined] = []
         self.total_steps = 0
         self.attempt = 0
         self.starts: dict[int, Start] = {}
@@ -67,6 +69,8 @@ class Summary:
             match event:
                 case Step():
                     self._step(event)
+                case Mined():
+                    self.mined.append(event)
                 case Start():
                     self._start(event)
                 case Phase():
@@ -128,6 +132,7 @@ class Summary:
             self.last_step = None
         self.verification = {k: [v for v in vs if v.step <= step] for k, vs in self.verification.items()}
         self.checkpoints = [c for c in self.checkpoints if c.step <= step]
+        self.mined = [m for m in self.mined if m.step < step]  # one at this step is made again
 
     def _step(self, event: Step) -> None:
         self.last_step = event
@@ -178,6 +183,8 @@ def describe(run: Run) -> dict[str, Any]:
         "loss": last.loss if last else None,
         "accuracy": last.accuracy if last else None,
         "angle": last.angle if last else None,
+        "active": last.active if last else None,
+        "mined": msgspec.to_builtins(summary.mined[-1]) if summary.mined else None,
         "lr": last.lr if last else None,
         "images_per_second": last.images_per_second if last else None,
         "data_wait": last.data_wait if last else None,

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from arcterm_registry import get
-from arcterm_registry.contracts import FaceDataset, Margin
+from arcterm_registry.contracts import FaceDataset
 from torch import nn
 from torch.optim import SGD
 
@@ -14,6 +14,8 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError
 from arcterm.train.checkpoint import Trained
 from arcterm.train.head import Head
+from arcterm.train.lazy import LazySGD
+from arcterm.train.tuples import TupleHead
 from arcterm.train.world import World
 
 
@@ -36,11 +38,31 @@ def backbone(config: TrainConfig, device: torch.device) -> nn.Module:
 
 def trained(config: TrainConfig, classes: int, world: World) -> Trained:
     """Backbone, head and one SGD for each; every parameter decays, as in 2018."""
-    margin: Margin = _make("loss", config.loss, **config.loss_options)
     network = backbone(config, world.device)
-    head = Head(classes, embedding_size(config, network, world), margin, world, config.seed)
+    head = _head(config, classes, embedding_size(config, network, world), world)
     learned = [p for p in network.parameters() if p.requires_grad]
-    return Trained(network, head, _sgd(learned, config), _sgd(list(head.parameters()), config))
+    return Trained(network, head, _sgd(learned, config), _head_sgd(head, config))
+
+
+def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | TupleHead:
+    """The head for the form of the loss."""
+    declared = get("loss", config.loss)
+    loss = _make("loss", config.loss, **config.loss_options)
+    if declared.form == "tuples":
+        feeding = declared.load_feeding()(**config.loss_options)
+        return TupleHead(classes, size, loss, feeding, world)
+    auto = "float32" if world.device.type == "cpu" else "bfloat16"
+    precision = auto if config.head_precision == "auto" else config.head_precision
+    return Head(
+        classes,
+        size,
+        loss,
+        world,
+        config.seed,
+        sample_rate=config.sample_rate,
+        limit=config.interclass_filter if config.interclass_filter < 1 else None,
+        dtype=torch.float32 if precision == "float32" else torch.bfloat16,
+    )
 
 
 def embedding_size(config: TrainConfig, network: nn.Module, world: World) -> int:
@@ -70,5 +92,17 @@ def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
         raise ArctermError(f"{kind} {name!r} can't be made: {type(error).__name__}: {error}") from error
 
 
+def _head_sgd(head: Head | TupleHead, config: TrainConfig) -> SGD:
+    """SGD over all class rows, or with Partial FC over those of a step."""
+    if isinstance(head, TupleHead) or head.sample_rate == 1.0:
+        return _sgd(list(head.parameters()), config)
+    rows = head.sharded()
+    others = [p for p in head.parameters() if all(p is not row for row in rows.values())]
+    sgd = LazySGD(rows, others, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    head.fetch = sgd.fetch
+    return sgd
+
+
 def _sgd(parameters: list[nn.Parameter], config: TrainConfig) -> SGD:
-    return SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    group = {"params": parameters}  # a group may be empty, a bare list may not
+    return SGD([group], lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)

@@ -1,8 +1,8 @@
 """Saving and restoring everything that a run needs to go on exactly where it was.
 
 A checkpoint holds the backbone, the optimizer's momentum, and the head by class range, one file a rank. The
-order of the images and their mirroring follow from the seed and the step, so there is no other state. It can
-be read by any number of ranks.
+order of the images and their mirroring follow from the seed and the step; what was mined with weights that
+are gone is held too. It can be read by any number of ranks.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import hashlib
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import SGD
@@ -27,11 +28,14 @@ from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest
 from arcterm.runs.events import Checkpoint
 from arcterm.runs.files import create_json, read_json, sync_directory
 from arcterm.runs.store import Run
+from arcterm.train import headfile
 from arcterm.train.head import Head
+from arcterm.train.tuples import TupleHead
 from arcterm.train.world import World, shard
 
 FORMAT_VERSION = 1
-_BACKBONE, _MOMENTUM = "backbone.safetensors", "momentum.safetensors"
+_BACKBONE, _MOMENTUM = checkpoints.BACKBONE, "momentum.safetensors"
+_FEED = "feed.safetensors"
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Trained:
     """What is trained: the bare backbone, the head, and their optimizers."""
 
     backbone: nn.Module
-    head: Head
+    head: Head | TupleHead
     backbone_sgd: SGD
     head_sgd: SGD
 
@@ -54,6 +58,7 @@ def save(
     epoch: int,
     reason: str,
     scores: dict[str, float],
+    feed: Mapping[str, Tensor] | None = None,
 ) -> Checkpoint | None:
     """Commit a checkpoint of `step`, all ranks together; None if there is one of that step already.
 
@@ -68,7 +73,7 @@ def save(
     problem = ""
     try:
         unfinished.mkdir(mode=0o700, exist_ok=True)
-        _write_own(unfinished, world, trained)
+        _write_own(unfinished, world, trained, feed or {})
     except OSError as error:
         problem = f"{error.strerror or error} ({error.filename or unfinished})"
     if world.max(torch.tensor(float(bool(problem)))).item():
@@ -115,21 +120,26 @@ def load_backbone(path: Path, backbone: nn.Module) -> None:
     backbone.load_state_dict(load_file(path / _BACKBONE))
 
 
-def _write_own(folder: Path, world: World, trained: Trained) -> None:
+def feed_state(path: Path) -> dict[str, Tensor]:
+    """What a checkpoint holds of the round of mining that was in progress; empty if there was none."""
+    return load_file(path / _FEED) if (path / _FEED).exists() else {}
+
+
+def _write_own(folder: Path, world: World, trained: Trained, feed: Mapping[str, Tensor]) -> None:
     written = {}
     if world.first:
         named = {name: p for name, p in trained.backbone.named_parameters() if p.requires_grad}
         momentum = {n: m for n, p in named.items() if (m := _momentum(trained.backbone_sgd, p)) is not None}
         for name, tensors in ((_BACKBONE, trained.backbone.state_dict()), (_MOMENTUM, momentum)):
             written[name] = _write(folder / name, tensors)
-    rows: dict[str, Tensor] = {}
-    for name, parameter in trained.head.named_parameters():
-        rows[name] = parameter.detach()
-        moving = _momentum(trained.head_sgd, parameter)
-        if moving is not None:
-            rows[f"{name}.momentum"] = moving
-    name = f"head-{world.rank:05d}-of-{world.size:05d}.safetensors"
-    written[name] = _write(folder / name, rows)
+        if feed:
+            written[_FEED] = _write(folder / _FEED, dict(feed))
+    if isinstance(trained.head, Head):
+        name = f"head-{world.rank:05d}-of-{world.size:05d}.safetensors"
+        written[name] = _write(folder / name, headfile.rows(trained.head, trained.head_sgd))
+        shared = headfile.shared(trained.head, trained.head_sgd)
+        if shared and world.first:
+            written[headfile.SHARED] = _write(folder / headfile.SHARED, shared)
     acknowledgement = folder / f"ack-{world.rank:05d}.json"
     acknowledgement.unlink(missing_ok=True)
     create_json(acknowledgement, written)
@@ -154,9 +164,9 @@ def _commit(
         files |= read_json(acknowledgement, dict[str, FileDigest])
         acknowledgement.unlink()
         rows = shard(trained.head.count, rank, world.size)
-        head.append(
-            HeadShard(file=f"head-{rank:05d}-of-{world.size:05d}.safetensors", lo=rows.start, hi=rows.stop)
-        )
+        name = f"head-{rank:05d}-of-{world.size:05d}.safetensors"
+        if name in files:
+            head.append(HeadShard(file=name, lo=rows.start, hi=rows.stop))
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         step=step,
@@ -165,7 +175,9 @@ def _commit(
         seed=config.seed,
         world_size=world.size,
         classes=trained.head.count,
-        embedding_size=trained.head.weight.shape[1],
+        embedding_size=trained.head.embedding_size
+        if isinstance(trained.head, TupleHead)
+        else trained.head.weight.shape[-1],
         backbone=config.backbone,
         loss=config.loss,
         files=files,
@@ -197,21 +209,5 @@ def _load_head(path: Path, manifest: Manifest, world: World, trained: Trained) -
             f"{path} has {manifest.classes} classes, the data set {trained.head.count}",
             "resume with the data that the run was started with",
         )
-    wanted = trained.head.classes
-    for name, parameter in trained.head.named_parameters():
-        for key in (name, f"{name}.momentum"):
-            pieces = []
-            for part in manifest.head:
-                lo, hi = max(part.lo, wanted.start), min(part.hi, wanted.stop)
-                if lo < hi:
-                    with safe_open(path / part.file, framework="pt") as file:
-                        if key in file.keys():  # noqa: SIM118  the handle is no dict
-                            pieces.append(file.get_slice(key)[lo - part.lo : hi - part.lo])
-            if not pieces:
-                continue
-            rows = torch.cat(pieces).to(world.device)
-            if key == name:
-                with torch.no_grad():
-                    parameter.copy_(rows)
-            else:
-                trained.head_sgd.state[parameter]["momentum_buffer"] = rows
+    if isinstance(trained.head, Head):
+        headfile.load(path, manifest.head, trained.head, trained.head_sgd)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from arcterm_registry import get
 from arcterm_registry.contracts import FaceDataset
+from safetensors import SafetensorError
 
 from arcterm.config import TrainConfig
+from arcterm.errors import DataError
 from arcterm.runs.events import Phase, Verify
 from arcterm.runs.files import write_json
 from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
 from arcterm.train import checkpoint
 from arcterm.train.checkpoint import Trained
+from arcterm.train.report import Teller
 from arcterm.train.world import World
 from arcterm.verify.embed import Embedder
-
-_SAY_EVERY = 0.5
 
 
 class Examiner:
@@ -49,6 +51,16 @@ class Examiner:
             self._scores = (manifest.step, manifest.verification)
         return manifest.step
 
+    def begin_from(self, path: Path) -> None:
+        """Start with the backbone of another run's checkpoint; raises `DataError` if it does not fit."""
+        self._journal.write(Phase(phase="loading", detail=f"backbone of {path}"))
+        try:
+            checkpoint.load_backbone(path, self._trained.backbone)
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise DataError(
+                f"the backbone of {path} can't be loaded: {error}", "start again with another --init-from"
+            ) from error
+
     def verify(self, step: int) -> None:
         """Score every verification set, share out the work, write ``verify/step-….json`` and the events."""
         if self._scores[0] == step:
@@ -66,8 +78,8 @@ class Examiner:
             write_json(self._run.path / "verify" / f"step-{step:010d}.json", results)
             self._journal.sync()
 
-    def save(self, step: int, epoch: int, reason: str) -> None:
-        """Commit a checkpoint of this step, with the scores of this step if there are any."""
+    def save(self, step: int, epoch: int, reason: str, feed: Mapping[str, torch.Tensor]) -> None:
+        """Commit a checkpoint of this step with the state of its `feed`, and its scores if there are any."""
         self._journal.write(Phase(phase="checkpoint", detail=f"step {step}"))
         average_buffers(self._trained, self._world)
         scores = self._scores[1] if self._scores[0] == step else {}
@@ -80,6 +92,7 @@ class Examiner:
             epoch=epoch,
             reason=reason,
             scores=scores,
+            feed=feed,
         )
         if saved:
             self._journal.write(saved)
@@ -91,25 +104,20 @@ def verify_sets(embedder: Embedder, dataset: FaceDataset, step: int, journal: Si
     """Score each set in turn, saying how far it is."""
     results = []
     for number, (name, pairs) in enumerate(dataset.verification.items(), start=1):
-        last = 0.0
-
-        def say(
-            done: int, total: int, detail: str = f"{name} ({number}/{len(dataset.verification)})"
-        ) -> None:
-            nonlocal last
-            if time.monotonic() - last > _SAY_EVERY:
-                last = time.monotonic()
-                journal.write(Phase(phase="verify", detail=detail, done=done, total=total))
-
+        say = Teller(journal, "verify", f"{name} ({number}/{len(dataset.verification)})")
         results.append(embedder.verify(name, pairs, step, say))
         journal.write(results[-1])
     return results
 
 
 def average_buffers(trained: Trained, world: World) -> None:
-    """Make running statistics, which each rank keeps of its own images, the mean of all ranks."""
-    if world.size == 1:
+    """Make running statistics, which each rank keeps of its own images, the mean of all ranks.
+
+    In float64, so that the mean of what is equal already is the same to the last bit.
+    """
+    buffers = [b for b in trained.backbone.buffers() if b.is_floating_point()]
+    if world.size == 1 or not buffers:
         return
-    for buffer in trained.backbone.buffers():
-        if buffer.is_floating_point():
-            world.sum(buffer).div_(world.size)
+    whole = world.sum(torch.cat([b.double().flatten() for b in buffers])).div_(world.size)
+    for buffer, mean in zip(buffers, whole.split([b.numel() for b in buffers]), strict=True):
+        buffer.copy_(mean.view_as(buffer))

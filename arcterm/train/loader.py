@@ -5,25 +5,24 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 
-import numpy as np
 import torch
 from arcterm_registry.contracts import FaceDataset
 
 from arcterm.errors import DataError
 from arcterm.formats import images
-from arcterm.train.sampler import Sampler
+from arcterm.train.sampler import Choice
 
 _AHEAD = 4
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` (B, H, W, 3) uint8 RGB, mirrored where the sampler said so; `labels` (B,) int64."""
+    """`images` (B, H, W, 3) uint8 RGB, mirrored where the choice said so; `labels` (B,) int64."""
 
     step: int
     images: torch.Tensor
@@ -31,29 +30,27 @@ class Batch:
 
 
 class Loader:
-    """The batches of steps `first` … `last` of one rank, in order; use it as a context manager.
+    """The batches of `choices`, in order; use it as a context manager.
 
-    What goes wrong with a record is raised from the iteration, with the record's name.
+    `choices` is drawn from in a thread of the loader's own. What goes wrong there or with a record is raised
+    from the iteration, with the record's name.
     """
 
     def __init__(
         self,
         dataset: FaceDataset,
-        sampler: Sampler,
+        choices: Iterable[Choice],
         *,
         image_size: tuple[int, int],
-        first: int,
-        last: int,
         threads: int,
         pin: bool,
     ) -> None:
         self._dataset = dataset
-        self._sampler = sampler
+        self._choices = choices
         self._size = image_size
-        self._steps = range(first, last + 1)
         self._pin = pin
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._ready: queue.Queue[Batch | Exception] = queue.Queue(_AHEAD)
+        self._ready: queue.Queue[Batch | Exception | None] = queue.Queue(_AHEAD)
         self._stopped = threading.Event()
         self._producer = threading.Thread(target=self._produce, name="loader", daemon=True)
 
@@ -73,29 +70,28 @@ class Loader:
 
     def __iter__(self) -> Iterator[tuple[Batch, float]]:
         """Each batch with the seconds that were spent waiting for it."""
-        for _ in self._steps:
+        while True:
             started = time.perf_counter()
             item = self._ready.get()
+            if item is None:
+                return
             if isinstance(item, Exception):
                 raise item
             yield item, time.perf_counter() - started
 
     def _produce(self) -> None:
         try:
-            epoch, order = -1, np.empty(0, np.int64)
-            for step in self._steps:
-                if self._sampler.epoch_of(step) != epoch:
-                    epoch = self._sampler.epoch_of(step)
-                    order = self._sampler.order(epoch)
-                batch = self._batch(step, order)
+            for choice in self._choices:
+                batch = self._batch(choice)
                 if self._stopped.is_set():
                     return
                 self._ready.put(batch)
+            self._ready.put(None)
         except Exception as error:  # noqa: BLE001  carried to the thread that trains, which raises it
             self._ready.put(error)
 
-    def _batch(self, step: int, order: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Batch:
-        indices, mirrored = self._sampler.batch(step, order)
+    def _batch(self, choice: Choice) -> Batch:
+        step, indices, mirrored = choice
         pixels = torch.empty((len(indices), *self._size, 3), dtype=torch.uint8, pin_memory=self._pin)
         labels = torch.empty(len(indices), dtype=torch.int64, pin_memory=self._pin)
         view = pixels.numpy()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 from arcterm_registry import get
-from arcterm_registry.contracts import FaceDataset
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -19,13 +19,12 @@ from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Phase
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.store import Run
-from arcterm.train import build, guard
+from arcterm.train import build, checkpoint, feed, guard
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import Trained
 from arcterm.train.examine import Examiner
-from arcterm.train.loader import Loader
+from arcterm.train.feed import Feed
 from arcterm.train.report import Reporter, announce
-from arcterm.train.sampler import Sampler
 from arcterm.train.schedule import learning_rate
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
@@ -49,12 +48,17 @@ def train(
     voice.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
     trained = build.trained(config, dataset.classes, world)
     examiner = Examiner(run, config, dataset, trained, world, voice)
+    if config.init_from and not resume:
+        examiner.begin_from(Path(config.init_from))
     start = examiner.restore(resume) if resume else 0
+    kept = checkpoint.feed_state(resume) if resume else {}
+    fed = feed.make(config, dataset, trained, world, voice, start, kept)
     announce(journal, world, start, config.steps)
     voice.write(Phase(phase="training"))
     if world.first:
         state.write_state(run, "running", attempt=attempt, step=start)
-    return _steps(run, attempt, config, world, voice, dataset, trained, examiner, start)
+    per_epoch = len(dataset) // config.global_batch
+    return _steps(run, attempt, config, world, voice, fed, trained, examiner, start, per_epoch)
 
 
 def _steps(
@@ -63,29 +67,21 @@ def _steps(
     config: TrainConfig,
     world: World,
     voice: Sink,
-    dataset: FaceDataset,
+    fed: Feed,
     trained: Trained,
     examiner: Examiner,
     start: int,
+    per_epoch: int,
 ) -> Exit:
     declared = get("backbone", config.backbone)
-    sampler = Sampler(len(dataset), config.batch_size, world.rank, world.size, config.seed, config.mirror)
     model = _distributed(trained.backbone, world)
     agreement = Agreement(run, world)
     report = Reporter(voice, config, world.device)
-    loader = Loader(
-        dataset,
-        sampler,
-        image_size=declared.input_size,
-        first=start + 1,
-        last=config.steps,
-        threads=config.loader_threads,
-        pin=world.device.type == "cuda",
-    )
     step = start
-    with loader:
-        for batch, waited in loader:
+    with closing(fed.batches(report.pause)) as batches:
+        for batch, waited in batches:
             step = batch.step
+            epoch = (step - 1) // per_epoch + 1
             report.mark("start")
             rate = learning_rate(config, step)
             for sgd in (trained.backbone_sgd, trained.head_sgd):
@@ -104,7 +100,7 @@ def _steps(
             trained.backbone_sgd.step()
             trained.head_sgd.step()
             report.mark("update")
-            report.step(step, sampler.epoch_of(step) + 1, rate, waited, scored)
+            report.step(step, epoch, rate, waited, scored)
 
             asked = agreement.verbs()
             stopping = "stop" in asked and step < config.steps
@@ -120,14 +116,14 @@ def _steps(
                 reason = (
                     "stop" if stopping else "verified" if verifying else "requested" if asked else "scheduled"
                 )
-                examiner.save(step, sampler.epoch_of(step) + 1, reason)
+                examiner.save(step, epoch, reason, fed.state())
                 report.pause()
             if stopping:
                 return Exit(reason="stopped", step=step, detail=f"checkpoint at step {step}", t=time.time())
     report.flush()
     if start == config.steps:  # the steps were made, what follows them was interrupted
         examiner.verify(step)
-        examiner.save(step, sampler.epoch_of(step) + 1, "verified")
+        examiner.save(step, (step - 1) // per_epoch + 1, "verified", fed.state())
     return Exit(reason="done", step=step, t=time.time())
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 import torch
 
 from arcterm.config import TrainConfig
-from arcterm.runs.events import Start, Step, real
+from arcterm.runs.events import Phase, Start, Step, real
 from arcterm.runs.journal import Sink
 from arcterm.train import guard
 from arcterm.train.head import HeadOutput
 from arcterm.train.pace import Pace, StepTimes
 from arcterm.train.world import World
+
+_SAY_EVERY = 0.5
 
 
 def announce(journal: Sink, world: World, start: int, steps: int) -> None:
@@ -29,6 +32,23 @@ def announce(journal: Sink, world: World, start: int, steps: int) -> None:
             steps=steps,
         )
     )
+
+
+class Teller:
+    """Tells how far a phase is, when called with (done, total), twice a second at most."""
+
+    def __init__(self, journal: Sink, phase: str, detail: str) -> None:
+        self._journal = journal
+        self._phase = phase
+        self._detail = detail
+        self._last = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """`done` of `total` are done."""
+        now = time.monotonic()
+        if now - self._last > _SAY_EVERY:
+            self._last = now
+            self._journal.write(Phase(phase=self._phase, detail=self._detail, done=done, total=total))
 
 
 class Reporter:
@@ -51,7 +71,8 @@ class Reporter:
 
     def step(self, step: int, epoch: int, rate: float, waited: float, scored: HeadOutput) -> None:
         """A step was made; `waited` seconds went into waiting for its images."""
-        numbers = torch.stack([scored.loss.detach(), scored.accuracy, scored.angle])
+        told = [scored.loss.detach(), scored.accuracy, scored.angle]
+        numbers = torch.stack(told if scored.active is None else [*told, scored.active])
         times = self._pace.finish(numbers, waited)
         pace = self._pace.seconds_per_step()
         event = Step(
@@ -76,12 +97,14 @@ class Reporter:
         if self._pending is None:
             return
         (times, event), self._pending = self._pending, None
-        loss, accuracy, angle = self._pace.settle(times)
+        loss, accuracy, angle, *active = self._pace.settle(times)
         event.loss, event.accuracy, event.angle = real(loss), real(accuracy), real(angle)
+        event.active = active[0] if active else None
         event.times = {phase: round(spent, 3) for phase, spent in times.milliseconds().items()}
         self._journal.write(event)
         guard.check_loss(event.step, loss, event.lr)
 
     def pause(self) -> None:
-        """Something else than steps took time."""
+        """Something else than steps takes or took time."""
+        self.flush()
         self._pace.pause()

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+
+class Choice(NamedTuple):
+    """A rank's images of a step, (B,) int64, and which of them to mirror, (B,) bool."""
+
+    step: int
+    indices: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,15 @@ class Sampler:
         first = (step - 1) % self.steps_per_epoch * self.global_batch + self.rank * self.batch_size
         chosen = order[first : first + self.batch_size]
         return chosen, coin(self.seed, epoch, chosen) if self.mirror else np.zeros(len(chosen), np.bool_)
+
+    def choices(self, first: int, last: int) -> Iterator[Choice]:
+        """This rank's images of the steps `first` … `last`."""
+        epoch, order = -1, np.empty(0, np.int64)
+        for step in range(first, last + 1):
+            if self.epoch_of(step) != epoch:
+                epoch = self.epoch_of(step)
+                order = self.order(epoch)
+            yield Choice(step, *self.batch(step, order))
 
 
 def coin(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.bool_]:

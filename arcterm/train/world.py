@@ -11,8 +11,9 @@ import torch
 import torch.distributed as dist
 
 _CPU = torch.device("cpu")
-# the name changed in torch 2.13
+# the names changed in torch 2.13
 _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+_reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
 _TIMEOUT = datetime.timedelta(minutes=10)
 
 
@@ -80,6 +81,14 @@ class World:
         whole = tensor.new_empty((self.size * tensor.shape[0], *tensor.shape[1:]))
         _all_gather(whole, tensor.contiguous())
         return whole
+
+    def scatter_sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """(size · n, …) of every rank, summed, and of the sum this rank's (n, …)."""
+        if self.size == 1:
+            return tensor
+        own = tensor.new_empty((tensor.shape[0] // self.size, *tensor.shape[1:]))
+        _reduce_scatter(own, tensor.contiguous())
+        return own
 
 
 def shard(count: int, rank: int, size: int) -> range:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,27 +56,137 @@ class FaceDataset(Protocol):
         """Record `index`, 0-based. Called from several threads. Raises an error that names the record."""
 
 
-class Margin(Protocol):
-    """What a loss factory returns: how the target logit differs from the others.
+@runtime_checkable
+class LabelledDataset(FaceDataset, Protocol):
+    """A dataset that also knows its labels without its images being read.
 
-    The head multiplies what `target` returns by `scale`. With `normalized` the logits are cosines of
-    normalised weights and features, else plain products plus, with `bias`, a bias per class.
+    That is optional. A loss that chooses images by person needs all labels before the first step; of another
+    dataset every record is read once to learn them.
     """
 
-    @property
-    def normalized(self) -> bool:
-        """Whether weights and features are L2-normalised."""
+    def labels(self, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
+        """(N,) int64: the label of each record; `progress` may be told (done, total) on the way."""
 
-    @property
-    def bias(self) -> bool:
-        """Whether each class has a bias."""
 
-    @property
-    def scale(self) -> float:
-        """Factor s of all logits."""
+class Margin:
+    """What a classification loss's factory returns; subclass it and override what differs.
+
+    The head owns the class weights, streams over them and never holds all logits. For an image of class y it
+    forms c_j = x̂·Ŵ_j, cosines of normalised features and weights, and from them the logits
+    z_y = scale · target(c_y) and z_j = scale · negatives(c_j). The loss is -log softmax(z)_y, or, with
+    `reduction` ``"sum"``, positive_weight · log(1 + exp(-z_y)) + negative_weight · Σ log(1 + exp(z_j)).
+    A loss that learns or remembers something is also a `torch.nn.Module`: its parameters are trained, its
+    buffers are saved, and both are the same on every rank.
+    """
+
+    scale: float | Tensor = 64.0
+    """Factor s of all logits."""
+    normalized_weights: bool = True
+    """False: raw weights W_j in place of Ŵ_j."""
+    normalized_features: bool = True
+    """False: raw features x; with normalised weights c stays a cosine and the logits are ‖x‖·scale·c."""
+    bias: bool = False
+    """Whether each class has a learned bias, added to c."""
+    centers: int = 1
+    """Weight rows per class (sub-centres): c_j is the largest of them, and only that one learns."""
+    class_parameters: Mapping[str, tuple[float, float]] = MappingProxyType({})
+    """Learned numbers of each class: name → (low, high) of their uniform initial values."""
+    reduction: Literal["logsumexp", "sum"] = "logsumexp"
+    positive_weight: float = 1.0
+    negative_weight: float = 1.0
+
+    def prepare(self, classes: int, seed: int) -> None:
+        """Told once, before training: the number of classes that take part in a step, and the run's seed."""
+
+    def survey(self, tile: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+        """What to sum over all other classes before the logits are formed, without gradient.
+
+        `tile` (B, n) are some classes' c_j and `t` (B, 1) the targets'; returns tensors (B, n).
+        """
+        return ()
+
+    def observe(self, t: Tensor, norm: Tensor, step: int, sums: tuple[Tensor, ...]) -> None:
+        """Told once a step before `target`, without gradient, the whole batch's `t` and `norm` (B,).
+
+        `sums` holds a (B,) tensor for each of `survey`'s. The place to update what the loss remembers: rows
+        and values are the same on every rank and for every number of ranks.
+        """
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) and feature norms (B,) at `step` → what replaces the target cosine (B,)."""
+        """Target cosines `t` and feature norms `norm` (B,) of the whole batch → what replaces t (B,).
+
+        Ordinary autograd gives the gradient. Row i is image i of the global batch whatever the number of
+        ranks, so what is random must follow from (seed, step, row).
+        """
+        return t
+
+    def own_target(self, t: Tensor, norm: Tensor, step: int, own: Mapping[str, Tensor]) -> Tensor:
+        """`target` for a loss with `class_parameters`: `own[name]` (B,) are those of the target classes."""
+        return self.target(t, norm, step)
+
+    def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
+        """Other classes' cosines `tile` (B, n) and the targets' `t` (B, 1) → what replaces `tile` (B, n).
+
+        Elementwise in `tile`; ordinary autograd gives the gradient. Called once more in the backward pass.
+        """
+        return tile
+
+    def penalty(self, norm: Tensor) -> Tensor | None:
+        """What an image adds to its own loss (B,), from the feature norms (B,)."""
+        return None
+
+    def class_penalty(self, own: Mapping[str, Tensor]) -> Tensor | None:
+        """What a class adds to the loss (n,), from its parameters (n,); the mean over classes is added."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feeding:
+    """How the images of a step are chosen for a `TupleLoss`.
+
+    ``"triplets"``: bags of `bag` images, at most `images_per_identity` of a person, are embedded with the
+    current weights and triplets mined in them; a batch is anchors, then their positives, then their
+    negatives. ``"identities"``: a batch is `images_per_identity` images each of as many people as it has room
+    for, person by person.
+    """
+
+    kind: Literal["triplets", "identities"]
+    images_per_identity: int
+    bag: int = 0
+
+
+class TupleScores(NamedTuple):
+    """The losses (T,) of the tuples in a batch, with gradient, and what is told of them.
+
+    `positive` and `negative` (T,) are squared L2 distances, 0..4, of an anchor's normalised embedding to
+    those of an image of the same person and of another.
+    """
+
+    losses: Tensor
+    positive: Tensor
+    negative: Tensor
+
+
+class TupleLoss:
+    """What a loss of form ``"tuples"`` returns, one over embeddings alone; subclass it.
+
+    It has no parameters. Its declaration's `feeding` says how the images of a step are chosen.
+    """
+
+    def admits(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """Which negatives a pair may be mined with, for feeding ``"triplets"``.
+
+        Squared L2 distances of normalised embeddings: `positive` (n, 1) between the two images of each pair,
+        `negative` (n, m) from each pair's anchor to the images of others → bool (n, m).
+        """
+        return positive < negative
+
+    def score(self, embeddings: Tensor, labels: Tensor, step: int) -> TupleScores:
+        """Raw embeddings (B, D) and labels (B,) int64 of the global batch; the mean of the losses is trained.
+
+        Called alike on every rank; ordinary autograd gives the gradient.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

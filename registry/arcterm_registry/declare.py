@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 Value = bool | int | float | str
 
@@ -100,12 +100,22 @@ class Preprocess:
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """What every plug-in says: a one-line summary, its factory (``pkg.mod:function``), its options."""
+    """What every plug-in says: a one-line summary, its factory (``pkg.mod:function``), its options.
+
+    `check` (``pkg.mod:function``, torch-free) takes the options as keywords and raises `ValueError` where
+    they do not go together, saying what would.
+    """
 
     kind: ClassVar[str]
     summary: str
     factory: str
     options: tuple[Option, ...] = ()
+    check: str = ""
+
+    def check_together(self, values: Mapping[str, Value]) -> None:
+        """Raise `ValueError` if the options `values` do not go together."""
+        if self.check:
+            resolve(self.check)(**values)
 
     def load(self) -> Callable[..., Any]:
         """Import and return the factory; raises whatever importing the plug-in's code raises."""
@@ -138,10 +148,23 @@ class Backbone(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Loss(Declaration):
-    """A classification loss; options named ``margin`` and ``scale`` are the flags of those names."""
+    """A loss; options named ``margin`` and ``scale`` are the flags of those names.
+
+    `form` says what its factory returns: ``"margin"``, a `contracts.Margin` over class weights, or
+    ``"tuples"``, a `contracts.TupleLoss` over embeddings alone. The latter names in `feeding`
+    (``pkg.mod:function``, torch-free) what takes the same options and returns a `contracts.Feeding`. `paper`
+    is where it was published.
+    """
 
     kind: ClassVar[str] = "loss"
+    form: Literal["margin", "tuples"] = "margin"
+    feeding: str = ""
+    paper: str = ""
     global_statistics: bool = False
+
+    def load_feeding(self) -> Callable[..., Any]:
+        """Import and return the feeding function."""
+        return resolve(self.feeding)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import sys
 
 import pytest
+from rich.console import Console
 
 from arcterm.cli import main
+from arcterm.cli.live import Live
 from arcterm.runs import state, store
-from arcterm.runs.events import Message, Start, Step
+from arcterm.runs.events import Message, Mined, Start, Step
 from arcterm.runs.journal import Journal
+from arcterm.runs.summary import summarize
 
 from ..runs.conftest import config
 
@@ -70,7 +74,21 @@ def finished(tmp_path):
     [
         (["train", "r5", "arcface"], 2, "did you mean r50"),
         (["train", "tiny", "arkface"], 2, "did you mean arcface"),
-        (["train", "tiny", "1"], 2, "no loss 'sphereface'"),
+        (["train", "tiny", "3"], 2, "no loss '3'"),
+        (["train", "tiny", "5"], 2, "give li-arc, or combined with --set loss.m1="),
+        (["train", "tiny", "subcenter", "--set", "loss.over=triplet"], 2, "triplet has no class weights"),
+        (["train", "tiny", "subcenter", "--set", "loss.over=arkface"], 2, "over is one of adacos,"),
+        (["train", "tiny", "subcenter", "--margin", "2"], 2, "0 ≤ margin < 1.5708"),
+        (
+            ["train", "tiny", "subcenter", "--set", "loss.over=adacos", "--scale", "30"],
+            2,
+            "no option 'scale'",
+        ),
+        (["train", "tiny", "magface", "--set", "loss.low_norm=120"], 2, "not below high_norm 110"),
+        (["train", "tiny", "arcface", "--set", "loss.fallback=no"], 2, "line, none, clip"),
+        (["train", "tiny", "arcface", "--set", "sample_rate=0"], 2, "0 < sample_rate ≤ 1"),
+        (["train", "tiny", "arcface", "--set", "head_precision=half"], 2, "auto, float32, bfloat16"),
+        (["train", "tiny", "arcface", "--init-from", "nothing"], 4, "no run 'nothing'"),
         (["train", "tiny", "arcface", "--dataset", "ms1"], 2, "no dataset 'ms1'"),
         (["train", "tiny", "arcface", "--dataset", "./ms1"], 3, "is not a directory"),
         (["train", "tiny", "cosface", "--margin", "3.5"], 2, "0 ≤ margin ≤ 1"),
@@ -105,7 +123,13 @@ def test_a_mistake_is_told_with_the_next_step_and_leaves_nothing(arcterm, tmp_pa
 
 
 def test_numbers_of_2018_are_losses(arcterm, monkeypatch):
-    for number, name in (("0", "softmax"), ("2", "cosface"), ("4", "arcface")):
+    for number, name in (
+        ("0", "softmax"),
+        ("1", "sphereface"),
+        ("2", "cosface"),
+        ("4", "arcface"),
+        ("12", "triplet"),
+    ):
         monkeypatch.setattr("arcterm.launch.preflight.inspect", facts)
         code, out, err = arcterm("train", "tiny", number, "--dry-run", "--json")
         assert code == 0, err
@@ -136,6 +160,29 @@ def test_runs_and_show(arcterm, finished):
     shown = json.loads(arcterm("show", "last", "--json")[1])
     assert (shown["state"], shown["step"], shown["loss"]) == ("done", 100, 1.25)
     assert "state             done" in arcterm("show", "done-one")[1]
+
+
+def test_triplets_are_told_where_there_are_any(arcterm, finished):
+    assert "active" not in arcterm("show", "last")[1]
+    journal = Journal(finished.events, 1, 1)
+    journal.write(Mined(step=0, round=1, bags=2, images=90, pairs=80, triplets=70, steps=7, seconds=1.0))
+    last = Step(
+        step=100, epoch=2, loss=1.0, accuracy=0.5, angle=60.0, lr=0.1, images_per_second=5.0, samples=9,
+        data_wait=0.0, active=0.25,
+    )  # fmt: skip
+    journal.write(last)
+    shown = arcterm("show", "last")[1]
+    assert "mined             round 1 at step 0: 70 triplets of 80 pairs in 90 images" in shown
+    assert "active            0.25" in shown
+    lines = arcterm("attach", "last", "--plain")[1]
+    assert "mined   step 0  round 1: 70 triplets of 80 pairs in 90 images, 7 steps, 1.0 s" in lines
+    assert "active 25%" in lines
+    live = Live(finished)
+    live._console = Console(width=100, file=io.StringIO(), force_terminal=False)
+    _, summary, _ = summarize(finished)
+    live._console.print(live._numbers(summary))
+    live.close()
+    assert re.search(r"triplets\s+25% active\s+round 1: 70 of 80 pairs", live._console.file.getvalue())
 
 
 def test_attaching_to_a_finished_run_prints_it_and_ends(arcterm, finished):
@@ -182,6 +229,20 @@ def test_the_console_refuses_to_draw_into_a_file(arcterm):
     code, _, err = arcterm("tui")
     assert code != 0
     assert "arcterm runs" in err
+
+
+def test_one_plugin_is_told_with_its_options(arcterm):
+    code, out, err = arcterm("plugins", "loss", "arcface")
+    assert code == 0, err
+    assert "arXiv 1801.07698" in out
+    assert re.search(r"margin\s+0.5\s+0 ≤ margin < 1.5708\s+added to the target angle", out)
+    assert re.search(r"easy_margin\s+false\s+yes, no", out)
+    (row,) = json.loads(arcterm("plugins", "loss", "arcface", "--json")[1])
+    assert (row["name"], row["form"], row["paper"][:6]) == ("arcface", "margin", "Deng e")
+    assert "nothing to set" in arcterm("plugins", "loss", "adacos")[1]
+    code, out, err = arcterm("plugins", "loss", "arcfac")
+    assert (code, out) == (2, "")
+    assert "did you mean arcface" in err
 
 
 @pytest.mark.parametrize("command", ["", "train", "runs", "show", "stop", "verify", "plugins", "data", "tui"])

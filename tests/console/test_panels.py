@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 
 from arcterm.console import words
@@ -12,6 +13,7 @@ from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.panels.curves import Lens, curve
 from arcterm.console.reading import Glance, Reader, log_path
 from arcterm.console.view import View
+from arcterm.runs.events import Mined, Step
 from arcterm.runs.state import Failure, read_state
 from arcterm.runs.summary import summarize
 
@@ -61,6 +63,17 @@ def test_no_panel_is_wider_or_taller_than_its_place(make, panel, filled):
         assert len(lines) <= max(height, 1)
         if panel not in (status.status, status.progress, status.notice) or width >= 58:
             assert all(width_of(line) <= width for line in lines), (width, said(lines))
+
+
+def test_facts_tell_of_triplets_where_there_are_any(make):
+    made = make("mined")
+    made.train(2)
+    assert "triplets" not in said(metrics.facts(view_of(made), 60, 20))
+    mined = {"bags": 1, "images": 50, "pairs": 100, "triplets": 80, "steps": 10, "seconds": 0.5}
+    made.write(Mined(step=2, round=1, **mined))
+    made.train(1)
+    made.write(Step(**{**msgspec.structs.asdict(view_of(made).summary.last_step), "active": 0.25}))
+    assert "25% active  80 of 100 pairs" in said(metrics.facts(view_of(made), 60, 20))
 
 
 def test_a_gpu_that_answers_nothing_shows_dashes(make):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from arcterm_registry import get
+from arcterm_registry.contracts import LabelledDataset
 
 from arcterm.errors import DataError
 from arcterm.formats.facepack import FacePack
@@ -147,3 +148,15 @@ def test_threads_read_alike(packed: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         many = list(pool.map(lambda n: bytes(pack[n % 360].image), range(1440)))
     assert many == [bytes(pack[n % 360].image) for n in range(1440)]
+
+
+def test_labels_are_told_without_reading_images(packed: Path, test_data: Locate) -> None:
+    told: list[tuple[int, int]] = []
+    faces = get("dataset", "recordio").load()(packed)
+    assert isinstance(faces, LabelledDataset)
+    labels = faces.labels(lambda *at: told.append(at))
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [faces[index].label for index in range(len(faces))]
+    assert told[-1] == (360, 360)
+    folder = get("dataset", "folder").load()(test_data("faces/orl/s1").parent, resize=True)
+    assert folder.labels(lambda *_: None).tolist() == [n // 10 for n in range(400)]

@@ -172,3 +172,32 @@ def test_a_pack_that_was_moved_apart(pack: Path, tmp_path: Path) -> None:
         (copy / name).unlink()
         with pytest.raises(DataError, match=f"{name} can't be read"):
             FacePack(copy)
+
+
+@pytest.mark.parametrize(
+    "identities",
+    [
+        [(1, 3), (3, 6)],
+        [(1, 3), (3, 5), (5, 6)],  # one label twice
+        [(1, 4), (4, 6)],  # two labels in one
+        [(3, 6), (1, 3)],
+        [(1, 3)],
+        [(1, 3), (3, 60)],
+        [(3, 1), (0, 0)],
+    ],
+)
+def test_labels_are_the_images_own_whatever_the_identities_say(
+    tmp_path: Path, identities: list[tuple[int, int]]
+) -> None:
+    image = encode_jpeg(np.zeros((16, 20, 3), np.uint8))
+    with RecordWriter(tmp_path / "train.rec", tmp_path / "train.idx") as records:
+        records.write(0, irheader.pack((6, 6 + len(identities)), 0))
+        for key, label in enumerate((0, 0, 1, 1, 1), start=1):
+            records.write(key, irheader.pack((label, 1), key, image))
+        for key, ends in enumerate(identities, start=6):
+            records.write(key, irheader.pack(ends, key))
+    (tmp_path / "property").write_text("2,16,20")
+    told: list[tuple[int, int]] = []
+    labels = FacePack(tmp_path).labels(lambda *at: told.append(at))
+    assert labels.tolist() == [0, 0, 1, 1, 1]
+    assert told[-1] == (5, 5)

@@ -207,3 +207,57 @@ def test_a_pack_with_a_missing_file_says_which(tmp_path):
     (tmp_path / "train.rec").write_bytes(b"")
     with pytest.raises(DataError, match=r"looks like a recordio data set but has no train\.idx"):
         preflight.choose_dataset(str(tmp_path), {})
+
+
+def triplet(batch_size=None, nproc=1, **options):
+    settings = {} if batch_size is None else {"batch_size": batch_size}
+    return ask(loss="triplet", nproc=nproc, **settings, loss_options=options)
+
+
+def test_a_loss_over_triplets_gets_a_batch_that_can_be_split():
+    made = triplet()
+    assert made.config.batch_size == 30
+    assert any("10 triplets" in note for note in made.notes)
+    large = ask(loss="triplet", gpus="0,1", dataset_options={"images": 9000}).config
+    assert (large.batch_size, large.global_batch) == (126, 252)
+    assert triplet(33, 2).config.global_batch == 66
+
+
+def test_a_loss_over_people_gets_a_batch_of_whole_people():
+    made = triplet(mining="batch-hard")
+    assert made.config.batch_size == 30
+    assert any("5 each of 6 people" in note for note in made.notes)
+    assert triplet(mining="batch-hard", images_per_identity=40).config.batch_size == 80
+    assert triplet(nproc=2, mining="batch-hard", images_per_identity=6).config.batch_size == 30
+    assert triplet(nproc=4, batch_size=5, mining="batch-hard", images_per_identity=10).config.batch_size == 5
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "nproc", "options", "said"),
+    [
+        (32, 1, {}, "change --batch-size: 30 or 33 works"),
+        (20, 3, {}, "a rank's batch of 20 images can't be split"),
+        (1, 1, {}, "--batch-size: 3 works"),
+        (32, 1, {"mining": "batch-hard"}, "change --batch-size: 30 or 35 works"),
+        (5, 1, {"mining": "batch-hard"}, "change --batch-size: 10 works"),
+        (7, 2, {"mining": "batch-hard", "images_per_identity": 4}, "7 × 2 = 14 images are not 4 each"),
+        (7, 2, {"mining": "batch-hard", "images_per_identity": 4}, "change --batch-size: 6 or 8 works"),
+        (60, 1, {"mining": "batch-hard"}, "takes 12 people and the data set has 10"),
+        (60, 2, {"bag": 90}, "raise --set loss.bag to 120"),
+    ],
+)
+def test_a_batch_that_can_not_be_shared_out_is_refused(batch_size, nproc, options, said):
+    with pytest.raises(ConfigError) as raised:
+        triplet(batch_size, nproc, **options)
+    assert said in str(raised.value)
+
+
+def test_a_loss_that_does_not_say_how_it_is_fed_is_refused(distribution):
+    source = "from arcterm_registry import Loss\nl = Loss(summary='x', factory='mute:l', form='tuples')\n"
+    distribution("mute", entry_points="[arcterm.losses]\nmute = mute:l\n", mute=source)
+    with pytest.raises(PluginError, match="does not say how they are chosen"):
+        ask(loss="mute")
+    broken = source.replace("form=", "feeding='nowhere:f', form=").replace("mute", "broken")
+    distribution("broken", entry_points="[arcterm.losses]\nbroken = broken:l\n", broken=broken)
+    with pytest.raises(PluginError, match="can't say how its images are chosen: ModuleNotFoundError"):
+        ask(loss="broken")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arcterm.runs import events
-from arcterm.runs.events import Gpu, Gpus, Message, Step, decode, encode, real
+from arcterm.runs.events import Gpu, Gpus, Message, Mined, Step, decode, encode, real
 
 
 def step(**changes):
@@ -42,6 +42,8 @@ def test_a_line_is_json_whose_last_key_is_the_crc_of_what_is_before_it():
 def test_what_is_written_is_read():
     for event in (
         step(t=1.0, times={"data": 1.5}),
+        step(t=1.0, active=0.25),
+        Mined(t=1.0, step=9, round=2, bags=1, images=50, pairs=9, triplets=8, steps=2, seconds=0.5),
         Message(t=1.0, level="info", text='a "quoted" ,"crc":"00"} tail'),
     ):
         assert decode(encode(event)) == event

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from arcterm.runs.events import Checkpoint, Gpu, Gpus, Start, Step, Verify, real
+from arcterm.runs.events import Checkpoint, Gpu, Gpus, Mined, Start, Step, Verify, real
 from arcterm.runs.journal import Journal
 from arcterm.runs.summary import Summary, describe
 
@@ -45,6 +45,19 @@ def test_a_resumed_run_forgets_what_came_after_the_checkpoint():
     assert (summary.step, summary.attempt, summary.total_steps) == (17, 2, 100)
 
 
+def test_rounds_of_mining_that_are_made_again_are_forgotten():
+    summary = Summary()
+    rounds = [mined(step=n, round=1 + n // 10) for n in (0, 10, 20)]
+    summary.feed([start(1), rounds[0], *(step(n) for n in range(1, 10)), *rounds[1:]])
+    assert [m.round for m in summary.mined] == [1, 2, 3]
+    summary.feed([start(2, step=20)])
+    assert [m.round for m in summary.mined] == [1, 2]
+
+
+def mined(**fields):
+    return 1, Mined(bags=1, images=50, pairs=100, triplets=80, steps=10, seconds=0.5, **fields)
+
+
 def test_a_late_rank_of_the_same_attempt_forgets_nothing():
     summary = Summary()
     summary.feed([start(1), step(1), step(2)])
@@ -79,6 +92,8 @@ def test_describe_has_what_scripts_rely_on(run):
     journal = Journal(run.events, 1, 0)
     for _, event in (start(1), step(1), step(2), verify(2, 0.75)):
         journal.write(event)
+    assert (describe(run)["mined"], describe(run)["active"]) == (None, None)
+    journal.write(mined(step=2, round=1)[1])
     journal.write(Checkpoint(step=2, name="step-0000000002", bytes=1, seconds=0.1, reason="x"))
     told = describe(run)
     wanted = {
@@ -96,4 +111,5 @@ def test_describe_has_what_scripts_rely_on(run):
     assert told["verification"]["lfw"].keys() >= {"accuracy", "std", "best_accuracy", "best_step"}
     assert told["verification"]["lfw"]["best_accuracy"] == 0.75
     assert told["config"]["backbone"] == "tiny"
+    assert (told["mined"]["triplets"], told["mined"]["pairs"]) == (80, 100)
     assert (told["step"], told["steps"]) == (2, 100)

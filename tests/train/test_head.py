@@ -11,78 +11,129 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 from arcterm_registry import get, names
+from torch import nn
 
 from arcterm.train.head import Head
 from arcterm.train.world import World, shard
 
 CLASSES, SIZE, BATCH = 7, 5, 12
-LOSSES = sorted(name for name in names("loss") if ":" not in name)
+LOSSES = sorted(name for name in names("loss") if ":" not in name and get("loss", name).form == "margin")
+VARIANTS = [(name, {}) for name in LOSSES] + [
+    ("arcface", {"gradient": "detached"}),
+    ("arcface", {"fallback": "none"}),
+    ("subcenter", {"over": "curricularface", "centers": 2}),
+    ("subcenter", {"over": "softmax", "centers": 2}),
+    ("subcenter", {"over": "uniface"}),
+]
 
 
-def problem(dtype=torch.float64):
+def problem(margin, dtype=torch.float64):
+    """Embeddings, labels with duplicates, and every class-wise tensor that the loss asks for."""
     generator = torch.Generator().manual_seed(3)
-    embeddings = torch.randn(BATCH, SIZE, generator=generator, dtype=dtype) * 3
-    labels = torch.randint(0, CLASSES, (BATCH,), generator=generator)
-    weight = torch.randn(CLASSES, SIZE, generator=generator, dtype=dtype)
-    bias = torch.randn(CLASSES, generator=generator, dtype=dtype)
-    return embeddings, labels, weight, bias
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    embeddings = normal(BATCH, SIZE) * 3
+    labels = torch.tensor([0, 0, 0, 1, 2, 6, 6, 5, 4, 4, 1, 2])  # none of class 3
+    rows = {"weight": normal(CLASSES, margin.centers, SIZE) if margin.centers > 1 else normal(CLASSES, SIZE)}
+    if margin.bias:
+        rows["bias"] = normal(CLASSES)
+    for name in margin.class_parameters:
+        rows[f"own.{name}"] = torch.rand(CLASSES, generator=generator, dtype=torch.float64).to(dtype)
+    return embeddings, labels, rows
 
 
-def naive(name, embeddings, labels, weight, bias):
-    """Batch × classes logits and torch's own cross entropy."""
-    margin = get("loss", name).load()()
-    if margin.normalized:
-        unit = embeddings / (embeddings.square().sum(1, keepdim=True) + 1e-10).sqrt()
-        logits = unit @ (weight / (weight.square().sum(1, keepdim=True) + 1e-10).sqrt()).T
-    else:
-        logits = embeddings @ weight.T + (bias if margin.bias else 0)
-    rows = torch.arange(len(labels))
-    target = margin.target(logits[rows, labels], embeddings.norm(dim=1), 1)
-    logits = logits.index_put((rows, labels), target) * margin.scale
-    return F.cross_entropy(logits, labels)
+def make(name, options, dtype=torch.float64):
+    """The loss, ready for `CLASSES` classes, in the dtype."""
+    margin = get("loss", name).load()(**options)
+    margin = margin.to(dtype) if isinstance(margin, nn.Module) else margin
+    margin.prepare(CLASSES, 0)
+    return margin
 
 
-def expected(name):
-    embeddings, labels, weight, bias = problem()
-    for tensor in (embeddings, weight, bias):
-        tensor.requires_grad_()
-    loss = naive(name, embeddings, labels, weight, bias)
-    loss.backward()
-    return loss.detach(), embeddings.grad, weight.grad, bias.grad
+def unit(x):
+    return x / (x.square().sum(-1, keepdim=True) + 1e-10).sqrt()
 
 
-def sharded(name, world):
-    """Loss, gradient of this rank's embeddings (averaged as DDP would), weight and bias gradients."""
-    embeddings, labels, weight, bias = problem()
-    head = Head(CLASSES, SIZE, get("loss", name).load()(), world, seed=0).double()
-    rows = slice(head.classes.start, head.classes.stop)
+def plain(margin, embeddings, labels, rows, *, limit=None, step=1):
+    """The loss with all logits at hand: what `contracts.Margin` says, in order, under autograd."""
+    norm = (embeddings.square().sum(1) + 1e-10).sqrt()
+    raw = not margin.normalized_features and not margin.normalized_weights
+    x = embeddings if raw else unit(embeddings)
+    weight = rows["weight"].reshape(CLASSES, margin.centers, SIZE)
+    weight = unit(weight) if margin.normalized_weights else weight
+    c = torch.einsum("bd,ckd->bck", x, weight).amax(2) + rows.get("bias", 0)
+    own_class = F.one_hot(labels, CLASSES).bool()
+    t = c[own_class]
     with torch.no_grad():
-        head.weight.copy_(weight[rows])
-        if head.bias is not None:
-            head.bias.copy_(bias[rows])
-    mine = shard(BATCH, world.rank, world.size)
-    local = embeddings[mine.start : mine.stop].requires_grad_()
-    out = head(local, labels[mine.start : mine.stop], 1)
+        sums = tuple(
+            s.masked_fill(own_class, 0).sum(1) for s in margin.survey(c.detach(), t.detach()[:, None])
+        )
+        margin.observe(t.detach(), norm.detach(), step, sums)
+    factor = margin.scale * (norm if margin.normalized_weights and not margin.normalized_features else 1)
+    factor = torch.as_tensor(factor, dtype=c.dtype).expand(BATCH)
+    own = {name: rows[f"own.{name}"] for name in margin.class_parameters}
+    target = factor * margin.own_target(t, norm, step, {k: v[labels] for k, v in own.items()})
+    others = margin.negatives(c, t[:, None])
+    if limit is not None:
+        others = torch.where(c > limit, 0.0, others)
+    others = factor[:, None] * others
+    if margin.reduction == "sum":
+        rivals = F.softplus(others, threshold=50).masked_fill(own_class, 0).sum(1)
+        loss = margin.positive_weight * F.softplus(-target, threshold=50) + margin.negative_weight * rivals
+    else:
+        loss = F.cross_entropy(torch.where(own_class, target[:, None], others), labels, reduction="none")
+    if (extra := margin.penalty(norm)) is not None:
+        loss = loss + extra
+    if (extra := margin.class_penalty(own)) is not None:
+        loss = loss + extra.mean()
+    return loss.mean()
+
+
+def expected(name, options, dtype=torch.float64, **how):
+    """Loss, and its gradients by the embeddings, the class rows and what the loss learns."""
+    margin = make(name, options, dtype)
+    embeddings, labels, rows = problem(margin, dtype)
+    for tensor in (embeddings, *rows.values()):
+        tensor.requires_grad_()
+    loss = plain(margin, embeddings, labels, rows, **how)
+    loss.backward()
+    zeros = {key: row.grad if row.grad is not None else torch.zeros_like(row) for key, row in rows.items()}
+    return loss.detach(), embeddings.grad, zeros, margin
+
+
+def sharded(name, options, world, dtype=torch.float64, **how):
+    """The head and what it gives for this rank's part of the batch."""
+    margin = make(name, options)
+    embeddings, labels, rows = problem(margin, dtype)
+    head = Head(CLASSES, SIZE, margin, world, seed=0, **how).to(dtype)
+    mine = slice(head.classes.start, head.classes.stop)
+    with torch.no_grad():
+        for key, parameter in head.sharded().items():
+            parameter.copy_(rows[key][mine])
+    part = shard(BATCH, world.rank, world.size)
+    local = embeddings[part.start : part.stop].requires_grad_()
+    out = head(local, labels[part.start : part.stop], 1)
     out.loss.backward()
-    return (
-        out,
-        local.grad / world.size,
-        head.weight.grad,
-        None if head.bias is None else head.bias.grad,
-        rows,
-        mine,
+    return head, out, local.grad / world.size, mine, slice(part.start, part.stop)
+
+
+def check(name, options, world, dtype=torch.float64, tolerance=1e-10, **how):
+    loss, by_x, by_rows, remembered = expected(
+        name, options, dtype, **{k: v for k, v in how.items() if k == "limit"}
     )
-
-
-def check(name, world):
-    loss, grad_x, grad_w, grad_b = expected(name)
-    out, local, weight, bias, rows, mine = sharded(name, world)
-    close = functools.partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
+    head, out, local, mine, part = sharded(name, options, world, dtype, **how)
+    close = functools.partial(torch.testing.assert_close, rtol=tolerance, atol=tolerance)
     close(out.loss.detach(), loss)
-    close(local, grad_x[mine.start : mine.stop])
-    close(weight, grad_w[rows])
-    if bias is not None:
-        close(bias, grad_b[rows])
+    close(local, by_x[part])
+    for key, parameter in head.sharded().items():
+        close(parameter.grad, by_rows[key][mine])
+    if isinstance(remembered, nn.Module):
+        for key, buffer in remembered.named_buffers():
+            close(head.margin.get_buffer(key), buffer)
+        for key, parameter in remembered.named_parameters():
+            close(head.margin.get_parameter(key).grad, parameter.grad)
     return out
 
 
@@ -91,14 +142,28 @@ def in_rank(rank, folder):
     for size in (2, 3, 4):
         if rank < size:
             dist.init_process_group("gloo", init_method=f"file://{folder}/{size}", rank=rank, world_size=size)
-            for name in LOSSES:
-                check(name, World(rank, size))
+            for name, options in VARIANTS:
+                check(name, options, World(rank, size))
+                check(name, options, World(rank, size), torch.float32, 1e-5)
+            check("cosface", {}, World(rank, size), limit=0.4)
             dist.destroy_process_group()
 
 
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_one_rank_equals_the_plain_head_in_float64(name, options):
+    check(name, options, World())
+
+
 @pytest.mark.parametrize("name", LOSSES)
-def test_one_rank_equals_the_plain_head_in_float64(name):
-    check(name, World())
+def test_tiles_of_one_or_a_few_classes_give_the_same(name, monkeypatch):
+    for chunk in (1, 3):
+        monkeypatch.setattr("arcterm.train.stream.chunk_for", lambda *_, chunk=chunk: chunk)
+        check(name, {}, World())
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_other_classes_above_the_limit_count_as_zero(name):
+    check(name, {}, World(), limit=0.4)
 
 
 def test_any_number_of_ranks_equals_the_plain_head(tmp_path):
@@ -107,9 +172,9 @@ def test_any_number_of_ranks_equals_the_plain_head(tmp_path):
 
 
 def test_the_comparison_would_notice_a_missing_rival(monkeypatch):
-    monkeypatch.setattr("arcterm.train.head._EPS", 1e-2)
+    monkeypatch.setattr("arcterm.train.stream.EPS", 1e-2)
     with pytest.raises(AssertionError):
-        check("arcface", World())
+        check("arcface", {}, World())
 
 
 def test_accuracy_and_angle_are_without_margin():

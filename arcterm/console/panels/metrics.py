@@ -63,6 +63,7 @@ def facts(view: View, width: int, height: int) -> list[Line]:
         "dataset": f"{c.dataset}{made}",
         "batch": f"{c.batch_size} × {c.nproc} = {c.global_batch}",
         "schedule": f"lr {c.lr:g}  {schedule}",
+        "triplets": _mined(view),
         "verify": f"every {c.verify_every:,} steps",
         "checkpoint": f"every {c.checkpoint_every:,} steps",
         "git": view.record.git[:12] + ("+dirty" if view.record.git.endswith("+dirty") else ""),
@@ -74,6 +75,14 @@ def facts(view: View, width: int, height: int) -> list[Line]:
         if text.strip()
     ]
     return lines[:height]
+
+
+def _mined(view: View) -> str:
+    """The last round of mining and how much of it still teaches; empty where nothing is compared."""
+    last, rounds = view.summary.last_step, view.summary.mined
+    active = f"{last.active:.0%} active" if last and last.active is not None else ""
+    found = f"{rounds[-1].triplets:,} of {rounds[-1].pairs:,} pairs" if rounds else ""
+    return "  ".join(filter(None, (active, found)))
 
 
 def _options(options: dict[str, bool | int | float | str]) -> str:

@@ -1,0 +1,91 @@
+"""Losses that decide about each class by itself; their threshold b is learned, one for all classes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from arcterm_registry.contracts import Margin
+from torch import Tensor, nn
+
+from arcterm.losses.angles import Gradient, passed
+
+
+class SphereFace2(Margin, nn.Module):
+    """SphereFace2-C: z_y = r·(g(t) - m) + b, z_j = r·(g(c_j) + m) + b, g(c) = 2·((c + 1)/2)^e - 1.
+
+    The loss is weight/r times the binary cross-entropies, α on the positive and 1 - α on the negatives. b
+    starts where the two parts balance (closed form of the authors, OpenSphere `sphereface2.py`).
+    """
+
+    reduction = "sum"
+
+    def __init__(
+        self,
+        *,
+        margin: float = 0.4,
+        scale: float = 40.0,
+        alpha: float = 0.7,
+        t: float = 3.0,
+        weight: float = 50.0,
+        gradient: Gradient = "detached",
+    ) -> None:
+        super().__init__()
+        self.margin = margin
+        self.scale = scale
+        self.alpha = alpha
+        self.exponent = t
+        self.gradient: Gradient = gradient
+        self.positive_weight = weight * alpha / scale
+        self.negative_weight = weight * (1 - alpha) / scale
+        self.b = nn.Parameter(torch.zeros(()))
+
+    def prepare(self, classes: int, seed: int) -> None:
+        """Set b to where positive and negative gradients balance at cosine 0."""
+        z = self.alpha / ((1 - self.alpha) * max(classes - 1, 1))
+        orthogonal = 2 * 0.5**self.exponent - 1
+        positive = self.scale * (orthogonal - self.margin)
+        negative = self.scale * (orthogonal + self.margin)
+        root = math.sqrt((1 - z) ** 2 + 4 * z * math.exp(positive - negative))
+        # one number in two forms: each cancels where the other does not
+        few = z > 1
+        share = (root + z - 1) / 2 if few else 2 * z / (1 - z + root)
+        with torch.no_grad():
+            self.b.fill_(math.log(share) - (positive if few else negative))
+
+    def _stretched(self, c: Tensor) -> Tensor:
+        return 2 * ((c.clamp(-1, 1) + 1) / 2) ** self.exponent - 1
+
+    def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
+        """Target cosines `t` (B,) → g(t) - m + b/r."""
+        return passed(t, self._stretched(t) - self.margin, self.gradient) + self.b / self.scale
+
+    def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
+        """Cosines (B, n) → g(c) + m + b/r."""
+        return passed(tile, self._stretched(tile) + self.margin, self.gradient) + self.b / self.scale
+
+
+class UniFace(Margin, nn.Module):
+    """Unified cross-entropy: z_y = s·(t - m) - b, z_j = s·c_j - b; b starts at log(10·C)."""
+
+    reduction = "sum"
+
+    def __init__(self, *, margin: float = 0.4, scale: float = 64.0, weight: float = 1.0) -> None:
+        super().__init__()
+        self.margin = margin
+        self.scale = scale
+        self.negative_weight = weight
+        self.b = nn.Parameter(torch.zeros(()))
+
+    def prepare(self, classes: int, seed: int) -> None:
+        """Set b for the number of classes that take part in a step."""
+        with torch.no_grad():
+            self.b.fill_(math.log(10 * classes))
+
+    def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
+        """Target cosines `t` (B,) → t - m - b/s."""
+        return t - self.margin - self.b / self.scale
+
+    def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
+        """Cosines (B, n) → c - b/s."""
+        return tile - self.b / self.scale

@@ -1,0 +1,122 @@
+"""Losses that weigh other classes by how near they come to the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from arcterm_registry.contracts import Margin
+from torch import Tensor, nn
+
+from arcterm.losses.angles import arc, turned
+
+
+@dataclass(kw_only=True)
+class MVSoftmax(Margin):
+    """Others beyond the target's margin become τ·c + τ - 1.
+
+    The target's margin applies where it can be met: on cosface where t > m, on arcface where t > 0.
+    """
+
+    margin: float = 0.35
+    scale: float = 32.0
+    tau: float = 1.12
+    base: Literal["cosface", "arcface"] = "cosface"
+
+    def _moved(self, t: Tensor) -> Tensor:
+        return t - self.margin if self.base == "cosface" else turned(t, self.margin)
+
+    def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
+        """Target cosines `t` (B,) → with the margin where it can be met."""
+        reachable = t > (self.margin if self.base == "cosface" else 0.0)
+        return torch.where(reachable, self._moved(t), t)
+
+    def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
+        """Cosines (B, n) → raised where they exceed the target with its margin."""
+        return torch.where(tile > self._moved(t), self.tau * tile + (self.tau - 1), tile)
+
+
+class CurricularFace(Margin, nn.Module):
+    """ArcFace; others beyond cos(θ_y + m) become c·(t̄ + c), t̄ the running mean of target cosines."""
+
+    t_mean: Tensor
+
+    def __init__(self, *, margin: float = 0.5, scale: float = 64.0, alpha: float = 0.01) -> None:
+        super().__init__()
+        self.margin = margin
+        self.scale = scale
+        self.alpha = alpha
+        self.register_buffer("t_mean", torch.zeros(()))
+
+    def observe(self, t: Tensor, norm: Tensor, step: int, sums: tuple[Tensor, ...]) -> None:
+        """Move t̄ towards this batch's mean target cosine."""
+        self.t_mean.lerp_(t.mean(), self.alpha)
+
+    def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
+        """Target cosines `t` (B,) → ArcFace's."""
+        return arc(t, self.margin)
+
+    def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
+        """Cosines (B, n) → c·(t̄ + c) where they exceed cos(θ_y + m)."""
+        return torch.where(tile > turned(t, self.margin), tile * (self.t_mean + tile), tile)
+
+
+@dataclass(kw_only=True)
+class ArcNeg(Margin):
+    """ArcFace; others become w·c + w - 1 with w = α·exp(-(c - f(t))² / σ), which carries no gradient."""
+
+    margin: float = 0.5
+    scale: float = 64.0
+    alpha: float = 1.2
+    sigma: float = 2.0
+
+    def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
+        """Target cosines `t` (B,) → ArcFace's."""
+        return arc(t, self.margin)
+
+    def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
+        """Cosines (B, n) → weighted by how near they are to the target with its margin."""
+        weight = (self.alpha * (-(tile - arc(t, self.margin)).square() / self.sigma).exp()).detach()
+        return weight * tile + (weight - 1)
+
+
+class NPC(Margin):
+    """Margin m0 + m1·ā, ā the mean of the image's hard other cosines; those become τ·c + a.
+
+    Hard is what exceeds cos(θ_y + m0). ā carries no gradient; the margin applies where t > 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        m0: float = 0.4,
+        m1: float = 0.2,
+        tau: float = 1.1,
+        a: float = 0.2,
+        scale: float = 64.0,
+    ) -> None:
+        self.m0 = m0
+        self.m1 = m1
+        self.tau = tau
+        self.a = a
+        self.scale = scale
+        self._mean: Tensor | float = 0.0
+
+    def survey(self, tile: Tensor, t: Tensor) -> tuple[Tensor, ...]:
+        """The hard cosines, and ones to count them."""
+        hard = tile > turned(t, self.m0)
+        return torch.where(hard, tile, 0.0), hard.to(tile.dtype)
+
+    def observe(self, t: Tensor, norm: Tensor, step: int, sums: tuple[Tensor, ...]) -> None:
+        """Work out ā of each image."""
+        total, count = sums
+        self._mean = total / count.clamp_min(1)
+
+    def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
+        """Target cosines `t` (B,) → cos(θ + m0 + m1·ā) where t > 0."""
+        return torch.where(t > 0, turned(t, self.m0 + self.m1 * self._mean), t)
+
+    def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
+        """Cosines (B, n) → τ·c + a where hard."""
+        return torch.where(tile > turned(t, self.m0), self.tau * tile + self.a, tile)

@@ -1,0 +1,24 @@
+"""Losses without a margin. Each meets `arcterm_registry.contracts.Margin`, whose default target is t."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from arcterm_registry.contracts import Margin
+
+
+@dataclass(kw_only=True)
+class Softmax(Margin):
+    """Logits W·x + b of raw weights and features."""
+
+    scale: float = 1.0
+    normalized_weights: bool = False
+    normalized_features: bool = False
+    bias: bool = True
+
+
+@dataclass(kw_only=True)
+class NormFace(Margin):
+    """Logits s·cos θ."""
+
+    scale: float = 64.0

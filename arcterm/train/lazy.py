@@ -1,0 +1,133 @@
+"""SGD that leaves rows without a gradient alone and makes up for it, exactly, when they are next needed.
+
+While a row has no gradient, a step of SGD with momentum μ, decay λ and rate r is linear in its weight w and
+momentum m, the same for every number in the row:
+
+    m ← μ·m + λ·w        w ← w - r·m        (w, m) ← M·(w, m)   with   M = (1 - rλ, -rμ; λ, μ)
+
+So a row that was last touched after step k is brought up to date by the product of the matrices since. One
+product is kept for each possible k, in float64; when the window is full, all rows are brought up to date.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD
+
+_WINDOW = 4096  # steps that a row may wait
+_CPU_ROWS = 512  # rows updated at a time, to stay in a core's cache
+_CUDA_ROWS = 1 << 16
+
+
+class LazySGD(SGD):
+    """`torch.optim.SGD` in which `sharded` parameters, whose first axis is the class, are updated by rows.
+
+    `fetch` gives the rows of a step as leaves, up to date; `step` updates those. Both give what SGD on dense
+    gradients gives. Every sharded parameter has one float32 momentum of its size, and there is one step
+    number a row.
+    """
+
+    def __init__(
+        self,
+        sharded: dict[str, nn.Parameter],
+        others: list[nn.Parameter],
+        *,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__([*sharded.values(), *others], lr=lr, momentum=momentum, weight_decay=weight_decay)
+        self.sharded = sharded
+        weight = next(iter(sharded.values()))
+        for parameter in sharded.values():
+            self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        self.touched = torch.zeros(len(weight), dtype=torch.int64, device=weight.device)
+        self._none = torch.eye(2, dtype=torch.float64, device=weight.device)
+        self._since = self._none.repeat(_WINDOW + 1, 1, 1)
+        self._settled = 0
+        self.steps = 0
+        self._rows: Tensor | None = None
+        self._leaves: dict[str, Tensor] = {}
+
+    def fetch(self, rows: Tensor) -> dict[str, Tensor]:
+        """The rows (n,) int64 of every sharded parameter as they are now, leaves that take a gradient."""
+        self._rows = rows
+        self._leaves = {}
+        for name, parameter in self.sharded.items():
+            leaf = parameter.new_empty((len(rows), *parameter.shape[1:]))
+            for part in self._parts(len(rows)):
+                leaf[part], _ = self._now(parameter, rows[part])
+            self._leaves[name] = leaf.requires_grad_()
+        return self._leaves
+
+    def settle(self) -> None:
+        """Bring every row up to date."""
+        everything = torch.arange(len(self.touched), device=self.touched.device)
+        for parameter in self.sharded.values():
+            moving = self.state[parameter]["momentum_buffer"]
+            for part in self._parts(len(everything)):
+                weight, momentum = self._now(parameter, everything[part])
+                with torch.no_grad():
+                    parameter[part] = weight
+                moving[part] = momentum
+        self.touched.fill_(self.steps)
+        self._settled = self.steps
+        self._since[0].copy_(self._none)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no closure, so no loss either
+        """One step of the fetched rows and of all that is not sharded; every other row owes one more."""
+        group = self.param_groups[0]
+        rate, decay, momentum = group["lr"], group["weight_decay"], group["momentum"]
+        assert self._rows is not None, "fetch before step"
+        for name, parameter in self.sharded.items():
+            gradient = self._leaves[name].grad
+            moving = self.state[parameter]["momentum_buffer"]
+            for part in self._parts(len(self._rows)):
+                rows = self._rows[part]
+                weight, moved = self._now(parameter, rows)
+                moved.mul_(momentum).add_(weight, alpha=decay)
+                if gradient is not None:
+                    moved += gradient[part]
+                parameter.index_copy_(0, rows, weight.sub_(moved, alpha=rate))
+                moving.index_copy_(0, rows, moved)
+        self._owe(rate, decay, momentum)
+        self.touched.index_fill_(0, self._rows, self.steps)
+        if self.steps - self._settled == _WINDOW:
+            self.settle()
+        self._rows, self._leaves = None, {}
+        super().step()
+
+    def replay(self) -> dict[str, Tensor]:
+        """What a checkpoint needs beside weights, momenta and `touched`, the same on every rank."""
+        return {"since": self._since, "steps": torch.tensor([self.steps, self._settled])}
+
+    def restore(self, replay: dict[str, Tensor]) -> None:
+        """Go on from what `replay` gave."""
+        self._since.copy_(replay["since"])
+        self.steps, self._settled = (int(number) for number in replay["steps"])
+
+    def _now(self, parameter: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight and momentum of `rows`, up to date, as copies."""
+        owed = self._since[self.touched[rows] - self._settled].to(parameter.dtype)
+        owed = owed.view(len(rows), 2, 2, *(1 for _ in parameter.shape[1:]))
+        weight = parameter.detach().index_select(0, rows)
+        momentum = self.state[parameter]["momentum_buffer"].index_select(0, rows)
+        moved = (owed[:, 1, 1] * momentum).addcmul_(owed[:, 1, 0], weight)
+        return weight.mul_(owed[:, 0, 0]).addcmul_(owed[:, 0, 1], momentum), moved
+
+    def _owe(self, rate: float, decay: float, momentum: float) -> None:
+        """Put a step into all products; the newest stands for no step at all."""
+        weight, moving = self._since[:, 0], self._since[:, 1]
+        self._since = torch.stack(
+            (weight * (1 - rate * decay) - moving * (rate * momentum), weight * decay + moving * momentum), 1
+        )
+        self.steps += 1
+        self._since[self.steps - self._settled].copy_(self._none)
+
+    def _parts(self, count: int) -> list[slice]:
+        size = _CUDA_ROWS if self.touched.is_cuda else _CPU_ROWS
+        return [slice(start, min(start + size, count)) for start in range(0, count, size)]

@@ -1,0 +1,128 @@
+"""Between steps: what a checkpoint of mined training holds, another run's backbone, averaged statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from arcterm_registry import get
+from arcterm_registry.contracts import Feeding
+from torch import nn
+
+from arcterm.errors import DataError
+from arcterm.runs import checkpoints, store
+from arcterm.runs.journal import NullJournal
+from arcterm.train import checkpoint
+from arcterm.train.checkpoint import Trained
+from arcterm.train.examine import Examiner, average_buffers
+from arcterm.train.mining import Sequence
+from arcterm.train.tuples import TupleHead
+from arcterm.train.world import World
+
+from ..runs.conftest import config
+
+CONFIG = config(loss="triplet", nproc=1, batch_size=6)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return store.create(tmp_path / "runs", CONFIG, label="x", argv=[], host="h")
+
+
+def trained(seed=0, world=None):
+    torch.manual_seed(seed)
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.BatchNorm1d(4))
+    loss = get("loss", "triplet").load()()
+    head = TupleHead(7, 4, loss, Feeding(kind="triplets", images_per_identity=5), world or World())
+    sgd = [
+        torch.optim.SGD([{"params": list(m.parameters())}], lr=0.1, momentum=0.9) for m in (backbone, head)
+    ]
+    return Trained(backbone, head, *sgd)
+
+
+def train_a_little(made):
+    x = torch.randn(6, 3, 2, 2, generator=torch.Generator().manual_seed(1))
+    made.head(made.backbone(x), torch.arange(6), 1).loss.backward()
+    made.backbone_sgd.step()
+    made.head_sgd.step()
+    made.backbone_sgd.zero_grad()
+
+
+def examiner(run, made):
+    return Examiner(run, CONFIG, None, made, World(), NullJournal())
+
+
+SEQUENCE = Sequence(np.arange(18).reshape(3, 2, 3), round=4, pool=2, cursor=90, first=11)
+
+
+def test_a_checkpoint_holds_the_round_and_no_head(run):
+    made = trained()
+    train_a_little(made)
+    examiner(run, made).save(12, 2, "stop", SEQUENCE.tensors())
+    path = run.checkpoints / checkpoints.name_of(12)
+    manifest = checkpoints.check(path)
+    assert (manifest.head, manifest.classes, manifest.embedding_size) == ([], 7, 4)
+    assert sorted(manifest.files) == ["backbone.safetensors", "feed.safetensors", "momentum.safetensors"]
+    kept = Sequence.of(checkpoint.feed_state(path), 12)
+    assert np.array_equal(kept.triplets, SEQUENCE.triplets)
+    assert (kept.round, kept.pool, kept.cursor, kept.first, kept.last) == (4, 2, 90, 11, 14)
+    assert checkpoints.list_checkpoints(run)[0][0] == path
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_it_comes_back_for_any_number_of_ranks(run, size):
+    made = trained()
+    train_a_little(made)
+    examiner(run, made).save(12, 2, "stop", SEQUENCE.tensors())
+    other = trained(seed=1)
+    checkpoint.restore(run.checkpoints / checkpoints.name_of(12), World(size - 1, size), other)
+    for m in (made, other):
+        train_a_little(m)
+    for name, tensor in made.backbone.state_dict().items():
+        assert torch.equal(tensor, other.backbone.state_dict()[name]), name
+
+
+def test_no_round_is_no_file(run):
+    examiner(run, trained()).save(3, 1, "stop", {})
+    path = run.checkpoints / checkpoints.name_of(3)
+    assert checkpoint.feed_state(path) == {}
+    assert len(Sequence.of({}, 3).triplets) == 0
+
+
+def test_another_runs_backbone_is_the_start_and_nothing_else_of_it(run):
+    made, other = trained(), trained(seed=1)
+    train_a_little(made)
+    examiner(run, made).save(12, 2, "stop", SEQUENCE.tensors())
+    examiner(run, other).begin_from(run.checkpoints / checkpoints.name_of(12))
+    for name, tensor in made.backbone.state_dict().items():
+        assert torch.equal(tensor, other.backbone.state_dict()[name]), name
+    assert not other.backbone_sgd.state
+
+
+def test_a_backbone_that_does_not_fit_or_is_gone_is_refused(run):
+    examiner(run, trained()).save(12, 2, "stop", {})
+    path = run.checkpoints / checkpoints.name_of(12)
+    made = trained()
+    strange = Trained(nn.Linear(3, 4), made.head, made.backbone_sgd, made.head_sgd)
+    with pytest.raises(DataError, match="can't be loaded"):
+        examiner(run, strange).begin_from(path)
+    with pytest.raises(DataError, match="can't be loaded"):
+        examiner(run, made).begin_from(path.with_name("gone"))
+
+
+class Echo(World):
+    """Ranks that all say the same."""
+
+    def sum(self, tensor):
+        return tensor.mul_(self.size)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 7])
+def test_the_mean_of_equal_statistics_is_the_same_to_the_last_bit(size):
+    made = trained()
+    for _ in range(3):
+        made.backbone(torch.randn(6, 3, 2, 2))
+    before = {name: tensor.clone() for name, tensor in made.backbone.state_dict().items()}
+    average_buffers(made, Echo(0, size))
+    for name, tensor in made.backbone.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
