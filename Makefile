@@ -1,12 +1,16 @@
 # make demo: install into .venv and train on the demo. make test: everything that .ci/run runs.
+# make losses: train on the demo with every loss and put the table into benchmarks/RESULTS.md (half an hour).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check install clean
+.PHONY: demo losses test check install clean
 
 demo: $(VENV)/.installed
 	$(BIN)/arcterm train tiny arcface --lr 0.1 --epochs 12 --verify-every 250
+
+losses: $(VENV)/.installed
+	$(BIN)/python benchmarks/losses.py
 
 test: check
 	$(BIN)/python -m pytest

@@ -102,7 +102,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     notes = [
         f"data      {name}{unasked}: {facts.images:,} images of {facts.classes:,} people",
         f"verify    {sets}; every {config.verify_every:,} steps and at the end",
-        f"model     {given['backbone']} + {given['loss']} {_words(loss_options)}".rstrip(),
+        f"model     {given['backbone']} + {given['loss']} {_words(loss, loss_options)}".rstrip(),
         f"batch     {batch} × {where} = {batch * nproc} images a step{sharing.words(feeding, batch * nproc)}",
         f"length    {steps:,} steps{pace}",
         f"lr        {config.lr:g}{lr_why}, schedule {config.schedule}",
@@ -352,8 +352,11 @@ def _long(seconds: float, config: TrainConfig) -> str:
     return f"this will take about {duration(seconds)} on this machine; faster: {faster}"
 
 
-def _words(options: Mapping[str, Value]) -> str:
-    return " ".join(f"{key} {_shown(value)}" for key, value in options.items())
+def _words(declared: Loss, options: Mapping[str, Value]) -> str:
+    """Margin and scale, and what else is not the default."""
+    usual = {option.name: option.default for option in declared.options}
+    told = [k for k, value in options.items() if k in ("margin", "scale") or value != usual[k]]
+    return " ".join(f"{key} {_shown(options[key])}" for key in told)
 
 
 def _shown(value: Value) -> str:

@@ -41,7 +41,7 @@ def trained(config: TrainConfig, classes: int, world: World) -> Trained:
     network = backbone(config, world.device)
     head = _head(config, classes, embedding_size(config, network, world), world)
     learned = [p for p in network.parameters() if p.requires_grad]
-    return Trained(network, head, _sgd(learned, config), _head_sgd(head, config))
+    return Trained(network, head, _sgd(learned, config), head_sgd(head, config))
 
 
 def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | TupleHead:
@@ -92,7 +92,7 @@ def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
         raise ArctermError(f"{kind} {name!r} can't be made: {type(error).__name__}: {error}") from error
 
 
-def _head_sgd(head: Head | TupleHead, config: TrainConfig) -> SGD:
+def head_sgd(head: Head | TupleHead, config: TrainConfig) -> SGD:
     """SGD over all class rows, or with Partial FC over those of a step."""
     if isinstance(head, TupleHead) or head.sample_rate == 1.0:
         return _sgd(list(head.parameters()), config)

@@ -18,6 +18,7 @@ from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
 from arcterm.train import checkpoint
 from arcterm.train.checkpoint import Trained
+from arcterm.train.lazy import LazySGD
 from arcterm.train.report import Teller
 from arcterm.train.world import World
 from arcterm.verify.embed import Embedder
@@ -81,6 +82,8 @@ class Examiner:
     def save(self, step: int, epoch: int, reason: str, feed: Mapping[str, torch.Tensor]) -> None:
         """Commit a checkpoint of this step with the state of its `feed`, and its scores if there are any."""
         self._journal.write(Phase(phase="checkpoint", detail=f"step {step}"))
+        if step == self._config.steps and isinstance(self._trained.head_sgd, LazySGD):
+            self._trained.head_sgd.settle()  # nothing follows, so the weights are left as SGD has them
         average_buffers(self._trained, self._world)
         scores = self._scores[1] if self._scores[0] == step else {}
         saved = checkpoint.save(

@@ -9,7 +9,7 @@ from torch import nn
 
 from arcterm.errors import DataError, TrainingError
 from arcterm.runs import checkpoints, store
-from arcterm.train import checkpoint
+from arcterm.train import build, checkpoint
 from arcterm.train.checkpoint import Trained
 from arcterm.train.head import Head
 from arcterm.train.world import World
@@ -68,6 +68,45 @@ def test_everything_comes_back(run):
         assert torch.equal(a, b)
     for a, b in zip(made.backbone.parameters(), other.backbone.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def many(loss, rate, world=None, seed=0):
+    """As `trained`, with any loss and with Partial FC, over enough classes to leave some out."""
+    made = trained(world, seed=seed)
+    head = Head(60, 4, get("loss", loss).load()(), world or World(), seed=seed, sample_rate=rate)
+    asked = config(loss=loss, sample_rate=rate, lr=0.1)
+    return Trained(made.backbone, head, made.backbone_sgd, build.head_sgd(head, asked))
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.2])
+@pytest.mark.parametrize("loss", ["cosface", "uniface", "curricularface", "adaptiveface", "subcenter"])
+def test_a_head_goes_on_in_the_same_bits(run, loss, rate):
+    made, other = many(loss, rate), many(loss, rate, seed=4)
+    train_a_little(made)
+    event = save(run, made)
+    assert event is not None
+    checkpoint.restore(run.checkpoints / event.name, World(), other)
+    other.head._seed = made.head._seed
+    for one in (made, other):
+        train_a_little(one)
+    for (name, a), b in zip(made.head.state_dict().items(), other.head.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert set(made.head.replicated()) == {
+        "uniface": {"b"}, "curricularface": {"t_mean"}
+    }.get(loss, set())  # fmt: skip
+
+
+def test_rows_that_partial_fc_owes_are_read_by_any_number_of_ranks(run):
+    made = many("cosface", 0.2)
+    train_a_little(made)
+    event = save(run, made)
+    assert event is not None
+    parts = [many("cosface", 0.2, World(rank, 3), seed=9) for rank in range(3)]
+    for rank, part in enumerate(parts):
+        checkpoint.restore(run.checkpoints / event.name, World(rank, 3), part)
+        part.head_sgd.settle()
+    made.head_sgd.settle()
+    assert torch.equal(torch.cat([part.head.weight for part in parts]), made.head.weight)
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
