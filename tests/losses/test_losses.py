@@ -152,6 +152,77 @@ def test_detached_differs_by_the_slope_alone(gradient):
     torch.testing.assert_close(t.grad, slope)
 
 
+IDENTITIES = [
+    ("combined", {"m1": 1.0, "m2": 0.0, "m3": 0.35}, "cosface", {}),
+    ("combined", {"m1": 1.0, "m2": 0.5, "m3": 0.0}, "arcface", {}),
+    ("combined", {"m1": 1.0, "m2": 0.5, "m3": 0.0, "fallback": "none"}, "arcface", {"fallback": "none"}),
+    ("combined", {"m1": 1.0, "m2": 0.5, "m3": 0.0, "fallback": "clip"}, "arcface", {"fallback": "clip"}),
+    ("combined", {"m1": 1.0, "m2": 0.0, "m3": 0.0}, "normface", {}),
+    ("sphereface-r", {"margin": 1.0, "scale": 64.0, "gradient": "exact"}, "normface", {}),
+    ("adaface", {"h": 0.0}, "cosface", {"margin": 0.4}),
+    (
+        "magface",
+        {"low_margin": 0.5, "high_margin": 0.5, "weight": 0.0, "easy_margin": False},
+        "arcface",
+        {},
+    ),
+    ("elasticface", {"sigma": 0.0}, "arcface", {}),
+    ("elasticface", {"sigma": 0.0, "base": "cosface", "plus": True}, "cosface", {}),
+    ("subcenter", {"centers": 1}, "arcface", {}),
+    ("subcenter", {"centers": 1, "over": "curricularface"}, "curricularface", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "other", "others"), IDENTITIES, ids=title)
+def test_identities(name, options, other, others):
+    """Two heads on one batch, far from cosine ±1: the same loss and the same gradients."""
+    found = []
+    for one, asked in ((name, options), (other, others), (other, {**others, "scale": 63.9})):
+        torch.manual_seed(3)
+        declared = get("loss", one)
+        values = {k: v for k, v in declared.settings(asked).items() if v is not None}
+        head = Head(CLASSES, SIZE, declared.load()(**values), World(), seed=0).double()
+        embeddings = torch.randn(40, SIZE, dtype=torch.float64).requires_grad_()
+        loss = head(embeddings, torch.arange(40) % CLASSES, 1).loss
+        loss.backward()
+        found.append((loss.detach(), embeddings.grad, head.weight.grad.flatten()))
+    for ours, theirs, changed in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+        assert not torch.allclose(ours, changed, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("base", "least"), [("cosface", 0.36), ("arcface", 0.01)])
+def test_mv_softmax_without_a_factor_is_its_base_where_the_margin_applies(base, least):
+    t = torch.linspace(least, 0.99, 50, dtype=torch.float64)
+    ours = get("loss", "mv-softmax").load()(tau=1.0, base=base, margin=0.35)
+    theirs = get("loss", base).load()(margin=0.35)
+    torch.testing.assert_close(ours.target(t, t, 1), theirs.target(t, t, 1))
+    tile = torch.linspace(-1, 1, 50, dtype=torch.float64).expand(50, 50)
+    torch.testing.assert_close(ours.negatives(tile, t[:, None]), tile)
+    assert not torch.allclose(ours.target(-t, t, 1), theirs.target(-t, t, 1))
+
+
+def test_curricularface_without_hard_classes_is_arcface():
+    hard = get("loss", "curricularface").load()()
+    t = torch.linspace(0.8, 1, 20, dtype=torch.float64)
+    tile = torch.linspace(-1, 0.3, 20, dtype=torch.float64).expand(20, 20)
+    torch.testing.assert_close(hard.target(t, t, 1), get("loss", "arcface").load()().target(t, t, 1))
+    torch.testing.assert_close(hard.negatives(tile, t[:, None]), tile)
+    assert not torch.allclose(hard.negatives(tile + 0.5, t[:, None]), tile + 0.5)
+
+
+@pytest.mark.parametrize(("k", "wanted"), [(-1.0, "arc"), (0.0, "cos"), (1.0, "opposite")])
+def test_adaface_is_arcface_cosface_and_its_opposite(k, wanted):
+    ours = get("loss", "adaface").load()(margin=0.4).double()
+    t = torch.linspace(-0.9, 0.9, 30, dtype=torch.float64)
+    theta = t.acos()
+    formula = {"arc": (theta + 0.4).cos(), "cos": t - 0.4, "opposite": (theta - 0.4).cos() - 0.8}[wanted]
+    ours.mean.fill_(50.0)
+    ours.std.fill_(5.0)
+    norm = torch.full_like(t, 50.0 + k * 40)  # far enough from the mean for k to be clipped to ±1
+    torch.testing.assert_close(ours.target(t, norm, 1), formula)
+
+
 def test_margins_at_random_follow_from_seed_step_and_row():
     def drawn(seed, step, rows=9):
         margin = get("loss", "elasticface").load()()

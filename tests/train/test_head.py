@@ -17,6 +17,7 @@ from arcterm.train.head import Head
 from arcterm.train.world import World, shard
 
 CLASSES, SIZE, BATCH = 7, 5, 12
+LABELS = (0, 0, 0, 1, 2, 6, 6, 5, 4, 4, 1, 2)  # duplicates, and none of class 3
 LOSSES = sorted(name for name in names("loss") if ":" not in name and get("loss", name).form == "margin")
 VARIANTS = [(name, {}) for name in LOSSES] + [
     ("arcface", {"gradient": "detached"}),
@@ -27,28 +28,27 @@ VARIANTS = [(name, {}) for name in LOSSES] + [
 ]
 
 
-def problem(margin, dtype=torch.float64):
-    """Embeddings, labels with duplicates, and every class-wise tensor that the loss asks for."""
+def problem(margin, dtype=torch.float64, labels=LABELS, classes=CLASSES):
+    """Embeddings, labels, and every class-wise tensor that the loss asks for."""
     generator = torch.Generator().manual_seed(3)
 
     def normal(*shape):
         return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
     embeddings = normal(BATCH, SIZE) * 3
-    labels = torch.tensor([0, 0, 0, 1, 2, 6, 6, 5, 4, 4, 1, 2])  # none of class 3
-    rows = {"weight": normal(CLASSES, margin.centers, SIZE) if margin.centers > 1 else normal(CLASSES, SIZE)}
+    rows = {"weight": normal(classes, margin.centers, SIZE) if margin.centers > 1 else normal(classes, SIZE)}
     if margin.bias:
-        rows["bias"] = normal(CLASSES)
+        rows["bias"] = normal(classes)
     for name in margin.class_parameters:
-        rows[f"own.{name}"] = torch.rand(CLASSES, generator=generator, dtype=torch.float64).to(dtype)
-    return embeddings, labels, rows
+        rows[f"own.{name}"] = torch.rand(classes, generator=generator, dtype=torch.float64).to(dtype)
+    return embeddings, torch.tensor(labels), rows
 
 
-def make(name, options, dtype=torch.float64):
-    """The loss, ready for `CLASSES` classes, in the dtype."""
+def make(name, options, dtype=torch.float64, classes=CLASSES):
+    """The loss, ready for the classes, in the dtype."""
     margin = get("loss", name).load()(**options)
     margin = margin.to(dtype) if isinstance(margin, nn.Module) else margin
-    margin.prepare(CLASSES, 0)
+    margin.prepare(classes, 0)
     return margin
 
 
@@ -61,10 +61,11 @@ def plain(margin, embeddings, labels, rows, *, limit=None, step=1):
     norm = (embeddings.square().sum(1) + 1e-10).sqrt()
     raw = not margin.normalized_features and not margin.normalized_weights
     x = embeddings if raw else unit(embeddings)
-    weight = rows["weight"].reshape(CLASSES, margin.centers, SIZE)
+    classes = len(rows["weight"])
+    weight = rows["weight"].reshape(classes, margin.centers, SIZE)
     weight = unit(weight) if margin.normalized_weights else weight
     c = torch.einsum("bd,ckd->bck", x, weight).amax(2) + rows.get("bias", 0)
-    own_class = F.one_hot(labels, CLASSES).bool()
+    own_class = F.one_hot(labels, classes).bool()
     t = c[own_class]
     with torch.no_grad():
         sums = tuple(
@@ -91,10 +92,10 @@ def plain(margin, embeddings, labels, rows, *, limit=None, step=1):
     return loss.mean()
 
 
-def expected(name, options, dtype=torch.float64, **how):
+def expected(name, options, dtype=torch.float64, labels=LABELS, classes=CLASSES, **how):
     """Loss, and its gradients by the embeddings, the class rows and what the loss learns."""
-    margin = make(name, options, dtype)
-    embeddings, labels, rows = problem(margin, dtype)
+    margin = make(name, options, dtype, classes)
+    embeddings, labels, rows = problem(margin, dtype, labels, classes)
     for tensor in (embeddings, *rows.values()):
         tensor.requires_grad_()
     loss = plain(margin, embeddings, labels, rows, **how)
@@ -103,11 +104,11 @@ def expected(name, options, dtype=torch.float64, **how):
     return loss.detach(), embeddings.grad, zeros, margin
 
 
-def sharded(name, options, world, dtype=torch.float64, **how):
+def sharded(name, options, world, dtype=torch.float64, labels=LABELS, classes=CLASSES, **how):
     """The head and what it gives for this rank's part of the batch."""
-    margin = make(name, options)
-    embeddings, labels, rows = problem(margin, dtype)
-    head = Head(CLASSES, SIZE, margin, world, seed=0, **how).to(dtype)
+    margin = make(name, options, classes=classes)
+    embeddings, labels, rows = problem(margin, dtype, labels, classes)
+    head = Head(classes, SIZE, margin, world, seed=0, **how).to(dtype)
     mine = slice(head.classes.start, head.classes.stop)
     with torch.no_grad():
         for key, parameter in head.sharded().items():
@@ -120,9 +121,7 @@ def sharded(name, options, world, dtype=torch.float64, **how):
 
 
 def check(name, options, world, dtype=torch.float64, tolerance=1e-10, **how):
-    loss, by_x, by_rows, remembered = expected(
-        name, options, dtype, **{k: v for k, v in how.items() if k == "limit"}
-    )
+    loss, by_x, by_rows, remembered = expected(name, options, dtype, **how)
     head, out, local, mine, part = sharded(name, options, world, dtype, **how)
     close = functools.partial(torch.testing.assert_close, rtol=tolerance, atol=tolerance)
     close(out.loss.detach(), loss)
@@ -145,6 +144,8 @@ def in_rank(rank, folder):
             for name, options in VARIANTS:
                 check(name, options, World(rank, size))
                 check(name, options, World(rank, size), torch.float32, 1e-5)
+                # a class a shard, and but one shard that has a target
+                check(name, options, World(rank, size), labels=(size - 1,) * BATCH, classes=size)
             check("cosface", {}, World(rank, size), limit=0.4)
             dist.destroy_process_group()
 
