@@ -65,6 +65,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     backbone, loss = _chosen("backbone", given), _chosen("loss", given)
     backbone_options = _options("backbone", backbone, given)
     loss_options = _options("loss", loss, given)
+    _check_head(loss, given)
     name, declared, dataset_options = choose_dataset(
         given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {})
     )
@@ -244,6 +245,16 @@ def _options(kind: str, declared: Backbone | Loss, given: Mapping[str, Any]) -> 
     except ValueError as error:
         raise ConfigError(f"{owner}: {error}", f"change --set {kind}.KEY=VALUE") from None
     return values
+
+
+def _check_head(loss: Loss, given: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if the loss has no class weights and something is asked of them."""
+    for name in ("sample_rate", "interclass_filter"):
+        if loss.form != "margin" and given[name] != 1:
+            raise ConfigError(
+                f"loss {given['loss']} compares no classes, so {name} has nothing to act on",
+                f"leave out --set {name}",
+            )
 
 
 def _kind_of(path: Path) -> str:

@@ -87,6 +87,7 @@ def finished(tmp_path):
         (["train", "tiny", "magface", "--set", "loss.low_norm=120"], 2, "not below high_norm 110"),
         (["train", "tiny", "arcface", "--set", "loss.fallback=no"], 2, "line, none, clip"),
         (["train", "tiny", "arcface", "--set", "sample_rate=0"], 2, "0 < sample_rate ≤ 1"),
+        (["train", "tiny", "triplet", "--set", "sample_rate=0.5"], 2, "leave out --set sample_rate"),
         (["train", "tiny", "arcface", "--set", "head_precision=half"], 2, "auto, float32, bfloat16"),
         (["train", "tiny", "arcface", "--init-from", "nothing"], 4, "no run 'nothing'"),
         (["train", "tiny", "arcface", "--dataset", "ms1"], 2, "no dataset 'ms1'"),

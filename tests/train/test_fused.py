@@ -16,8 +16,11 @@ from importlib.util import find_spec
 import pytest
 import torch
 import torch.nn.functional as F
+from arcterm_registry import get
 
 from arcterm.train import fused
+from arcterm.train.head import Head
+from arcterm.train.world import World
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 NAMES = ("lse", "highest", "dunit", "dweight")
@@ -201,6 +204,29 @@ class TestKernels:
         shifted = errors(problem.fused("fp32", lse=right[0] + 1e-3), naive)
         assert shifted["dunit"] > 5e-4 and shifted["dweight"] > 5e-4
         assert errors(right, problem.naive(constant_norm=True))["dweight"] > 1e-2
+
+    @pytest.mark.parametrize("name", ["arcface", "sphereface"])
+    def test_the_head_trains_on_them(self, name, monkeypatch):
+        """All of the loss, the norms of raw features and the targets' own gradient included."""
+        called = []
+        for kernel in ("rivals", "gradients"):
+            plain = getattr(fused, kernel)
+            monkeypatch.setattr(
+                fused, kernel, lambda *a, _plain=plain, _name=kernel: called.append(_name) or _plain(*a)
+            )
+        found = []
+        for dtype in (torch.bfloat16, torch.float32):
+            torch.manual_seed(0)
+            margin = get("loss", name).load()()
+            margin.scale = 4.0 if name == "arcface" else 1.0
+            head = Head(150, 40, margin, World(device=DEVICE), 0, dtype=dtype)
+            x = torch.randn(30, 40, device=DEVICE).requires_grad_()
+            out = head(x, torch.arange(30, device=DEVICE) % 7, 5)
+            out.loss.backward()
+            found.append((out.loss.detach(), x.grad, head.weight.grad))
+        assert called == ["rivals", "gradients"]
+        for ours, wanted in zip(*found, strict=True):
+            assert ((ours - wanted).norm() / wanted.norm()).item() < 1e-2
 
     @pytest.mark.skipif(DEVICE.type == "cpu", reason="needs a GPU with 16 GiB")
     def test_more_elements_than_int32_counts(self, C=4_400_000):
