@@ -75,17 +75,17 @@ class Console:
 
 @pytest.fixture(scope="session")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example plug-in, installed by pip into a folder of its own."""
+    """The example plug-ins, installed by pip into a folder of their own."""
     target = tmp_path_factory.mktemp("plugins")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-build-isolation"]
-    example = ROOT / "examples" / "arcterm-backbone"
-    subprocess.run([*pip, "--target", str(target), str(example)], check=True, capture_output=True)
+    examples = [str(ROOT / "examples" / f"arcterm-{kind}") for kind in ("backbone", "loss")]
+    subprocess.run([*pip, "--target", str(target), *examples], check=True, capture_output=True)
     return target
 
 
 @pytest.fixture
 def arcterm(tmp_path: Path, plugins: Path) -> Console:
-    """The command line in an empty folder, with the example plug-in installed."""
+    """The command line in an empty folder, with the example plug-ins installed."""
     return Console(tmp_path, plugins)
 
 

@@ -87,8 +87,9 @@ def test_one_and_two_ranks_give_the_same_loss(arcterm, pack):
     assert one["verification"]["heldout"]["accuracy"] == two["verification"]["heldout"]["accuracy"]
 
 
-def test_a_stopped_and_resumed_run_ends_in_the_same_weights(arcterm, pack):
-    common = ("train", "plain", "cosface", "--dataset", str(pack), *RECIPE, "--steps", "300")
+@pytest.mark.parametrize("loss", [("cosface",), ("fading", "--set", "sample_rate=0.4")], ids=" ".join)
+def test_a_stopped_and_resumed_run_ends_in_the_same_weights(arcterm, pack, loss):
+    common = ("train", "plain", *loss, "--dataset", str(pack), *RECIPE, "--steps", "300")
     arcterm.json(*common, "--name", "whole")
     arcterm(*common, "--name", "parts", "--detach")
     arcterm.wait("parts", lambda told: told["step"] >= 5)
