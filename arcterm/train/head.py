@@ -78,8 +78,9 @@ class Head(nn.Module):
         for number, (name, (low, high)) in enumerate(sorted(margin.class_parameters.items())):
             drawn = _uniform(self.classes, seed + number + 1)
             self.own[name] = nn.Parameter((low + (high - low) * drawn).to(world.device))
+        if isinstance(margin, nn.Module) and world.device.type != "cpu":
+            margin.to(world.device)
         margin.prepare(round(classes * sample_rate), seed)
-        self.to(world.device)
 
     def sharded(self) -> dict[str, nn.Parameter]:
         """What each rank has of its own classes, by name; the first axis is the class."""

@@ -225,8 +225,9 @@ def test_any_number_of_ranks_mines_the_same_rounds(size):
     whole = walk(fed, trained)
     slots, barrier = [None] * size, threading.Barrier(size, timeout=60)
     with ThreadPoolExecutor(size) as pool:
-        ranks = [Thread(rank, size, slots, barrier) for rank in range(size)]
-        parts = list(pool.map(lambda world: walk(*made(world, **options)), ranks))
+        # made one after another: threads share the generator that draws the weights
+        ranks = [made(Thread(rank, size, slots, barrier), **options) for rank in range(size)]
+        parts = list(pool.map(lambda rank: walk(*rank), ranks))
     together = [
         (at[0][0], *(np.concatenate([x[c].reshape(3, -1) for x in at], axis=1).ravel() for c in (1, 2)))
         for at in zip(*parts, strict=True)

@@ -26,6 +26,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 NAMES = ("lse", "highest", "dunit", "dweight")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 @pytest.mark.skipif(fused.available(DEVICE), reason="the kernels run in this process")
 def test_kernels_in_the_interpreter():

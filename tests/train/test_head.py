@@ -12,8 +12,10 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from arcterm_registry import get, names
 from torch import nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from arcterm.train.head import Head
+from arcterm.train.lazy import LazySGD
 from arcterm.train.world import World, shard
 
 CLASSES, SIZE, BATCH = 7, 5, 12
@@ -167,9 +169,29 @@ def test_other_classes_above_the_limit_count_as_zero(name):
     check(name, {}, World(), limit=0.4)
 
 
+@pytest.mark.slow
 def test_any_number_of_ranks_equals_the_plain_head(tmp_path):
     """Four processes form worlds of 2, 3 and 4 in turn: importing torch is what takes time."""
     mp.spawn(in_rank, (str(tmp_path),), nprocs=4)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5])
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_step_asks_for_a_number(name, rate):
+    """On tensors without values, whatever would wait for a GPU to know one raises."""
+    with FakeTensorMode():
+        margin = get("loss", name).load()()
+        head = Head(50, SIZE, margin, World(), 0, sample_rate=rate)
+        rows = head.sharded()
+        others = [p for p in head.parameters() if all(p is not row for row in rows.values())]
+        how = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
+        sgd = torch.optim.SGD(head.parameters(), **how) if rate == 1 else LazySGD(rows, others, **how)
+        head.fetch = head.fetch if rate == 1 else sgd.fetch
+        loss = head(torch.randn(6, SIZE, requires_grad=True), torch.randint(0, 50, (6,)), 1).loss
+        loss.backward()
+        sgd.step()
+        with pytest.raises(DataDependentOutputException):
+            loss.item()
 
 
 def test_the_comparison_would_notice_a_missing_rival(monkeypatch):
