@@ -13,7 +13,8 @@ losses: $(VENV)/.installed
 	$(BIN)/python benchmarks/losses.py
 
 test: check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .

@@ -116,6 +116,7 @@ def test_one_rank_equals_the_loops(mining):
     assert 0 < out.accuracy.item() < 1
 
 
+@pytest.mark.slow
 def test_two_and_three_ranks_equal_one(tmp_path):
     mp.spawn(in_rank, (str(tmp_path),), nprocs=3)
 

@@ -139,5 +139,6 @@ def in_rank(rank, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_ranks_compare_with_the_union_of_what_each_samples(tmp_path):
     mp.spawn(in_rank, (str(tmp_path),), nprocs=2)
