@@ -64,9 +64,13 @@ def form(toys, root, until):
         async def __aenter__(self):
             pilot = await self.context.__aenter__()
             self.app.open_form(self.texts)
-            await until(pilot, lambda: isinstance(self.app.screen, LaunchForm) and self.app.screen.draft)
-            await until(pilot, lambda: self.app.screen.focused)
+            await until(pilot, self.ready)
             return self.app, pilot
+
+        def ready(self):
+            """The form waits for a key, or a window over it does."""
+            drawn = [s for s in self.app.screen_stack if isinstance(s, LaunchForm) and s.draft]
+            return drawn and (self.app.screen is not drawn[0] or drawn[0].focused)
 
         async def __aexit__(self, *error):
             await self.context.__aexit__(*error)
