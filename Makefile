@@ -1,10 +1,12 @@
 # make demo: install into .venv and train on the demo. make test: everything that .ci/run runs.
+# make test-mxnet: install MXNet's last release into an environment of its own and compare with it (Linux, x86-64).
 # make losses: train on the demo with every loss and put the table into benchmarks/RESULTS.md (half an hour).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MXNET := .venv-mxnet
 
-.PHONY: demo losses test check install clean
+.PHONY: demo losses test test-mxnet check install clean
 
 demo: $(VENV)/.installed
 	$(BIN)/arcterm train tiny arcface --lr 0.1 --epochs 12 --verify-every 250
@@ -13,8 +15,12 @@ losses: $(VENV)/.installed
 	$(BIN)/python benchmarks/losses.py
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long" -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long -n 2
 	$(BIN)/python -m pytest -m slow
+
+test-mxnet: $(VENV)/.installed $(MXNET)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/mxnet -n 2
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
@@ -29,5 +35,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+$(MXNET)/.installed: tests/mxnet/requirements.txt
+	$(PYTHON) -m venv $(MXNET)
+	$(MXNET)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/mxnet/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(MXNET) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -53,8 +53,39 @@ SETTINGS: tuple[Option, ...] = (
         help="steps of the multistep schedule, e.g. 1000,1500; at 50, 70 and 90 % of the run",
     ),
     Option(name="gamma", type=float, default=0.1, low=0, high=1, open_low=True, help="multistep factor"),
-    Option(name="momentum", type=float, default=0.9, low=0, high=1, open_high=True, help="SGD momentum"),
-    Option(name="weight_decay", type=float, default=5e-4, low=0, help="SGD weight decay"),
+    Option(
+        name="warmup",
+        type=float,
+        default=0.0,
+        low=0,
+        high=1,
+        open_high=True,
+        help="share of the steps in which the learning rate rises to its peak, e.g. 0.1",
+    ),
+    Option(
+        name="optimizer",
+        type=str,
+        default="sgd",
+        choices=("sgd", "adamw"),
+        help="sgd with momentum, or adamw, for vision transformers",
+    ),
+    Option(
+        name="momentum",
+        type=float,
+        default=0.9,
+        low=0,
+        high=1,
+        open_high=True,
+        help="of SGD; with AdamW its first beta",
+    ),
+    Option(name="weight_decay", type=float, default=5e-4, low=0, help="of every parameter"),
+    Option(
+        name="clip",
+        type=float,
+        default=0.0,
+        low=0,
+        help="largest norm of the backbone's gradient, above which it is scaled down; 0 never does",
+    ),
     Option(
         name="sample_rate",
         type=float,
@@ -79,6 +110,25 @@ SETTINGS: tuple[Option, ...] = (
         choices=("auto", "float32", "bfloat16"),
         help="of the products with the class weights; bfloat16 on GPUs, float32 on CPUs",
     ),
+    Option(
+        name="precision",
+        type=str,
+        default="auto",
+        choices=("auto", "float32", "bfloat16"),
+        help="of the backbone; bfloat16 where the GPU or CPU has instructions for it, else float32",
+    ),
+    Option(
+        name="compile",
+        type=bool,
+        default=False,
+        help="compile the backbone: minutes at the start, then faster steps",
+    ),
+    Option(
+        name="gradient_checkpointing",
+        type=bool,
+        default=False,
+        help="compute blocks of the backbone twice, for less memory",
+    ),
     Option(name="mirror", type=bool, default=True, help="mirror half of the images"),
     Option(name="verify_every", type=int, default=2000, low=1, help="steps between verifications"),
     Option(name="checkpoint_every", type=int, default=2000, low=1, help="steps between checkpoints"),
@@ -87,10 +137,17 @@ SETTINGS: tuple[Option, ...] = (
     Option(name="seed", type=int, default=0, low=0, high=2**31 - 1, help="of weights, order and mirroring"),
     Option(name="loader_threads", type=int, default=2, low=1, high=64, help="decoding threads per rank"),
     Option(
-        name="init_from",
+        name="pretrained",
         type=str,
         default="",
-        help="a run or a checkpoint's directory whose backbone to start with; its own random weights",
+        help="a run, checkpoint or model file, or MXNet's PREFIX,EPOCH, to start from; random weights",
+    ),
+    Option(
+        name="head",
+        type=str,
+        default="drop",
+        choices=("drop", "keep"),
+        help="whether --pretrained's class weights are kept; the classes must be the same",
     ),
 )
 FLAGS = (
@@ -101,21 +158,25 @@ FLAGS = (
     "steps",
     "lr",
     "schedule",
+    "compile",
     "verify_every",
     "checkpoint_every",
     "seed",
-    "init_from",
+    "pretrained",
+    "head",
 )
 """The settings that have a flag of their own; all others are reached by ``--set``."""
 OPTION_GROUPS = ("backbone", "loss", "dataset")
 _CHOSEN = (*OPTION_GROUPS, "name")
+_CHECKED = ("nproc", "batch_size", "epochs", "steps", "lr", "warmup", "clip", "keep_last", "seed")
 _BY_NAME = {option.name: option for option in SETTINGS}
 
 
-class TrainConfig(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="job", tag="train"
-):
-    """A training run, complete. `batch_size` is per rank, `steps` the total, `gpus` empty on a CPU."""
+class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", tag="train"):
+    """A training run, complete. `batch_size` is per rank, `steps` the total, `gpus` empty on a CPU.
+
+    Settings that another version of arcterm wrote and this one does not know are passed over when it is read.
+    """
 
     backbone: str
     loss: str
@@ -135,11 +196,17 @@ class TrainConfig(
     power: float = 2.0
     milestones: list[int] = []
     gamma: float = 0.1
+    warmup: float = 0.0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    clip: float = 0.0
     sample_rate: float = 1.0
     interclass_filter: float = 1.0
     head_precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    gradient_checkpointing: bool = False
     mirror: bool = True
     verify_every: int = 2000
     checkpoint_every: int = 2000
@@ -147,11 +214,18 @@ class TrainConfig(
     keep_best: int = 1
     seed: int = 0
     loader_threads: int = 2
-    init_from: str = ""
+    pretrained: str = ""
+    head: Literal["drop", "keep"] = "drop"
 
     def __post_init__(self) -> None:
-        for name in ("nproc", "batch_size", "epochs", "steps", "lr", "keep_last", "seed"):
+        for name in _CHECKED:
             check_setting(name, getattr(self, name))
+        if self.optimizer != "sgd" and self.sample_rate < 1:
+            raise ConfigError(
+                f"{self.optimizer} needs a gradient of every class at every step, and sample_rate "
+                f"{self.sample_rate:g} leaves some out",
+                "leave out --set sample_rate, or give --set optimizer=sgd",
+            )
         if any(later <= sooner for sooner, later in zip(self.milestones, self.milestones[1:], strict=False)):
             raise ConfigError(
                 f"milestones {self.milestones} do not rise", "give --milestones in rising order"
@@ -167,9 +241,7 @@ class TrainConfig(
         return self.batch_size * self.nproc
 
 
-class VerifyConfig(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="job", tag="verify"
-):
+class VerifyConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", tag="verify"):
     """A verification of one checkpoint: `train` is the config of the run that made it."""
 
     checkpoint: str

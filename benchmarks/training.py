@@ -41,11 +41,11 @@ def images_per_second(name: str, batch: int, classes: int, device: torch.device,
         if device.type == "cuda":
             torch.cuda.synchronize()
         started = time.perf_counter()
-        for sgd in (trained.backbone_sgd, trained.head_sgd):
-            sgd.zero_grad(set_to_none=True)
+        for optimizer in (trained.backbone_optimizer, trained.head_optimizer):
+            optimizer.zero_grad(set_to_none=True)
         trained.head(trained.backbone(normalize(pixels, declared.preprocess)), labels, step).loss.backward()
-        trained.backbone_sgd.step()
-        trained.head_sgd.step()
+        trained.backbone_optimizer.step()
+        trained.head_optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import arcterm  # noqa: F401  before any test imports OpenCV, whose limits it sets
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

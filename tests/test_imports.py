@@ -52,7 +52,7 @@ def sources() -> list[Path]:
 
 
 def test_nothing_untrusted_is_unpickled_or_run():
-    """No pickle.load, torch.load, eval, exec, os.system or shell=True anywhere in the package."""
+    """No pickle.load, eval, exec, os.system or shell=True in the package, torch.load for weights alone."""
     banned = {"load": {"pickle", "torch", "marshal"}, "loads": {"pickle", "marshal"}, "system": {"os"}}
     found = []
     for path in sources():
@@ -71,6 +71,8 @@ def test_nothing_untrusted_is_unpickled_or_run():
                 else ""
             )
             shell = any(k.arg == "shell" for k in node.keywords)
+            if name == "load" and owner == "torch" and _weights_only(node, path):
+                continue
             if (
                 shell
                 or owner in banned.get(name, ())
@@ -79,3 +81,9 @@ def test_nothing_untrusted_is_unpickled_or_run():
             ):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
     assert found == []
+
+
+def _weights_only(call: ast.Call, path: Path) -> bool:
+    """Whether this is the one place that reads other programs' pickles, and reads tensors alone."""
+    said = {k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)}
+    return path == ROOT / "arcterm" / "export" / "torchfile.py" and said.get("weights_only") is True

@@ -19,3 +19,6 @@ def test_the_wheel_holds_exactly_two_packages(tmp_path):
     assert top == {"arcterm", "arcterm_registry"}
     assert {"arcterm/py.typed", "arcterm_registry/py.typed"} <= set(names)
     assert any(name.endswith(".tcss") for name in names)
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "arcterm" / "scaffold").rglob("*.tmpl")}
+    assert templates
+    assert templates <= set(names)

@@ -1,10 +1,12 @@
-"""MobileFaceNet as InsightFace trains it (network ``y1``, head GDC)."""
+"""MobileFaceNet as InsightFace trains it (network ``y1``), and arcface_torch's wider ones."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from arcterm.backbones.layers import embedding_norm, xavier_out
+from arcterm.backbones import heads
+from arcterm.backbones.layers import xavier_out
+from arcterm.backbones.sizes import four_counts
 
 _EPS = 1e-3
 
@@ -41,26 +43,37 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → the same shape."""
-        total: Tensor = x + self.body(x)
+        total: Tensor = self.body(x) + x
         return total
 
 
-def y1(embedding_size: int = 512) -> nn.Module:
-    """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
+def y1(
+    embedding_size: int = 512, output: str = "GDC", scale: int = 1, blocks: str = "1,4,6,2"
+) -> nn.Sequential:
+    """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`).
+
+    `scale` multiplies the channels between blocks and leaves those inside them. `blocks` are the residual
+    blocks at 56, 28, 14 and 7 pixels; a single one at 56 is a 3×3 convolution in 64 groups instead. With
+    `scale` 2 it is arcface_torch's mbf, with 4 and ``2,8,12,4`` its mbf_large. Raises `ValueError` for
+    `blocks` that are not four counts.
+    """
+    first, *counts = four_counts(blocks)
+    narrow, wide = 64 * scale, 128 * scale
     network = nn.Sequential(
-        *_conv(3, 64, kernel=3, stride=2),
-        *_conv(64, 64, kernel=3, groups=64),
-        Bottleneck(64, 128, 64, 2),
-        *(Residual(64, 128) for _ in range(4)),
-        Bottleneck(64, 256, 128, 2),
-        *(Residual(128, 256) for _ in range(6)),
-        Bottleneck(128, 512, 128, 2),
-        *(Residual(128, 256) for _ in range(2)),
-        *_conv(128, 512),
-        *_linear(512, 512, kernel=7, groups=512),
-        nn.Flatten(),
-        nn.Linear(512, embedding_size),
-        embedding_norm(embedding_size, _EPS),
+        *_conv(3, narrow, kernel=3, stride=2),
+        *(_conv(narrow, narrow, kernel=3, groups=64) if first == 1 else _residuals(narrow, 128, first)),
+        Bottleneck(narrow, 128, narrow, 2),
+        *_residuals(narrow, 128, counts[0]),
+        Bottleneck(narrow, 256, wide, 2),
+        *_residuals(wide, 256, counts[1]),
+        Bottleneck(wide, 512, wide, 2),
+        *_residuals(wide, 256, counts[2]),
+        *_conv(wide, 512),
+        *heads.layers(output, 512, 7, embedding_size, dropout=0.4, eps=_EPS).values(),
     )
     xavier_out(network)
     return network
+
+
+def _residuals(channels: int, width: int, count: int) -> list[nn.Module]:
+    return [Residual(channels, width) for _ in range(count)]

@@ -22,6 +22,9 @@ COMMANDS = {
     "tui": "arcterm.cli.runs",
     "plugins": "arcterm.cli.plugins",
     "data": "arcterm.cli.data",
+    "model": "arcterm.cli.model",
+    "embed": "arcterm.cli.trial",
+    "compare": "arcterm.cli.trial",
 }
 
 

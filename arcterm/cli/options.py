@@ -57,6 +57,16 @@ class Counter:
             sys.stderr.flush()
 
 
+class Stages:
+    """Says what a process is at, in place, in a terminal; nothing elsewhere."""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Tell it; the last of a stage clears the line."""
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K" + ("" if done >= total else f"{what} … {done} of {total}"))
+            sys.stderr.flush()
+
+
 def put_detached(run: Run, as_json: bool) -> None:
     """Name a run that goes on by itself."""
     if as_json:

@@ -1,18 +1,40 @@
-"""``arcterm plugins``: what can be picked."""
+"""``arcterm plugins``: what can be picked, whether it works, and a beginning for one's own."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from arcterm_registry import KINDS, Backbone, Loss, Option, Plugin, PluginError, get, nearest, scan
+from typer.core import TyperGroup
 
 from arcterm.cli.options import Json, put, put_json, say, table
 
 _KINDS = {bool: "yes, no", int: "a whole number", float: "a number", str: "text"}
 
 
-def plugins(
+class _Plugins(TyperGroup):
+    """``arcterm plugins [KIND] [NAME]`` lists: what is no command of the group is for ``list``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put ``list`` in front unless a command or --help comes first."""
+        own = {*self.commands, "--help"}
+        return super().parse_args(ctx, args if args and args[0] in own else ["list", *args])
+
+
+plugins = typer.Typer(
+    cls=_Plugins, subcommand_metavar="[KIND] [NAME] | check NAME | new KIND NAME", rich_markup_mode=None
+)
+
+
+@plugins.callback()
+def options() -> None:
+    """List what can be picked, check a plug-in, or begin one of your own."""
+
+
+@plugins.command("list")
+def listed(
     kind: Annotated[
         str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(KINDS)}.", show_default=False)
     ] = None,
@@ -22,7 +44,7 @@ def plugins(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List what can be picked, with what is broken; with NAME all that one of them takes."""
+    """List what can be picked; with NAME, one with its options (the default)."""
     chosen = (kind or "").removesuffix("s") or None
     chosen = "loss" if chosen == "losse" or kind == "loss" else chosen
     if chosen is not None and chosen not in KINDS:
@@ -51,6 +73,73 @@ def plugins(
         say(f"{plugin.kind} {plugin.name} of {plugin.distribution} ({plugin.path}) is broken: {plugin.error}")
     if not found:
         say(f"no {chosen} is installed")
+
+
+@plugins.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A backbone, loss or data set.")],
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="If several kinds have one of that name.", show_default=False)
+    ] = None,
+    path: Annotated[
+        Path | None, typer.Option("--path", help="A data set's directory.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE for an option of the plug-in.", show_default=False),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out compiling and exporting.")] = False,
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", min=1, help="Seconds that all checks may take together.")
+    ] = 600,
+    as_json: Json = False,
+) -> None:
+    """Try a plug-in out and say what does not hold."""
+    from arcterm.cli import conformance
+
+    trial = conformance.Trial(
+        kind=conformance.kind_of(name, kind),
+        name=name,
+        path=str(path.expanduser().resolve()) if path else "",
+        options=tuple(settings or ()),
+        quick=quick,
+        time_limit=time_limit,
+    )
+    findings = []
+    for finding in trial.run():
+        findings.append(finding)
+        if not as_json:
+            put(conformance.line(finding))
+    passed = not any(finding["outcome"] == "failed" for finding in findings)
+    if as_json:
+        put_json({"kind": trial.kind, "name": name, "passed": passed, "findings": findings})
+    else:
+        put(conformance.summary(findings))
+    if not passed:
+        raise typer.Exit(1)
+
+
+@plugins.command()
+def new(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="backbone, loss or dataset.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Where to write it; ./arcterm-NAME.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a package for a plug-in of your own."""
+    from arcterm import scaffold
+
+    place = directory or Path(f"arcterm-{name}")
+    scaffold.write(kind, name, place)
+    following = scaffold.next_commands(kind, name, place)
+    if as_json:
+        put_json({"kind": kind, "name": name, "path": str(place.resolve()), "next": following})
+        return
+    say(f"{place} has a {kind} that works as it is. Next:")
+    for command in following:
+        put(command)
 
 
 def _page(plugin: Plugin) -> None:

@@ -152,8 +152,8 @@ class Lines:
                 return f"info    {note}"
             case Message():
                 return f"{event.level:<7} {event.text.splitlines()[0] if event.text else ''}"
-            case Phase(phase="loading", detail=detail):
-                return f"wait    loading {detail}"
+            case Phase(phase="loading" | "compiling", detail=detail):
+                return f"wait    {event.phase} {detail}"
             case _:
                 return ""
 

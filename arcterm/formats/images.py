@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
-
-# Read once, when OpenCV is first imported: a 700-byte file may declare 65500 × 65500 pixels.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(36_000_000))
-
-import cv2
 
 # One image a thread: OpenCV's own pool would fight the loader's, and its talk would break the console.
 cv2.setNumThreads(0)

@@ -1,32 +1,112 @@
-"""The checkpoint whose backbone a run begins with."""
+"""What a run begins with: a checkpoint's backbone, or a model file's."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from arcterm_registry import Backbone, get
 
 from arcterm.config import TrainConfig, Value
 from arcterm.errors import ConfigError, DataError, RunError
+from arcterm.formats.modelfile import ModelFacts, read_facts
+from arcterm.launch import child, models
 from arcterm.runs import checkpoints, store
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.store import Run
 
-_HINT = "give --init-from a run (its name, id or directory) or a checkpoint's directory"
+_HINT = f"--pretrained takes what `arcterm model show` takes: {models.HINT}"
+_ADOPTED = ".models"
 
 
-def find(text: str, root: Path, backbone: str, options: Mapping[str, Value]) -> Path:
-    """The absolute directory of the checkpoint that `text` means: itself, or a run's newest whole one.
+@dataclass(frozen=True)
+class Origin:
+    """A checkpoint's directory, or a model file of ours; `classes` is the number of class weights it has."""
 
+    path: Path
+    classes: int
+
+
+def find(
+    text: str, root: Path, backbone: str, options: Mapping[str, Value], *, keep_head: bool = False
+) -> Origin:
+    """What `text` means: a checkpoint, a run's newest whole one, or a model file, its path absolute.
+
+    A file of another program is first turned into one of ours, once, in ``.models`` of the runs' directory.
     Raises `ArctermError` if there is none, it is damaged, or its backbone is not `backbone` with `options`.
     """
     path = Path(text).expanduser()
     if (path / checkpoints.MANIFEST).is_file():
         manifest = checkpoints.check(path, only=checkpoints.BACKBONE)
-        run = Run(path.resolve().parent.parent)
-    else:
-        run = store.find(root, str(path))
-        path, manifest = _newest(run)
-    _check_backbone(path, manifest, _config_of(run), backbone, options)
+        return _checkpoint(path, manifest, Run(path.resolve().parent.parent), backbone, options)
+    if not path.is_dir() and (path.is_file() or path.suffix in models.FILES or "," in text):
+        return _model(models.locate(text, root), root, backbone, options, keep_head)
+    run = store.find(root, str(path))
+    path, manifest = _newest(run)
+    return _checkpoint(path, manifest, run, backbone, options)
+
+
+def check_classes(origin: Origin, classes: int) -> None:
+    """Raise `ConfigError` unless the class weights of `origin` are for `classes` people."""
+    if origin.classes != classes:
+        held = f"those of {origin.classes:,} people" if origin.classes else "no class weights"
+        raise ConfigError(
+            f"{origin.path} holds {held}, the data set has {classes:,}",
+            "--head drop starts with new ones, or give the data that it was trained with",
+        )
+
+
+def _checkpoint(
+    path: Path, manifest: Manifest, run: Run, backbone: str, options: Mapping[str, Value]
+) -> Origin:
+    made = _config_of(run)
+    _check_backbone(path, manifest.backbone, made.backbone_options if made else None, backbone, options)
+    return Origin(path.resolve(), manifest.classes if manifest.head else 0)
+
+
+def _model(
+    place: dict[str, Any], root: Path, backbone: str, options: Mapping[str, Value], keep_head: bool
+) -> Origin:
+    if "weights" in place:
+        return find(str(Path(place["weights"]).parent), root, backbone, options)
+    facts = models.facts_of(place)
+    path = Path(place.get("file", place.get("params", "")))
+    declared = get("backbone", backbone)
+    if facts is None or not _takes_the_same(facts, declared):
+        path = _adopted(place, root, backbone, options, keep_head)
+        facts = read_facts(path)
+        assert facts is not None
+    _check_backbone(path, facts.backbone, facts.options, backbone, options)
+    return Origin(path, facts.classes)
+
+
+def _takes_the_same(facts: ModelFacts, declared: Backbone) -> bool:
+    wanted = declared.preprocess
+    return (facts.mean, facts.scale) == (wanted.mean, wanted.scale)
+
+
+def _adopted(
+    place: dict[str, Any], root: Path, backbone: str, options: Mapping[str, Value], keep_head: bool
+) -> Path:
+    """The file of ours for a foreign one, made if this content was not seen before with these options."""
+    source = Path(place.get("file", place.get("params", "")))
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(f"{backbone} {_words(options)} {keep_head}".encode())
+    path = root / _ADOPTED / f"{source.stem}-{digest.hexdigest()[:16]}.safetensors"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        request = {
+            "place": place,
+            "known": {"backbone": backbone, "options": dict(options)},
+            "target": str(path),
+            "head": "keep" if keep_head else "drop",
+            "declared_input": True,
+        }
+        child.ask("import", request)
     return path.resolve()
 
 
@@ -47,15 +127,19 @@ def _config_of(run: Run) -> TrainConfig | None:
 
 
 def _check_backbone(
-    path: Path, manifest: Manifest, made: TrainConfig | None, backbone: str, options: Mapping[str, Value]
+    path: Path,
+    held: str,
+    held_options: Mapping[str, Value] | None,
+    backbone: str,
+    options: Mapping[str, Value],
 ) -> None:
-    here, there = f"{backbone} {_words(options)}".rstrip(), manifest.backbone
-    if made is not None:
-        there = f"{made.backbone} {_words(made.backbone_options)}".rstrip()
-    if (here != there) if made is not None else (backbone != there):
+    here, there = f"{backbone} {_words(options)}".rstrip(), held
+    if held_options is not None:
+        there = f"{held} {_words(held_options)}".rstrip()
+    if (here != there) if held_options is not None else (backbone != held):
         raise ConfigError(
             f"{path} holds a backbone {there}, the new run's is {here}",
-            "choose the same backbone and --set backbone.KEY=VALUE, or another --init-from",
+            "choose the same backbone and --set backbone.KEY=VALUE, or another --pretrained",
         )
 
 

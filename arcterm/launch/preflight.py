@@ -37,6 +37,8 @@ DEFAULT_DATASET = "demo"
 LONG_SECONDS = 3600.0
 _GPU_FLOPS = 30e12
 _CPU_SHARE = 0.5
+_WORKED_OUT = ("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "milestones", "pretrained")
+_START = {"drop": "the backbone of", "keep": "backbone and class weights of"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,9 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     Raises `ArctermError` or `PluginError` for the first thing that can't be, naming the option to change.
     """
     asked = check_settings({key: value for key, value in settings.items() if value is not None}, "settings")
-    given = merge({option.name: option.default for option in SETTINGS if option.name != "steps"}, asked)
+    defaults = {option.name: option.default for option in SETTINGS if option.name != "steps"}
+    recipe = check_settings(_recipe(asked), f"the recipe of {asked.get('backbone')}")
+    given = merge(defaults, recipe, asked)
     backbone, loss = _chosen("backbone", given), _chosen("loss", given)
     backbone_options = _options("backbone", backbone, given)
     loss_options = _options("loss", loss, given)
@@ -93,8 +97,8 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         steps=steps,
         lr=given["lr"] or lr_rule,
         milestones=_milestones(given["milestones"], given["schedule"], steps),
-        init_from=_origin(given["init_from"], root, given["backbone"], backbone_options),
-        **{key: given[key] for key in _PLAIN},
+        pretrained=_origin(given, root, backbone_options, loss, facts),
+        **{option.name: given[option.name] for option in SETTINGS if option.name not in _WORKED_OUT},
     )
     where = f"{nproc} GPU{'s' * (nproc > 1)}" if chosen_gpus else f"{nproc} CPU rank{'s' * (nproc > 1)}"
     sets = ", ".join(f"{key} ({pairs} pairs)" for key, pairs in facts.verification.items()) or "none"
@@ -107,30 +111,12 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         f"batch     {batch} × {where} = {batch * nproc} images a step{sharing.words(feeding, batch * nproc)}",
         f"length    {steps:,} steps{pace}",
         f"lr        {config.lr:g}{lr_why}, schedule {config.schedule}",
-        *([f"start     the backbone of {config.init_from}"] if config.init_from else []),
+        *_usual(given["backbone"], recipe, asked),
+        *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),
         *(f"problem   {problem}" for problem in facts.problems),
     ]
     seconds = estimate(backbone, config)
     return Plan(config=config, facts=facts, notes=notes, seconds=seconds, warning=_long(seconds, config))
-
-
-_PLAIN = (
-    "schedule",
-    "power",
-    "gamma",
-    "momentum",
-    "weight_decay",
-    "sample_rate",
-    "interclass_filter",
-    "head_precision",
-    "mirror",
-    "verify_every",
-    "checkpoint_every",
-    "keep_last",
-    "keep_best",
-    "seed",
-    "loader_threads",
-)
 
 
 def command(settings: Mapping[str, Any]) -> str:
@@ -143,9 +129,12 @@ def command(settings: Mapping[str, Any]) -> str:
         value = settings.get(option.name)
         if value not in (None, option.default, ""):
             shown = _shown(value)
-            words += (
-                [flag(option.name), shown] if option.name in FLAGS else ["--set", f"{option.name}={shown}"]
-            )
+            if option.type is bool and value is True and option.name in FLAGS:
+                words.append(flag(option.name))
+            elif option.type is not bool and option.name in FLAGS:
+                words += [flag(option.name), shown]
+            else:
+                words += ["--set", f"{option.name}={shown}"]
     for group in ("loss", "backbone", "dataset"):
         for key, value in settings.get(f"{group}_options", {}).items():
             if value is None or value == "":
@@ -226,6 +215,17 @@ def duration(seconds: float) -> str:
     if seconds < 172_800:
         return f"{seconds // 3600:.0f} h {seconds % 3600 / 60:.0f} min"
     return f"{seconds / 86400:.0f} days"
+
+
+def _recipe(asked: Mapping[str, Any]) -> dict[str, Value]:
+    """The settings that the chosen backbone is usually trained with."""
+    return dict(_chosen("backbone", asked).recipe)
+
+
+def _usual(backbone: str, recipe: Mapping[str, Value], asked: Mapping[str, Any]) -> list[str]:
+    """A line for what the backbone's recipe decided, if it decided anything."""
+    taken = [f"{key} {_shown(value)}" for key, value in recipe.items() if key not in asked]
+    return [f"recipe    {', '.join(taken)}, as {backbone} is usually trained"] if taken else []
 
 
 def _chosen(kind: str, given: Mapping[str, Any]) -> Any:
@@ -310,8 +310,25 @@ def _length(given: Mapping[str, Any], facts: DatasetFacts, batch: int) -> tuple[
     return given["epochs"] * per_epoch, given["epochs"], f" ({given['epochs']} epochs of {per_epoch:,})"
 
 
-def _origin(text: str, root: Path | None, backbone: str, options: Mapping[str, Value]) -> str:
-    return str(origin.find(text, store.runs_dir(root), backbone, options)) if text else ""
+def _origin(
+    given: Mapping[str, Any],
+    root: Path | None,
+    options: Mapping[str, Value],
+    loss: Loss,
+    facts: DatasetFacts,
+) -> str:
+    """The absolute path of what --pretrained means; empty without one."""
+    keep = given["head"] == "keep"
+    if not given["pretrained"]:
+        if keep:
+            raise ConfigError("--head keep has nothing to keep", "give --pretrained too, or leave it out")
+        return ""
+    if keep and loss.form != "margin":
+        raise ConfigError(f"loss {given['loss']!r} has no class weights to keep", "leave out --head keep")
+    found = origin.find(given["pretrained"], store.runs_dir(root), given["backbone"], options, keep_head=keep)
+    if keep:
+        origin.check_classes(found, facts.classes)
+    return str(found.path)
 
 
 def _check_fit(backbone: Backbone, facts: DatasetFacts, nproc: int) -> None:

@@ -85,7 +85,8 @@ class Verify(Event, tag="verify"):
     """The score of one verification set at a step; accuracies are fractions.
 
     `tar` is TAR@FAR=1e-3 (None where the set has one kind of pair only), `threshold` the mean squared-L2
-    threshold of the folds, `xnorm` the mean length of an embedding.
+    threshold of the folds for the best accuracy, `far_threshold` that for the FAR, `xnorm` the mean length of
+    an embedding.
     """
 
     step: int
@@ -96,6 +97,7 @@ class Verify(Event, tag="verify"):
     xnorm: Real
     tar: float | None = None
     threshold: float = 0.0
+    far_threshold: float | None = None
     seconds: float = 0.0
 
 

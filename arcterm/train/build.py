@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from arcterm_registry import get
 from arcterm_registry.contracts import FaceDataset
-from torch import nn
-from torch.optim import SGD
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError
+from arcterm.train import optim, precision, recompute
 from arcterm.train.checkpoint import Trained
 from arcterm.train.head import Head
 from arcterm.train.lazy import LazySGD
@@ -28,20 +29,28 @@ def dataset(config: TrainConfig) -> FaceDataset:
 
 
 def backbone(config: TrainConfig, device: torch.device) -> nn.Module:
-    """The backbone on its device, its weights drawn from the seed, channels last in memory."""
+    """The backbone on its device, its weights drawn from the seed, channels last in memory.
+
+    Where it computes in bfloat16, its embedding layers stay with float32.
+    """
     torch.manual_seed(config.seed)
     made = _make("backbone", config.backbone, **config.backbone_options)
     if not isinstance(made, nn.Module):
         raise ArctermError(f"backbone {config.backbone!r} gave {type(made).__name__}, not a torch module")
-    return made.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    network: nn.Module = made.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if precision.dtype(config.precision, device) != torch.float32:
+        precision.keep_embedding_exact(network, _images(config, device))
+    return network
 
 
 def trained(config: TrainConfig, classes: int, world: World) -> Trained:
-    """Backbone, head and one SGD for each; every parameter decays, as in 2018."""
+    """Backbone, head and an optimizer for each."""
     network = backbone(config, world.device)
     head = _head(config, classes, embedding_size(config, network, world), world)
+    if config.gradient_checkpointing:
+        recompute.recompute(network, config.backbone)
     learned = [p for p in network.parameters() if p.requires_grad]
-    return Trained(network, head, _sgd(learned, config), head_sgd(head, config))
+    return Trained(network, head, optim.make(learned, config), head_optimizer(head, config))
 
 
 def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | TupleHead:
@@ -67,11 +76,10 @@ def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | 
 
 def embedding_size(config: TrainConfig, network: nn.Module, world: World) -> int:
     """D, by asking the backbone; raises `ArctermError` if what it gives is not (N, D)."""
-    height, width = get("backbone", config.backbone).input_size
     was_training = network.training
     network.eval()
     with torch.inference_mode():
-        out = network(torch.zeros(2, 3, height, width, device=world.device))
+        out = network(_images(config, world.device))
     network.train(was_training)
     if not isinstance(out, torch.Tensor) or out.ndim != 2 or out.shape[0] != 2:
         shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
@@ -80,6 +88,12 @@ def embedding_size(config: TrainConfig, network: nn.Module, world: World) -> int
             "correct its forward(); `arcterm plugins backbone` shows where it comes from",
         )
     return out.shape[1]
+
+
+def _images(config: TrainConfig, device: torch.device) -> Tensor:
+    """Two images (2, 3, H, W) to try a backbone on."""
+    height, width = get("backbone", config.backbone).input_size
+    return torch.zeros(2, 3, height, width, device=device)
 
 
 def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
@@ -92,17 +106,12 @@ def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
         raise ArctermError(f"{kind} {name!r} can't be made: {type(error).__name__}: {error}") from error
 
 
-def head_sgd(head: Head | TupleHead, config: TrainConfig) -> SGD:
-    """SGD over all class rows, or with Partial FC over those of a step."""
+def head_optimizer(head: Head | TupleHead, config: TrainConfig) -> Optimizer:
+    """The backbone's kind of optimizer over all class rows; with Partial FC SGD over those of a step."""
     if isinstance(head, TupleHead) or head.sample_rate == 1.0:
-        return _sgd(list(head.parameters()), config)
+        return optim.make(list(head.parameters()), config)
     rows = head.sharded()
     others = [p for p in head.parameters() if all(p is not row for row in rows.values())]
     sgd = LazySGD(rows, others, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     head.fetch = sgd.fetch
     return sgd
-
-
-def _sgd(parameters: list[nn.Parameter], config: TrainConfig) -> SGD:
-    group = {"params": parameters}  # a group may be empty, a bare list may not
-    return SGD([group], lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)

@@ -1,6 +1,6 @@
 """Saving and restoring everything that a run needs to go on exactly where it was.
 
-A checkpoint holds the backbone, the optimizer's momentum, and the head by class range, one file a rank. The
+A checkpoint holds the backbone, its optimizer's state, and the head by class range, one file a rank. The
 order of the images and their mirroring follow from the seed and the step; what was mined with weights that
 are gone is held too. It can be read by any number of ranks.
 """
@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.optim import SGD
+from torch.optim import Optimizer
 
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, TrainingError
@@ -28,7 +28,7 @@ from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest
 from arcterm.runs.events import Checkpoint
 from arcterm.runs.files import create_json, read_json, sync_directory
 from arcterm.runs.store import Run
-from arcterm.train import headfile
+from arcterm.train import headfile, optim
 from arcterm.train.head import Head
 from arcterm.train.tuples import TupleHead
 from arcterm.train.world import World, shard
@@ -44,8 +44,8 @@ class Trained:
 
     backbone: nn.Module
     head: Head | TupleHead
-    backbone_sgd: SGD
-    head_sgd: SGD
+    backbone_optimizer: Optimizer
+    head_optimizer: Optimizer
 
 
 def save(
@@ -102,11 +102,7 @@ def restore(path: Path, world: World, trained: Trained) -> Manifest:
     manifest = read_json(path / checkpoints.MANIFEST, Manifest)
     try:
         load_backbone(path, trained.backbone)
-        momentum = load_file(path / _MOMENTUM)
-        named = {name: p for name, p in trained.backbone.named_parameters() if p.requires_grad}
-        for name, parameter in named.items():
-            if name in momentum:
-                trained.backbone_sgd.state[parameter]["momentum_buffer"] = momentum[name].to(world.device)
+        optim.load(trained.backbone_optimizer, _learned(trained), load_file(path / _MOMENTUM), momentum="")
         _load_head(path, manifest, world, trained)
     except (SafetensorError, OSError, KeyError, RuntimeError) as error:
         raise DataError(
@@ -128,16 +124,15 @@ def feed_state(path: Path) -> dict[str, Tensor]:
 def _write_own(folder: Path, world: World, trained: Trained, feed: Mapping[str, Tensor]) -> None:
     written = {}
     if world.first:
-        named = {name: p for name, p in trained.backbone.named_parameters() if p.requires_grad}
-        momentum = {n: m for n, p in named.items() if (m := _momentum(trained.backbone_sgd, p)) is not None}
+        momentum = optim.state(trained.backbone_optimizer, _learned(trained), momentum="")
         for name, tensors in ((_BACKBONE, trained.backbone.state_dict()), (_MOMENTUM, momentum)):
             written[name] = _write(folder / name, tensors)
         if feed:
             written[_FEED] = _write(folder / _FEED, dict(feed))
     if isinstance(trained.head, Head):
         name = f"head-{world.rank:05d}-of-{world.size:05d}.safetensors"
-        written[name] = _write(folder / name, headfile.rows(trained.head, trained.head_sgd))
-        shared = headfile.shared(trained.head, trained.head_sgd)
+        written[name] = _write(folder / name, headfile.rows(trained.head, trained.head_optimizer))
+        shared = headfile.shared(trained.head, trained.head_optimizer)
         if shared and world.first:
             written[headfile.SHARED] = _write(folder / headfile.SHARED, shared)
     acknowledgement = folder / f"ack-{world.rank:05d}.json"
@@ -199,8 +194,8 @@ def _write(path: Path, tensors: dict[str, Tensor]) -> FileDigest:
         return FileDigest(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def _momentum(sgd: SGD, parameter: Tensor) -> Tensor | None:
-    return sgd.state[parameter].get("momentum_buffer") if parameter in sgd.state else None
+def _learned(trained: Trained) -> dict[str, Tensor]:
+    return {name: p for name, p in trained.backbone.named_parameters() if p.requires_grad}
 
 
 def _load_head(path: Path, manifest: Manifest, world: World, trained: Trained) -> None:
@@ -210,4 +205,4 @@ def _load_head(path: Path, manifest: Manifest, world: World, trained: Trained) -
             "resume with the data that the run was started with",
         )
     if isinstance(trained.head, Head):
-        headfile.load(path, manifest.head, trained.head, trained.head_sgd)
+        headfile.load(path, manifest.head, trained.head, trained.head_optimizer)

@@ -9,19 +9,21 @@ import torch
 from arcterm_registry import get
 from arcterm_registry.contracts import FaceDataset
 from safetensors import SafetensorError
+from torch import nn
 
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError
-from arcterm.runs.events import Phase, Verify
+from arcterm.runs.events import Message, Phase, Verify
 from arcterm.runs.files import write_json
 from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
-from arcterm.train import checkpoint
+from arcterm.train import checkpoint, pretrained
 from arcterm.train.checkpoint import Trained
 from arcterm.train.lazy import LazySGD
 from arcterm.train.report import Teller
 from arcterm.train.world import World
 from arcterm.verify.embed import Embedder
+from arcterm.verify.fold import folded
 
 
 class Examiner:
@@ -53,13 +55,13 @@ class Examiner:
         return manifest.step
 
     def begin_from(self, path: Path) -> None:
-        """Start with the backbone of another run's checkpoint; raises `DataError` if it does not fit."""
-        self._journal.write(Phase(phase="loading", detail=f"backbone of {path}"))
+        """Start with the weights of a checkpoint or a model file; raises `DataError` if they do not fit."""
+        self._journal.write(Phase(phase="loading", detail=f"weights of {path}"))
         try:
-            checkpoint.load_backbone(path, self._trained.backbone)
-        except (SafetensorError, OSError, RuntimeError) as error:
+            pretrained.load(path, self._trained, keep_head=self._config.head == "keep")
+        except (SafetensorError, OSError, RuntimeError, KeyError) as error:
             raise DataError(
-                f"the backbone of {path} can't be loaded: {error}", "start again with another --init-from"
+                f"the weights of {path} can't be loaded: {error}", "start again with another --pretrained"
             ) from error
 
     def verify(self, step: int) -> None:
@@ -67,13 +69,10 @@ class Examiner:
         if self._scores[0] == step:
             return
         average_buffers(self._trained, self._world)
-        declared = get("backbone", self._config.backbone)
-        backbone = self._trained.backbone.eval()
-        embedder = Embedder(
-            backbone, declared.preprocess, declared.input_size, self._config.batch_size, self._world
+        made = embedder(
+            self._config, self._trained.backbone, self._config.batch_size, self._world, self._journal
         )
-        results = verify_sets(embedder, self._dataset, step, self._journal)
-        backbone.train()
+        results = verify_sets(made, self._dataset, step, self._journal)
         self._scores = (step, {result.set: result.accuracy for result in results})
         if self._world.first and results:
             write_json(self._run.path / "verify" / f"step-{step:010d}.json", results)
@@ -82,8 +81,8 @@ class Examiner:
     def save(self, step: int, epoch: int, reason: str, feed: Mapping[str, torch.Tensor]) -> None:
         """Commit a checkpoint of this step with the state of its `feed`, and its scores if there are any."""
         self._journal.write(Phase(phase="checkpoint", detail=f"step {step}"))
-        if step == self._config.steps and isinstance(self._trained.head_sgd, LazySGD):
-            self._trained.head_sgd.settle()  # nothing follows, so the weights are left as SGD has them
+        if step == self._config.steps and isinstance(self._trained.head_optimizer, LazySGD):
+            self._trained.head_optimizer.settle()  # nothing follows, so the weights are left as SGD has them
         average_buffers(self._trained, self._world)
         scores = self._scores[1] if self._scores[0] == step else {}
         saved = checkpoint.save(
@@ -101,6 +100,23 @@ class Examiner:
             self._journal.write(saved)
             self._journal.sync()
         self._journal.write(Phase(phase="training"))
+
+
+def embedder(
+    config: TrainConfig, backbone: nn.Module, batch_size: int, world: World, journal: Sink
+) -> Embedder:
+    """`backbone` as it is verified: a copy with its batch norms folded.
+
+    In float32, so that accuracies compare with published ones, unless a GPU was told bfloat16 in so many
+    words.
+    """
+    declared = get("backbone", config.backbone)
+    network = folded(
+        backbone, declared.input_size, lambda text: journal.write(Message(level="info", text=text))
+    )
+    half = config.precision == "bfloat16" and world.device.type == "cuda"
+    dtype = torch.bfloat16 if half else torch.float32
+    return Embedder(network, declared.preprocess, declared.input_size, batch_size, world, dtype)
 
 
 def verify_sets(embedder: Embedder, dataset: FaceDataset, step: int, journal: Sink) -> list[Verify]:

@@ -8,9 +8,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.optim import SGD
+from torch.optim import Optimizer
 
 from arcterm.runs.checkpoints import HeadShard
+from arcterm.train import optim
 from arcterm.train.head import Head
 from arcterm.train.lazy import LazySGD
 
@@ -18,42 +19,44 @@ SHARED = "loss.safetensors"
 _MOMENTUM, _LAZY = ".momentum", "lazy."
 
 
-def rows(head: Head, sgd: SGD) -> dict[str, Tensor]:
+def rows(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
     """This rank's classes: parameters and momenta, the class first; with Partial FC when each was touched."""
-    held = _with_momentum(dict(head.sharded()), sgd)
-    return held | ({"touched": sgd.touched} if isinstance(sgd, LazySGD) else {})
+    held: dict[str, Tensor] = dict(head.sharded())
+    state = optim.state(optimizer, held, _MOMENTUM)
+    held |= {name: value for name, value in state.items() if value.ndim}
+    return held | ({"touched": optimizer.touched} if isinstance(optimizer, LazySGD) else {})
 
 
-def shared(head: Head, sgd: SGD) -> dict[str, Tensor]:
-    """What the loss learned and remembers, and with Partial FC what rows owe; empty for most losses."""
-    held = _with_momentum(head.replicated(), sgd)
-    replay = sgd.replay() if isinstance(sgd, LazySGD) else {}
+def shared(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
+    """What the loss learned and remembers, with Partial FC what rows owe, with AdamW how often it updated."""
+    held = head.replicated() | optim.state(optimizer, head.replicated(), _MOMENTUM)
+    counts = optim.state(optimizer, head.sharded(), _MOMENTUM)
+    held |= {name: value for name, value in counts.items() if not value.ndim}
+    replay = optimizer.replay() if isinstance(optimizer, LazySGD) else {}
     return held | {_LAZY + name: value for name, value in replay.items()}
 
 
-def load(folder: Path, shards: list[HeadShard], head: Head, sgd: SGD) -> None:
-    """Put what a checkpoint holds into `head` and `sgd`, whatever number of ranks wrote it."""
+def load(folder: Path, shards: list[HeadShard], head: Head, optimizer: Optimizer) -> None:
+    """Put what a checkpoint holds into `head` and `optimizer`, whatever number of ranks wrote it."""
+    held = load_file(folder / SHARED) if (folder / SHARED).exists() else {}
+    named: dict[str, Tensor] = dict(head.sharded())
+    for name, parameter in named.items():
+        _fill(parameter, _read_rows(folder, shards, name, head.classes))
+    state = {key: _read_rows(folder, shards, key, head.classes) for key in optim.names(named, _MOMENTUM)}
+    optim.load(optimizer, named, held | {k: v for k, v in state.items() if v is not None}, _MOMENTUM)
+    for name, value in head.replicated().items():
+        _fill(value, held.get(name))
+    optim.load(optimizer, head.replicated(), held, _MOMENTUM)
+    if isinstance(optimizer, LazySGD):
+        touched = _read_rows(folder, shards, "touched", head.classes)
+        _fill(optimizer.touched, touched)
+        optimizer.restore({key.removeprefix(_LAZY): v for key, v in held.items() if key.startswith(_LAZY)})
+
+
+def load_rows(folder: Path, shards: list[HeadShard], head: Head) -> None:
+    """Put only a checkpoint's rows into `head`: class weights and what the loss learned of each class."""
     for name, parameter in head.sharded().items():
         _fill(parameter, _read_rows(folder, shards, name, head.classes))
-        moving = _read_rows(folder, shards, name + _MOMENTUM, head.classes)
-        if moving is not None:
-            sgd.state[parameter]["momentum_buffer"] = moving.to(parameter.device)
-    if not (folder / SHARED).exists():
-        return
-    held = load_file(folder / SHARED)
-    for name, value in head.replicated().items():
-        _fill(value, held[name])
-        if name + _MOMENTUM in held:
-            sgd.state[value]["momentum_buffer"] = held[name + _MOMENTUM].to(value.device)
-    if isinstance(sgd, LazySGD):
-        touched = _read_rows(folder, shards, "touched", head.classes)
-        _fill(sgd.touched, touched)
-        sgd.restore({key.removeprefix(_LAZY): v for key, v in held.items() if key.startswith(_LAZY)})
-
-
-def _with_momentum(tensors: dict[str, Tensor], sgd: SGD) -> dict[str, Tensor]:
-    moving = {n: sgd.state[p].get("momentum_buffer") for n, p in tensors.items() if p in sgd.state}
-    return tensors | {name + _MOMENTUM: m for name, m in moving.items() if m is not None}
 
 
 def _read_rows(folder: Path, shards: list[HeadShard], key: str, wanted: range) -> Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from inspect import signature
 from pathlib import Path
@@ -10,18 +11,19 @@ from typing import Any
 
 import torch
 from arcterm_registry import get
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from arcterm.config import TrainConfig
 from arcterm.runs import state
 from arcterm.runs.diagnosis import Exit
-from arcterm.runs.events import Phase
+from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.store import Run
-from arcterm.train import build, checkpoint, feed, guard
+from arcterm.train import build, checkpoint, feed, guard, precision
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import Trained
+from arcterm.train.compiled import compiled
 from arcterm.train.examine import Examiner
 from arcterm.train.feed import Feed
 from arcterm.train.report import Reporter, announce
@@ -29,6 +31,7 @@ from arcterm.train.schedule import learning_rate
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 
+Model = Callable[[Tensor], Tensor]
 # the name of DDP's option changed in torch 2.13
 _KEEP_BUFFERS = (
     "forward_sync_buffers"
@@ -48,17 +51,18 @@ def train(
     voice.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
     trained = build.trained(config, dataset.classes, world)
     examiner = Examiner(run, config, dataset, trained, world, voice)
-    if config.init_from and not resume:
-        examiner.begin_from(Path(config.init_from))
+    if config.pretrained and not resume:
+        examiner.begin_from(Path(config.pretrained))
     start = examiner.restore(resume) if resume else 0
     kept = checkpoint.feed_state(resume) if resume else {}
     fed = feed.make(config, dataset, trained, world, voice, start, kept)
     announce(journal, world, start, config.steps)
-    voice.write(Phase(phase="training"))
     if world.first:
         state.write_state(run, "running", attempt=attempt, step=start)
+    model = _model(config, trained.backbone, world, voice)
+    voice.write(Phase(phase="training"))
     per_epoch = len(dataset) // config.global_batch
-    return _steps(run, attempt, config, world, voice, fed, trained, examiner, start, per_epoch)
+    return _steps(run, attempt, config, world, voice, fed, model, trained, examiner, start, per_epoch)
 
 
 def _steps(
@@ -68,13 +72,13 @@ def _steps(
     world: World,
     voice: Sink,
     fed: Feed,
+    model: Model,
     trained: Trained,
     examiner: Examiner,
     start: int,
     per_epoch: int,
 ) -> Exit:
     declared = get("backbone", config.backbone)
-    model = _distributed(trained.backbone, world)
     agreement = Agreement(run, world)
     report = Reporter(voice, config, world.device)
     step = start
@@ -84,21 +88,24 @@ def _steps(
             epoch = (step - 1) // per_epoch + 1
             report.mark("start")
             rate = learning_rate(config, step)
-            for sgd in (trained.backbone_sgd, trained.head_sgd):
-                sgd.param_groups[0]["lr"] = rate
-                sgd.zero_grad(set_to_none=True)
+            for optimizer in (trained.backbone_optimizer, trained.head_optimizer):
+                optimizer.param_groups[0]["lr"] = rate
+                optimizer.zero_grad(set_to_none=True)
             # drawn anew each step, so that dropout is no state that a checkpoint must hold
             torch.manual_seed(guard.step_seed(config.seed, step, world.rank))
 
             pixels = batch.images.to(world.device, non_blocking=True)
             labels = batch.labels.to(world.device, non_blocking=True)
-            embeddings = model(normalize(pixels, declared.preprocess))
+            with precision.autocast(config.precision, world.device):
+                embeddings = model(normalize(pixels, declared.preprocess))
             scored = trained.head(embeddings, labels, step)
             report.mark("forward")
             scored.loss.backward()
             report.mark("backward")
-            trained.backbone_sgd.step()
-            trained.head_sgd.step()
+            if config.clip:
+                nn.utils.clip_grad_norm_(trained.backbone.parameters(), config.clip)
+            trained.backbone_optimizer.step()
+            trained.head_optimizer.step()
             report.mark("update")
             report.step(step, epoch, rate, waited, scored)
 
@@ -125,6 +132,22 @@ def _steps(
         examiner.verify(step)
         examiner.save(step, (step - 1) // per_epoch + 1, "verified", fed.state())
     return Exit(reason="done", step=step, t=time.time())
+
+
+def _model(config: TrainConfig, backbone: nn.Module, world: World, voice: Sink) -> Model:
+    """What the steps run: the backbone, with its gradients averaged over the ranks, compiled if asked for."""
+    if config.precision == "bfloat16" and not precision.has_bfloat16(world.device):
+        text = "this processor has no instructions for bfloat16: precision=float32 is many times faster"
+        voice.write(Message(level="warning", text=text))
+    model = _distributed(backbone, world)
+    if not config.compile:
+        return model
+    declared = get("backbone", config.backbone)
+    pixels = torch.zeros(config.batch_size, *declared.input_size, 3, dtype=torch.uint8, device=world.device)
+    images = normalize(pixels, declared.preprocess)
+    return compiled(
+        model, config.backbone, images, config.precision, voice, whole=config.gradient_checkpointing
+    )
 
 
 def _distributed(backbone: nn.Module, world: World) -> nn.Module:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from arcterm_registry import get
-
 from arcterm.config import VerifyConfig
 from arcterm.runs import checkpoints, state
 from arcterm.runs.diagnosis import Exit
@@ -15,10 +13,9 @@ from arcterm.runs.files import write_json
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.store import Run
 from arcterm.train import build, checkpoint
-from arcterm.train.examine import verify_sets
+from arcterm.train.examine import embedder, verify_sets
 from arcterm.train.report import announce
 from arcterm.train.world import World
-from arcterm.verify.embed import Embedder
 
 
 def verify(run: Run, attempt: int, config: VerifyConfig, world: World, journal: Sink) -> Exit:
@@ -33,9 +30,8 @@ def verify(run: Run, attempt: int, config: VerifyConfig, world: World, journal: 
     announce(journal, world, manifest.step, manifest.step)
     if world.first:
         state.write_state(run, "running", attempt=attempt, step=manifest.step)
-    declared = get("backbone", config.train.backbone)
-    embedder = Embedder(backbone.eval(), declared.preprocess, declared.input_size, config.batch_size, world)
-    results = verify_sets(embedder, dataset, manifest.step, voice)
+    made = embedder(config.train, backbone, config.batch_size, world, voice)
+    results = verify_sets(made, dataset, manifest.step, voice)
     if world.first:
         write_json(run.path / "verify" / f"step-{manifest.step:010d}.json", results)
     return Exit(reason="done", step=manifest.step, t=time.time())

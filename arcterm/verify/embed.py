@@ -37,13 +37,17 @@ class Ranks(Protocol):
 
 @dataclass(frozen=True)
 class Embedder:
-    """A backbone in evaluation mode with what its images need; `batch_size` images at a time."""
+    """A backbone in evaluation mode with what its images need; `batch_size` images at a time.
+
+    Embeddings are float32; `dtype` is what autocast rounds the products within the backbone to.
+    """
 
     backbone: nn.Module
     preprocess: Preprocess
     image_size: tuple[int, int]
     batch_size: int
     ranks: Ranks
+    dtype: torch.dtype = torch.float32
 
     def verify(self, name: str, pairs: PairSet, step: int, progress: Callable[[int, int], None]) -> Verify:
         """Score a set by the published protocol. Every rank takes part and returns the same result."""
@@ -59,6 +63,7 @@ class Embedder:
             xnorm=real(float(norms.mean())),
             tar=scored.tar_at_far,
             threshold=scored.threshold,
+            far_threshold=scored.far_threshold,
             seconds=time.perf_counter() - started,
         )
 
@@ -86,7 +91,8 @@ class Embedder:
             [images.decode(pictures[i], size=self.image_size, source=f"{name}.bin image {i}") for i in wanted]
         )
         x = normalize(torch.from_numpy(decoded).to(self.ranks.device), self.preprocess)
-        with torch.inference_mode():
+        rounded = torch.autocast(x.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+        with torch.inference_mode(), rounded:
             return self.backbone(x).float(), self.backbone(x.flip(3)).float()
 
 

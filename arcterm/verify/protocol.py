@@ -27,8 +27,9 @@ class Verification:
 
     `accuracy` and `std` (population) are over `fold_accuracies`, `threshold` is the mean of `thresholds`
     (squared L2 distance, 0..4). `tar_at_far` and `far` are true- and false-accept rates on held-out pairs,
-    at each fold's threshold for a training FAR of 1e-3. A fold without genuine pairs has no true-accept rate,
-    one without impostors no false-accept rate: each is the mean over the folds that have one, else None.
+    at each fold's threshold for a training FAR of 1e-3, of which `far_threshold` is the mean. A fold without
+    genuine pairs has no true-accept rate, one without impostors no false-accept rate: each is the mean over
+    the folds that have one, else None.
     """
 
     accuracy: float
@@ -36,6 +37,7 @@ class Verification:
     threshold: float
     tar_at_far: float | None
     far: float | None
+    far_threshold: float | None
     thresholds: tuple[float, ...]
     fold_accuracies: tuple[float, ...]
 
@@ -57,13 +59,14 @@ def evaluate(embeddings: Floats, same: NDArray[np.bool_], folds: int = 10) -> Ve
     distances = pair_distances(embeddings)
     fold = _fold_of_each(pairs, folds)
     best, accuracies = _accuracy(distances, same, fold, folds)
-    tar, far = _rates(distances, same, fold, folds)
+    tar, far, far_threshold = _rates(distances, same, fold, folds)
     return Verification(
         accuracy=float(np.mean(accuracies)),
         std=float(np.std(accuracies)),
         threshold=float(np.mean(best)),
         tar_at_far=tar,
         far=far,
+        far_threshold=far_threshold,
         thresholds=tuple(best.tolist()),
         fold_accuracies=tuple(accuracies.tolist()),
     )
@@ -120,27 +123,34 @@ def _accuracy(
 
 def _rates(
     distances: NDArray[np.float64], same: NDArray[np.bool_], fold: NDArray[np.intp], folds: int
-) -> tuple[float | None, float | None]:
-    """Mean true- and false-accept rate on the held-out folds at a training FAR of at most `MAX_FAR`.
+) -> tuple[float | None, float | None, float | None]:
+    """Mean true- and false-accept rate on the held-out folds, and mean threshold, at a FAR of `MAX_FAR`.
 
-    A fold's threshold is the largest t with #(impostor distance < t) / N ≤ `MAX_FAR` over the N impostors of
-    the other folds: the (k+1)-th smallest of their distances, k being the largest count allowed.
+    The FAR is at most that in training. A fold's threshold is the largest t with #(impostor distance < t) / N
+    ≤ `MAX_FAR` over the N impostors of the other folds: the (k+1)-th smallest of their distances, k being the
+    largest count allowed.
     """
     order = np.argsort(distances[~same], kind="stable")
     impostors, impostor_fold = distances[~same][order], fold[~same][order]
     genuine, genuine_fold = distances[same], fold[same]
     tars: list[float] = []
     fars: list[float] = []
+    thresholds: list[float] = []
     for held_out in range(folds):
         training = impostors[impostor_fold != held_out]
         if not len(training):
             continue
         allowed = np.count_nonzero(np.arange(1, len(training) + 1) / len(training) <= MAX_FAR)
         threshold = training[allowed]
+        thresholds.append(float(threshold))
         for rates, test in (
             (tars, genuine[genuine_fold == held_out]),
             (fars, impostors[impostor_fold == held_out]),
         ):
             if len(test):
                 rates.append(np.count_nonzero(test < threshold) / len(test))
-    return (float(np.mean(tars)) if tars else None, float(np.mean(fars)) if fars else None)
+    return _mean(tars), _mean(fars), _mean(thresholds)
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None

@@ -136,7 +136,13 @@ class Declaration:
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone(Declaration):
-    """A network from normalised images (N, 3, H, W) to embeddings (N, `embedding_size`)."""
+    """A network from normalised images (N, 3, H, W) to embeddings (N, `embedding_size`).
+
+    `recipe` holds settings of a run that take these values when this backbone is chosen and nothing else is
+    said, e.g. ``{"optimizer": "adamw"}``. `variants` (``pkg.mod:function``, torch-free) takes the names and
+    shapes of the arrays of a foreign model file and returns the options, a mapping each, with which this
+    backbone might be what is in it; without it the defaults are tried, at every size of embedding.
+    """
 
     kind: ClassVar[str] = "backbone"
     parameters: int
@@ -144,6 +150,8 @@ class Backbone(Declaration):
     embedding_size: int = 512
     input_size: tuple[int, int] = (112, 112)
     preprocess: Preprocess = field(default_factory=Preprocess)
+    recipe: Mapping[str, Value] = field(default_factory=dict)
+    variants: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,51 +9,101 @@ from pathlib import Path
 
 import pytest
 import torch
-from arcterm_registry import Option, get, names
+from arcterm_registry import Backbone, Option, get, names
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from arcterm.config import check_settings
+
+from . import meta
 
 NAMES = names("backbone")
-SMALL = [name for name in NAMES if get("backbone", name).gmacs < 1]
-TRAINED = [*SMALL, "r18"]
+SMALL = [name for name in NAMES if get("backbone", name).parameters < 3e6]
+TRAINED = [*SMALL, "m1", "m2", "r18", "s20"]
 
 
-def build(name: str, device: str = "cpu", seed: int = 0, **options: float) -> nn.Module:
+def build(name: str, seed: int = 0) -> nn.Module:
+    """With values, and an embedding so short that little is spent on the last layer."""
     torch.manual_seed(seed)
-    with torch.device(device):
-        return get("backbone", name).load()(**options)
+    network: nn.Module = get("backbone", name).load()(embedding_size=64)
+    return network
 
 
-def images(name: str, count: int, device: str = "cpu") -> Tensor:
+def images(name: str, count: int) -> Tensor:
     height, width = get("backbone", name).input_size
-    if device == "meta":
-        return torch.empty(count, 3, height, width, device="meta")
     return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(1)) * 2 - 1
-
-
-def measure(network: nn.Module, x: Tensor) -> tuple[torch.Size, int]:
-    """Shape of the output for `x`; multiply-adds of convolutions and linear layers for one image."""
-    total = 0
-
-    def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        nonlocal total
-        weight = layer.get_parameter("weight")
-        total += weight[0].numel() * output[0].numel()
-
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.register_forward_hook(count)
-    return network(x).shape, total
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_declared_facts(name: str) -> None:
     declared = get("backbone", name)
-    network = build(name, "meta").eval()
-    assert sum(p.numel() for p in network.parameters()) == declared.parameters
+    network = meta.build(name)
+    assert meta.count(network) == declared.parameters
     assert all(p.is_meta for p in network.parameters())
-    shape, multiply_adds = measure(network, images(name, 2, "meta"))
-    assert shape == (2, declared.embedding_size)
-    assert multiply_adds / 1e9 == pytest.approx(declared.gmacs, rel=0.01)
+    done = meta.forward(network, meta.images(2, declared.input_size))
+    assert done.shape == (2, declared.embedding_size)
+    assert done.multiply_adds / 1e9 == pytest.approx(declared.gmacs, rel=0.01)
+    assert sorted(done.layers) == sorted(meta.weighted(network)), "each weighted layer is used exactly once"
+
+
+def test_a_layer_that_is_used_twice_is_seen() -> None:
+    layer = nn.Conv2d(3, 3, 1, device="meta")
+    network = nn.Sequential(layer, layer)
+    assert meta.forward(network, meta.images(1)).layers == ["0", "0"]
+
+
+@pytest.mark.parametrize("name", ["y1", "vit_t"])
+def test_multiply_adds_are_those_of_torchs_counter(name: str) -> None:
+    network, x = meta.build(name), meta.images(2)
+    with FlopCounterMode(display=False) as counter:
+        network(x)
+    assert counter.get_total_flops() == 2 * 2 * meta.forward(network, x).multiply_adds
+
+
+# one network of each check of options
+HEADED = ["r18", "r101", "m1", "m2", "i2", "p68", "p92", "d121", "d161", "d169", "d201"]
+
+
+def test_every_check_of_sizes_is_tried() -> None:
+    mapped = [get("backbone", name).check for name in NAMES if "Z" in _choices(name, "output")]
+    assert {get("backbone", name).check for name in HEADED} == set(mapped)
+
+
+def _choices(name: str, option: str) -> tuple[object, ...]:
+    found = get("backbone", name).option(option)
+    return found.choices if found else ()
+
+
+@pytest.mark.parametrize("name", HEADED)
+def test_a_size_that_an_output_cannot_have_is_refused_before_and_when_building(name: str) -> None:
+    declared = get("backbone", name)
+    for options in [{"output": "Z", "input": i} for i in _choices(name, "input")[:1]] + [{"output": "Z"}]:
+        with pytest.raises(ValueError, match="set embedding_size=") as before:
+            declared.check_together(declared.settings(options))
+        with pytest.raises(ValueError, match="set embedding_size=") as building:
+            meta.build(name, **options)
+        assert str(before.value) == str(building.value)
+        size = int(str(before.value).rpartition("=")[2])
+        declared.check_together(declared.settings({**options, "embedding_size": size}))
+    with pytest.raises(ValueError, match="at most 4096"):
+        declared.check_together(declared.settings({"embedding_size": 4097}))
+
+
+@pytest.mark.parametrize("name", ["r18", "r101", "m1", "p68"])
+def test_the_stem_of_imagenet_fits_the_output_part(name: str) -> None:
+    assert meta.forward(meta.build(name, input=0), meta.images(1)).shape == (1, 512)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_and_recipe_are_taken(name: str) -> None:
+    declared = get("backbone", name)
+    assert isinstance(declared, Backbone)
+    for option in declared.options:
+        assert option.help
+        assert option.default is not None
+        assert option.check(option.default) == option.default
+    declared.check_together(declared.settings({}))
+    assert check_settings(declared.recipe, name) == declared.recipe
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -62,8 +112,8 @@ def test_embedding_size_is_an_option(name: str) -> None:
     option = declared.option("embedding_size")
     assert isinstance(option, Option)
     assert option.default == declared.embedding_size
-    network = build(name, "meta", embedding_size=96)
-    assert network(images(name, 2, "meta")).shape == (2, 96)
+    network = meta.build(name, embedding_size=96)
+    assert meta.forward(network, meta.images(2, declared.input_size)).shape == (2, 96)
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -103,10 +153,20 @@ def test_weights_start_as_in_2018(name: str) -> None:
             assert (layer.weight == 0.25).all()
 
 
+@pytest.mark.parametrize("name", ["m1", "m2", "s20"])
+def test_other_weights_start_uniform(name: str) -> None:
+    for layer in build(name).modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            bound = math.sqrt(2 / layer.weight[0].numel())
+            assert layer.weight.abs().max() <= bound
+            spread = 5 / math.sqrt(layer.weight.numel())
+            assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=spread)
+            assert layer.bias is None or not layer.bias.any()
+
+
 @pytest.mark.parametrize(("name", "eps"), [("r18", 2e-5), ("r100", 2e-5), ("y1", 1e-3)])
 def test_batch_norms(name: str, eps: float) -> None:
-    network = build(name, "meta")
-    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
+    norms = [m for m in meta.build(name).modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     assert {norm.eps for norm in norms} == {eps}
     assert [norm.weight.requires_grad for norm in norms] == [True] * (len(norms) - 1) + [False]
 
@@ -122,11 +182,6 @@ def test_the_last_gain_stays_one() -> None:
     assert (frozen[0] == 1).all()
 
 
-@pytest.mark.parametrize(("size", "parameters"), [(128, 1_003_264), (256, 1_069_184)])
-def test_mobilefacenet_at_other_sizes(size: int, parameters: int) -> None:
-    assert sum(p.numel() for p in build("y1", "meta", embedding_size=size).parameters()) == parameters
-
-
 def test_declarations_load_nothing_heavy() -> None:
     code = "import arcterm.backbones, arcterm.losses, sys; print({'torch', 'numpy'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -138,9 +193,9 @@ def test_the_example_is_what_it_declares(monkeypatch: pytest.MonkeyPatch) -> Non
     from arcterm_plain import plain
 
     network = plain.load()()
-    shape, multiply_adds = measure(network, torch.rand(2, 3, *plain.input_size))
-    assert shape == (2, plain.embedding_size)
-    assert sum(p.numel() for p in network.parameters()) == plain.parameters
-    assert multiply_adds / 1e9 == pytest.approx(plain.gmacs, rel=0.01)
+    done = meta.forward(network, torch.rand(2, 3, *plain.input_size))
+    assert done.shape == (2, plain.embedding_size)
+    assert meta.count(network) == plain.parameters
+    assert done.multiply_adds / 1e9 == pytest.approx(plain.gmacs, rel=0.01)
     assert not any(isinstance(layer, nn.BatchNorm2d | nn.Dropout) for layer in network.modules())
     assert not list(network.buffers())

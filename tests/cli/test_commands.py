@@ -89,7 +89,7 @@ def finished(tmp_path):
         (["train", "tiny", "arcface", "--set", "sample_rate=0"], 2, "0 < sample_rate ≤ 1"),
         (["train", "tiny", "triplet", "--set", "sample_rate=0.5"], 2, "leave out --set sample_rate"),
         (["train", "tiny", "arcface", "--set", "head_precision=half"], 2, "auto, float32, bfloat16"),
-        (["train", "tiny", "arcface", "--init-from", "nothing"], 4, "no run 'nothing'"),
+        (["train", "tiny", "arcface", "--pretrained", "nothing"], 4, "no run 'nothing'"),
         (["train", "tiny", "arcface", "--dataset", "ms1"], 2, "no dataset 'ms1'"),
         (["train", "tiny", "arcface", "--dataset", "./ms1"], 3, "is not a directory"),
         (["train", "tiny", "cosface", "--margin", "3.5"], 2, "0 ≤ margin ≤ 1"),

@@ -64,7 +64,7 @@ def test_triplets_from_a_softmax_run_stopped_and_resumed(arcterm, crowd):
         "--steps", "6", "--name", "base",
     )  # fmt: skip
     common = ("train", "tiny", "triplet", "--dataset", str(crowd), *RECIPE, "--steps", str(STEPS))
-    common = (*common, "--init-from", "base")
+    common = (*common, "--pretrained", "base")
     arcterm(*common, "--name", "parts", "--detach")
     parts = store.Run(arcterm.path("parts"))
     wait_for_step(parts, 3)
@@ -88,7 +88,7 @@ def test_triplets_from_a_softmax_run_stopped_and_resumed(arcterm, crowd):
     assert len(told(whole, Mined)) > 1
 
     origin = base["checkpoints"][-1]["path"]
-    assert resumed["config"]["init_from"] == origin
+    assert resumed["config"]["pretrained"] == origin
     loads = [(attempt, e.detail) for attempt, e in told(parts, Phase) if e.detail.startswith("backbone of")]
     assert loads == [(1, f"backbone of {origin}")]
     assert 0 < resumed["active"] <= 1

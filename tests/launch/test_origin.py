@@ -6,7 +6,9 @@ import hashlib
 import json
 import shutil
 
+import msgspec
 import pytest
+from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, ConfigError, DataError, RunError
@@ -46,7 +48,7 @@ def save(run, step, text=b"weights"):
 
 
 def find(text, root, backbone="tiny", options=OPTIONS):
-    return origin.find(str(text), root, backbone, options)
+    return origin.find(str(text), root, backbone, options).path
 
 
 def test_a_run_gives_its_newest_checkpoint_and_a_path_itself(run, root, monkeypatch):
@@ -110,15 +112,218 @@ def test_a_manifest_of_something_else_is_an_error(root, tmp_path):
 
 
 def test_the_plan_holds_the_absolute_path(run, root, monkeypatch):
-    from arcterm_registry.contracts import DatasetFacts
-
     saved = save(run, 10)
     facts = DatasetFacts(images=1000, classes=10, image_size=(112, 112), fingerprint="x")
     monkeypatch.setattr("arcterm.launch.preflight.inspect", lambda *_: facts)
-    settings = {"backbone": "tiny", "loss": "triplet", "init_from": "softmax", "nproc": 1}
+    settings = {"backbone": "tiny", "loss": "triplet", "pretrained": "softmax", "nproc": 1}
     plan = preflight.plan(settings, root=root)
-    assert plan.config.init_from == str(saved)
+    assert plan.config.pretrained == str(saved)
     assert any(str(saved) in note for note in plan.notes)
     assert isinstance(plan.config, TrainConfig)
-    assert "--init-from softmax" in preflight.command(settings)
-    assert preflight.plan({**settings, "init_from": ""}, root=root).config.init_from == ""
+    assert "--pretrained softmax" in preflight.command(settings)
+    assert preflight.plan({**settings, "pretrained": ""}, root=root).config.pretrained == ""
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A folder to be in, and requests to the process, which are answered here."""
+    from arcterm.export.verbs import VERBS
+
+    asked = []
+
+    def ask(verb, request, progress=None):
+        asked.append(json.loads(json.dumps(request)))
+        return VERBS[verb](asked[-1], lambda *_: None)
+
+    monkeypatch.setattr("arcterm.launch.child.ask", ask)
+    monkeypatch.chdir(tmp_path)
+    return asked
+
+
+def network(backbone="tiny", embedding_size=128):
+    import torch
+    from arcterm_registry import get
+
+    made = get("backbone", backbone).load()(embedding_size=embedding_size).eval()
+    with torch.no_grad():
+        for norm in made.modules():
+            if getattr(norm, "running_var", None) is not None:
+                norm.running_mean.uniform_(-1, 1)
+                norm.running_var.uniform_(0.5, 2)
+    return made
+
+
+def ours(path, made, **changes):
+    """A model file of ours."""
+    from arcterm.export import model
+    from arcterm.formats.modelfile import ModelFacts
+
+    facts = ModelFacts(backbone="tiny", options=OPTIONS, embedding_size=128, **changes)
+    import torch
+
+    head = torch.ones(facts.classes, 128) if facts.classes else None
+    model.save(model.Model(facts, made, head), path)
+
+
+def chain(folder, made):
+    """`made` as MXNet would save it: layers in a row are enough, since only their order and arrays count."""
+    import numpy as np
+    import torch
+
+    from arcterm.export.layers import in_order
+    from arcterm.formats import params
+
+    ops = {torch.nn.Conv2d: "Convolution", torch.nn.Linear: "FullyConnected", torch.nn.PReLU: "LeakyReLU"}
+    roles = {"running_mean": "moving_mean", "running_var": "moving_var"}
+    nodes, arrays, last = [{"op": "null", "name": "data", "inputs": []}], {}, 0
+    for number, (_, module) in enumerate(in_order(made, (112, 112))):
+        op = ops.get(type(module), "BatchNorm")
+        held = {k: v.detach().numpy() for k, v in module.state_dict().items() if k != "num_batches_tracked"}
+        named = {roles.get(key, key): value for key, value in held.items()}
+        attrs = {"no_bias": str("bias" not in held)} if op in ("Convolution", "FullyConnected") else {}
+        if op == "BatchNorm":
+            attrs = {"eps": str(module.eps), "fix_gamma": str("weight" not in held)}
+            size = np.ones_like(named["moving_var"])
+            named = {
+                "gamma": named.get("weight", size * 7),
+                "beta": named.get("bias", size * 0),
+                "moving_mean": named["moving_mean"],
+                "moving_var": named["moving_var"],
+            }
+        inputs = [[last, 0, 0]]
+        for role, value in named.items():
+            inputs.append([len(nodes), 0, 0])
+            nodes.append({"op": "null", "name": f"l{number}_{role}", "inputs": []})
+            arrays[f"{'aux' if 'moving' in role else 'arg'}:l{number}_{role}"] = value
+        last = len(nodes)
+        nodes.append({"op": op, "name": f"l{number}", "inputs": inputs, "attrs": attrs})
+    nodes[-1]["name"] = "fc1"
+    arrays["arg:fc7_weight"] = np.ones((5, 128), np.float32)
+    (folder / "m-symbol.json").write_text(json.dumps({"nodes": nodes, "heads": [[last, 0, 0]]}))
+    params.write(folder / "m-0003.params", arrays)
+
+
+def same_function(path, made, factor):
+    """Whether a file's network computes for x what `made` does for `factor` · x."""
+    import torch
+
+    from arcterm.export import model
+    from arcterm.formats.modelfile import read_facts
+
+    found = model.load(path, read_facts(path)).network
+    x = torch.rand(2, 3, 112, 112, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        return torch.allclose(found(x), made(x * factor), rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_file_of_ours_is_taken_as_it_is(files, root, tmp_path):
+    made = network()
+    ours(tmp_path / "a.safetensors", made, classes=5)
+    found = origin.find("a.safetensors", root, "tiny", OPTIONS, keep_head=True)
+    assert found == origin.Origin(tmp_path / "a.safetensors", 5)
+    assert (files, root.exists()) == ([], False)
+    for backbone, options in (("r18", OPTIONS), ("tiny", {**OPTIONS, "dropout": 0.0})):
+        with pytest.raises(ConfigError, match=r"holds a backbone tiny dropout=0\.4 embedding_size=128, the"):
+            origin.find("a.safetensors", root, backbone, options)
+
+
+def test_a_model_file_with_another_scale_is_turned_into_the_declared_one(files, root, tmp_path):
+    made = network()
+    ours(tmp_path / "a.safetensors", made, scale=1 / 127.5)
+    path = find("a.safetensors", root)
+    assert path.parent == (root / ".models").resolve()
+    assert same_function(path, made, 128 / 127.5)
+    assert not same_function(path, made, 1)
+
+
+def test_a_foreign_file_is_turned_into_one_of_ours_once(files, root, tmp_path):
+    import torch
+
+    made = network()
+    state = {f"module.{key}": value for key, value in made.state_dict().items()}
+    torch.save({"state_dict": state, "head.weight": 3}, tmp_path / "theirs.pth")
+    path = find("theirs.pth", root)
+    assert (path.parent, path.name.startswith("theirs-")) == ((root / ".models").resolve(), True)
+    assert same_function(path, made, 128 / 127.5)
+    assert find(tmp_path / "theirs.pth", root) == path
+    assert len(files) == 1
+    state["module.fc.bias"] += 1
+    torch.save(state, tmp_path / "theirs.pth")
+    assert find("theirs.pth", root) != path
+    assert find("theirs.pth", root, options={**OPTIONS, "dropout": 0.1}) != path
+    assert len(files) == 3
+    assert all(name.name.endswith(".safetensors") for name in (root / ".models").iterdir())
+
+
+def test_networks_of_mxnet_begin_a_run(files, root, tmp_path):
+    made = network()
+    chain(tmp_path, made)
+    path = find("m,3", root)
+    assert same_function(path, made, 1)
+    assert origin.find("m,3", root, "tiny", OPTIONS).classes == 0
+    assert origin.find("m-0003.params", root, "tiny", OPTIONS, keep_head=True).classes == 5
+    assert [request["head"] for request in files] == ["drop", "keep"]
+
+
+def test_what_does_not_fit_or_is_not_there_is_told_and_leaves_nothing(files, root, tmp_path):
+    import torch
+
+    torch.save(network("y1", 128).state_dict(), tmp_path / "y1.pth")
+    torch.save(network("tiny", 64).state_dict(), tmp_path / "small.pth")
+    (tmp_path / "junk.pth").write_bytes(b"junk")
+    for name, said in (
+        ("y1.pth", "those of tiny"),
+        ("small.pth", r"fc\.weight is \(64, 3584\) in the file, \(128, 3584\) there"),
+        ("junk.pth", r"junk\.pth is damaged"),
+        ("none.pth", "there is no file none"),
+        ("m,3", "needs m-symbol"),
+    ):
+        with pytest.raises(DataError, match=said):
+            find(name, root)
+    with pytest.raises(DataError, match="holds no class weights"):
+        torch.save(network().state_dict(), tmp_path / "tiny.pth")
+        origin.find("tiny.pth", root, "tiny", OPTIONS, keep_head=True)
+    assert not root.exists() or not list((root / ".models").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"classes": 4}, "holds those of 4 people, the data set has 5"),
+        ({"classes": 0}, "holds no class weights, the data set has 5"),
+        ({"loss": "triplet"}, "loss 'triplet' has no class weights to keep"),
+        ({"pretrained": ""}, "--head keep has nothing to keep"),
+        ({"head": "none"}, "drop, keep"),
+    ],
+)
+def test_class_weights_are_kept_for_the_same_people_only(files, root, tmp_path, monkeypatch, changes, said):
+    ours(tmp_path / "a.safetensors", network(), classes=changes.pop("classes", 5))
+    facts = DatasetFacts(images=1000, classes=5, image_size=(112, 112), fingerprint="x")
+    monkeypatch.setattr("arcterm.launch.preflight.inspect", lambda *_: facts)
+    settings = {"backbone": "tiny", "loss": "arcface", "pretrained": "a.safetensors", "nproc": 1}
+    settings |= {"head": "keep"} | changes
+    if not said:
+        made = preflight.plan(settings, root=root)
+        assert (made.config.head, made.config.pretrained) == ("keep", str(tmp_path / "a.safetensors"))
+        assert any("backbone and class weights of" in note for note in made.notes)
+        assert "head=keep" in preflight.command(settings).replace("--head keep", "head=keep")
+        return
+    with pytest.raises(ConfigError) as raised:
+        preflight.plan(settings, root=root)
+    assert said in str(raised.value)
+    assert preflight.plan({**settings, "head": "drop"}, root=root).config.head == "drop"
+
+
+def test_a_checkpoint_has_as_many_class_weights_as_its_manifest_says(run, root):
+    folder = save(run, 10)
+    assert origin.find("softmax", root, "tiny", OPTIONS).classes == 0  # without shards there are none
+    manifest = checkpoints.check(folder)
+    (folder / checkpoints.MANIFEST).unlink()
+    shard = checkpoints.HeadShard(file="head-0.safetensors", lo=0, hi=5)
+    create_json(folder / checkpoints.MANIFEST, msgspec.structs.replace(manifest, head=[shard]))
+    found = origin.find("softmax", root, "tiny", OPTIONS)
+    assert found.classes == 5
+    origin.check_classes(found, 5)
+    with pytest.raises(ConfigError, match="holds those of 5 people, the data set has 6"):
+        origin.check_classes(found, 6)

@@ -9,7 +9,7 @@ from torch import nn
 
 from arcterm.errors import DataError, TrainingError
 from arcterm.runs import checkpoints, store
-from arcterm.train import build, checkpoint
+from arcterm.train import build, checkpoint, optim
 from arcterm.train.checkpoint import Trained
 from arcterm.train.head import Head
 from arcterm.train.world import World
@@ -35,12 +35,12 @@ def trained(world=None, classes=CLASSES, seed=0):
 
 def train_a_little(made):
     for step in range(3):
-        for sgd in (made.backbone_sgd, made.head_sgd):
+        for sgd in (made.backbone_optimizer, made.head_optimizer):
             sgd.zero_grad()
         x = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(step))
         made.head(made.backbone(x), torch.arange(6), step).loss.backward()
-        made.backbone_sgd.step()
-        made.head_sgd.step()
+        made.backbone_optimizer.step()
+        made.head_optimizer.step()
 
 
 def save(run, made, step=3, scores=None):
@@ -75,7 +75,7 @@ def many(loss, rate, world=None, seed=0):
     made = trained(world, seed=seed)
     head = Head(60, 4, get("loss", loss).load()(), world or World(), seed=seed, sample_rate=rate)
     asked = config(loss=loss, sample_rate=rate, lr=0.1)
-    return Trained(made.backbone, head, made.backbone_sgd, build.head_sgd(head, asked))
+    return Trained(made.backbone, head, made.backbone_optimizer, build.head_optimizer(head, asked))
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.2])
@@ -96,6 +96,40 @@ def test_a_head_goes_on_in_the_same_bits(run, loss, rate):
     }.get(loss, set())  # fmt: skip
 
 
+def adamw(loss="uniface", world=None, seed=0):
+    """As `many`, all of it with AdamW."""
+    made = many(loss, 1.0, world, seed)
+    asked = config(loss=loss, optimizer="adamw", lr=0.01, weight_decay=0.1)
+    body = optim.make([p for p in made.backbone.parameters() if p.requires_grad], asked)
+    return Trained(made.backbone, made.head, body, build.head_optimizer(made.head, asked))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_adamw_goes_on_in_the_same_bits_on_any_number_of_ranks(run, size):
+    made, others = adamw(), [adamw(world=World(rank, size), seed=7) for rank in range(size)]
+    train_a_little(made)
+    event = save(run, made)
+    assert event is not None
+    for rank, other in enumerate(others):
+        checkpoint.restore(run.checkpoints / event.name, World(rank, size), other)
+    for name in ("backbone_optimizer", "head_optimizer"):
+        whole, parts = getattr(made, name), [getattr(other, name) for other in others]
+        learned = [p for group in whole.param_groups for p in group["params"]]
+        theirs = [[p for group in part.param_groups for p in group["params"]] for part in parts]
+        for index, parameter in enumerate(learned):
+            rows = name == "head_optimizer" and parameter.ndim > 0 and len(parameter) == 60
+            for key, value in whole.state[parameter].items():
+                pieces = [part.state[own[index]][key] for part, own in zip(parts, theirs, strict=True)]
+                joined = torch.cat(pieces) if rows and value.ndim else pieces[-1]
+                assert torch.equal(joined, value), (name, index, key)
+    if size == 1:
+        others[0].head._seed = made.head._seed
+        for one in (made, others[0]):
+            train_a_little(one)
+        for a, b in zip(made.head.state_dict().values(), others[0].head.state_dict().values(), strict=True):
+            assert torch.equal(a, b)
+
+
 def test_rows_that_partial_fc_owes_are_read_by_any_number_of_ranks(run):
     made = many("cosface", 0.2)
     train_a_little(made)
@@ -104,8 +138,8 @@ def test_rows_that_partial_fc_owes_are_read_by_any_number_of_ranks(run):
     parts = [many("cosface", 0.2, World(rank, 3), seed=9) for rank in range(3)]
     for rank, part in enumerate(parts):
         checkpoint.restore(run.checkpoints / event.name, World(rank, 3), part)
-        part.head_sgd.settle()
-    made.head_sgd.settle()
+        part.head_optimizer.settle()
+    made.head_optimizer.settle()
     assert torch.equal(torch.cat([part.head.weight for part in parts]), made.head.weight)
 
 
@@ -122,8 +156,10 @@ def test_any_number_of_ranks_reads_it(run, size):
         whole = list(made.head.parameters())[index]
         pieces = [list(part.head.parameters())[index] for part in parts]
         assert torch.equal(torch.cat(pieces), whole)
-        moving = [part.head_sgd.state[p]["momentum_buffer"] for part, p in zip(parts, pieces, strict=True)]
-        assert torch.equal(torch.cat(moving), made.head_sgd.state[whole]["momentum_buffer"])
+        moving = [
+            part.head_optimizer.state[p]["momentum_buffer"] for part, p in zip(parts, pieces, strict=True)
+        ]
+        assert torch.equal(torch.cat(moving), made.head_optimizer.state[whole]["momentum_buffer"])
 
 
 def test_a_step_is_saved_once_and_nothing_is_left_over(run):
@@ -144,7 +180,9 @@ def test_another_backbone_is_refused(run):
     event = save(run, trained())
     assert event is not None
     other = trained()
-    strange = Trained(nn.Sequential(nn.Linear(3, 4)), other.head, other.backbone_sgd, other.head_sgd)
+    strange = Trained(
+        nn.Sequential(nn.Linear(3, 4)), other.head, other.backbone_optimizer, other.head_optimizer
+    )
     with pytest.raises(DataError, match="does not fit this run"):
         checkpoint.restore(run.checkpoints / event.name, World(), strange)
 

@@ -43,9 +43,9 @@ def trained(seed=0, world=None):
 def train_a_little(made):
     x = torch.randn(6, 3, 2, 2, generator=torch.Generator().manual_seed(1))
     made.head(made.backbone(x), torch.arange(6), 1).loss.backward()
-    made.backbone_sgd.step()
-    made.head_sgd.step()
-    made.backbone_sgd.zero_grad()
+    made.backbone_optimizer.step()
+    made.head_optimizer.step()
+    made.backbone_optimizer.zero_grad()
 
 
 def examiner(run, made):
@@ -96,14 +96,14 @@ def test_another_runs_backbone_is_the_start_and_nothing_else_of_it(run):
     examiner(run, other).begin_from(run.checkpoints / checkpoints.name_of(12))
     for name, tensor in made.backbone.state_dict().items():
         assert torch.equal(tensor, other.backbone.state_dict()[name]), name
-    assert not other.backbone_sgd.state
+    assert not other.backbone_optimizer.state
 
 
 def test_a_backbone_that_does_not_fit_or_is_gone_is_refused(run):
     examiner(run, trained()).save(12, 2, "stop", {})
     path = run.checkpoints / checkpoints.name_of(12)
     made = trained()
-    strange = Trained(nn.Linear(3, 4), made.head, made.backbone_sgd, made.head_sgd)
+    strange = Trained(nn.Linear(3, 4), made.head, made.backbone_optimizer, made.head_optimizer)
     with pytest.raises(DataError, match="can't be loaded"):
         examiner(run, strange).begin_from(path)
     with pytest.raises(DataError, match="can't be loaded"):

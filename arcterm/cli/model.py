@@ -1,0 +1,208 @@
+"""``arcterm model``: model files in and out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from arcterm.cli.options import Json, RunsDir, Stages, put, put_json, say
+from arcterm.errors import ConfigError, DataError
+
+model = typer.Typer(help="Model files in and out.", no_args_is_help=True, rich_markup_mode=None)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A run, a checkpoint, MXNet's PREFIX,EPOCH, a .pt, .pth, .ckpt or .safetensors file.",
+        show_default=False,
+    ),
+]
+Which = Annotated[str, typer.Option("--checkpoint", help="Of a run: last, best, or a step.")]
+Backbone = Annotated[
+    str | None, typer.Option("--backbone", help="What it is, if its names and shapes don't tell.")
+]
+Options = Annotated[list[str], typer.Option("--set", help="An option of that backbone, key=value.")]
+Mean = Annotated[float | None, typer.Option("--mean", help="Subtracted from each number, 0..255.")]
+Scale = Annotated[float | None, typer.Option("--scale", help="What is then multiplied with.")]
+Head = Annotated[
+    Literal["keep", "drop"], typer.Option("--head", help="The class weights it was trained with.")
+]
+
+
+@model.callback()
+def options() -> None:
+    """Model files in and out."""
+
+
+@model.command("import")
+def import_(
+    source: Source,
+    target: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The new file, .safetensors.", show_default="its name, here"),
+    ] = None,
+    head: Head = "drop",
+    backbone: Backbone = None,
+    assignments: Options = [],  # noqa: B006  typer copies it
+    mean: Mean = None,
+    scale: Scale = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    as_json: Json = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Turn another program's model into a file of ours; nothing in it is run."""
+    from arcterm.launch import child
+
+    place = _locate(source, runs_dir)
+    path = _target(target or Path(_stem(source) + ".safetensors"), ".safetensors", force)
+    told = child.ask(
+        "import",
+        {
+            "place": place,
+            "known": _known(backbone, assignments, mean, scale),
+            "target": str(path),
+            "head": head,
+        },
+        Stages(),
+    )
+    _tell(told, path, as_json)
+
+
+@model.command()
+def export(
+    source: Source,
+    form: Annotated[
+        Literal["onnx", "safetensors", "torchscript"], typer.Option("--format", help="Of the new file.")
+    ] = "onnx",
+    target: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The new file.", show_default="the model's name, here"),
+    ] = None,
+    preprocess: Annotated[
+        Literal["inside", "card"],
+        typer.Option(help="inside: the file takes uint8 images; card: the card says what it takes."),
+    ] = "card",
+    head: Head = "drop",
+    checkpoint: Which = "last",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    as_json: Json = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Write a model for use elsewhere, compared with PyTorch at batches of 1 and 7 before it is kept."""
+    from arcterm.launch import child
+
+    if preprocess == "inside" and form == "safetensors":
+        raise ConfigError("safetensors hold weights, no graph to put preprocessing in", "--preprocess card")
+    if head == "keep" and form != "safetensors":
+        raise ConfigError(f"{form} has no place for class weights", "--format safetensors, or --head drop")
+    ending = {"onnx": ".onnx", "safetensors": ".safetensors", "torchscript": ".ts"}[form]
+    place = _locate(source, runs_dir, checkpoint)
+    path = _target(target or Path(_stem(source) + ending), ending, force)
+    told = child.ask(
+        "export",
+        {
+            "place": place,
+            "known": {},
+            "target": str(path),
+            "format": form,
+            "preprocess": preprocess,
+            "head": head,
+        },
+        Stages(),
+    )
+    _tell(told, path, as_json)
+
+
+@model.command()
+def show(source: Source, checkpoint: Which = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
+    """Say what a model is: backbone, options, preprocessing, scores."""
+    from arcterm.launch import child
+
+    told = child.ask("show", {"place": _locate(source, runs_dir, checkpoint), "known": {}}, Stages())
+    _tell(told, None, as_json)
+
+
+def _locate(source: str, runs_dir: Path | None, which: str = "last") -> dict[str, Any]:
+    from arcterm.launch import models
+    from arcterm.runs import store
+
+    return models.locate(source, store.runs_dir(runs_dir), which)
+
+
+def _stem(source: str) -> str:
+    """A name for what is made from `source`, in the working directory."""
+    name = Path(source.partition(",")[0] if "," in source else source).name
+    for ending in (".safetensors", ".params", ".pth", ".pt", ".ckpt"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def _target(path: Path, ending: str, force: bool) -> Path:
+    if path.suffix != ending:
+        raise ConfigError(f"{path} does not end in {ending}", f"give --output {path.stem}{ending}")
+    if path.exists() and not force:
+        raise DataError(f"{path} exists", "choose another --output, or --force to replace it")
+    if not path.absolute().parent.is_dir():
+        raise DataError(f"{path.parent} is not a directory", f"mkdir -p {path.parent}")
+    return path.absolute()
+
+
+def _known(
+    backbone: str | None, assignments: list[str], mean: float | None, scale: float | None
+) -> dict[str, Any]:
+    """What the person says of a foreign file."""
+    if mean is not None and not math.isfinite(mean):
+        raise ConfigError(f"--mean {mean} is no number to subtract", "127.5 is usual")
+    if scale is not None and not (math.isfinite(scale) and scale > 0):
+        raise ConfigError(f"--scale {scale} is no factor above 0", "1/128 = 0.0078125 is usual")
+    given: dict[str, Any] = {"backbone": backbone, "mean": mean, "scale": scale}
+    known = {key: value for key, value in given.items() if value is not None}
+    pairs = [text.partition("=") for text in assignments]
+    for key, equals, _ in pairs:
+        if not equals:
+            raise ConfigError(
+                f"--set {key!r} has no '='", "write --set key=value, e.g. --set embedding_size=256"
+            )
+    known["options"] = {key.removeprefix("backbone."): value for key, _, value in pairs}
+    if known["options"] and backbone is None:
+        raise ConfigError("--set needs to know whose option it sets", "give --backbone NAME too")
+    if backbone is not None:
+        from arcterm_registry import get
+
+        from arcterm.config import options_for
+
+        options_for(get("backbone", backbone).options, known["options"], f"backbone {backbone}")
+    return known
+
+
+def _tell(told: dict[str, Any], path: Path | None, as_json: bool) -> None:
+    facts = told["facts"]
+    if as_json:
+        put_json(told | ({"path": str(path)} if path else {}))
+        return
+    words = " ".join(f"{key}={value}" for key, value in facts["options"].items())
+    lines = {
+        "backbone": f"{facts['backbone']} {words}".rstrip(),
+        "parameters": f"{told['parameters']:,}",
+        "embedding": str(facts["embedding_size"]),
+        "input": f"RGB {facts['input_size'][1]}×{facts['input_size'][0]}, "
+        f"(image - {facts['mean']:g}) / {1 / facts['scale']:g}",
+        "class weights": f"{facts['classes']:,}" if facts["classes"] else "none",
+        "source": facts["source"],
+        "missing": ", ".join(told["missing"]),
+        "not needed": ", ".join(told["unexpected"]),
+    }
+    if "differences" in told:
+        lines["checked"] = ", ".join(f"batch {n}: {d:.1e}" for n, d in told["differences"].items())
+    for score in facts["scores"]:
+        lines[score["set"]] = f"{score['accuracy']:.4f} ± {score['std']:.4f}"
+    talk = put if path is None else say
+    for key, value in lines.items():
+        if value:
+            talk(f"  {key:<15}{value}")
+    if path is not None:
+        put(str(path))

@@ -1,0 +1,123 @@
+"""``arcterm embed`` and ``arcterm compare``: a model tried on images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from arcterm.cli.model import Source, Which, _locate, _target
+from arcterm.cli.options import Json, RunsDir, Stages, put, put_json, say, table
+
+Resize = Annotated[bool, typer.Option("--resize", help="Stretch images of another size.")]
+
+
+def embed(
+    source: Source,
+    images: Annotated[list[Path], typer.Argument(help="Aligned faces.", show_default=False)],
+    target: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write files and embeddings to this .npz.", show_default=False),
+    ] = None,
+    resize: Resize = False,
+    flip: Annotated[bool, typer.Option("--flip", help="Sum with the mirror image's embedding.")] = False,
+    checkpoint: Which = "last",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    as_json: Json = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Embed images with a model; --json prints the vectors, --output writes them."""
+    path = _target(target, ".npz", force) if target else None
+    told = _ask(source, images, checkpoint, runs_dir, resize=resize, flip=flip, target=path)
+    files = [str(file) for file in images]
+    if as_json:
+        rows = told.get("embeddings", [[]] * len(files))
+        put_json(
+            [
+                {"file": file, "norm": norm, "embedding": row}
+                for file, norm, row in zip(files, told["norms"], rows, strict=True)
+            ]
+        )
+    else:
+        rows = [[file, f"{norm:.4g}"] for file, norm in zip(files, told["norms"], strict=True)]
+        put(table(["IMAGE", "NORM"], rows, right=frozenset({1})))
+        say(f"{len(files)} embeddings of {told['facts']['embedding_size']} numbers" + _kept(path))
+
+
+def _kept(path: Path | None) -> str:
+    return f" in {path}" if path else "; --output FILE.npz keeps them"
+
+
+def compare(
+    source: Source,
+    first: Annotated[Path, typer.Argument(metavar="A", help="An aligned face.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another.", show_default=False)],
+    resize: Resize = False,
+    checkpoint: Which = "last",
+    as_json: Json = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Say how alike two faces are, and whether that is one person at the model's own thresholds."""
+    told = _ask(source, [first, second], checkpoint, runs_dir, resize=resize, flip=True, target=None)
+    cosine = _cosine(*told["embeddings"])
+    distance = 2 - 2 * cosine
+    verdicts = [
+        {
+            "set": score["set"],
+            "far_threshold": score["far_threshold"],
+            "threshold": score["threshold"],
+            "same": distance < score["threshold"],
+            "same_at_far": None if score["far_threshold"] is None else distance < score["far_threshold"],
+        }
+        for score in told["facts"]["scores"]
+    ]
+    if as_json:
+        put_json({"cosine": cosine, "distance": distance, "norms": told["norms"], "verdicts": verdicts})
+        return
+    put(f"cosine {cosine:.4f}  squared distance {distance:.4f}")
+    for verdict in verdicts:
+        put(_verdict_words(verdict))
+    if not verdicts:
+        say("no thresholds: the model was not verified (`arcterm verify RUN`), or its card is lost")
+
+
+def _verdict_words(verdict: dict[str, Any]) -> str:
+    best = (
+        f"{'one person' if verdict['same'] else 'two people'} at {verdict['threshold']:.3f} (best accuracy)"
+    )
+    if verdict["far_threshold"] is None:
+        return f"{verdict['set']}: {best}"
+    strict = "one person" if verdict["same_at_far"] else "two people"
+    return f"{verdict['set']}: {best}, {strict} at {verdict['far_threshold']:.3f} (FAR 1e-3)"
+
+
+def _cosine(a: list[float], b: list[float]) -> float:
+    import math
+
+    dot = math.fsum(x * y for x, y in zip(a, b, strict=True))
+    norms = math.sqrt(math.fsum(x * x for x in a) * math.fsum(y * y for y in b))
+    return dot / norms if norms else 0.0
+
+
+def _ask(
+    source: str,
+    images: list[Path],
+    checkpoint: str,
+    runs_dir: Path | None,
+    *,
+    resize: bool,
+    flip: bool,
+    target: Path | None,
+) -> dict[str, Any]:
+    from arcterm.launch import child
+
+    request = {
+        "place": _locate(source, runs_dir, checkpoint),
+        "known": {},
+        "images": [str(file) for file in images],
+        "resize": resize,
+        "flip": flip,
+        "target": str(target) if target else "",
+    }
+    return child.ask("embed", request, Stages())

@@ -1,0 +1,1 @@
+"""Model files in and out: other trainers' weights, ours, and what runs elsewhere."""

@@ -1,0 +1,50 @@
+"""A model's card: what a person must know to use it, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from arcterm.formats.modelfile import ModelFacts, SetScore
+
+
+def write(facts: ModelFacts, file: str, *, input_text: str, parity: str) -> str:
+    """The card of `file`; `input_text` says what it takes, `parity` how it was checked against torch."""
+    options = " ".join(f"{key}={value}" for key, value in facts.options.items())
+    parts = [
+        f"# {file}",
+        f"Backbone `{facts.backbone}` ({options or 'defaults'}): {facts.embedding_size} numbers an image.",
+        f"**Input.** {input_text}",
+        "**Output.** One embedding a row, not normalised: divide by its L2 norm, then compare two by their "
+        "squared distance (0..4) or cosine; distance = 2 - 2·cosine.",
+        f"**Origin.** {facts.source or 'unknown'}" + (f", step {facts.step}" if facts.step else "") + ".",
+        f"**Data.** {facts.data or 'unknown'}.",
+        "## Verification\n\n" + _scores(facts.scores),
+        "## Recipe\n\n" + _recipe(facts.recipe.items()),
+        f"## Check\n\n{parity}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _scores(scores: list[SetScore]) -> str:
+    if not scores:
+        return "Not verified. `arcterm verify RUN` fills this table."
+    rows = [
+        f"| {s.set} | {s.pairs:,} | {s.accuracy:.4f} ± {s.std:.4f} | {s.threshold:.3f} "
+        f"| {_number(s.tar, 4)} | {_number(s.far_threshold, 3)} |"
+        for s in scores
+    ]
+    head = "| set | pairs | accuracy | its threshold | TAR at FAR 1e-3 | threshold at FAR 1e-3 |"
+    note = (
+        "Ten folds, embeddings of image and mirror image summed. Thresholds are squared L2 distances: "
+        "two images count as one person below."
+    )
+    return "\n".join([head, "|---|---:|---:|---:|---:|---:|", *rows, "", note])
+
+
+def _recipe(settings: Iterable[tuple[str, object]]) -> str:
+    rows = [f"| {key} | {value} |" for key, value in settings if value not in ("", [], {}, None)]
+    return "\n".join(["| setting | value |", "|---|---|", *rows]) if rows else "Unknown."
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,57 @@
+"""Other programs' model files, read into one shape: layers in order, names, and what images they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from arcterm.export import adaface, mxnet, torchfile
+from arcterm.export.layers import Layer, grouped
+from arcterm.formats import params
+from arcterm.formats import symbol as symbols
+
+_IRESNET, _IRESNET_EPS = "layer1.0.bn1.weight", 1e-5  # arcface_torch's and AdaFace's; ours add 2e-5
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A file's weights. `state` has them by name where names mean something; `head` is (C, D) or None.
+
+    Its network takes RGB as ``(image - mean) * scale``. `eps` is what the batch norms of `state` add to their
+    variance where a backbone has its names; None if that is what the backbone's do.
+    """
+
+    source: str
+    layers: list[Layer]
+    state: dict[str, Tensor]
+    mean: float
+    scale: float
+    head: Tensor | None
+    eps: float | None = None
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the arrays, as a backbone's `variants` function takes them."""
+        named = self.state or {f"{n.name}.{role}": a for n in self.layers for role, a in n.arrays.items()}
+        return {name: tuple(tensor.shape) for name, tensor in named.items()}
+
+
+def read_mxnet(symbol: Path, weights: Path) -> Foreign:
+    """A network of MXNet: ``prefix-symbol.json`` with ``prefix-NNNN.params``; raises `DataError`."""
+    graph, arrays = symbols.read(symbol), params.read(weights)
+    mean, scale = graph.preprocess() or (127.5, 1 / 128)
+    return Foreign(str(weights), mxnet.layers_of(graph, arrays), {}, mean, scale, mxnet.head_of(arrays))
+
+
+def read_torch(path: Path) -> Foreign:
+    """Weights of arcface_torch, AdaFace, CVLface, or any state dict; raises `DataError`.
+
+    All of these divide by 127.5 where MXNet's networks divide by 128.
+    """
+    state, head = torchfile.read(path)
+    if adaface.recognised(state):
+        state = adaface.renamed(state)
+    eps = _IRESNET_EPS if _IRESNET in state else None
+    return Foreign(str(path), grouped(state), state, 127.5, 1 / 127.5, head, eps)

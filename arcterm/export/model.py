@@ -1,0 +1,170 @@
+"""A model that can be used: its network with weights, and the facts that stay with it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from arcterm_registry import PluginError, get, names
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from arcterm.config import options_for
+from arcterm.errors import ArctermError, DataError
+from arcterm.export import foreign, recognise
+from arcterm.export.foreign import Foreign
+from arcterm.export.layers import Fit, fill, fill_by_name, in_order
+from arcterm.export.recognise import Candidate
+from arcterm.formats import modelfile
+from arcterm.formats.modelfile import ModelFacts
+from arcterm.formats.staging import staged_file
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in evaluation mode on the CPU; `head` has its class weights (C, D) where they were kept."""
+
+    facts: ModelFacts
+    network: nn.Module
+    head: Tensor | None = None
+    fit: Fit = field(default_factory=Fit)
+
+
+def open_model(place: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> Model:
+    """The model at a `place` that `launch.models.locate` found.
+
+    That is ``{"facts": …, "weights": PATH}`` of a checkpoint, ``{"symbol": PATH, "params": PATH}`` or
+    ``{"file": PATH}``. `known` may say ``backbone``, ``options``, ``mean`` and ``scale`` of a foreign file.
+    Raises `DataError`.
+    """
+    if "weights" in place:
+        return load(Path(place["weights"]), msgspec.convert(place["facts"], ModelFacts))
+    if "params" in place:
+        return _adopt(foreign.read_mxnet(Path(place["symbol"]), Path(place["params"])), known or {})
+    path = Path(place["file"])
+    facts = modelfile.read_facts(path) if path.suffix == ".safetensors" else None
+    return load(path, facts) if facts else _adopt(foreign.read_torch(path), known or {})
+
+
+def build(facts: ModelFacts) -> nn.Module:
+    """The network that `facts` name, with weights of its own making; raises `ArctermError`."""
+    try:
+        declared = get("backbone", facts.backbone)
+        options = options_for(declared.options, facts.options, f"backbone {facts.backbone}")
+        declared.check_together(options)
+        if facts.input_size != declared.input_size:
+            (h, w), (height, width) = facts.input_size, declared.input_size
+            raise DataError(f"it takes {w}×{h} images, backbone {facts.backbone!r} {width}×{height}")
+        network = declared.load()(**options)
+    except ArctermError:
+        raise
+    except PluginError as error:
+        raise DataError(error.message, error.hint) from None
+    except Exception as error:
+        raise ArctermError(
+            f"backbone {facts.backbone!r} can't be made: {type(error).__name__}: {error}",
+            f"`arcterm plugins check {facts.backbone}` says more",
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise ArctermError(f"backbone {facts.backbone!r} gave {type(network).__name__}, not a torch module")
+    return network.eval()
+
+
+def save(model: Model, path: Path) -> None:
+    """Write a model file: weights and, in its header, the facts. Raises `DataError`."""
+    tensors = {key: value.detach().contiguous() for key, value in model.network.state_dict().items()}
+    if model.head is not None:
+        tensors[modelfile.HEAD] = model.head.contiguous()
+    with staged_file(path) as stage:
+        save_file(tensors, stage, metadata=modelfile.metadata(model.facts))
+
+
+def as_declared(found: Model) -> Model:
+    """The same function for images that enter as the backbone declares: its first convolution takes it up.
+
+    Raises `DataError` where another number was subtracted: zeros at the border would no longer be the same.
+    """
+    wanted = get("backbone", found.facts.backbone).preprocess
+    if found.facts.mean != wanted.mean:
+        raise DataError(
+            f"{found.facts.source} takes images less {found.facts.mean:g}, backbone "
+            f"{found.facts.backbone!r} images less {wanted.mean:g}",
+            "it can be embedded and exported, not trained on",
+        )
+    network = copy.deepcopy(found.network)
+    first = in_order(network, found.facts.input_size)[0][1]
+    if not isinstance(first, nn.Conv2d):
+        raise DataError(
+            f"{found.facts.source} does not begin with a convolution that could take up its scale"
+        )
+    with torch.no_grad():
+        first.weight.copy_(first.weight.double() * (found.facts.scale / wanted.scale))
+    facts = msgspec.structs.replace(found.facts, scale=wanted.scale)
+    return Model(facts, network, found.head, found.fit)
+
+
+def load(path: Path, facts: ModelFacts) -> Model:
+    """A model of ours from its weights; raises `DataError` if they are not what `facts` say."""
+    try:
+        state = load_file(path)
+        head = state.pop(modelfile.HEAD, None)
+        with torch.device("meta"):  # sizes first: a card may ask for any amount of memory
+            build(facts).load_state_dict(state, assign=True)
+        network = build(facts)
+        network.load_state_dict(state)
+    except ArctermError as error:
+        raise DataError(f"{path}: {error.message}", error.hint) from None
+    except (SafetensorError, OSError) as error:
+        raise DataError(
+            f"{path} can't be read: {error}", "it was cut short or changed: copy it again"
+        ) from None
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:500]
+        raise DataError(f"{path} does not fit backbone {facts.backbone!r}: {said}") from None
+    _check_head(path, facts, head)
+    return Model(facts, network, head)
+
+
+def _check_head(path: Path, facts: ModelFacts, head: Tensor | None) -> None:
+    """Raise `DataError` unless the class weights, one or more each, are of as many people as `facts` say."""
+    held = (0, facts.embedding_size) if head is None else tuple(head.shape)
+    if (held[0], held[-1]) != (facts.classes, facts.embedding_size):
+        said = (facts.classes, facts.embedding_size)
+        raise DataError(f"{path} holds class weights {held}, its card says {said}", "export the model again")
+
+
+def _adopt(found: Foreign, known: Mapping[str, Any]) -> Model:
+    """A foreign file's weights in the backbone that they fit."""
+    among: Sequence[str] = [known["backbone"]] if known.get("backbone") else names("backbone")
+    try:
+        match = recognise.find(found.shapes, found.layers, among, known.get("options", {}))
+    except DataError as error:
+        raise DataError(f"{found.source}: {error.message}", error.hint) from None
+    candidate = match.candidate
+    facts = ModelFacts(
+        backbone=candidate.name,
+        options=candidate.options,
+        embedding_size=_embedding_size(candidate),
+        input_size=candidate.declared.input_size,
+        mean=known.get("mean", found.mean),
+        scale=known.get("scale", found.scale),
+        classes=0 if found.head is None else len(found.head),
+        source=Path(found.source).name,
+    )
+    network = build(facts)
+    if match.by_name:
+        fit = fill_by_name(network, found.state, found.eps)
+    else:
+        fit = fill(found.layers, in_order(network, facts.input_size))
+    return Model(facts, network, found.head, fit)
+
+
+def _embedding_size(candidate: Candidate) -> int:
+    """The length of the embeddings that a backbone with these options gives."""
+    return int(candidate.options.get("embedding_size", candidate.declared.embedding_size))

@@ -1,0 +1,115 @@
+"""What can be asked of the process for models; each takes a request as `launch` sends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from safetensors import safe_open
+
+from arcterm.errors import DataError
+from arcterm.export import card, embedding, model, writers
+from arcterm.export.model import Model
+from arcterm.formats.staging import staged_file
+
+Request = Mapping[str, Any]
+Progress = Callable[[str, int, int], None]
+
+
+def import_(request: Request, progress: Progress) -> dict[str, Any]:
+    """Read ``place``, a foreign file, and write it to ``target`` as ours; ``head`` keep or drop."""
+    progress("reading", 0, 2)
+    found = model.open_model(request["place"], request["known"])
+    if request["head"] == "keep" and found.head is None:
+        raise DataError(f"{found.facts.source} holds no class weights", "leave out --head keep")
+    if request["head"] == "drop":
+        found = _headless(found)
+    if request.get("declared_input"):
+        found = model.as_declared(found)
+    progress("writing", 1, 2)
+    model.save(found, Path(request["target"]))
+    progress("writing", 2, 2)
+    return _told(found)
+
+
+def show(request: Request, progress: Progress) -> dict[str, Any]:
+    """Read ``place`` and tell what it is."""
+    return _told(model.open_model(request["place"], request["known"]))
+
+
+def export(request: Request, progress: Progress) -> dict[str, Any]:
+    """Write ``place`` to ``target`` in ``format``, checked, with its card beside it."""
+    progress("reading", 0, 3)
+    found = model.open_model(request["place"], request["known"])
+    if request["head"] == "keep":
+        found = _with_head(found, request["place"])
+    elif request["head"] == "drop":
+        found = _headless(found)
+    target, inside = Path(request["target"]), request["preprocess"] == "inside"
+    progress(f"writing {request['format']}", 1, 3)
+    with staged_file(target) as stage:
+        parity = writers.write(found, request["format"], stage, inside=inside)
+        text = card.write(
+            found.facts,
+            target.name,
+            input_text=writers.input_words(found.facts, inside),
+            parity=str(parity),
+        )
+        with staged_file(target.with_name(f"{target.name}.md")) as beside:
+            beside.write_text(text, encoding="utf-8")
+    progress(f"writing {request['format']}", 3, 3)
+    return _told(found) | {"differences": parity.differences, "card": text}
+
+
+def embed(request: Request, progress: Progress) -> dict[str, Any]:
+    """Embed ``images``; the vectors are returned, or written to ``target`` (.npz)."""
+    found = model.open_model(request["place"], request["known"])
+    files = [Path(file) for file in request["images"]]
+    rows = embedding.embed(found, files, resize=request["resize"], flip=request["flip"], progress=progress)
+    told = _told(found) | {"norms": np.linalg.norm(rows, axis=1).tolist()}
+    if not request["target"]:
+        return told | {"embeddings": rows.tolist()}
+    with staged_file(Path(request["target"])) as stage, stage.open("wb") as file:
+        np.savez(file, files=np.array(request["images"]), embeddings=rows)
+    return told
+
+
+def _headless(found: Model) -> Model:
+    facts = msgspec.structs.replace(found.facts, classes=0)
+    return Model(facts, found.network, None, found.fit)
+
+
+def _with_head(found: Model, place: Mapping[str, Any]) -> Model:
+    """The model with its class weights: those it has, or those of its checkpoint's shards."""
+    if found.head is None and place.get("head"):
+        pieces = []
+        for file, _, _ in sorted(place["head"], key=lambda part: part[1]):
+            with safe_open(file, framework="pt") as shard:
+                pieces.append(shard.get_tensor("weight"))
+        head = torch.cat(pieces)
+        found = Model(msgspec.structs.replace(found.facts, classes=len(head)), found.network, head, found.fit)
+    if found.head is None:
+        raise DataError(f"{found.facts.source} holds no class weights", "leave out --head keep")
+    return found
+
+
+def _told(found: Model) -> dict[str, Any]:
+    parameters = sum(p.numel() for p in found.network.parameters())
+    return {
+        "facts": msgspec.to_builtins(found.facts),
+        "parameters": parameters,
+        "missing": found.fit.missing,
+        "unexpected": found.fit.unexpected,
+    }
+
+
+VERBS: dict[str, Callable[[Request, Progress], dict[str, Any]]] = {
+    "import": import_,
+    "show": show,
+    "export": export,
+    "embed": embed,
+}

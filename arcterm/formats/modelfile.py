@@ -1,0 +1,111 @@
+"""Model files: safetensors whose metadata says what the weights are and what their images need.
+
+The header is read here without torch; the weights are read where torch is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from arcterm.errors import DataError
+
+FORMAT_VERSION = 1
+HEAD = "head.weight"
+"""Key of the class weights (C, D) in a file that kept them."""
+_KEY = "arcterm"
+_MAX_HEADER = 100_000_000  # the limit of the safetensors library
+
+Value = bool | int | float | str
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Size = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class SetScore(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model did on one verification set; thresholds are squared L2 distances, 0..4.
+
+    `threshold` is that of the best accuracy, `far_threshold` that of a false-accept rate of 1e-3, at which
+    `tar` is the true-accept rate.
+    """
+
+    set: str
+    pairs: int
+    accuracy: float
+    std: float
+    threshold: float
+    tar: float | None = None
+    far_threshold: float | None = None
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model file says of itself beside its weights.
+
+    An image is RGB, uint8, `input_size` (height, width), and enters as ``(image - mean) * scale``. `classes`
+    is the number of class weights kept, 0 if none. `recipe` holds the settings of the run it comes from.
+    """
+
+    backbone: str
+    options: dict[str, Value] = {}
+    embedding_size: _Size
+    input_size: tuple[_Size, _Size] = (112, 112)
+    mean: float = 127.5
+    scale: Annotated[float, msgspec.Meta(gt=0)] = 1 / 128
+    classes: _Count = 0
+    source: str = ""
+    step: _Count = 0
+    data: str = ""
+    recipe: dict[str, Any] = {}
+    scores: list[SetScore] = []
+    format_version: int = FORMAT_VERSION
+
+
+def metadata(facts: ModelFacts) -> dict[str, str]:
+    """`facts` as the metadata of a safetensors file."""
+    return {"format": "pt", _KEY: msgspec.json.encode(facts).decode()}
+
+
+def facts_in(path: Path, metadata: dict[str, str]) -> ModelFacts | None:
+    """The facts in a file's metadata, None if another program wrote it; raises `DataError`."""
+    if _KEY not in metadata:
+        return None
+    try:
+        facts = msgspec.json.decode(metadata[_KEY], type=ModelFacts)
+    except msgspec.MsgspecError as error:
+        raise DataError(f"{path}: its model card is damaged: {error}", "export the model again") from None
+    if facts.format_version > FORMAT_VERSION:
+        raise DataError(f"{path} was written by a newer arcterm", "update arcterm")
+    return facts
+
+
+def read_facts(path: Path) -> ModelFacts | None:
+    """The facts of a model file, None if another program wrote it; only the header is read.
+
+    Raises `DataError` if it is no safetensors file.
+    """
+    described = _header(path).get("__metadata__", {})
+    if not isinstance(described, dict) or not all(isinstance(v, str) for v in described.values()):
+        raise DataError(f"{path}: its metadata is no table of texts", "export the model again")
+    return facts_in(path, described)
+
+
+def _header(path: Path) -> dict[str, Any]:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, _MAX_HEADER):
+                raise DataError(
+                    f"{path}: byte 0: a header of {length} bytes in a file of {size}",
+                    "it is no safetensors file, or was cut short: copy it again",
+                )
+            header = json.loads(file.read(length))
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}", "check the name") from None
+    except (ValueError, RecursionError):
+        raise DataError(f"{path}: its header is not JSON", "it is no safetensors file") from None
+    if not isinstance(header, dict):
+        raise DataError(f"{path}: its header is no table", "it is no safetensors file")
+    return header

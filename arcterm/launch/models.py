@@ -1,0 +1,162 @@
+"""The model that a person means: a run, a checkpoint, or a file of ours or of another program."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from arcterm_registry import Backbone, get
+
+from arcterm.config import TrainConfig, Value, options_for
+from arcterm.errors import DataError, RunError
+from arcterm.formats.modelfile import ModelFacts, SetScore, read_facts
+from arcterm.runs import checkpoints, store
+from arcterm.runs.checkpoints import Manifest
+from arcterm.runs.events import Verify
+from arcterm.runs.files import read_json
+from arcterm.runs.store import Run
+
+_EPOCH = re.compile(r"(.+),(\d+)")
+_PARAMS = re.compile(r"(.+)-(\d{4})\.params")
+_LOCAL = (
+    "job",
+    "dataset_options",
+    "backbone_options",
+    "device",
+    "gpus",
+    "threads",
+    "pretrained",
+    "loader_threads",
+)
+FILES = (".safetensors", ".pt", ".pth", ".ckpt")
+"""Endings of single files that hold a model."""
+HINT = (
+    "give a run, a checkpoint's directory, a .safetensors, .pt, .pth or .ckpt file, or MXNet's PREFIX,EPOCH"
+)
+
+
+def locate(text: str, root: Path, which: str = "last") -> dict[str, Any]:
+    """Where the model that `text` means is, as `arcterm.export.model.open_model` takes it.
+
+    `which` checkpoint of a run: last, best, or a step. Raises `ArctermError` naming what is missing.
+    """
+    path = Path(text).expanduser()
+    if (path / checkpoints.MANIFEST).is_file():
+        return _checkpoint(path, checkpoints.check(path, only=checkpoints.BACKBONE))
+    if path.is_file():
+        return _file(path)
+    if found := _EPOCH.fullmatch(text):
+        return _mxnet(Path(found[1]).expanduser(), int(found[2]))
+    if path.suffix in (*FILES, ".params"):
+        raise DataError(f"there is no file {text}", HINT)
+    try:
+        run = store.find(root, str(path))
+    except RunError as error:
+        raise RunError(error.message, f"{error.hint}; {HINT}") from None
+    chosen, _ = checkpoints.choose(run, which)
+    return _checkpoint(chosen, checkpoints.check(chosen, only=checkpoints.BACKBONE))
+
+
+def _file(path: Path) -> dict[str, Any]:
+    if found := _PARAMS.fullmatch(path.name):
+        return _mxnet(path.with_name(found[1]), int(found[2]))
+    if path.name == checkpoints.BACKBONE and (path.parent / checkpoints.MANIFEST).is_file():
+        return _checkpoint(path.parent, checkpoints.check(path.parent, only=checkpoints.BACKBONE))
+    if path.suffix not in FILES:
+        raise DataError(f"{path} is no model file that is known here", HINT)
+    return {"file": str(path.resolve())}
+
+
+def _mxnet(prefix: Path, epoch: int) -> dict[str, Any]:
+    symbol = prefix.with_name(f"{prefix.name}-symbol.json")
+    weights = prefix.with_name(f"{prefix.name}-{epoch:04d}.params")
+    for file in (symbol, weights):
+        if not file.is_file():
+            there = sorted(p.name for p in prefix.parent.glob(f"{prefix.name}-*.params"))[:5]
+            raise DataError(
+                f"{prefix},{epoch} needs {file.name}, which is not in {prefix.parent.resolve()}",
+                f"there: {', '.join(there) or 'no .params of that prefix'}; the two go together",
+            )
+    return {"symbol": str(symbol.resolve()), "params": str(weights.resolve())}
+
+
+def _checkpoint(path: Path, manifest: Manifest) -> dict[str, Any]:
+    run = Run(path.resolve().parent.parent)
+    config = run.config if (run.path / "run.json").is_file() else None
+    facts = _facts(path, manifest, config, _scores(run, manifest.step))
+    shards = [[str((path / part.file).resolve()), part.lo, part.hi] for part in manifest.head]
+    return {
+        "weights": str((path / checkpoints.BACKBONE).resolve()),
+        "facts": msgspec.to_builtins(facts),
+        "head": shards,
+        "classes": manifest.classes,
+    }
+
+
+def _facts(path: Path, manifest: Manifest, config: TrainConfig | None, scores: list[SetScore]) -> ModelFacts:
+    declared = get("backbone", manifest.backbone)
+    return ModelFacts(
+        backbone=manifest.backbone,
+        options=config.backbone_options if config else _usual(declared, manifest.embedding_size),
+        embedding_size=manifest.embedding_size,
+        input_size=declared.input_size,
+        mean=declared.preprocess.mean,
+        scale=declared.preprocess.scale,
+        source=f"{path.resolve().parent.parent.name}/{path.name}",
+        step=manifest.step,
+        data=_data(config),
+        recipe=_recipe(config) if config else {},
+        scores=scores,
+    )
+
+
+def _usual(declared: Backbone, embedding_size: int) -> dict[str, Value]:
+    """The options of a checkpoint that was copied away from its run, which alone has them in full."""
+    size = {"embedding_size": embedding_size} if declared.option("embedding_size") else {}
+    return options_for(declared.options, size, "the backbone")
+
+
+def _recipe(config: TrainConfig) -> dict[str, Any]:
+    """The settings that made a model, without places and devices of the machine that it was made on."""
+    settings: dict[str, Any] = msgspec.to_builtins(config)
+    return {key: value for key, value in settings.items() if key not in _LOCAL} | {
+        "global_batch": config.global_batch
+    }
+
+
+def _data(config: TrainConfig | None) -> str:
+    """The data set's name, and the last part of its path: no one else needs the rest."""
+    if config is None:
+        return ""
+    path = config.dataset_options.get("path")
+    return f"{config.dataset} {Path(str(path)).name}" if path else config.dataset
+
+
+def _scores(run: Run, step: int) -> list[SetScore]:
+    try:
+        results = read_json(run.path / "verify" / f"step-{step:010d}.json", list[Verify])
+    except FileNotFoundError:
+        return []
+    return [
+        SetScore(
+            set=r.set,
+            pairs=r.pairs,
+            accuracy=r.accuracy,
+            std=r.std,
+            threshold=r.threshold,
+            tar=r.tar,
+            far_threshold=r.far_threshold,
+        )
+        for r in results
+    ]
+
+
+def facts_of(place: dict[str, Any]) -> ModelFacts | None:
+    """What is known of a located model without its weights being read; None of a foreign file."""
+    if "facts" in place:
+        return msgspec.convert(place["facts"], ModelFacts)
+    if "file" in place and place["file"].endswith(".safetensors"):
+        return read_facts(Path(place["file"]))
+    return None

@@ -1,0 +1,64 @@
+"""Optimizers by name, and their state as named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from arcterm.config import TrainConfig
+
+_SECOND_BETA = 0.999
+_KEPT = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")
+
+
+def make(parameters: list[nn.Parameter], config: TrainConfig) -> Optimizer:
+    """SGD with momentum, or AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with β₁ = `momentum`.
+
+    Either decays every parameter, norms and biases included: so did 2018, and so does arcface_torch.
+    """
+    groups = [{"params": parameters}]  # a group may be empty, a bare list may not
+    if config.optimizer == "adamw":
+        betas = (config.momentum, _SECOND_BETA)
+        return AdamW(groups, lr=config.lr, betas=betas, weight_decay=config.weight_decay)
+    return SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+
+
+def state(optimizer: Optimizer, named: Mapping[str, Tensor], momentum: str) -> dict[str, Tensor]:
+    """What `optimizer` remembers of the `named` parameters.
+
+    SGD's momentum is called by the parameter's name and the suffix `momentum`; AdamW's two moments and its
+    count of updates, which has no dimensions, are ``NAME.exp_avg``, ``NAME.exp_avg_sq`` and ``NAME.step``.
+    """
+    found: dict[str, Tensor] = {}
+    for name, parameter in named.items():
+        if parameter in optimizer.state:  # it makes an entry for whatever it is asked for
+            kept = optimizer.state[parameter]
+            found |= {name + _suffix(key, momentum): kept[key] for key in _KEPT if kept.get(key) is not None}
+    return found
+
+
+def names(named: Iterable[str], momentum: str) -> list[str]:
+    """What `state` may call what it gives of the `named` parameters."""
+    return [name + _suffix(key, momentum) for name in named for key in _KEPT]
+
+
+def load(
+    optimizer: Optimizer, named: Mapping[str, Tensor], held: Mapping[str, Tensor], momentum: str
+) -> None:
+    """Put back what `state` gave; what is not `held` is left alone."""
+    for name, parameter in named.items():
+        for key in _KEPT:
+            value = held.get(name + _suffix(key, momentum))
+            if value is None:
+                continue
+            if key == "step":  # stays on the host, so that no step waits for the device
+                optimizer.state[parameter][key] = value.clone()
+            else:  # in the parameter's order in memory, which a safetensors file does not keep
+                optimizer.state[parameter][key] = torch.empty_like(parameter).copy_(value).detach()
+
+
+def _suffix(key: str, momentum: str) -> str:
+    return momentum if key == "momentum_buffer" else f".{key}"

@@ -1,0 +1,73 @@
+"""In which type the backbone computes: bfloat16 where there are instructions for it, its last layers exactly.
+
+The weights stay float32; autocast rounds what goes into convolutions and products. An embedding rounded to
+bfloat16 would have three digits, so what turns a map or tokens into it computes in float32.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import takewhile
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from arcterm.train.stream import fast_bfloat16
+
+
+def dtype(setting: str, device: torch.device) -> torch.dtype:
+    """What `setting` (auto, float32, bfloat16) means on `device`."""
+    if setting == "auto":
+        setting = "bfloat16" if has_bfloat16(device) else "float32"
+    return torch.bfloat16 if setting == "bfloat16" else torch.float32
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return fast_bfloat16()
+
+
+def autocast(setting: str, device: torch.device) -> torch.autocast:
+    """A context in which a backbone computes as `setting` says."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype(setting, device) == torch.bfloat16)
+
+
+def keep_embedding_exact(network: nn.Module, images: Tensor) -> list[nn.Module]:
+    """Make the `embedding_layers` of `network` compute in float32 also within autocast; returns them."""
+    found = embedding_layers(network, images)
+    for layer in found:
+        # a partial of a bound method, and no closure, because a copy of the layer must call the copy's own
+        layer.forward = partial(_exactly, layer.forward)
+    return found
+
+
+def embedding_layers(network: nn.Module, images: Tensor) -> list[nn.Module]:
+    """The layers run last that take vectors (N, C), not maps or tokens; empty if the last one takes a map.
+
+    Found by running `network` on `images` (N, 3, H, W) in evaluation mode.
+    """
+    ran: list[tuple[nn.Module, bool]] = []
+
+    def note(layer: nn.Module, inputs: tuple[Any, ...], _: object) -> None:
+        ran.append((layer, bool(inputs) and isinstance(inputs[0], Tensor) and inputs[0].ndim == 2))
+
+    leaves = [module for module in network.modules() if next(module.children(), None) is None]
+    hooks = [leaf.register_forward_hook(note) for leaf in leaves]
+    was_training = network.training
+    network.eval()
+    with torch.inference_mode():
+        network(images)
+    network.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    last = [layer for layer, _ in takewhile(lambda one: one[1], reversed(ran))]
+    earlier = {id(layer) for layer, _ in ran[: len(ran) - len(last)]}
+    return [layer for layer in reversed(last) if id(layer) not in earlier]
+
+
+def _exactly(forward: Any, x: Tensor, *rest: Any) -> Any:
+    with torch.autocast(x.device.type, enabled=False):
+        return forward(x.to(torch.promote_types(x.dtype, torch.float32)), *rest)

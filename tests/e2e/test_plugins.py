@@ -1,0 +1,108 @@
+"""Plug-ins of others from installation to a trained run: the examples, and what `plugins new` writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from arcterm.scaffold import GROUPS, module_of
+
+from .conftest import ROOT, Console
+
+pytestmark = pytest.mark.slow
+EXAMPLES = {"backbone": "plain", "loss": "fading", "dataset": "arrays"}
+PIP = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-build-isolation"]
+
+
+def own_tests(folder, arcterm):
+    """The output of a package's own tests, with what is installed there and without our settings."""
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "no:cacheprovider", "-rs"]
+    done = subprocess.run(
+        [*command, "--rootdir", str(folder), str(folder)],
+        env=arcterm.env,
+        cwd=arcterm.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory):
+    """A directory of the example data set: eight people with six pictures each, and twenty pairs."""
+    place = tmp_path_factory.mktemp("arrays")
+    random = np.random.default_rng(0)
+    faces = random.integers(40, 215, (8, 112, 112, 3))
+    pictures = faces[np.arange(48) % 8] + random.integers(-40, 40, (48, 112, 112, 3))
+    np.savez(
+        place / "faces.npz",
+        images=pictures.astype(np.uint8),
+        labels=np.arange(48) % 8,
+        pairs=random.integers(0, 255, (20, 2, 112, 112, 3), dtype=np.uint8),
+        same=np.arange(20) % 2 == 0,
+    )
+    return place
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_an_example_passes_its_own_tests(arcterm, kind):
+    told = own_tests(ROOT / "examples" / f"arcterm-{kind}", arcterm)
+    assert " passed" in told
+    assert "SKIPPED" not in told
+
+
+def test_the_examples_are_checked_and_trained_together(arcterm, arrays):
+    for kind, name in EXAMPLES.items():
+        path = ["--path", str(arrays)] if kind == "dataset" else []
+        told = arcterm.json("plugins", "check", name, "--quick", *path)
+        assert told["passed"], told
+        assert told["kind"] == kind
+    told = arcterm.json(
+        "train", "plain", "fading", "--margin", "0.4", "--dataset", str(arrays), "--batch-size", "8",
+        "--steps", "6", "--verify-every", "3", "--nproc", "1", "--name", "strangers",
+    )  # fmt: skip
+    assert (told["state"], told["step"]) == ("done", 6)
+    assert told["config"]["dataset"] == "arrays"
+    assert told["verification"]["pairs"]["pairs"] == 20
+    assert [saved["step"] for saved in told["checkpoints"]] == [3, 6]
+    record = json.loads((arcterm.path("strangers") / "run.json").read_text())
+    assert {p["distribution"] for p in record["plugins"]} == {
+        "arcterm-plain",
+        "arcterm-fading",
+        "arcterm-arrays",
+    }
+
+
+def test_what_new_writes_installs_passes_its_tests_and_trains(tmp_path, people):
+    arcterm = Console(tmp_path, tmp_path / "site")
+    for kind in GROUPS:
+        arcterm("plugins", "new", kind, f"my-{kind}")
+    packages = [tmp_path / f"arcterm-my-{kind}" for kind in GROUPS]
+    for ruff in (["check"], ["format", "--check"]):
+        subprocess.run([sys.executable, "-m", "ruff", *ruff, "--isolated", *packages], check=True)
+    subprocess.run([*PIP, "--target", str(tmp_path / "site"), *map(str, packages)], check=True)
+    for package in packages:
+        told = own_tests(package, arcterm)
+        assert "SKIPPED" not in told
+
+    rows = [f"{file.relative_to(people)},{file.parent.name}\n" for file in sorted(people.glob("p?/*.png"))]
+    table = tmp_path / "listed"
+    table.mkdir()
+    (table / "faces.csv").write_text("".join(str(people / row) for row in rows))
+    told = arcterm.json("plugins", "check", "my-dataset", "--path", str(table))
+    assert told["passed"], told
+    told = arcterm.json(
+        "train", "my-backbone", "my-loss", "--margin", "0.2", "--dataset", str(table), "--batch-size", "8",
+        "--steps", "3", "--nproc", "1", "--set", "backbone.width=8", "--name", "mine",
+    )  # fmt: skip
+    assert (told["state"], told["step"]) == ("done", 3)
+    assert told["config"]["dataset"] == "my-dataset"
+    record = json.loads((arcterm.path("mine") / "run.json").read_text())
+    assert {module_of(p["name"]) for p in record["plugins"]} == {f"arcterm_my_{kind}" for kind in GROUPS}

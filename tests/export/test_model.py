@@ -1,0 +1,69 @@
+"""A model that goes on to be trained takes its images as its backbone declares."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import torch
+from arcterm_registry import get
+
+from arcterm.errors import ArctermError, DataError
+from arcterm.export import model
+from arcterm.export.model import Model
+from arcterm.formats.modelfile import ModelFacts
+
+from .conftest import apart, embedded, of
+from .upstream import stirred
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [("tiny", 1 / 127.5), ("tiny", 1 / 128), ("y1", 1 / 127.5), ("y1", 0.017), ("vit_t", 1 / 128)],
+)
+def test_the_first_convolution_takes_up_the_scale(pixels, name, scale):
+    declared = get("backbone", name)
+    facts = ModelFacts(backbone=name, embedding_size=declared.embedding_size, scale=scale)
+    found = Model(facts, stirred(model.build(facts)))
+    before = of(found, pixels)
+    adopted = model.as_declared(found)
+    assert (adopted.facts.mean, adopted.facts.scale) == (declared.preprocess.mean, declared.preprocess.scale)
+    wanted = declared.preprocess
+    assert apart(embedded(adopted.network, pixels, wanted.mean, wanted.scale), before) < 1e-4
+    assert torch.equal(of(found, pixels), before)  # the other is left as it was
+    if scale != wanted.scale:
+        assert apart(embedded(found.network, pixels, wanted.mean, wanted.scale), before) > 1e-4
+
+
+def test_another_mean_is_refused(tiny):
+    found = Model(msgspec.structs.replace(tiny.facts, mean=0.0), tiny.network)
+    with pytest.raises(DataError, match=r"takes images less 0, backbone 'tiny' images less 127\.5"):
+        model.as_declared(found)
+
+
+FACTORIES = """
+import torch
+from arcterm_registry import Backbone, Preprocess
+of = lambda factory: Backbone(summary="", factory=f"odd:{factory}", parameters=1, gmacs=1, embedding_size=3)
+flat, none, wrong = of("make_flat"), of("make_none"), of("make_wrong")
+def make_flat():
+    return torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+def make_none():
+    return "a network"
+def make_wrong():
+    raise KeyError("size")
+"""
+
+
+def test_backbones_of_strangers_that_can_not_be_used(distribution):
+    distribution(
+        "odd",
+        entry_points="[arcterm.backbones]\nflat = odd:flat\nnone = odd:none\nwrong = odd:wrong\n",
+        odd=FACTORIES,
+    )
+    facts = ModelFacts(backbone="flat", embedding_size=3, scale=0.01)
+    with pytest.raises(DataError, match="does not begin with a convolution"):
+        model.as_declared(Model(facts, model.build(facts)))
+    with pytest.raises(ArctermError, match="'none' gave str, not a torch module"):
+        model.build(ModelFacts(backbone="none", embedding_size=3))
+    with pytest.raises(ArctermError, match="'wrong' can't be made: KeyError: 'size'"):
+        model.build(ModelFacts(backbone="wrong", embedding_size=3))

@@ -1,0 +1,86 @@
+"""AdamW against its formula in float64; what optimizers remember comes back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from arcterm.config import TrainConfig
+from arcterm.errors import ConfigError
+from arcterm.train import optim
+
+from ..runs.conftest import config
+
+RATE, DECAY, BETAS, EPS = 0.02, 0.1, (0.8, 0.999), 1e-8
+
+
+def gradient(step, shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
+
+
+def test_adamw_is_its_formula_and_decays_every_parameter():
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).double()
+    asked = config(optimizer="adamw", lr=RATE, weight_decay=DECAY, momentum=BETAS[0])
+    optimizer = optim.make(list(net.parameters()), asked)
+    wanted = {name: p.detach().clone() for name, p in net.named_parameters()}
+    mean = {name: torch.zeros_like(p) for name, p in wanted.items()}
+    square = {name: torch.zeros_like(p) for name, p in wanted.items()}
+    for t in range(1, 6):
+        for name, p in net.named_parameters():
+            p.grad = g = gradient(t, p.shape)
+            mean[name] = BETAS[0] * mean[name] + (1 - BETAS[0]) * g
+            square[name] = BETAS[1] * square[name] + (1 - BETAS[1]) * g**2
+            unbiased, spread = mean[name] / (1 - BETAS[0] ** t), square[name] / (1 - BETAS[1] ** t)
+            wanted[name] = wanted[name] * (1 - RATE * DECAY) - RATE * unbiased / (spread.sqrt() + EPS)
+        optimizer.step()
+    for name, p in net.named_parameters():
+        torch.testing.assert_close(p.detach(), wanted[name], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_state_comes_back_in_the_parameters_order_in_memory(kind):
+    def make():
+        torch.manual_seed(0)
+        layer = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        return layer, optim.make(list(layer.parameters()), config(optimizer=kind, lr=0.1))
+
+    def step(layer, optimizer, number):
+        for p in layer.parameters():
+            p.grad = gradient(number, p.shape).float().contiguous(memory_format=torch.preserve_format)
+        optimizer.step()
+
+    (one, first), (two, second) = make(), make()
+    for number in range(3):
+        step(one, first, number)
+    with torch.no_grad():
+        for a, b in zip(two.parameters(), one.parameters(), strict=True):
+            a.copy_(b)
+    named = dict(one.named_parameters())
+    held = {k: v.contiguous().clone() for k, v in optim.state(first, named, ".m").items()}
+    assert set(held) <= set(optim.names(named, ".m"))
+    assert set(held) == {f"{n}{s}" for n in named for s in ([".m"] if kind == "sgd" else SUFFIXES)}
+    optim.load(second, dict(two.named_parameters()), held, ".m")
+    for value in second.state[two.weight].values():
+        assert value.ndim == 0 or value.stride() == two.weight.stride()
+    step(one, first, 9)
+    step(two, second, 9)
+    assert torch.equal(one.weight, two.weight)
+    assert not torch.equal(one.weight, make()[0].weight)
+
+
+SUFFIXES = [".exp_avg", ".exp_avg_sq", ".step"]
+
+
+def test_a_parameter_that_was_never_updated_has_no_state():
+    layer = nn.Linear(2, 2)
+    optimizer = optim.make(list(layer.parameters()), config())
+    assert optim.state(optimizer, dict(layer.named_parameters()), "") == {}
+    assert not optimizer.state
+
+
+def test_adamw_with_a_share_of_the_classes_is_refused():
+    with pytest.raises(ConfigError, match=r"sample_rate 0\.1 leaves some out") as error:
+        config(optimizer="adamw", sample_rate=0.1)
+    assert "optimizer=sgd" in error.value.hint
+    assert isinstance(config(optimizer="adamw"), TrainConfig)
