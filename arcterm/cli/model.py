@@ -102,6 +102,7 @@ def export(
     ending = {"onnx": ".onnx", "safetensors": ".safetensors", "torchscript": ".ts"}[form]
     place = _locate(source, runs_dir, checkpoint)
     path = _target(target or Path(_stem(source) + ending), ending, force)
+    _target(path.with_name(f"{path.name}.md"), ".md", force)
     told = child.ask(
         "export",
         {

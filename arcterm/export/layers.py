@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from arcterm.errors import DataError
+
 _KINDS: dict[type[nn.Module], str] = {
     nn.Conv2d: "convolution",
     nn.Linear: "linear",
@@ -127,15 +129,16 @@ def _fits(layer: Layer, module: nn.Module) -> bool:
 def fill(layers: list[Layer], slots: list[tuple[str, nn.Module]]) -> Fit:
     """Put each layer's arrays into its slot; the two must not differ.
 
-    What a batch norm adds to its variance may be another number here and there: the running variance takes
-    up the difference, so that the same function is computed.
+    Raises `DataError` where a layer has an array that its slot has no place for and that changes what it
+    computes. What a batch norm adds to its variance may be another number here and there: the running
+    variance takes up the difference, so that the same function is computed.
     """
-    missing, unexpected = [], []
+    missing = []
     for layer, (name, module) in zip(layers, slots, strict=True):
         held = _held(module)
         arrays = dict(layer.arrays)
-        if layer.frozen and "weight" in held:
-            arrays["weight"] = torch.ones_like(held["weight"])
+        if layer.frozen and "weight" in arrays:
+            arrays["weight"] = torch.ones_like(arrays["weight"])
         if layer.eps and isinstance(module, nn.modules.batchnorm._BatchNorm):
             arrays["running_var"] = arrays["running_var"].double() + layer.eps - module.eps
         for role, tensor in held.items():
@@ -145,8 +148,12 @@ def fill(layers: list[Layer], slots: list[tuple[str, nn.Module]]) -> Fit:
             elif role == "bias" or (role == "weight" and layer.kind == "batch norm"):
                 nn.init.constant_(tensor, float(role == "weight"))  # 2018's layers may have none
                 missing.append(f"{name}.{role}")
-        unexpected += [f"{layer.name}.{role}" for role, a in arrays.items() if _matters(role, a)]
-    return Fit(missing, unexpected)
+        if lost := [role for role, array in arrays.items() if _matters(role, array)]:
+            raise DataError(
+                f"the {layer.kind} {layer.name!r} has a {lost[0]}, and {name!r} of this backbone has none",
+                "other options of the backbone may have it: --backbone NAME and --set KEY=VALUE",
+            )
+    return Fit(missing)
 
 
 def fill_by_name(network: nn.Module, state: dict[str, Tensor], eps: float | None = None) -> Fit:
