@@ -17,6 +17,8 @@ from arcterm.config import check_settings
 
 from . import meta
 
+pytestmark = pytest.mark.long
+
 NAMES = names("backbone")
 SMALL = [name for name in NAMES if get("backbone", name).parameters < 3e6]
 TRAINED = [*SMALL, "m1", "m2", "r18", "s20"]

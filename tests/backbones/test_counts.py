@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from . import meta
 
+pytestmark = pytest.mark.long
+
 # what infer_shape said of the symbols of 2018 at 112×112, 512 numbers to an embedding, no classes
 MXNET = {
     "r18": 24_025_600,

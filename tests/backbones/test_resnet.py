@@ -13,6 +13,8 @@ from arcterm.backbones.resnet import _UNITS, IResNet, Style, Unit
 
 from . import meta
 
+pytestmark = pytest.mark.long
+
 # of arcface_torch's iresnet18, without the counters of its batch norms
 NORM = ("weight", "bias", "running_mean", "running_var")
 UNIT = {

@@ -19,6 +19,8 @@ from arcterm.export.verbs import VERBS
 from arcterm.formats import modelfile
 from arcterm.formats.modelfile import ModelFacts, SetScore
 
+pytestmark = pytest.mark.long
+
 FACTS = ModelFacts(
     backbone="tiny",
     options={"embedding_size": 64, "dropout": 0.4},

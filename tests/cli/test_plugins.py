@@ -13,6 +13,8 @@ import pytest
 from arcterm import scaffold
 from arcterm.cli import conformance, main
 
+pytestmark = pytest.mark.long
+
 DECLARED = """
 from arcterm_registry import Dataset
 toy = Dataset(summary="a toy", factory="{module}:Faces", inspect="{module}:inspect", takes_path=False)

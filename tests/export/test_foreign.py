@@ -12,6 +12,8 @@ from arcterm.export import adaface, layers, torchfile
 from .conftest import apart, embedded, of
 from .upstream import Adaface, Arcface, Mbf, Vit, stirred
 
+pytestmark = pytest.mark.long
+
 CLOSE = 1e-4
 
 

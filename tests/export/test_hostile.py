@@ -25,6 +25,8 @@ from arcterm.formats import modelfile
 
 from .conftest import FACTS, picture
 
+pytestmark = pytest.mark.long
+
 SMALL = {"a.weight": torch.arange(12.0).reshape(4, 3), "a.bias": torch.ones(4), "b.weight": torch.ones(2, 4)}
 
 

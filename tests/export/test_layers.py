@@ -9,6 +9,8 @@ from torch import nn
 from arcterm.errors import DataError
 from arcterm.export.layers import Layer, fill, in_order
 
+pytestmark = pytest.mark.long
+
 
 def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 2, 3, bias=False), nn.BatchNorm2d(2, eps=1e-3), nn.Flatten())

@@ -15,6 +15,8 @@ from arcterm.formats.modelfile import ModelFacts
 from .conftest import apart, embedded, of
 from .upstream import stirred
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(
     ("name", "scale"),

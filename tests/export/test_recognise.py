@@ -13,6 +13,8 @@ from arcterm.formats.modelfile import ModelFacts
 
 from .upstream import Mbf
 
+pytestmark = pytest.mark.long
+
 NAMES = names("backbone")
 SMALL = [name for name in NAMES if get("backbone", name).gmacs < 0.3]
 

@@ -20,6 +20,8 @@ from arcterm.formats.modelfile import ModelFacts
 
 from .conftest import FACTS, apart, of
 
+pytestmark = pytest.mark.long
+
 FORMS = [("onnx", True), ("onnx", False), ("torchscript", True), ("torchscript", False)]
 INPUT = {
     True: "uint8 RGB images (N, 112, 112, 3), as they are",

@@ -16,6 +16,8 @@ import pytest
 from arcterm.errors import ArctermError, ConfigError, DataError
 from arcterm.launch import child
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):

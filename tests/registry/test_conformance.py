@@ -19,6 +19,8 @@ from arcterm.train.world import World
 
 from . import toys
 
+pytestmark = pytest.mark.long
+
 LIGHT = {"loss": sorted(n for n in names("loss") if ":" not in n), "backbone": ["tiny"]}
 STEPPED = {"magface", "mv-softmax", "npc"}  # published with a step or a rise of the target logit
 

@@ -12,6 +12,8 @@ from torch import Tensor, fx, nn
 
 from arcterm.verify.fold import Shifted, folded
 
+pytestmark = pytest.mark.long
+
 EXACT = 1e-12
 
 
