@@ -89,7 +89,7 @@ def test_triplets_from_a_softmax_run_stopped_and_resumed(arcterm, crowd):
 
     origin = base["checkpoints"][-1]["path"]
     assert resumed["config"]["pretrained"] == origin
-    loads = [(attempt, e.detail) for attempt, e in told(parts, Phase) if e.detail.startswith("backbone of")]
-    assert loads == [(1, f"backbone of {origin}")]
+    loads = [(attempt, e.detail) for attempt, e in told(parts, Phase) if e.detail.startswith("weights of")]
+    assert loads == [(1, f"weights of {origin}")]
     assert 0 < resumed["active"] <= 1
     assert resumed["mined"]["pairs"] >= resumed["mined"]["triplets"] > 0
