@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import msgspec
 from arcterm_registry import Option, OptionError, nearest
 
 from arcterm.errors import ConfigError
+from arcterm.tasks import TASKS
 
 Value = bool | int | float | str
 
@@ -129,13 +131,77 @@ SETTINGS: tuple[Option, ...] = (
         default=False,
         help="compute blocks of the backbone twice, for less memory",
     ),
-    Option(name="mirror", type=bool, default=True, help="mirror half of the images"),
+    Option(
+        name="mirror", type=float, default=0.5, low=0, high=1, help="share of the images that are mirrored"
+    ),
+    Option(
+        name="crop",
+        type=float,
+        default=0.0,
+        low=0,
+        high=1,
+        help="share of the images cut to a part, the rest black",
+    ),
+    Option(
+        name="crop_area", type=float, default=0.2, low=0.01, high=1, help="smallest part that crop leaves"
+    ),
+    Option(
+        name="jitter",
+        type=float,
+        default=0.0,
+        low=0,
+        high=1,
+        help="share of the images changed in brightness, contrast and saturation",
+    ),
+    Option(name="jitter_strength", type=float, default=0.125, low=0, high=1, help="how much: 1 ± this, each"),
+    Option(
+        name="lowres",
+        type=float,
+        default=0.0,
+        low=0,
+        high=1,
+        help="share of the images made small and large again",
+    ),
+    Option(
+        name="lowres_scale", type=float, default=0.2, low=0.02, high=1, help="smallest side, of the whole"
+    ),
+    Option(
+        name="jpeg", type=float, default=0.0, low=0, high=1, help="share of the images compressed once more"
+    ),
+    Option(name="jpeg_low", type=int, default=2, low=1, high=100, help="lowest JPEG quality"),
+    Option(name="jpeg_high", type=int, default=20, low=1, high=100, help="highest JPEG quality"),
+    Option(
+        name="cutout",
+        type=float,
+        default=0.0,
+        low=0,
+        high=1,
+        help="share of the images with a square of grey in them",
+    ),
+    Option(name="cutout_size", type=int, default=40, low=1, high=4096, help="its side in pixels"),
     Option(name="verify_every", type=int, default=2000, low=1, help="steps between verifications"),
     Option(name="checkpoint_every", type=int, default=2000, low=1, help="steps between checkpoints"),
     Option(name="keep_last", type=int, default=3, low=2, help="newest checkpoints kept"),
     Option(name="keep_best", type=int, default=1, low=0, help="best checkpoints kept, by mean accuracy"),
-    Option(name="seed", type=int, default=0, low=0, high=2**31 - 1, help="of weights, order and mirroring"),
+    Option(
+        name="seed", type=int, default=0, low=0, high=2**31 - 1, help="of weights, order and augmentation"
+    ),
     Option(name="loader_threads", type=int, default=2, low=1, high=64, help="decoding threads per rank"),
+    Option(
+        name="decoded_cache",
+        type=int,
+        default=0,
+        low=0,
+        help="MiB of memory per host for images kept decoded; they are decoded once",
+    ),
+    Option(
+        name="max_broken",
+        type=float,
+        default=0.001,
+        low=0,
+        high=1,
+        help="share of the records that may be broken before the run stops; they are skipped and listed",
+    ),
     Option(
         name="pretrained",
         type=str,
@@ -167,6 +233,7 @@ FLAGS = (
 )
 """The settings that have a flag of their own; all others are reached by ``--set``."""
 OPTION_GROUPS = ("backbone", "loss", "dataset")
+_MANY = 1_000_000
 _CHOSEN = (*OPTION_GROUPS, "name")
 _CHECKED = ("nproc", "batch_size", "epochs", "steps", "lr", "warmup", "clip", "keep_last", "seed")
 _BY_NAME = {option.name: option for option in SETTINGS}
@@ -207,17 +274,36 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", ta
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     gradient_checkpointing: bool = False
-    mirror: bool = True
+    mirror: float | bool = 0.5
+    crop: float = 0.0
+    crop_area: float = 0.2
+    jitter: float = 0.0
+    jitter_strength: float = 0.125
+    lowres: float = 0.0
+    lowres_scale: float = 0.2
+    jpeg: float = 0.0
+    jpeg_low: int = 2
+    jpeg_high: int = 20
+    cutout: float = 0.0
+    cutout_size: int = 40
     verify_every: int = 2000
     checkpoint_every: int = 2000
     keep_last: int = 3
     keep_best: int = 1
     seed: int = 0
     loader_threads: int = 2
+    decoded_cache: int = 0
+    max_broken: float = 0.001
     pretrained: str = ""
     head: Literal["drop", "keep"] = "drop"
 
     def __post_init__(self) -> None:
+        if isinstance(self.mirror, bool):  # an older arcterm's yes and no
+            msgspec.structs.force_setattr(self, "mirror", 0.5 * self.mirror)
+        if self.jpeg_low > self.jpeg_high:
+            raise ConfigError(
+                f"jpeg_low {self.jpeg_low} is above jpeg_high {self.jpeg_high}", "change --set jpeg_low"
+            )
         for name in _CHECKED:
             check_setting(name, getattr(self, name))
         if self.optimizer != "sgd" and self.sample_rate < 1:
@@ -253,7 +339,22 @@ class VerifyConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", t
     batch_size: int
 
 
-JobConfig = TrainConfig | VerifyConfig
+class DataConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", tag="data"):
+    """A job on a data set: `task` of `tasks.TASKS`, its absolute `paths` in order, all of its `options`.
+
+    An option that is missing is worked out by the task. It runs in one process, on the CPU.
+    """
+
+    task: str
+    paths: list[str]
+    options: dict[str, Value] = {}
+    device: Literal["cpu"] = "cpu"
+    nproc: int = 1
+    gpus: list[int] = []
+    threads: int = 1
+
+
+JobConfig = TrainConfig | VerifyConfig | DataConfig
 
 
 def check_setting(name: str, value: Value) -> Value:
@@ -341,6 +442,37 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def task_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any]) -> DataConfig:
+    """A job on data; raises `ConfigError` for an unknown task, a wrong number of paths or a bad option."""
+    task = TASKS.get(name)
+    if task is None:
+        raise ConfigError(
+            f"there is no job {name!r} on data", nearest(name, TASKS).replace("installed", "jobs")
+        )
+    least = len(task.places) + (1 if task.places[0].many else 0)
+    if len(paths) < least or (len(paths) > least and not task.places[0].many):
+        wanted = " ".join(p.name.upper() + ("…" if p.many else "") for p in task.places)
+        raise ConfigError(
+            f"data {name} takes {wanted}, not {len(paths)} paths", f"arcterm data {name} --help"
+        )
+    options = options_for(task.options, given, f"data {name}")
+    for file in task.files:
+        if options[file]:
+            options[file] = _whole(str(options[file]))
+    whole = [_whole(path) for path in paths]
+    return DataConfig(task=name, paths=whole, options=options, threads=len(os.sched_getaffinity(0)))
+
+
+def _whole(path: str | Path) -> str:
+    """A path that means the same in every directory; raises `ConfigError` for the home of nobody."""
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError:
+        raise ConfigError(
+            f"{path} is in the home of somebody who isn't known here", "write the path out"
+        ) from None
+
+
 def options_for(declared: Iterable[Option], given: Mapping[str, Any], owner: str) -> dict[str, Value]:
     """Every option of a plug-in: `given` texts or values over the defaults; raises `ConfigError`."""
     by_name = {option.name: option for option in declared}
@@ -367,7 +499,10 @@ def indices(text: str, name: str) -> list[int]:
     try:
         for part in filter(None, text.replace(" ", "").split(",")):
             first, dash, last = part.partition("-")
-            found += range(int(first), int(last) + 1) if dash else [int(first)]
+            numbers = range(int(first), int(last) + 1) if dash else [int(first)]
+            if len(numbers) > _MANY:
+                raise ConfigError(f"{flag(name)} {text!r} names too many", f"write {flag(name)} 0,2")
+            found += numbers
     except ValueError:
         raise ConfigError(
             f"{flag(name)} {text!r} is not a list of numbers", f"write {flag(name)} 0,2"

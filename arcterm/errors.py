@@ -20,6 +20,10 @@ class ArctermError(Exception):
         return f"{self.message}\n  → {self.hint}" if self.hint else self.message
 
 
+class StopAskedError(Exception):
+    """Somebody asked the work to stop; what it has done so far is kept for a resume."""
+
+
 class ConfigError(ArctermError):
     """A setting that can't be used; the message names the option to change."""
 

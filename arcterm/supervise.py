@@ -19,6 +19,7 @@ from types import FrameType
 
 import psutil
 
+from arcterm.config import DataConfig
 from arcterm.errors import ArctermError
 from arcterm.runs import checkpoints, control, diagnosis, state
 from arcterm.runs.files import write_json
@@ -71,8 +72,13 @@ class Supervisor:
 
     def _start_agent(self) -> None:
         found = checkpoints.newest_valid(self.run)
-        argv = [sys.executable, "-m", "arcterm.agent", str(self.run.path), str(self.attempt)]
+        # a job on data is one process without torch; ranks are started by torchrun's agent
+        alone = isinstance(self.run.record.config, DataConfig)
+        program = "arcterm.worker" if alone else "arcterm.agent"
+        argv = [sys.executable, "-m", program, str(self.run.path), str(self.attempt)]
         changes = self._environment()
+        if alone:  # its threads are its own, a part of the work each
+            changes |= {"RANK": "0", "ARCTERM_AGENT_PID": str(os.getpid()), "OMP_NUM_THREADS": "1"}
         launch = Launch(argv=argv, env=_kept(os.environ | changes), resume=found[0].name if found else "")
         write_json(self.run.attempt_dir(self.attempt) / "launch.json", launch)
         self.agent = subprocess.Popen(

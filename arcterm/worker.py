@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arcterm import lifeline
+from arcterm.config import DataConfig
 from arcterm.errors import ArctermError
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.files import write_json
@@ -35,15 +36,25 @@ def main() -> int:
     try:
         ended = _work(run, attempt, rank)
     except Exception as error:  # noqa: BLE001  a rank's last word, whatever it is
-        hint = error.hint if isinstance(error, ArctermError) else ""
-        said = error.message if isinstance(error, ArctermError) else f"{type(error).__name__}: {error}"
-        trace = traceback.format_exc()
-        sys.stderr.write(trace)
-        text = f"{said}\n{hint}".strip()
-        write_json(folder / "exit.json", Exit(reason="error", error=text, traceback=trace, t=time.time()))
+        sys.stderr.write(traceback.format_exc())
+        write_json(folder / "exit.json", _last_word(run, error))
         return 1
     write_json(folder / "exit.json", ended)
     return 0
+
+
+def _last_word(run: Run, error: Exception) -> Exit:
+    """What went wrong; without a traceback where a job on data met what its user has to mend."""
+    trace = traceback.format_exc()
+    if not isinstance(error, ArctermError):
+        text = f"{type(error).__name__}: {error}"
+        return Exit(reason="error", error=text, traceback=trace, t=time.time())
+    if isinstance(run.record.config, DataConfig):
+        return Exit(
+            reason="error", error=error.message, hint=error.hint, exit_code=error.exit_code, t=time.time()
+        )
+    text = f"{error.message}\n{error.hint}".strip()
+    return Exit(reason="error", error=text, traceback=trace, t=time.time())
 
 
 def _redirect(folder: Path) -> None:
@@ -74,6 +85,11 @@ def _work(run: Run, attempt: int, rank: int) -> Exit:
 
 
 def _job(run: Run, attempt: int, journal: Journal) -> Exit:
+    config = run.record.config
+    if isinstance(config, DataConfig):
+        from arcterm.data.running import run_task
+
+        return run_task(run, attempt, config, journal)
     import torch
 
     from arcterm.config import TrainConfig
@@ -82,7 +98,6 @@ def _job(run: Run, attempt: int, journal: Journal) -> Exit:
     from arcterm.train.telemetry import Telemetry
     from arcterm.train.world import World
 
-    config = run.record.config
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # a CPU is far slower on what is as good as 0 in a softmax
     world = World.join(config.device)

@@ -12,16 +12,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from arcterm.config import DataConfig
+from arcterm.console import words
 from arcterm.launch.preflight import duration
-from arcterm.runs.events import AnyEvent, Gpu
+from arcterm.runs.events import AnyEvent, Gpu, Phase
 from arcterm.runs.follow import clean
-from arcterm.runs.state import State
+from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
 from arcterm.runs.summary import Summary
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-~=+*#"
 _HINT = "Ctrl-C stops after a checkpoint · closing the terminal leaves it running"
+_JOB_HINT = "Ctrl-C stops, what is done is kept · closing the terminal leaves it running"
+_NEWEST_SKIPPED = 2
 
 
 class Live:
@@ -49,6 +53,7 @@ class Live:
         if summary.verification:
             parts.append(_verification(summary))
         parts.append(_machine(summary))
+        parts += _skipped(summary)
         parts += [
             Text(clean(message.text.splitlines()[0]), style="yellow")
             for message in list(summary.messages)[-2:]
@@ -102,6 +107,51 @@ class Live:
             grid.add_row("triplets", f"{last.active:.0%} active", found)
         grid.add_row("speed", f"{last.images_per_second:.0f} img/s", f"waiting for data {last.data_wait:.0%}")
         return grid
+
+
+class JobLive(Live):
+    """Draws a job on data: what it is, its progress, its newest message. Two to four lines."""
+
+    def _picture(self, state: State, summary: Summary, note: str) -> RenderableType:
+        config = self._run.record.config
+        name = words.job(config) if isinstance(config, DataConfig) else self._run.name
+        title = Text.assemble((name, "bold"), "  ", (state.state, _COLOURS.get(state.state, "")))
+        title.append(f"  {self._run.id}", "dim")
+        live = state.state in LIVE
+        parts: list[RenderableType] = [title]
+        if summary.phase is not None:
+            parts.append(_progress_of(summary.phase, summary, live))
+        elif live:
+            parts.append(Text("its process is starting", style="dim"))
+        said = [m for m in summary.messages if m.level != "error"]  # its last word comes when it has ended
+        parts += [
+            Text(clean(message.text), style="yellow", no_wrap=True, overflow="ellipsis")
+            for message in said[-1:]
+        ]
+        if live:
+            parts.append(Text(note or _JOB_HINT, style="yellow" if note else "dim"))
+        return Group(*parts)
+
+
+def _progress_of(phase: Phase, summary: Summary, live: bool) -> RenderableType:
+    eta = summary.phase_eta() if live else None
+    grid = Table.grid(padding=(0, 2))
+    told = (phase.phase, words.counted(phase), words.rate(summary) if live else "")
+    grid.add_row(
+        ProgressBar(total=phase.total or 1, completed=phase.done if phase.total else 0, width=24),
+        *(Text(clean(text), no_wrap=True, overflow="ellipsis") for text in told),
+        Text(f"{duration(eta)} left" if eta else "", style="cyan", no_wrap=True),
+    )
+    return grid
+
+
+def _skipped(summary: Summary) -> list[RenderableType]:
+    """How many records were skipped, and the newest of them."""
+    if not summary.skipped:
+        return []
+    newest = list(summary.skipped.values())[-_NEWEST_SKIPPED:]
+    lines = [words.skipped(summary), *(f"  {words.skip(event)}" for event in newest)]
+    return [Text(line, style="yellow", no_wrap=True, overflow="ellipsis") for line in lines]
 
 
 _COLOURS = {

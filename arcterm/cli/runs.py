@@ -5,21 +5,24 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from arcterm.cli.options import Json, Plain, RunName, RunsDir, put, put_detached, put_json, say, table
 from arcterm.errors import RunError
+from arcterm.runs.follow import clean
+
+if TYPE_CHECKING:
+    from arcterm.runs.store import Run
 
 
 def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """List the runs, newest first."""
     from arcterm.runs import store
-    from arcterm.runs.summary import describe
 
     root = store.runs_dir(runs_dir)
-    described = [describe(run) for run in store.list_runs(root)]
+    described = [_described(run) for run in store.list_runs(root)]
     if as_json:
         put_json(described)
         return
@@ -30,7 +33,7 @@ def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
         [
             d["name"] or d["id"],
             d["state"],
-            f"{d['step']}/{d['steps']}",
+            _steps(d),
             _number(d["loss"]),
             _best(d),
             d["created"][:16],
@@ -42,25 +45,47 @@ def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
 
 def show(name: RunName, as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """Show one run in full."""
-    from arcterm.runs.summary import describe
-
-    described = describe(_find(name, runs_dir))
+    described = _described(_find(name, runs_dir))
     if as_json:
         put_json(described)
         return
-    for key in (
-        "id",
-        "name",
-        "path",
-        "created",
-        "state",
-        "reason",
-        "step",
-        "steps",
-        "epoch",
-        "loss",
-        "accuracy",
-    ):
+    is_job = described["config"]["job"] == "data"
+    for key in ("id", "name", "path", "created", "state", "reason"):
+        if described[key] is not None:
+            put(f"{key:<18}{described[key]}")
+    if is_job:
+        _show_job(described)
+    else:
+        _show_training(described)
+    for key, value in described["config"].items():
+        put(f"config            {key} = {value}")
+    if failure := described["failure"]:
+        put(f"failure           {clean(failure['cause'])}")
+        if failure["hint"]:
+            put(f"next step         {clean(failure['hint'])}")
+        if failure["traceback"]:
+            put("\n".join(clean(line) for line in failure["traceback"].splitlines()))
+    if is_job and described["report"]:
+        put("")
+        for line in described["report"]["lines"]:
+            put(clean(line))
+
+
+def _show_job(described: dict[str, Any]) -> None:
+    """How far a job on data is, how to ask for it again, and what it made."""
+    put(f"command           {clean(described['command'])}")
+    if phase := described["phase"]:
+        counted = f" {phase['done']:,}/{phase['total']:,}" if phase["total"] else ""
+        put(f"phase             {clean(phase['phase'])}{counted} {clean(phase['detail'])}".rstrip())
+    if report := described["report"]:
+        put(f"problems          {report['problems']}")
+        if report["result"]:
+            put(f"result            {clean(report['result'])}")
+
+
+def _show_training(described: dict[str, Any]) -> None:
+    """What a training has reached, what it verified, what it saved and skipped."""
+    for key in ("step", "steps", "epoch", "loss", "accuracy"):
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
     for key in ("angle", "active", "lr", "images_per_second", "data_wait", "eta_seconds"):
@@ -78,11 +103,11 @@ def show(name: RunName, as_json: Json = False, runs_dir: RunsDir = None) -> None
         )
     for saved in described["checkpoints"]:
         put(f"checkpoint        step {saved['step']}  {saved['bytes'] / 2**20:.1f} MiB  {saved['path']}")
-    for key, value in described["config"].items():
-        put(f"config            {key} = {value}")
-    if described["failure"]:
-        put(f"failure           {described['failure']['cause']}")
-        put(described["failure"]["traceback"])
+    for event in described["skipped"]:
+        put(f"skipped           {clean(event['source'])}: {clean(event['reason'])}")
+    if described["skipped"]:
+        newest = max(described["skipped"], key=lambda event: int(event["count"]))
+        put(f"skipped           {newest['count']:,} of {newest['total']:,} records in all")
 
 
 def attach(name: RunName, plain: Plain = False, as_json: Json = False, runs_dir: RunsDir = None) -> None:
@@ -99,18 +124,20 @@ def stop(
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Stop a run after a checkpoint."""
+    """Stop a run after a checkpoint, a job on data before its next item."""
+    from arcterm.config import DataConfig
     from arcterm.launch import start
     from arcterm.runs.state import LIVE, read_state
-    from arcterm.runs.summary import describe
 
     run = _find(name, runs_dir)
     start.stop(run, now=now)
-    say(f"asked {run.name} to stop {'at once' if now else 'after a checkpoint; --now does not wait for one'}")
+    is_job = isinstance(run.record.config, DataConfig)
+    softly = "before its next item" if is_job else "after a checkpoint"
+    say(f"asked {run.name} to stop {'at once' if now else f'{softly}; --now does not wait for it'}")
     while wait and read_state(run).state in LIVE:
         time.sleep(0.1)
     if as_json:
-        put_json(describe(run))
+        put_json(_described(run))
     elif wait:
         ended = read_state(run)
         put(f"{run.name} is {ended.state}: {ended.reason}")
@@ -123,7 +150,7 @@ def resume(
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Go on from the newest whole checkpoint."""
+    """Go on from the newest whole checkpoint; a job on data goes on where it was stopped."""
     from arcterm.cli.watch import watch
     from arcterm.launch import start
 
@@ -202,11 +229,44 @@ def _find(name: str, runs_dir: Path | None) -> Any:
     return store.find(store.runs_dir(runs_dir), name)
 
 
+def _described(run: Run) -> dict[str, Any]:
+    """What is known of a run; of a job on data also its command, its phase and its report."""
+    import msgspec
+
+    from arcterm.config import DataConfig
+    from arcterm.console.taskdraft import command_of
+    from arcterm.runs.report import read_report
+    from arcterm.runs.summary import describe, summarize
+
+    described = describe(run)
+    config = run.record.config
+    if isinstance(config, DataConfig):
+        phase = summarize(run)[1].phase
+        shown = ("phase", "detail", "done", "total")
+        described["command"] = command_of(config)
+        described["phase"] = {key: getattr(phase, key) for key in shown} if phase else None
+        described["report"] = msgspec.to_builtins(read_report(run))
+    return described
+
+
+def _steps(described: dict[str, Any]) -> str:
+    """Steps made of those to make; of a job on data what is done in its phase."""
+    if described["config"]["job"] == "data":
+        phase = described["phase"]
+        return f"{phase['done']}/{phase['total']}" if phase else ""
+    return f"{described['step']}/{described['steps']}"
+
+
 def _number(value: Any) -> str:
     return "" if value is None else f"{float(value):.4g}"
 
 
 def _best(described: dict[str, Any]) -> str:
+    """The best of each verification set; what a job on data found or made."""
+    if described["config"]["job"] == "data":
+        report = described["report"] or {"problems": 0, "result": ""}
+        found = f"{report['problems']} problem{'s' * (report['problems'] != 1)}"
+        return found if report["problems"] else clean(Path(report["result"]).name)
     return "  ".join(
         f"{name} {result['best_accuracy']:.4f}" for name, result in described["verification"].items()
     )

@@ -9,16 +9,31 @@ from types import FrameType
 from typing import Protocol
 
 from arcterm.cli.options import put, put_json, say
+from arcterm.config import DataConfig
+from arcterm.console import words
 from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.launch.preflight import duration
-from arcterm.runs.events import AnyEvent, Checkpoint, Gpus, Message, Mined, Phase, Start, Step, Verify
+from arcterm.runs.events import (
+    AnyEvent,
+    Checkpoint,
+    Gpus,
+    Message,
+    Mined,
+    Phase,
+    Skipped,
+    Start,
+    Step,
+    Verify,
+)
 from arcterm.runs.follow import Follower, clean
+from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, read_state
 from arcterm.runs.store import Run
 from arcterm.runs.summary import Summary, describe
 
 _LOOK_SECONDS = 0.25
+_FIRST_SECONDS, _FIRST_LOOK_SECONDS = 3.0, 0.05  # many a job is over by then, and its person waits
 _LINE_SECONDS = 5.0
 
 
@@ -44,7 +59,8 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = 0) 
     The `owner` stops the run by Ctrl-C: once after a checkpoint, twice at once. Others only leave. `after`
     is the attempt that is already over, when a new one was just started.
     """
-    view = _view(run, plain or as_json, to_stderr=as_json)
+    view = _view(run, plain or as_json, as_json)
+    began = time.monotonic()
     interrupts = _Interrupts(run, owner)
     previous = signal.signal(signal.SIGINT, interrupts.handle)
     follower, summary = Follower(run), Summary()
@@ -60,7 +76,8 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = 0) 
                 view.close()
                 say(f"{run.name} goes on; `arcterm attach {run.id}` comes back to it")
                 return
-            time.sleep(_LOOK_SECONDS)
+            early = time.monotonic() - began < _FIRST_SECONDS
+            time.sleep(_FIRST_LOOK_SECONDS if early else _LOOK_SECONDS)
     finally:
         view.close()
         signal.signal(signal.SIGINT, previous)
@@ -68,6 +85,9 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = 0) 
 
 
 def _conclude(run: Run, state: State, as_json: bool) -> None:
+    if isinstance(run.record.config, DataConfig):
+        _conclude_task(run, state, as_json)
+        return
     if as_json:
         put_json(describe(run))
     if state.state == "failed" and state.failure:
@@ -83,6 +103,39 @@ def _conclude(run: Run, state: State, as_json: bool) -> None:
         say(f"{run.name} is done: {run.path}")
     if state.state == "stopped":
         say(f"{run.name} stopped ({state.reason}); `arcterm resume {run.id}` goes on")
+
+
+def _conclude_task(run: Run, state: State, as_json: bool) -> None:
+    """What came of a job on data: its report, or the mistake in the words of whoever met it."""
+    report = read_report(run) if state.state == "done" else None
+    if report is not None:
+        for line in report.lines:
+            say(clean(line))
+        if as_json:
+            put_json(report.data)
+        elif report.result:
+            put(report.result)
+        if report.problems:
+            raise TaskError(f"{report.problems:,} problem{'s' * (report.problems != 1)} found", "", 3)
+        return
+    if state.state == "stopped":
+        raise TaskError(f"stopped: {state.reason}", f"`arcterm resume {run.id}` goes on", 130)
+    failure = state.failure
+    if failure is None:
+        raise TaskError(f"the job is {state.state}: {state.reason}", f"`arcterm resume {run.id}`", 5)
+    if failure.traceback:
+        say(clean_lines(failure.traceback))
+    hint = failure.hint or f"its log: {failure.log}"
+    code = failure.exit_code if failure.exit_code in (1, 2, 3, 4, 5) else 5
+    raise TaskError(clean_lines(failure.error or failure.cause), clean_lines(hint), code)
+
+
+class TaskError(ArctermError):
+    """A job on data that did not end well, with the exit code of what it met."""
+
+    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
 
 
 def clean_lines(text: str) -> str:
@@ -108,14 +161,15 @@ class _Interrupts:
             return
         try:
             start.stop(self._run, now=self._count == 2)
-            first = "stopping after a checkpoint; Ctrl-C again stops at once"
-            self.note = first if self._count == 1 else "stopping at once"
+            is_job = isinstance(self._run.record.config, DataConfig)
+            softly = "stopping, what is done is kept" if is_job else "stopping after a checkpoint"
+            self.note = f"{softly}; Ctrl-C again stops at once" if self._count == 1 else "stopping at once"
         except ArctermError as error:
             self.note = error.message
 
 
 class Lines:
-    """Appends lines: every verification, checkpoint and message, and a step every few seconds."""
+    """Appends lines: every verification, checkpoint, skipped record and message, a step every few seconds."""
 
     def __init__(self, to_stderr: bool) -> None:
         self._put = say if to_stderr else put
@@ -143,6 +197,8 @@ class Lines:
                 return f"mined   step {event.step:,}  {mined_words(event)}"
             case Verify():
                 return f"verify  step {event.step:,}  {verify_words(event)}"
+            case Skipped():
+                return f"skip    {words.skip(event)} ({event.count:,} of {event.total:,})"
             case Checkpoint():
                 return f"saved   step {event.step:,}  {event.bytes / 2**20:.1f} MiB in {event.seconds:.1f} s"
             case Start(rank=0):
@@ -172,6 +228,35 @@ class Lines:
         )
 
 
+class JobLines(Lines):
+    """Appends lines of a job on data: each of its phases as it begins and ends, and every few seconds."""
+
+    def __init__(self, to_stderr: bool) -> None:
+        super().__init__(to_stderr)
+        self._phase: Phase | None = None
+
+    def _line(self, event: AnyEvent, summary: Summary) -> str:
+        match event:
+            case Phase():
+                return self._of_phase(event, summary)
+            case Message(level="error"):  # its last word, which is said when it has ended
+                return ""
+            case _:
+                return super()._line(event, summary)
+
+    def _of_phase(self, event: Phase, summary: Summary) -> str:
+        before, self._phase = self._phase, event
+        told = before is not None and before.phase == event.phase
+        ended = event.done == event.total and not (before and told and before.done == before.total)
+        if told and not ended and event.t - self._last < _LINE_SECONDS:
+            return ""
+        self._last = event.t
+        # events come in batches: what is left is known of the newest alone
+        eta = summary.phase_eta() if event is summary.phase else None
+        left = f"{words.duration(eta)} left" if eta else ""
+        return "  ".join(filter(None, (f"{clean(event.phase):<7} {words.counted(event)}", left)))
+
+
 def mined_words(mined: Mined) -> str:
     """A round of mining in words."""
     return (
@@ -189,9 +274,11 @@ def verify_words(result: Verify) -> str:
     )
 
 
-def _view(run: Run, plain: bool, *, to_stderr: bool) -> View:
+def _view(run: Run, plain: bool, as_json: bool) -> View:
+    """How `run` is shown. stdout is for what a job makes, so its lines are talk."""
+    is_job = isinstance(run.record.config, DataConfig)
     if plain or not sys.stdout.isatty():
-        return Lines(to_stderr)
-    from arcterm.cli.live import Live
+        return JobLines(to_stderr=True) if is_job else Lines(to_stderr=as_json)
+    from arcterm.cli.live import JobLive, Live
 
-    return Live(run)
+    return JobLive(run) if is_job else Live(run)

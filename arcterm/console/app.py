@@ -15,6 +15,7 @@ from textual.filter import LineFilter
 from textual.geometry import Size
 from textual.screen import Screen
 
+from arcterm.config import DataConfig
 from arcterm.console import terminal
 from arcterm.console.keys import HELP, described, name_of
 from arcterm.console.screens.boxes import SMALLEST, Help, Problem, TooSmall
@@ -61,11 +62,9 @@ class Console(App[None]):
         self._fit(event.size)
 
     def open_run(self, run: Run) -> bool:
-        """Show a run's dashboard; False, and why, if it can't be read."""
-        from arcterm.console.screens.dashboard import Dashboard  # numpy: the run list does without
-
+        """Show a run's dashboard, or a job's screen; False, and why, if it can't be read."""
         try:
-            screen = Dashboard(run)
+            screen = self._screen_of(run)
         except ArctermError as error:
             self.show_error(error)
             return False
@@ -79,6 +78,37 @@ class Console(App[None]):
 
         self.push_screen(LaunchForm(self.root, texts or {"backbone": "tiny", "loss": "arcface"}))
         self._fit()
+
+    def open_tasks(self) -> None:
+        """Show the jobs on data to choose from."""
+        from arcterm.console.screens.tasks import TaskList
+
+        self.push_screen(TaskList(self.root))
+        self._fit()
+
+    def open_task(self, name: str, texts: Mapping[str, str] | None = None) -> None:
+        """Show the form of a job on data, filled with `texts` by field."""
+        from arcterm.console.screens.taskform import TaskForm
+
+        self.push_screen(TaskForm(self.root, name, texts or {}))
+        self._fit()
+
+    def open_pictures(self, source: str = "") -> None:
+        """Show a data set as pictures, or ask which."""
+        from arcterm.console.screens.pictures import PictureScreen
+
+        self.push_screen(PictureScreen(source))
+        self._fit()
+
+    @staticmethod
+    def _screen_of(run: Run) -> Screen[None]:
+        if isinstance(run.record.config, DataConfig):
+            from arcterm.console.screens.job import JobScreen
+
+            return JobScreen(run)
+        from arcterm.console.screens.dashboard import Dashboard  # numpy: the run list does without
+
+        return Dashboard(run)
 
     def leave(self) -> None:
         """Close the screen on top; below the last one is the run list, and below that the shell."""

@@ -6,13 +6,16 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from arcterm.config import TrainConfig
+from arcterm.config import DataConfig, TrainConfig
 from arcterm.console.panels.verification import best_result
 from arcterm.console.reading import Glance, stop_pending
-from arcterm.console.words import created
+from arcterm.console.words import counted, created, job, skipped
 from arcterm.errors import ArctermError
+from arcterm.runs.follow import clean
+from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, read_state
 from arcterm.runs.store import Run, list_runs
+from arcterm.runs.summary import Summary
 
 _BUDGET_SECONDS = 0.15
 
@@ -21,7 +24,8 @@ _BUDGET_SECONDS = 0.15
 class Entry:
     """One run in the list.
 
-    `best` is (set or ``mean``, accuracy, step); `known` tells that the events were read.
+    `best` is (set or ``mean``, accuracy, step); `known` tells that the events were read. For a job on data
+    `step` and `steps` are what is done in its phase, `problems` is what it found, `said` what it tells.
     """
 
     run: Run
@@ -32,6 +36,8 @@ class Entry:
     steps: int = 0
     loss: float | None = None
     best: tuple[str, float, int] | None = None
+    problems: int = 0
+    said: str = ""
     created: float = 0.0
     known: bool = False
 
@@ -49,8 +55,12 @@ class Entry:
     def text(self) -> str:
         """What the filter looks at."""
         c = self.run.record.config
-        train = c if isinstance(c, TrainConfig) else c.train
-        return f"{self.name} {self.run.id} {self.word} {train.backbone} {train.loss} {train.dataset}".lower()
+        if isinstance(c, DataConfig):
+            about = " ".join([job(c), *c.paths])
+        else:
+            train = c if isinstance(c, TrainConfig) else c.train
+            about = f"{train.backbone} {train.loss} {train.dataset}"
+        return f"{self.name} {self.run.id} {self.word} {about}".lower()
 
     def matches(self, text: str) -> bool:
         """Whether every word of the filter occurs."""
@@ -109,6 +119,8 @@ class Catalogue:
 
     def _with_events(self, entry: Entry) -> Entry:
         summary = self._glances.setdefault(entry.run.id, Glance(entry.run)).look()
+        if isinstance(entry.run.record.config, DataConfig):
+            return _of_job(entry, summary)
         last = summary.last_step
         return replace(
             entry,
@@ -116,15 +128,32 @@ class Catalogue:
             steps=summary.total_steps or entry.steps,
             loss=float(last.loss) if last else None,
             best=best_result(summary),
+            said=skipped(summary),
             known=True,
         )
+
+
+def _of_job(entry: Entry, summary: Summary) -> Entry:
+    """A job on data: how far its phase is, or what came of it."""
+    phase = summary.phase
+    doing = " ".join(filter(None, (phase.phase, counted(phase)))) if phase else ""
+    report = read_report(entry.run) if entry.state.state == "done" else None
+    made = (report.result or next(iter(report.lines), "")) if report else ""
+    return replace(
+        entry,
+        step=phase.done if phase else 0,
+        steps=phase.total if phase else 0,
+        problems=report.problems if report else 0,
+        said=clean(made if report else doing),
+        known=True,
+    )
 
 
 def _blank(run: Run, state: State) -> Entry:
     record = run.record
     return Entry(
         run=run,
-        name=run.name,
+        name=job(record.config) if isinstance(record.config, DataConfig) and not record.name else run.name,
         state=state,
         step=state.step,
         steps=getattr(record.config, "steps", 0),

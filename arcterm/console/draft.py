@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from arcterm_registry import Backbone, Declaration, Option, OptionError, Plugin, PluginError, get, scan
 
-from arcterm.config import OPTION_GROUPS, SETTINGS, TrainConfig, Value, indices
+from arcterm.config import OPTION_GROUPS, SETTINGS, DataConfig, TrainConfig, Value, indices
 from arcterm.errors import ArctermError
 from arcterm.launch import preflight
 from arcterm.launch.preflight import Plan
@@ -56,7 +56,7 @@ class Field:
     def placeholder(self) -> str:
         """What an empty field stands for."""
         default = self.option.default
-        return "" if default is None else _text(default)
+        return "" if default is None else text_of(default)
 
     def renamed(self, key: str) -> Field:
         """The same field for another key."""
@@ -65,10 +65,16 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The answer to a whole draft: a plan, or problems by field (empty key: no field in particular)."""
+    """The answer to a draft: a plan or a job, or problems by field (empty key: no field in particular)."""
 
     plan: Plan | None = None
+    job: DataConfig | None = None
     problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be started."""
+        return self.plan is not None or self.job is not None
 
 
 @dataclass
@@ -217,13 +223,13 @@ def texts_of(config: TrainConfig) -> dict[str, str]:
     for kind in OPTION_GROUPS:
         usual = _defaults(kind, texts[kind])
         given = getattr(config, f"{kind}_options")
-        texts |= {f"{kind}.{k}": _text(v) for k, v in given.items() if v != usual.get(k)}
+        texts |= {f"{kind}.{k}": text_of(v) for k, v in given.items() if v != usual.get(k)}
     path = texts.pop("dataset.path", "")
     texts["dataset"] = path or texts["dataset"]
     for option in SETTINGS:
         value = msgspec.to_builtins(getattr(config, option.name))
         if value not in (option.default, []) and option.name != "epochs":
-            texts[option.name] = ",".join(map(str, value)) if isinstance(value, list) else _text(value)
+            texts[option.name] = ",".join(map(str, value)) if isinstance(value, list) else text_of(value)
     return texts
 
 
@@ -249,7 +255,8 @@ def _shown_name(plugin: Plugin) -> str:
     return plugin.full_name if plugin.duplicate else plugin.name
 
 
-def _text(value: Value) -> str:
+def text_of(value: Value) -> str:
+    """A value as a field says it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

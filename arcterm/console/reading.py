@@ -6,9 +6,11 @@ import mmap
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from arcterm.config import DataConfig
 from arcterm.runs import control
 from arcterm.runs.events import AnyEvent, decode
 from arcterm.runs.follow import Follower, read_tail
+from arcterm.runs.report import Report, read_report
 from arcterm.runs.state import LIVE, Owner, State, read_owner, read_state
 from arcterm.runs.store import Run
 from arcterm.runs.summary import Summary
@@ -19,7 +21,10 @@ LOG_LINES = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What one look at a run found; `more` tells that there are events left to read at once."""
+    """What one look at a run found; `more` tells that there are events left to read at once.
+
+    `report` is that of a job on data that is done.
+    """
 
     events: list[tuple[int, AnyEvent]]
     more: bool
@@ -28,6 +33,7 @@ class Look:
     owner: Owner | None
     log: list[str]
     log_name: str
+    report: Report | None = None
 
 
 @dataclass
@@ -41,6 +47,7 @@ class Reader:
     limit: int = FIRST_CHUNK
     _follower: Follower = field(init=False)
     _log: tuple[Path, int, list[str]] | None = None
+    _report: Report | None = None
 
     def __post_init__(self) -> None:
         self._follower = Follower(self.run)
@@ -59,7 +66,13 @@ class Reader:
             owner=read_owner(self.run),
             log=log,
             log_name=name,
+            report=self._read_report(state),
         )
+
+    def _read_report(self, state: State) -> Report | None:
+        if state.state == "done" and self._report is None and isinstance(self.run.record.config, DataConfig):
+            self._report = read_report(self.run)
+        return self._report
 
     def _read_log(self, attempt: int) -> tuple[str, list[str]]:
         path = log_path(self.run, attempt)
@@ -89,10 +102,11 @@ def log_path(run: Run, attempt: int) -> Path | None:
 
 @dataclass
 class Glance:
-    """The essentials of a run (starts, verifications, the newest step) without decoding every event.
+    """The essentials of a run without decoding every event.
 
-    A step's line is found from the end of each file and the rest by its first bytes, which costs a hundredth
-    of reading all; a second look reads only what is new.
+    These are starts, verifications, the newest step, phase and skipped record. The newest of a kind is found
+    from the end of each file and the rest by its first bytes, which costs a hundredth of reading all; a
+    second look reads only what is new.
     """
 
     run: Run
@@ -116,7 +130,8 @@ def _telling_lines(path: Path, start: int) -> tuple[list[bytes], int]:
         return [], start
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         end = data.rfind(b"\n", start) + 1
-        found = [data.rfind(b'{"k":"step"', start, end)]
+        newest = (b'{"k":"step"', b'{"k":"phase"', b'{"k":"skipped"')
+        found = [data.rfind(kind, start, end) for kind in newest]
         for kind in (b'{"k":"start"', b'{"k":"verify"'):
             at = data.find(kind, start, end)
             while at >= 0:

@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from arcterm.config import TrainConfig
+from arcterm.config import TrainConfig, VerifyConfig
 from arcterm.console.reading import Look
-from arcterm.runs.events import Gpu
+from arcterm.runs.events import Gpu, Phase
+from arcterm.runs.report import Report
 from arcterm.runs.state import LIVE, Owner, State
 from arcterm.runs.store import Run, RunRecord
 from arcterm.runs.summary import Summary
@@ -17,6 +18,28 @@ if TYPE_CHECKING:  # numpy, which the run list does without
     from arcterm.console.chart import Smoother
 
 _SILENT_SECONDS = 30.0
+
+
+@dataclass
+class Stage:
+    """One phase of a job on data in one attempt, from its first word to its newest."""
+
+    attempt: int
+    began: Phase
+    last: Phase
+
+
+def note_stage(stages: list[Stage], attempt: int, event: Phase) -> None:
+    """Take `event` into the newest of `stages`, or begin another where it is of another phase."""
+    newest = stages[-1] if stages else None
+    if (
+        newest is not None
+        and (newest.attempt, newest.last.phase) == (attempt, event.phase)
+        and event.done >= newest.last.done
+    ):
+        newest.last = event
+    else:
+        stages.append(Stage(attempt, event, event))
 
 
 @dataclass
@@ -33,14 +56,20 @@ class View:
     log: list[str] = field(default_factory=list)
     log_name: str = ""
     problem: str = ""
+    report: Report | None = None
+    stages: list[Stage] = field(default_factory=list)
     smoothers: dict[tuple[str, float, int], Smoother] = field(default_factory=dict)
 
     def take(self, look: Look) -> bool:
         """Take in a look; returns whether anything that panels show has changed."""
         self.summary.feed(look.events)
+        for attempt, event in look.events:
+            if isinstance(event, Phase):
+                note_stage(self.stages, attempt, event)
         before = (self.state, self.stopping, self.loading, self.log, self.problem)
         self.state, self.stopping, self.owner = look.state, look.stopping, look.owner
         self.log, self.log_name, self.loading, self.problem = look.log, look.log_name, look.more, ""
+        self.report = look.report
         after = (self.state, self.stopping, self.loading, self.log, self.problem)
         return bool(look.events) or before != after or self.live
 
@@ -56,9 +85,9 @@ class View:
 
     @property
     def config(self) -> TrainConfig:
-        """The training that the run is about, also for a verification."""
+        """The training that the run is about, also for a verification; `RunError` for a job on data."""
         config = self.record.config
-        return config if isinstance(config, TrainConfig) else config.train
+        return config.train if isinstance(config, VerifyConfig) else self.run.config
 
     @property
     def step(self) -> int:
@@ -74,7 +103,7 @@ class View:
     def gpus(self) -> list[tuple[str, Gpu]]:
         """(host, GPU) of the GPUs that the run uses; all reported ones if that can't be told."""
         found = [(host, gpu) for host, event in sorted(self.summary.gpus.items()) for gpu in event.gpus]
-        own = [(host, gpu) for host, gpu in found if gpu.index in self.config.gpus]
+        own = [(host, gpu) for host, gpu in found if gpu.index in self.record.config.gpus]
         return own or found
 
     @property

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import datetime
 import math
+from pathlib import Path
 
+from arcterm.config import DataConfig
 from arcterm.launch.preflight import duration
+from arcterm.runs.events import Phase, Skipped
+from arcterm.runs.follow import clean
+from arcterm.runs.summary import Summary
 
 DASH = "–"
 METRICS = {
@@ -89,6 +94,51 @@ def ago(seconds: float) -> str:
     return f"{max(0, seconds):.0f} s"
 
 
+def job(config: DataConfig) -> str:
+    """What a job on data is and of what: ``data pack faces``."""
+    return f"data {clean(config.task)} {source(config)}".strip()
+
+
+def source(config: DataConfig) -> str:
+    """The name of what a job on data reads."""
+    return clean(Path(config.paths[0]).name) if config.paths else ""
+
+
+def counted(phase: Phase) -> str:
+    """``1,200/4,000 images``; what is done alone where nobody knows the total."""
+    done = f"{phase.done:,}" if phase.done else ""
+    counts = f"{phase.done:,}/{phase.total:,}" if phase.total else done
+    return clean(f"{counts} {phase.detail}").strip()
+
+
+def rate(summary: Summary) -> str:
+    """How fast the phase goes on, ``980/s``; empty if that can't be said."""
+    phase, left = summary.phase, summary.phase_eta()
+    if phase is None or not left:
+        return ""
+    speed = (phase.total - phase.done) / left
+    return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s"
+
+
+def skipped(summary: Summary) -> str:
+    """``3 of 4,000 records skipped``; empty if none were."""
+    last = max(summary.skipped.values(), key=lambda event: event.count, default=None)
+    if last is None:
+        return ""
+    count = max(last.count, len(summary.skipped))
+    return f"{count:,} of {last.total:,} record{'s' * (last.total != 1)} skipped"
+
+
+def skip(event: Skipped) -> str:
+    """One skipped record, in safe characters: ``train.rec key 17 at byte 40216: not a whole image``."""
+    return clean(f"{event.source}: {event.reason}")
+
+
+def problems(count: int) -> str:
+    """``1 problem``, ``12 problems``."""
+    return f"{short(count)} problem{'s' * (count != 1)}"
+
+
 def created(text: str) -> float:
     """Seconds since 1970 of an ISO 8601 time; 0 if it is none."""
     try:
@@ -97,4 +147,22 @@ def created(text: str) -> float:
         return 0.0
 
 
-__all__ = ["DASH", "METRICS", "ago", "bytes_", "created", "duration", "metric", "percent", "short", "state"]
+__all__ = [
+    "DASH",
+    "METRICS",
+    "ago",
+    "bytes_",
+    "counted",
+    "created",
+    "duration",
+    "job",
+    "metric",
+    "percent",
+    "problems",
+    "rate",
+    "short",
+    "skip",
+    "skipped",
+    "source",
+    "state",
+]

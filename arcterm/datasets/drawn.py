@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from arcterm_registry.contracts import DatasetFacts
 from numpy.random import Generator
 
+from arcterm import cache
 from arcterm.datasets import packs, traits
 from arcterm.datasets.camera import picture
 from arcterm.errors import DataError
@@ -46,14 +46,7 @@ def cached(identities: int, images: int, seed: int) -> Path:
     """Where the pack of these options is or would be."""
     options = f"{VERSION} {identities} {images} {seed}"
     digest = hashlib.sha256(options.encode()).hexdigest()[:12]
-    return cache() / f"demo-{VERSION}-{digest}"
-
-
-def cache() -> Path:
-    """arcterm's cache directory: `ARCTERM_CACHE`, or ``arcterm`` in `XDG_CACHE_HOME` or ``~/.cache``."""
-    if chosen := os.environ.get("ARCTERM_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "arcterm"
+    return cache.directory() / f"demo-{VERSION}-{digest}"
 
 
 def build(identities: int, images: int, seed: int, progress: Progress | None = None) -> Path:

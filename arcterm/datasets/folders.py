@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from bisect import bisect_right
-from collections.abc import Callable
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
@@ -13,26 +13,32 @@ import numpy as np
 from arcterm_registry.contracts import DatasetFacts, Record
 from numpy.typing import NDArray
 
+from arcterm.datasets import filters
+from arcterm.datasets.filters import Progress, Source
+from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
 from arcterm.datasets.verification import VerificationSets, pair_counts
 from arcterm.errors import DataError
 from arcterm.formats import images as codec
 from arcterm.formats.people import find_people
 
-IMAGE_SIZE = (112, 112)
+_LOOKED = 1000
+"""People of whom an image is looked at before a launch."""
 
 
 class FolderFaces:
     """Image files by index, person by person in natural order (see `contracts.FaceDataset`).
 
-    Images are read and decoded when asked for; with `resize` those of another size are stretched to 112×112.
+    A JPEG of 112×112 is given as it is, another image as pixels; with `resize` those of another size are
+    stretched to 112×112.
     """
 
     def __init__(self, folder: Path, resize: bool) -> None:
         people, self.ignored = find_people(folder)
         if len(people) < 2:
             raise DataError(f"{folder} has one person in it", "training takes two people or more")
-        self.resize = resize
+        self.folder, self.resize = folder, resize
         self.classes = len(people)
+        self.names = [person.name for person in people]
         self.files = [path for person in people for path in person.images]
         self.verification = VerificationSets(folder)
         self.ends = list(accumulate(len(person.images) for person in people))
@@ -41,47 +47,62 @@ class FolderFaces:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Record:
-        """Pixels of image `index`, uint8 RGB (112, 112, 3); raises `DataError` naming its file."""
+        """Image `index`, a JPEG or uint8 RGB (112, 112, 3); raises `DataError` naming its file."""
         if not 0 <= index < len(self.files):
             raise IndexError(index)
         path = self.files[index]
-        size = None if self.resize else IMAGE_SIZE
-        pixels = codec.decode(codec.read_file(path), size=size, source=str(path))
-        if pixels.shape[:2] != IMAGE_SIZE:
-            pixels = codec.resize(pixels, IMAGE_SIZE)
-        return Record(pixels, bisect_right(self.ends, index), str(path))
+        image = fit(codec.read_file(path), IMAGE_SIZE, resize=self.resize, source=str(path))
+        return Record(image, bisect_right(self.ends, index), str(path))
 
-    def labels(self, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
+    def labels(self, progress: Progress) -> NDArray[np.int64]:
         """(N,) int64: the label of each image, from the listing (see `contracts.LabelledDataset`)."""
         return np.repeat(np.arange(self.classes), np.diff(self.ends, prepend=0))
 
+    def class_of(self, identity: str) -> int | None:
+        """The label of the person whose directory is called `identity`."""
+        return self._label_of.get(identity)
 
-def open_dataset(path: str | Path, *, resize: bool = False) -> FolderFaces:
+    @cached_property
+    def _label_of(self) -> dict[str, int]:
+        return {name: label for label, name in enumerate(self.names)}
+
+    def facts(self) -> DatasetFacts:
+        """Facts of the folder, an image each of many people and every .bin read; raises `DataError`."""
+        people = samples(self.classes, _LOOKED)
+        problems = look(self, [self.ends[person] - 1 for person in people], IMAGE_SIZE)
+        verification = pair_counts(self.folder)
+        ignored = self.ignored - len(verification)
+        if ignored:
+            problems.append(
+                f"{self.folder} has {ignored} files that aren't images of anybody; they are passed over"
+            )
+        return DatasetFacts(
+            images=len(self),
+            classes=self.classes,
+            image_size=IMAGE_SIZE,
+            fingerprint=_fingerprint(self.folder, self.files),
+            verification=verification,
+            problems=tuple(problems),
+        )
+
+
+def open_dataset(
+    path: str | Path, *, resize: bool = False, min_images: int = 0, drop: str = ""
+) -> FolderFaces | Source:
     """Open the folder `path`; raises `DataError`."""
-    return FolderFaces(Path(path), resize)
+    return filters.choose(FolderFaces(Path(path), resize), min_images, drop)
 
 
-def inspect(path: str | Path, *, resize: bool = False) -> DatasetFacts:
+def inspect(
+    path: str | Path,
+    *,
+    resize: bool = False,
+    min_images: int = 0,
+    drop: str = "",
+    progress: Progress | None = None,
+) -> DatasetFacts:
     """Facts of the folder `path`, one image of each person and every .bin read; raises `DataError`."""
-    folder = Path(path)
-    faces = FolderFaces(folder, resize)
-    for end in faces.ends:
-        faces[end - 1]
-    verification = pair_counts(folder)
-    problems = []
-    if not verification:
-        problems.append(f"{folder} has no verification set (*.bin): accuracy can't be measured")
-    ignored = faces.ignored - len(verification)
-    if ignored:
-        problems.append(f"{folder} has {ignored} files that aren't images of anybody; they are passed over")
-    return DatasetFacts(
-        images=len(faces),
-        classes=faces.classes,
-        image_size=IMAGE_SIZE,
-        fingerprint=_fingerprint(folder, faces.files),
-        verification=verification,
-        problems=tuple(problems),
-    )
+    return filters.inspect(FolderFaces(Path(path), resize), min_images, drop, progress)
 
 
 def _fingerprint(folder: Path, files: list[Path]) -> str:

@@ -6,6 +6,7 @@ identity each, as labels [first, last + 1] in image keys. A pack from MXNet's im
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from arcterm.errors import DataError
 from arcterm.formats import irheader
+from arcterm.formats.checksums import read_checksums
 from arcterm.formats.images import decode
 from arcterm.formats.recordindex import read_index
 from arcterm.formats.recordio import RecordFile
@@ -22,8 +24,6 @@ from arcterm.formats.recordio import RecordFile
 EXACT_FLOAT32 = 1 << 24
 MAX_CLASSES, MAX_SIDE = 1 << 30, 4096
 _SAY_EVERY = 1000
-
-Keys = range | NDArray[np.int64]
 
 
 class FacePack:
@@ -38,7 +38,10 @@ class FacePack:
         self._records = RecordFile(directory / "train.rec")
         self._index = read_index(directory / "train.idx", len(self._records))
         self.identities = 0
-        self._keys, self._offsets = self._images()
+        self.checksums = read_checksums(directory)
+        self._check_files()
+        self._where = self._images()
+        self._keys, self._offsets = self._index.keys[self._where], self._index.offsets[self._where]
         self._whole()
         facts = directory / "property"
         self.classes, self.image_size = read_property(facts) if facts.exists() else self._counted()
@@ -51,7 +54,7 @@ class FacePack:
 
         Raises `DataError` if the record is damaged, has no image or a label outside the classes.
         """
-        record, source = self._at(index)
+        record, source = self.take_apart(index)
         label = record.labels[0]
         if not (0 <= label < self.classes and label == int(label)):
             raise DataError(
@@ -62,18 +65,28 @@ class FacePack:
             raise DataError(f"{self.directory}: {source} has no image", "pack the images again")
         return Record(record.image, int(label), source)
 
+    def key(self, index: int) -> int:
+        """The key of image `index` in the record file."""
+        return int(self._keys[index])
+
     def identity(self, number: int) -> range:
         """Image indexes of identity record `number`, in the order of the pack; raises `DataError`."""
         if not 0 <= number < self.identities:
             raise IndexError(f"identity {number} of {self.identities}")
-        record = self._record(len(self) + 1 + number)
-        first, end = record.labels[:2] if record.flag >= 2 else (0.0, 0.0)
-        if not 1 <= first < end <= len(self) + 1:
+        images, told = self._range(number)
+        if images is None:
             raise DataError(
-                f"{self._records.path}: identity {number} names images {first:g} to {end:g} of {len(self)}",
+                f"{self._records.path}: identity {number} names images {told} of {len(self)}",
                 "pack the images again",
             )
-        return range(int(first) - 1, int(end) - 1)
+        return images
+
+    def _range(self, number: int) -> tuple[range | None, str]:
+        """Image indexes of an identity record, None if there can be no such, and what it says in words."""
+        record = self._record(len(self) + 1 + number)
+        first, end = record.labels[:2] if record.flag >= 2 else (0.0, 0.0)
+        possible = 1 <= first < end <= len(self) + 1
+        return range(int(first) - 1, int(end) - 1) if possible else None, f"{first:g} to {end:g}"
 
     def labels(self, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
         """(N,) int64: the label of each image; `progress` is told (done, total).
@@ -100,9 +113,8 @@ class FacePack:
         known: set[int] = set()
         end = 0
         for number in range(self.identities):
-            try:
-                images = self.identity(number)
-            except DataError:  # beyond 2^24 the float32 keys of its range are rounded
+            images, _ = self._range(number)
+            if images is None:  # beyond 2^24 the float32 keys of a range are rounded
                 return None
             label = self[images[0]].label
             if images.start != end or label in known or self[images[-1]].label != label:
@@ -114,11 +126,24 @@ class FacePack:
                 progress(end, len(self))
         return found if end == len(self) else None
 
-    def _images(self) -> tuple[Keys, NDArray[np.int64]]:
-        """Keys and offsets of the images, by image index."""
+    def _check_files(self) -> None:
+        """Compare the index and ``property`` with their checksums, where the pack has any."""
+        if self.checksums is None:
+            return
+        if len(self.checksums.records) != len(self._index):
+            raise DataError(
+                f"{self.directory}: train.idx lists {len(self._index)} records and train.crc has "
+                f"{len(self.checksums.records)}",
+                "one of them is another pack's or damaged: copy both again, together",
+            )
+        for name in ("property", "train.idx"):
+            self.checksums.check_file(name)
+
+    def _images(self) -> slice:
+        """Where the images are in the index, in the order of image indexes."""
         header = self._record(0) if 0 in self._index else None
         if header is None or not header.flag or header.image:
-            return self._index.keys, self._index.offsets
+            return slice(0, len(self._index))
         first, end = header.labels[:2] if header.flag >= 2 else (0.0, 0.0)
         if not 2 <= first <= end < MAX_CLASSES:
             raise DataError(
@@ -127,7 +152,9 @@ class FacePack:
             )
         stop = exact_boundary(int(first), self._has_image)
         self.identities = len(self._index) - stop if end >= EXACT_FLOAT32 else int(end) - stop
-        return range(1, stop), self._index.dense(1, stop)
+        images = self._index.dense(1, stop)
+        self._index.dense(stop, stop + self.identities, "identities")
+        return images
 
     def _has_image(self, key: int) -> bool:
         return key in self._index and bool(self._record(key).image)
@@ -139,33 +166,55 @@ class FacePack:
 
     def _counted(self) -> tuple[int, tuple[int, int]]:
         """Class count and image size of a pack without `property`; reads every label of an im2rec pack."""
-        record, source = self._at(0)
+        record, source = self.take_apart(0)
         height, width = decode(record.image, size=None, source=f"{self.directory}: {source}").shape[:2]
         if self.identities:
             return self.identities, (height, width)
-        largest = max(self._at(index)[0].labels[0] for index in range(len(self)))
+        largest = max(self.take_apart(index)[0].labels[0] for index in range(len(self)))
         if not 0 <= largest < MAX_CLASSES:
             raise DataError(f"{self._records.path} has label {largest:g}", "pack the images again")
         return int(largest) + 1, (height, width)
 
-    def _at(self, index: int) -> tuple[irheader.ImageRecord, str]:
+    def take_apart(self, index: int) -> tuple[irheader.ImageRecord, str]:
+        """The record of image `index`, whatever its label, and where it is; raises `DataError` if damaged."""
         key, offset = int(self._keys[index]), int(self._offsets[index])
         source = f"train.rec key {key} at byte {offset}"
-        return irheader.unpack(self._records.at(offset, f"key {key}"), f"{self.directory}: {source}"), source
+        payload, end = self._records.read(offset, f"key {key}")
+        if self.checksums is not None:
+            self._check_record(self._where.start + index, offset, end, source)
+        return irheader.unpack(payload, f"{self.directory}: {source}"), source
+
+    def _check_record(self, position: int, offset: int, end: int, source: str) -> None:
+        assert self.checksums is not None
+        if zlib.crc32(self._records.view[offset:end]) != self.checksums.records[position]:
+            raise DataError(
+                f"{self.directory}: {source} is damaged: its CRC-32 isn't the one in train.crc",
+                f"copy the pack again; `arcterm data check {self.directory}` names all damaged records",
+            )
 
     def _record(self, key: int) -> irheader.ImageRecord:
-        payload = self._records.at(self._index.offset(key), f"key {key}")
+        position = self._index.position(key)
+        offset = self._index.offset(key)
+        payload, end = self._records.read(offset, f"key {key}")
+        if self.checksums is not None and position is not None:
+            self._check_record(position, offset, end, f"train.rec key {key} at byte {offset}")
         return irheader.unpack(payload, f"{self._records.path} key {key}")
 
 
 def read_property(path: Path) -> tuple[int, tuple[int, int]]:
     """Class count and (height, width) from a `property` file; raises `DataError`."""
-    text = path.read_bytes()[:256]
+    try:
+        with path.open("rb") as file:
+            text = file.read(256)
+    except OSError as error:
+        raise DataError(
+            f"{path} can't be read: {error.strerror}", "check the path and its permissions"
+        ) from None
     fields = text.strip().split(b",")
     numbers = [int(field) for field in fields if field.strip().isdigit()]
     if len(fields) != 3 or len(numbers) != 3:
         raise DataError(
-            f"{path} holds {text.decode('ascii', 'replace').strip()!r}, not 'classes,height,width'",
+            f"{path} holds {text.decode('ascii', 'replace').strip()[:60]!r}, not 'classes,height,width'",
             "write one line of three whole numbers, e.g. 85742,112,112",
         )
     classes, height, width = numbers

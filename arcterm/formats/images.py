@@ -1,12 +1,19 @@
-"""Image files to pixels and back, by OpenCV: uint8 RGB (H, W, 3) everywhere outside this module."""
+"""Image files to pixels and back: uint8 RGB (H, W, 3) everywhere outside this module.
+
+JPEG is decoded by libjpeg-turbo through simplejpeg, which gives the same pixels as OpenCV and, unlike it,
+refuses a file whose data ends early or makes no sense; everything else by OpenCV.
+"""
 
 from __future__ import annotations
 
+import stat
+import struct
 from pathlib import Path
 from typing import cast
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
@@ -16,24 +23,51 @@ cv2.setNumThreads(0)
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 Pixels = NDArray[np.uint8]
+MAX_PIXELS = 36_000_000
+"""What a camera takes; a 700-byte file may declare a hundred times as many."""
+MAX_BYTES = 1 << 26
+"""Of an image file."""
+_EXIF = b"Exif\0\0"
 
 
 def decode(image: bytes | memoryview | Pixels, *, size: tuple[int, int] | None, source: str) -> Pixels:
     """Pixels of an encoded image, or of an array of pixels: uint8 RGB (H, W, 3); grey becomes RGB.
 
     `size` is (height, width), or None for any; `source` names the image in a message. Raises `DataError`
-    if it isn't an image or has another size.
+    if it isn't an image, is damaged, has more than `MAX_PIXELS`, or another size.
     """
     if isinstance(image, np.ndarray) and image.ndim > 1:
         pixels = _as_rgb(image, source)
     else:
-        pixels = _decoded(np.frombuffer(image, np.uint8), source)
-    if size is not None and pixels.shape[:2] != size:
+        pixels = _decoded(memoryview(image).cast("B"), source)  # type: ignore[arg-type]
+    if size is not None:
+        check_size(pixels, size, source)
+    return pixels
+
+
+def check_size(pixels: Pixels, size: tuple[int, int], source: str) -> None:
+    """Raise `DataError` unless the image is (height, width) `size`."""
+    if pixels.shape[:2] != size:
         raise DataError(
             f"{source}: the image is {_words(pixels.shape)}, not {_words(size)}",
-            "align or resize the images; arcterm data pack and the folder data set take --resize",
+            "align or resize the images; arcterm data pack and the data sets of files take --resize",
         )
-    return pixels
+
+
+def decode_into(slot: Pixels, image: bytes | memoryview | Pixels, source: str) -> None:
+    """Fill `slot`, uint8 (H, W, 3), C-contiguous, with an image that must have its size; raises as `decode`.
+
+    A colour JPEG is decoded straight into it.
+    """
+    if not isinstance(image, np.ndarray) and is_jpeg(image) and _EXIF not in bytes(image[:64]):
+        try:
+            found = simplejpeg.decode_jpeg(image, "RGB", buffer=slot)
+        except ValueError:
+            pass  # another size, kind or damage: the way below finds out which, and says so
+        else:
+            if found.shape == slot.shape:
+                return
+    slot[:] = decode(image, size=(slot.shape[0], slot.shape[1]), source=source)
 
 
 def encode_jpeg(rgb: Pixels, quality: int = 95) -> bytes:
@@ -51,13 +85,20 @@ def resize(rgb: Pixels, size: tuple[int, int]) -> Pixels:
     return cast(Pixels, cv2.resize(rgb, (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
 
 
-def read_file(path: Path) -> bytes:
-    """An image file's bytes; raises `DataError` if it can't be read."""
+def read_file(path: Path, source: str = "") -> bytes:
+    """An image file's bytes; raises `DataError`, naming `source` or the path, if it can't be read."""
+    source = source or str(path)
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a device or a pipe might never end
+            raise DataError(f"{source} is not a file", "remove it, or correct the list that names it")
+        if status.st_size > MAX_BYTES:
+            raise DataError(f"{source} has {status.st_size:,} bytes", f"at most {MAX_BYTES:,} are read")
         return path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{path} can't be read: {error.strerror}", "check its permissions, or remove it"
+            f"{source} can't be read: {error.strerror}",
+            "check its permissions, or remove it; if a list names it, correct the list or say its root",
         ) from None
 
 
@@ -66,17 +107,55 @@ def is_jpeg(data: bytes | memoryview) -> bool:
     return bytes(data[:3]) == b"\xff\xd8\xff"
 
 
-def _decoded(data: Pixels, source: str) -> Pixels:
+def _decoded(data: memoryview, source: str) -> Pixels:
+    if is_jpeg(data):
+        return _decoded_jpeg(data, source)
+    # PNG says its size first; OpenCV itself holds other kinds to OPENCV_IO_MAX_IMAGE_PIXELS
+    if bytes(data[:8]) == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+        width, height = struct.unpack_from(">II", data, 16)
+        _check_pixels(height, width, source)
+    return _decoded_by_opencv(data, source)
+
+
+def _decoded_jpeg(data: memoryview, source: str) -> Pixels:
     try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        _check_pixels(height, width, source)
+        if colours == "CMYK":
+            return _decoded_by_opencv(data, source)
+        pixels = simplejpeg.decode_jpeg(data, "RGB")
+    except ValueError as error:
+        raise DataError(
+            f"{source}: these {len(data)} bytes aren't a whole image: {_reason(error)}",
+            "remove or replace it",
+        ) from None
+    # a camera's note on how it was held: OpenCV turns the picture, as MXNet's reader did
+    return _decoded_by_opencv(data, source) if _EXIF in bytes(data[:64]) else cast(Pixels, pixels)
+
+
+def _decoded_by_opencv(data: memoryview, source: str) -> Pixels:
+    raw = np.frombuffer(data, np.uint8)
+    try:
+        pixels = cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB) if raw.size else None
     except cv2.error as error:
-        reason = (
-            "declares more pixels than OPENCV_IO_MAX_IMAGE_PIXELS" if "PIXELS" in str(error) else "is damaged"
-        )
+        reason = f"declares more than {MAX_PIXELS:,} pixels" if "PIXELS" in str(error) else "is damaged"
         raise DataError(f"{source}: the image {reason}", "remove or replace it") from None
     if pixels is None:
-        raise DataError(f"{source}: these {data.size} bytes aren't a whole image", "remove or replace it")
+        raise DataError(f"{source}: these {raw.size} bytes aren't a whole image", "remove or replace it")
     return cast(Pixels, pixels)
+
+
+def _check_pixels(height: int, width: int, source: str) -> None:
+    if height * width > MAX_PIXELS:
+        raise DataError(
+            f"{source}: the image declares {width}×{height}, more than {MAX_PIXELS:,} pixels",
+            "remove or replace it",
+        )
+
+
+def _reason(error: ValueError) -> str:
+    """libjpeg's words, without the name of its function."""
+    return str(error).splitlines()[0].partition("(): ")[2][:120] or str(error)[:120]
 
 
 def _as_rgb(pixels: Pixels, source: str) -> Pixels:

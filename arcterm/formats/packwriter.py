@@ -1,72 +1,157 @@
-"""Writing a face pack, byte for byte as the packer of 2018 (face2rec2) does."""
+"""Writing a face pack, byte for byte as the packer of 2018 (face2rec2) does, with checksums beside it."""
 
 from __future__ import annotations
 
+import os
+import time
+import zlib
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
+import numpy as np
+
 from arcterm.errors import DataError
 from arcterm.formats import irheader
-from arcterm.formats.recordio import RecordWriter
+from arcterm.formats.checksums import write_checksums
+from arcterm.formats.recordio import RecordWriter, framed
 from arcterm.formats.staging import staged_directory
+
+NAMES = "labels.txt"
+_PLACES = ".places.jsonl"
+_SAVE_SECONDS = 2.0
+
+
+class _Place(msgspec.Struct):
+    """How far a pack has been written, a line each time: sizes of the two files, and what is new since.
+
+    That is the first key and the name of each class, and the checksum of each image.
+    """
+
+    sizes: tuple[int, int]
+    first_keys: list[int]
+    names: list[str]
+    crcs: list[int]
 
 
 class PackWriter:
     """What `write_pack` yields: takes the images of a pack in order of their class, and counts them."""
 
-    def __init__(self, directory: Path, records: RecordWriter) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._records = records
         self._first_keys: list[int] = []
-        self._next_key = 1
-        self.images = 0
+        self._names: list[str] = []
+        self._crcs = array("I")
+        sizes = None
+        for place in _read_places(directory / _PLACES):
+            self._first_keys += place.first_keys
+            self._names += place.names
+            self._crcs.extend(place.crcs)
+            sizes = place.sizes
+        self._saved = (self.classes, self.images)
+        self._saved_at = 0.0
+        self.records = RecordWriter(directory / "train.rec", directory / "train.idx", resume=sizes)
+
+    @property
+    def images(self) -> int:
+        """Images so far; more than none at the start if a stopped attempt is gone on with."""
+        return len(self._crcs)
 
     @property
     def classes(self) -> int:
         """People so far."""
         return len(self._first_keys)
 
-    def add(self, image: bytes, label: int) -> None:
-        """Append an encoded image. Labels come as 0, 0, …, 1, …; raises `DataError` otherwise."""
+    def add(self, image: bytes | memoryview, label: int, name: str = "") -> None:
+        """Append an encoded image. Labels come as 0, 0, …, 1, …; raises `DataError` otherwise.
+
+        `name` of the first image of a class goes into ``labels.txt``.
+        """
         if label == self.classes:
-            self._first_keys.append(self._next_key)
+            self._first_keys.append(self.images + 1)
+            self._names.append(" ".join(name.split()))
         elif label != self.classes - 1 or label < 0:
             raise DataError(
                 f"label {label} came after {self.classes - 1}: each person's images must come together",
                 "sort the images by person and number the people from 0 without gaps",
             )
         # Two labels: the class, and face2rec2's note that the image is aligned.
-        self._write(irheader.pack((label, 1), self._next_key, image))
-        self.images += 1
+        key = self.images + 1
+        self._crcs.append(self._write(key, irheader.pack((label, 1), key, bytes(image))))
 
-    def finish(self) -> None:
-        """Write the header record and the identity records behind the images."""
-        end = self._next_key
-        self._records.write(0, irheader.pack((end, end + self.classes), 0))
-        starts = [*self._first_keys, end]
-        for start, stop in pairwise(starts):
-            self._write(irheader.pack((start, stop), self._next_key))
+    def save(self) -> bool:
+        """Make what is there durable, so that a stopped attempt goes on from here; at most every two seconds.
 
-    def _write(self, payload: bytes) -> None:
-        self._records.write(self._next_key, payload)
-        self._next_key += 1
+        Returns whether it was done.
+        """
+        if time.monotonic() - self._saved_at < _SAVE_SECONDS:
+            return False
+        classes, images = self._saved
+        place = _Place(
+            self.records.sync(),
+            self._first_keys[classes:],
+            self._names[classes:],
+            self._crcs[images:].tolist(),
+        )
+        with (self.directory / _PLACES).open("ab") as file:
+            file.write(msgspec.json.encode(place) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._saved, self._saved_at = (self.classes, self.images), time.monotonic()
+        return True
+
+    def finish(self, image_size: tuple[int, int]) -> None:
+        """Write the header record, the identity records behind the images, and the other files."""
+        end = self.images + 1
+        header = self._write(0, irheader.pack((end, end + self.classes), 0))
+        ranges = enumerate(pairwise([*self._first_keys, end]), end)
+        identities = [self._write(key, irheader.pack(span, key)) for key, span in ranges]
+        self.records.close()
+        (self.directory / _PLACES).unlink(missing_ok=True)
+        height, width = image_size
+        (self.directory / "property").write_text(f"{self.classes},{height},{width}", encoding="ascii")
+        if any(self._names):
+            (self.directory / NAMES).write_text("\n".join(self._names) + "\n", encoding="utf-8")
+        write_checksums(self.directory, np.array([header, *self._crcs, *identities], np.uint32))
+
+    def _write(self, key: int, payload: bytes) -> int:
+        """Append a record; returns its CRC-32."""
+        record = framed(payload)
+        self.records.write_framed(key, record)
+        return zlib.crc32(record)
 
 
 @contextmanager
-def write_pack(place: Path, image_size: tuple[int, int] = (112, 112)) -> Iterator[PackWriter]:
+def write_pack(
+    place: Path, image_size: tuple[int, int] = (112, 112), *, resume: str = ""
+) -> Iterator[PackWriter]:
     """Make a pack of (height, width) images that appears as `place` when the block ends, or not at all.
 
-    Files put into the writer's `directory` become part of it. Raises `DataError` if `place` is taken, can't
-    be written or got no image.
+    Files put into the writer's `directory` become part of it. With `resume` (see `staging`) it goes on after
+    the images of a stopped attempt: add those that follow the writer's first `images`. Raises `DataError` if
+    `place` is taken, can't be written or got no image.
     """
-    with staged_directory(place) as directory:
-        with RecordWriter(directory / "train.rec", directory / "train.idx") as records:
-            writer = PackWriter(directory, records)
+    with staged_directory(place, resume) as directory:
+        writer = PackWriter(directory)
+        try:
             yield writer
             if not writer.images:
                 raise DataError(f"{place}: a pack of no images", "add images")
-            writer.finish()
-        height, width = image_size
-        (directory / "property").write_text(f"{writer.classes},{height},{width}", encoding="ascii")
+            writer.finish(image_size)
+        finally:
+            writer.records.close()
+
+
+def _read_places(path: Path) -> Iterator[_Place]:
+    """The saved places of an earlier attempt in order; a line that was being written when it ended is cut."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        os.truncate(path, len(whole))
+    for line in whole.splitlines():
+        yield msgspec.json.decode(line, type=_Place)

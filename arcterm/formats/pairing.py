@@ -1,4 +1,4 @@
-"""Which images of held-out people make up a verification set, and in which order.
+"""Which images of some people make up a verification set, and in which order.
 
 The images are numbered in order, person by person. Same pairs are (i, j), i < j, of one person, in that
 order; different pairs are drawn without replacement from all (a, b), a < b, of two persons, in that order.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, combinations
+from itertools import accumulate
 from typing import NamedTuple
 
 from arcterm.errors import DataError
 
 BLOCKS = 10
+# Two images a pair, and a .bin has a million images at most.
+MAX_PAIRS = 500_000
 
 
 class Pair(NamedTuple):
@@ -25,26 +27,34 @@ class Pair(NamedTuple):
     same: bool
 
 
-def make_pairs(counts: Sequence[int], limit: int | None = None) -> list[Pair]:
+def make_pairs(counts: Sequence[int], limit: int | None = None, seed: int = 0) -> list[Pair]:
     """As many same as different pairs of persons with `counts` images each, in ten like blocks.
 
     There are as many as the rarer kind allows, or `limit` in all. Fewer same pairs than there are come evenly
-    from their list; different pairs are `random.Random(0).sample` of theirs. Raises `DataError` if a kind has
-    none, or too few for `limit`.
+    from their list, from the first on, or with another `seed` than 0 from a drawn one; different pairs are
+    `random.Random(seed).sample` of theirs. Raises `DataError` if a kind has none, too few for `limit`, or
+    more than a file can hold.
     """
     same, different = same_pairs(counts), DifferentPairs(counts)
     most = min(len(same), len(different))
     if not most:
         raise DataError(
-            f"the held-out people allow {len(same)} same and {len(different)} different pairs",
-            "hold out at least two people, one of them with two images or more",
+            f"the people allow {len(same)} same and {len(different)} different pairs",
+            "take at least two people, one of them with two images or more",
         )
-    if limit is not None and not (limit > 0 and limit % 2 == 0 and limit <= 2 * most):
-        raise DataError(f"{limit} pairs can't be made", f"ask for an even number from 2 to {2 * most}")
+    largest = min(2 * most, MAX_PAIRS)
+    if limit is not None and not (limit > 0 and limit % 2 == 0 and limit <= largest):
+        raise DataError(f"{limit} pairs can't be made", f"ask for an even number from 2 to {largest}")
+    if limit is None and 2 * most > MAX_PAIRS:
+        raise DataError(
+            f"all {2 * most} pairs that balance are too many", f"ask for --pairs {MAX_PAIRS} or fewer"
+        )
     count = most if limit is None else limit // 2
-    chosen = [same[len(same) * n // count] for n in range(count)]
+    rng = random.Random(seed)  # noqa: S311
+    shift = rng.randrange(len(same)) if seed else 0
+    chosen = [same[(len(same) * n + shift) // count] for n in range(count)]
     # Sampling positions draws what sampling the list itself would, without ever holding millions of pairs.
-    drawn = [different[n] for n in random.Random(0).sample(range(len(different)), count)]  # noqa: S311
+    drawn = [different[n] for n in rng.sample(range(len(different)), count)]
     pairs = []
     for block in range(BLOCKS):
         share = slice(count * block // BLOCKS, count * (block + 1) // BLOCKS)
@@ -52,11 +62,28 @@ def make_pairs(counts: Sequence[int], limit: int | None = None) -> list[Pair]:
     return pairs
 
 
-def same_pairs(counts: Sequence[int]) -> list[Pair]:
-    """Every two images of one person."""
-    ends = list(accumulate(counts))
-    people = (range(end - count, end) for count, end in zip(counts, ends, strict=True))
-    return [Pair(a, b, True) for images in people for a, b in combinations(images, 2)]
+def same_pairs(counts: Sequence[int]) -> Sequence[Pair]:
+    """Every two images of one person, computed when asked for."""
+    return _SamePairs(counts)
+
+
+class _SamePairs(Sequence[Pair]):
+    def __init__(self, counts: Sequence[int]) -> None:
+        ends = list(accumulate(counts))
+        self._ends = [end for count, end in zip(counts, ends, strict=True) for _ in range(count)]
+        # Image a has a pair with each later image of its person.
+        self._until = list(accumulate(end - 1 - a for a, end in enumerate(self._ends)))
+
+    def __len__(self) -> int:
+        return self._until[-1] if self._until else 0
+
+    def __getitem__(self, index: int) -> Pair:  # type: ignore[override]
+        """Pair `index`."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        a = bisect_right(self._until, index)
+        before = self._until[a - 1] if a else 0
+        return Pair(a, a + 1 + index - before, True)
 
 
 class DifferentPairs(Sequence[Pair]):

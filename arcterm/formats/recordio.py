@@ -8,6 +8,7 @@ of 4 is split there and the magic dropped, so that whoever scans for the magic f
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ class RecordFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._map = map_file(path)
-        self._view = memoryview(self._map)
+        self.view = memoryview(self._map)
 
     def __len__(self) -> int:
         """Size of the file in bytes."""
@@ -48,28 +49,36 @@ class RecordFile:
 
         Raises `DataError` if no whole, well-formed record lies there.
         """
-        return self._read(offset, record)[0]
+        return self.read(offset, record)[0]
+
+    def span(self, offset: int, record: str = "the record") -> memoryview:
+        """All bytes of the record that begins at byte `offset`, frames and padding included; raises as `at`.
+
+        At the end of the file padding may be missing.
+        """
+        return self.view[offset : self.read(offset, record)[1]]
 
     def scan(self) -> Iterator[tuple[int, memoryview]]:
         """Every record in file order as (byte offset, payload), found without an index; raises as `at`."""
         offset, number = 0, 0
         while offset < len(self._map):
-            payload, end = self._read(offset, f"record {number}")
+            payload, end = self.read(offset, f"record {number}")
             yield offset, payload
             offset, number = end, number + 1
 
-    def _read(self, offset: int, record: str) -> tuple[memoryview, int]:
+    def read(self, offset: int, record: str = "the record") -> tuple[memoryview, int]:
+        """The payload of the record that begins at byte `offset`, and the byte after its padding."""
         flag, start, end = self._part(offset, record)
         if flag == WHOLE:
-            return self._view[start:end], _aligned(end)
+            return self.view[start:end], _aligned(end)
         if flag != FIRST:
             raise self._broken(offset, record, "begins in the middle of a split record")
-        parts = [self._view[start:end]]
+        parts = [self.view[start:end]]
         while flag != LAST:
             flag, start, end = self._part(_aligned(end), record)
             if flag not in (MIDDLE, LAST):
                 raise self._broken(offset, record, "is split and its last part is missing")
-            parts.append(self._view[start:end])
+            parts.append(self.view[start:end])
         return memoryview(MAGIC_BYTES.join(parts)), _aligned(end)
 
     def _part(self, offset: int, record: str) -> tuple[int, int, int]:
@@ -95,9 +104,16 @@ class RecordFile:
 class RecordWriter:
     """Writes records as MXNet's writer does, byte for byte, and with `index` ``key<TAB>offset`` lines."""
 
-    def __init__(self, path: Path, index: Path | None = None) -> None:
-        self._file: BinaryIO = path.open("wb")
-        self._index = index.open("w", encoding="ascii", newline="\n") if index else None
+    def __init__(
+        self, path: Path, index: Path | None = None, *, resume: tuple[int, int] | None = None
+    ) -> None:
+        """With `resume`, (bytes of the records, bytes of the index), go on after those of existing files."""
+        self._file: BinaryIO = path.open("r+b" if resume else "wb")
+        self._index: BinaryIO | None = index.open("r+b" if resume else "wb") if index else None
+        for file, size in zip((self._file, self._index), resume or (), strict=False):
+            if file:
+                file.truncate(size)
+                file.seek(size)
 
     def __enter__(self) -> Self:
         return self
@@ -109,11 +125,25 @@ class RecordWriter:
 
     def write(self, key: int, payload: bytes) -> int:
         """Append a record and return its byte offset; raises `ValueError` if a part is 512 MiB or longer."""
+        return self.write_framed(key, framed(payload))
+
+    def write_framed(self, key: int, record: bytes) -> int:
+        """Append a record that is `framed` already."""
         offset = self._file.tell()
-        self._file.write(framed(payload))
+        self._file.write(record)
         if self._index:
-            self._index.write(f"{key}\t{offset}\n")
+            self._index.write(b"%d\t%d\n" % (key, offset))
         return offset
+
+    def sync(self) -> tuple[int, int]:
+        """Make what was written durable; returns the sizes that a resume goes on from."""
+        sizes = []
+        for file in (self._file, self._index):
+            if file:
+                file.flush()
+                os.fsync(file.fileno())
+            sizes.append(file.tell() if file else 0)
+        return sizes[0], sizes[1]
 
     def close(self) -> None:
         """Close both files."""
@@ -144,6 +174,8 @@ def _aligned(offset: int) -> int:
 
 def map_file(path: Path) -> mmap.mmap:
     """`path` mapped for reading; raises `DataError` if it is missing, unreadable or empty."""
+    if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+        raise DataError(f"{path} is not a file", "give the path of a file")
     try:
         with path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from arcterm.errors import DataError
+from arcterm.errors import DataError, StopAskedError
 
 
 def require_free(place: Path) -> None:
@@ -22,28 +22,40 @@ def require_free(place: Path) -> None:
         )
 
 
+def stage_of(place: Path, key: str) -> Path:
+    """Where `place` is filled by the work called `key`."""
+    return place.parent / f".{place.name}.partial.{key}"
+
+
 @contextmanager
-def staged_directory(place: Path) -> Iterator[Path]:
+def staged_directory(place: Path, resume: str = "") -> Iterator[Path]:
     """Yield a new directory beside `place` that becomes `place` at the end, and vanishes on an error.
 
-    Raises `DataError` if `place` holds something, before or at the end, or if the disk doesn't take it.
+    With `resume`, a name for the work, what a stopped or killed attempt of that name left is yielded again,
+    and a stop that was asked for leaves it. Raises `DataError` if `place` holds something, before or at the
+    end, or if the disk doesn't take it.
     """
     require_free(place)
-    stage = place.parent / f".{place.name}.partial.{secrets.token_hex(6)}"
+    stage = stage_of(place, resume or secrets.token_hex(6))
+    kept = False
     try:
-        stage.mkdir(parents=True)
+        stage.mkdir(parents=True, exist_ok=bool(resume))
         yield stage
         for file in (*stage.iterdir(), stage):
-            _sync(file)
+            sync(file)
         require_free(place)
         stage.rename(place)
-        _sync(place.parent)
+        sync(place.parent)
+    except StopAskedError:
+        kept = bool(resume)
+        raise
     except OSError as error:
         raise DataError(
             f"{place} can't be written: {error.strerror or error}", "check free space and permissions there"
         ) from error
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        if not kept:
+            shutil.rmtree(stage, ignore_errors=True)
 
 
 @contextmanager
@@ -52,9 +64,9 @@ def staged_file(place: Path) -> Iterator[Path]:
     stage = place.parent / f".{place.name}.partial.{secrets.token_hex(6)}"
     try:
         yield stage
-        _sync(stage)
+        sync(stage)
         stage.replace(place)
-        _sync(place.parent)
+        sync(place.parent)
     except OSError as error:
         raise DataError(
             f"{place} can't be written: {error.strerror or error}", "check free space and permissions there"
@@ -63,7 +75,8 @@ def staged_file(place: Path) -> Iterator[Path]:
         stage.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file's bytes, or the names in a directory, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -37,6 +37,7 @@ DEFAULT_DATASET = "demo"
 LONG_SECONDS = 3600.0
 _GPU_FLOPS = 30e12
 _CPU_SHARE = 0.5
+_FOLDS = 10
 _WORKED_OUT = ("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "milestones", "pretrained")
 _START = {"drop": "the backbone of", "keep": "backbone and class weights of"}
 
@@ -75,6 +76,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     )
     chosen_gpus, nproc = _devices(given.get("gpus"), given.get("nproc"))
     facts = inspect(name, declared, dataset_options, progress)
+    _check_sets(facts)
     feeding = sharing.feeding(given["loss"], loss, loss_options)
     batch = given["batch_size"] or sharing.usual_batch(128 if chosen_gpus else 32, nproc, feeding)
     sharing.check(feeding, batch, nproc, facts)
@@ -146,17 +148,23 @@ def command(settings: Mapping[str, Any]) -> str:
 
 
 def choose_dataset(text: str, given: Mapping[str, Any]) -> tuple[str, Dataset, dict[str, Value]]:
-    """The dataset that `text` means, a name or a directory, and all of its options.
+    """The dataset that `text` means, a name, a path or several parted by commas, and all of its options.
 
-    Raises `DataError` for a path that is no data set, `PluginError` for an unknown name.
+    Paths are made absolute. Raises `DataError` for a path that is no data set, `PluginError` for an unknown
+    name.
     """
     options = dict(given)
     if text in names("dataset") or ":" in text:
         name = text
-    elif Path(text).expanduser().is_dir():
+    elif _exists(text):
         name, options["path"] = _kind_of(Path(text).expanduser()), text
+    elif "," in text:
+        name, options["paths"] = "union", text
     elif "/" in text or text.startswith((".", "~")):
-        raise DataError(f"{text} is not a directory", "give --dataset a pack, a folder of people, or a name")
+        raise DataError(
+            f"{text} is not a directory or a file here",
+            "give --dataset a pack, a folder of people, a .lst file, several of them with commas, or a name",
+        )
     else:
         name = text
     declared = get("dataset", name)
@@ -165,9 +173,14 @@ def choose_dataset(text: str, given: Mapping[str, Any]) -> tuple[str, Dataset, d
     if declared.takes_path:
         if path is None:
             raise ConfigError(
-                f"dataset {name!r} needs a directory", "give --dataset DIR, or --set dataset.path=DIR"
+                f"dataset {name!r} needs a path", "give --dataset PATH, or --set dataset.path=PATH"
             )
-        values["path"] = str(Path(path).expanduser().resolve())
+        values["path"] = _absolute(path)
+    if name == "union":
+        values["paths"] = _several(str(values["paths"]))
+    for option in declared.files:
+        if values[option]:
+            values[option] = _absolute(str(values[option]))
     return name, declared, values
 
 
@@ -257,10 +270,44 @@ def _check_head(loss: Loss, given: Mapping[str, Any]) -> None:
             )
 
 
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except OSError:  # too long for a name, or in a folder that can't be looked into
+        return False
+
+
+def _several(paths: str) -> str:
+    """The paths that `paths` parts by commas, absolute; raises `DataError` for one that can't stand there."""
+    # not resolved: a link is the way round a comma
+    found = [str(Path(part.strip()).expanduser().absolute()) for part in paths.split(",") if part.strip()]
+    for path in found:
+        if not _exists(path):
+            raise DataError(f"{path} is not there", "correct --dataset, or --set dataset.paths")
+        if "," in path:
+            raise DataError(
+                f"{path} has a comma, so it can't be one of several", "rename it, or make a link to it"
+            )
+    return ",".join(found)
+
+
 def _kind_of(path: Path) -> str:
     """The dataset whose files `path` has; a directory with some of them is a pack with a missing file."""
     declared = {name: get("dataset", name) for name in names("dataset")}
-    kinds = {name: d.needs for name, d in declared.items() if d.takes_path}
+    if not path.is_dir():
+        endings = {ending: name for name, d in declared.items() if d.takes_path for ending in d.suffixes}
+        for ending, name in endings.items():
+            if path.name.lower().endswith(ending):
+                return name
+        raise DataError(
+            f"{path} is no directory, and no file that a data set is read from",
+            f"give a pack, a folder of people, or a file that ends in {', '.join(endings)}",
+        )
+    kinds = {name: d.needs for name, d in declared.items() if d.takes_path and (d.needs or not d.suffixes)}
     whole = [name for name, needs in kinds.items() if all((path / need).exists() for need in needs)]
     partly = [
         n for n, needs in kinds.items() if any((path / need).exists() for need in needs) and n not in whole
@@ -345,6 +392,15 @@ def _check_fit(backbone: Backbone, facts: DatasetFacts, nproc: int) -> None:
             f"the data set's images are {h}×{w}, the backbone takes {height}×{width}",
             "pack them again with `arcterm data pack SRC DST --resize`",
         )
+
+
+def _check_sets(facts: DatasetFacts) -> None:
+    for name, pairs in facts.verification.items():
+        if pairs < _FOLDS:
+            raise DataError(
+                f"verification set {name} has {pairs} pairs, fewer than the {_FOLDS} folds of the protocol",
+                "make it of more pairs (`arcterm data bin`), or move it away from the data",
+            )
 
 
 def _milestones(text: str, schedule: str, steps: int) -> list[int]:

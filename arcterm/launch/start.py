@@ -15,14 +15,23 @@ from pathlib import Path
 from arcterm_registry import locate
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm.config import JobConfig, TrainConfig, VerifyConfig
-from arcterm.errors import RunError
+from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
+from arcterm.errors import DataError, RunError
 from arcterm.launch import torchrun
 from arcterm.launch.preflight import Plan, cores
 from arcterm.runs import checkpoints, control, state, store
 from arcterm.runs.store import DatasetOrigin, PluginOrigin, Run
+from arcterm.tasks import TASKS
 
-_VERSIONS = ("arcterm", "torch", "numpy", "opencv-python-headless", "safetensors", "scikit-learn")
+_VERSIONS = (
+    "arcterm",
+    "torch",
+    "numpy",
+    "opencv-python-headless",
+    "simplejpeg",
+    "safetensors",
+    "scikit-learn",
+)
 
 
 def start(plan: Plan, root: Path, *, name: str = "", argv: Sequence[str] = ()) -> Run:
@@ -40,6 +49,8 @@ def resume(run: Run) -> Run:
     if now.state in state.LIVE:
         raise RunError(f"{run.name} is {now.state}", f"`arcterm attach {run.id}` shows it")
     if now.state == "done":
+        if isinstance(run.record.config, DataConfig):
+            raise RunError(f"{run.name} is done", f"`arcterm show {run.id}` has its report")
         raise RunError(
             f"{run.name} is done: all {run.config.steps} steps were made", "start a new run with more steps"
         )
@@ -82,16 +93,28 @@ def verify(run: Run, root: Path, *, which: str = "last", argv: Sequence[str] = (
     return made
 
 
+def data(config: DataConfig, root: Path, *, argv: Sequence[str] = ()) -> Run:
+    """Start a job on data, as a run of its own; raises `DataError` if there is nothing at a path it reads."""
+    places = TASKS[config.task].places
+    for number, path in enumerate(config.paths):
+        place = places[max(0, number - len(config.paths) + len(places))]
+        if not place.written and not Path(path).exists():
+            raise DataError(f"{path} does not exist", f"data {config.task}: {place.help}")
+    made = _create(root, config, f"data-{config.task}", "", argv, None, None)
+    torchrun.submit(made)
+    return made
+
+
 def _create(
     root: Path,
     config: JobConfig,
     label: str,
     name: str,
     argv: Sequence[str],
-    train: TrainConfig,
+    train: TrainConfig | None,
     facts: DatasetFacts | None,
 ) -> Run:
-    used = [_origin(kind, getattr(train, kind)) for kind in ("backbone", "loss", "dataset")]
+    used = [_origin(kind, getattr(train, kind)) for kind in ("backbone", "loss", "dataset")] if train else []
     return store.create(
         root,
         config,

@@ -9,6 +9,9 @@ from arcterm.errors import RunError
 from arcterm.runs import state
 from arcterm.runs.store import Run
 
+_supervisors: list[subprocess.Popen[bytes]] = []
+"""Those that this process started, kept until they have ended so that none is left as a zombie."""
+
 
 class Local:
     """Runs on this machine."""
@@ -29,6 +32,7 @@ class Local:
                 start_new_session=True,
                 close_fds=True,
             )
+        _supervisors[:] = [p for p in _supervisors if p.poll() is None] + [process]
         return str(process.pid)
 
 

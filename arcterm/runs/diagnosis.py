@@ -16,13 +16,18 @@ from arcterm.runs.store import Run
 
 
 class Exit(msgspec.Struct, kw_only=True, frozen=True):
-    """``rank-NNNNN/exit.json``, the rank's own last word: `reason` is done, stopped or error."""
+    """``rank-NNNNN/exit.json``, the rank's own last word: `reason` is done, stopped or error.
+
+    `exit_code` is that of a mistake which its user can mend, who is told `error` and `hint`; else 1.
+    """
 
     reason: Literal["done", "stopped", "error"]
     step: int = 0
     detail: str = ""
     error: str = ""
+    hint: str = ""
     traceback: str = ""
+    exit_code: int = 1
     t: float = 0.0
 
 
@@ -121,8 +126,9 @@ def _raised(run: Run, attempt: int, rank: int, ended: Exit) -> Failure:
         rank=rank,
         cause=_likely(ended.error) or ended.error.splitlines()[0],
         error=ended.error,
+        hint=ended.hint,
         traceback=ended.traceback,
-        exit_code=1,
+        exit_code=ended.exit_code,
         log=str(run.rank_dir(attempt, rank) / "stderr.log"),
     )
 

@@ -111,6 +111,20 @@ class Checkpoint(Event, tag="checkpoint"):
     reason: str
 
 
+class Skipped(Event, tag="skipped"):
+    """A training record that can't be used was met for the first time in the run, and another took its place.
+
+    `source` names it, `reason` says what is wrong; `count` of the data set's `total` records are out by now.
+    """
+
+    rank: int
+    index: int
+    source: str
+    reason: str
+    count: int
+    total: int
+
+
 class Gpu(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One GPU as NVML describes it; a field the driver does not answer is None.
 
@@ -159,7 +173,7 @@ class End(Event, tag="end"):
     step: int
 
 
-AnyEvent = Start | Phase | Step | Mined | Verify | Checkpoint | Gpus | Rank | Message | End
+AnyEvent = Start | Phase | Step | Mined | Verify | Checkpoint | Skipped | Gpus | Rank | Message | End
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

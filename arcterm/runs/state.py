@@ -32,11 +32,15 @@ _LOST = "the supervisor is gone without a last word; `arcterm resume` goes on fr
 
 
 class Failure(msgspec.Struct, kw_only=True, frozen=True):
-    """Why a run failed: the first failing `rank` (None: the launcher), its last words, the likely `cause`."""
+    """Why a run failed: the first failing `rank` (None: the launcher), its last words, the likely `cause`.
+
+    `hint` is the next step, where the program knows one.
+    """
 
     rank: int | None = None
     cause: str
     error: str = ""
+    hint: str = ""
     traceback: str = ""
     signal: str = ""
     exit_code: int | None = None

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from arcterm.config import JobConfig, TrainConfig
+from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
 from arcterm.errors import ArctermError, DataError, RunError
+from arcterm.formats.staging import stage_of
 from arcterm.runs.files import create_json, read_json, sync_directory
 
 FORMAT_VERSION = 1
 _ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+")
+_KIND = {VerifyConfig: "verification", DataConfig: "job on data"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -93,7 +95,9 @@ class Run:
         """The training config; raises `RunError` for a run that is another job."""
         config = self.record.config
         if not isinstance(config, TrainConfig):
-            raise RunError(f"{self.name} is a verification, not a training run", "name a training run")
+            raise RunError(
+                f"{self.name} is a {_KIND[type(config)]}, not a training run", "name a training run"
+            )
         return config
 
     @property
@@ -228,7 +232,10 @@ def find(root: Path, text: str) -> Run:
 
 
 def remove(run: Run) -> None:
-    """Delete a run: renamed first, so that it is gone at once."""
+    """Delete a run, renamed first, so that it is gone at once; what a stopped job had begun goes too."""
+    if isinstance(run.record.config, DataConfig):
+        for path in run.record.config.paths:
+            shutil.rmtree(stage_of(Path(path), run.id), ignore_errors=True)
     doomed = run.path.with_name(f".del-{run.id}")
     try:
         run.path.rename(doomed)

@@ -20,6 +20,7 @@ from arcterm.runs.events import (
     Mined,
     Phase,
     Rank,
+    Skipped,
     Start,
     Step,
     Verify,
@@ -51,6 +52,7 @@ class Summary:
         self.attempt = 0
         self.starts: dict[int, Start] = {}
         self.phase: Phase | None = None
+        self.skipped: dict[int, Skipped] = {}
         self.verification: dict[str, list[Verify]] = {}
         self.checkpoints: list[Checkpoint] = []
         self.gpus: dict[str, Gpus] = {}
@@ -58,9 +60,10 @@ class Summary:
         self.ranks: dict[int, Rank] = {}
         self.messages: deque[Message] = deque(maxlen=200)
         self.end: End | None = None
+        self._phase_began: Phase | None = None
         self.last_event_time = 0.0
 
-    def feed(self, events: Iterable[tuple[int, AnyEvent]]) -> None:
+    def feed(self, events: Iterable[tuple[int, AnyEvent]]) -> None:  # noqa: PLR0912  one a kind of event
         """Take in events as (attempt, event)."""
         for attempt, event in events:
             if attempt > self.attempt:
@@ -74,7 +77,9 @@ class Summary:
                 case Start():
                     self._start(event)
                 case Phase():
-                    self.phase = event
+                    self._phase(event)
+                case Skipped():
+                    self.skipped[event.index] = event
                 case Verify():
                     self.verification.setdefault(event.set, []).append(event)
                 case Checkpoint():
@@ -106,6 +111,13 @@ class Summary:
         pace = self.seconds_per_step()
         return None if pace is None else max(0, self.total_steps - self.step) * pace
 
+    def phase_eta(self) -> float | None:
+        """Seconds to the end of the phase at its pace so far; None if that can't be said."""
+        now, began = self.phase, self._phase_began
+        if now is None or began is None or now.done <= began.done or now.t <= began.t:
+            return None
+        return (now.total - now.done) * (now.t - began.t) / (now.done - began.done)
+
     def best(self, name: str) -> Verify | None:
         """The best result of a verification set; the earliest of equals."""
         return max(self.verification.get(name, []), key=lambda v: (v.accuracy, -v.step), default=None)
@@ -116,6 +128,13 @@ class Summary:
         self.ranks.clear()
         self.gpus.clear()
         self.end = None
+        self.phase = self._phase_began = None
+
+    def _phase(self, event: Phase) -> None:
+        before = self.phase
+        if before is None or before.phase != event.phase or event.done < before.done:
+            self._phase_began = event
+        self.phase = event
 
     def _start(self, event: Start) -> None:
         if not self.starts:
@@ -201,6 +220,7 @@ def describe(run: Run) -> dict[str, Any]:
         ],
         "gpus": msgspec.to_builtins(gpus),
         "ranks": [msgspec.to_builtins(rank) for _, rank in sorted(summary.ranks.items())],
+        "skipped": [msgspec.to_builtins(skipped) for skipped in summary.skipped.values()],
         "corrupt_records": follower.corrupt,
         "dataset": msgspec.to_builtins(record.dataset),
         "config": msgspec.to_builtins(record.config),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -18,20 +18,24 @@ from arcterm.config import TrainConfig
 from arcterm.errors import DataError
 from arcterm.runs.events import Mined, Phase
 from arcterm.runs.journal import Sink
+from arcterm.train.augment import Augment
 from arcterm.train.checkpoint import Trained
+from arcterm.train.decoded import DecodedCache
 from arcterm.train.examine import average_buffers
-from arcterm.train.identities import Identities
+from arcterm.train.identities import Identities, SamePerson
 from arcterm.train.loader import Batch, Loader
 from arcterm.train.mining import Miner, Sequence, Tally
+from arcterm.train.quarantine import Quarantine
 from arcterm.train.report import Teller
-from arcterm.train.sampler import Choice, Sampler, coin
+from arcterm.train.sampler import Choice, Sampler, keys
 from arcterm.train.tuples import TupleHead
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 
 _EPS = 1e-10  # inside the root, as in the head
 
-Load = Callable[[Iterable[Choice]], Loader]
+Load = Callable[..., Loader]
+"""A loader of some choices, `substitutes` optional."""
 
 
 class Feed(Protocol):
@@ -62,23 +66,29 @@ def make(
     voice: Sink,
     start: int,
     kept: Mapping[str, Tensor],
+    quarantine: Quarantine | None = None,
 ) -> Feed:
     """What the loss asks for, for the steps after `start`; a checkpoint of that step has `kept` its state.
 
     Raises `DataError` if the data has nothing to compare.
     """
+    image_size = get("backbone", config.backbone).input_size
     load = partial(
         Loader,
         dataset,
-        image_size=get("backbone", config.backbone).input_size,
+        image_size=image_size,
         threads=config.loader_threads,
-        pin=world.device.type == "cuda",
+        device=world.device,
+        augment=Augment.of(config),
+        cache=DecodedCache.make(len(dataset), image_size, config.decoded_cache << 20, world),
+        quarantine=quarantine,
     )
-    shared = (config.batch_size, world.rank, world.size, config.seed, config.mirror)
+    shared = (config.batch_size, world.rank, world.size, config.seed)
     head = trained.head
     if not isinstance(head, TupleHead):
         return Streamed(load, Sampler(len(dataset), *shared), start, config.steps)
     labels = read_labels(dataset, config.dataset, Teller(voice, "loading", "labels"))
+    load = partial(load, substitutes=SamePerson(labels))
     if head.feeding.kind == "identities":
         chooser = Identities(labels, head.feeding.images_per_identity, *shared)
         return Streamed(load, chooser, start, config.steps)
@@ -188,8 +198,7 @@ class MinedTriplets:
         slots = np.arange(config.global_batch).reshape(-1, 3)[mine].T.ravel()
         for step in range(self._step + 1, min(sequence.last, config.steps) + 1):
             indices = sequence.triplets[step - 1 - sequence.first, mine].T.ravel()
-            mirrored = coin(config.seed, step, slots) if config.mirror else np.zeros(len(slots), np.bool_)
-            yield Choice(step, indices, mirrored)
+            yield Choice(step, indices, keys(config.seed, step, slots))
 
     def _mine(self) -> None:
         started = time.perf_counter()
@@ -221,8 +230,8 @@ class MinedTriplets:
         parts = (own[at : at + size] for at in range(0, share, size))
         say = Teller(self._voice, "mining", f"round {self._sequence.round + 1}")
         embedded = []
-        plain = (Choice(n, part, np.zeros(len(part), np.bool_)) for n, part in enumerate(parts))
-        with self._load(plain) as loader, torch.inference_mode():
+        plain = (Choice(n, part, np.zeros(len(part), np.uint64)) for n, part in enumerate(parts))
+        with self._load(plain, augment=Augment()) as loader, torch.inference_mode():
             for batch, _ in loader:
                 pixels = batch.images.to(self._world.device, non_blocking=True)
                 embedded.append(self._trained.backbone(normalize(pixels, self._preprocess)).float())

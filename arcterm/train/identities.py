@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
-from arcterm.train.sampler import Choice, coin
+from arcterm.train.sampler import Choice, keys
 
 _STREAM = 3  # apart from what mining draws
 
@@ -29,7 +29,6 @@ class Identities:
         rank: int = 0,
         world_size: int = 1,
         seed: int = 0,
-        mirror: bool = True,
     ) -> None:
         self._labels = np.unique(labels, return_inverse=True)[1]
         self._sizes = np.bincount(self._labels)
@@ -37,7 +36,6 @@ class Identities:
         self._batch_size = batch_size
         self._rank = rank
         self._seed = seed
-        self._mirror = mirror
         self.people = batch_size * world_size // per_identity
         if self.people > len(self._sizes):
             raise DataError(
@@ -72,8 +70,26 @@ class Identities:
             if (step - 1) // self.steps_per_epoch != epoch:
                 epoch = (step - 1) // self.steps_per_epoch
                 table = self.table(epoch)
-            mirrored = coin(self._seed, step, slots) if self._mirror else np.zeros(len(slots), np.bool_)
-            yield Choice(step, table[(step - 1) % self.steps_per_epoch].ravel()[slots], mirrored)
+            indices = table[(step - 1) % self.steps_per_epoch].ravel()[slots]
+            yield Choice(step, indices, keys(self._seed, step, slots))
+
+
+class SamePerson:
+    """For an image that can't be used, the others of the person, those that follow it first."""
+
+    def __init__(self, labels: NDArray[np.int64]) -> None:
+        self._order = np.argsort(labels, kind="stable")
+        self._place = np.empty_like(self._order)
+        self._place[self._order] = np.arange(len(labels))
+        ranked = labels[self._order]
+        self._first = np.searchsorted(ranked, labels, "left")
+        self._end = np.searchsorted(ranked, labels, "right")
+
+    def __call__(self, index: int) -> Iterator[int]:
+        """Their indices, each once."""
+        first, end, place = int(self._first[index]), int(self._end[index]), int(self._place[index])
+        for step in range(1, end - first):
+            yield int(self._order[first + (place - first + step) % (end - first)])
 
 
 def _steps(groups: NDArray[np.int64], people: int) -> int:

@@ -26,6 +26,7 @@ from arcterm.train.checkpoint import Trained
 from arcterm.train.compiled import compiled
 from arcterm.train.examine import Examiner
 from arcterm.train.feed import Feed
+from arcterm.train.quarantine import Quarantine
 from arcterm.train.report import Reporter, announce
 from arcterm.train.schedule import learning_rate
 from arcterm.train.world import World
@@ -55,7 +56,8 @@ def train(
         examiner.begin_from(Path(config.pretrained))
     start = examiner.restore(resume) if resume else 0
     kept = checkpoint.feed_state(resume) if resume else {}
-    fed = feed.make(config, dataset, trained, world, voice, start, kept)
+    quarantine = Quarantine(run.path / "quarantine", len(dataset), config.max_broken, journal, world.rank)
+    fed = feed.make(config, dataset, trained, world, voice, start, kept, quarantine)
     announce(journal, world, start, config.steps)
     if world.first:
         state.write_state(run, "running", attempt=attempt, step=start)

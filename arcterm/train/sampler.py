@@ -10,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Choice(NamedTuple):
-    """A rank's images of a step, (B,) int64, and which of them to mirror, (B,) bool."""
+    """A rank's images of a step, (B,) int64, and a key each, (B,) uint64.
+
+    Everything that is random about an image follows from its key (see `uniform`).
+    """
 
     step: int
     indices: NDArray[np.int64]
-    mirrored: NDArray[np.bool_]
+    keys: NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,6 @@ class Sampler:
     rank: int = 0
     world_size: int = 1
     seed: int = 0
-    mirror: bool = True
 
     @property
     def global_batch(self) -> int:
@@ -50,12 +53,12 @@ class Sampler:
         key = np.array([self.seed, epoch], np.uint64)
         return np.random.Generator(np.random.Philox(key=key)).permutation(self.count)
 
-    def batch(self, step: int, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """This rank's images of `step` and which of them to mirror; `order` is that of the step's epoch."""
+    def batch(self, step: int, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """This rank's images of `step` and their keys; `order` is that of the step's epoch."""
         epoch = self.epoch_of(step)
         first = (step - 1) % self.steps_per_epoch * self.global_batch + self.rank * self.batch_size
         chosen = order[first : first + self.batch_size]
-        return chosen, coin(self.seed, epoch, chosen) if self.mirror else np.zeros(len(chosen), np.bool_)
+        return chosen, keys(self.seed, epoch, chosen)
 
     def choices(self, first: int, last: int) -> Iterator[Choice]:
         """This rank's images of the steps `first` … `last`."""
@@ -67,11 +70,22 @@ class Sampler:
             yield Choice(step, *self.batch(step, order))
 
 
-def coin(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """A fair coin for each index, from (seed, epoch, index) alone (splitmix64's finalizer)."""
+def keys(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A random key for each index, from (seed, epoch, index) alone (splitmix64's finalizer)."""
     with np.errstate(over="ignore"):
-        x = indices.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x = indices.astype(np.uint64) * _GOLDEN
         x += np.uint64(seed) * _MIX[0] + np.uint64(epoch) * _MIX[1]
-        for multiplier in _MIX:
-            x = (x ^ x >> np.uint64(31)) * multiplier
-        return ((x ^ x >> np.uint64(31)) & np.uint64(1)).astype(np.bool_)
+        return _mixed(x)
+
+
+def uniform(keys: NDArray[np.uint64], stream: int) -> NDArray[np.float64]:
+    """A number in [0, 1) for each key; those of different streams are independent."""
+    with np.errstate(over="ignore"):
+        x = _mixed(keys + np.uint64(stream + 1) * _GOLDEN)
+    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    for multiplier in _MIX:
+        x = (x ^ x >> np.uint64(31)) * multiplier
+    return x ^ x >> np.uint64(31)

@@ -181,14 +181,17 @@ class Dataset(Declaration):
 
     `inspect` (``pkg.mod:function``, torch-free) takes the same arguments as the factory and returns
     `contracts.DatasetFacts`; if it has a parameter ``progress`` it is given a function of (done, total).
-    With `takes_path` the first argument is a directory; `needs` are the files that make a directory one of
-    this kind.
+    With `takes_path` the first argument is a path: a directory that has the files of `needs`, or a file that
+    ends in one of `suffixes`, e.g. ``(".lst",)``; with `suffixes` and no `needs` it is never a directory.
+    `files` are the options that name a file or a directory: they are made absolute before a run is made.
     """
 
     kind: ClassVar[str] = "dataset"
     inspect: str
     takes_path: bool = True
     needs: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def load_inspect(self) -> Callable[..., Any]:
         """Import and return the inspect function."""

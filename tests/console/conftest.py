@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from arcterm.config import TrainConfig
+from arcterm.config import TrainConfig, task_config
 from arcterm.runs import state, store
 from arcterm.runs.events import (
     Checkpoint,
@@ -19,12 +19,15 @@ from arcterm.runs.events import (
     Gpu,
     Gpus,
     Message,
+    Phase,
     Rank,
+    Skipped,
     Start,
     Step,
     Verify,
 )
 from arcterm.runs.journal import Journal
+from arcterm.runs.report import Report, write_report
 from arcterm.runs.store import DatasetOrigin, Run
 
 NOTE = "no NVIDIA driver here (NVML Shared Library Not Found)"
@@ -112,6 +115,22 @@ class Canned:
         """A message to the person."""
         self.write(Message(t=self.clock, level=level, text=text))
 
+    def skip(self, index: int, source: str, reason: str, count: int, total: int = 4000) -> None:
+        """A record that can't be used."""
+        self.write(
+            Skipped(t=self.clock, rank=0, index=index, source=source, reason=reason, count=count, total=total)
+        )
+
+    def tell(self, phase: str, done: int, total: int, detail: str = "", pace: float = 1.0) -> None:
+        """How far a job on data is; `pace` seconds have gone by."""
+        self.clock += pace
+        self.write(Phase(t=self.clock, phase=phase, detail=detail, done=done, total=total))
+
+    def finish(self, *lines: str, problems: int = 0, result: str = "") -> None:
+        """A job on data ends with a report."""
+        write_report(self.run, Report(lines=list(lines), problems=problems, result=result, data={"n": 1}))
+        self.become("done")
+
     def become(self, name: state.StateName, **fields: object) -> None:
         """Write the state."""
         state.write_state(self.run, name, attempt=1, step=self.made, **fields)
@@ -164,6 +183,17 @@ def canned(root: Path, name: str = "", *, steps: int = 400, nproc: int = 2, **ch
     return made
 
 
+def canned_job(root: Path, task: str, *paths: str, **options: object) -> Canned:
+    """A job on data of this process that has started and told nothing."""
+    config = task_config(task, paths, options)
+    run = store.create(root, config, label=f"data-{task}", argv=["arcterm", "data", task], host="box")
+    (run.path / "attempts" / "0001").mkdir()
+    made = Canned(run, Journal(run.events, 1, 0), 0, clock=time.time() - 10)
+    state.take_ownership(run, 1, "local")
+    made.become("running")
+    return made
+
+
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterable[Callable[..., Canned]]:
     """``make("name", steps=…)``: a canned run in ``tmp_path / "runs"``."""
@@ -174,6 +204,20 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterable[Callable[.
 
     def build(name: str = "", **changes: object) -> Canned:
         built.append(canned(tmp_path / "runs", name, **changes))
+        return built[-1]
+
+    yield build
+    for one in built:
+        one.journal.close()
+
+
+@pytest.fixture
+def job(make: Callable[..., Canned], root: Path) -> Iterable[Callable[..., Canned]]:
+    """``job("pack", "/faces", "/pack", resize=True)``: a canned job on data beside what `make` makes."""
+    built: list[Canned] = []
+
+    def build(task: str = "pack", *paths: str, **options: object) -> Canned:
+        built.append(canned_job(root, task, *(paths or ("/data/faces", "/data/pack")), **options))
         return built[-1]
 
     yield build

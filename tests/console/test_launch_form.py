@@ -45,7 +45,7 @@ toy-drawn = toy:drawn
 @pytest.fixture
 def toys(distribution, make, monkeypatch):
     """A distribution with a backbone, a broken one, two losses and a data set."""
-    monkeypatch.setattr("arcterm.console.screens.launch._DEBOUNCE_SECONDS", 0.02)
+    monkeypatch.setattr("arcterm.console.screens.form.DEBOUNCE_SECONDS", 0.02)
     monkeypatch.setattr("arcterm.launch.preflight._cpu_flops", lambda: 1e11)
     distribution("toy", entry_points=ENTRIES, toy=TOY, toy_broken="raise RuntimeError('no [timm] here')")
 
@@ -225,10 +225,10 @@ async def test_the_form_is_usable_when_wide(form, until, shown):
 
 def test_a_draft_says_what_the_command_line_would(toys):
     draft = Draft(installed(), {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn"})
-    draft.texts |= {"lr": "0.3", "momentum": "0.8", "mirror": "no", "loss.scale": "32", "epochs": "5"}
+    draft.texts |= {"lr": "0.3", "momentum": "0.8", "mirror": "0.2", "loss.scale": "32", "epochs": "5"}
     assert draft.command() == (
         "arcterm train toy-net toy-arc --dataset toy-drawn --epochs 5 --lr 0.3"
-        " --set momentum=0.8 --set mirror=false --scale 32"
+        " --set momentum=0.8 --set mirror=0.2 --scale 32"
     )
     assert not draft.problems()
 
@@ -255,7 +255,7 @@ def test_epochs_and_steps_exclude_each_other(toys):
 
 
 def test_a_config_becomes_a_draft_that_asks_for_it_again(toys):
-    asked = {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn", "steps": 9, "mirror": False}
+    asked = {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn", "steps": 9, "mirror": 0.2}
     config = plan({**asked, "loss_options": {"margin": 0.3}}).config
     draft = Draft(installed(), texts_of(config))
     assert not draft.problems()

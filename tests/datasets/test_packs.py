@@ -16,8 +16,9 @@ from arcterm_registry.contracts import LabelledDataset
 from arcterm.errors import DataError
 from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import decode
-from arcterm.formats.packing import pack_people
 from arcterm.formats.pairs import write_pairs
+
+from ..jobs import pack_people
 
 Locate = Callable[[str], Path]
 
@@ -63,6 +64,7 @@ def test_verification_sets_are_read_when_asked_for(pack: Path) -> None:
 
 def test_problems_are_told(pack: Path) -> None:
     (pack / "heldout.bin").unlink()
+    (pack / "train.crc").unlink()
     (pack / "property").write_text("40,112,112")
     facts = get("dataset", "recordio").load_inspect()(pack)
     assert facts.classes == 40
@@ -72,6 +74,7 @@ def test_problems_are_told(pack: Path) -> None:
 
 def test_inspection_finds_what_would_stop_training(pack: Path) -> None:
     inspect = get("dataset", "recordio").load_inspect()
+    (pack / "train.crc").unlink()
     (pack / "property").write_text("20,112,112")
     with pytest.raises(DataError, match="the classes are 0 to 19"):
         inspect(pack)

@@ -108,6 +108,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pack(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The people as a pack: 12 to train (120 images), 4 held out in 60 pairs."""
     target = tmp_path_factory.mktemp("packs") / "pack"
-    command = [*ARCTERM, "data", "pack", str(people), str(target), "--hold-out", "4", "--pairs", "60"]
+    runs = ["--runs-dir", str(target.parent / "runs")]
+    command = [*ARCTERM, "data", "pack", str(people), str(target), "--hold-out", "4", "--pairs", "60", *runs]
     subprocess.run(command, check=True, capture_output=True)
     return target

@@ -59,6 +59,7 @@ def test_round_trip(pack: Path) -> None:
     assert (len(read), read.classes, read.image_size) == (5, 2, (16, 20))
     means = [decode(read[n].image, size=(16, 20), source="").mean() for n in range(5)]
     assert np.allclose(means, [0, 40, 80, 120, 160], atol=2)
+    (pack / "train.crc").unlink()
     (pack / "property").unlink()
     assert (FacePack(pack).classes, FacePack(pack).image_size) == (2, (16, 20))
 
@@ -108,6 +109,7 @@ def test_every_truncation_is_a_data_error(pack: Path) -> None:
     ],
 )
 def test_bad_property(pack: Path, text: bytes, message: str) -> None:
+    (pack / "train.crc").unlink()
     (pack / "property").write_bytes(text)
     with pytest.raises(DataError, match=message):
         FacePack(pack)
@@ -119,6 +121,7 @@ def test_property_may_have_a_newline(pack: Path) -> None:
 
 
 def test_a_label_outside_the_classes_is_refused(pack: Path) -> None:
+    (pack / "train.crc").unlink()
     (pack / "property").write_text("1,16,20")
     read = FacePack(pack)
     assert read[1].label == 0

@@ -176,7 +176,7 @@ def test_the_command_asks_for_the_same():
         "lr": 0.05,
         "steps": 7,
         "nproc": 2,
-        "mirror": False,
+        "mirror": 0.25,
         "weight_decay": 0.0,
         "loss_options": {"margin": 0.25},
         "dataset_options": {"images": 64},

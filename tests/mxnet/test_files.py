@@ -15,10 +15,10 @@ import pytest
 from arcterm.errors import DataError
 from arcterm.formats import images, irheader, operators, params
 from arcterm.formats.facepack import FacePack
-from arcterm.formats.packwriter import write_pack
 from arcterm.formats.recordindex import read_index
 from arcterm.formats.recordio import MAGIC_BYTES as M
 from arcterm.formats.recordio import RecordFile, RecordWriter
+from tests.jobs import pack_people
 from tests.mxnet.conftest import Oracle
 
 pytestmark = pytest.mark.slow
@@ -79,9 +79,11 @@ def photo(seed: int, height: int = 112, width: int = 112) -> np.ndarray:
 
 def test_a_pack_is_read_as_the_trainer_of_2018_reads_it(oracle: Oracle, tmp_path: Path) -> None:
     people = [0, 0, 1, 2, 2, 2]
-    with write_pack(tmp_path / "ours") as writer:
-        for number, label in enumerate(people):
-            writer.add(images.encode_jpeg(photo(number)), label)
+    for number, label in enumerate(people):
+        folder = tmp_path / "people" / f"p{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jpg").write_bytes(images.encode_jpeg(photo(number)))
+    pack_people(tmp_path / "people", tmp_path / "ours")
     oracle("pack", tmp_path)
     theirs, ours = np.load(tmp_path / "read.npz"), FacePack(tmp_path / "ours")
     assert theirs["labels"].tolist() == people == [ours[index].label for index in range(6)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arcterm.train.sampler import Sampler, coin
+from arcterm.train.sampler import Sampler, keys, uniform
 
 
 def epoch_of(sampler_of, size, epoch, steps):
-    """Global batches of an epoch, put together from all ranks: (indices, mirrored)."""
+    """Global batches of an epoch, put together from all ranks: (indices, keys)."""
     found = []
     for step in range(epoch * steps + 1, (epoch + 1) * steps + 1):
         parts = [sampler_of(rank).batch(step, sampler_of(rank).order(epoch)) for rank in range(size)]
@@ -36,17 +36,21 @@ def test_an_epoch_has_each_image_at_most_once_and_epochs_differ():
     assert sorted(sampler.order(5).tolist()) == list(range(103))
 
 
-def test_the_coin_is_fair_and_its_throws_independent():
+def test_numbers_are_uniform_and_independent():
+    """By epoch, seed, stream and neighbour: means and correlations as of 200,000 fair draws."""
     many = np.arange(200_000)
-    throws = [coin(seed, epoch, many) for seed in (0, 1) for epoch in (0, 1)]
-    for throw in throws:
-        assert abs(throw.mean() - 0.5) < 0.005
-        assert abs((throw[1:] == throw[:-1]).mean() - 0.5) < 0.005
-    for i, a in enumerate(throws):
-        for b in throws[:i]:
-            assert abs((a == b).mean() - 0.5) < 0.005
+    drawn = [
+        uniform(keys(seed, epoch, many), stream) for seed in (0, 1) for epoch in (0, 1) for stream in (0, 7)
+    ]
+    for i, a in enumerate(drawn):
+        assert a.min() >= 0 and a.max() < 1
+        assert np.histogram(a, 10, (0, 1))[0] == pytest.approx(20_000, abs=700)
+        assert abs(np.corrcoef(a[1:], a[:-1])[0, 1]) < 0.01
+        for b in drawn[:i]:
+            assert abs(np.corrcoef(a, b)[0, 1]) < 0.01
 
 
-def test_no_mirror_is_no_mirror():
-    sampler = Sampler(50, 10, mirror=False)
-    assert not sampler.batch(1, sampler.order(0))[1].any()
+def test_the_check_of_independence_can_fail():
+    once = uniform(keys(0, 0, np.arange(1000)), 0)
+    assert np.corrcoef(once, uniform(keys(0, 0, np.arange(1000)), 0))[0, 1] > 0.99
+    assert np.corrcoef(once, uniform(keys(0, 0, np.arange(1000)), 1))[0, 1] < 0.1

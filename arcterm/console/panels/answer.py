@@ -1,26 +1,39 @@
-"""The foot of the launch form: the equivalent command, and whether it would start."""
+"""The foot of a form: the equivalent command, and whether it would start."""
 
 from __future__ import annotations
 
-from arcterm.console.draft import Draft, Verdict
+from typing import Protocol
+
+from arcterm.console.draft import Verdict
 from arcterm.console.lines import Line, heading, shorten, wrap
-from arcterm.launch.preflight import duration
+from arcterm.launch.preflight import Plan, duration
 
-_COMMAND_LINES = 2
+_CHECK_LINES = 5
 
 
-def answer(draft: Draft | None, verdict: Verdict | None, width: int, height: int) -> list[Line]:
-    """Command, then problems or the plan; a plan that is still being made says so."""
+class Answered(Protocol):
+    """What a form asks for."""
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong with each field."""
+
+    def command(self) -> str:
+        """The command line that asks for the same."""
+
+
+def answer(draft: Answered | None, verdict: Verdict | None, width: int, height: int) -> list[Line]:
+    """Command, then problems or the plan; what is still being checked says so."""
     if draft is None:
         return [heading("command", width), [(" looking for plug-ins …", "dim")]]
     rows = wrap(draft.command(), width - 2)
-    if len(rows) > _COMMAND_LINES:
-        rows = [*rows[: _COMMAND_LINES - 1], shorten(" ".join(rows[_COMMAND_LINES - 1 :]), width - 2)]
+    room = max(2, height - _CHECK_LINES)
+    if len(rows) > room:
+        rows = [*rows[: room - 1], shorten(" ".join(rows[room - 1 :]), width - 2)]
     lines = [heading("command", width), *([(f" {row}", "accent")] for row in rows)]
     return [*lines, *_checks(draft, verdict, width, height - len(lines))][:height]
 
 
-def _checks(draft: Draft, verdict: Verdict | None, width: int, room: int) -> list[Line]:
+def _checks(draft: Answered, verdict: Verdict | None, width: int, room: int) -> list[Line]:
     problems = draft.problems()
     if not problems and verdict:
         problems = verdict.problems
@@ -28,9 +41,15 @@ def _checks(draft: Draft, verdict: Verdict | None, width: int, room: int) -> lis
         count = f"{len(problems)} problem{'s' * (len(problems) > 1)} to solve before launch"
         rows = [row for key, text in problems.items() for row in _problem(key, text, width)]
         return [heading(count, width, role="bad"), *rows]
-    if verdict is None or verdict.plan is None:
-        return [heading("checking …", width), [(" the data set is looked at, the plan is made", "dim")]]
-    plan = verdict.plan
+    if verdict is not None and verdict.plan is not None:
+        return _plan(verdict.plan, width, room)
+    if verdict is not None and verdict.job is not None:
+        goes_on = " it runs by itself: closing the console leaves it running"
+        return [heading("ready: ^g or F5 starts it", width, role="good"), [(shorten(goes_on, width), "dim")]]
+    return [heading("checking …", width), [(" the data is looked at, the plan is made", "dim")]]
+
+
+def _plan(plan: Plan, width: int, room: int) -> list[Line]:
     title = heading("ready: ^g or F5 launches", width, f"about {duration(plan.seconds)}", "good")
     warned: list[Line] = (
         [[(f" ! {row}", "warn")] for row in wrap(plan.warning, width - 4)] if plan.warning else []
@@ -41,7 +60,7 @@ def _checks(draft: Draft, verdict: Verdict | None, width: int, room: int) -> lis
 
 
 def _problem(key: str, text: str, width: int) -> list[Line]:
-    name = key.replace("_", " ")
+    name = key.removeprefix("place.").replace("_", " ")
     lead = f"{name}: " if key and not text.startswith(key.rpartition(".")[2]) else ""
     return [
         [(f" {'!' if i == 0 else ' '} {row}", "bad")] for i, row in enumerate(wrap(lead + text, width - 4))

@@ -6,10 +6,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from arcterm.config import TrainConfig
+from arcterm.config import DataConfig, TrainConfig
 from arcterm.console import words
 from arcterm.console.catalogue import Entry
 from arcterm.console.lines import Line, pad, shorten, spread
+from arcterm.console.taskdraft import command_of
+from arcterm.runs.follow import clean
 
 __all__ = ["Line", "detail", "empty", "first_row", "table", "title"]
 
@@ -72,7 +74,6 @@ def first_row(count: int, cursor: int, height: int) -> int:
 def _row(entry: Entry, columns: list[Column], name_width: int) -> Line:
     word, role = words.state(entry.word)
     c = entry.run.record.config
-    train = c if isinstance(c, TrainConfig) else c.train
     steps = (
         f"{words.short(entry.step)}/{words.short(entry.steps)}" if entry.steps else words.short(entry.step)
     )
@@ -83,34 +84,48 @@ def _row(entry: Entry, columns: list[Column], name_width: int) -> Line:
         "loss": words.metric("loss", entry.loss) if entry.known else "…",
         "best %": f"{best[0]} {words.percent(best[1])}" if best else words.DASH,
         "age": words.ago(time.time() - entry.created),
-        "backbone": train.backbone,
-        "loss fn": train.loss if c is train else f"{train.loss} verify",
-        "dataset": train.dataset,
         "device": f"{c.nproc} × {'GPU' if c.device == 'cuda' else 'CPU'}",
     }
+    roles = {"state": role}
+    if isinstance(c, DataConfig):
+        values |= {"backbone": words.DASH, "loss fn": words.DASH, "dataset": words.source(c)}
+        if entry.problems:
+            values["best %"], roles["best %"] = words.problems(entry.problems), "warn"
+    else:
+        train = c if isinstance(c, TrainConfig) else c.train
+        loss = train.loss if c is train else f"{train.loss} verify"
+        values |= {"backbone": train.backbone, "loss fn": loss, "dataset": train.dataset}
     line: Line = [("  ", ""), (pad(entry.name, name_width), "bold" if entry.live else "")]
-    return line + [
-        (" " + pad(values[c.name], c.width, c.right), role if c.name == "state" else "") for c in columns
-    ]
+    return line + [(" " + pad(values[c.name], c.width, c.right), roles.get(c.name, "")) for c in columns]
 
 
 def detail(entry: Entry, width: int) -> list[Line]:
     """What the run was asked to do, and what became of it."""
-    record, state = entry.run.record, entry.state
-    failure = state.failure
-    told = [("", "")]
-    if failure:
-        who = "launcher" if failure.rank is None else f"rank {failure.rank}"
-        told = [(f"{who}: {failure.cause}", "bad")]
-    elif state.reason:
-        told = [(state.reason, "bad" if state.state == "lost" else "dim")]
+    rows = [(entry.run.id, "dim"), (_asked(entry), ""), _told(entry)]
+    lines: list[Line] = [[("─" * width, "rule")]]
+    return lines + [[(" " + shorten(clean(text), width - 2), role)] for text, role in rows]
+
+
+def _asked(entry: Entry) -> str:
+    record = entry.run.record
     c = record.config
-    asked = " ".join(record.argv[1:] if record.argv[:1] == ["arcterm"] else record.argv) or (
+    if isinstance(c, DataConfig):
+        return command_of(c).removeprefix("arcterm ")
+    return " ".join(record.argv[1:] if record.argv[:1] == ["arcterm"] else record.argv) or (
         f"{c.backbone} {c.loss}" if isinstance(c, TrainConfig) else f"verification of {c.checkpoint}"
     )
-    rows = [(entry.run.id, "dim"), (asked, ""), *told]
-    lines: list[Line] = [[("─" * width, "rule")]]
-    return lines + [[(" " + shorten(text, width - 2), role)] for text, role in rows]
+
+
+def _told(entry: Entry) -> tuple[str, str]:
+    state, failure = entry.state, entry.state.failure
+    is_job = isinstance(entry.run.record.config, DataConfig)
+    if failure:
+        who = "launcher" if failure.rank is None else f"rank {failure.rank}"
+        said = " → ".join(filter(None, ((failure.error or failure.cause).replace("\n", " "), failure.hint)))
+        return (said if is_job else f"{who}: {failure.cause}"), "bad"
+    if state.reason:
+        return state.reason, "bad" if state.state == "lost" else "dim"
+    return entry.said, "" if is_job else "warn"
 
 
 def empty(root: Path, width: int) -> list[Line]:

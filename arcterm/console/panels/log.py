@@ -1,4 +1,4 @@
-"""The log's tail with the run's warnings, and the account of a failure."""
+"""The log's tail with the run's warnings and skipped records, and the account of a failure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from arcterm.console import words
 from arcterm.console.lines import Line, heading, shorten, wrap
 from arcterm.console.view import View
-from arcterm.runs.events import Message
+from arcterm.runs.events import Message, Skipped
 from arcterm.runs.follow import clean
 
 _LEVELS = {"warning": "warn", "error": "bad"}
@@ -15,10 +15,11 @@ _WARNINGS = 3
 
 
 def log(view: View, width: int, height: int) -> list[Line]:
-    """The newest lines; warnings of the run stand above the log's own."""
+    """The newest lines; warnings and skipped records of the run stand above the log's own."""
     lines = [heading("output", width, view.log_name)]
     room = height - 1
-    warned = [m for m in view.summary.messages if m.level in _LEVELS][-_WARNINGS:] if room >= 3 else []
+    most = max(_WARNINGS, room // 2) if room >= 3 else 0
+    warned = _warnings(view)[-most:] if most else []
     quiet = [m for m in view.summary.messages if m.level not in _LEVELS]
     said = [_message(m, width) for m in warned]
     rows = view.log[-(room - len(said)) :] if room > len(said) else []
@@ -27,6 +28,17 @@ def log(view: View, width: int, height: int) -> list[Line]:
     if not rows and not said:
         said = [[(" no output yet" if view.live else " no output was recorded", "dim")]]
     return [*lines, *said, *([(" " + shorten(row.expandtabs(4), width - 1), "")] for row in rows)][:height]
+
+
+def _warnings(view: View) -> list[Message]:
+    """What the run warned of and the records that it skipped, in order of time."""
+    told = [message for message in view.summary.messages if message.level in _LEVELS]
+    told += [_skipped(event) for event in view.summary.skipped.values()]
+    return sorted(told, key=lambda message: message.t)
+
+
+def _skipped(event: Skipped) -> Message:
+    return Message(t=event.t, level="warning", text=f"skipped {words.skip(event)}")
 
 
 def _message(message: Message, width: int) -> Line:

@@ -33,6 +33,9 @@ def metrics(view: View, width: int, height: int, shown: str = "") -> list[Line]:
         if room >= 4:
             line.append(("  " + spark(values, room - 1), "s1"))
         lines.append(line)
+    if s.skipped:
+        count = words.skipped(s).partition(" record")[0]
+        lines.append([(" " + pad("skipped", _NAME), ""), (" " + shorten(count, room + _VALUE - 1), "warn")])
     for index, (name, results) in enumerate(s.verification.items()):
         best = s.best(name)
         value = [

@@ -85,6 +85,7 @@ def _what(view: View) -> tuple[str, str]:
         (stopping, "warn"),
         (phase_text(view) if view.live else "", "accent"),
         (waiting if view.live else "", "accent"),
+        (words.skipped(view.summary), "warn"),
         (warnings[-1].text if warnings else "", "warn"),
     )
     return next(((clean(text), role) for text, role in sentences if text), ("", ""))

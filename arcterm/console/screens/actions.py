@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from arcterm.config import DataConfig
+from arcterm.console import words
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
 from arcterm.launch import start
@@ -34,28 +36,43 @@ class Acting(ConsoleScreen):
         run = self.target()
         if run is None:
             return
-        saved = checkpoints.list_checkpoints(run)
-        last = saved[-1][1].step if saved else None
 
         def answer(how: object) -> None:
             if how:
                 self._stop(run, now=how == "now")
 
-        self.app.push_screen(StopBox(run.name, last, self.steps_made(run)), answer)
+        self.app.push_screen(self._stop_box(run), answer)
+
+    def _stop_box(self, run: Run) -> StopBox:
+        config = run.record.config
+        if isinstance(config, DataConfig):
+            softly = "before its next item: what is done is kept"
+            now = "at once: what it did since it last saved is done again"
+            return StopBox(words.job(config), softly, now)
+        saved = checkpoints.list_checkpoints(run)
+        last = saved[-1][1].step if saved else None
+        lost = self.steps_made(run) - (last or 0)
+        since = "no checkpoint exists yet" if last is None else f"the last checkpoint is of step {last:,}"
+        softly = "after a checkpoint, within seconds: nothing is lost"
+        return StopBox(run.name, softly, f"at once: up to {lost:,} steps are lost ({since})")
 
     def steps_made(self, run: Run) -> int:
         """The last step known of the run."""
         return read_state(run).step
 
     def action_resume(self) -> None:
-        """Go on from the newest checkpoint."""
+        """Go on from the newest checkpoint, or from where a job was stopped."""
         run = self.target()
         if run is None:
             return
+        config = run.record.config
+        told = f"{run.name} goes on from its newest checkpoint"
+        if isinstance(config, DataConfig):
+            told = f"{words.job(config)} goes on"
 
         def resume() -> Callable[[], None]:
             start.resume(run)
-            return self._told(f"{run.name} goes on from its newest checkpoint")
+            return self._told(told)
 
         self.perform(resume)
 
@@ -68,9 +85,11 @@ class Acting(ConsoleScreen):
         self._ask("verify", "a verification is asked for")
 
     def _stop(self, run: Run, now: bool) -> None:
+        softly = "before its next item" if isinstance(run.record.config, DataConfig) else "after a checkpoint"
+
         def stop() -> Callable[[], None]:
             start.stop(run, now=now)
-            return self._told("stopping at once" if now else "stopping after a checkpoint")
+            return self._told("stopping at once" if now else f"stopping {softly}")
 
         self.perform(stop)
 

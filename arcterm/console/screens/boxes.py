@@ -71,23 +71,21 @@ class Problem(Box):
 
 
 class StopBox(Box):
-    """How to stop a run; answers ``checkpoint`` or ``now``."""
+    """How to stop a run; answers ``softly`` or ``now``, whose consequences are told."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1,enter", "choose('checkpoint')", "after a checkpoint"),
+        Binding("1,enter", "choose('softly')", "so that nothing is lost"),
         Binding("2", "choose('now')", "at once"),
     ]
 
-    def __init__(self, name: str, saved: int | None, step: int) -> None:
+    def __init__(self, name: str, softly: str, now: str) -> None:
         super().__init__()
-        lost = step if saved is None else step - saved
-        since = "no checkpoint exists yet" if saved is None else f"the last checkpoint is of step {saved:,}"
         self._title = f"stop {name}?"
         self._lines: list[Line] = [
-            [("1", "key"), ("  after a checkpoint, within seconds: nothing is lost", "")],
-            [("2", "key"), (f"  at once: up to {lost:,} steps are lost ({since})", "")],
+            [("1", "key"), (f"  {softly}", "")],
+            [("2", "key"), (f"  {now}", "")],
             [],
-            [("esc", "key"), (" lets it run. A stopped run can be resumed with R.", "dim")],
+            [("esc", "key"), (" lets it run. What is stopped can be resumed with R.", "dim")],
         ]
 
     def compose(self) -> ComposeResult:

@@ -1,4 +1,4 @@
-"""One line of the launch form: a label, a field, and what is wrong with it or what it is for."""
+"""One line of a form: a label, a field, and what is wrong with it or what it is for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -14,6 +15,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Select, Static
 
 from arcterm.console.draft import Field
+from arcterm.console.paths import PathSuggester
 
 _UNSET = "(default)"
 
@@ -70,6 +72,34 @@ class TextRow(FieldRow):
         """A line to type in."""
         suggester = SuggestFromList(self._names) if self._names else None
         return Input(self._text, placeholder=self._placeholder, suggester=suggester, compact=True)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Tell the form."""
+        event.stop()
+        self.post_message(self.Edited(self.key, event.value))
+
+
+class PathInput(Input):
+    """A line for paths. What is pasted in several lines becomes several paths."""
+
+    def _on_paste(self, event: events.Paste) -> None:
+        # Textual hands the event on to its own class's handler, which takes the first line
+        event.text = ", ".join(filter(None, (line.strip() for line in event.text.splitlines())))
+
+
+class PathRow(FieldRow):
+    """A field for a path, or for `several` with commas between; the right arrow takes what is suggested."""
+
+    def __init__(self, field: Field, text: str, several: bool = False) -> None:
+        super().__init__(field.key, field.label, text)
+        self._several = several
+
+    def control(self) -> Input:
+        """A line to type in."""
+        placeholder = "path, path, …" if self._several else "path"
+        return PathInput(
+            self._text, placeholder=placeholder, suggester=PathSuggester(self._several), compact=True
+        )
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Tell the form."""

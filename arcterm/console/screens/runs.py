@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from arcterm.config import TrainConfig
+from arcterm.config import DataConfig, TrainConfig
 from arcterm.console.catalogue import Catalogue, Entry
 from arcterm.console.draft import texts_of
 from arcterm.console.keys import KeyLine
@@ -21,8 +21,10 @@ from arcterm.console.rows import Rows
 from arcterm.console.screens.actions import Acting
 from arcterm.console.screens.boxes import Confirm
 from arcterm.console.screens.polling import Polling
+from arcterm.console.taskdraft import task_texts
 from arcterm.runs import store
 from arcterm.runs.store import Run
+from arcterm.tasks import TASKS
 
 _LIVE_SECONDS, _IDLE_SECONDS, _AGAIN_SECONDS = 1.0, 2.0, 0.01
 
@@ -49,10 +51,11 @@ class RunList(Acting, Polling):
     """Every run of the root, newest first; live ones are read again every second."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "open", tooltip="show the run's dashboard"),
+        Binding("enter", "open", "open", tooltip="show the run's dashboard, or a job's progress and report"),
         Binding("n", "new", "new run", tooltip="fill in the launch form"),
+        Binding("d", "data", "data", tooltip="make, check or look at a data set"),
         Binding("S", "stop", "stop", tooltip="stop the run, after a checkpoint or at once"),
-        Binding("R", "resume", "resume", tooltip="go on from the newest checkpoint"),
+        Binding("R", "resume", "resume", tooltip="go on from the newest checkpoint, or where a job stopped"),
         Binding("slash", "filter", "filter", tooltip="show the runs in which all words occur; esc shows all"),
         Binding("f", "fork", "fork", tooltip="a new run with this one's settings in the form"),
         Binding("D", "delete", "delete", tooltip="remove the run and its checkpoints for ever"),
@@ -169,7 +172,7 @@ class RunList(Acting, Polling):
         self._choose(self._index() + rows)
 
     def action_open(self) -> None:
-        """Open the dashboard."""
+        """Open the dashboard, or the job's screen."""
         if self.chosen:
             self.console_app.open_run(self.chosen.run)
 
@@ -177,11 +180,17 @@ class RunList(Acting, Polling):
         """Open the launch form."""
         self.console_app.open_form()
 
+    def action_data(self) -> None:
+        """Choose a job on data."""
+        self.console_app.open_tasks()
+
     def action_fork(self) -> None:
-        """Open the launch form with the run's settings."""
+        """Open the form with the run's settings."""
         config = self.chosen.run.record.config if self.chosen else None
         if isinstance(config, TrainConfig):
             self.console_app.open_form(texts_of(config))
+        elif isinstance(config, DataConfig) and config.task in TASKS:
+            self.console_app.open_task(config.task, task_texts(config))
 
     def action_delete(self) -> None:
         """Remove a run that is over, after a question."""
@@ -197,8 +206,10 @@ class RunList(Acting, Polling):
             if yes:
                 self.perform(delete)
 
-        text = f"{run.path} with its checkpoints and logs is removed for ever."
-        self.app.push_screen(Confirm(f"delete {run.name}?", text), answer)
+        is_job = isinstance(run.record.config, DataConfig)
+        kept = "with its report and logs is removed for ever; the data stays"
+        text = f"{run.path} {kept if is_job else 'with its checkpoints and logs is removed for ever'}."
+        self.app.push_screen(Confirm(f"delete {self.chosen.name}?", text), answer)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the chosen run allows."""

@@ -27,11 +27,16 @@ _READ_ALL = 20_000  # records whose labels are read one by one where the data se
 
 @foundation
 def path(subject: Subject) -> str:
-    """The directory has the files that the declaration says make it one of this kind."""
+    """The path is what the declaration says makes it one of this kind: files it has, or its ending."""
     said = _declared(subject)
     if not said.takes_path:
-        return "takes no directory"
+        return "takes no path"
     place = Path(_path(subject))
+    if said.suffixes:
+        require(place.is_file(), f"{place} is not a file", "give one with --path FILE")
+        fitting = place.suffix in said.suffixes
+        require(fitting, f"{place} doesn't end in {' or '.join(said.suffixes)}", "correct `suffixes`")
+        return f"ends in {place.suffix}"
     require(place.is_dir(), f"{place} is not a directory", "give one with --path DIR")
     missing = [name for name in said.needs if not (place / name).exists()]
     require(not missing, f"{place} has no {', '.join(missing)}", "correct `needs`, or give another directory")
@@ -75,7 +80,6 @@ def contents(subject: Subject) -> str:
     return f"{len(faces.verification)} verification sets"
 
 
-@foundation
 @foundation
 def records(subject: Subject) -> str:
     """Records have an image, a label inside the classes and a source that tells one from another."""

@@ -1,0 +1,1 @@
+"""Bringing faces into the place where networks expect them."""

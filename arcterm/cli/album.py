@@ -1,0 +1,229 @@
+"""The people and the pairs of a data set, a few images of each, for somebody to look at."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from arcterm_registry.contracts import FaceDataset, LabelledDataset, PairSet
+from numpy.typing import NDArray
+
+from arcterm.errors import ArctermError, DataError
+from arcterm.formats.images import Pixels, decode
+from arcterm.formats.labelnames import read_names
+from arcterm.formats.pairs import read_pairs
+from arcterm.formats.ranges import parse_ranges
+from arcterm.launch.preflight import choose_dataset, inspect
+from arcterm.runs.follow import clean
+
+Progress = Callable[[int, int], None]
+FIRST_PEOPLE = 6
+
+
+class Shown(NamedTuple):
+    """An image: its pixels and where it lies; in place of pixels a `problem` if it can't be read."""
+
+    pixels: Pixels | None
+    source: str
+    problem: str = ""
+
+
+class Person(NamedTuple):
+    """A class, its name if it has one, the `total` of its images, and the first of them."""
+
+    number: int
+    name: str
+    total: int
+    images: list[Shown]
+
+
+class ShownPair(NamedTuple):
+    """Pair `number` of a set."""
+
+    number: int
+    same: bool
+    a: Shown
+    b: Shown
+
+
+class ShownSet(NamedTuple):
+    """A verification set: how many `pairs` it has, how many of them `same`, and some of both kinds."""
+
+    name: str
+    pairs: int
+    same: int
+    shown: list[ShownPair]
+
+
+class Album:
+    """What there is to look at in a data set, or in a .bin alone (`faces` None).
+
+    `unreadable` records, known once people were asked for, belong to nobody.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        faces: FaceDataset | None,
+        verification: Mapping[str, PairSet],
+        directory: Path | None,
+        progress: Progress,
+    ) -> None:
+        self.source = source
+        self._faces = faces
+        self._verification = verification
+        self._names = read_names(directory, faces.classes) if directory and faces else []
+        self._progress = progress
+        self.unreadable = 0
+
+    def people(self, wanted: str, images: int) -> Iterator[Person]:
+        """The classes `wanted`, the first few if empty, with at most `images` each; raises `DataError`."""
+        faces = self._faces
+        assert faces is not None
+        numbers: list[int] | range = range(min(FIRST_PEOPLE, faces.classes))
+        if wanted:
+            numbers = parse_ranges(wanted, faces.classes, f"classes of {self.source}")
+        labels = _labels(faces, self._progress)
+        self.unreadable = int((labels < 0).sum())
+        for number in numbers:
+            indexes = np.flatnonzero(labels == number)
+            shown = [_record(faces, int(index)) for index in indexes[:images]]
+            yield Person(number, self._name(number, shown), len(indexes), shown)
+
+    def sets(self, pairs: int) -> Iterator[ShownSet]:
+        """Every verification set with `pairs` of its pairs; raises `DataError` if there is none."""
+        if not self._verification:
+            raise DataError(f"{self.source} has no verification set", "`arcterm data bin` makes one")
+        for name in self._verification:
+            held = self._verification[name]
+            same = np.asarray(held.same)
+            shown = [
+                ShownPair(
+                    number,
+                    bool(same[number]),
+                    _decoded(held.images[2 * number], f"{name} image {2 * number}"),
+                    _decoded(held.images[2 * number + 1], f"{name} image {2 * number + 1}"),
+                )
+                for number in _some(same, pairs)
+            ]
+            yield ShownSet(clean(name), len(same), int(same.sum()), shown)
+
+    def facts_of_people(self, wanted: str, images: int) -> dict[str, Any]:
+        """`people` for a script, without pixels."""
+        assert self._faces is not None
+        people = [
+            {
+                "class": person.number,
+                "name": person.name,
+                "count": person.total,
+                "sources": [image.source for image in person.images],
+                "problems": [image.problem for image in person.images if image.problem],
+            }
+            for person in self.people(wanted, images)
+        ]
+        return {
+            "source": self.source,
+            "classes": self._faces.classes,
+            "images": len(self._faces),
+            "unreadable": self.unreadable,
+            "people": people,
+        }
+
+    def facts_of_sets(self, pairs: int) -> dict[str, Any]:
+        """`sets` for a script, without pixels."""
+        return {
+            "source": self.source,
+            "sets": [
+                {
+                    "name": held.name,
+                    "pairs": held.pairs,
+                    "same": held.same,
+                    "shown": [
+                        {
+                            "pair": pair.number,
+                            "same": pair.same,
+                            "problems": [image.problem for image in (pair.a, pair.b) if image.problem],
+                        }
+                        for pair in held.shown
+                    ],
+                }
+                for held in self.sets(pairs)
+            ],
+        }
+
+    def _name(self, number: int, shown: list[Shown]) -> str:
+        """What the pack calls the class, or the folder that holds its images."""
+        if self._names:
+            return clean(self._names[number])
+        path = Path(shown[0].source) if shown else Path()
+        return clean(path.parent.name) if path.is_file() else ""
+
+
+def open_album(source: str, progress: Progress) -> Album:
+    """Open a .bin, or a data set by its path or name; `progress` is told of what takes long.
+
+    Raises `ArctermError` or `PluginError` for what is none.
+    """
+    path = Path(source).expanduser()
+    if path.suffix == ".bin":
+        pairs = read_pairs(path)
+        return Album(source, None, {pairs.name: pairs}, None, progress)
+    name, declared, options = choose_dataset(source, {})
+    if declared.option("resize"):
+        options["resize"] = True  # whatever the size, it is shown small
+    if not declared.takes_path:
+        inspect(name, declared, options, progress)  # makes it, if it must first be made
+    given = dict(options)
+    positional = [given.pop("path")] if "path" in given else []
+    try:
+        faces: FaceDataset = declared.load()(*positional, **given)
+    except ArctermError:
+        raise
+    except Exception as error:
+        what = f"dataset {name!r} can't be opened: {type(error).__name__}: {error}"
+        raise DataError(what, "check its files") from error
+    directory = Path(str(positional[0])) if positional else None
+    return Album(source, faces, faces.verification, directory, progress)
+
+
+def _labels(faces: FaceDataset, progress: Progress) -> NDArray[np.int64]:
+    """(N,) int64: the label of each record, -1 for one that can't be read.
+
+    Of a data set that can't say, or stumbles over a record, every record is read.
+    """
+    if isinstance(faces, LabelledDataset):
+        with contextlib.suppress(DataError):  # the way below finds the others
+            return np.asarray(faces.labels(progress), np.int64)
+    found = np.full(len(faces), -1, np.int64)
+    for index in range(len(faces)):
+        with contextlib.suppress(DataError):
+            found[index] = faces[index].label
+        progress(index + 1, len(faces))
+    return found
+
+
+def _record(faces: FaceDataset, index: int) -> Shown:
+    try:
+        record = faces[index]
+    except DataError as error:
+        return Shown(None, "", clean(error.message))
+    return _decoded(record.image, record.source)
+
+
+def _decoded(image: Any, source: str) -> Shown:
+    source = clean(source)
+    try:
+        return Shown(decode(image, size=None, source=source), source)
+    except DataError as error:
+        return Shown(None, source, clean(error.message))
+
+
+def _some(same: NDArray[np.bool_], count: int) -> list[int]:
+    """The first `count` pairs, half of each kind where there are as many, in the file's order."""
+    kinds = np.flatnonzero(same), np.flatnonzero(~same)
+    few = min(len(kinds[1]), count // 2)
+    first = kinds[0][: count - few]
+    return sorted([*first.tolist(), *kinds[1][: count - len(first)].tolist()])

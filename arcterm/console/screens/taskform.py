@@ -1,0 +1,83 @@
+"""The form of a job on data: its paths and options, made from what `tasks.TASKS` says of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from textual.widget import Widget
+
+from arcterm.console.draft import Verdict
+from arcterm.console.screens.fields import FieldRow, PathRow, row_for
+from arcterm.console.screens.form import Form, section
+from arcterm.console.screens.tasks import TaskList
+from arcterm.console.taskdraft import TaskDraft, judge_task
+from arcterm.errors import ConfigError
+from arcterm.launch import start
+from arcterm.runs.store import Run
+from arcterm.tasks import TASKS
+
+
+class TaskForm(Form):
+    """A new job on data."""
+
+    def __init__(self, root: Path, name: str, texts: Mapping[str, str]) -> None:
+        super().__init__(root)
+        self.draft = TaskDraft(TASKS[name], dict(texts))
+
+    @property
+    def asking(self) -> TaskDraft:
+        """What the fields say."""
+        return self.draft
+
+    def about(self) -> tuple[str, str]:
+        """What the form is for, and a remark."""
+        return f"data {self.draft.task.name}", self.draft.task.summary
+
+    def rows(self) -> list[Widget]:
+        """All fields: paths, then options."""
+        draft = self.draft
+        rows: list[Widget] = [section("paths")]
+        for entry in draft.places():
+            place = draft.place(entry.key)
+            several = place is not None and place.many
+            rows.append(PathRow(entry, draft.texts.get(entry.key, ""), several=several))
+        own = [entry for key, entry in draft.fields().items() if draft.place(key) is None]
+        if own:
+            rows.append(section("options"))
+            rows += [row_for(entry, draft.texts.get(entry.key, "")) for entry in own]
+        return rows
+
+    def on_mount(self) -> None:
+        """Say what is wrong, and wait for the first path."""
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self.judge_later()
+        self.set_focus(self.query("FieldRow > Input").first(Widget))
+
+    def on_field_row_edited(self, message: FieldRow.Edited) -> None:
+        """Take in what was typed, say what is wrong, and check the whole a little later."""
+        if self.draft.texts.get(message.key, "") != message.text:
+            self.draft.texts[message.key] = message.text
+            self.judge_later()
+
+    def question(self) -> Callable[[], Verdict]:
+        """What checks the whole as it is now."""
+        name, paths, options = self.draft.task.name, self.draft.paths(), self.draft.options()
+        return lambda: judge_task(name, paths, options)
+
+    def beginning(self, verdict: Verdict) -> Callable[[], Run]:
+        """What starts the job."""
+        job, argv = verdict.job, shlex.split(self.draft.command())
+        if job is None:
+            raise ConfigError("the form isn't checked yet", "wait until it says that it is ready")
+        return lambda: start.data(job, self.root, argv=argv)
+
+    def launched(self, run: Run) -> None:
+        """Show the job; the way back from it leads past the form and the choice of jobs."""
+        self.console_app.leave()
+        if isinstance(self.app.screen, TaskList):
+            self.console_app.leave()
+        self.console_app.open_run(run)

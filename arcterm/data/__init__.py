@@ -1,0 +1,1 @@
+"""The jobs of ``arcterm data``: making, checking and reshaping data sets, without torch."""

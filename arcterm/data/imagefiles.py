@@ -1,0 +1,109 @@
+"""An image file as it goes into a pack or a verification set: its own bytes, or a JPEG made of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arcterm.align import similarity
+from arcterm.data.looks import looks_aligned
+from arcterm.errors import DataError
+from arcterm.formats import images as codec
+
+T = TypeVar("T")
+R = TypeVar("R")
+_CHUNK = 16
+
+
+class Picture(NamedTuple):
+    """An image file, and what a list says of it: `landmarks` (5, 2) pixels, `box` x1 y1 x2 y2."""
+
+    path: Path
+    aligned: bool = True
+    landmarks: NDArray[np.float64] | None = None
+    box: tuple[int, int, int, int] | None = None
+
+
+class Stored(NamedTuple):
+    """The JPEG `data` to store; `copied` if it is the file's own; `odd` if it was found to look misplaced."""
+
+    data: bytes
+    copied: bool
+    odd: bool
+
+
+class Wanted(NamedTuple):
+    """What an image must be: its (height, width), and what may be done to it for that."""
+
+    size: tuple[int, int]
+    resize: bool = False
+    align: bool = False
+
+    def read(self, picture: Picture, look: bool = True) -> Stored:
+        """The file as it is stored: a JPEG of the right size stays as it is. Raises `DataError` naming it.
+
+        With `look` it is also judged whether the face looks aligned, which takes ten times as long.
+        """
+        data = codec.read_file(picture.path)
+        pixels = codec.decode(data, size=None, source=str(picture.path))
+        if not picture.aligned:
+            return self._aligned(picture, pixels)
+        right = pixels.shape[:2] == self.size
+        if not (right or self.resize):
+            codec.check_size(pixels, self.size, str(picture.path))
+        pixels = pixels if right else codec.resize(pixels, self.size)
+        odd = look and self.size == (112, 112) and looks_aligned(pixels) is False
+        copied = right and codec.is_jpeg(data)
+        return Stored(data if copied else codec.encode_jpeg(pixels), copied, odd)
+
+    def _aligned(self, picture: Picture, pixels: codec.Pixels) -> Stored:
+        if not self.align:
+            raise DataError(
+                f"{picture.path}: the list says that this image isn't aligned",
+                "give --align, which aligns by the list's landmarks or box",
+            )
+        if picture.landmarks is not None:
+            made = similarity.warp(pixels, picture.landmarks, self.size, str(picture.path))
+        elif picture.box is not None:
+            made = similarity.crop(pixels, picture.box, self.size, source=str(picture.path))
+        else:
+            raise DataError(
+                f"{picture.path}: the list gives no landmarks and no box to align by",
+                "detect the faces first; or align it elsewhere and put 1 into the list's first column",
+            )
+        return Stored(codec.encode_jpeg(made), False, False)
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[tuple[T, R | DataError]]:
+    """Each item with what `work` makes of it or the `DataError` it raised, in order, by threads ahead."""
+
+    def several(chunk: list[T]) -> list[tuple[T, R | DataError]]:
+        return [(item, _tried(work, item)) for item in chunk]
+
+    waiting: deque[Future[list[tuple[T, R | DataError]]]] = deque()
+    rest = iter(items)
+    with ThreadPoolExecutor(threads, thread_name_prefix="images") as pool:
+        try:
+            while True:
+                while len(waiting) < 2 * threads and (chunk := list(islice(rest, _CHUNK))):
+                    waiting.append(pool.submit(several, chunk))
+                if not waiting:
+                    return
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _tried(work: Callable[[T], R], item: T) -> R | DataError:
+    try:
+        return work(item)
+    except DataError as error:
+        return error

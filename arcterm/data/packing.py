@@ -1,0 +1,223 @@
+"""From pictures of people to a face pack, with a verification set of people who aren't trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from arcterm.data.imagefiles import Picture, Stored, Wanted, in_order
+from arcterm.data.job import Job
+from arcterm.data.sources import Folk, Source, open_source
+from arcterm.errors import DataError
+from arcterm.formats.packwriter import PackWriter, write_pack
+from arcterm.formats.pairing import Pair, make_pairs
+from arcterm.formats.pairs import write_pairs
+from arcterm.formats.staging import require_free
+from arcterm.runs.files import read_json, write_json
+from arcterm.runs.report import Report
+
+HELD_OUT = "heldout.bin"
+IMAGE_SIZE = (112, 112)
+_NAMED = 10
+_LOOKS = 20_000
+"""Images that are judged by their looks, spread over all."""
+
+
+class _Tally(msgspec.Struct):
+    """What was stored so far: images copied, and the first that look misplaced of `odd`."""
+
+    copied: int = 0
+    encoded: int = 0
+    odd: int = 0
+    odd_names: list[str] = []
+
+    def add(self, path: Path, stored: Stored) -> None:
+        """Count one."""
+        self.copied += stored.copied
+        self.encoded += not stored.copied
+        self.odd += stored.odd
+        if stored.odd and len(self.odd_names) < _NAMED:
+            self.odd_names.append(str(path))
+
+
+class _Face(NamedTuple):
+    """One image to pack: the how many-th, whose, and which."""
+
+    number: int
+    label: int
+    name: str
+    picture: Picture
+
+
+def pack(
+    job: Job,
+    src: str,
+    dst: str,
+    *,
+    hold_out: int = 0,
+    pairs: int | None = None,
+    resize: bool = False,
+    align: bool = False,
+    image_size: tuple[int, int] = IMAGE_SIZE,
+) -> Report:
+    """Pack what `src` holds (see `sources`) into the face pack `dst`; the same input gives the same bytes.
+
+    People and images go in natural order, or a list's in the order of its labels. The last `hold_out` people
+    make up ``heldout.bin`` (see `pairing`, which also takes the number of `pairs`), the others are classes 0,
+    1, …. JPEG files of `image_size` (height, width) are copied, others encoded at quality 95; images of
+    another size are stretched with `resize`, unaligned ones of a list aligned with `align`, else refused. A
+    stopped job goes on where it was. Raises `DataError`, leaving nothing at `dst`.
+    """
+    place = Path(dst)
+    require_free(place)
+    if place.resolve().is_relative_to(Path(src).resolve()):
+        raise DataError(f"{place} lies inside {src}", "choose a directory outside of the folder of people")
+    source = open_source(job, Path(src))
+    trained, held = _split(source.people, hold_out, pairs)
+    chosen = make_pairs([len(person.pictures) for person in held], pairs) if held else []
+    total = sum(len(person.pictures) for person in source.people)
+    packer = _Packer(job, Wanted(image_size, resize, align), total)
+    with write_pack(place, image_size, resume=job.id) as writer:
+        packer.fill(writer, trained)
+        stored = packer.keep(held)
+        packer.end()
+        if held:
+            sides = [stored[number] for pair in chosen for number in (pair.a, pair.b)]
+            write_pairs(writer.directory / HELD_OUT, sides, [pair.same for pair in chosen])
+    return _report(place, source, trained, held, chosen, packer, image_size)
+
+
+class _Packer:
+    """Reads the images ahead by threads and stores them in order; refusals are gathered and told together."""
+
+    def __init__(self, job: Job, wanted: Wanted, total: int) -> None:
+        self._job, self._wanted, self._total = job, wanted, total
+        self._refused: list[DataError] = []
+        self._refusals = 0
+        self._place = job.work / "tally.json"
+        self._done = 0
+        self.look_every = -(-total // _LOOKS)
+        self.tally = _Tally()
+
+    def fill(self, writer: PackWriter, people: list[Folk]) -> None:
+        """Add everybody's images, after those that are there already."""
+        faces = _faces(people)
+        if writer.images:
+            self.tally = read_json(self._place, _Tally)
+            self._done = writer.images
+            next(islice(faces, writer.images - 1, None))
+        for face, stored in self._read(faces):
+            if not self._refused:
+                writer.add(stored.data, face.label, face.name)
+            if self._told() and not self._refused and writer.save():
+                write_json(self._place, self.tally)
+
+    def keep(self, people: list[Folk]) -> list[bytes]:
+        """Everybody's images, in order."""
+        kept = []
+        for _, stored in self._read(_faces(people)):
+            kept.append(stored.data)
+            self._told()
+        return kept
+
+    def end(self) -> None:
+        """Raise `DataError` if images were refused, naming the first ones."""
+        if not self._refused:
+            return
+        if self._refusals == 1:
+            raise self._refused[0]
+        named = "\n".join(f"  {error.message}" for error in self._refused)
+        more = f"\n  and {self._refusals - len(self._refused):,} more" * (self._refusals > len(self._refused))
+        raise DataError(
+            f"{self._refusals:,} of {self._total:,} images can't be packed:\n{named}{more}",
+            self._refused[0].hint,
+        )
+
+    def _read(self, faces: Iterator[_Face]) -> Iterator[tuple[_Face, Stored]]:
+        for face, stored in in_order(self._store, faces, self._job.threads):
+            self._done += 1
+            if isinstance(stored, DataError):
+                self._refusals += 1
+                if len(self._refused) < _NAMED:
+                    self._refused.append(stored)
+                self._told()
+            else:
+                self.tally.add(face.picture.path, stored)
+                yield face, stored
+
+    def _store(self, face: _Face) -> Stored:
+        return self._wanted.read(face.picture, look=face.number % self.look_every == 0)
+
+    def _told(self) -> bool:
+        return self._job.tell("pack", self._done, self._total, "images")
+
+
+def _faces(people: list[Folk]) -> Iterator[_Face]:
+    numbers = count()
+    for label, (name, pictures) in enumerate(people):
+        for picture in pictures:
+            yield _Face(next(numbers), label, name, picture)
+
+
+def _split(people: list[Folk], hold_out: int, pairs: int | None) -> tuple[list[Folk], list[Folk]]:
+    """Those to train on and those held out."""
+    if len(people) - hold_out < 2:
+        raise DataError(
+            f"holding out {hold_out} of {len(people)} people leaves fewer than two to train on"
+            if hold_out > 0
+            else f"there are {len(people)} people to train on and {hold_out} to hold out; training takes two",
+            f"hold out from 2 to {len(people) - 2} people" if len(people) >= 4 else "add people",
+        )
+    if pairs is not None and not hold_out:
+        raise DataError(f"{pairs} pairs of nobody: no people are held out", "hold out two people or more")
+    return people[: len(people) - hold_out], people[len(people) - hold_out :]
+
+
+def _report(
+    place: Path,
+    source: Source,
+    trained: list[Folk],
+    held: list[Folk],
+    chosen: list[Pair],
+    packer: _Packer,
+    image_size: tuple[int, int],
+) -> Report:
+    tally = packer.tally
+    images = sum(len(person.pictures) for person in trained)
+    held_images = sum(len(person.pictures) for person in held)
+    lines = [
+        f"packed {images:,} images of {len(trained):,} people: "
+        f"{tally.copied:,} as they were, {tally.encoded:,} encoded"
+    ]
+    if held:
+        lines.append(
+            f"held out {held_images:,} images of {len(held):,} people: {len(chosen):,} pairs in {HELD_OUT}"
+        )
+    if source.ignored:
+        lines.append(f"passed over {source.ignored:,} files that aren't images of anybody")
+    if tally.odd:
+        looked = "" if packer.look_every == 1 else f" of every {packer.look_every}th"
+        lines.append(f"{tally.odd:,} images{looked} don't look aligned (eyes and mouth in ArcFace's places):")
+        lines += [f"  {name}" for name in tally.odd_names]
+    return Report(
+        lines=lines,
+        data={
+            "path": str(place.resolve()),
+            "classes": len(trained),
+            "train_images": images,
+            "held_out_people": len(held),
+            "held_out_images": held_images,
+            "pairs": len(chosen),
+            "copied": tally.copied,
+            "encoded": tally.encoded,
+            "ignored": source.ignored,
+            "image_size": list(image_size),
+            "not_aligned": tally.odd,
+            "not_aligned_first": tally.odd_names,
+        },
+        result=str(place),
+    )

@@ -1,0 +1,124 @@
+"""What a check looks at, part by part: the records of a pack, the images of people, a list or a ``.bin``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import arcterm_registry
+import numpy as np
+from arcterm_registry.contracts import FaceDataset
+
+from arcterm.errors import DataError
+from arcterm.formats.images import read_file
+from arcterm.formats.pairs import PairBin
+from arcterm.formats.people import find_people
+
+if TYPE_CHECKING:
+    from arcterm_registry.contracts import Image
+
+STANDARD = (112, 112)
+
+Size = tuple[int, int]
+
+
+class Piece(NamedTuple):
+    """One item: its image, None for a record that has none, its label and where it lies."""
+
+    image: Image | None
+    label: float
+    source: str
+
+
+class Part(Protocol):
+    """Items by number; a broken one raises `DataError` and is no reason to stop.
+
+    `size` is the (height, width) that images must have, if that is known. `state` changes when the files do.
+    """
+
+    name: str
+    size: Size | None
+
+    def __len__(self) -> int: ...
+
+    def look(self, number: int) -> Piece:
+        """Item `number`; called from several threads."""
+
+    def state(self) -> str:
+        """What tells these files from others of the same name."""
+
+
+class Folder:
+    """A folder of people: labels in natural order of their names. Raises `DataError`."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        self.size: Size | None = STANDARD
+        found = find_people(path)
+        self.people = [person.name for person in found.people]
+        self.files = [image for person in found.people for image in person.images]
+        counts = [len(person.images) for person in found.people]
+        self._labels = np.repeat(np.arange(len(counts)), counts)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def look(self, number: int) -> Piece:
+        """The file's bytes."""
+        file = self.files[number]
+        return Piece(read_file(file), float(self._labels[number]), str(file))
+
+    def state(self) -> str:
+        """How many files."""
+        return str(len(self.files))
+
+
+class Listed:
+    """Any data set of the registry by its name, here ``lst``. Raises `DataError`."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name = path.name
+        self.size: Size | None = STANDARD
+        self.faces: FaceDataset = arcterm_registry.get("dataset", name).load()(path)
+        self._state = stamp(path)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def look(self, number: int) -> Piece:
+        """The record."""
+        record = self.faces[number]
+        return Piece(record.image, record.label, record.source)
+
+    def state(self) -> str:
+        """Size and time of the list."""
+        return self._state
+
+
+class Pairs:
+    """The images of a verification set; they have no labels."""
+
+    def __init__(self, path: Path, pairs: PairBin, size: Size | None) -> None:
+        self.name, self.size, self.pairs = path.name, size, pairs
+        self._state = stamp(path)
+
+    def __len__(self) -> int:
+        return len(self.pairs.images)
+
+    def look(self, number: int) -> Piece:
+        """The image's bytes."""
+        where = f"{self.name} image {number} (pair {number // 2})"
+        return Piece(self.pairs.images[number], -1.0, where)
+
+    def state(self) -> str:
+        """Size and time of the file."""
+        return self._state
+
+
+def stamp(path: Path) -> str:
+    """Size and time of a file; raises `DataError` if it is gone."""
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}", "check the path") from None
+    return f"{facts.st_size} {facts.st_mtime_ns}"

@@ -1,0 +1,100 @@
+"""What there is to pack: people and their images, from a folder, a list or an archive of either."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arcterm.data import archives
+from arcterm.data.imagefiles import Picture
+from arcterm.data.job import Job
+from arcterm.errors import DataError
+from arcterm.formats.lists import ImageList, read_list
+from arcterm.formats.people import find_people
+
+
+class Folk(NamedTuple):
+    """A person: a name and the images."""
+
+    name: str
+    pictures: Sequence[Picture]
+
+
+class Source(NamedTuple):
+    """Everybody in the order of their classes, and how many files were passed over."""
+
+    people: list[Folk]
+    ignored: int
+
+
+def open_source(job: Job, src: Path) -> Source:
+    """What `src` holds: a directory of people, a ``.lst`` file or an archive, which is unpacked into the job.
+
+    Raises `DataError`.
+    """
+    if archives.is_archive(src) and src.is_file():
+        return _from_archive(job, src)
+    return _from_files(src)
+
+
+def _from_files(src: Path) -> Source:
+    if src.suffix == ".lst" or src.is_file():
+        return Source(_listed(src), 0)
+    people, ignored = find_people(src)
+    return Source([Folk(name, [Picture(path) for path in images]) for name, images in people], ignored)
+
+
+def _listed(path: Path) -> list[Folk]:
+    """A list's people in order of their labels; each one's lines are brought together."""
+    listed = read_list(path)
+    order = np.argsort(listed.labels, kind="stable")
+    labels, starts = np.unique(listed.labels[order], return_index=True)
+    lines = np.split(order, starts[1:])
+    return [Folk(str(label), _Lines(listed, own)) for label, own in zip(labels, lines, strict=True)]
+
+
+class _Lines(Sequence[Picture]):
+    """A person's lines of a list, taken apart when asked for: a list may have millions."""
+
+    def __init__(self, listed: ImageList, lines: NDArray[np.int64]) -> None:
+        self._listed, self._lines = listed, lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> Picture:  # type: ignore[override]
+        line = self._listed[int(self._lines[index])]
+        return Picture(line.path, line.aligned, line.landmarks, line.box)
+
+
+def _from_archive(job: Job, src: Path) -> Source:
+    """Unpack into the job's own directory, whole or not at all, and look for a list or people in there."""
+    place, done = job.work / "unpacked", job.work / "unpacked.json"
+    if not done.exists():
+        shutil.rmtree(place, ignore_errors=True)
+        passed_over = archives.unpack(src, place, lambda n, total: job.tell("unpack", n, total, src.name))
+        done.write_text(str(passed_over), encoding="ascii")
+    passed_over = int(done.read_text(encoding="ascii"))
+    root = _root(place)
+    lists = sorted(root.glob("*.lst"))
+    if len(lists) > 1:
+        raise DataError(
+            f"{src} holds {len(lists)} lists: {', '.join(p.name for p in lists[:5])}",
+            "unpack it and give the one that is meant",
+        )
+    people, ignored = _from_files(lists[0] if lists else root)
+    return Source(people, ignored + passed_over)
+
+
+def _root(place: Path) -> Path:
+    """The first directory in which there is more than one directory and nothing else."""
+    entries = [path for path in place.iterdir() if not path.name.startswith(".")]
+    inside = entries[0] if len(entries) == 1 and entries[0].is_dir() else None
+    if inside is not None and any(path.is_dir() or path.suffix == ".lst" for path in inside.iterdir()):
+        return _root(inside)
+    return place

@@ -1,0 +1,173 @@
+"""The `union` data set: several packs, folders and lists as one, the people of each apart."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from arcterm_registry.contracts import DatasetFacts, PairSet, Record
+from numpy.typing import NDArray
+
+from arcterm.datasets import filters
+from arcterm.datasets.filters import Progress, Source
+from arcterm.datasets.folders import FolderFaces
+from arcterm.datasets.listed import ListedFaces
+from arcterm.datasets.packs import PackedFaces
+from arcterm.errors import DataError
+
+
+class JoinedSets(Mapping[str, PairSet]):
+    """The verification sets of several directories.
+
+    A name that occurs again with the same bytes is the same set; with other bytes it becomes ``NAME@K``,
+    where K counts the data sets from 1.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Path, Mapping[str, PairSet]]]) -> None:
+        self.origins: dict[str, tuple[int, str]] = {}
+        self._parts = parts
+        for number, (directory, sets) in enumerate(parts):
+            for name in sets:
+                file = directory / f"{name}.bin"
+                if any(_same(file, parts[n][0] / f"{own}.bin") for n, own in self._called(name)):
+                    continue
+                new = name
+                while new in self.origins:
+                    new = f"{new}@{number + 1}"
+                self.origins[new] = (number, name)
+
+    def _called(self, name: str) -> list[tuple[int, str]]:
+        return [origin for origin in self.origins.values() if origin[1] == name]
+
+    def __getitem__(self, name: str) -> PairSet:
+        number, own = self.origins[name]
+        return self._parts[number][1][own]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.origins)
+
+    def __len__(self) -> int:
+        return len(self.origins)
+
+
+class JoinedFaces:
+    """The records of several data sets in turn; a person's label moves up by the classes before."""
+
+    def __init__(self, places: Sequence[Path], resize: bool) -> None:
+        self.places = places
+        self.parts: list[Source] = [_part(place, resize) for place in places]
+        self.ends = list(accumulate(len(part) for part in self.parts))
+        self.offsets = list(accumulate((part.classes for part in self.parts), initial=0))
+        self.classes = self.offsets.pop()
+        self.verification = JoinedSets(
+            [
+                (place if place.is_dir() else place.parent, part.verification)
+                for place, part in zip(places, self.parts, strict=True)
+            ]
+        )
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def __getitem__(self, index: int) -> Record:
+        """Record `index`; raises `DataError` naming its data set."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = bisect_right(self.ends, index)
+        part = self.parts[number]
+        image, label, source = part[index - self.ends[number] + len(part)]
+        if isinstance(part, PackedFaces):  # which says the key, not the pack
+            source = f"{self.places[number]}: {source}"
+        return Record(image, label + self.offsets[number], source)
+
+    def labels(self, progress: Progress) -> NDArray[np.int64]:
+        """(N,) int64: the label of each record (see `contracts.LabelledDataset`); raises `DataError`."""
+        found = []
+        for part, end, offset in zip(self.parts, self.ends, self.offsets, strict=True):
+            found.append(part.labels(partial(_tell, progress, end - len(part), len(self))) + offset)
+        return np.concatenate(found)
+
+    def class_of(self, identity: str) -> int | None:
+        """The label that `identity` is the number of, in the order of the data sets."""
+        return filters.number_of(identity, self.classes)
+
+    def facts(self) -> DatasetFacts:
+        """Facts of all together; raises `DataError` for images of different sizes."""
+        facts = [part.facts() for part in self.parts]
+        for place, other in zip(self.places, facts, strict=True):
+            if other.image_size != facts[0].image_size:
+                (h, w), (height, width) = other.image_size, facts[0].image_size
+                raise DataError(
+                    f"{place} has images of {w}×{h}, {self.places[0]} of {width}×{height}",
+                    "pack one of them again with `arcterm data pack SRC DST --resize`",
+                )
+        return DatasetFacts(
+            images=len(self),
+            classes=self.classes,
+            image_size=facts[0].image_size,
+            fingerprint=hashlib.sha256("\n".join(part.fingerprint for part in facts).encode()).hexdigest(),
+            verification={
+                name: facts[number].verification[own]
+                for name, (number, own) in self.verification.origins.items()
+            },
+            problems=tuple(problem for part in facts for problem in part.problems),
+        )
+
+
+def open_dataset(
+    *, paths: str = "", resize: bool = False, min_images: int = 0, drop: str = ""
+) -> JoinedFaces | Source:
+    """Open the data sets that `paths` names, parted by commas; raises `DataError`."""
+    return filters.choose(JoinedFaces(_places(paths), resize), min_images, drop)
+
+
+def inspect(
+    *,
+    paths: str = "",
+    resize: bool = False,
+    min_images: int = 0,
+    drop: str = "",
+    progress: Progress | None = None,
+) -> DatasetFacts:
+    """Facts of all data sets together, each looked at as when alone; raises `DataError`."""
+    return filters.inspect(JoinedFaces(_places(paths), resize), min_images, drop, progress)
+
+
+def _places(paths: str) -> list[Path]:
+    places = [Path(text.strip()).expanduser() for text in paths.split(",") if text.strip()]
+    if not places:
+        raise DataError("a union is of data sets, and none is named", "give --set dataset.paths=DIR,DIR,…")
+    for number, place in enumerate(places):
+        if not place.exists():
+            raise DataError(f"{place} is not there", "correct --set dataset.paths; no path in it has a comma")
+        if any(place.samefile(other) for other in places[:number]):
+            raise DataError(f"{place} is named twice", "name each data set once in --set dataset.paths")
+    return places
+
+
+def _part(place: Path, resize: bool) -> Source:
+    """A pack if there is a train.rec, else a folder of people; a file is a list."""
+    if place.is_dir():
+        packed = (place / "train.rec").exists() or (place / "train.idx").exists()
+        return PackedFaces(place, resize) if packed else FolderFaces(place, resize)
+    return ListedFaces(place, None, resize)
+
+
+def _tell(progress: Progress, before: int, total: int, done: int, _: int) -> None:
+    """How far all is when `done` of one part is, and `before` of those before it."""
+    progress(before + done, total)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
+    except OSError as error:
+        raise DataError(
+            f"{one} or {other} can't be read: {error.strerror}", "check their permissions"
+        ) from None

@@ -1,0 +1,122 @@
+"""The `lst` data set: images that a list names, aligned or with landmarks, and *.bin files beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from arcterm_registry.contracts import DatasetFacts, Record
+from numpy.typing import NDArray
+
+from arcterm.align import similarity
+from arcterm.datasets import filters
+from arcterm.datasets.filters import Progress, Source
+from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
+from arcterm.datasets.verification import VerificationSets, pair_counts
+from arcterm.errors import DataError
+from arcterm.formats.images import decode, read_file
+from arcterm.formats.lists import ImageList, ListedImage
+
+if TYPE_CHECKING:
+    from arcterm_registry.contracts import Image
+
+
+class ListedFaces:
+    """The lines of a list by index (see `contracts.FaceDataset`), its labels numbered without gaps.
+
+    Aligned images are given as their files are; with `resize` those of another size than 112×112 are
+    stretched. Others are brought in place by their landmarks or cut out by their box.
+    """
+
+    def __init__(self, path: Path, root: Path | None, resize: bool) -> None:
+        self.list, self.resize = ImageList(path, root), resize
+        self.people = np.unique(self.list.labels)
+        self.classes = len(self.people)
+        self.gaps = int(self.people[-1]) + 1 - self.classes
+        self._labels = np.searchsorted(self.people, self.list.labels) if self.gaps else self.list.labels
+        self.verification = VerificationSets(path.parent)
+
+    def __len__(self) -> int:
+        return len(self.list)
+
+    def __getitem__(self, index: int) -> Record:
+        """Line `index`: its file's bytes or uint8 RGB (112, 112, 3); raises `DataError` naming the line."""
+        line = self.list[index]
+        source = f"{line.path} ({self.list.path.name} line {line.line})"
+        return Record(self._image(line, source), int(self._labels[index]), source)
+
+    def _image(self, line: ListedImage, source: str) -> Image:
+        data = read_file(line.path, source)
+        if line.aligned:
+            return fit(data, IMAGE_SIZE, resize=True, source=source) if self.resize else data
+        if line.landmarks is not None:
+            pixels = decode(data, size=None, source=source)
+            return similarity.warp(pixels, line.landmarks, IMAGE_SIZE, source)
+        if line.box is not None:
+            return similarity.crop(
+                decode(data, size=None, source=source), line.box, IMAGE_SIZE, source=source
+            )
+        raise DataError(
+            f"{source} is not aligned, and the list has neither landmarks nor a box of it",
+            "make the line's first field 1 if the image is aligned, else take the line out",
+        )
+
+    def labels(self, progress: Progress) -> NDArray[np.int64]:
+        """(N,) int64: the label of each line, without gaps (see `contracts.LabelledDataset`)."""
+        return self._labels
+
+    def class_of(self, identity: str) -> int | None:
+        """The class of the people whose label in the list is the number `identity`."""
+        label = filters.number_of(identity, int(self.people[-1]) + 1)
+        if label is None:
+            return None
+        place = int(np.searchsorted(self.people, label))
+        return place if self.people[place] == label else None
+
+    def facts(self) -> DatasetFacts:
+        """Facts of the list, a few images and all verification sets read; raises `DataError`."""
+        bare = np.flatnonzero(~self.list.aligned & (self.list.fields == 3))
+        if len(bare):  # refused, and said why
+            self[int(bare[0])]
+        problems = look(self, samples(len(self)), IMAGE_SIZE)
+        if self.gaps:
+            problems.append(
+                f"the labels of {self.list.path} go up to {self.people[-1]} and {self.gaps} of them have no "
+                f"image; they are renumbered 0 to {self.classes - 1}"
+            )
+        with self.list.path.open("rb") as file:
+            fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+        return DatasetFacts(
+            images=len(self),
+            classes=self.classes,
+            image_size=IMAGE_SIZE,
+            fingerprint=fingerprint,
+            verification=pair_counts(self.list.path.parent),
+            problems=tuple(problems),
+        )
+
+
+def open_dataset(
+    path: str | Path, *, root: str = "", resize: bool = False, min_images: int = 0, drop: str = ""
+) -> ListedFaces | Source:
+    """Open the list `path`; raises `DataError`."""
+    return filters.choose(_open(path, root, resize), min_images, drop)
+
+
+def inspect(
+    path: str | Path,
+    *,
+    root: str = "",
+    resize: bool = False,
+    min_images: int = 0,
+    drop: str = "",
+    progress: Progress | None = None,
+) -> DatasetFacts:
+    """Facts of the list `path`, a few images and every .bin beside it read; raises `DataError`."""
+    return filters.inspect(_open(path, root, resize), min_images, drop, progress)
+
+
+def _open(path: str | Path, root: str, resize: bool) -> ListedFaces:
+    return ListedFaces(Path(path), Path(root).expanduser() if root else None, resize)

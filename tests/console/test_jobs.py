@@ -1,0 +1,604 @@
+"""Jobs on data in the console: the list, the screen of one, the form that starts one."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from textual.widgets import Input, Select
+
+from arcterm.config import DataConfig, task_config
+from arcterm.console.app import Console
+from arcterm.console.lines import width_of
+from arcterm.console.panels import job as panels
+from arcterm.console.panels import log
+from arcterm.console.paths import complete
+from arcterm.console.reading import Reader
+from arcterm.console.screens.boxes import Confirm, StopBox
+from arcterm.console.screens.fields import FieldRow
+from arcterm.console.screens.job import JobScreen
+from arcterm.console.screens.pictures import PictureScreen
+from arcterm.console.screens.runs import RunList
+from arcterm.console.screens.taskform import TaskForm
+from arcterm.console.screens.tasks import TaskList
+from arcterm.console.showing import Shower, Wish, _refusal
+from arcterm.console.taskdraft import TaskDraft, command_of, task_command, task_texts
+from arcterm.console.view import View
+from arcterm.errors import DataError
+from arcterm.launch import torchrun
+from arcterm.runs import control, store
+from arcterm.runs.state import Failure, read_state
+from arcterm.tasks import TASKS
+
+SMALL, LARGE = (80, 24), (160, 45)
+
+
+def view_of(made):
+    view = View(run=made.run, record=made.run.record, state=read_state(made.run))
+    view.take(Reader(made.run).look())
+    return view
+
+
+def said(lines):
+    return "\n".join("".join(text for text, _ in line) for line in lines)
+
+
+def row(text, word):
+    return next(line for line in text.splitlines() if word in line)
+
+
+@pytest.fixture
+def live(job):
+    """A job under way: 1,200 of 4,000 images in 3 seconds."""
+    made = job("pack", "/data/faces", "/data/pack", hold_out=4)
+    for done in (0, 400, 800, 1200):
+        made.tell("pack", done, 4000, "images")
+    return made
+
+
+@pytest.fixture
+def over(job):
+    """A check that has ended with more lines than a screen has."""
+    made = job("check", "/data/casia", html="/tmp/report.html")
+    made.tell("records", 500, 500)
+    made.finish("500 records of 20 people", *(f"record {i}: odd" for i in range(90)), problems=3)
+    return made
+
+
+# --- the list
+
+
+async def test_the_list_tells_jobs_from_trainings(make, live, over, root, until, shown):
+    make("plain-run").train(3)
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "3 problems" in shown(app))
+        text = shown(app)
+        assert "1200/4000" in row(text, "data pack faces")
+        assert "▶ running" in row(text, "data pack faces")
+        assert "✓ done" in row(text, "data check casia")
+        assert "3 runs, 2 live" in text
+        await pilot.press("slash", *"pack")
+        await until(pilot, lambda: "1 of 3 shown" in shown(app))
+        assert "data pack /data/faces /data/pack --hold-out 4" in shown(app)
+        assert "pack 1,200/4,000 images" in shown(app)
+
+
+async def test_the_list_is_whole_when_wide(live, over, root, until, shown):
+    app = Console(root)
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: "3 problems" in shown(app))
+        assert "faces" in row(shown(app), "data pack")
+        assert "1 × CPU" in row(shown(app), "data pack")
+
+
+async def test_a_failed_job_is_told_in_the_list(job, root, until, shown):
+    made = job("bin", "/data/lfw", "/data/lfw.bin", list="/x/pairs.txt")
+    failure = Failure(rank=0, cause="3 images are missing", hint="see\x1b[2J /x/pairs.txt", exit_code=3)
+    made.become("failed", reason=failure.cause, failure=failure)
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "✗ failed" in shown(app))
+        assert "3 images are missing → see /x/pairs.txt" in shown(app)
+        assert "rank 0" not in shown(app)
+
+
+async def test_delete_spares_the_data(over, root, until, shown):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "✓ done" in shown(app))
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(app.screen, Confirm) and "delete data check" in shown(app))
+        assert "the data stays" in shown(app)
+        await pilot.press("y")
+        await until(pilot, lambda: "No runs in" in shown(app))
+    assert not over.run.path.exists()
+
+
+# --- the screen of a job
+
+
+@pytest.mark.parametrize("size", [(60, 16), SMALL, LARGE])
+async def test_a_live_job_shows_how_far_it_is(live, root, until, shown, size):
+    app = Console(root, live.run.id)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, JobScreen) and "1,200/4,000" in shown(app))
+        text = shown(app)
+        for pinned in ("data pack faces", "▶ running", "ETA 7 s", "30%"):
+            assert pinned in text
+        assert text.splitlines()[-1].startswith(" ? help")
+        assert "q back" in text.splitlines()[-1]
+        if size != (60, 16):
+            assert "400/s" in text
+            assert "7 s left" in text
+            assert "arcterm data pack /data/faces /data/pack --hold-out 4" in text
+
+
+async def test_a_job_is_followed_to_its_report(live, root, until, shown):
+    app = Console(root, "last")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "30%" in shown(app))
+        live.tell("pack", 4000, 4000, "images")
+        live.finish("packed 4,000 images", "[red]not markup[/]", result="/data/pack")
+        app.screen.look()
+        await until(pilot, lambda: "packed 4,000 images" in shown(app))
+        text = shown(app)
+        assert "✓ done" in text
+        assert "100%" in text
+        assert "made /data/pack" in text
+        assert "[red]not markup[/]" in text
+        assert "ETA" not in text
+        assert "S stop" not in text
+        assert "R resume" not in text
+
+
+async def test_a_long_report_scrolls(over, root, until, shown):
+    app = Console(root, "last")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "report: 3 problems" in shown(app))
+        assert "3 problems found" in shown(app)
+        assert "500 records of 20 people" in shown(app)
+        await pilot.press("G")
+        assert "record 89: odd" in shown(app)
+        assert "of 91" in shown(app)
+        await pilot.press("k", "pagedown", "j", "home")
+        assert "500 records of 20 people" in shown(app)
+        await pilot.press("pagedown")
+        assert "500 records of 20 people" not in shown(app)
+
+
+async def test_a_failure_is_told_with_its_hint(job, root, until, shown):
+    made = job("merge", "/a", "/b", "/c")
+    text = "/a/train.rec key 17 at byte 40216: not a whole image\nand 3 more"
+    failure = Failure(
+        rank=0, cause=text.splitlines()[0], error=text, hint="`arcterm data check /a` names all"
+    )
+    made.become("failed", reason=failure.cause, failure=failure)
+    app = Console(root, "last")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "✗ failed" in shown(app))
+        assert "and 3 more" in shown(app)
+        assert "→ `arcterm data check /a` names all" in shown(app)
+        assert "R resume" in shown(app)
+
+
+async def test_a_job_that_has_told_nothing_says_what_it_waits_for(job, root, until, shown):
+    job()
+    app = Console(root, "last")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "its process is yet to say" in shown(app))
+
+
+async def test_stop_and_resume(live, root, until, shown, monkeypatch):
+    submitted = []
+    monkeypatch.setattr(torchrun, "submit", lambda run: submitted.append(run.id))
+    app = Console(root, "last")
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: "30%" in shown(app))
+        await pilot.press("S")
+        await until(pilot, lambda: isinstance(app.screen, StopBox) and "stop data pack faces?" in shown(app))
+        assert "what is done is kept" in shown(app)
+        assert "checkpoint" not in shown(app)
+        await pilot.press("1")
+        await until(pilot, lambda: control.pending(live.run))
+        app.screen.look()
+        await until(pilot, lambda: "■ stopping" in shown(app))
+        assert "stop asked for" in shown(app)
+        control.clear(live.run)
+        live.become("stopped", reason="on request; what was done is kept")
+        app.screen.look()
+        await until(pilot, lambda: "R resume" in shown(app))
+        await pilot.press("R")
+        await until(pilot, lambda: "data pack faces goes on" in shown(app))
+    assert submitted == [live.run.id]
+
+
+async def test_leaving_says_that_the_job_goes_on(live, root, until, shown):
+    app = Console(root, "last")
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: "30%" in shown(app))
+        await pilot.press("o")
+        await pilot.pause()
+        assert "command" not in shown(app)
+        await pilot.press("q", "q")
+        await until(pilot, lambda: isinstance(app.screen, RunList) and "the job goes on (pid" in shown(app))
+
+
+async def test_a_resumed_job_counts_from_where_it_was(live, root):
+    live.clock += 100
+    from arcterm.runs.journal import Journal
+
+    live.journal.close()
+    live.journal = Journal(live.run.events, 2, 0)
+    for done in (1000, 2000, 3000):
+        live.tell("pack", done, 4000, "images")
+    view = view_of(live)
+    assert [stage.attempt for stage in view.stages] == [1, 2]
+    assert "1,000/s" in said(panels.progress(view, 100, 1))
+    assert "1 s left" in said(panels.progress(view, 100, 1))
+
+
+@pytest.mark.parametrize("ended", ["live", "done", "failed", "lost"])
+@pytest.mark.parametrize(
+    "panel",
+    [panels.status, panels.progress, panels.notice, panels.command, panels.account, log.log],
+)
+def test_no_panel_is_wider_or_taller_than_its_place(job, panel, ended):
+    made = job("merge", *("/data/" + "long/" * 30 for _ in range(3)))
+    made.tell("a phase with a long name", 10**9, 2 * 10**9, "x" * 300)
+    made.tell("a phase with a long name", 10**9 + 5, 2 * 10**9, "y" * 300)
+    made.say("warning", "z" * 300)
+    if ended == "done":
+        made.finish("w " * 300, "\x1b[31mred\x1b[0m", "", problems=10**6, result="/r" * 200)
+    if ended == "failed":
+        failure = Failure(cause="c" * 200, error="e\nf " * 90, hint="h" * 300, traceback="t\n" * 50, log="/l")
+        made.become("failed", failure=failure)
+    if ended == "lost":
+        made.become("lost", reason="gone " * 60)
+    view = view_of(made)
+    for width, height in ((58, 3), (80, 9), (200, 20)):
+        lines = panel(view, width, height)
+        assert len(lines) <= height
+        assert all(width_of(line) <= width for line in lines), (width, said(lines))
+        assert "\x1b" not in said(lines)
+
+
+# --- records skipped in training
+
+
+async def test_skipped_records_are_counted_and_named(make, root, until, shown):
+    made = make("skips")
+    made.train(20)
+    made.skip(17, "train.rec key 17 at byte 40216", "not a whole \x1b[2Jimage", 1)
+    made.skip(99, "train.rec key 99 at byte 50000", "a label of 90 in 85 classes", 3)
+    app = Console(root, "skips")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "3 of 4,000 records skipped" in shown(app))
+        assert "train.rec key 17 at byte 40216: not a whole image" in shown(app)
+        assert "train.rec key 99 at byte 50000: a label of 90" in shown(app)
+        assert "3 of 4,000" in row(shown(app), "skipped  ")
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, RunList) and "records skipped" in shown(app))
+
+
+def test_a_run_that_skips_nothing_says_nothing_of_it(make):
+    from arcterm.console.panels import metrics, status
+
+    made = make("whole")
+    made.train(5)
+    view = view_of(made)
+    panes = [metrics.metrics(view, 40, 20), status.notice(view, 80, 1), log.log(view, 80, 9)]
+    assert not any("skipped" in said(lines) for lines in panes)
+
+
+# --- starting one
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """A folder of two people."""
+    for person in ("ann", "bob"):
+        (tmp_path / "faces" / person).mkdir(parents=True)
+    return tmp_path / "faces"
+
+
+@pytest.fixture
+def quick(monkeypatch, make):
+    """Checks follow typing at once, and nothing is started."""
+    submitted = []
+    monkeypatch.setattr("arcterm.console.screens.form.DEBOUNCE_SECONDS", 0.02)
+    monkeypatch.setattr(torchrun, "submit", lambda run: submitted.append(run.id))
+    return submitted
+
+
+def write(app, key, text):
+    app.screen.query_one(f"#field-{key.replace('.', '-')} Input", Input).value = text
+
+
+def note(app, key):
+    return str(app.screen.query_one(f"#field-{key.replace('.', '-')} .note").render())
+
+
+async def test_a_job_is_chosen_filled_in_and_started(quick, faces, root, until, shown, tmp_path):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "d data" in shown(app))
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, TaskList) and "Pack a folder" in shown(app))
+        for name in TASKS:
+            assert f" {name} " in shown(app)
+        await pilot.press("j", "k", "enter")
+        await until(pilot, lambda: isinstance(app.screen, TaskForm) and "2 problems" in shown(app))
+        assert "give src" in note(app, "place.src")
+        write(app, "place.src", str(faces))
+        write(app, "place.dst", str(tmp_path / "my pack"))
+        write(app, "hold_out", "4")
+        await until(pilot, lambda: "ready: ^g or F5 starts it" in shown(app))
+        assert app.screen.draft.command().endswith("my pack' --hold-out 4")
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: isinstance(app.screen, JobScreen))
+        run = app.screen.view.run
+        assert quick == [run.id]
+        assert run.record.config == task_config("pack", [faces, tmp_path / "my pack"], {"hold_out": 4})
+        assert run.record.argv[:3] == ["arcterm", "data", "pack"]
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, RunList))
+
+
+async def test_a_form_names_what_is_wrong_beside_the_field(quick, faces, root, until, shown):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        app.open_task("pack", {"place.src": "/nowhere/at all", "place.dst": str(faces)})
+        await until(pilot, lambda: isinstance(app.screen, TaskForm) and app.screen.query(".note"))
+        await until(pilot, lambda: "there is no /nowhere/at all" in note(app, "place.src"))
+        assert "is already there" in note(app, "place.dst")
+        write(app, "pairs", "3")
+        await until(pilot, lambda: "20 ≤ pairs" in note(app, "pairs"))
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: app.screen.query_one("#field-pairs").has_focus_within)
+        write(app, "place.src", "~nobody-here/x")
+        write(app, "pairs", "")
+        await until(pilot, lambda: "no home directory ~nobody-here" in note(app, "place.src"))
+        assert not store.list_runs(root)
+
+
+async def test_several_packs_are_given_in_one_field(quick, faces, root, until, shown, tmp_path):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        app.open_task("merge", {})
+        await until(pilot, lambda: isinstance(app.screen, TaskForm) and app.screen.query("Input"))
+        from textual import events
+
+        app.screen.query_one("#field-place-src Input").post_message(
+            events.Paste(f"{faces}/ann\n{faces}/bob\n")
+        )
+        write(app, "place.dst", str(tmp_path / "both"))
+        await until(pilot, lambda: "ready" in shown(app))
+        await pilot.press("f5")
+        await until(pilot, lambda: isinstance(app.screen, JobScreen))
+        wanted = [str(faces / "ann"), str(faces / "bob"), str(tmp_path / "both")]
+        assert app.screen.view.record.config.paths == wanted
+
+
+async def test_a_path_is_completed(quick, faces, root, until, shown):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        app.open_task("check", {})
+        await until(pilot, lambda: isinstance(app.screen, TaskForm) and app.screen.query("Input"))
+        field = app.screen.query_one("#field-place-src Input", Input)
+        field.value = f"{faces}/"
+        await pilot.press("end", "a")
+        await until(pilot, lambda: field._suggestion)
+        await pilot.press("right")
+        assert field.value == f"{faces}/ann/"
+
+
+async def test_fork_asks_for_the_same_job_again(quick, over, root, until, shown):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "✓ done" in shown(app))
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(app.screen, TaskForm) and app.screen.query("Select"))
+        assert command_of(over.run.record.config) == app.screen.draft.command()
+        app.screen.query_one("#field-duplicates Select", Select).value = "no"
+        await until(pilot, lambda: "--no-duplicates" in shown(app))
+
+
+def test_paths_complete_as_a_shell_would(faces, tmp_path, monkeypatch):
+    (faces / ".hidden").mkdir()
+    (faces / "bad\nname").touch()
+    assert complete(f"{faces}/") == "ann/"
+    assert complete(f"{faces}/b") == "ob/"
+    assert complete(f"{faces}/.h") == "idden/"
+    assert complete(f"{faces}/bob") == "/"
+    assert complete(f"{faces}/x") == ""
+    assert complete("/nowhere/x") == ""
+    assert complete("~nobody-here/x") == ""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert complete("~/fa") == "ces/"
+    monkeypatch.chdir(tmp_path)
+    assert complete("fa") == "ces/"
+
+
+EXAMPLES = [
+    ("pack", ["/a b", "/it's"], {"hold_out": 4, "resize": True}),
+    ("check", ["/p"], {"duplicates": False, "html": "/r e.html", "seal": True}),
+    ("merge", ["/a", "/b", "/c"], {}),
+    ("split", ["/a", "/b", "/c"], {"people": 10, "seed": 0}),
+    ("bench", ["/p"], {"seconds": 0.5, "threads": 3}),
+    ("extract", ["/p", "/q"], {"people": "0,5-9"}),
+]
+
+
+@pytest.mark.parametrize(("name", "paths", "options"), EXAMPLES)
+def test_the_command_asks_for_the_same_job(name, paths, options, monkeypatch):
+    """What the command line makes of the words is the config that the form makes of its fields."""
+    from typer.testing import CliRunner
+
+    from arcterm.cli.app import build
+
+    asked = []
+    monkeypatch.setattr("arcterm.launch.start.data", lambda config, root, argv: asked.append(config) or NAMED)
+    config = task_config(name, paths, options)
+    words = shlex.split(command_of(config))
+    assert words[:3] == ["arcterm", "data", name]
+    done = CliRunner().invoke(build(["data"]), [*words[1:], "--detach"])
+    assert done.exit_code == 0, done.output
+    assert asked == [config]
+    draft = TaskDraft(TASKS[name], task_texts(config))
+    assert not draft.problems()
+    assert task_config(name, draft.paths(), draft.options()) == config
+
+
+class _Named:
+    id = "some-id"
+
+
+NAMED = _Named()
+
+
+def test_a_command_of_a_job_that_is_not_known_here_is_still_told():
+    config = DataConfig(task="later", paths=["-odd"], options={"some_thing": True, "off": False, "x": 1.5})
+    assert command_of(config) == "arcterm data later ./-odd --some-thing --no-off --x 1.5"
+    assert (
+        task_command("pack", ["a", "b"], {"hold_out": 0, "pairs": 20}) == "arcterm data pack a b --pairs 20"
+    )
+
+
+# --- pictures
+
+
+@pytest.fixture
+def album(monkeypatch):
+    """What the console asks ``arcterm data show`` for, and what that answers, without a process."""
+    asked = []
+
+    def run(shower, wish, options):
+        asked.append([*options, "--pairs"] if wish.pairs else list(options))
+        if wish.source == "/nowhere":
+            raise _refusal(wish.source, "arcterm: /nowhere is not there\n  → give a pack\n")
+        if "--json" in options:
+            return '{"classes": 8, "people": []}'
+        return "\x1b[1m0\x1b[0m  ann  8 images\n\x1b[38;2;9;8;7;48;2;1;2;3m▀▀▀▀\x1b[0m\n"
+
+    monkeypatch.setattr(Shower, "_run", run)
+    return asked
+
+
+async def test_pictures_of_people_and_pairs(album, live, root, until, shown):
+    app = Console(root, "last")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "30%" in shown(app))
+        await pilot.press("v")
+        await until(pilot, lambda: isinstance(app.screen, PictureScreen) and "▀▀▀▀" in shown(app))
+        assert "people 0–5 of 8" in shown(app)
+        assert "/data/faces" in shown(app)
+        assert album[-1] == ["--width", "76", "--images", "6", "--people", "0-5"]
+        await pilot.press("n")
+        await until(pilot, lambda: "people 6–7 of 8" in shown(app))
+        assert album[-1][-1] == "6-7"
+        await pilot.press("n", "v")
+        await until(pilot, lambda: "pairs" in shown(app).splitlines()[0])
+        assert album[-1] == ["--width", "76", "--images", "6", "--pairs"]
+        await pilot.press("e", "ctrl+u", *"/nowhere", "enter")
+        await until(pilot, lambda: "/nowhere is not there" in shown(app))
+        assert "→ give a pack" in shown(app)
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, JobScreen))
+
+
+async def test_pictures_are_reached_from_the_choice_of_jobs(album, root, until, shown, make):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "d data" in shown(app))
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(app.screen, TaskList))
+        await pilot.press("G", "enter")
+        await until(pilot, lambda: isinstance(app.screen, PictureScreen) and app.screen.focused)
+        await pilot.press(*"demo", "enter")
+        await until(pilot, lambda: "people 0–5 of 8" in shown(app))
+
+
+@pytest.mark.slow
+def test_pictures_of_a_real_pack(test_data):
+    """What the process prints is colour and no escape; a path that is none is refused in its words."""
+    pack = test_data("mxnet/golden_1_1_0/pack")
+    shown = Shower().show(Wish(source=str(pack), width=76))
+    assert shown.classes > 1
+    assert "▀" in shown.text.plain
+    assert "\x1b" not in shown.text.plain
+    assert any(str(span.style).startswith("#") or "rgb" in str(span.style) for span in shown.text.spans)
+    assert Shower().show(Wish(source=str(pack), width=76, ascii=True)).text.plain.isascii()
+    with pytest.raises(DataError, match="-no such is not"):
+        Shower().show(Wish(source=str(pack) + "-no such", width=76))
+    ended = Shower()
+    ended.end()
+    with pytest.raises(DataError, match="not looked at"):
+        ended.show(Wish(source=str(pack), width=76))
+
+
+# --- plain terminals, and a real job
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", "ARCTERM_ASCII"])
+async def test_every_screen_is_drawn_on_a_plain_terminal(
+    album, live, root, until, shown, monkeypatch, variable
+):
+    monkeypatch.setenv(variable, "1")
+    app = Console(root, "last")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "30%" in shown(app))
+        screens = [shown(app)]
+        await pilot.press("v")
+        await until(pilot, lambda: "people 0" in shown(app))
+        await pilot.press("q", "f")
+        await until(pilot, lambda: isinstance(app.screen, TaskForm) and "hold out" in shown(app))
+        screens.append(shown(app))
+        app.open_tasks()
+        await until(pilot, lambda: isinstance(app.screen, TaskList) and "Pack a folder" in shown(app))
+        screens.append(shown(app))
+        if variable == "ARCTERM_ASCII":
+            assert all(screen.isascii() for screen in screens)
+
+
+@pytest.mark.parametrize("size", [(60, 16), SMALL, LARGE])
+async def test_every_form_fits(quick, root, until, shown, size):
+    app = Console(root)
+    async with app.run_test(size=size) as pilot:
+        for name, task in TASKS.items():
+            app.open_task(name)
+            await until(pilot, lambda: isinstance(app.screen, TaskForm) and "problem" in shown(app))
+            assert all(len(line) <= size[0] for line in shown(app).splitlines())
+            assert {row.key for row in app.screen.query(FieldRow)} == {
+                *(f"place.{place.name}" for place in task.places),
+                *(option.name for option in task.options),
+            }
+            app.pop_screen()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # it shall outlive us
+async def test_a_real_job_from_the_form_to_its_report(make, root, until, shown, tmp_path):
+    """A supervisor and a worker of its own: started by the form, followed to its report, looked at."""
+    import cv2
+    import numpy as np
+
+    for person in range(3):
+        folder = tmp_path / "faces" / f"p{person}"
+        folder.mkdir(parents=True)
+        for image in range(4):
+            pixels = np.random.default_rng(4 * person + image).integers(0, 255, (112, 112, 3), np.uint8)
+            cv2.imwrite(str(folder / f"{image}.jpg"), pixels)
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        app.open_task("pack", {"place.src": str(tmp_path / "faces"), "place.dst": str(tmp_path / "out")})
+        await until(pilot, lambda: "ready" in shown(app))
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: isinstance(app.screen, JobScreen))
+        await until(pilot, lambda: "✓ done" in shown(app), turns=6000)
+        assert "12/12 images" in shown(app)
+        assert "packed 12 images of 3 people" in shown(app)
+        await pilot.press("v")
+        await until(pilot, lambda: "people 0–2 of 3" in shown(app), turns=6000)
+        await until(pilot, lambda: "▀" in shown(app))
+    assert (tmp_path / "out" / "train.rec").stat().st_size

@@ -1,0 +1,278 @@
+"""Verification sets of lists and of drawn pairs, read back by Python's own pickle."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from arcterm.config import task_config
+from arcterm.data.binning import make_bin
+from arcterm.data.job import Job
+from arcterm.data.reshaping import extract
+from arcterm.errors import DataError
+from arcterm.formats.images import encode_jpeg, is_jpeg
+from arcterm.formats.pairing import DifferentPairs, make_pairs, same_pairs
+from arcterm.formats.pairs import read_pairs, write_pairs
+from arcterm.runs import store
+from arcterm.runs.journal import NullJournal
+from arcterm.runs.report import Report
+
+Locate = Callable[[str], Path]
+
+# As verification.py of 2018 reads a set, in a process that knows nothing of ours.
+READER = """
+import hashlib, json, pickle, sys
+bins, issame = pickle.load(open(sys.argv[1], "rb"), encoding="bytes")
+digests = [hashlib.sha256(bytes(b)).hexdigest() for b in bins]
+print(json.dumps([digests, [type(b).__name__ for b in bins], issame]))
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    config = task_config("bin", ["src", "dst"], {})
+    run = store.create(tmp_path / "runs", config, label="data", argv=[], host="h")
+    return Job(run, NullJournal(), threads=2)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """Ann, Bob el Al and c: three images of 112×112 each, JPEG, PNG and JPEG."""
+    root = tmp_path / "people"
+    for person, name in enumerate(("Ann", "Bob el Al", "c")):
+        (root / name).mkdir(parents=True)
+        for number, ending in ((1, ".jpg"), (2, ".PNG"), (3, ".JPEG")):
+            picture(root / name / f"{name}_{number:04d}{ending}", 10 * person + number)
+    return root
+
+
+def picture(path: Path, seed: int, size: tuple[int, int] = (112, 112)) -> None:
+    coarse = np.random.default_rng(seed).integers(0, 255, (7, 7, 3), np.uint8)
+    pixels = cv2.resize(coarse, size[::-1])
+    path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
+
+
+def made(job: Job, src: Path, dst: Path, **options: Any) -> Report:
+    given = {"list": "", "pairs": None, "seed": 0, "resize": False} | options
+    return make_bin(job, str(src), str(dst), **given)
+
+
+def listed(job: Job, src: Path, text: str, **options: Any) -> Report:
+    path = src.parent / "pairs.txt"
+    path.write_text(text, encoding="utf-8")
+    return made(job, src, src.parent / "x.bin", list=str(path), **options)
+
+
+def contents(path: Path) -> tuple[list[bytes], list[bool]]:
+    bins, same = pickle.loads(path.read_bytes(), encoding="bytes")
+    return bins, same
+
+
+LIST = "Ann\t1\t3\nBob el Al\t1\t2\nAnn\t1\tc\t3\nBob el Al\t2\tc\t2\n"
+
+
+def test_a_list(job: Job, people: Path, tmp_path: Path) -> None:
+    report = listed(job, people, LIST)
+    images, same = contents(tmp_path / "x.bin")
+    assert same == [True, True, False, False]
+    names = ["Ann 1", "Ann 3", "Bob el Al 1", "Bob el Al 2", "Ann 1", "c 3", "Bob el Al 2", "c 2"]
+    for name, image in zip(names, images, strict=True):
+        who, number = name.rsplit(" ", 1)
+        (file,) = (people / who).glob(f"{who}_000{number}.*")
+        if file.suffix == ".PNG":
+            assert image == encode_jpeg(cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB))
+        else:
+            assert image == file.read_bytes()
+    told = {key: report.data[key] for key in ("pairs", "same", "images", "folds", "copied", "encoded")}
+    assert told == {"pairs": 4, "same": 2, "images": 6, "folds": None, "copied": 4, "encoded": 2}
+    assert report.result == str(tmp_path / "x.bin")
+    assert len({id(image) for image in read_pairs(tmp_path / "x.bin").images}) == 6
+
+
+def test_python_reads_it_in_a_process_of_its_own(job: Job, people: Path, tmp_path: Path) -> None:
+    listed(job, people, LIST)
+    done = subprocess.run(
+        [sys.executable, "-c", READER, str(tmp_path / "x.bin")], capture_output=True, text=True, check=True
+    )
+    digests, kinds, same = json.loads(done.stdout)
+    ours = read_pairs(tmp_path / "x.bin")
+    assert kinds == ["bytes"] * 8 and same == ours.same.tolist()
+    assert digests[0] == digests[4] and len(set(digests)) == 6
+    write_pairs(tmp_path / "y.bin", ours.images[::-1], ours.same.tolist())  # the oracle would notice
+    done = subprocess.run(
+        [sys.executable, "-c", READER, str(tmp_path / "y.bin")], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)[0] == digests[::-1] != digests
+
+
+def test_missing_images_are_named_and_nothing_is_dropped(job: Job, people: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        listed(job, people, LIST + "Ann\t1\t9\nNobody\t2\tc\t1\nAnn\t9\tc\t7\n")
+    assert "lacks 3 of the 10 images" in caught.value.message
+    assert "Ann/Ann_0009 (line 5), Nobody/Nobody_0002 (line 6), c/c_0007 (line 7)" in caught.value.message
+    assert (job.work / "missing.txt").read_text().splitlines()[1] == "Nobody/Nobody_0002\tline 6"
+    assert str(job.work / "missing.txt") in caught.value.hint
+    assert not (tmp_path / "x.bin").exists()
+
+
+def test_twenty_are_named_and_all_are_kept(job: Job, people: Path) -> None:
+    with pytest.raises(DataError, match=r"lacks 25 of the 26 images.* and 5 more") as caught:
+        listed(job, people, "".join(f"Ann 1 {n}\n" for n in range(100, 125)))
+    assert caught.value.message.count("(line ") == 20
+    assert len((job.work / "missing.txt").read_text().splitlines()) == 25
+
+
+def test_paths_below_the_folder(job: Job, people: Path, tmp_path: Path) -> None:
+    text = "1,Ann/Ann_0001.jpg,Ann/./Ann_0003.JPEG\n0,Ann/Ann_0001.jpg,c/c_0002.PNG\n"
+    assert listed(job, people, text).data["images"] == 3
+    assert contents(tmp_path / "x.bin")[1] == [True, False]
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_links_that_lead_out(job: Job, people: Path, tmp_path: Path, by_name: bool) -> None:
+    picture(tmp_path / "secret.jpg", 99)
+    (people / "Ann" / "Ann_0004.jpg").symlink_to(tmp_path / "secret.jpg")
+    with pytest.raises(DataError, match=r"Ann_0004.jpg is a link that leads out of"):
+        listed(job, people, "Ann 1 4\n" if by_name else "Ann/Ann_0001.jpg Ann/Ann_0004.jpg 1\n")
+    (people / "Ann" / "Ann_0004.jpg").unlink()
+    (people / "Ann" / "Ann_0004.jpg").symlink_to("Ann_0003.JPEG")
+    assert listed(job, people, "Ann 3 4\n").data["images"] == 1
+
+
+def test_a_folder_that_leads_out(job: Job, people: Path, tmp_path: Path) -> None:
+    (tmp_path / "away").mkdir()
+    picture(tmp_path / "away" / "d_0001.jpg", 5)
+    (people / "d").symlink_to(tmp_path / "away")
+    with pytest.raises(DataError, match=r"d_0001.jpg is a link that leads out"):
+        listed(job, people, "d 1 Ann 1\n")
+    with pytest.raises(DataError, match=r"d_0001.jpg is a link that leads out"):
+        made(job, people, tmp_path / "x.bin")
+
+
+def test_two_files_that_could_be_meant(job: Job, people: Path) -> None:
+    picture(people / "Ann" / "Ann_0001.bmp", 5)
+    with pytest.raises(DataError, match=r"Ann_0001.bmp and Ann_0001.jpg could both be meant"):
+        listed(job, people, "Ann 1 2\n")
+
+
+def test_another_size_is_refused_by_name_unless_resized(job: Job, people: Path, tmp_path: Path) -> None:
+    picture(people / "c" / "c_0004.jpg", 7, (60, 50))
+    with pytest.raises(DataError, match=r"c_0004.jpg: the image is 50×60, not 112×112") as caught:
+        listed(job, people, "c 1 4\n")
+    assert "--resize" in caught.value.hint
+    report = listed(job, people, "c 1 4\n", resize=True)
+    assert (report.data["copied"], report.data["encoded"]) == (1, 1)
+    image = cv2.imdecode(np.frombuffer(contents(tmp_path / "x.bin")[0][1], np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (112, 112, 3)
+
+
+def test_what_is_no_image(job: Job, people: Path, tmp_path: Path) -> None:
+    (people / "c" / "c_0004.jpg").write_bytes(b"<html>")
+    with pytest.raises(DataError, match=r"c_0004.jpg"):
+        listed(job, people, "c 1 4\n")
+    assert not list(tmp_path.glob("*.bin")) and not list(tmp_path.glob(".*"))
+
+
+def test_drawn_pairs(job: Job, people: Path, tmp_path: Path) -> None:
+    report = made(job, people, tmp_path / "x.bin")
+    images, same = contents(tmp_path / "x.bin")
+    assert report.data["pairs"] == 18 and sum(same) == 9 and report.data["folds"] == 10
+    assert all(is_jpeg(image) for image in images)
+    expected = make_pairs([3, 3, 3])
+    assert same == [pair.same for pair in expected]
+    assert images[0] == (people / "Ann" / "Ann_0001.jpg").read_bytes()
+
+
+def test_another_seed_draws_others(job: Job, test_data: Locate, tmp_path: Path) -> None:
+    people = test_data("faces/orl/s1").parent
+    for name, seed in (("a", 0), ("b", 0), ("c", 1), ("d", 1)):
+        report = made(job, people, tmp_path / f"{name}.bin", pairs=200, seed=seed, resize=True)
+        assert (report.data["pairs"], report.data["same"]) == (200, 100)
+    files = {name: (tmp_path / f"{name}.bin").read_bytes() for name in "abcd"}
+    assert files["a"] == files["b"] != files["c"] == files["d"]
+    for fold in range(10):
+        assert contents(tmp_path / "c.bin")[1][20 * fold : 20 * (fold + 1)] == [True] * 10 + [False] * 10
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7, 2**31 - 1])
+@pytest.mark.parametrize(("counts", "limit"), [([3, 1, 4, 1, 5], None), ([10] * 10, 60), ([2, 2], 2)])
+def test_pairs_of_any_seed_are_balanced_and_none_comes_twice(
+    counts: list[int], limit: int | None, seed: int
+) -> None:
+    pairs = make_pairs(counts, limit, seed)
+    owner = [person for person, count in enumerate(counts) for _ in range(count)]
+    assert max(Counter(pairs).values()) == 1 and 2 * sum(pair.same for pair in pairs) == len(pairs)
+    assert all(pair.a < pair.b and (owner[pair.a] == owner[pair.b]) == pair.same for pair in pairs)
+
+
+def test_the_choice_of_seed_0_is_the_old_one() -> None:
+    same, cross = list(same_pairs([10] * 10)), list(DifferentPairs([10] * 10))
+    pairs = make_pairs([10] * 10, 60)
+    assert [pair for pair in pairs if pair.same] == [same[len(same) * n // 30] for n in range(30)]
+    assert [pair for pair in pairs if not pair.same] == random.Random(0).sample(cross, 30)
+
+
+def test_the_same_pairs_of_many_are_never_listed() -> None:
+    assert len(same_pairs([1000] * 2000)) == 2000 * 1000 * 999 // 2
+    with pytest.raises(DataError, match=r"pairs that balance are too many") as caught:
+        make_pairs([1000] * 20)
+    assert "--pairs 500000" in caught.value.hint
+    assert len(make_pairs([1000] * 20, 100)) == 100
+
+
+def test_places_that_are_refused(job: Job, people: Path, tmp_path: Path) -> None:
+    def refused(message: str, place: Path, source: Path = people, **options: Any) -> None:
+        with pytest.raises(DataError, match=message):
+            made(job, source, place, **options)
+
+    (tmp_path / "old.bin").write_bytes(b"mine")
+    (job.work / "list").write_text("Ann 1 3\n")
+    refused("already exists", tmp_path / "old.bin")
+    refused("doesn't end in .bin", tmp_path / "pairs")
+    refused("is not a directory", tmp_path / "x.bin", tmp_path / "old.bin", list=str(job.work / "list"))
+    refused("can't be made", tmp_path / "old.bin" / "x.bin")
+    refused("--pairs is for drawn pairs", tmp_path / "x.bin", list="pairs.txt", pairs=20)
+    refused("20 pairs can't be made", tmp_path / "x.bin", pairs=20)
+    (people / "c" / "\x1b[2J.jpg").write_bytes(b"")
+    refused("control characters", tmp_path / "x.bin")
+    assert (tmp_path / "old.bin").read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.bin", "people", "runs"]
+
+
+def test_blocks_of_one_kind_are_noted(job: Job, people: Path) -> None:
+    text = "".join(f"Ann 1 {n % 2 + 2}\n" for n in range(20)) + "".join("Ann 1 c 2\n" for _ in range(20))
+    assert any(
+        "in 10 of them all are same or all different" in line for line in listed(job, people, text).lines
+    )
+    text = "Ann 1 2\nAnn 1 c 2\n" * 20
+    (people.parent / "x.bin").unlink()
+    assert not any("blocks" in line for line in listed(job, people, text).lines)
+
+
+def test_out_and_back_again(job: Job, people: Path, tmp_path: Path) -> None:
+    made(job, people, tmp_path / "x.bin")
+    extract(job, str(tmp_path / "x.bin"), str(tmp_path / "out"), people="")
+    made(job, tmp_path / "out", tmp_path / "y.bin", list=str(tmp_path / "out" / "pairs.txt"))
+    assert (tmp_path / "x.bin").read_bytes() == (tmp_path / "y.bin").read_bytes()
+    assert len(list((tmp_path / "out" / "images").iterdir())) == 9
+
+
+def test_a_foreign_set_out_and_back_again(job: Job, test_data: Locate, tmp_path: Path) -> None:
+    foreign = test_data("pairs/small_lfw.bin")
+    report = extract(job, str(foreign), str(tmp_path / "out"), people="")
+    assert report.data["pairs"] == report.data["same"] == 10
+    made(job, tmp_path / "out", tmp_path / "y.bin", list=str(tmp_path / "out" / "pairs.txt"))
+    ours, theirs = read_pairs(tmp_path / "y.bin"), pickle.loads(foreign.read_bytes(), encoding="bytes")
+    assert [bytes(image) for image in ours.images] == [image.tobytes() for image in theirs[0]]
+    assert ours.same.tolist() == theirs[1]

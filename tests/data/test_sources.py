@@ -1,0 +1,185 @@
+"""What can be packed: lists in any order, archives, and the golden pack of 2018 from its images again."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from arcterm.align import similarity
+from arcterm.data.packing import pack
+from arcterm.errors import DataError, StopAskedError
+from arcterm.formats.facepack import FacePack
+from arcterm.formats.images import decode, encode_jpeg
+from arcterm.runs import control
+from tests.jobs import make_job, pack_people
+
+Locate = Callable[[str], Path]
+
+
+@pytest.fixture
+def golden(test_data: Locate) -> Path:
+    """The toy pack that the packer of 2018 made."""
+    return test_data("mxnet/golden_1_1_0/pack/train.rec").parent
+
+
+@pytest.fixture
+def pictures(golden: Path, tmp_path: Path) -> Path:
+    """Its images in a folder a person."""
+    read = FacePack(golden)
+    for index in range(len(read)):
+        record = read[index]
+        (tmp_path / "people" / f"p{record.label}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "people" / f"p{record.label}" / f"{index}.jpg").write_bytes(record.image)
+    return tmp_path / "people"
+
+
+def as_folder(people: Path) -> Path:
+    return people
+
+
+def as_sorted_list(people: Path) -> Path:
+    return write_list(people, sorted(people.glob("*/*.jpg")))
+
+
+def as_unsorted_list(people: Path) -> Path:
+    """People by turns, each one's images still in order."""
+    return write_list(people, sorted(people.glob("*/*.jpg"), key=lambda path: (path.stem, path)))
+
+
+def as_zip(people: Path) -> Path:
+    with zipfile.ZipFile(people.parent / "all.zip", "w") as bundle:
+        for path in [people, *sorted(people.rglob("*"))]:
+            bundle.write(path, path.relative_to(people.parent))
+    return people.parent / "all.zip"
+
+
+def as_tar(suffix: str) -> Callable[[Path], Path]:
+    def make(people: Path) -> Path:
+        place = people.parent / f"all.tar{suffix}"
+        with tarfile.open(place, f"w:{suffix[1:]}") as bundle:  # type: ignore[call-overload]
+            bundle.add(people, "faces/v1")
+        return place
+
+    return make
+
+
+def write_list(people: Path, files: list[Path]) -> Path:
+    lines = [f"1\t{path.relative_to(people)}\t{path.parent.name[1:]}\n" for path in files]
+    (people / "train.lst").write_text("".join(lines))
+    return people / "train.lst"
+
+
+SHAPES = {
+    "folder": as_folder,
+    "list": as_sorted_list,
+    "unsorted list": as_unsorted_list,
+    "zip": as_zip,
+    "tar": as_tar(""),
+    "tar.gz": as_tar(".gz"),
+    "tar.xz": as_tar(".xz"),
+    "tar.bz2": as_tar(".bz2"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_pack_of_2018_comes_out_byte_for_byte(
+    pictures: Path, golden: Path, tmp_path: Path, shape: str
+) -> None:
+    report = pack_people(SHAPES[shape](pictures), tmp_path / "pack")
+    assert (report["classes"], report["train_images"], report["copied"]) == (3, 6, 6)
+    for name in ("train.rec", "train.idx", "property"):
+        assert (tmp_path / "pack" / name).read_bytes() == (golden / name).read_bytes(), name
+
+
+def test_another_order_is_another_pack(pictures: Path, golden: Path, tmp_path: Path) -> None:
+    (pictures / "p0" / "0.jpg").rename(pictures / "p0" / "9.jpg")
+    pack_people(pictures, tmp_path / "pack")
+    assert (tmp_path / "pack" / "train.rec").read_bytes() != (golden / "train.rec").read_bytes()
+
+
+def test_faces_of_a_list_are_aligned_by_its_landmarks(test_data: Locate, tmp_path: Path) -> None:
+    """A face is turned, shrunk and put into a larger picture; its landmarks bring it back."""
+    face = decode(
+        FacePack(test_data("recordio/popkorn/train.rec").parent)[0].image, size=(112, 112), source=""
+    )
+    turn = cv2.getRotationMatrix2D((56, 56), 25, 1.5) + np.array([[0, 0, 100], [0, 0, 60]])
+    scene = cv2.warpAffine(face, turn, (320, 240), flags=cv2.INTER_CUBIC)
+    marks = similarity.template() @ turn[:, :2].T + turn[:, 2]
+    for person in "ab":
+        (tmp_path / f"{person}.png").write_bytes(cv2.imencode(".png", scene[:, :, ::-1])[1].tobytes())
+    numbers = "\t".join(f"{n:.4f}" for n in marks.T.ravel())
+    (tmp_path / "some.lst").write_text(
+        f"0\ta.png\t0\t100\t60\t250\t200\t{numbers}\n0\tb.png\t1\t100\t60\t250\t200\t{numbers}\n"
+    )
+    pack(make_job(), str(tmp_path / "some.lst"), str(tmp_path / "pack"), align=True)
+    back = decode(FacePack(tmp_path / "pack")[0].image, size=(112, 112), source="")
+    inner = np.s_[20:92, 20:92]
+    assert np.abs(back[inner].astype(int) - face[inner]).mean() < 6
+    assert np.abs(back[inner].astype(int) - face[:, ::-1][inner]).mean() > 20  # not just any face
+    with pytest.raises(DataError, match=r"2 of 2 images.*\n.*a.png: the list says that this image isn't"):
+        pack(make_job(), str(tmp_path / "some.lst"), str(tmp_path / "other"))
+
+
+def test_a_stopped_job_goes_on_and_ends_in_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for person in range(40):
+        folder = tmp_path / "people" / f"p{person}"
+        folder.mkdir(parents=True)
+        for number in range(10):
+            rng = np.random.default_rng((person, number))
+            folder.joinpath(f"{number}.jpg").write_bytes(
+                encode_jpeg(rng.integers(0, 255, (112, 112, 3), np.uint8))
+            )
+    monkeypatch.setattr("arcterm.data.job._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("arcterm.formats.packwriter._SAVE_SECONDS", 0.0)
+    whole = pack_people(tmp_path / "people", tmp_path / "whole", hold_out=4)
+    job = make_job(root=tmp_path / "runs")
+    arguments = (job, str(tmp_path / "people"), str(tmp_path / "parts"))
+    told = []
+
+    def stop_at(event: object) -> None:
+        told.append(event)
+        if len(told) == 150:
+            control.ask(job._run, "stop")
+
+    monkeypatch.setattr(job._journal, "write", stop_at)
+    with pytest.raises(StopAskedError):
+        pack(*arguments, hold_out=4)
+    (stage,) = tmp_path.glob(".parts.partial.*")
+    with (stage / "train.rec").open("ab") as file:  # what was under way when it was killed
+        file.write(b"half a record")
+    with (stage / ".places.jsonl").open("ab") as file:
+        file.write(b'{"sizes":[')
+    told.clear()
+    monkeypatch.setattr(job._journal, "write", told.append)
+    report = pack(*arguments, hold_out=4).data
+    assert len(told) < 300  # it did not begin anew
+    assert report | {"path": ""} == whole | {"path": ""}
+    for file in sorted((tmp_path / "whole").iterdir()):
+        assert (tmp_path / "parts" / file.name).read_bytes() == file.read_bytes(), file.name
+    assert sorted(p.name for p in (tmp_path / "whole").iterdir()) == sorted(
+        p.name for p in (tmp_path / "parts").iterdir()
+    )
+    assert not list(tmp_path.glob(".parts*"))
+
+
+def test_lists_that_can_not_be_packed(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "a.lst").write_text("1\tp0/none.jpg\t0\n1\tp1/3.jpg\t1\n")
+    with pytest.raises(DataError, match=r"none.jpg can't be read: No such file"):
+        pack_people(pictures / "a.lst", tmp_path / "pack")
+    shutil.copytree(pictures, tmp_path / "more")
+    write_list(tmp_path / "more", sorted((tmp_path / "more").glob("*/*.jpg")))
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as bundle:
+        for path in sorted((tmp_path / "more").rglob("*")):
+            bundle.write(path, path.relative_to(tmp_path / "more"))
+    with pytest.raises(DataError, match=r"holds 2 lists: a.lst, train.lst"):
+        pack_people(tmp_path / "two.zip", tmp_path / "pack")
+    assert not (tmp_path / "pack").exists() and not list(tmp_path.glob(".pack*"))
