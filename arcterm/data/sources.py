@@ -26,10 +26,11 @@ class Folk(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Everybody in the order of their classes, and how many files were passed over."""
+    """Everybody in the order of classes, how many files were passed over, and whether a list said it."""
 
     people: list[Folk]
     ignored: int
+    listed: bool
 
 
 def open_source(job: Job, src: Path) -> Source:
@@ -44,9 +45,10 @@ def open_source(job: Job, src: Path) -> Source:
 
 def _from_files(src: Path) -> Source:
     if src.suffix == ".lst" or src.is_file():
-        return Source(_listed(src), 0)
+        return Source(_listed(src), 0, True)
     people, ignored = find_people(src)
-    return Source([Folk(name, [Picture(path) for path in images]) for name, images in people], ignored)
+    folk = [Folk(name, [Picture(path) for path in images]) for name, images in people]
+    return Source(folk, ignored, False)
 
 
 def _listed(path: Path) -> list[Folk]:
@@ -87,8 +89,8 @@ def _from_archive(job: Job, src: Path) -> Source:
             f"{src} holds {len(lists)} lists: {', '.join(p.name for p in lists[:5])}",
             "unpack it and give the one that is meant",
         )
-    people, ignored = _from_files(lists[0] if lists else root)
-    return Source(people, ignored + passed_over)
+    found = _from_files(lists[0] if lists else root)
+    return found._replace(ignored=found.ignored + passed_over)
 
 
 def _root(place: Path) -> Path:

@@ -43,6 +43,7 @@ def bench(
         speeds[f"threads {count}"] = _loaded(faces, shape, batch, count, seconds)
     job.tell("bench", total - 1, total, "kept decoded")
     speeds["decoded"] = _kept(faces, shape, batch, counts[-1], seconds)
+    job.tell("bench", total, total)
     lines = [f"{'bare decoding, 1 thread':<28}{speeds['bare']:>10,.0f} images/s"]
     for count in counts:
         rate = speeds[f"threads {count}"]

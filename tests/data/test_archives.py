@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tarfile
@@ -47,7 +48,7 @@ def test_plain_files_come_out(tmp_path: Path) -> None:
     assert unpack(place, tmp_path / "out", quiet) == 1
     found = {str(p.relative_to(tmp_path / "out")): p.read_bytes() for p in (tmp_path / "out").rglob("*.*")}
     assert found == {"a/1.jpg": b"one", "b.lst": b"list"}
-    assert all(os.stat(p).st_mode & 0o077 == 0 for p in (tmp_path / "out").rglob("*"))
+    assert all(p.stat().st_mode & 0o077 == 0 for p in (tmp_path / "out").rglob("*"))
 
 
 @pytest.mark.parametrize("name", ["../x.jpg", "a/../../x.jpg", "/etc/x.jpg", "a/..", "a\\..\\x.jpg"])
@@ -59,7 +60,7 @@ def test_names_that_lead_out(tmp_path: Path, name: str, make: str) -> None:
         zipped(place, **{name: b"x"})
     else:
         tarred(place, (entry(name), b"x"), mode="w")
-    with pytest.raises(DataError, match="leads out of the archive|a backslash in its name") as caught:
+    with pytest.raises(DataError, match=r"leads out of the archive|a backslash in its name") as caught:
         unpack(place, tmp_path / "out", quiet)
     assert repr(name).strip("'")[:4] in caught.value.message
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [place]
@@ -133,7 +134,7 @@ def test_a_zip_that_lies_about_its_sizes(tmp_path: Path) -> None:
 
 def test_twice_the_same_name(tmp_path: Path) -> None:
     place = tarred(tmp_path / "a.tar", (entry("a.jpg"), b"x"), (entry("a.jpg"), b"y"), mode="w")
-    with pytest.raises(DataError, match="can't be unpacked: .*exists"):
+    with pytest.raises(DataError, match=r"can't be unpacked: .*exists"):
         unpack(place, tmp_path / "out", quiet)
 
 
@@ -154,10 +155,8 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
     folder = tmp_path_factory.mktemp("any")
     start = data.draw(st.sampled_from([b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\x00", b""]))
     (folder / "a.zip").write_bytes(start + data.draw(st.binary(max_size=600)))
-    try:
+    with contextlib.suppress(DataError):
         unpack(folder / "a.zip", folder / "out", quiet)
-    except DataError:
-        pass
 
 
 def test_names_of_archives() -> None:

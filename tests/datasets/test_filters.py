@@ -165,7 +165,7 @@ def test_a_record_that_is_not_what_its_label_said_is_named() -> None:
         [opened[n] for n in range(40)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     classes=st.integers(2, 9),
     images=st.integers(1, 60),

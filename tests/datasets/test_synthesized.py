@@ -35,10 +35,11 @@ def test_ten_million_people() -> None:
 
 
 def test_pictures_weigh_what_faces_do() -> None:
-    files = [OPEN()[n].image for n in range(64)]
+    opened = OPEN()
+    files = [opened[n].image for n in range(64)]
     assert len(set(files)) == 64
     assert 7_500 < np.mean([len(file) for file in files]) < 9_000
-    assert OPEN()[64].image == files[0]
+    assert opened[64].image == files[0]
     assert OPEN(seed=1)[0].image != files[0] and OPEN()[0].image == files[0]
     assert len({INSPECT(seed=n, decoded=d).fingerprint for n in (0, 1) for d in (False, True)}) == 4
 

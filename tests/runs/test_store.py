@@ -7,6 +7,7 @@ import stat
 import msgspec
 import pytest
 
+from arcterm.config import TrainConfig
 from arcterm.errors import DataError, RunError
 from arcterm.runs import store
 from arcterm.runs.store import Run
@@ -79,3 +80,13 @@ def test_an_unwritable_root_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="can't make a run"):
         make(tmp_path / "file" / "runs")
+
+
+@pytest.mark.parametrize(("written", "read"), [(True, 0.5), (False, 0.0), (0.25, 0.25)])
+def test_mirroring_was_yes_or_no(written, read):
+    """A run of an older arcterm, which lacks the settings that came since."""
+    settings = msgspec.to_builtins(config())
+    for name in ("crop", "jitter", "jpeg", "decoded_cache", "max_broken"):
+        del settings[name]
+    found = msgspec.json.decode(msgspec.json.encode(settings | {"mirror": written}), type=TrainConfig)
+    assert found.mirror == read and found.max_broken == 0.001

@@ -1,4 +1,4 @@
-"""The loader: the same pixels whatever the threads, ranks and cache; broken records passed over and counted."""
+"""The loader: the same pixels whatever the threads, ranks and cache; broken records skipped and counted."""
 
 from __future__ import annotations
 
