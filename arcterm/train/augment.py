@@ -59,10 +59,13 @@ class Augment:
 
     def draw(self, keys: NDArray[np.uint64]) -> Draws:
         """Decide for each image of a batch; `any` tells which need `apply` (the mirror is left out)."""
-        chosen = {kind: uniform(keys, n) < getattr(self, kind) for n, kind in enumerate(_KINDS)}
+        chosen = {}
         touched = np.zeros(len(keys), np.bool_)
-        for kind in _KINDS[1:]:
-            touched |= chosen[kind]
+        for number, kind in enumerate(_KINDS):
+            share = getattr(self, kind)
+            chosen[kind] = uniform(keys, number) < share if share else np.zeros(len(keys), np.bool_)
+            if kind != "mirror":
+                touched |= chosen[kind]
         return Draws(keys, chosen, touched)
 
     def apply(self, pixels: Pixels, draws: Draws, slot: int) -> None:

@@ -190,14 +190,19 @@ class Loader:
 
     def _fill(self, choice: Choice, buffer: _Buffer, draws: Draws, slots: range) -> None:
         """Read, decode and augment some images of a batch, in one thread."""
-        flips = draws.chosen["mirror"] if self._upload is None else np.zeros(len(draws.keys), np.bool_)
-        for slot, index in zip(slots, choice.indices[slots.start : slots.stop].tolist(), strict=True):
+        part = slice(slots.start, slots.stop)
+        indices, changed = choice.indices[part].tolist(), draws.any[part].tolist()
+        mirrored = draws.chosen["mirror"][part].tolist()
+        on_host = self._upload is None
+        labels = []
+        for slot, index, change, flip in zip(slots, indices, changed, mirrored, strict=True):
             pixels = buffer.pixels[slot]
-            buffer.numbers[slot] = self._read(index, pixels)
-            if draws.any[slot]:
+            labels.append(self._read(index, pixels))
+            if change:
                 self._augment.apply(pixels, draws, slot)
-            if flips[slot]:
+            if flip and on_host:
                 cv2.flip(pixels, 1, pixels)
+        buffer.numbers[part] = labels
 
     def _read(self, index: int, pixels: NDArray[np.uint8]) -> int:
         """Fill `pixels` with image `index`, or with what takes its place; returns the label."""
