@@ -1,12 +1,15 @@
 # make demo: install into .venv and train on the demo. make test: everything that .ci/run runs.
 # make test-mxnet: install MXNet's last release into an environment of its own and compare with it (Linux, x86-64).
+# make fuzz: give damaged and invented files to every parser, SECONDS=30 each, and fail on a finding (Linux, x86-64).
 # make losses: train on the demo with every loss and put the table into benchmarks/RESULTS.md (half an hour).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MXNET := .venv-mxnet
 
-.PHONY: demo losses test test-mxnet check install clean
+SECONDS ?= 30
+
+.PHONY: demo losses test test-mxnet fuzz check install clean
 
 demo: $(VENV)/.installed
 	$(BIN)/arcterm train tiny arcface --lr 0.1 --epochs 12 --verify-every 250
@@ -21,6 +24,9 @@ test: check
 
 test-mxnet: $(VENV)/.installed $(MXNET)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/mxnet -n 2
+
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m fuzz.run --seconds $(SECONDS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .

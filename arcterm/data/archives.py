@@ -31,7 +31,7 @@ _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\xfd7zXZ": lzma.LZMAFile,
 }
 
-# What the standard library makes of an archive that isn't whole; an xz may also ask for gigabytes to unpack it.
+# What the standard library makes of an archive that isn't whole; one may also ask for gigabytes to unpack it.
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -79,15 +79,18 @@ def unpack(archive: Path, target: Path, progress: Progress) -> int:
                     continue
                 written += member.size
                 if written > limit:
-                    raise _too_much(archive, member.name)
+                    raise _too_much(archive, _shown(member.name))
                 _write(member, target)
                 progress(min(file.tell(), archive.stat().st_size), archive.stat().st_size)
     except _DAMAGE as error:
         raise DataError(
-            f"{archive} is damaged or no archive: {error or 'it ends too early'}", "copy it again"
+            f"{archive} is damaged or no archive: {_shown(str(error)) or 'it ends too early'}",
+            "copy it again",
         ) from None
     except (OSError, RuntimeError) as error:  # zlib in its own words, an encrypted member, a full disk
-        raise DataError(f"{archive} can't be unpacked: {error}", "copy it again; look at the disk") from None
+        raise DataError(
+            f"{archive} can't be unpacked: {_shown(str(error))}", "copy it again; look at the disk"
+        ) from None
     return passed_over
 
 
@@ -107,7 +110,7 @@ def _members(archive: Path, file: IO[bytes], limit: int) -> Iterator[Member]:
 
 def _zipped(bundle: zipfile.ZipFile) -> Iterator[Member]:
     for entry in bundle.infolist():
-        if not entry.is_dir():
+        if not entry.filename.endswith("/"):
             kind = entry.external_attr >> 16 & 0o170000
             yield Member(
                 entry.filename,
@@ -125,7 +128,7 @@ def _file_of(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
 
 
 def _check(archive: Path, member: Member) -> None:
-    shown = "".join(c if c.isprintable() else "?" for c in member.name)[:200]
+    shown = _shown(member.name)
     parts = PurePosixPath(member.name).parts
     if not member.name.isprintable() or "\\" in member.name or not parts:
         what = "has control characters or a backslash in its name"
@@ -140,6 +143,11 @@ def _check(archive: Path, member: Member) -> None:
     raise DataError(
         f"{archive}: member {shown!r} {what}", "don't unpack it elsewhere; get it from its makers again"
     )
+
+
+def _shown(text: str) -> str:
+    """A stranger's text as a message quotes it."""
+    return "".join(c if c.isprintable() else "?" for c in text[:200])
 
 
 def _too_much(archive: Path, name: str) -> DataError:

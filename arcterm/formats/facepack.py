@@ -59,7 +59,8 @@ class FacePack:
         if not (0 <= label < self.classes and label == int(label)):
             raise DataError(
                 f"{self.directory}: {source} has label {label:g}; the classes are 0 to {self.classes - 1}",
-                f"set the class count in {self.directory / 'property'} right, or pack the images again",
+                f"set the class count in {self.directory / 'property'} right, or pack the images again; "
+                f"`arcterm data check {self.directory}` names all such records",
             )
         if not record.image:
             raise DataError(f"{self.directory}: {source} has no image", "pack the images again")
@@ -84,8 +85,13 @@ class FacePack:
     def _range(self, number: int) -> tuple[range | None, str]:
         """Image indexes of an identity record, None if there can be no such, and what it says in words."""
         record = self._record(len(self) + 1 + number)
-        first, end = record.labels[:2] if record.flag >= 2 else (0.0, 0.0)
-        possible = 1 <= first < end <= len(self) + 1
+        if record.flag < 2:
+            raise DataError(
+                f"{self._records.path}: identity {number} names images with one label, not with two",
+                "pack the images again",
+            )
+        first, end = record.labels[:2]
+        possible = 1 <= first < end <= len(self) + 1 and first.is_integer() and end.is_integer()
         return range(int(first) - 1, int(end) - 1) if possible else None, f"{first:g} to {end:g}"
 
     def labels(self, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
@@ -145,24 +151,39 @@ class FacePack:
         if header is None or not header.flag or header.image:
             return slice(0, len(self._index))
         first, end = header.labels[:2] if header.flag >= 2 else (0.0, 0.0)
-        if not 2 <= first <= end < MAX_CLASSES:
+        if not (2 <= first <= end < MAX_CLASSES and first.is_integer() and end.is_integer()):
             raise DataError(
                 f"{self._records.path}: the header record's labels {first:g}, {end:g} make no sense",
                 "pack the images again",
             )
         stop = exact_boundary(int(first), self._has_image)
+        if self._index.keys[-1] < stop:  # training needs no identity records, and some packs have none
+            return self._index.dense(1, stop)
         self.identities = len(self._index) - stop if end >= EXACT_FLOAT32 else int(end) - stop
         images = self._index.dense(1, stop)
         self._index.dense(stop, stop + self.identities, "identities")
+        if len(self._index) > stop + self.identities or (self.identities and self._has_image(stop)):
+            raise DataError(
+                f"{self._records.path}: the header record promises {stop - 1} images and {self.identities} "
+                f"identities; key {stop} is an image too, or there are other keys",
+                f"pack the images again; `arcterm data check {self.directory}` names all that is wrong",
+            )
         return images
 
     def _has_image(self, key: int) -> bool:
         return key in self._index and bool(self._record(key).image)
 
     def _whole(self) -> None:
-        """Check that the last record is all there, so that a cut-off copy is found at once."""
+        """Check that the last record is all there and the file's last, so that a cut-off copy is found."""
         last = int(self._index.offsets.argmax())
-        self._records.at(int(self._index.offsets[last]), f"key {self._index.keys[last]}")
+        key, offset = self._index.keys[last], int(self._index.offsets[last])
+        end = self._records.read(offset, f"key {key}")[1]
+        if end < len(self._records):
+            raise DataError(
+                f"{self._records.path}: key {key} at byte {offset}, the last in train.idx, isn't the file's: "
+                f"it ends at byte {end}",
+                "the index is cut short, damaged or another file's: copy both again, together",
+            )
 
     def _counted(self) -> tuple[int, tuple[int, int]]:
         """Class count and image size of a pack without `property`; reads every label of an im2rec pack."""
@@ -180,13 +201,19 @@ class FacePack:
         key, offset = int(self._keys[index]), int(self._offsets[index])
         source = f"train.rec key {key} at byte {offset}"
         payload, end = self._records.read(offset, f"key {key}")
-        if self.checksums is not None:
-            self._check_record(self._where.start + index, offset, end, source)
+        self._check_record(self._where.start + index, offset, end, source)
         return irheader.unpack(payload, f"{self.directory}: {source}"), source
 
     def _check_record(self, position: int, offset: int, end: int, source: str) -> None:
-        assert self.checksums is not None
-        if zlib.crc32(self._records.view[offset:end]) != self.checksums.records[position]:
+        """Compare a record with its checksum; without one, see that something known follows it."""
+        if self.checksums is None:
+            # a wrong length leads to where no record begins, by the file and by the index
+            if not self._records.begins(end) and not (self._index.offsets == end).any():
+                raise DataError(
+                    f"{self.directory}: {source} is damaged: it ends at byte {end}, where no other begins",
+                    f"copy the pack again; `arcterm data check {self.directory}` names all damaged records",
+                )
+        elif zlib.crc32(self._records.view[offset:end]) != self.checksums.records[position]:
             raise DataError(
                 f"{self.directory}: {source} is damaged: its CRC-32 isn't the one in train.crc",
                 f"copy the pack again; `arcterm data check {self.directory}` names all damaged records",
@@ -196,7 +223,7 @@ class FacePack:
         position = self._index.position(key)
         offset = self._index.offset(key)
         payload, end = self._records.read(offset, f"key {key}")
-        if self.checksums is not None and position is not None:
+        if position is not None:
             self._check_record(position, offset, end, f"train.rec key {key} at byte {offset}")
         return irheader.unpack(payload, f"{self._records.path} key {key}")
 

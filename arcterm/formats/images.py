@@ -27,7 +27,10 @@ MAX_PIXELS = 36_000_000
 """What a camera takes; a 700-byte file may declare a hundred times as many."""
 MAX_BYTES = 1 << 26
 """Of an image file."""
+MAX_SCANS = 64
+"""Of a progressive JPEG; each may take a few bytes of the file, and always takes a pass over all pixels."""
 _EXIF = b"Exif\0\0"
+_SCAN = b"\xff\xda"
 
 
 def decode(image: bytes | memoryview | Pixels, *, size: tuple[int, int] | None, source: str) -> Pixels:
@@ -118,10 +121,10 @@ def _decoded(data: memoryview, source: str) -> Pixels:
 
 
 def _decoded_jpeg(data: memoryview, source: str) -> Pixels:
+    if bytes(data).count(_SCAN) > MAX_SCANS:
+        raise DataError(f"{source}: the image has more than {MAX_SCANS} scans", "remove or replace it")
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        _check_pixels(height, width, source)
-        if colours == "CMYK":
+        if _jpeg_colours(data, source) == "CMYK":
             return _decoded_by_opencv(data, source)
         pixels = simplejpeg.decode_jpeg(data, "RGB")
     except ValueError as error:
@@ -131,6 +134,17 @@ def _decoded_jpeg(data: memoryview, source: str) -> Pixels:
         ) from None
     # a camera's note on how it was held: OpenCV turns the picture, as MXNet's reader did
     return _decoded_by_opencv(data, source) if _EXIF in bytes(data[:64]) else cast(Pixels, pixels)
+
+
+def _jpeg_colours(data: memoryview, source: str) -> str:
+    """How a JPEG's colours are stored, if the header can say; raises `DataError` for too many pixels."""
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    except KeyError:  # no name for the rarest ways, such as 4:4:1; OpenCV holds these to the limit
+        _decoded_by_opencv(data, source)
+        return ""
+    _check_pixels(height, width, source)
+    return str(colours)
 
 
 def _decoded_by_opencv(data: memoryview, source: str) -> Pixels:

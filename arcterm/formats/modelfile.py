@@ -73,7 +73,7 @@ def facts_in(path: Path, metadata: dict[str, str]) -> ModelFacts | None:
         return None
     try:
         facts = msgspec.json.decode(metadata[_KEY], type=ModelFacts)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise DataError(f"{path}: its model card is damaged: {error}", "export the model again") from None
     if facts.format_version > FORMAT_VERSION:
         raise DataError(f"{path} was written by a newer arcterm", "update arcterm")

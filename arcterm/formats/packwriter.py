@@ -154,4 +154,9 @@ def _read_places(path: Path) -> Iterator[_Place]:
     if len(whole) < len(data):
         os.truncate(path, len(whole))
     for line in whole.splitlines():
-        yield msgspec.json.decode(line, type=_Place)
+        try:
+            yield msgspec.json.decode(line, type=_Place)
+        except (msgspec.MsgspecError, UnicodeError):
+            raise DataError(
+                f"{path} is damaged", f"remove {path.parent}, and what was done so far is done again"
+            ) from None

@@ -74,7 +74,10 @@ class _Machine:
         if name in _PUSHED:
             self.stack.append(_PUSHED[name] if operand is None else operand)
         elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
-            self.memo[len(self.memo) if operand is None else operand] = self.stack[-1]
+            place = len(self.memo) if operand is None else operand
+            if place in self.memo:
+                raise RefusedError("stores a second thing in one place")
+            self.memo[place] = self.stack[-1]
         elif name in ("BINGET", "LONG_BINGET"):
             self.stack.append(self.memo[operand])
         elif name == "MARK":

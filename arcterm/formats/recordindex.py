@@ -72,7 +72,8 @@ class RecordIndex:
 def read_index(path: Path, size: int) -> RecordIndex:
     """Read the index of a RecordIO file of `size` bytes, from the cache if it was read before.
 
-    Raises `DataError` naming the line if one isn't ``key<TAB>offset``, a key twice, or an offset outside.
+    Raises `DataError` naming the line if one isn't ``key<TAB>offset`` or its offset is outside, and a key or
+    an offset that is there twice.
     """
     place = _cached(path)
     columns = _load(place) if place else None
@@ -113,12 +114,19 @@ def _parse(path: Path, size: int) -> NDArray[np.int64]:
         raise DataError(
             f"{path} lists key {columns[0, repeated[0]]} twice", "make the index again with rec2idx"
         )
+    places = np.sort(columns[1])
+    shared = np.flatnonzero(places[1:] == places[:-1])
+    if shared.size:
+        raise DataError(
+            f"{path} lists byte {places[shared[0]]} for two keys", "make the index again with rec2idx"
+        )
     return columns
 
 
 def _outside(path: Path, line: str, key: int, offset: int, size: int) -> DataError:
     return DataError(
-        f"{path}{line}: byte {offset} of key {key} is outside the record file of {size} bytes",
+        f"{path}{line}: byte {offset} of key {key} is outside the record file of {size} bytes, "
+        f"{path.with_suffix('.rec').name}",
         "the record file is cut short or belongs to another index: copy both again, together",
     )
 

@@ -81,6 +81,13 @@ class RecordFile:
             parts.append(self.view[start:end])
         return memoryview(MAGIC_BYTES.join(parts)), _aligned(end)
 
+    def begins(self, offset: int) -> bool:
+        """Whether a record begins at byte `offset`, or the file ends before it."""
+        if offset > len(self._map) - _FRAME.size:
+            return offset >= len(self._map)
+        magic, lrec = _FRAME.unpack_from(self._map, offset)
+        return bool(magic == MAGIC and lrec >> _LENGTH_BITS in (WHOLE, FIRST))
+
     def _part(self, offset: int, record: str) -> tuple[int, int, int]:
         """(flag, first byte, one past the last byte) of the part whose frame is at `offset`."""
         if not 0 <= offset <= len(self._map) - _FRAME.size:
@@ -97,7 +104,8 @@ class RecordFile:
     def _broken(self, offset: int, record: str, what: str) -> DataError:
         return DataError(
             f"{self.path}: {record} at byte {offset} {what}",
-            "the file is cut short or damaged, or its index is another file's: copy both again, together",
+            "the file is cut short or damaged, or its index is another file's: copy both again, together; "
+            f"`arcterm data check {self.path.parent}` names all that is wrong",
         )
 
 

@@ -199,5 +199,5 @@ def decode(line: bytes) -> AnyEvent | None:
         return None
     try:
         return _decoder.decode(body + b"}")
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError):
         return None

@@ -49,7 +49,7 @@ def read_json(path: Path, kind: type[T]) -> T:
     data = path.read_bytes()
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError, RecursionError) as error:
         raise DataError(
             f"{path} is not what arcterm wrote: {error}", "restore it, or remove the run"
         ) from None

@@ -204,3 +204,21 @@ def test_labels_are_the_images_own_whatever_the_identities_say(
     labels = FacePack(tmp_path).labels(lambda *at: told.append(at))
     assert labels.tolist() == [0, 0, 1, 1, 1]
     assert told[-1] == (5, 5)
+
+
+def test_a_pack_may_have_no_identity_records(tmp_path: Path) -> None:
+    """As those that were shuffled after packing; with some of them it is a damaged one."""
+    for kept, place in ((0, tmp_path / "none"), (1, tmp_path / "some")):
+        place.mkdir()
+        with RecordWriter(place / "train.rec", place / "train.idx") as records:
+            records.write(0, irheader.pack((5, 7), 0))
+            for key in range(1, 5):
+                image = encode_jpeg(np.full((16, 20, 3), key, np.uint8))
+                records.write(key, irheader.pack(float(key % 2), key, image))
+            for key in range(5, 5 + kept):
+                records.write(key, irheader.pack((1, 3), key))
+    read = FacePack(tmp_path / "none")
+    assert (len(read), read.identities) == (4, 0)
+    assert [read[n].label for n in range(4)] == [1, 0, 1, 0]
+    with pytest.raises(DataError, match="lacks key 6"):
+        FacePack(tmp_path / "some")

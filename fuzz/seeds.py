@@ -1,0 +1,311 @@
+"""Writes the corpus, ``fuzz/corpus/TARGET/*``: small files of each kind by our own writers, and hostile ones.
+
+``python -m fuzz.seeds``; what else lies in the corpus, once found by fuzzing, stays.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import pickle
+import struct
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from arcterm.formats import irheader, params
+from arcterm.formats.modelfile import ModelFacts, metadata
+from arcterm.formats.packwriter import write_pack
+from arcterm.formats.pairs import write_pairs
+from arcterm.formats.recordio import MAGIC_BYTES, RecordWriter, framed
+from arcterm.runs import events
+from fuzz.targets import PACK_FILES, pack_of
+
+CORPUS = Path(__file__).parent / "corpus"
+Seeds = Iterator[tuple[str, bytes]]
+
+
+def picture(kind: str, grey: bool = False, side: int = 8) -> bytes:
+    """A small image of noise in a format of OpenCV's, by the ending of its name."""
+    shape = (side, side) if grey else (side, side, 3)
+    pixels = np.random.default_rng(side).integers(0, 256, shape, np.uint8)
+    flags = [cv2.IMWRITE_JPEG_OPTIMIZE, 1] if kind == ".jpg" else []
+    return cv2.imencode(kind, pixels, flags)[1].tobytes()
+
+
+def recordio() -> Seeds:
+    """Records whole, split and empty."""
+    payloads = (b"", b"abcde", b"abcd" + MAGIC_BYTES + b"efgh", MAGIC_BYTES * 2, b"abc" + MAGIC_BYTES)
+    yield "several", b"".join(framed(payload) for payload in payloads)
+    yield "one", framed(irheader.pack((1.0, 1.0), 1, b"JPEG"))
+
+
+def recordindex() -> Seeds:
+    """Lines in several orders."""
+    yield "ordered", b"".join(b"%d\t%d\n" % (key, key * 48) for key in range(12))
+    yield "header-last", b"1\t0\r\n2\t48\r\n0\t96\r\n3\t144"
+
+
+def irheader_() -> Seeds:
+    """One label, several, and more than there is room for."""
+    yield "one", irheader.pack(3.0, 7, b"image")
+    yield "two", irheader.pack((3.0, 1.0), 7, b"image")
+    yield "promises", irheader.HEADER.pack(2**31, 0.0, 1, 0)
+
+
+def facepack() -> Seeds:
+    """A pack of two people with and without checksums, and one of im2rec's."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "pack"
+        with write_pack(place, (8, 8)) as writer:
+            for label in (0, 0, 1):
+                writer.add(picture(".jpg", grey=True), label, f"person {label}")
+        files = {name: (place / name).read_bytes() for name in PACK_FILES}
+        yield "sealed", pack_of(files)
+        yield "unsealed", pack_of({**files, "train.crc": b""})
+        with RecordWriter(place / "train.rec", place / "train.idx") as records:
+            for key in range(3):
+                records.write(key, irheader.pack(float(key), key, picture(".jpg", grey=True)))
+        yield "im2rec", pack_of({name: (place / name).read_bytes() for name in PACK_FILES[:2]})
+
+
+def property_() -> Seeds:
+    """Three numbers."""
+    yield "released", b"85742,112,112"
+    yield "spaced", b"85742, 112, 112\r\n"
+
+
+def checksums() -> Seeds:
+    """What `write_pack` wrote, with and without its last four bytes, which the target puts there."""
+    with tempfile.TemporaryDirectory() as folder:
+        with write_pack(Path(folder) / "pack", (8, 8)) as writer:
+            writer.add(picture(".jpg", grey=True), 0, "somebody")
+        data = (Path(folder) / "pack" / "train.crc").read_bytes()
+    yield "whole", data
+    yield "open", data[:-4]
+
+
+def pairs() -> Seeds:
+    """Python 2's pickle, and arrays in the protocols of Python 3."""
+    image = picture(".jpg", grey=True)
+    with tempfile.TemporaryDirectory() as folder:
+        write_pairs(Path(folder) / "set.bin", [image, b"x" * 300, image, image], [True, False])
+        yield "python2", (Path(folder) / "set.bin").read_bytes()
+    array = np.frombuffer(image, np.uint8)
+    for protocol in (2, 3, 4, 5):
+        yield f"arrays{protocol}", pickle.dumps(([array.reshape(-1, 1), array.copy()], [True]), protocol)
+        yield f"bytes{protocol}", pickle.dumps(([image, image], [False]), protocol)
+    yield "runs", b"cos\nsystem\n(S'true'\ntR."
+    yield "memo-bomb", b"\x80\x02]q\x00" + b"h\x00a" * 40 + b"]\x88a\x86."
+
+
+def lists() -> Seeds:
+    """Both shapes, with boxes and landmarks, and names that aren't plain."""
+    marks = "1 2 30 40 30.5 60 45 33 62 40 40 60.25 80 81".replace(" ", "\t")
+    yield "of-2018", f"1\ta/1.jpg\t0\n0\tb/2.jpg\t1\t{marks}\n0\tc.jpg\t2\t1\t2\t30\t40\n".encode()
+    yield "im2rec", b"0\t0.000000\ta/1.jpg\n1\t17\tb.jpg\r\n\r\n"
+    yield "control", b"1\ta\x1b[2J.jpg\t0\n"
+    yield "utf-8", "1\t../Ä/\u202e.jpg\t3\n".encode()
+
+
+def pairlists() -> Seeds:
+    """The shapes of LFW's list, and paths with a flag."""
+    yield "lfw", b"1\t1\nA_B\t1\t4\nA_B\t3\tC_D\t1\n"
+    yield "folds", b"2\t1\nA\t1\t2\nA\t1\tB\t2\nB\t1\t2\nB\t1\tA\t2\n"
+    yield "paths", b"a/1.jpg b/1.jpg 0\r\na/1.jpg a/2.jpg 1\r\n"
+    yield "table", b"\xef\xbb\xbfname,imagenum1,imagenum2,\nA,1,2,\nB,1,3\n"
+    yield "leaves", b"../../etc/passwd /etc/shadow 1\n"
+
+
+def images() -> Seeds:
+    """Every format that a folder of people may have, and headers that declare 65,500 × 65,500."""
+    for kind in (".jpg", ".png", ".bmp", ".ppm", ".webp"):
+        yield f"colour{kind}", picture(kind)
+    for kind in (".jpg", ".png", ".pgm"):
+        yield f"grey{kind}", picture(kind, grey=True)
+    for kind in (".avif", ".gif", ".hdr", ".jp2", ".pam", ".pfm", ".ras", ".tiff"):
+        if cv2.haveImageWriter(f"a{kind}"):  # what else OpenCV reads
+            pixels = np.zeros((32, 32, 3), np.float32 if kind in (".hdr", ".pfm") else np.uint8)
+            pixels = pixels if kind in (".avif", ".jp2", ".hdr") else pixels[:4, :4]
+            yield f"black{kind}", cv2.imencode(kind, pixels)[1].tobytes()
+    progressive = cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1]
+    yield "progressive.jpg", progressive.tobytes()
+    yield from bombs(65500)
+
+
+def bombs(side: int) -> Seeds:
+    """Small files that declare `side` × `side` pixels."""
+    jpeg = picture(".jpg")
+    at = jpeg.index(b"\xff\xc0") + 5
+    yield "bomb.jpg", jpeg[:at] + struct.pack(">HH", side, side) + jpeg[at + 4 :]
+    png = picture(".png")
+    ihdr = b"IHDR" + struct.pack(">II", side, side) + png[24:29]
+    yield "bomb.png", png[:12] + ihdr + zlib.crc32(ihdr).to_bytes(4, "big") + png[33:]
+    bmp = picture(".bmp")
+    yield "bomb.bmp", bmp[:18] + struct.pack("<ii", side, side) + bmp[26:]
+    yield "bomb.ppm", b"P6\n%d %d\n255\n" % (side, side) + b"pixels"
+    yield "bomb.pgm", b"P5\n%d %d\n255\n" % (side, side) + b"pixels"
+    yield (
+        "bomb.pam",
+        b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\npixels" % (side, side),
+    )
+    yield "bomb.pfm", b"PF\n%d %d\n-1.0\npixels" % (side, side)
+    yield "bomb.hdr", b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\npixels" % (side, side)
+    yield "bomb.ras", struct.pack(">8I", 0x59A66A95, side, side, 24, 0, 1, 0, 0) + b"pixels"
+    yield (
+        "bomb.gif",
+        b"GIF89a"
+        + struct.pack("<HH", side, side)
+        + b"\x80\0\0"
+        + bytes(6)
+        + (b"," + struct.pack("<HHHHB", 0, 0, side, side, 0) + b"\x02\x02D\x01\0;"),
+    )
+    tags = {256: side, 257: side, 258: 8, 259: 1, 262: 1, 273: 122, 277: 1, 278: side, 279: 8}
+    ifd = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    yield "bomb.tiff", b"II*\0" + struct.pack("<IH", 8, len(tags)) + ifd + bytes(4) + b"12345678"
+    jp2 = cv2.imencode(".jp2", np.zeros((32, 32, 3), np.uint8))[1].tobytes()
+    wide = struct.pack(">II", side, side)
+    for at in (jp2.index(b"ihdr") + 4, jp2.index(b"\xff\x51") + 6, jp2.index(b"\xff\x51") + 22):
+        jp2 = jp2[:at] + wide + jp2[at + 8 :]
+    yield "bomb.jp2", jp2
+    small = min(side, 1 << 14) - 1  # all that fourteen bits can say
+    vp8l = b"VP8L" + struct.pack("<IBI", 20, 0x2F, small | small << 14) + bytes(15)
+    yield "bomb.webp", b"RIFF" + struct.pack("<I", 4 + len(vp8l)) + b"WEBP" + vp8l
+
+
+def archives() -> Seeds:
+    """Of every kind, with names that lead elsewhere, links, and content that swells."""
+    plain = _tar(("a/1.jpg", b"one"), ("a/b.lst", b"1\t1.jpg\t0\n"), ("readme", b"x"))
+    yield "plain.tar", plain[:2560]
+    yield "plain.tgz", gzip.compress(plain, mtime=0)
+    yield "plain.bz2", bz2.compress(plain)
+    yield "plain.xz", lzma.compress(plain)
+    yield "up.tgz", gzip.compress(_tar(("../x.jpg", b"x")), mtime=0)
+    link = tarfile.TarInfo("x.jpg")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    yield "link.tgz", gzip.compress(link.tobuf() + bytes(1024), mtime=0)
+    yield "plain.zip", _zip({"a/1.jpg": b"one", "b.lst": b"1\ta/1.jpg\t0\n"})
+    yield "up.zip", _zip({"../x.jpg": b"x", "/etc/x.jpg": b"x", "a\x1b.jpg": b"x"})
+    yield "swells.zip", _zip({"x.jpg": bytes(1 << 20)})
+
+
+def _tar(*members: tuple[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def _zip(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, data in members.items():
+            bundle.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def params_() -> Seeds:
+    """What `params.write` writes, and the versions that it doesn't."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m-0000.params"
+        params.write(path, {"arg:fc1_weight": np.ones((2, 3), np.float32), "aux:bn_moving_mean": np.zeros(2)})
+        yield "v2", path.read_bytes()
+    for name, shape in {
+        "v0": struct.pack("<III", 2, 1, 2),
+        "v1": struct.pack("<IIqq", 0xF993FAC8, 2, 1, 2),
+        "v3": struct.pack("<Iiiqq", 0xF993FACA, 0, 2, 1, 2),
+    }.items():
+        values = struct.pack("<iii2f", 1, 0, 0, 1.5, 2.5)
+        yield name, struct.pack("<QQQ", 0x112, 0, 1) + shape + values + struct.pack("<QQ", 1, 1) + b"w"
+
+
+def symbol_() -> Seeds:
+    """A small network in the words of three versions."""
+    for version, key in {"1.0": "attrs", "0.9": "attr", "0.8": "param"}.items():
+        nodes = [
+            {"op": "null", "name": "data", "inputs": []},
+            {"op": "_minus_scalar", "name": "a", key: {"scalar": "127.5"}, "inputs": [[0, 0, 0]]},
+            {"op": "_mul_scalar", "name": "b", key: {"scalar": "0.0078125"}, "inputs": [[1, 0, 0]]},
+            {"op": "null", "name": "conv0_weight", "inputs": []},
+            {
+                "op": "Convolution",
+                "name": "conv0",
+                key: {"kernel": "(3, 3)", "no_bias": "True", "num_filter": "4L"},
+                "inputs": [[2, 0, 0], [3, 0, 0]],
+            },
+            {"op": "null", "name": "fc1_weight", "inputs": []},
+            {"op": "FullyConnected", "name": "fc1", key: {"no_bias": "True"}, "inputs": [[4, 0], [5, 0]]},
+        ]
+        yield version, json.dumps({"nodes": nodes, "heads": [[6, 0, 0]]}).encode()
+
+
+def modelfile() -> Seeds:
+    """A header with a card."""
+    card = metadata(ModelFacts(backbone="tiny", embedding_size=4, recipe={"lr": 0.1}))
+    header = json.dumps({"__metadata__": card, "w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})
+    yield "card", struct.pack("<Q", len(header)) + header.encode() + bytes(4)
+    surrogate = json.dumps({"__metadata__": {"arcterm": "\ud800"}})
+    yield "surrogate", struct.pack("<Q", len(surrogate)) + surrogate.encode()
+
+
+def events_() -> Seeds:
+    """Lines as a run writes them, and without their checksum, which the target adds."""
+    for event in (
+        events.Phase(t=1.0, phase="train", detail="x", done=1, total=2),
+        events.Gpus(t=1.0, host="h", gpus=[events.Gpu(index=0, name="H200", temperature=40.0)]),
+        events.Message(t=1.0, level="warning", text="\x1b[2J"),
+        events.End(t=1.0, reason="done", step=3),
+    ):
+        line = events.encode(event)
+        yield type(event).__name__.lower(), line
+        yield f"{type(event).__name__.lower()}-open", line.partition(b',"crc":')[0]
+
+
+def labelnames() -> Seeds:
+    """Two names for two classes, and for three."""
+    yield "fits", b"\x02one\ntwo\n"
+    yield "too-few", b"\x03one\n\xfftwo"
+
+
+SEEDS = {
+    "recordio": recordio,
+    "recordindex": recordindex,
+    "irheader": irheader_,
+    "facepack": facepack,
+    "property": property_,
+    "checksums": checksums,
+    "pairs": pairs,
+    "lists": lists,
+    "pairlists": pairlists,
+    "images": images,
+    "archives": archives,
+    "params": params_,
+    "symbol": symbol_,
+    "modelfile": modelfile,
+    "events": events_,
+    "labelnames": labelnames,
+}
+
+
+def main() -> None:
+    """Write every seed."""
+    for target, seeds in SEEDS.items():
+        (CORPUS / target).mkdir(parents=True, exist_ok=True)
+        for name, data in seeds():
+            (CORPUS / target / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

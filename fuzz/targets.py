@@ -1,0 +1,216 @@
+"""One function a parser: given any bytes and an empty folder to work in, it reads them as a file of its kind.
+
+Whatever the bytes, it returns or raises `DataError`; an AssertionError here means that the parser gave what
+its docstring excludes. A target whose file ends in a checksum also tries the bytes with a right one, since no
+mutation would find it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from arcterm.data.archives import FLOOR, MAX_RATIO, unpack
+from arcterm.errors import DataError
+from arcterm.formats import images, irheader, params, symbol
+from arcterm.formats.checksums import read_checksums
+from arcterm.formats.facepack import FacePack, read_property
+from arcterm.formats.labelnames import read_names
+from arcterm.formats.lists import read_list
+from arcterm.formats.modelfile import read_facts
+from arcterm.formats.pairlists import read_pair_list
+from arcterm.formats.pairs import read_pairs
+from arcterm.formats.recordindex import read_index
+from arcterm.formats.recordio import RecordFile
+from arcterm.runs import events
+
+Target = Callable[[bytes, Path], None]
+
+PACK_FILES = ("train.rec", "train.idx", "property", "train.crc", "labels.txt")
+
+
+def recordio(data: bytes, place: Path) -> None:
+    """A RecordIO file without an index, then records at places that are none."""
+    records = RecordFile(_file(place / "train.rec", data))
+    try:
+        for offset, payload in records.scan():
+            assert records.at(offset) == payload
+            assert len(records.span(offset)) >= len(payload) + 8
+    finally:
+        for offset in (-4, 1, len(data) - 8, len(data)):
+            with suppress(DataError):
+                records.at(offset)
+
+
+def recordindex(data: bytes, place: Path) -> None:
+    """The index of a record file of 1 MiB."""
+    index = read_index(_file(place / "train.idx", data), 1 << 20)
+    keys = [int(key) for key in index.keys]
+    assert keys == sorted(set(keys))
+    assert all(0 <= index.offset(key) < 1 << 20 for key in keys)
+    with suppress(DataError):
+        index.dense(1, len(index))
+
+
+def irheader_(data: bytes, _: Path) -> None:
+    """An image record's payload."""
+    record = irheader.unpack(memoryview(data), "key 1")
+    assert len(record.labels) == max(record.flag, 1)
+
+
+def facepack(data: bytes, place: Path) -> None:
+    """A pack of five files, see `pack_of`: opened, its labels, identities, images and pixels."""
+    for name, content in zip(PACK_FILES, _parts(data), strict=True):
+        if content:
+            _file(place / name, content)
+    pack = FacePack(place)
+    with suppress(DataError):
+        assert ((labels := pack.labels(lambda done, total: None)) < pack.classes).all() and (
+            labels >= 0
+        ).all()
+    read_names(place, pack.classes)
+    for number in range(min(pack.identities, 8)):
+        with suppress(DataError):
+            assert pack.identity(number).stop <= len(pack)
+    for index in range(min(len(pack), 8)):
+        with suppress(DataError):
+            record = pack[index]
+            assert 0 <= record.label < pack.classes
+            images.decode(record.image, size=pack.image_size, source=record.source)
+
+
+def property_(data: bytes, place: Path) -> None:
+    """``property``."""
+    classes, (height, width) = read_property(_file(place / "property", data))
+    assert classes > 0 and height > 0 and width > 0
+
+
+def checksums(data: bytes, place: Path) -> None:
+    """``train.crc``."""
+    with suppress(DataError):
+        read_checksums(_file(place / "train.crc", data).parent)
+    found = read_checksums(_file(place / "train.crc", data + zlib.crc32(data).to_bytes(4, "little")).parent)
+    assert found is not None
+    for name in found.files:
+        with suppress(DataError):
+            found.check_file(name)
+
+
+def pairs(data: bytes, place: Path) -> None:
+    """A verification ``.bin``."""
+    found = read_pairs(_file(place / "set.bin", data))
+    assert len(found.images) == 2 * len(found.same)
+    for image in found.images[:8]:
+        with suppress(DataError):
+            images.decode(image, size=None, source="set.bin")
+
+
+def lists(data: bytes, place: Path) -> None:
+    """A ``.lst``."""
+    found = read_list(_file(place / "list.lst", data))
+    for index, item in enumerate(found):
+        assert (item.label, item.aligned) == (found.labels[index], found.aligned[index])
+        assert item.path.is_absolute() or ".." not in item.path.parts or b".." in data
+
+
+def pairlists(data: bytes, place: Path) -> None:
+    """A list of pairs."""
+    for pair in read_pair_list(_file(place / "pairs.txt", data)).pairs:
+        assert not {"..", "/"} & {*Path(pair.a).parts, *Path(pair.b).parts}
+
+
+def image(data: bytes, _: Path) -> None:
+    """An image file of any kind, of any size and of a wanted one."""
+    with suppress(DataError):
+        images.decode_into(np.empty((16, 16, 3), np.uint8), data, "image")
+    pixels = images.decode(data, size=None, source="image")
+    assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
+    assert pixels.shape[0] * pixels.shape[1] <= images.MAX_PIXELS
+
+
+def archives(data: bytes, place: Path) -> None:
+    """An archive of images, unpacked."""
+    archive = _file(place / "archive.zip", data)
+    try:
+        unpack(archive, place / "out", lambda done, total: None)
+    finally:
+        found = [path for path in place.rglob("*") if not path.is_dir() and path != archive]
+        assert all(path.is_relative_to(place / "out") and not path.is_symlink() for path in found)
+        assert sum(path.stat().st_size for path in found) <= max(FLOOR, MAX_RATIO * len(data))
+
+
+def params_(data: bytes, place: Path) -> None:
+    """MXNet's ``.params``."""
+    for name, array in params.read(_file(place / "model-0000.params", data)).items():
+        assert name.isprintable() and array.nbytes <= 8 * len(data)
+
+
+def symbol_(data: bytes, place: Path) -> None:
+    """MXNet's ``-symbol.json``."""
+    found = symbol.read(_file(place / "model-symbol.json", data))
+    found.preprocess()
+    assert len(found.layers()) <= len(found.nodes)
+
+
+def modelfile(data: bytes, place: Path) -> None:
+    """The card in a model file's header."""
+    read_facts(_file(place / "model.safetensors", data))
+
+
+def event(data: bytes, _: Path) -> None:
+    """A line of a run's log."""
+    for line in (data, b'%s,"crc":"%08x"}\n' % (data, zlib.crc32(data))):
+        found = events.decode(line)
+        assert found is None or isinstance(found, events.Event)
+
+
+def labelnames(data: bytes, place: Path) -> None:
+    """``labels.txt`` of a pack of as many classes as its first byte says."""
+    classes = data[0] if data else 0
+    assert len(read_names(_file(place / "labels.txt", data[1:]).parent, classes)) in (0, classes)
+
+
+TARGETS: dict[str, Target] = {
+    "recordio": recordio,
+    "recordindex": recordindex,
+    "irheader": irheader_,
+    "facepack": facepack,
+    "property": property_,
+    "checksums": checksums,
+    "pairs": pairs,
+    "lists": lists,
+    "pairlists": pairlists,
+    "images": image,
+    "archives": archives,
+    "params": params_,
+    "symbol": symbol_,
+    "modelfile": modelfile,
+    "events": event,
+    "labelnames": labelnames,
+}
+
+
+def pack_of(files: dict[str, bytes]) -> bytes:
+    """A pack as the input of `facepack`: the lengths of its `PACK_FILES` as u16, then these; 0 is no file."""
+    contents = [files.get(name, b"") for name in PACK_FILES]
+    return b"".join(len(content).to_bytes(2, "little") for content in contents) + b"".join(contents)
+
+
+def _parts(data: bytes) -> list[bytes]:
+    at, found = 2 * len(PACK_FILES), []
+    for number in range(len(PACK_FILES)):
+        length = int.from_bytes(data[2 * number : 2 * number + 2], "little")
+        found.append(data[at : at + length])
+        at += length
+    return found
+
+
+def _file(path: Path, data: bytes) -> Path:
+    """A new file: the one of an earlier try may still be mapped."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+    return path
