@@ -42,6 +42,7 @@ class FacePack:
         self._check_files()
         self._where = self._images()
         self._keys, self._offsets = self._index.keys[self._where], self._index.offsets[self._where]
+        self._checked = bytearray(len(self._offsets))  # images, each when it is first read
         self._whole()
         facts = directory / "property"
         self.classes, self.image_size = read_property(facts) if facts.exists() else self._counted()
@@ -198,11 +199,13 @@ class FacePack:
 
     def take_apart(self, index: int) -> tuple[irheader.ImageRecord, str]:
         """The record of image `index`, whatever its label, and where it is; raises `DataError` if damaged."""
-        key, offset = int(self._keys[index]), int(self._offsets[index])
+        key, offset = self._keys.item(index), self._offsets.item(index)
         source = f"train.rec key {key} at byte {offset}"
-        payload, end = self._records.read(offset, f"key {key}")
-        self._check_record(self._where.start + index, offset, end, source)
-        return irheader.unpack(payload, f"{self.directory}: {source}"), source
+        payload, end = self._records.read(offset, key)
+        if not self._checked[index]:
+            self._check_record(self._where.start + index, offset, end, source)
+            self._checked[index] = True
+        return irheader.unpack(payload, source), source
 
     def _check_record(self, position: int, offset: int, end: int, source: str) -> None:
         """Compare a record with its checksum; without one, see that something known follows it."""

@@ -29,6 +29,7 @@ MAX_BYTES = 1 << 26
 """Of an image file."""
 MAX_SCANS = 64
 """Of a progressive JPEG; each may take a few bytes of the file, and always takes a pass over all pixels."""
+_JPEG = b"\xff\xd8\xff"
 _EXIF = b"Exif\0\0"
 _SCAN = b"\xff\xda"
 
@@ -62,14 +63,13 @@ def decode_into(slot: Pixels, image: bytes | memoryview | Pixels, source: str) -
 
     A colour JPEG is decoded straight into it.
     """
-    if not isinstance(image, np.ndarray) and is_jpeg(image) and _EXIF not in bytes(image[:64]):
+    head = b"" if isinstance(image, np.ndarray) else bytes(image[:64])
+    if head.startswith(_JPEG) and _EXIF not in head:
         try:
-            found = simplejpeg.decode_jpeg(image, "RGB", buffer=slot)
+            if simplejpeg.decode_jpeg(image, "RGB", buffer=slot).shape == slot.shape:
+                return
         except ValueError:
             pass  # another size, kind or damage: the way below finds out which, and says so
-        else:
-            if found.shape == slot.shape:
-                return
     slot[:] = decode(image, size=(slot.shape[0], slot.shape[1]), source=source)
 
 
@@ -107,7 +107,7 @@ def read_file(path: Path, source: str = "") -> bytes:
 
 def is_jpeg(data: bytes | memoryview) -> bool:
     """Whether a file's first bytes are JPEG's."""
-    return bytes(data[:3]) == b"\xff\xd8\xff"
+    return bytes(data[:3]) == _JPEG
 
 
 def _decoded(data: memoryview, source: str) -> Pixels:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from arcterm.errors import DataError
 
 HEADER = struct.Struct("<IfQQ")
+_PAIR = struct.Struct("<2f")
 
 
 class ImageRecord(NamedTuple):
@@ -40,7 +41,8 @@ def unpack(payload: memoryview, source: str) -> ImageRecord:
             f"{source} promises {flag} labels and has room for {(len(payload) - HEADER.size) // 4}",
             "the record is damaged, or this isn't a file of images made by im2rec or face2rec2",
         )
-    return ImageRecord(flag, struct.unpack_from(f"<{flag}f", payload, HEADER.size), key, key2, payload[end:])
+    labels = _PAIR.unpack_from if flag == 2 else struct.Struct(f"<{flag}f").unpack_from
+    return ImageRecord(flag, labels(payload, HEADER.size), key, key2, payload[end:])
 
 
 def pack(labels: float | Sequence[float], key: int, image: bytes = b"") -> bytes:

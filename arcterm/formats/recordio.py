@@ -66,8 +66,11 @@ class RecordFile:
             yield offset, payload
             offset, number = end, number + 1
 
-    def read(self, offset: int, record: str = "the record") -> tuple[memoryview, int]:
-        """The payload of the record that begins at byte `offset`, and the byte after its padding."""
+    def read(self, offset: int, record: str | int = "the record") -> tuple[memoryview, int]:
+        """The payload of the record that begins at byte `offset`, and the byte after its padding.
+
+        `record` names it in a message, by its key or in words.
+        """
         flag, start, end = self._part(offset, record)
         if flag == WHOLE:
             return self.view[start:end], _aligned(end)
@@ -88,7 +91,7 @@ class RecordFile:
         magic, lrec = _FRAME.unpack_from(self._map, offset)
         return bool(magic == MAGIC and lrec >> _LENGTH_BITS in (WHOLE, FIRST))
 
-    def _part(self, offset: int, record: str) -> tuple[int, int, int]:
+    def _part(self, offset: int, record: str | int) -> tuple[int, int, int]:
         """(flag, first byte, one past the last byte) of the part whose frame is at `offset`."""
         if not 0 <= offset <= len(self._map) - _FRAME.size:
             raise self._broken(offset, record, f"lies outside the file of {len(self._map)} bytes")
@@ -101,9 +104,10 @@ class RecordFile:
             raise self._broken(offset, record, f"ends {end - len(self._map)} bytes after the file's end")
         return lrec >> _LENGTH_BITS, start, end
 
-    def _broken(self, offset: int, record: str, what: str) -> DataError:
+    def _broken(self, offset: int, record: str | int, what: str) -> DataError:
+        name = f"key {record}" if isinstance(record, int) else record
         return DataError(
-            f"{self.path}: {record} at byte {offset} {what}",
+            f"{self.path}: {name} at byte {offset} {what}",
             "the file is cut short or damaged, or its index is another file's: copy both again, together; "
             f"`arcterm data check {self.path.parent}` names all that is wrong",
         )
