@@ -19,7 +19,6 @@ from arcterm.formats.packwriter import PackWriter, write_pack
 from arcterm.formats.pairing import Pair, make_pairs
 from arcterm.formats.pairs import write_pairs
 from arcterm.formats.staging import require_free
-from arcterm.runs.files import read_json, write_json
 from arcterm.runs.report import Report
 
 HELD_OUT = "heldout.bin"
@@ -105,7 +104,6 @@ class _Packer:
         self._job, self._wanted, self._total = job, wanted, total
         self._refused: list[DataError] = []
         self._refusals = 0
-        self._place = job.work / "tally.json"
         self._done = 0
         self.look_every = -(-total // _LOOKS)
         self.tally = _Tally()
@@ -115,15 +113,14 @@ class _Packer:
         """Add everybody's images, after those that are there already."""
         faces = _faces(people)
         if writer.images:
-            self.tally = read_json(self._place, _Tally)
+            self.tally = msgspec.json.decode(writer.note, type=_Tally)
             self._done = writer.images
             next(islice(faces, writer.images - 1, None))
         for face, stored in self._read(faces):
             if not self._refused:
                 writer.add(stored.data, face.label, face.name)
-            if self._told() and not self._refused and writer.save():
-                self._judge()
-                write_json(self._place, self.tally)
+            if self._told() and not self._refused:
+                writer.save(self._judged)
 
     def keep(self, people: list[Folk]) -> list[bytes]:
         """Everybody's images, in order."""
@@ -166,6 +163,10 @@ class _Packer:
             self._seen.append((path, stored.light))
         if len(self._seen) == _TOGETHER:
             self._judge()
+
+    def _judged(self) -> _Tally:
+        self._judge()
+        return self.tally
 
     def _judge(self) -> None:
         """Many looks at once are judged five times as fast as one by one."""

@@ -6,7 +6,7 @@ import os
 import time
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -28,29 +28,34 @@ _SAVE_SECONDS = 2.0
 class _Place(msgspec.Struct):
     """How far a pack has been written, a line each time: sizes of the two files, and what is new since.
 
-    That is the first key and the name of each class, and the checksum of each image.
+    That is the first key and the name of each class, and the checksum of each image. `note` is the caller's.
     """
 
     sizes: tuple[int, int]
     first_keys: list[int]
     names: list[str]
     crcs: list[int]
+    note: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class PackWriter:
-    """What `write_pack` yields: takes the images of a pack in order of their class, and counts them."""
+    """What `write_pack` yields: takes the images of a pack in order of their class, and counts them.
+
+    `note` is the JSON of what was noted with the place that a stopped attempt is gone on with; else ``null``.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._first_keys: list[int] = []
         self._names: list[str] = []
         self._crcs = array("I")
+        self.note = msgspec.Raw(b"null")
         sizes = None
         for place in _read_places(directory / _PLACES):
             self._first_keys += place.first_keys
             self._names += place.names
             self._crcs.extend(place.crcs)
-            sizes = place.sizes
+            sizes, self.note = place.sizes, place.note
         self._saved = (self.classes, self.images)
         self._saved_at = 0.0
         self.records = RecordWriter(directory / "train.rec", directory / "train.idx", resume=sizes)
@@ -82,26 +87,26 @@ class PackWriter:
         key = self.images + 1
         self._crcs.append(self._write(key, irheader.pack((label, 1), key, bytes(image))))
 
-    def save(self) -> bool:
+    def save(self, note: Callable[[], object] | None = None) -> None:
         """Make what is there durable, so that a stopped attempt goes on from here; at most every two seconds.
 
-        Returns whether it was done.
+        What `note` returns, a JSON value, is kept with it.
         """
         if time.monotonic() - self._saved_at < _SAVE_SECONDS:
-            return False
+            return
         classes, images = self._saved
         place = _Place(
             self.records.sync(),
             self._first_keys[classes:],
             self._names[classes:],
             self._crcs[images:].tolist(),
+            msgspec.Raw(msgspec.json.encode(note())) if note else self.note,
         )
         with (self.directory / _PLACES).open("ab") as file:
             file.write(msgspec.json.encode(place) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self._saved, self._saved_at = (self.classes, self.images), time.monotonic()
-        return True
 
     def finish(self, image_size: tuple[int, int]) -> None:
         """Write the header record, the identity records behind the images, and the other files."""
