@@ -28,6 +28,7 @@ from arcterm.config import (
     merge,
     options_for,
 )
+from arcterm.datasource import kind_of
 from arcterm.errors import ArctermError, ConfigError, DataError
 from arcterm.launch import origin, sharing
 from arcterm.runs import store
@@ -77,6 +78,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     chosen_gpus, nproc = _devices(given.get("gpus"), given.get("nproc"))
     facts = inspect(name, declared, dataset_options, progress)
     _check_sets(facts)
+    kept = _kept(given["decoded_cache"], facts)
     feeding = sharing.feeding(given["loss"], loss, loss_options)
     batch = given["batch_size"] or sharing.usual_batch(128 if chosen_gpus else 32, nproc, feeding)
     sharing.check(feeding, batch, nproc, facts)
@@ -114,6 +116,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         f"length    {steps:,} steps{pace}",
         f"lr        {config.lr:g}{lr_why}, schedule {config.schedule}",
         *_usual(given["backbone"], recipe, asked),
+        *kept,
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),
         *(f"problem   {problem}" for problem in facts.problems),
     ]
@@ -157,7 +160,7 @@ def choose_dataset(text: str, given: Mapping[str, Any]) -> tuple[str, Dataset, d
     if text in names("dataset") or ":" in text:
         name = text
     elif _exists(text):
-        name, options["path"] = _kind_of(Path(text).expanduser()), text
+        name, options["path"] = kind_of(Path(text).expanduser()), text
     elif "," in text:
         name, options["paths"] = "union", text
     elif "/" in text or text.startswith((".", "~")):
@@ -295,33 +298,6 @@ def _several(paths: str) -> str:
     return ",".join(found)
 
 
-def _kind_of(path: Path) -> str:
-    """The dataset whose files `path` has; a directory with some of them is a pack with a missing file."""
-    declared = {name: get("dataset", name) for name in names("dataset")}
-    if not path.is_dir():
-        endings = {ending: name for name, d in declared.items() if d.takes_path for ending in d.suffixes}
-        for ending, name in endings.items():
-            if path.name.lower().endswith(ending):
-                return name
-        raise DataError(
-            f"{path} is no directory, and no file that a data set is read from",
-            f"give a pack, a folder of people, or a file that ends in {', '.join(endings)}",
-        )
-    kinds = {name: d.needs for name, d in declared.items() if d.takes_path and (d.needs or not d.suffixes)}
-    whole = [name for name, needs in kinds.items() if all((path / need).exists() for need in needs)]
-    partly = [
-        n for n, needs in kinds.items() if any((path / need).exists() for need in needs) and n not in whole
-    ]
-    if partly:
-        missing = ", ".join(need for need in kinds[partly[0]] if not (path / need).exists())
-        raise DataError(
-            f"{path} looks like a {partly[0]} data set but has no {missing}", "copy the missing file there"
-        )
-    if not whole:
-        raise DataError(f"{path} is no data set that is known here", f"known: {', '.join(kinds)}")
-    return max(whole, key=lambda name: len(kinds[name]))
-
-
 def _devices(wanted: str | None, nproc: int | None) -> tuple[list[int], int]:
     chosen = [] if not wanted and _torch_is_cpu_only() else gpus.select(indices(wanted or "", "gpus"))
     if not chosen:
@@ -392,6 +368,23 @@ def _check_fit(backbone: Backbone, facts: DatasetFacts, nproc: int) -> None:
             f"the data set's images are {h}×{w}, the backbone takes {height}×{width}",
             "pack them again with `arcterm data pack SRC DST --resize`",
         )
+
+
+def _kept(budget: int, facts: DatasetFacts) -> list[str]:
+    """A line about the images that are kept decoded; raises `ConfigError` if the memory isn't free."""
+    if not budget:
+        return []
+    import psutil
+
+    each = 3 * facts.image_size[0] * facts.image_size[1]
+    count = min(facts.images, (budget << 20) // each)
+    needed, free = count * each >> 20, psutil.virtual_memory().available >> 20
+    if needed > free:
+        raise ConfigError(
+            f"decoded_cache: {count:,} decoded images take {needed:,} MiB and {free:,} are free",
+            f"give --set decoded_cache={free * 3 // 4} or less",
+        )
+    return [f"cache     {count:,} of {facts.images:,} images kept decoded, {needed:,} MiB"]
 
 
 def _check_sets(facts: DatasetFacts) -> None:

@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 from arcterm_registry import PluginError
+from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import merge, parse_assignments, read_settings
 from arcterm.errors import ArctermError, ConfigError, DataError
@@ -261,3 +262,26 @@ def test_a_loss_that_does_not_say_how_it_is_fed_is_refused(distribution):
     distribution("broken", entry_points="[arcterm.losses]\nbroken = broken:l\n", broken=broken)
     with pytest.raises(PluginError, match="can't say how its images are chosen: ModuleNotFoundError"):
         ask(loss="broken")
+
+
+def test_decoded_images_need_memory_that_is_free(monkeypatch):
+    assert "cache     1,000 of 1,000 images kept decoded, 35 MiB" in ask(decoded_cache=100).notes
+    assert "cache     278 of 1,000 images kept decoded, 9 MiB" in ask(decoded_cache=10).notes
+    assert not any("decoded" in note for note in ask().notes)
+    free = type("Memory", (), {"available": 20 << 20})
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    with pytest.raises(ConfigError, match="1,000 decoded images take 35 MiB and 20 are free") as error:
+        ask(decoded_cache=100)
+    assert "decoded_cache=15" in error.value.hint
+
+
+def test_a_verification_set_too_small_for_the_folds_is_told_before_the_launch(monkeypatch):
+    for pairs in (10, 9):
+        told = DatasetFacts(
+            images=100, classes=5, image_size=(112, 112), fingerprint="f", verification={"mine": pairs}
+        )
+        monkeypatch.setattr(preflight, "inspect", lambda *_, told=told: told)
+        if pairs == 10:
+            ask()
+    with pytest.raises(DataError, match="set mine has 9 pairs, fewer than the 10 folds"):
+        ask()
