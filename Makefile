@@ -18,9 +18,9 @@ losses: $(VENV)/.installed
 	$(BIN)/python benchmarks/losses.py
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long" -n 2
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "long and not slow" -n 2
-	$(BIN)/python -m pytest -m slow -n 2 --ignore tests/mxnet
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long" -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "long and not slow" -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --dist worksteal --ignore tests/mxnet
 
 test-mxnet: $(VENV)/.installed $(MXNET)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/mxnet -n 2

@@ -561,6 +561,7 @@ async def test_every_screen_is_drawn_on_a_plain_terminal(
             assert all(screen.isascii() for screen in screens)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(60, 16), SMALL, LARGE])
 async def test_every_form_fits(quick, root, until, shown, size):
     app = Console(root)

@@ -39,6 +39,7 @@ from fuzz.targets import TARGETS
 from tests.data.checks import kinds, run_check
 from tests.jobs import Heard
 
+pytestmark = pytest.mark.long
 SIDE = 16
 SIZE = (SIDE, SIDE)
 SEALED = ("train.rec", "train.idx", "property", "labels.txt", "heldout.bin", "train.crc")
@@ -145,7 +146,6 @@ def cut(data: bytes) -> Iterator[tuple[int, bytes]]:
 # With checksums.
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", SEALED)
 def test_every_change_is_named_where_there_are_checksums(sealed: Path, name: str) -> None:
     data, where = (sealed / name).read_bytes(), spans(sealed)
@@ -248,7 +248,6 @@ def record_layout(place: Path) -> dict[int, str]:
     return kinds
 
 
-@pytest.mark.long
 def test_structural_damage_of_the_records_is_refused_without_checksums(unsealed: Path) -> None:
     data, kinds = (unsealed / "train.rec").read_bytes(), record_layout(unsealed)
     structure = [at for at, kind in kinds.items() if kind == "structure"]
@@ -293,7 +292,6 @@ def test_any_damage_of_the_property_is_refused_without_checksums(unsealed: Path)
     assert silent(unsealed, "property", changed(data, every=1)) == (set(), set())
 
 
-@pytest.mark.long
 def test_structural_damage_of_a_verification_set_is_refused_without_checksums(unsealed: Path) -> None:
     data = (unsealed / "heldout.bin").read_bytes()
     kinds, gets, flags = dict.fromkeys(range(len(data)), "structure"), [], []
@@ -323,7 +321,6 @@ def test_structural_damage_of_a_verification_set_is_refused_without_checksums(un
     assert silent(unsealed, "heldout.bin", cut(data)) == (set(), set())
 
 
-@pytest.mark.long
 def test_the_same_changes_without_checksums_are_missed(unsealed: Path) -> None:
     """What shows that the checksums, and not the formats, name every change above."""
     missed = {
