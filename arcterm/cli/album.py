@@ -17,7 +17,7 @@ from arcterm.formats.labelnames import read_names
 from arcterm.formats.pairs import read_pairs
 from arcterm.formats.ranges import parse_ranges
 from arcterm.launch.preflight import choose_dataset, inspect
-from arcterm.runs.follow import clean
+from arcterm.runs.text import clean
 
 Progress = Callable[[int, int], None]
 FIRST_PEOPLE = 6

@@ -16,10 +16,10 @@ from arcterm.config import DataConfig
 from arcterm.console import words
 from arcterm.launch.preflight import duration
 from arcterm.runs.events import AnyEvent, Gpu, Phase
-from arcterm.runs.follow import clean
 from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
 from arcterm.runs.summary import Summary
+from arcterm.runs.text import clean
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-~=+*#"

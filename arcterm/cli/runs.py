@@ -11,7 +11,7 @@ import typer
 
 from arcterm.cli.options import Json, Plain, RunName, RunsDir, put, put_detached, put_json, say, table
 from arcterm.errors import RunError
-from arcterm.runs.follow import clean
+from arcterm.runs.text import clean
 
 if TYPE_CHECKING:
     from arcterm.runs.store import Run

@@ -26,11 +26,12 @@ from arcterm.runs.events import (
     Step,
     Verify,
 )
-from arcterm.runs.follow import Follower, clean
+from arcterm.runs.follow import Follower
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, read_state
 from arcterm.runs.store import Run
 from arcterm.runs.summary import Summary, describe
+from arcterm.runs.text import clean
 
 _LOOK_SECONDS = 0.25
 _FIRST_SECONDS, _FIRST_LOOK_SECONDS = 3.0, 0.05  # many a job is over by then, and its person waits

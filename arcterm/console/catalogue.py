@@ -11,11 +11,11 @@ from arcterm.console.panels.verification import best_result
 from arcterm.console.reading import Glance, stop_pending
 from arcterm.console.words import counted, created, job, skipped
 from arcterm.errors import ArctermError
-from arcterm.runs.follow import clean
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, read_state
 from arcterm.runs.store import Run, list_runs
 from arcterm.runs.summary import Summary
+from arcterm.runs.text import clean
 
 _BUDGET_SECONDS = 0.15
 

@@ -17,7 +17,7 @@ from typing import Any
 from rich.text import Text
 
 from arcterm.errors import DataError
-from arcterm.runs.follow import clean
+from arcterm.runs.text import clean
 
 PEOPLE_SHOWN = 6
 _IMAGES = 6

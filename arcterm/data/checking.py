@@ -24,8 +24,8 @@ from arcterm.formats.facepack import FacePack
 from arcterm.formats.pairs import read_pairs
 from arcterm.formats.staging import staged_file
 from arcterm.runs.files import write_bytes
-from arcterm.runs.follow import clean
 from arcterm.runs.report import Report
+from arcterm.runs.text import clean
 
 _LISTED = 5  # findings of a kind that the terminal shows
 _MOST_NAMES = 64 << 20  # bytes of labels.txt

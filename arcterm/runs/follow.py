@@ -9,6 +9,7 @@ from pathlib import Path
 
 from arcterm.runs.events import AnyEvent, decode
 from arcterm.runs.store import Run
+from arcterm.runs.text import clean
 
 _FILE = re.compile(r"(\d{4})-r(\d{5})(?:\.(\d{6}))?\.jsonl")
 _CHUNK = 1 << 20
@@ -95,9 +96,3 @@ def read_tail(path: Path, lines: int, limit: int = 64 << 10) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [clean(line) for line in text.splitlines()[-lines:]]
-
-
-def clean(text: str) -> str:
-    """`text` without escape sequences and control characters, safe to show in a terminal."""
-    text = re.sub(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?", "", text)
-    return "".join(c if c == "\t" or (c >= " " and not "\x7f" <= c <= "\x9f") else "" for c in text)

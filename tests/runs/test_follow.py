@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 from arcterm.runs.events import Message, encode
-from arcterm.runs.follow import Follower, clean, read_tail
+from arcterm.runs.follow import Follower, read_tail
 from arcterm.runs.journal import Journal
+from arcterm.runs.text import clean
 
 
 def texts(found):

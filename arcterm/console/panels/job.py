@@ -9,8 +9,8 @@ from arcterm.console import words
 from arcterm.console.lines import Line, bar, heading, pad, shorten, spread, wrap
 from arcterm.console.taskdraft import command_of
 from arcterm.console.view import Stage, View
-from arcterm.runs.follow import clean
 from arcterm.runs.report import Report
+from arcterm.runs.text import clean
 
 _NAME = 14
 

@@ -11,7 +11,7 @@ from arcterm.console import words
 from arcterm.console.catalogue import Entry
 from arcterm.console.lines import Line, pad, shorten, spread
 from arcterm.console.taskdraft import command_of
-from arcterm.runs.follow import clean
+from arcterm.runs.text import clean
 
 __all__ = ["Line", "detail", "empty", "first_row", "table", "title"]
 

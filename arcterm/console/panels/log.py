@@ -8,7 +8,7 @@ from arcterm.console import words
 from arcterm.console.lines import Line, heading, shorten, wrap
 from arcterm.console.view import View
 from arcterm.runs.events import Message, Skipped
-from arcterm.runs.follow import clean
+from arcterm.runs.text import clean
 
 _LEVELS = {"warning": "warn", "error": "bad"}
 _WARNINGS = 3

@@ -8,7 +8,7 @@ from arcterm.console import words
 from arcterm.console.lines import Line, bar, shorten, spread
 from arcterm.console.panels.verification import best_result
 from arcterm.console.view import View
-from arcterm.runs.follow import clean
+from arcterm.runs.text import clean
 
 _NARROW = 100
 
