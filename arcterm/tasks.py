@@ -152,6 +152,12 @@ _ALL: tuple[Task, ...] = (
         run="arcterm.data.reshaping:extract",
     ),
     Task(
+        name="index",
+        summary="Make a pack's train.idx again from its train.rec.",
+        places=(Place(name="src", help="The pack's directory, or a .rec file."),),
+        run="arcterm.data.indexing:make_index",
+    ),
+    Task(
         name="bench",
         summary="Measure how fast a data set is read and decoded here: images per second by threads.",
         places=(Place(name="src", help="A pack, a folder of people or a .lst file."),),

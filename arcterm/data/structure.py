@@ -106,7 +106,7 @@ def _check_keys(pack: PackPart, end: int, findings: Findings) -> None:
     file = str(pack.directory / "train.idx")
     expected = np.zeros(end, bool)
     expected[pack.keys[pack.keys < end]] = True
-    hint = "copy train.rec and train.idx again, together; or make the index again with MXNet's rec2idx"
+    hint = "copy train.rec and train.idx again, together; or move the index away and run `arcterm data index`"
     for keys, words in (
         (np.flatnonzero(~expected), "lacks key {}, which the header record promises"),
         (pack.keys[pack.keys >= end], "lists key {}, and the header record ends at " + str(end - 1)),
@@ -231,7 +231,7 @@ def _check_bytes(pack: PackPart, survey: Survey, findings: Findings) -> None:
     for at in np.flatnonzero(following < np.minimum(ends, size)).tolist():
         one, other = order[at], order[min(at + 1, len(order) - 1)]
         text = f"{pack.directory}: {pack.where(other)} begins inside the record of key {pack.keys[one]}"
-        hint = "the index is damaged: copy it again, or make it again with MXNet's rec2idx"
+        hint = "the index is damaged: copy it again, or move it away and run `arcterm data index`"
         findings.add("index", text, hint, _place(pack, int(other)))
     if len(ends) and ends.max() > size:
         text = f"{pack.records.path}: the last record's padding is cut off at byte {size}"
@@ -242,7 +242,7 @@ def _name_gap(pack: PackPart, start: int, stop: int, findings: Findings) -> None
     inside = sum(1 for _ in walk(pack.records, start, stop))
     what = f"{inside} records that train.idx doesn't name" if inside else "what is no record"
     text = f"{pack.records.path}: bytes {start} to {stop - 1} hold {what}"
-    hint = "the index is incomplete or damaged: copy it again, or make it again with MXNet's rec2idx"
+    hint = "the index is incomplete or damaged: copy it again, or move it away and run `arcterm data index`"
     findings.add("index", text, hint, Place("train.rec", offset=start), max(1, inside))
 
 

@@ -93,16 +93,14 @@ def _parse(path: Path, size: int) -> NDArray[np.int64]:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{path} can't be read: {error.strerror}", "check the path and its permissions"
-        ) from None
+        raise DataError(f"{path} can't be read: {error.strerror}", _again(path)) from None
     if not text.strip():
-        raise DataError(f"{path} is empty", "copy or make it again")
+        raise DataError(f"{path} is empty", _again(path))
     match = _LINES.match(text)
     end = match.end() if match else 0
     if end != len(text):
         line = text.count(b"\n", 0, end) + 1
-        raise DataError(f"{path} line {line} isn't 'key<TAB>byte offset'", "copy or make the index again")
+        raise DataError(f"{path} line {line} isn't 'key<TAB>byte offset'", _again(path))
     rows = np.fromstring(text.decode("ascii"), dtype=np.int64, sep=" ").reshape(-1, 2)
     outside = np.flatnonzero(rows[:, 1] >= size)
     if outside.size:
@@ -111,16 +109,17 @@ def _parse(path: Path, size: int) -> NDArray[np.int64]:
     columns = np.ascontiguousarray(rows[np.argsort(rows[:, 0], kind="stable")].T)
     repeated = np.flatnonzero(columns[0, 1:] == columns[0, :-1])
     if repeated.size:
-        raise DataError(
-            f"{path} lists key {columns[0, repeated[0]]} twice", "make the index again with rec2idx"
-        )
+        raise DataError(f"{path} lists key {columns[0, repeated[0]]} twice", _again(path))
     places = np.sort(columns[1])
     shared = np.flatnonzero(places[1:] == places[:-1])
     if shared.size:
-        raise DataError(
-            f"{path} lists byte {places[shared[0]]} for two keys", "make the index again with rec2idx"
-        )
+        raise DataError(f"{path} lists byte {places[shared[0]]} for two keys", _again(path))
     return columns
+
+
+def _again(path: Path) -> str:
+    """How to come by another index."""
+    return f"copy it again, or move it away and run `arcterm data index {path.parent}`, which makes it"
 
 
 def _outside(path: Path, line: str, key: int, offset: int, size: int) -> DataError:
