@@ -116,9 +116,11 @@ class Pairs:
 
 
 def stamp(path: Path) -> str:
-    """Size and time of a file; raises `DataError` if it is gone."""
+    """Size and time of a file; ``absent`` if it isn't there. Raises `DataError` if it can't be looked at."""
     try:
         facts = path.stat()
+    except FileNotFoundError:
+        return "absent"
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}", "check the path") from None
+        raise DataError(f"{path} can't be read: {error.strerror}", "check its permissions") from None
     return f"{facts.st_size} {facts.st_mtime_ns}"

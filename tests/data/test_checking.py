@@ -428,3 +428,12 @@ def test_through_the_command_line(test_data: Data, tmp_path: Path) -> None:
     assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert json.loads(good.stdout)
     assert arcterm(str(test_data("pairs/small_lfw.bin"))).returncode == 3
+
+
+def test_a_lost_index_is_a_finding_and_the_records_are_found(tmp_path: Path) -> None:
+    make_pack(tmp_path / "pack", sealed=False)
+    (tmp_path / "pack" / "train.idx").unlink()
+    report = run_check(tmp_path, tmp_path / "pack")
+    said = "\n".join(report.lines)
+    assert report.problems == 1 and "train.idx can't be read" in said and "arcterm data index" in said
+    assert "12 decode, 0 do not" in said
