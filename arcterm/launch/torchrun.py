@@ -9,7 +9,15 @@ from arcterm.errors import RunError
 from arcterm.runs import state
 from arcterm.runs.store import Run
 
-_supervisors: list[subprocess.Popen[bytes]] = []
+
+class _Detached(subprocess.Popen[bytes]):
+    """A process that is meant to outlive this one, which Python would warn of."""
+
+    def __del__(self, *args: object, **kwargs: object) -> None:
+        """Leave it alone."""
+
+
+_supervisors: list[_Detached] = []
 """Those that this process started, kept until they have ended so that none is left as a zombie."""
 
 
@@ -24,7 +32,7 @@ class Local:
         log = run.attempt_dir(attempt)
         log.mkdir(parents=True, mode=0o700)
         with (log / "agent.log").open("ab") as output:
-            process = subprocess.Popen(
+            process = _Detached(
                 [sys.executable, "-m", "arcterm.supervise", str(run.path.resolve()), str(attempt)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

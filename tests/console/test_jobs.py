@@ -578,7 +578,6 @@ async def test_every_form_fits(quick, root, until, shown, size):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # it shall outlive us
 async def test_a_real_job_from_the_form_to_its_report(make, root, until, shown, tmp_path):
     """A supervisor and a worker of its own: started by the form, followed to its report, looked at."""
     import cv2
