@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from arcterm.cli.options import Counter, Json, Plain, RunsDir, put_detached, put_json, say
-from arcterm.config import FLAGS, SETTINGS, flag, merge, parse_assignments, read_settings
+from arcterm.config import flag, merge, parse_assignments, read_settings
 from arcterm.errors import ConfigError
+from arcterm.settings import FLAGS, SETTINGS
 
 _HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
 
@@ -80,7 +81,7 @@ def _run(
 
 
 def _signature() -> inspect.Signature:
-    """The command's parameters; those that are settings come from `config.SETTINGS`."""
+    """The command's parameters; those that are settings come from `settings.SETTINGS`."""
     by_name = {option.name: option for option in SETTINGS}
 
     def parameter(name: str, kind: Any, default: Any, about: Any) -> inspect.Parameter:

@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 from arcterm_registry import Backbone, Declaration, Option, OptionError, Plugin, PluginError, get, scan
 
-from arcterm.config import OPTION_GROUPS, SETTINGS, DataConfig, TrainConfig, Value, indices
+from arcterm.config import OPTION_GROUPS, DataConfig, TrainConfig, Value, indices
 from arcterm.errors import ArctermError
 from arcterm.launch import preflight
 from arcterm.launch.preflight import Plan
 from arcterm.runs import store
+from arcterm.settings import SETTINGS
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "length and schedule": (

@@ -18,8 +18,6 @@ from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import gpus
 from arcterm.config import (
-    FLAGS,
-    SETTINGS,
     TrainConfig,
     Value,
     check_settings,
@@ -32,6 +30,7 @@ from arcterm.datasource import kind_of
 from arcterm.errors import ArctermError, ConfigError, DataError
 from arcterm.launch import origin, sharing
 from arcterm.runs import store
+from arcterm.settings import FLAGS, SETTINGS
 
 Progress = Callable[[int, int], None]
 DEFAULT_DATASET = "demo"

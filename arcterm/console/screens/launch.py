@@ -12,13 +12,14 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
-from arcterm.config import OPTION_GROUPS, SETTINGS
+from arcterm.config import OPTION_GROUPS
 from arcterm.console.draft import SECTIONS, Draft, Verdict, installed, judge
 from arcterm.console.screens.fields import ChoiceRow, FieldRow, TextRow, row_for
 from arcterm.console.screens.form import Form, section
 from arcterm.errors import ConfigError
 from arcterm.launch import start
 from arcterm.runs.store import Run
+from arcterm.settings import SETTINGS
 
 
 class LaunchForm(Form):
