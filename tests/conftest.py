@@ -14,6 +14,13 @@ import arcterm  # noqa: F401  before any test imports OpenCV, whose limits it se
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """What is drawn at random is the same in whichever order, and on whichever worker, tests run."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Callable[[str], Path]:
     """``test_data("pairs/small_lfw.bin")``: a real file made by others; skips where the folder is absent."""
