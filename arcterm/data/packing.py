@@ -30,8 +30,9 @@ _TOGETHER = 256
 
 
 class _Tally(msgspec.Struct):
-    """What was stored so far: images copied, and the first that look misplaced of `odd`."""
+    """What was stored so far of `source`: images copied, and the first that look misplaced of `odd`."""
 
+    source: str
     copied: int = 0
     encoded: int = 0
     odd: int = 0
@@ -86,7 +87,7 @@ def pack(
     trained, held = _split(source.people, hold_out, pairs)
     chosen = make_pairs([len(person.pictures) for person in held], pairs) if held else []
     total = sum(len(person.pictures) for person in source.people)
-    packer = _Packer(job, Wanted(image_size, resize, align), total)
+    packer = _Packer(job, Wanted(image_size, resize, align), total, _Tally(source.digest))
     with write_pack(place, image_size, resume=job.id) as writer:
         packer.fill(writer, trained)
         stored = packer.keep(held)
@@ -100,20 +101,20 @@ def pack(
 class _Packer:
     """Reads the images ahead by threads and stores them in order; refusals are gathered and told together."""
 
-    def __init__(self, job: Job, wanted: Wanted, total: int) -> None:
+    def __init__(self, job: Job, wanted: Wanted, total: int, tally: _Tally) -> None:
         self._job, self._wanted, self._total = job, wanted, total
         self._refused: list[DataError] = []
         self._refusals = 0
         self._done = 0
         self.look_every = -(-total // _LOOKS)
-        self.tally = _Tally()
+        self.tally = tally
         self._seen: list[tuple[Path, looks.Floats]] = []
 
     def fill(self, writer: PackWriter, people: list[Folk]) -> None:
         """Add everybody's images, after those that are there already."""
         faces = _faces(people)
         if writer.images:
-            self.tally = msgspec.json.decode(writer.note, type=_Tally)
+            self._go_on(msgspec.json.decode(writer.note, type=_Tally))
             self._done = writer.images
             next(islice(faces, writer.images - 1, None))
         for face, stored in self._read(faces):
@@ -121,6 +122,15 @@ class _Packer:
                 writer.add(stored.data, face.label, face.name)
             if self._told() and not self._refused:
                 writer.save(self._judged)
+
+    def _go_on(self, tally: _Tally) -> None:
+        """Take up what a stopped attempt counted; raises `DataError` if it had other images before it."""
+        if tally.source != self.tally.source:
+            raise DataError(
+                "images were added, removed or renamed since the job was stopped",
+                "what was packed is put away: start the same command again",
+            )
+        self.tally = tally
 
     def keep(self, people: list[Folk]) -> list[bytes]:
         """Everybody's images, in order."""

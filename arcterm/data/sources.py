@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,11 +28,15 @@ class Folk(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Everybody in the order of classes, how many files were passed over, and whether a list said it."""
+    """Everybody in the order of classes, how many files were passed over, and whether a list said it.
+
+    `digest` (hex) is another where there are other images, or the same in another order.
+    """
 
     people: list[Folk]
     ignored: int
     listed: bool
+    digest: str
 
 
 def open_source(job: Job, src: Path) -> Source:
@@ -45,10 +51,15 @@ def open_source(job: Job, src: Path) -> Source:
 
 def _from_files(src: Path) -> Source:
     if src.suffix == ".lst" or src.is_file():
-        return Source(_listed(src), 0, True)
-    people, ignored = find_people(src)
-    folk = [Folk(name, [Picture(path) for path in images]) for name, images in people]
-    return Source(folk, ignored, False)
+        people = _listed(src)
+        with src.open("rb") as file:
+            return Source(people, 0, True, hashlib.file_digest(file, "sha256").hexdigest())
+    found, ignored = find_people(src)
+    digest = hashlib.sha256()
+    for name, images in found:
+        digest.update(b"\0".join(os.fsencode(text) for text in (name, *(p.name for p in images), "/")))
+    folk = [Folk(name, [Picture(path) for path in images]) for name, images in found]
+    return Source(folk, ignored, False, digest.hexdigest())
 
 
 def _listed(path: Path) -> list[Folk]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from arcterm.align import similarity
+from arcterm.data.job import Job
 from arcterm.data.packing import pack
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.facepack import FacePack
@@ -169,6 +170,33 @@ def test_a_stopped_job_goes_on_and_ends_in_the_same_bytes(
         p.name for p in (tmp_path / "parts").iterdir()
     )
     assert not list(tmp_path.glob(".parts*"))
+
+
+def test_a_job_does_not_go_on_with_other_images(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arcterm.data.job._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("arcterm.formats.packwriter._SAVE_SECONDS", 0.0)
+    for changed in (False, True):
+        job = make_job(root=tmp_path / "runs")
+        told: list[object] = []
+
+        def stop_at(event: object, job: Job = job, told: list[object] = told) -> None:
+            told.append(event)
+            if len(told) == 4:
+                control.ask(job._run, "stop")
+
+        monkeypatch.setattr(job._journal, "write", stop_at)
+        with pytest.raises(StopAskedError):
+            pack(job, str(pictures), str(tmp_path / "pack"))
+        if not changed:
+            pack(job, str(pictures), str(tmp_path / "pack"))
+            shutil.rmtree(tmp_path / "pack")
+            continue
+        (pictures / "p0" / "00.jpg").write_bytes((pictures / "p0" / "0.jpg").read_bytes())
+        with pytest.raises(DataError, match="added, removed or renamed since the job was stopped"):
+            pack(job, str(pictures), str(tmp_path / "pack"))
+        assert not (tmp_path / "pack").exists() and not list(tmp_path.glob(".pack*"))
 
 
 def test_a_folder_has_no_landmarks(pictures: Path, tmp_path: Path) -> None:
