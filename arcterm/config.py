@@ -15,7 +15,7 @@ import msgspec
 from arcterm_registry import Option, OptionError, nearest
 
 from arcterm.errors import ConfigError
-from arcterm.settings import SETTINGS
+from arcterm.settings import FLAGS, SETTINGS
 from arcterm.tasks import TASKS
 
 Value = bool | int | float | str
@@ -151,12 +151,17 @@ def check_setting(name: str, value: Value) -> Value:
     try:
         return option.check(value)
     except OptionError as error:
-        raise ConfigError(str(error), f"change {flag(name)}: {option.help}") from None
+        raise ConfigError(str(error), f"change {_way(name)}: {option.help}") from None
 
 
 def flag(name: str) -> str:
     """The command-line flag of a setting: ``batch_size`` → ``--batch-size``."""
     return "--" + name.replace("_", "-")
+
+
+def _way(name: str) -> str:
+    """How a setting is given on the command line."""
+    return flag(name) if name in FLAGS else f"--set {name}"
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -302,7 +307,7 @@ def _parse(name: str, text: str) -> Value:
     try:
         return _BY_NAME[name].parse(text)
     except OptionError as error:
-        raise ConfigError(str(error), f"change {flag(name)}: {_BY_NAME[name].help}") from None
+        raise ConfigError(str(error), f"change {_way(name)}: {_BY_NAME[name].help}") from None
 
 
 def _check(name: str, value: Any) -> Value:
