@@ -19,6 +19,7 @@ from types import FrameType
 
 import psutil
 
+from arcterm import lifeline
 from arcterm.config import DataConfig
 from arcterm.errors import ArctermError
 from arcterm.runs import checkpoints, control, diagnosis, state
@@ -58,6 +59,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_now)
         try:
+            lifeline.adopt_orphans()
             checkpoints.sweep(self.run)
             control.clear(self.run)
             self._start_agent()

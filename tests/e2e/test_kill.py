@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,7 @@ import pytest
 
 from arcterm.runs import store
 from arcterm.runs.summary import summarize
+from tests.e2e.conftest import PATIENCE
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +46,14 @@ def processes(module: str, run: str) -> list[psutil.Process]:
 
 
 def gone(run: str) -> bool:
-    return not processes("arcterm.", run)
+    """No rank is left now that the state says so, and the supervisor, which said it, ends on its own."""
+    if processes("arcterm.worker", run) or processes("arcterm.agent", run):
+        return False
+    deadline = time.monotonic() + PATIENCE
+    while processes("arcterm.", run):
+        if time.monotonic() > deadline:
+            return False
+    return True
 
 
 def continue_and_check(arcterm, run: str):
