@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from arcterm.data.imagefiles import Picture, Wanted, in_order
 from arcterm.data.job import Job
 from arcterm.data.listedimages import locate, real_path
 from arcterm.errors import DataError
+from arcterm.formats import irheader
+from arcterm.formats.packwriter import PackWriter
 from arcterm.formats.pairing import BLOCKS, make_pairs
 from arcterm.formats.pairlists import read_pair_list
 from arcterm.formats.pairs import MAX_FILE, write_pairs
 from arcterm.formats.people import find_people
+from arcterm.formats.recordio import RecordFile
 from arcterm.runs.report import Report
 
 IMAGE_SIZE = (112, 112)
@@ -38,8 +44,8 @@ def make_bin(
 ) -> Report:
     """Write the .bin `dst` of the pairs in the file `list`, or of `pairs` drawn from the people in `src`.
 
-    JPEG files of 112×112 go in byte for byte, others are encoded. A stopped job starts again. Raises
-    `DataError`, leaving nothing at `dst`, for an image that is missing or can't go in, naming it.
+    JPEG files of 112×112 go in byte for byte, others are encoded. A stopped job goes on where it
+    was. Raises `DataError`, leaving nothing at `dst`, for an image that is missing or can't go in, naming it.
     """
     source, target = Path(src), Path(dst)
     _require_new(target)
@@ -49,7 +55,8 @@ def make_bin(
         chosen = _listed(source, Path(list), job.work / "missing.txt")
     else:
         chosen = _drawn(source, pairs, seed)
-    stored = _read(job, [*dict.fromkeys(chosen.files)], resize)
+    files = [*dict.fromkeys(chosen.files)]
+    stored = _read(job, files, resize)
     job.tell("writing", len(stored.images), len(stored.images), target.name)
     _require_new(target)
     _write(target, [stored.images[path] for path in chosen.files], chosen.same)
@@ -71,7 +78,7 @@ def _listed(folder: Path, path: Path, missing: Path) -> _Set:
 
 
 def _drawn(folder: Path, limit: int | None, seed: int) -> _Set:
-    people, _ = find_people(folder)
+    people = find_people(folder).people
     chosen = make_pairs([len(person.images) for person in people], limit, seed)
     images = [path for person in people for path in person.images]
     root = folder.resolve()
@@ -93,21 +100,37 @@ class _Stored(NamedTuple):
 
 
 def _read(job: Job, paths: Sequence[Path], resize: bool) -> _Stored:
-    """Each file as a JPEG of 112×112; raises `DataError` for the first that can't be stored as one."""
-    images: dict[Path, bytes] = {}
-    copied, size = 0, 0
-    pictures = (Picture(path) for path in paths)
+    """Each file as a JPEG of 112×112, kept in the job for a resume.
+
+    Raises `DataError` for the first that can't be stored as one.
+    """
+    place = job.place_for(paths)
+    writer = PackWriter(place)
+    images = dict(zip(paths, _kept(place / "train.rec"), strict=False))
+    copied = msgspec.json.decode(writer.note) or 0
+    size = sum(map(len, images.values()))
+    pictures = (Picture(path) for path in paths[len(images) :])
     read = partial(Wanted(IMAGE_SIZE, resize=resize).read, look=False)
-    for picture, stored in in_order(read, pictures, job.threads):
-        if isinstance(stored, DataError):
-            raise stored
-        job.tell("reading images", len(images), len(paths), picture.path.name)
-        images[picture.path] = stored.data
-        copied += stored.copied
-        size += len(stored.data)
-        if size > MAX_FILE:
-            raise DataError(f"the images have more than {MAX_FILE} bytes, the most of a .bin", "take fewer")
+    with closing(writer.records):
+        for picture, stored in in_order(read, pictures, job.threads):
+            if isinstance(stored, DataError):
+                raise stored
+            writer.add(stored.data, 0)
+            images[picture.path] = stored.data
+            copied += stored.copied
+            size += len(stored.data)
+            if size > MAX_FILE:
+                raise DataError(f"the images have over {MAX_FILE} bytes, the most of a .bin", "take fewer")
+            if job.tell("reading images", len(images), len(paths), picture.path.name):
+                writer.save(partial(int, copied))
     return _Stored(images, copied)
+
+
+def _kept(path: Path) -> Iterator[bytes]:
+    """The images that a stopped attempt read, in order."""
+    if path.stat().st_size:
+        for offset, payload in RecordFile(path).scan():
+            yield bytes(irheader.unpack(payload, f"{path}: record at byte {offset}").image)
 
 
 def _write(target: Path, images: Sequence[bytes], same: Sequence[bool]) -> None:

@@ -94,6 +94,7 @@ def _open(path: Path, findings: Findings, seal: bool) -> list[Part]:
         return [part, *_sets(pack, part.size, findings)]
     if path.is_dir():
         folder = Folder(path)
+        _note_absent(folder, findings)
         return [folder, *_sets(path, folder.size, findings)]
     if path.suffix == ".lst":
         listed = Listed("lst", path)
@@ -104,6 +105,12 @@ def _open(path: Path, findings: Findings, seal: bool) -> list[Part]:
         f"{path} is no data set" if path.exists() else f"{path} doesn't exist",
         "give a directory with train.rec, a folder of people, a .lst file or a .bin file",
     )
+
+
+def _note_absent(folder: Folder, findings: Findings) -> None:
+    for directory in folder.empty[:KEPT]:
+        findings.add("absent", f"{directory} has no image", "put images into it, or remove it")
+    findings.more("absent", len(folder.empty[KEPT:]))
 
 
 def _sets(directory: Path, size: Size | None, findings: Findings) -> list[Part]:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from arcterm_registry.contracts import Record
 from numpy.typing import NDArray
@@ -124,16 +123,6 @@ def copy_files(paths: Sequence[Path], directory: Path) -> None:
         shutil.copyfile(path, directory / path.name)
 
 
-def require_unchanged(job: Job, packs: Sequence[FacePack]) -> None:
-    """Raise `DataError` if the packs aren't those that the job began with: it would make a mixture."""
-    parts = [pack.directory / name for pack in packs for name in ("train.rec", "train.idx")]
-    now = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in parts]
-    note = job.work / "sources.json"
-    if not note.exists():
-        note.write_bytes(msgspec.json.encode(now))
-    before = msgspec.json.decode(note.read_bytes())
-    changed = next((mine[0] for mine, its in zip(now, before, strict=False) if mine != its), None)
-    if changed is not None:
-        raise DataError(
-            f"{changed} was changed since the job was stopped", "start a new job in place of a resume"
-        )
+def parts_of(packs: Sequence[FacePack]) -> list[Path]:
+    """The files that the images of packs are in."""
+    return [pack.directory / name for pack in packs for name in ("train.rec", "train.idx")]

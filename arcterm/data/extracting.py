@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from arcterm.data.copying import People, find_people, read
+from arcterm.data.copying import People, find_people, parts_of, read
 from arcterm.data.job import Job
 from arcterm.errors import DataError
 from arcterm.formats.facepack import FacePack
@@ -34,7 +34,7 @@ def extract(job: Job, src: str, dst: str, *, people: str) -> Report:
     """Write a pack's images to ``dst/PERSON/KEY.jpg``, or a .bin's to ``dst/images`` with ``pairs.txt``.
 
     `people` are the classes to write, all if empty. `data pack` and `data bin --list` read what is written. A
-    stopped job starts again. Raises `DataError`, leaving nothing at `dst`.
+    stopped job goes on where it was. Raises `DataError`, leaving nothing at `dst`.
     """
     source, target = Path(src), Path(dst)
     if source.is_dir():
@@ -45,6 +45,7 @@ def extract(job: Job, src: str, dst: str, *, people: str) -> Report:
 
 
 def _extract_pack(job: Job, pack: FacePack, target: Path, wanted: str) -> Report:
+    job.require_unchanged(parts_of([pack]))
     everybody = find_people(job, pack)
     if wanted:
         numbers = parse_ranges(wanted, pack.classes, f"classes of {pack.directory}")
@@ -56,16 +57,16 @@ def _extract_pack(job: Job, pack: FacePack, target: Path, wanted: str) -> Report
         everybody = everybody.where(np.isin(everybody.classes, numbers))
     folders = _folders(everybody)
     total = len(everybody.images)
-    with staged_directory(target) as directory:
+    with staged_directory(target, resume=job.id) as directory:
         for name in folders.values():
-            (directory / name).mkdir()
+            (directory / name).mkdir(exist_ok=True)
         for done, (index, number) in enumerate(zip(everybody.images, everybody.classes, strict=True)):
             job.tell("writing images", done, total)
             record = read(pack, int(index))
             assert not isinstance(record.image, np.ndarray)
             key = _KEY.search(record.source)
             name = f"{key[1] if key else index}{_ending(record.image, f'{pack.directory}: {record.source}')}"
-            (directory / folders[int(number)] / name).write_bytes(record.image)
+            _write(directory / folders[int(number)] / name, record.image)
         _settle(job, total)
     return Report(
         lines=[f"{total:,} images of {len(folders):,} people in {target}"],
@@ -80,16 +81,17 @@ def _extract_pack(job: Job, pack: FacePack, target: Path, wanted: str) -> Report
 
 
 def _extract_pairs(job: Job, source: Path, target: Path) -> Report:
+    job.require_unchanged([source])
     pairs = read_pairs(source)
     names: dict[int, str] = {}
-    with staged_directory(target) as directory:
-        (directory / "images").mkdir()
+    with staged_directory(target, resume=job.id) as directory:
+        (directory / "images").mkdir(exist_ok=True)
         for number, image in enumerate(pairs.images):
             job.tell("writing images", number, len(pairs.images))
             if id(image) not in names:
                 name = f"images/{len(names) + 1:06d}{_ending(image, f'{source}: image {number}')}"
                 names[id(image)] = name
-                (directory / name).write_bytes(image)
+                _write(directory / name, image)
         sides = [names[id(image)] for image in pairs.images]
         lines = zip(sides[::2], sides[1::2], pairs.same, strict=True)
         text = "".join(f"{a} {b} {int(same)}\n" for a, b, same in lines)
@@ -132,6 +134,16 @@ def _ending(image: bytes | memoryview, source: str) -> str:
         f"{source} begins with {head.hex(' ')}: it is no image that is known here",
         "`arcterm data check` names every such image",
     )
+
+
+def _write(path: Path, image: bytes | memoryview) -> None:
+    """Write a file, unless a stopped attempt has; one that a crash left torn or empty is written again."""
+    try:
+        if path.read_bytes() == image:
+            return
+    except FileNotFoundError:
+        pass
+    path.write_bytes(image)
 
 
 def _settle(job: Job, total: int) -> None:

@@ -36,6 +36,7 @@ KINDS = {
     "duplicate": Kind("images that several people share"),
     "near": Kind("near duplicates of another person's image"),
     "leak": Kind("verification images that are also trained on"),
+    "absent": Kind("directories of people without an image"),
     "single": Kind("people with one image", problem=False),
     "empty": Kind("classes without an image", problem=False),
     "repeated": Kind("images that a person has more than once", problem=False),

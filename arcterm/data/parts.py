@@ -12,7 +12,7 @@ from arcterm_registry.contracts import FaceDataset
 from arcterm.errors import DataError
 from arcterm.formats.images import read_file
 from arcterm.formats.pairs import PairBin
-from arcterm.formats.people import find_people
+from arcterm.formats.people import list_people
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image
@@ -54,7 +54,8 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.name = path.name
         self.size: Size | None = STANDARD
-        found = find_people(path)
+        found = list_people(path)
+        self.empty = found.empty
         self.people = [person.name for person in found.people]
         self.files = [image for person in found.people for image in person.images]
         counts = [len(person.images) for person in found.people]

@@ -14,7 +14,7 @@ from arcterm.data.copying import (
     People,
     copy_files,
     find_people,
-    require_unchanged,
+    parts_of,
     verification_sets,
 )
 from arcterm.data.extracting import extract
@@ -40,7 +40,7 @@ def merge(job: Job, *paths: str) -> Report:
     packs = [FacePack(Path(path)) for path in paths[:-1]]
     _require_alike(packs)
     sets = verification_sets(packs)
-    require_unchanged(job, packs)
+    job.require_unchanged(parts_of(packs))
     people = [find_people(job, pack) for pack in packs]
     with write_pack(target, packs[0].image_size, resume=job.id) as writer:
         Copier(job, sum(len(pack) for pack in packs)).copy(people, writer)
@@ -78,7 +78,7 @@ def split(job: Job, src: str, first: str, second: str, *, people: int | None, se
         raise DataError(f"{first} and {second} are one place", "give two directories")
     pack = FacePack(Path(src))
     sets = verification_sets([pack])
-    require_unchanged(job, [pack])
+    job.require_unchanged(parts_of([pack]))
     everybody = find_people(job, pack)
     moved = np.isin(everybody.classes, _chosen(everybody, people, seed))
     parts = everybody.where(~moved), everybody.where(moved)

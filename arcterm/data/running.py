@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 from arcterm_registry.declare import resolve
@@ -28,4 +29,5 @@ def run_task(run: Run, attempt: int, config: DataConfig, journal: Sink) -> Exit:
     except StopAskedError:
         return Exit(reason="stopped", detail="on request; what was done is kept", t=time.time())
     write_report(run, report)
+    shutil.rmtree(job.work)  # an unpacked archive may be as large as the pack
     return Exit(reason="done", t=time.time())

@@ -54,7 +54,7 @@ def _from_files(src: Path) -> Source:
         people = _listed(src)
         with src.open("rb") as file:
             return Source(people, 0, True, hashlib.file_digest(file, "sha256").hexdigest())
-    found, ignored = find_people(src)
+    found, ignored, _ = find_people(src)
     digest = hashlib.sha256()
     for name, images in found:
         digest.update(b"\0".join(os.fsencode(text) for text in (name, *(p.name for p in images), "/")))

@@ -26,7 +26,7 @@ _CHOICE = (
         name="drop",
         type=str,
         default="",
-        help="A text file of people to leave out, one a line: label number or, in a folder, directory name",
+        help="A text file of people to leave out, one a line: label number or name",
     ),
 )
 

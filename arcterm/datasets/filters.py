@@ -156,7 +156,7 @@ def _dropped(path: Path, source: Source) -> NDArray[np.bool_]:
         if label is None:
             raise DataError(
                 f"{path} line {line}: there is nobody called {identity[:60]!a} in the data set",
-                "name one person a line, by label number or, in a folder, by the directory's name",
+                "name one person a line: a label number, a name in a pack's labels.txt, a folder's directory",
             )
         found[label] = True
     return found

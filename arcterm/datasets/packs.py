@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 from typing import overload
 
@@ -16,6 +17,7 @@ from arcterm.datasets.fitting import fit, look, samples
 from arcterm.datasets.verification import VerificationSets, pair_counts
 from arcterm.errors import DataError
 from arcterm.formats.facepack import FacePack
+from arcterm.formats.labelnames import read_names
 
 
 class PackedFaces:
@@ -49,8 +51,29 @@ class PackedFaces:
         return self.pack.labels(progress)
 
     def class_of(self, identity: str) -> int | None:
-        """The label that `identity` is the number of."""
-        return filters.number_of(identity, self.classes)
+        """The label that `identity` is the number of, or else the one that ``labels.txt`` calls so.
+
+        Raises `DataError` if several are called so.
+        """
+        number = filters.number_of(identity, self.classes)
+        if number is not None:
+            return number
+        labels = self._labels_of.get(identity, [])
+        if len(labels) > 1:
+            raise DataError(
+                f"{self.directory}: {len(labels)} people are called {identity[:60]!a}, "
+                f"labels {labels[0]} and {labels[1]} among them",
+                "name them by label number",
+            )
+        return labels[0] if labels else None
+
+    @cached_property
+    def _labels_of(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for label, name in enumerate(read_names(self.directory, self.classes)):
+            if name:
+                found.setdefault(name, []).append(label)
+        return found
 
     def facts(self) -> DatasetFacts:
         """Facts of the pack, a few records and all verification sets read; raises `DataError`."""

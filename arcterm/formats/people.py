@@ -21,36 +21,50 @@ class Person(NamedTuple):
 
 
 class People(NamedTuple):
-    """Everybody in natural order, and how many files were passed over for not being images."""
+    """Everybody in natural order, and how many files were passed over for not being images.
+
+    `empty` are directories in which there is no image.
+    """
 
     people: list[Person]
     ignored: int
+    empty: list[Path]
 
 
 def find_people(folder: Path) -> People:
+    """List `folder` without reading any image, and see that everybody has one; raises `DataError`."""
+    found = list_people(folder)
+    for directory in found.empty:
+        raise DataError(
+            f"{directory} has no image",
+            f"image files end in {', '.join(sorted(IMAGE_TYPES))}; or remove it",
+        )
+    return found
+
+
+def list_people(folder: Path) -> People:
     """List `folder` without reading any image; names that begin with a dot aren't looked at.
 
-    Raises `DataError` if it isn't a directory, has nobody in it, or somebody has no image.
+    Raises `DataError` if it isn't a directory or has nobody in it.
     """
-    people, ignored = [], 0
+    people, ignored, empty = [], 0, []
     for directory in _listed(folder):
         if not directory.is_dir():
             ignored += 1
             continue
         files = [file for file in _listed(directory) if file.is_file()]
         images = [file for file in files if file.suffix.lower() in IMAGE_TYPES]
-        if not images:
-            raise DataError(
-                f"{directory} has no image",
-                f"image files end in {', '.join(sorted(IMAGE_TYPES))}; or remove it",
-            )
-        people.append(Person(directory.name, images))
+        if images:
+            people.append(Person(directory.name, images))
+        else:
+            empty.append(directory)
         ignored += len(files) - len(images)
     if not people:
         raise DataError(
-            f"{folder} has no directory in it", "put the images of each person into a directory of their own"
+            f"{empty[0]} has no image" if empty else f"{folder} has no directory in it",
+            "put the images of each person into a directory of their own",
         )
-    return People(people, ignored)
+    return People(people, ignored, empty)
 
 
 def natural(name: str) -> tuple[list[str | int], str]:

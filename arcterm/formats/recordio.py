@@ -58,9 +58,11 @@ class RecordFile:
         """
         return self.view[offset : self.read(offset, record)[1]]
 
-    def scan(self) -> Iterator[tuple[int, memoryview]]:
-        """Every record in file order as (byte offset, payload), found without an index; raises as `at`."""
-        offset, number = 0, 0
+    def scan(self, offset: int = 0, number: int = 0) -> Iterator[tuple[int, memoryview]]:
+        """Every record in file order as (byte offset, payload), found without an index; raises as `at`.
+
+        It begins with record `number`, which lies at `offset`.
+        """
         while offset < len(self._map):
             payload, end = self.read(offset, f"record {number}")
             yield offset, payload

@@ -342,6 +342,11 @@ def test_a_folder_of_people(tmp_path: Path) -> None:
         for n, image in enumerate(images):
             (folder / f"p{person}" / f"{n}.jpg").write_bytes(encode_jpeg(image))
     assert run_check(tmp_path, folder).problems == 0
+    (folder / "p0a").mkdir()
+    report = run_check(tmp_path, folder)
+    assert kinds(report) == {"absent": 1}
+    assert named(report, "absent")[0]["text"] == f"{folder / 'p0a'} has no image"
+    (folder / "p0a").rmdir()
     (folder / "p2" / "1.jpg").write_bytes(encode_jpeg(picture(5))[:-300])
     (folder / "p3" / "9.jpg").write_bytes((folder / "p0" / "0.jpg").read_bytes())
     report = run_check(tmp_path, folder)

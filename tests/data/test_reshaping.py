@@ -350,10 +350,10 @@ def test_names_are_made_safe_and_stay_apart(job: Job, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "p", "runs"]
 
 
-def test_endings_by_the_first_bytes(job: Job, tmp_path: Path) -> None:
+def test_endings_by_the_first_bytes(jobs: Iterator[Job], tmp_path: Path) -> None:
     heads = [b"\x89PNG\r\n\x1a\n", b"BM", b"P5 1 1", b"RIFF....WEBP", b"\xff\xd8\xff\xe0"]
     write_pairs(tmp_path / "x.bin", [*heads, b"BM!"], [True, False, True])
-    extract(job, str(tmp_path / "x.bin"), str(tmp_path / "out"), people="")
+    extract(next(jobs), str(tmp_path / "x.bin"), str(tmp_path / "out"), people="")
     names = [path.name for path in sorted((tmp_path / "out" / "images").iterdir())]
     assert names == ["000001.png", "000002.bmp", "000003.pgm", "000004.webp", "000005.jpg", "000006.bmp"]
     assert (tmp_path / "out" / "pairs.txt").read_text().splitlines()[1] == (
@@ -361,10 +361,10 @@ def test_endings_by_the_first_bytes(job: Job, tmp_path: Path) -> None:
     )
     write_pairs(tmp_path / "x.bin", [b"#!/bin/sh", b"BM"], [True])
     with pytest.raises(DataError, match="image 0 begins with 23 21") as caught:
-        extract(job, str(tmp_path / "x.bin"), str(tmp_path / "out2"), people="")
+        extract(next(jobs), str(tmp_path / "x.bin"), str(tmp_path / "out2"), people="")
     assert "arcterm data check" in caught.value.hint and not (tmp_path / "out2").exists()
     with pytest.raises(DataError, match="have no class numbers"):
-        extract(job, str(tmp_path / "x.bin"), str(tmp_path / "out2"), people="1")
+        extract(next(jobs), str(tmp_path / "x.bin"), str(tmp_path / "out2"), people="1")
 
 
 @pytest.mark.parametrize("sealed", [True, False])

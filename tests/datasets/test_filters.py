@@ -135,6 +135,25 @@ def test_a_folders_people_are_named_by_their_directories(people: list[list[bytes
         get("dataset", "folder").load()(path, drop=str(tmp_path / "drop.txt"))
 
 
+def test_a_packs_people_are_named_by_number_or_as_in_labels_txt(
+    people: list[list[bytes]], tmp_path: Path
+) -> None:
+    path = place("recordio", tmp_path, people)
+    (path / "train.crc").unlink()
+    (path / "labels.txt").write_text("Ann\nel Al\n\n1\nAnn\n", encoding="utf-8")
+    drop = tmp_path / "drop.txt"
+    drop.write_text("el Al\n2\n")
+    assert counts(get("dataset", "recordio").load()(path, drop=str(drop))) == [3, 2, 5]
+    drop.write_text("1")  # a number, though somebody is called so
+    assert counts(get("dataset", "recordio").load()(path, drop=str(drop))) == [3, 5, 2, 5]
+    drop.write_text("Ann")
+    with pytest.raises(DataError, match="2 people are called 'Ann', labels 0 and 4"):
+        get("dataset", "recordio").load()(path, drop=str(drop))
+    (path / "labels.txt").write_text("Ann\nsomebody else's file\n", encoding="utf-8")
+    with pytest.raises(DataError, match="nobody called 'Ann'"):
+        get("dataset", "recordio").load()(path, drop=str(drop))
+
+
 def test_people_without_images_are_left_out_by_one(people: list[list[bytes]], tmp_path: Path) -> None:
     """An im2rec-like pack whose property promises more people than it has."""
     path = place("recordio", tmp_path, people)

@@ -85,7 +85,7 @@ def test_a_killed_job_goes_on_where_it_was(arcterm, people):
     assert again | {"path": ""} == expected | {"path": ""}
     for file in sorted((arcterm.folder / "whole").iterdir()):
         assert (arcterm.folder / "parts" / file.name).read_bytes() == file.read_bytes()
-    assert not stage.exists()
+    assert not stage.exists() and not (arcterm.path(job) / "work").exists()
 
 
 def _words(process):
