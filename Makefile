@@ -19,8 +19,7 @@ losses: $(VENV)/.installed
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long" -n 2 --dist worksteal
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "long and not slow" -n 2 --dist worksteal
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --dist worksteal --ignore tests/mxnet
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or long" -n 2 --dist worksteal --ignore tests/mxnet
 
 test-mxnet: $(VENV)/.installed $(MXNET)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/mxnet -n 2

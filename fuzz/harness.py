@@ -49,8 +49,7 @@ def fuzz(target: Callable[[bytes, Path], None], options: Sequence[str], growth: 
 
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + _ADDRESSES, size + _ADDRESSES))
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as place:
+    with tempfile.TemporaryDirectory() as place:  # which libFuzzer's way of ending leaves behind
         atheris.Setup(
             [sys.argv[0], f"-timeout={SECONDS}", "-print_final_stats=1", *options],
             lambda data: attempt(target, data, Path(place), growth),

@@ -6,6 +6,7 @@ New inputs stay in memory, so that the corpus is what was committed. A finding i
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from fuzz.targets import TARGETS
 
 HERE = Path(__file__).parent
 FINDINGS = HERE / "findings"
+MEMORY = Path("/dev/shm")
 
 
 def run(name: str, seconds: int) -> bool:
@@ -26,11 +28,13 @@ def run(name: str, seconds: int) -> bool:
     FINDINGS.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "fuzz.harness", name, f"-max_total_time={seconds}"]
     command += [f"-artifact_prefix={FINDINGS}/{name}-", "-rss_limit_mb=4096"]
-    with tempfile.TemporaryDirectory() as found:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as place:
+        (found := Path(place) / "found").mkdir()
         started = time.monotonic()
         done = subprocess.run(
-            [*command, found, str(HERE / "corpus" / name)],
+            [*command, str(found), str(HERE / "corpus" / name)],
             cwd=HERE.parent,
+            env=os.environ | {"TMPDIR": place},
             capture_output=True,
             text=True,
             errors="replace",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -25,10 +26,13 @@ needs_atheris = pytest.mark.skipif(
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from Linux's /proc")
 
 
-def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+def ran(*arguments: str, temporary: Path | None = None) -> subprocess.CompletedProcess[str]:
     """What Python gave for `arguments` in a process of its own."""
     command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
+    env = os.environ | ({"TMPDIR": str(temporary)} if temporary else {})
+    return subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, errors="replace", check=False
+    )
 
 
 @pytest.mark.parametrize("seed", FILES, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -131,7 +135,7 @@ _PLANTED = """
     ("bug", "words", "tries"),
     [
         ("data[data[3]]", "IndexError", 1_000_000),
-        ("time.sleep(9)", "timeout", 1_000_000),
+        ("time.sleep(60)", "timeout", 1_000_000),
         ("pass", "DONE", 5000),
     ],
 )
@@ -139,13 +143,14 @@ def test_atheris_finds_planted_bugs(tmp_path: Path, bug: str, words: str, tries:
     options = [
         f"-runs={tries}",
         "-max_total_time=60",
-        "-timeout=1",
+        "-timeout=5",  # a busy machine stands still for a second or two
+        "-rss_limit_mb=0",  # libFuzzer would count the most that the process which starts it ever held
         "-seed=1",
-        f"-artifact_prefix={tmp_path}/",
+        f"-artifact_prefix={tmp_path}/found-",
     ]
-    done = ran("-c", textwrap.dedent(_PLANTED).format(bug=bug), *options)
+    done = ran("-c", textwrap.dedent(_PLANTED).format(bug=bug), *options, temporary=tmp_path)
     assert words in done.stdout + done.stderr, done.stderr[-2000:]
-    found = [path.read_bytes()[:3] for path in tmp_path.iterdir()]
+    found = [path.read_bytes()[:3] for path in tmp_path.glob("found-*")]
     assert (done.returncode == 0, found) == ((True, []) if bug == "pass" else (False, [b"ARC"]))
 
 

@@ -169,8 +169,9 @@ def test_ranks_share_what_they_decoded(pack, unused_port):
 
 
 def shared_names():
-    """Named shared memory; the queue's own semaphores apart."""
-    return [path.name for path in Path("/dev/shm").iterdir() if not path.name.startswith("sem.")]
+    """Named shared memory; the queue's own semaphores apart, and others' directories."""
+    files = [path.name for path in Path("/dev/shm").iterdir() if path.is_file()]
+    return [name for name in files if not name.startswith("sem.")]
 
 
 @pytest.fixture
