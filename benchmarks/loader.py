@@ -5,8 +5,9 @@ python benchmarks/loader.py [--images 4000] [--rounds 7] [--threads 2] [--open 5
 All cases run once in every round, in another order each time; a ratio is the median of the ratios within a
 round. "naive" is written out below as arcface_torch has it: one record, one decode, torchvision's transforms
 in their order, the default collate, two worker processes. Its images are decoded by MXNet, as arcface_torch
-does, where --mxnet says where it is installed (`make test-mxnet` puts it into .venv-mxnet), and by OpenCV and
-Pillow, which are faster. Needs Pillow, as torchvision does. "CPU" counts this process's own time, per core.
+does, where --mxnet says where it is installed (`make test-mxnet` puts it into .venv-mxnet), and by OpenCV
+and Pillow, which are faster. "for GPU" leaves out the mirroring, which is the GPU's then. Needs Pillow, as
+torchvision does. "CPU" counts this process's own time, per core.
 """
 
 from __future__ import annotations
@@ -136,11 +137,13 @@ def naive(place: Path, decode: Callable[[memoryview], np.ndarray]) -> Callable[[
     return epoch
 
 
-def ours(faces: object, threads: int, cache: DecodedCache | None = None) -> Iterator[int]:
-    """Batches of the loader, mirrored as in training."""
+def ours(
+    faces: object, threads: int, cache: DecodedCache | None = None, mirror: float = 0.5
+) -> Iterator[int]:
+    """Batches of the loader, mirrored as in training on a CPU; a GPU would mirror them itself."""
     steps = len(faces) // BATCH
     choices = Sampler(len(faces), BATCH, seed=random.randrange(1000)).choices(1, steps)
-    augment = Augment(mirror=0.5)
+    augment = Augment(mirror=mirror)
     with Loader(faces, choices, image_size=SIZE, threads=threads, augment=augment, cache=cache) as loader:
         for batch, _ in loader:
             yield len(batch.labels)
@@ -235,6 +238,7 @@ def main() -> None:
         cases: dict[str, Callable[[], Iterator[int]]] = {
             "bare": lambda: bare(images, asked.threads),
             "loader": lambda: ours(faces, asked.threads),
+            "loader, for GPU": lambda: ours(faces, asked.threads, mirror=0),
             "loader, cached": lambda: ours(faces, asked.threads, cache),
             "naive, OpenCV": naive(place, by_opencv),
             "naive, Pillow": naive(place, by_pillow),

@@ -56,7 +56,6 @@ class _Buffer:
         self.mirrored = torch.empty(size, dtype=torch.bool, pin_memory=pin)
         self.pixels: NDArray[np.uint8] = self.images.numpy()
         self.numbers: NDArray[np.int64] = self.labels.numpy()
-        self.copied: torch.cuda.Event | None = None
 
 
 class Loader:
@@ -92,7 +91,8 @@ class Loader:
         self._upload = Upload(device) if device.type == "cuda" else None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._ready: queue.Queue[Batch | Exception | None] = queue.Queue(_AHEAD)
-        self._free: queue.SimpleQueue[_Buffer | None] = queue.SimpleQueue()
+        self._free: queue.LifoQueue[_Buffer | None] = queue.LifoQueue()  # the last is still in cache
+        self._sent: deque[tuple[_Buffer, torch.cuda.Event]] = deque()
         self._buffers = 0
         self._lent: dict[int, _Buffer] = {}
         self._stopped = threading.Event()
@@ -147,10 +147,16 @@ class Loader:
             self._ready.put(error)
 
     def _buffer(self, size: int) -> _Buffer | None:
-        """Memory for a batch: new at first, then what nobody needs any more; None when told to stop."""
-        if self._buffers < _AHEAD + _IN_WORK + 1:
+        """Memory for a batch: what nobody needs any more, else new, up to a limit; None when told to stop."""
+        while self._sent and self._sent[0][1].query():
+            self._free.put(self._sent.popleft()[0])
+        if self._free.empty() and self._buffers < _AHEAD + _IN_WORK + 1:
             self._buffers += 1
             return _Buffer(size, self._size, pin=self._upload is not None)
+        if self._free.empty() and self._sent:
+            sent, copied = self._sent.popleft()
+            copied.synchronize()
+            self._free.put(sent)
         buffer = self._free.get()
         if buffer is None or len(buffer.numbers) == size:
             return buffer
@@ -158,8 +164,6 @@ class Loader:
 
     def _start(self, choice: Choice, buffer: _Buffer) -> list[Future[None]]:
         """Hand a batch to the threads, a run of slots each."""
-        if buffer.copied is not None:
-            buffer.copied.synchronize()
         count = len(choice.indices)
         draws = self._augment.draw(choice.keys)
         buffer.mirrored.numpy()[:] = draws.chosen["mirror"]
@@ -183,8 +187,7 @@ class Loader:
             self._ready.put(Batch(choice.step, buffer.images, buffer.labels))
             return True
         sent = self._upload.send(buffer.images, buffer.labels, buffer.mirrored)
-        buffer.copied = sent.copied
-        self._free.put(buffer)
+        self._sent.append((buffer, sent.copied))
         self._ready.put(Batch(choice.step, sent.images, sent.labels, sent.arrived))
         return True
 

@@ -20,10 +20,10 @@ from arcterm.formats.packwriter import write_pack
 from arcterm.train.augment import Augment
 from arcterm.train.decoded import DecodedCache
 from arcterm.train.identities import SamePerson
-from arcterm.train.loader import Loader
+from arcterm.train.loader import Loader, _Buffer
 from arcterm.train.quarantine import Quarantine
 from arcterm.train.sampler import Choice, Sampler
-from arcterm.train.upload import mirror
+from arcterm.train.upload import Sent, mirror
 from arcterm.train.world import World
 from tests.jobs import Heard
 
@@ -97,6 +97,58 @@ def test_threads_ranks_and_cache_change_nothing(pack):
     for whole, left, right in zip(expected, *parts, strict=True):
         assert np.array_equal(whole[1], np.concatenate([left[1], right[1]]))
         assert np.array_equal(whole[2], np.concatenate([left[2], right[2]]))
+
+
+class Transfer:
+    """A copy to a GPU that is done when it has been asked about twice; a `hasty` one says so at once."""
+
+    def __init__(self, pairs, hasty):
+        self.pairs, self.hasty, self.asked, self.lock = pairs, hasty, 0, threading.Lock()
+
+    def query(self):
+        self.asked += 1
+        if self.asked > 2:
+            self.synchronize()
+        return self.hasty or not self.pairs
+
+    def synchronize(self):
+        with self.lock:
+            while self.pairs:
+                there, here = self.pairs.pop()
+                there.copy_(here)
+
+
+class SlowUpload:
+    """Stands for `Upload` where there is no GPU; nothing arrives before four batches are on their way."""
+
+    def __init__(self, hasty):
+        self.hasty, self.sends, self.filled = hasty, 0, threading.Event()
+
+    def send(self, images, labels, mirrored):
+        there = [torch.empty_like(tensor) for tensor in (images, labels, mirrored)]
+        transfer = Transfer(list(zip(there, (images, labels, mirrored), strict=True)), self.hasty)
+        self.sends += 1
+        if self.sends == 4:
+            self.filled.set()
+        return Sent(there[0], there[1], transfer, transfer)
+
+    def receive(self, images, labels, arrived):
+        assert self.filled.wait(60)
+        arrived.synchronize()
+
+
+@pytest.mark.parametrize("hasty", [False, True])
+def test_memory_is_not_filled_again_while_it_is_sent(pack, monkeypatch, hasty):
+    faces, choices = FacePack(pack), list(Sampler(60, 8, seed=3).choices(1, 21))
+    expected = loaded(faces, choices)
+    monkeypatch.setattr("arcterm.train.loader.Upload", lambda device: SlowUpload(hasty))
+    monkeypatch.setattr("arcterm.train.loader._Buffer", lambda *a, pin: _Buffer(*a, pin=False))
+    with Loader(faces, choices, image_size=SIZE, threads=2, device=torch.device("cuda")) as loader:
+        sent = [(b.step, b.images.numpy(), b.labels.numpy()) for b, _ in loader]
+    same = [
+        np.array_equal(a[1], b[1]) and np.array_equal(a[2], b[2]) for a, b in zip(expected, sent, strict=True)
+    ]
+    assert all(same) is not hasty
 
 
 def test_another_epoch_or_seed_is_another_picture(pack):
