@@ -7,16 +7,18 @@ import sys
 
 def main() -> None:
     """Entry point of ``arcterm``: run the command; a user's mistake is two lines, never a traceback."""
-    from arcterm_registry import PluginError
-
     from arcterm.cli.app import build
     from arcterm.errors import ArctermError
 
     try:
         build(sys.argv[1:])(prog_name="arcterm")
-    except (ArctermError, PluginError) as error:
-        sys.stderr.write(f"arcterm: {error}\n")
-        sys.exit(getattr(error, "exit_code", 2))
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()
         sys.exit(141)
+    except Exception as error:
+        from arcterm_registry import PluginError  # as slow to import as all that --help needs
+
+        if not isinstance(error, ArctermError | PluginError):
+            raise
+        sys.stderr.write(f"arcterm: {error}\n")
+        sys.exit(getattr(error, "exit_code", 2))

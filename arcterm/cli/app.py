@@ -11,25 +11,26 @@ import typer
 from arcterm import __version__
 
 COMMANDS = {
-    "train": "arcterm.cli.train",
-    "runs": "arcterm.cli.runs",
-    "show": "arcterm.cli.runs",
-    "attach": "arcterm.cli.runs",
-    "stop": "arcterm.cli.runs",
-    "resume": "arcterm.cli.runs",
-    "verify": "arcterm.cli.runs",
-    "rm": "arcterm.cli.runs",
-    "tui": "arcterm.cli.runs",
-    "plugins": "arcterm.cli.plugins",
-    "data": "arcterm.cli.data",
-    "model": "arcterm.cli.model",
-    "embed": "arcterm.cli.trial",
-    "compare": "arcterm.cli.trial",
+    "train": ("arcterm.cli.train", "Train a BACKBONE with a LOSS; `arcterm plugins` lists both."),
+    "runs": ("arcterm.cli.runs", "List the runs, newest first."),
+    "show": ("arcterm.cli.runs", "Show one run in full."),
+    "attach": ("arcterm.cli.runs", "Watch a run; Ctrl-C leaves, the run goes on."),
+    "stop": ("arcterm.cli.runs", "Stop a run after a checkpoint, a job after an item."),
+    "resume": ("arcterm.cli.runs", "Go on with a run or a job where it was stopped."),
+    "verify": ("arcterm.cli.runs", "Verify a checkpoint of a run."),
+    "rm": ("arcterm.cli.runs", "Remove a run with its checkpoints and logs."),
+    "tui": ("arcterm.cli.runs", "Open the console."),
+    "embed": ("arcterm.cli.trial", "Embed images with a model."),
+    "compare": ("arcterm.cli.trial", "Say how alike two faces are."),
+    "plugins": ("arcterm.cli.plugins", "List what can be picked, check a plug-in, begin one."),
+    "data": ("arcterm.cli.data", "Make, check and reshape data sets."),
+    "model": ("arcterm.cli.model", "Model files in and out."),
 }
+"""Where each command is, and how it is listed."""
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
-    """The application for a command line: the command that it begins with, or all of them."""
+    """The application for a command line: with the command that it names, or else a list of them all."""
     app = typer.Typer(
         name="arcterm",
         help="Train face-recognition models from a terminal.",
@@ -39,13 +40,21 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for name in [arguments[0]] if arguments and arguments[0] in COMMANDS else COMMANDS:
-        found = getattr(import_module(COMMANDS[name]), name)
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name)
-        else:
-            app.command(name)(found)
+    asked = next((word for word in arguments if not word.startswith("-")), "")
+    if asked not in COMMANDS:
+        for name, (_, words) in COMMANDS.items():
+            app.command(name, help=words)(_listed)
+        return app
+    found = getattr(import_module(COMMANDS[asked][0]), asked)
+    if isinstance(found, typer.Typer):
+        app.add_typer(found, name=asked)
+    else:
+        app.command(asked)(found)
     return app
+
+
+def _listed() -> None:
+    """Stands for a command in the list."""
 
 
 def _print_version(wanted: bool) -> None:

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from arcterm.cli import main
+from arcterm.cli.app import COMMANDS
 from arcterm.cli.live import Live
 from arcterm.runs import state, store
 from arcterm.runs.events import Message, Mined, Start, Step
@@ -251,3 +252,14 @@ def test_help(arcterm, command):
     code, out, _ = arcterm(*filter(None, [command, "--help"]))
     assert code == 0
     assert "Usage: arcterm" in out
+
+
+def test_every_command_is_listed_and_is_there(arcterm):
+    listed = re.findall(
+        r"^  ([a-z]+)  +[A-Z].*[a-z]\.$", arcterm("--help")[1].partition("Commands:")[2], re.M
+    )
+    assert listed == list(COMMANDS)
+    for name in listed:
+        assert f"Usage: arcterm {name} " in arcterm(name, "--help")[1]
+    code, _, err = arcterm("trian", "r50")
+    assert (code, "Did you mean 'train'?" in err) == (2, True)
