@@ -9,6 +9,9 @@ MXNET := .venv-mxnet
 
 SECONDS ?= 30
 
+# the tests start hundreds of Pythons, each of which would compile everything again
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo losses test test-mxnet fuzz check install clean
 
 demo: $(VENV)/.installed
