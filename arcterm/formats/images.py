@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import stat
 import struct
+import zlib
 from pathlib import Path
 from typing import cast
 
@@ -32,6 +33,8 @@ MAX_SCANS = 64
 _JPEG = b"\xff\xd8\xff"
 _EXIF = b"Exif\0\0"
 _SCAN = b"\xff\xda"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_OTHERS = (_PNG, b"RIFF", b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
 
 
 def decode(image: bytes | memoryview | Pixels, *, size: tuple[int, int] | None, source: str) -> Pixels:
@@ -113,11 +116,12 @@ def is_jpeg(data: bytes | memoryview) -> bool:
 def _decoded(data: memoryview, source: str) -> Pixels:
     if is_jpeg(data):
         return _decoded_jpeg(data, source)
-    # PNG says its size first; OpenCV itself holds other kinds to OPENCV_IO_MAX_IMAGE_PIXELS
-    if bytes(data[:8]) == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        width, height = struct.unpack_from(">II", data, 16)
-        _check_pixels(height, width, source)
-    return _decoded_by_opencv(data, source)
+    head = bytes(data[:8])
+    if not head.startswith(_OTHERS):  # OpenCV has decoders for more, which nobody's faces need
+        raise _not_whole(data, source)
+    if head == _PNG:
+        data = _whole_png(data, source)
+    return _decoded_by_opencv(data, source)  # which holds other kinds to OPENCV_IO_MAX_IMAGE_PIXELS
 
 
 def _decoded_jpeg(data: memoryview, source: str) -> Pixels:
@@ -147,6 +151,27 @@ def _jpeg_colours(data: memoryview, source: str) -> str:
     return str(colours)
 
 
+def _whole_png(data: memoryview, source: str) -> memoryview:
+    """A PNG from its first byte to its last; raises `DataError` for too many pixels or a damaged chunk.
+
+    OpenCV goes on behind the end, and makes room for as much as a chunk says that it has.
+    """
+    if len(data) < 33 or bytes(data[8:16]) != b"\0\0\0\rIHDR":
+        raise _not_whole(data, source)
+    width, height = struct.unpack_from(">II", data, 16)
+    _check_pixels(height, width, source)
+    at, kind = 8, b""
+    while kind != b"IEND":
+        if at + 12 > len(data):
+            raise _not_whole(data, source)
+        length, kind = struct.unpack_from(">I4s", data, at)
+        crc = data[at + 8 + length : at + 12 + length]
+        if zlib.crc32(data[at + 4 : at + 8 + length]).to_bytes(4, "big") != crc:
+            raise _not_whole(data, source)
+        at += 12 + length
+    return data[:at]
+
+
 def _decoded_by_opencv(data: memoryview, source: str) -> Pixels:
     raw = np.frombuffer(data, np.uint8)
     try:
@@ -155,7 +180,7 @@ def _decoded_by_opencv(data: memoryview, source: str) -> Pixels:
         reason = f"declares more than {MAX_PIXELS:,} pixels" if "PIXELS" in str(error) else "is damaged"
         raise DataError(f"{source}: the image {reason}", "remove or replace it") from None
     if pixels is None:
-        raise DataError(f"{source}: these {raw.size} bytes aren't a whole image", "remove or replace it")
+        raise _not_whole(data, source)
     return cast(Pixels, pixels)
 
 
@@ -165,6 +190,13 @@ def _check_pixels(height: int, width: int, source: str) -> None:
             f"{source}: the image declares {width}×{height}, more than {MAX_PIXELS:,} pixels",
             "remove or replace it",
         )
+
+
+def _not_whole(data: memoryview, source: str) -> DataError:
+    return DataError(
+        f"{source}: these {len(data)} bytes aren't a whole image",
+        "remove or replace it; JPEG, PNG, WebP, BMP, PGM and PPM are read",
+    )
 
 
 def _reason(error: ValueError) -> str:
