@@ -88,6 +88,7 @@ def test_a_missing_check_is_found(tmp_path: Path) -> None:
         attempt(without_a_check, b"ARC\x04", tmp_path)
 
 
+@pytest.mark.long
 @needs_linux
 def test_memory_is_watched(tmp_path: Path) -> None:
     command = "import sys; from pathlib import Path; from tests.test_fuzz import attempt, greedy; "

@@ -42,6 +42,7 @@ def test_the_host_side_never_loads_torch(module):
     assert "torch" not in loaded_by(f"import {module}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("module", ["arcterm.worker", "arcterm.train.loop", "arcterm.agent"])
 def test_the_rank_side_never_loads_the_console(module):
     assert not loaded_by(f"import {module}") & {"textual", "typer", "rich"}

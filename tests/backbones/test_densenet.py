@@ -46,6 +46,7 @@ def test_norms_and_dropouts() -> None:
     assert network.head.dropout.p == 0.3
 
 
+@pytest.mark.long
 def test_layers_run_in_the_order_of_the_symbol() -> None:
     expected = [64, 64, 64, 64]
     for layers, transition in ((6, 128), (12, 256), (24, 512), (16, 0)):

@@ -286,6 +286,7 @@ def test_folds_and_contradictions_of_a_set(tmp_path: Path) -> None:
     assert "lopsided" not in kinds(report, notes=True)
 
 
+@pytest.mark.long
 def test_every_flipped_bit_is_named_where_there_are_checksums(tmp_path: Path) -> None:
     pack = make_pack(tmp_path / "pack", [[picture(1), picture(2)], [picture(3)]])
     rng = np.random.default_rng(0)

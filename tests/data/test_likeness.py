@@ -75,6 +75,7 @@ def test_no_two_people_are_one_picture(orl: Faces) -> None:
     assert find(orl.thumbs, orl.labels).pairs.tolist() == []
 
 
+@pytest.mark.long
 def test_nothing_is_nearer_than_brute_force_says(orl: Faces) -> None:
     """All 79,800 pairs: what is found is what is near, and little that is near isn't found."""
     one, other = np.triu_indices(400, 1)

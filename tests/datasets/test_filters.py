@@ -184,6 +184,7 @@ def test_a_record_that_is_not_what_its_label_said_is_named() -> None:
         [opened[n] for n in range(40)]
 
 
+@pytest.mark.long
 @settings(max_examples=20, deadline=None)
 @given(
     classes=st.integers(2, 9),

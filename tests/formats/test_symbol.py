@@ -94,6 +94,7 @@ def test_the_walk_goes_depth_first_and_left_to_right(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_very_deep_network_needs_no_recursion(tmp_path: Path) -> None:
     net = Network()
     last = net.variable("data")
