@@ -144,8 +144,8 @@ def _read_array(cursor: _Cursor, what: str) -> Array:
     if flag not in _DTYPES:
         raise cursor.broken(f"has dtype {flag} for {what}, which MXNet never had", start)
     dtype = np.dtype(_DTYPES[flag])
-    # A 0 among the dimensions must not hide that numpy couldn't address the others.
-    if math.prod(max(side, 1) for side in shape) * dtype.itemsize >= 2**63:
+    # A 0 among the dimensions must not hide that numpy couldn't address the others, as 8 bytes at most.
+    if math.prod(max(side, 1) for side in shape) * 8 >= 2**63:
         raise cursor.broken(f"gives {what} the impossible shape {shape}", start)
     size = math.prod(shape)
     first = cursor.take(size * dtype.itemsize, f"the values of {what}, shape {shape}")

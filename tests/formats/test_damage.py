@@ -623,6 +623,7 @@ def test_colours_that_simplejpeg_has_no_name_for() -> None:
         ("property/binary", r"holds '[^']{1,300}', not 'classes,height,width'"),
         ("checksums/name-not-utf-8", r"train\.crc is damaged"),
         ("modelfile/surrogate", "its model card is damaged"),
+        ("params/empty-and-huge", "impossible shape"),
         ("images/4-4-1.jpg", "aren't a whole image"),
         ("images/long-chunk.png", "aren't a whole image"),
         ("images/no-header.png", "aren't a whole image"),
