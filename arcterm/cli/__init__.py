@@ -12,9 +12,6 @@ def main() -> None:
 
     try:
         build(sys.argv[1:])(prog_name="arcterm")
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
-        sys.exit(141)
     except Exception as error:
         from arcterm_registry import PluginError  # as slow to import as all that --help needs
 

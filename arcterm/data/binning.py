@@ -44,8 +44,8 @@ def make_bin(
 ) -> Report:
     """Write the .bin `dst` of the pairs in the file `list`, or of `pairs` drawn from the people in `src`.
 
-    JPEG files of 112×112 go in byte for byte, others are encoded. A stopped job goes on where it
-    was. Raises `DataError`, leaving nothing at `dst`, for an image that is missing or can't go in, naming it.
+    JPEG files of 112×112 go in byte for byte, others are encoded. A stopped job goes on where it was. Raises
+    `DataError`, leaving nothing at `dst`, for an image that is missing or can't go in, naming it.
     """
     source, target = Path(src), Path(dst)
     _require_new(target)
@@ -55,8 +55,7 @@ def make_bin(
         chosen = _listed(source, Path(list), job.work / "missing.txt")
     else:
         chosen = _drawn(source, pairs, seed)
-    files = [*dict.fromkeys(chosen.files)]
-    stored = _read(job, files, resize)
+    stored = _read(job, [*dict.fromkeys(chosen.files)], resize)
     job.tell("writing", len(stored.images), len(stored.images), target.name)
     _require_new(target)
     _write(target, [stored.images[path] for path in chosen.files], chosen.same)

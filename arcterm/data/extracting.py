@@ -12,6 +12,7 @@ from arcterm.data.copying import People, find_people, parts_of, read
 from arcterm.data.job import Job
 from arcterm.errors import DataError
 from arcterm.formats.facepack import FacePack
+from arcterm.formats.images import ending
 from arcterm.formats.pairs import read_pairs
 from arcterm.formats.ranges import parse_ranges
 from arcterm.formats.staging import staged_directory
@@ -20,14 +21,6 @@ from arcterm.runs.report import Report
 _KEY = re.compile(r" key ([0-9]+) ")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 100
-_BEGINNINGS = {
-    b"\xff\xd8\xff": ".jpg",
-    b"\x89PNG\r\n": ".png",
-    b"RIFF": ".webp",
-    b"BM": ".bmp",
-    b"P5": ".pgm",
-    b"P6": ".ppm",
-}
 
 
 def extract(job: Job, src: str, dst: str, *, people: str) -> Report:
@@ -125,13 +118,11 @@ def _folders(people: People) -> dict[int, str]:
 
 
 def _ending(image: bytes | memoryview, source: str) -> str:
-    """What the name of an image file ends in, by its first bytes; raises `DataError` naming its `source`."""
-    head = bytes(image[:8])
-    for beginning, ending in _BEGINNINGS.items():
-        if head.startswith(beginning):
-            return ending
+    """What the name of an image file ends in; raises `DataError` naming its `source`."""
+    if known := ending(image):
+        return known
     raise DataError(
-        f"{source} begins with {head.hex(' ')}: it is no image that is known here",
+        f"{source} begins with {bytes(image[:8]).hex(' ')}: it is no image that is known here",
         "`arcterm data check` names every such image",
     )
 

@@ -34,7 +34,17 @@ _JPEG = b"\xff\xd8\xff"
 _EXIF = b"Exif\0\0"
 _SCAN = b"\xff\xda"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_OTHERS = (_PNG, b"RIFF", b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+_ENDINGS = {
+    _JPEG: ".jpg",
+    _PNG: ".png",
+    b"RIFF": ".webp",
+    b"BM": ".bmp",
+    b"P2": ".pgm",
+    b"P3": ".ppm",
+    b"P5": ".pgm",
+    b"P6": ".ppm",
+}
+"""The kinds that are read, by what their files begin with; OpenCV has decoders for more."""
 
 
 def decode(image: bytes | memoryview | Pixels, *, size: tuple[int, int] | None, source: str) -> Pixels:
@@ -113,13 +123,19 @@ def is_jpeg(data: bytes | memoryview) -> bool:
     return bytes(data[:3]) == _JPEG
 
 
+def ending(data: bytes | memoryview) -> str:
+    """What the name of such an image file ends in, by its first bytes; empty for a kind that isn't read."""
+    head = bytes(data[:8])
+    return next((name for beginning, name in _ENDINGS.items() if head.startswith(beginning)), "")
+
+
 def _decoded(data: memoryview, source: str) -> Pixels:
     if is_jpeg(data):
         return _decoded_jpeg(data, source)
-    head = bytes(data[:8])
-    if not head.startswith(_OTHERS):  # OpenCV has decoders for more, which nobody's faces need
+    kind = ending(data)
+    if not kind:
         raise _not_whole(data, source)
-    if head == _PNG:
+    if kind == ".png":
         data = _whole_png(data, source)
     return _decoded_by_opencv(data, source)  # which holds other kinds to OPENCV_IO_MAX_IMAGE_PIXELS
 

@@ -34,9 +34,9 @@ class People(NamedTuple):
 def find_people(folder: Path) -> People:
     """List `folder` without reading any image, and see that everybody has one; raises `DataError`."""
     found = list_people(folder)
-    for directory in found.empty:
+    if found.empty:
         raise DataError(
-            f"{directory} has no image",
+            f"{found.empty[0]} has no image",
             f"image files end in {', '.join(sorted(IMAGE_TYPES))}; or remove it",
         )
     return found
@@ -59,10 +59,9 @@ def list_people(folder: Path) -> People:
         else:
             empty.append(directory)
         ignored += len(files) - len(images)
-    if not people:
+    if not people and not empty:
         raise DataError(
-            f"{empty[0]} has no image" if empty else f"{folder} has no directory in it",
-            "put the images of each person into a directory of their own",
+            f"{folder} has no directory in it", "put the images of each person into a directory of their own"
         )
     return People(people, ignored, empty)
 

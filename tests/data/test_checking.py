@@ -348,6 +348,8 @@ def test_a_folder_of_people(tmp_path: Path) -> None:
     assert kinds(report) == {"absent": 1}
     assert named(report, "absent")[0]["text"] == f"{folder / 'p0a'} has no image"
     (folder / "p0a").rmdir()
+    (tmp_path / "hollow" / "nobody").mkdir(parents=True)
+    assert kinds(run_check(tmp_path, tmp_path / "hollow")) == {"absent": 1}
     (folder / "p2" / "1.jpg").write_bytes(encode_jpeg(picture(5))[:-300])
     (folder / "p3" / "9.jpg").write_bytes((folder / "p0" / "0.jpg").read_bytes())
     report = run_check(tmp_path, folder)

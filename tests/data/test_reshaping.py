@@ -352,10 +352,10 @@ def test_names_are_made_safe_and_stay_apart(job: Job, tmp_path: Path) -> None:
 
 def test_endings_by_the_first_bytes(jobs: Iterator[Job], tmp_path: Path) -> None:
     heads = [b"\x89PNG\r\n\x1a\n", b"BM", b"P5 1 1", b"RIFF....WEBP", b"\xff\xd8\xff\xe0"]
-    write_pairs(tmp_path / "x.bin", [*heads, b"BM!"], [True, False, True])
+    write_pairs(tmp_path / "x.bin", [*heads, b"P3 1 1"], [True, False, True])
     extract(next(jobs), str(tmp_path / "x.bin"), str(tmp_path / "out"), people="")
     names = [path.name for path in sorted((tmp_path / "out" / "images").iterdir())]
-    assert names == ["000001.png", "000002.bmp", "000003.pgm", "000004.webp", "000005.jpg", "000006.bmp"]
+    assert names == ["000001.png", "000002.bmp", "000003.pgm", "000004.webp", "000005.jpg", "000006.ppm"]
     assert (tmp_path / "out" / "pairs.txt").read_text().splitlines()[1] == (
         "images/000003.pgm images/000004.webp 0"
     )
