@@ -36,6 +36,8 @@ from arcterm.train.world import World, shard
 FORMAT_VERSION = 1
 _BACKBONE, _MOMENTUM = checkpoints.BACKBONE, "momentum.safetensors"
 _FEED = "feed.safetensors"
+_CAUSE_BYTES = 500
+"""Of a rank's reason, as the ranks tell it to each other."""
 
 
 @dataclass(frozen=True)
@@ -70,30 +72,55 @@ def save(
     started = time.perf_counter()
     if final.exists():
         return None
-    problem = ""
+    manifest, problem = None, ""
     try:
         unfinished.mkdir(mode=0o700, exist_ok=True)
         _write_own(unfinished, world, trained, feed or {})
-    except OSError as error:
-        problem = f"{error.strerror or error} ({error.filename or unfinished})"
-    if world.max(torch.tensor(float(bool(problem)))).item():
-        world.barrier()
+    except (OSError, SafetensorError) as error:
+        problem = _cause(error, unfinished)
+    _require_written(world, unfinished, step, problem)
+    try:
         if world.first:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        raise TrainingError(
-            f"the checkpoint of step {step} could not be written: {problem or 'another rank says why'}",
-            "make room or choose another --runs-dir, then `arcterm resume`",
-        )
-    manifest = None
+            manifest = _commit(
+                run, config, world, trained, unfinished, step=step, epoch=epoch, reason=reason, scores=scores
+            )
+    except OSError as error:
+        problem = _cause(error, unfinished)
+    _require_written(world, unfinished, step, problem)
     if world.first:
-        manifest = _commit(
-            run, config, world, trained, unfinished, step=step, epoch=epoch, reason=reason, scores=scores
-        )
         checkpoints.retain(run, config.keep_last, config.keep_best)
-    world.barrier()
     size = sum(digest.size for digest in manifest.files.values()) if manifest else 0
     return Checkpoint(
         step=step, name=final.name, bytes=size, seconds=time.perf_counter() - started, reason=reason
+    )
+
+
+def _cause(error: OSError | SafetensorError, folder: Path) -> str:
+    """Why something could not be written, and where; safetensors has the system's words inside its own."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error} ({error.filename or folder})"
+    return f"{str(error).rpartition('I/O error: ')[2].partition(' (os error')[0]} ({folder})"
+
+
+def _require_written(world: World, folder: Path, step: int, problem: str) -> None:
+    """Raise `TrainingError` with the causes of all ranks, on every rank, if one has a `problem`.
+
+    `folder` is removed then. Without one it is the point that every rank has reached.
+    """
+    own = problem.encode()[:_CAUSE_BYTES]
+    padded = torch.frombuffer(bytearray(own.ljust(_CAUSE_BYTES, b"\0")), dtype=torch.uint8)
+    rows = world.gather(padded).view(-1, _CAUSE_BYTES)
+    causes = [bytes(row.tolist()).rstrip(b"\0").decode("utf-8", "replace") for row in rows]
+    if not any(causes):
+        return
+    if world.first:
+        shutil.rmtree(folder, ignore_errors=True)
+    said = [
+        f"rank {rank}: {cause}" if world.size > 1 else cause for rank, cause in enumerate(causes) if cause
+    ]
+    raise TrainingError(
+        f"the checkpoint of step {step} could not be written: {'; '.join(said)}",
+        "make room or choose another --runs-dir, then `arcterm resume`",
     )
 
 

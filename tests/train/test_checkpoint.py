@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 import torch
 from arcterm_registry import get
@@ -187,11 +189,45 @@ def test_another_backbone_is_refused(run):
         checkpoint.restore(run.checkpoints / event.name, World(), strange)
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(run, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+@pytest.fixture
+def little_room():
+    """Files end at 100 bytes, as they would on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    monkeypatch.setattr("arcterm.train.checkpoint.save_file", full)
-    with pytest.raises(TrainingError, match="No space left on device"):
+
+def test_a_full_disk_is_said_and_leaves_nothing(run, little_room):
+    """Writing safetensors raises an error of its own, which is no OSError."""
+    with pytest.raises(TrainingError, match=r"step 3 could not be written: File too large \(/") as caught:
+        save(run, trained())
+    assert "arcterm resume" in caught.value.hint
+    assert list(run.checkpoints.iterdir()) == []
+
+
+def test_a_manifest_that_finds_no_room_leaves_nothing(run, monkeypatch):
+    def full(path, _value):
+        if path.name == checkpoints.MANIFEST:
+            raise OSError(28, "No space left on device", str(path))
+        path.write_text("{}")
+
+    monkeypatch.setattr("arcterm.train.checkpoint.create_json", full)
+    with pytest.raises(TrainingError, match=r"No space left on device \(.*manifest"):
         save(run, trained())
     assert list(run.checkpoints.iterdir()) == []
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_every_rank_says_the_cause_of_the_one_that_failed(run, monkeypatch, rank):
+    theirs = torch.zeros(500, dtype=torch.uint8)
+    said = b"No space left on device (/runs/x)"
+    theirs[: len(said)] = torch.frombuffer(bytearray(said), dtype=torch.uint8)
+
+    def gather(_world, own):
+        return torch.cat([own, own, own, theirs])
+
+    monkeypatch.setattr(World, "gather", gather)
+    with pytest.raises(TrainingError, match=r"written: rank 3: No space left on device \(/runs/x\)\n"):
+        checkpoint.save(run, config(), World(rank, 4), trained(), step=3, epoch=1, reason="test", scores={})
+    assert len(list(run.checkpoints.iterdir())) == rank  # rank 0 removes it
