@@ -1,0 +1,88 @@
+"""Runs of an older arcterm, kept as they were written, are listed, shown, resumed and verified.
+
+``before.tar.xz`` holds a pack and what version 0.1.0 left: jobs that packed it and made its
+set, a training stopped at step 223 of 400, that checkpoint's verification, and a training whose rank was
+killed. Its paths stand under ``/before``. It is never made again.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from arcterm.cli.app import build
+from arcterm.errors import DataError
+from arcterm.runs import checkpoints, store
+
+from ..e2e.conftest import Console
+
+TRAINING, KILLED = "20261129T210119Z-tiny-arcface-e412", "20261129T210224Z-tiny-cosface-a267"
+VERIFICATION = "20261129T210219Z-verify-tiny-223-5bf4"
+PACK, BIN = "20261129T210110Z-data-pack-cae5", "20261129T210114Z-data-bin-b041"
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    """A folder with ``pack`` and ``runs``, their paths made to fit."""
+    with tarfile.open(Path(__file__).with_name("before.tar.xz")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    for path in (tmp_path / "runs").rglob("*.json"):
+        path.write_text(path.read_text().replace("/before/", f"{tmp_path}/"))
+    return tmp_path
+
+
+def cli(*arguments: str) -> str:
+    """What a command that ends well prints."""
+    done = CliRunner().invoke(build(arguments), arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout
+
+
+def test_all_are_listed_in_their_states(before):
+    listed = {d["id"]: d["state"] for d in json.loads(cli("runs", "--json", "--runs-dir", f"{before}/runs"))}
+    assert listed == {
+        KILLED: "failed",
+        VERIFICATION: "done",
+        TRAINING: "stopped",
+        BIN: "done",
+        PACK: "done",
+    }
+
+
+@pytest.mark.parametrize("run", [TRAINING, KILLED, VERIFICATION, BIN, PACK])
+def test_each_is_shown(before, run):
+    assert run in cli("show", run, "--runs-dir", f"{before}/runs")
+    assert json.loads(cli("show", run, "--json", "--runs-dir", f"{before}/runs"))["id"] == run
+
+
+def test_what_was_reached_is_told(before):
+    told = json.loads(cli("show", "stopped-before", "--json", "--runs-dir", f"{before}/runs"))
+    assert (told["step"], told["steps"], told["corrupt_records"]) == (223, 400, 0)
+    assert told["verification"]["small"]["best_accuracy"] == 0.975
+    assert [saved["step"] for saved in told["checkpoints"]] == [223]
+    killed = json.loads(cli("show", "killed-before", "--json", "--runs-dir", f"{before}/runs"))
+    assert killed["failure"]["signal"] == "SIGKILL"
+
+
+def test_its_checkpoint_is_whole(before):
+    run = store.find(before / "runs", TRAINING)
+    path, manifest = checkpoints.choose(run, "last")
+    assert checkpoints.check(path) == manifest
+    with (path / "backbone.safetensors").open("r+b") as file:
+        file.write(b"\0")  # and damage to it is noticed
+    with pytest.raises(DataError, match="damaged"):
+        checkpoints.check(path)
+
+
+@pytest.mark.slow
+def test_it_is_resumed_to_its_end_and_verified(before):
+    arcterm = Console(before, before)
+    arcterm("resume", "stopped-before", "--plain")
+    told = arcterm.show("stopped-before")
+    assert (told["state"], told["step"]) == ("done", 400)
+    assert told["verification"]["small"]["step"] == 400
+    assert "small" in arcterm("verify", "stopped-before").stdout
