@@ -95,15 +95,22 @@ def checksums() -> Seeds:
 
 
 def pairs() -> Seeds:
-    """Python 2's pickle, and arrays in the protocols of Python 3."""
+    """Python 2's pickles, and arrays, byte strings and flags at every protocol of Python 3."""
     image = picture(".jpg", grey=True)
     with tempfile.TemporaryDirectory() as folder:
         write_pairs(Path(folder) / "set.bin", [image, b"x" * 300, image, image], [True, False])
         yield "python2", (Path(folder) / "set.bin").read_bytes()
     array = np.frombuffer(image, np.uint8)
-    for protocol in (2, 3, 4, 5):
+    for protocol in range(6):
         yield f"arrays{protocol}", pickle.dumps(([array.reshape(-1, 1), array.copy()], [True]), protocol)
         yield f"bytes{protocol}", pickle.dumps(([image, image], [False]), protocol)
+        held = [bytearray(image), np.bytes_(image)], np.array([True])
+        yield f"others{protocol}", pickle.dumps(held, protocol)
+    yield "objects", pickle.dumps((np.array([image, None])[:1].repeat(2), [np.int64(1)]), 5)
+    yield "strings", pickle.dumps((np.array([image, image]), (np.bool_(False),)), 5)
+    yield "pixels", pickle.dumps((np.zeros((2, 3, 4, 3), np.uint8), np.array([1.0])), 5)
+    yield "text2", b"((lS'\\xff\\xd8\\xff'\np1\nag1\na(lI01\na" + b"t."
+    yield "instance", b"(S'true'\nios\nsystem\n."
     yield "runs", b"cos\nsystem\n(S'true'\ntR."
     yield "memo-bomb", b"\x80\x02]q\x00" + b"h\x00a" * 40 + b"]\x88a\x86."
 

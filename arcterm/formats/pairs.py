@@ -10,14 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
-from arcterm.formats.opcodes import MAX_ITEM
-from arcterm.formats.picklemachine import Array, load
+from arcterm.formats.opcodes import MAX_ITEM, RAW, UNFIT
+from arcterm.formats.picklearrays import Array
+from arcterm.formats.picklemachine import MAX_ITEMS, load
 from arcterm.formats.recordio import map_file
 from arcterm.formats.staging import staged_file
 
@@ -53,11 +54,11 @@ def read_items(path: Path) -> tuple[list[memoryview], list[bool]]:
     if len(data) > MAX_FILE:
         raise DataError(f"{path} has {len(data)} bytes; at most {MAX_FILE} are allowed", "split the set")
     match load(data, path):
-        case (list() | tuple() as images, list() | tuple() as same):
-            return [_image(path, *item) for item in enumerate(images)], [
-                _flag(path, *item) for item in enumerate(same)
+        case (list() | tuple() | Array() as images, list() | tuple() | Array() as same):
+            return [_image(path, *item) for item in enumerate(_items(path, "images", images))], [
+                _flag(path, *item) for item in enumerate(_items(path, "booleans", same))
             ]
-    raise DataError(f"{path} isn't a pair of lists, images and booleans", "make the file again")
+    raise DataError(f"{path} isn't a pair of lists, images and booleans", UNFIT)
 
 
 def write_pairs(path: Path, images: Sequence[bytes | memoryview], same: Sequence[bool]) -> None:
@@ -76,16 +77,39 @@ def write_pairs(path: Path, images: Sequence[bytes | memoryview], same: Sequence
             file.write(piece)
 
 
+def _items(path: Path, what: str, found: Any) -> Sequence[Any]:
+    """What a list, a tuple or an array has in it."""
+    count = found.count if isinstance(found, Array) else len(found)
+    if count > MAX_ITEMS:
+        raise DataError(f"{path}: more than {MAX_ITEMS} {what}", "split the set")
+    items = found.items() if isinstance(found, Array) else found
+    if items is None:
+        raw = what == "images"
+        said = f"its {what} are one {found.words()}" + (": raw pixels, not encoded images" if raw else "")
+        raise DataError(f"{path}: {said}", RAW if raw else UNFIT)
+    return cast(Sequence[Any], items)
+
+
 def _image(path: Path, index: int, item: Any) -> memoryview:
-    data = item.data if isinstance(item, Array) else item
-    if not isinstance(data, memoryview):
-        raise DataError(f"{path}: image {index} is of type {type(item).__name__}", "make the file again")
-    return data
+    data = item.image() if isinstance(item, Array) else item
+    if isinstance(data, memoryview):
+        return data
+    if isinstance(item, Array):
+        raise DataError(
+            f"{path}: image {index} is a {item.words()}: raw pixels or other numbers, not an encoded image",
+            RAW,
+        )
+    raise DataError(f"{path}: image {index} is of type {type(item).__name__}", UNFIT)
 
 
 def _flag(path: Path, index: int, item: Any) -> bool:
-    if not isinstance(item, int) or item not in (0, 1):
-        raise DataError(f"{path}: pair {index} is neither same nor different", "make the file again")
+    if isinstance(item, Array) and item.count == 1:
+        item = (item.numbers() or [item])[0]
+    if not isinstance(item, int | float) or item not in (0, 1):
+        raise DataError(
+            f"{path}: pair {index} is neither same nor different",
+            "its second list has True (or 1) for a pair of one person and False (or 0) for another",
+        )
     return bool(item)
 
 
