@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.align import similarity
+from arcterm.align import landmarks, similarity
 from arcterm.data import looks
 from arcterm.errors import DataError
 from arcterm.formats import images as codec
@@ -32,11 +32,16 @@ class Picture(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """The JPEG `data` to store; `copied` if it is the file's own; by `light` its alignment is judged."""
+    """The JPEG `data` to store; `copied` if it is the file's own; by `light` its alignment is judged.
+
+    `aligned` if that was done here, by landmarks with a `problem` if they can't be right.
+    """
 
     data: bytes
     copied: bool
     light: looks.Floats | None = None
+    aligned: bool = False
+    problem: landmarks.Problem | None = None
 
 
 class Wanted(NamedTuple):
@@ -54,23 +59,25 @@ class Wanted(NamedTuple):
         data = codec.read_file(picture.path)
         pixels = codec.decode(data, size=None, source=str(picture.path))
         if not picture.aligned:
-            return self._aligned(picture, pixels)
+            return self._aligned(picture, pixels, look)
         right = pixels.shape[:2] == self.size
         if not (right or self.resize):
             codec.check_size(pixels, self.size, str(picture.path))
         pixels = pixels if right else codec.resize(pixels, self.size)
-        light = looks.prepare(pixels) if look and self.size == (112, 112) else None
+        light = looks.prepare(pixels) if look and self.size == similarity.SIZE else None
         copied = right and codec.is_jpeg(data)
         return Stored(data if copied else codec.encode_jpeg(pixels), copied, light)
 
-    def _aligned(self, picture: Picture, pixels: codec.Pixels) -> Stored:
+    def _aligned(self, picture: Picture, pixels: codec.Pixels, look: bool) -> Stored:
         if not self.align:
             raise DataError(
                 f"{picture.path}: the list says that this image isn't aligned",
                 "give --align, which aligns by the list's landmarks or box",
             )
+        problem = None
         if picture.landmarks is not None:
             made = similarity.warp(pixels, picture.landmarks, self.size, str(picture.path))
+            problem = landmarks.judge(picture.landmarks, picture.box, (pixels.shape[0], pixels.shape[1]))
         elif picture.box is not None:
             made = similarity.crop(pixels, picture.box, self.size, source=str(picture.path))
         else:
@@ -78,7 +85,8 @@ class Wanted(NamedTuple):
                 f"{picture.path}: the list gives no landmarks and no box to align by",
                 "detect the faces first; or align it elsewhere and put 1 into the list's first column",
             )
-        return Stored(codec.encode_jpeg(made), False)
+        light = looks.prepare(made) if look and self.size == similarity.SIZE else None
+        return Stored(codec.encode_jpeg(made), False, light, aligned=True, problem=problem)
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[tuple[T, R | DataError]]:

@@ -48,6 +48,8 @@ _CENTRE = (56.0, 66.0)
 _SCALES, _TURNS = (0.5, 0.6, 0.75, 0.9, 1.05, 1.3), (-30, 0, 30)
 _BLUR = 4.0  # cells over which light is evened out
 _BETTER, _LEAST_FAR, _LEAST_NEAR = 0.12, 0.4, 0.3
+_NOTHING = 0.15
+"""Below this there is no face in the template's place; noise reaches it, faces elsewhere do not."""
 
 # Light and dark of a face in the template's place: x, y, width, height (σ of a bell, pixels), weight.
 _BELLS = np.array(
@@ -96,11 +98,26 @@ def prepare(rgb: Pixels) -> Floats:
 
 def judge(prepared: Floats) -> NDArray[np.int8]:
     """Of images (N, 28, 28) from `prepare`, (N,): 1 aligned, -1 not aligned, 0 no opinion."""
-    scores = _correlations(prepared.reshape(-1, _GRID * _GRID))
-    near, far = scores[:, _bank().near].max(axis=1), scores[:, _bank().far].max(axis=1)
+    near, far = _best(prepared)
     aligned = (near > far) & (near > _LEAST_NEAR)
     elsewhere = (far - near > _BETTER) & (far > _LEAST_FAR)
     return np.where(aligned, 1, np.where(elsewhere, -1, 0)).astype(np.int8)
+
+
+def astray(prepared: Floats) -> NDArray[np.bool_]:
+    """Of images (N, 28, 28) that were aligned, (N,): whether the face seems to be elsewhere, or nowhere.
+
+    Of a few such images nothing follows; where they are most of a data set, its landmarks are wrong.
+    """
+    near, far = _best(prepared)
+    found: NDArray[np.bool_] = ((far - near > _BETTER) & (far > _LEAST_FAR)) | (near < _NOTHING)
+    return found
+
+
+def _best(prepared: Floats) -> tuple[Floats, Floats]:
+    """The best correlations (N,) with a face in the template's place, and with one elsewhere."""
+    scores = _correlations(prepared.reshape(-1, _GRID * _GRID))
+    return scores[:, _bank().near].max(axis=1), scores[:, _bank().far].max(axis=1)
 
 
 def _correlations(images: Floats) -> Floats:

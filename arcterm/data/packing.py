@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
-from arcterm.data import looks
 from arcterm.data.imagefiles import Picture, Stored, Wanted, in_order
 from arcterm.data.job import Job
 from arcterm.data.sources import Folk, Source, open_source
+from arcterm.data.tally import Counter, Tally, early_warning, landmark_data, landmark_lines
 from arcterm.errors import DataError
 from arcterm.formats.packwriter import PackWriter, write_pack
 from arcterm.formats.pairing import Pair, make_pairs
@@ -26,24 +25,6 @@ IMAGE_SIZE = (112, 112)
 _NAMED = 10
 _LOOKS = 20_000
 """Images that are judged by their looks, spread over all."""
-_TOGETHER = 256
-
-
-class _Tally(msgspec.Struct):
-    """What was stored so far of `source`: images copied, and the first that look misplaced of `odd`."""
-
-    source: str
-    copied: int = 0
-    encoded: int = 0
-    odd: int = 0
-    odd_names: list[str] = []
-
-    def judge(self, seen: list[tuple[Path, looks.Floats]]) -> None:
-        """Count those of the images that do not look aligned."""
-        verdicts = looks.judge(np.stack([light for _, light in seen])) if seen else ()
-        odd = [str(path) for (path, _), verdict in zip(seen, verdicts, strict=True) if verdict < 0]
-        self.odd += len(odd)
-        self.odd_names += odd[: _NAMED - len(self.odd_names)]
 
 
 class _Face(NamedTuple):
@@ -87,7 +68,7 @@ def pack(
     trained, held = _split(source.people, hold_out, pairs)
     chosen = make_pairs([len(person.pictures) for person in held], pairs) if held else []
     total = sum(len(person.pictures) for person in source.people)
-    packer = _Packer(job, Wanted(image_size, resize, align), total, _Tally(source.digest))
+    packer = _Packer(job, Wanted(image_size, resize, align), total, Tally(source.digest))
     with write_pack(place, image_size, resume=job.id) as writer:
         packer.fill(writer, trained)
         stored = packer.keep(held)
@@ -101,36 +82,41 @@ def pack(
 class _Packer:
     """Reads the images ahead by threads and stores them in order; refusals are gathered and told together."""
 
-    def __init__(self, job: Job, wanted: Wanted, total: int, tally: _Tally) -> None:
+    def __init__(self, job: Job, wanted: Wanted, total: int, tally: Tally) -> None:
         self._job, self._wanted, self._total = job, wanted, total
         self._refused: list[DataError] = []
         self._refusals = 0
         self._done = 0
         self.look_every = -(-total // _LOOKS)
-        self.tally = tally
-        self._seen: list[tuple[Path, looks.Floats]] = []
+        self._counter = Counter(tally)
+        self._warned = False
+
+    @property
+    def tally(self) -> Tally:
+        """What was stored so far."""
+        return self._counter.tally
 
     def fill(self, writer: PackWriter, people: list[Folk]) -> None:
         """Add everybody's images, after those that are there already."""
         faces = _faces(people)
         if writer.images:
-            self._go_on(msgspec.json.decode(writer.note, type=_Tally))
+            self._go_on(msgspec.json.decode(writer.note, type=Tally))
             self._done = writer.images
             next(islice(faces, writer.images - 1, None))
         for face, stored in self._read(faces):
             if not self._refused:
                 writer.add(stored.data, face.label, face.name)
             if self._told() and not self._refused:
-                writer.save(self._judged)
+                writer.save(self._counter.judge)
 
-    def _go_on(self, tally: _Tally) -> None:
+    def _go_on(self, tally: Tally) -> None:
         """Take up what a stopped attempt counted; raises `DataError` if it had other images before it."""
         if tally.source != self.tally.source:
             raise DataError(
                 "images were added, removed or renamed since the job was stopped",
                 "what was packed is put away: start the same command again",
             )
-        self.tally = tally
+        self._counter = Counter(tally)
 
     def keep(self, people: list[Folk]) -> list[bytes]:
         """Everybody's images, in order."""
@@ -142,7 +128,7 @@ class _Packer:
 
     def end(self) -> None:
         """Judge the last looks; raises `DataError` if images were refused, naming the first ones."""
-        self._judge()
+        self._counter.judge()
         if not self._refused:
             return
         if self._refusals == 1:
@@ -163,30 +149,16 @@ class _Packer:
                     self._refused.append(stored)
                 self._told()
             else:
-                self._count(face.picture.path, stored)
+                self._counter.count(face.picture.path, stored)
                 yield face, stored
-
-    def _count(self, path: Path, stored: Stored) -> None:
-        self.tally.copied += stored.copied
-        self.tally.encoded += not stored.copied
-        if stored.light is not None:
-            self._seen.append((path, stored.light))
-        if len(self._seen) == _TOGETHER:
-            self._judge()
-
-    def _judged(self) -> _Tally:
-        self._judge()
-        return self.tally
-
-    def _judge(self) -> None:
-        """Many looks at once are judged five times as fast as one by one."""
-        self.tally.judge(self._seen)
-        self._seen = []
 
     def _store(self, face: _Face) -> Stored:
         return self._wanted.read(face.picture, look=face.number % self.look_every == 0)
 
     def _told(self) -> bool:
+        if not self._warned and (warning := early_warning(self.tally)):
+            self._job.say(warning, "warning")
+            self._warned = True
         return self._job.tell("pack", self._done, self._total, "images")
 
 
@@ -237,6 +209,7 @@ def _report(
         looked = "" if packer.look_every == 1 else f" of every {packer.look_every}th"
         lines.append(f"{tally.odd:,} images{looked} don't look aligned (eyes and mouth in ArcFace's places):")
         lines += [f"  {name}" for name in tally.odd_names]
+    lines += landmark_lines(tally)
     return Report(
         lines=lines,
         data={
@@ -252,6 +225,7 @@ def _report(
             "image_size": list(image_size),
             "not_aligned": tally.odd,
             "not_aligned_first": tally.odd_names,
+            **landmark_data(tally),
         },
         result=str(place),
     )

@@ -10,13 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
+from arcterm.align.similarity import TEMPLATE
+from arcterm.data.packing import pack
 from arcterm.errors import DataError
 from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import decode, encode_jpeg, resize
 from arcterm.formats.pairing import DifferentPairs, make_pairs, same_pairs
 from arcterm.formats.pairs import read_pairs
 from arcterm.formats.people import find_people
-from tests.jobs import pack_people
+from tests.jobs import make_job, pack_people
 
 Locate = Callable[[str], Path]
 
@@ -174,6 +176,74 @@ def test_an_empty_directory_may_be_filled(people: Path, tmp_path: Path) -> None:
     (tmp_path / "pack").mkdir()
     pack_people(people, tmp_path / "pack", hold_out=2, image_size=(8, 8))
     assert len(read_pairs(tmp_path / "pack" / "heldout.bin").same) == 4
+
+
+def a_list_of_photos(test_data: Locate, folder: Path, change: Callable[..., object]) -> Path:
+    """Faces in larger photos, and a list with their landmarks and boxes after `change`."""
+    rows = []
+    for person in range(1, 4):
+        for number in range(1, 4):
+            grey = cv2.imread(str(test_data(f"faces/orl/s{person}/{number}.pgm")))
+            photo = np.full((300, 300, 3), 90, np.uint8)
+            photo[90:202, 70:182] = cv2.resize(grey, (112, 112))
+            name = f"p{person}_{number}.png"
+            cv2.imwrite(str(folder / name), photo)
+            points, box = change(np.array(TEMPLATE) + np.array([70, 90]), np.array([70, 90, 182, 202]))  # type: ignore[misc]
+            fields = [0, name, person, *box.astype(int), *points[:, 0], *points[:, 1]]
+            rows.append("\t".join(map(str, fields)))
+    (folder / "photos.lst").write_text("\n".join(rows) + "\n")
+    return folder / "photos.lst"
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "hint"),
+    [
+        (lambda points, box: (points, box), "", ""),
+        (lambda points, box: (points + 1, box + 1), "", ""),
+        (
+            lambda points, box: (points.reshape(-1).reshape(2, 5).T, box),
+            "the landmarks of 9 of 9 images are x and y by turns",
+            "write the x of left eye",
+        ),
+        (
+            lambda points, box: (points / 300, box),
+            "the landmarks of 9 of 9 images are fractions of the image",
+            "multiply x by the image's width",
+        ),
+        (
+            lambda points, box: (points * 0.5, box * 0.5),
+            "9 of 9 aligned images that were looked at show no face where the landmarks put it",
+            "of an image of another size",
+        ),
+        (
+            lambda points, box: (
+                (299, 0) + points[[1, 0, 2, 4, 3]] * (-1, 1),
+                box[[2, 1, 0, 3]] * (-1, 1, -1, 1) + (299, 0, 299, 0),
+            ),
+            "aligned images that were looked at show no face where the landmarks put it",
+            "of the mirrored image",
+        ),
+    ],
+    ids=["as they are", "counted from 1", "interleaved", "fractions", "half the size", "mirrored"],
+)
+def test_what_alignment_made_is_looked_at(
+    test_data: Locate, tmp_path: Path, change: Callable[..., object], words: str, hint: str
+) -> None:
+    report = pack(
+        make_job(), str(a_list_of_photos(test_data, tmp_path, change)), str(tmp_path / "pack"), align=True
+    )
+    if not words:
+        assert len(report.lines) == 1 and not report.data["landmarks"]
+        return
+    assert words in report.lines[1] and hint in report.lines[2]
+    assert report.data["aligned"] == 9 and (report.data["landmarks"] or report.data["astray"])
+
+
+def test_landmarks_in_one_place_are_refused_all_at_once(test_data: Locate, tmp_path: Path) -> None:
+    photos = a_list_of_photos(test_data, tmp_path, lambda points, box: (points * 0 + 150, box))
+    with pytest.raises(DataError, match="9 of 9 images can't be packed") as caught:
+        pack(make_job(), str(photos), str(tmp_path / "pack"), align=True)
+    assert caught.value.message.count("in one place or not like a face's") == 9
 
 
 def test_natural_order(people: Path) -> None:
