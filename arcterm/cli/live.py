@@ -159,6 +159,7 @@ _COLOURS = {
     "done": "bold green",
     "failed": "bold red",
     "lost": "red",
+    "damaged": "red",
     "stopping": "yellow",
 }
 

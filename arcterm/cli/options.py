@@ -20,7 +20,10 @@ RunsDir = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print lines instead of drawing.")]
 RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id or name, or last.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run's id, name or path; last is the newest of all.", show_default=False
+    ),
 ]
 
 

@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcterm.cli.options import Json, Plain, RunName, RunsDir, put, put_detached, put_json, say, table
-from arcterm.errors import RunError
+from arcterm.errors import ArctermError, RunError
 from arcterm.runs.text import clean
 
 if TYPE_CHECKING:
     from arcterm.runs.store import Run
+    from arcterm.runs.uses import Use
+
+_HELP = "A run's id, name or path; last is the newest"
+_Any = Annotated[str, typer.Argument(metavar="[RUN]", help=f"{_HELP} of all.")]
+_Live = Annotated[str, typer.Argument(metavar="[RUN]", help=f"{_HELP} that is live.")]
+_Ended = Annotated[
+    str,
+    typer.Argument(metavar="[RUN]", help=f"{_HELP} training or job that was stopped, has failed or is lost."),
+]
+_Trained = Annotated[str, typer.Argument(metavar="[RUN]", help=f"{_HELP} training with a checkpoint.")]
 
 
 def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
@@ -22,13 +32,22 @@ def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
     from arcterm.runs import store
 
     root = store.runs_dir(runs_dir)
-    described = [_described(run) for run in store.list_runs(root)]
+    found, others = store.scan(root)
+    described = [_described(run) for run in found]
     if as_json:
         put_json(described)
-        return
-    if not described:
+    elif described:
+        put(_table(described))
+    else:
         say(f"no runs in {root}; `arcterm train tiny arcface` starts one")
-        return
+    if others:
+        what = "1 other entry is no run" if others == 1 else f"{others} other entries are no runs"
+        say(f"{root}: {what}")
+
+
+def _table(described: list[dict[str, Any]]) -> str:
+    """A row for each run; where one is damaged, a last column says why."""
+    header = ["RUN", "STATE", "STEP", "LOSS", "BEST", "CREATED (UTC)", "DAMAGE"]
     rows = [
         [
             d["name"] or d["id"],
@@ -37,19 +56,22 @@ def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
             _number(d["loss"]),
             _best(d),
             d["created"][:16],
+            d["reason"] if d["state"] == "damaged" else "",
         ]
         for d in described
     ]
-    put(table(["RUN", "STATE", "STEP", "LOSS", "BEST", "CREATED (UTC)"], rows, right=frozenset({2, 3})))
+    columns = len(header) if any(row[-1] for row in rows) else len(header) - 1
+    return table(header[:columns], [row[:columns] for row in rows], right=frozenset({2, 3}))
 
 
-def show(name: RunName, as_json: Json = False, runs_dir: RunsDir = None) -> None:
+def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """Show one run in full."""
     described = _described(_find(name, runs_dir))
     if as_json:
         put_json(described)
         return
-    is_job = described["config"]["job"] == "data"
+    config = described["config"] or {}
+    is_job = config.get("job") == "data"
     for key in ("id", "name", "path", "created", "state", "reason"):
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
@@ -57,7 +79,7 @@ def show(name: RunName, as_json: Json = False, runs_dir: RunsDir = None) -> None
         _show_job(described)
     else:
         _show_training(described)
-    for key, value in described["config"].items():
+    for key, value in config.items():
         put(f"config            {key} = {value}")
     if failure := described["failure"]:
         put(f"failure           {clean(failure['cause'])}")
@@ -110,15 +132,18 @@ def _show_training(described: dict[str, Any]) -> None:
         put(f"skipped           {newest['count']:,} of {newest['total']:,} records in all")
 
 
-def attach(name: RunName, plain: Plain = False, as_json: Json = False, runs_dir: RunsDir = None) -> None:
+def attach(
+    name: _Any = "last", plain: Plain = False, as_json: Json = False, runs_dir: RunsDir = None
+) -> None:
     """Watch a run; Ctrl-C leaves, the run goes on."""
     from arcterm.cli.watch import watch
+    from arcterm.runs import uses
 
-    watch(_find(name, runs_dir), plain=plain, as_json=as_json, owner=False)
+    watch(_find(name, runs_dir, uses.WATCHED), plain=plain, as_json=as_json, owner=False)
 
 
 def stop(
-    name: RunName,
+    name: _Live = "last",
     now: Annotated[bool, typer.Option("--now", help="At once, without a checkpoint.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has stopped.")] = True,
     as_json: Json = False,
@@ -127,9 +152,10 @@ def stop(
     """Stop a run after a checkpoint, a job on data before its next item."""
     from arcterm.config import DataConfig
     from arcterm.launch import start
+    from arcterm.runs import uses
     from arcterm.runs.state import LIVE, read_state
 
-    run = _find(name, runs_dir)
+    run = _find(name, runs_dir, uses.LIVING)
     start.stop(run, now=now)
     is_job = isinstance(run.record.config, DataConfig)
     softly = "before its next item" if is_job else "after a checkpoint"
@@ -144,7 +170,7 @@ def stop(
 
 
 def resume(
-    name: RunName,
+    name: _Ended = "last",
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
     plain: Plain = False,
     as_json: Json = False,
@@ -153,8 +179,9 @@ def resume(
     """Go on from the newest whole checkpoint; a job on data goes on where it was stopped."""
     from arcterm.cli.watch import watch
     from arcterm.launch import start
+    from arcterm.runs import uses
 
-    run = _find(name, runs_dir)
+    run = _find(name, runs_dir, uses.RESUMABLE)
     before = run.attempts()
     start.resume(run)
     if detach:
@@ -164,7 +191,7 @@ def resume(
 
 
 def verify(
-    name: RunName,
+    name: _Trained = "last",
     checkpoint: Annotated[str, typer.Option("--checkpoint", help="last, best, or a step.")] = "last",
     as_json: Json = False,
     runs_dir: RunsDir = None,
@@ -172,11 +199,11 @@ def verify(
     """Verify a checkpoint of a run."""
     from arcterm.cli.watch import verify_words, watch
     from arcterm.launch import start
-    from arcterm.runs import store
+    from arcterm.runs import store, uses
     from arcterm.runs.summary import summarize
 
     root = store.runs_dir(runs_dir)
-    job = start.verify(store.find(root, name), root, which=checkpoint, argv=sys.argv)
+    job = start.verify(store.find(root, name, uses.TRAINED), root, which=checkpoint, argv=sys.argv)
     say(f"verifying as {job.id}")
     if as_json:
         watch(job, plain=True, as_json=True, owner=True)
@@ -217,16 +244,16 @@ def tui(
 ) -> None:
     """Open the console."""
     from arcterm.console.app import run_console
-    from arcterm.runs import store
+    from arcterm.runs import store, uses
 
     root = store.runs_dir(runs_dir)
-    raise typer.Exit(run_console(root, store.find(root, name).id if name else None))
+    raise typer.Exit(run_console(root, store.find(root, name, uses.WATCHED).id if name else None))
 
 
-def _find(name: str, runs_dir: Path | None) -> Any:
+def _find(name: str, runs_dir: Path | None, use: Use | None = None) -> Any:
     from arcterm.runs import store
 
-    return store.find(store.runs_dir(runs_dir), name)
+    return store.find(store.runs_dir(runs_dir), name, use)
 
 
 def _described(run: Run) -> dict[str, Any]:
@@ -236,21 +263,31 @@ def _described(run: Run) -> dict[str, Any]:
     from arcterm.config import DataConfig
     from arcterm.console.taskdraft import command_of
     from arcterm.runs.report import read_report
+    from arcterm.runs.state import damage
+    from arcterm.runs.store import recorded
     from arcterm.runs.summary import describe, summarize
 
     described = describe(run)
-    config = run.record.config
+    record = recorded(run)
+    config = record.config if record else None
     if isinstance(config, DataConfig):
         phase = summarize(run)[1].phase
         shown = ("phase", "detail", "done", "total")
         described["command"] = command_of(config)
         described["phase"] = {key: getattr(phase, key) for key in shown} if phase else None
-        described["report"] = msgspec.to_builtins(read_report(run))
+        described["report"] = None
+        try:
+            described["report"] = msgspec.to_builtins(read_report(run))
+        except (ArctermError, OSError) as error:
+            reasons = [described["reason"]] if described["state"] == "damaged" else []
+            described |= {"state": "damaged", "reason": "; ".join([*reasons, damage(run, error)])}
     return described
 
 
 def _steps(described: dict[str, Any]) -> str:
     """Steps made of those to make; of a job on data what is done in its phase."""
+    if described["config"] is None:
+        return ""
     if described["config"]["job"] == "data":
         phase = described["phase"]
         return f"{phase['done']}/{phase['total']}" if phase else ""
@@ -263,7 +300,7 @@ def _number(value: Any) -> str:
 
 def _best(described: dict[str, Any]) -> str:
     """The best of each verification set; what a job on data found or made."""
-    if described["config"]["job"] == "data":
+    if described["config"] and described["config"]["job"] == "data":
         report = described["report"] or {"problems": 0, "result": ""}
         found = f"{report['problems']} problem{'s' * (report['problems'] != 1)}"
         return found if report["problems"] else clean(Path(report["result"]).name)

@@ -28,7 +28,7 @@ from arcterm.runs.events import (
 )
 from arcterm.runs.follow import Follower
 from arcterm.runs.report import read_report
-from arcterm.runs.state import LIVE, State, read_state
+from arcterm.runs.state import LIVE, State, check_whole, read_state
 from arcterm.runs.store import Run
 from arcterm.runs.summary import Summary, describe
 from arcterm.runs.text import clean
@@ -60,6 +60,7 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = 0) 
     The `owner` stops the run by Ctrl-C: once after a checkpoint, twice at once. Others only leave. `after`
     is the attempt that is already over, when a new one was just started.
     """
+    check_whole(run)
     view = _view(run, plain or as_json, as_json)
     began = time.monotonic()
     interrupts = _Interrupts(run, owner)
@@ -82,6 +83,7 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = 0) 
     finally:
         view.close()
         signal.signal(signal.SIGINT, previous)
+    check_whole(run)
     _conclude(run, state, as_json)
 
 

@@ -22,6 +22,7 @@ from arcterm.console.screens.boxes import SMALLEST, Help, Problem, TooSmall
 from arcterm.console.screens.runs import RunList
 from arcterm.errors import ArctermError
 from arcterm.runs import store
+from arcterm.runs.state import check_whole
 from arcterm.runs.store import Run
 
 _TWICE_SECONDS = 2.0
@@ -102,6 +103,7 @@ class Console(App[None]):
 
     @staticmethod
     def _screen_of(run: Run) -> Screen[None]:
+        check_whole(run)
         if isinstance(run.record.config, DataConfig):
             from arcterm.console.screens.job import JobScreen
 

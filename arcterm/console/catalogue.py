@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from arcterm.console.reading import Glance, stop_pending
 from arcterm.console.words import counted, created, job, skipped
 from arcterm.errors import ArctermError
 from arcterm.runs.report import read_report
-from arcterm.runs.state import LIVE, State, read_state
-from arcterm.runs.store import Run, list_runs
+from arcterm.runs.state import LIVE, State, damage, read_state
+from arcterm.runs.store import Run, RunRecord, recorded, scan
 from arcterm.runs.summary import Summary
 from arcterm.runs.text import clean
 
@@ -22,13 +23,14 @@ _BUDGET_SECONDS = 0.15
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One run in the list.
+    """One run in the list; `record` is None where it can't be read.
 
     `best` is (set or ``mean``, accuracy, step); `known` tells that the events were read. For a job on data
     `step` and `steps` are what is done in its phase, `problems` is what it found, `said` what it tells.
     """
 
     run: Run
+    record: RunRecord | None
     name: str
     state: State
     stopping: bool = False
@@ -54,8 +56,10 @@ class Entry:
     @property
     def text(self) -> str:
         """What the filter looks at."""
-        c = self.run.record.config
-        if isinstance(c, DataConfig):
+        c = self.record.config if self.record else None
+        if c is None:
+            about = ""
+        elif isinstance(c, DataConfig):
             about = " ".join([job(c), *c.paths])
         else:
             train = c if isinstance(c, TrainConfig) else c.train
@@ -69,9 +73,13 @@ class Entry:
 
 @dataclass
 class Catalogue:
-    """The runs in `root`; `refresh` is called again and again, from one thread at a time."""
+    """The runs in `root`; `refresh` is called again and again, from one thread at a time.
+
+    `others` is the number of entries of `root` that are no runs.
+    """
 
     root: Path
+    others: int = 0
     _runs: list[Run] = field(default_factory=list)
     _stamp: int = -1
     _entries: dict[str, Entry] = field(default_factory=dict)
@@ -85,12 +93,12 @@ class Catalogue:
         for run in self._runs:
             try:
                 self._look(run, read_events=time.monotonic() < deadline)
-            except ArctermError as error:
-                reason = error.message.removeprefix(f"{run.path}/")
-                broken = State(state="lost", reason=reason)
-                self._entries[run.id] = replace(_blank(run, broken), known=True)
-            except OSError:  # it is being removed
-                self._entries.pop(run.id, None)
+            except (ArctermError, OSError) as error:
+                if os.path.lexists(run.path):
+                    broken = State(state="damaged", reason=damage(run, error))
+                    self._entries[run.id] = replace(_blank(run, broken), known=True)
+                else:  # it is being removed
+                    self._entries.pop(run.id, None)
         entries = [self._entries[run.id] for run in self._runs if run.id in self._entries]
         return entries, any(not entry.known for entry in entries)
 
@@ -100,7 +108,7 @@ class Catalogue:
         except FileNotFoundError:
             stamp = -1
         if stamp != self._stamp or stamp == -1:
-            self._runs, self._stamp = list_runs(self.root), stamp
+            (self._runs, self.others), self._stamp = scan(self.root), stamp
             ids = {run.id for run in self._runs}
             for cache in (self._entries, self._stamps, self._glances):
                 for gone in cache.keys() - ids:
@@ -109,17 +117,18 @@ class Catalogue:
     def _look(self, run: Run, read_events: bool) -> None:
         entry, stamp = self._entries.get(run.id), _modified(run.path / "state.json")
         settled = entry is not None and not entry.live and self._stamps.get(run.id) == stamp
-        if settled and entry is not None and entry.known:
+        damaged = entry is not None and entry.state.state == "damaged"  # it may be mended
+        if settled and entry is not None and entry.known and not damaged:
             return
         state = read_state(run)
-        entry = entry or _blank(run, state)
+        entry = _blank(run, state) if entry is None or damaged else entry
         entry = replace(entry, state=state, stopping=stop_pending(run, state))
         self._stamps[run.id] = stamp
         self._entries[run.id] = self._with_events(entry) if read_events else entry
 
     def _with_events(self, entry: Entry) -> Entry:
         summary = self._glances.setdefault(entry.run.id, Glance(entry.run)).look()
-        if isinstance(entry.run.record.config, DataConfig):
+        if entry.record and isinstance(entry.record.config, DataConfig):
             return _of_job(entry, summary)
         last = summary.last_step
         return replace(
@@ -150,14 +159,16 @@ def _of_job(entry: Entry, summary: Summary) -> Entry:
 
 
 def _blank(run: Run, state: State) -> Entry:
-    record = run.record
+    record = recorded(run)
+    config = record.config if record else None
     return Entry(
         run=run,
-        name=job(record.config) if isinstance(record.config, DataConfig) and not record.name else run.name,
+        record=record,
+        name=job(config) if isinstance(config, DataConfig) and run.name == run.id else run.name,
         state=state,
         step=state.step,
-        steps=getattr(record.config, "steps", 0),
-        created=created(record.created),
+        steps=getattr(config, "steps", 0),
+        created=created(run.created),
     )
 
 

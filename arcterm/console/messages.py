@@ -15,10 +15,14 @@ from arcterm.errors import ArctermError
 
 @dataclass
 class Listed(Message):
-    """The runs were looked at; `more` tells that some were left unread for lack of time."""
+    """The runs were looked at; `more` tells that some were left unread for lack of time.
+
+    `others` is the number of entries beside them that are no runs.
+    """
 
     entries: list[Entry]
     more: bool
+    others: int
 
 
 @dataclass

@@ -63,7 +63,7 @@ class Reader:
             more=more,
             state=state,
             stopping=stop_pending(self.run, state),
-            owner=read_owner(self.run),
+            owner=None if state.state == "damaged" else read_owner(self.run),
             log=log,
             log_name=name,
             report=self._read_report(state),

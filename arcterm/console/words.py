@@ -39,6 +39,7 @@ STATES = {
     "done": ("✓", "good"),
     "failed": ("✗", "bad"),
     "lost": ("?", "bad"),
+    "damaged": ("!", "bad"),
 }
 """The sign and the role of each state."""
 

@@ -12,7 +12,7 @@ from arcterm_registry import Backbone, get
 from arcterm.config import TrainConfig, Value, options_for
 from arcterm.errors import DataError, RunError
 from arcterm.formats.modelfile import ModelFacts, SetScore, read_facts
-from arcterm.runs import checkpoints, store
+from arcterm.runs import checkpoints, store, uses
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.events import Verify
 from arcterm.runs.files import read_json
@@ -52,7 +52,7 @@ def locate(text: str, root: Path, which: str = "last") -> dict[str, Any]:
     if path.suffix in (*FILES, ".params"):
         raise DataError(f"there is no file {text}", HINT)
     try:
-        run = store.find(root, str(path))
+        run = store.find(root, str(path), uses.TRAINED)
     except RunError as error:
         raise RunError(error.message, f"{error.hint}; {HINT}") from None
     chosen, _ = checkpoints.choose(run, which)

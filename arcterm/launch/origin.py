@@ -14,7 +14,7 @@ from arcterm.config import TrainConfig, Value
 from arcterm.errors import ConfigError, DataError, RunError
 from arcterm.formats.modelfile import ModelFacts, read_facts
 from arcterm.launch import child, models
-from arcterm.runs import checkpoints, store
+from arcterm.runs import checkpoints, store, uses
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.store import Run
 
@@ -44,7 +44,7 @@ def find(
         return _checkpoint(path, manifest, Run(path.resolve().parent.parent), backbone, options)
     if not path.is_dir() and (path.is_file() or path.suffix in models.FILES or "," in text):
         return _model(models.locate(text, root), root, backbone, options, keep_head)
-    run = store.find(root, str(path))
+    run = store.find(root, str(path), uses.TRAINED)
     path, manifest = _newest(run)
     return _checkpoint(path, manifest, run, backbone, options)
 

@@ -45,6 +45,7 @@ def start(plan: Plan, root: Path, *, name: str = "", argv: Sequence[str] = ()) -
 
 def resume(run: Run) -> Run:
     """Go on from the newest whole checkpoint; raises `RunError` if the run is live or done."""
+    state.check_whole(run)
     now = state.read_state(run)
     if now.state in state.LIVE:
         raise RunError(f"{run.name} is {now.state}", f"`arcterm attach {run.id}` shows it")
@@ -60,6 +61,7 @@ def resume(run: Run) -> Run:
 
 def stop(run: Run, *, now: bool = False) -> None:
     """Ask a run to stop after a checkpoint, or at once; raises `RunError` if it is not running."""
+    state.check_whole(run)
     current = state.read_state(run)
     if current.state not in state.LIVE:
         raise RunError(f"{run.name} is {current.state}, there is nothing to stop", f"`arcterm show {run.id}`")
@@ -77,8 +79,9 @@ def stop(run: Run, *, now: bool = False) -> None:
 
 def verify(run: Run, root: Path, *, which: str = "last", argv: Sequence[str] = ()) -> Run:
     """Start a verification of a run's checkpoint, as a run of its own."""
-    path, manifest = checkpoints.choose(run, which)
+    state.check_whole(run)
     train = run.config
+    path, manifest = checkpoints.choose(run, which)
     config = VerifyConfig(
         checkpoint=str(path.resolve()),
         train=train,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import time
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
-from arcterm.errors import DataError
+from arcterm.errors import ArctermError, DataError
 
 T = TypeVar("T")
+_LARGEST = 256 << 20
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -46,13 +48,26 @@ def create_json(path: Path, value: object) -> None:
 
 def read_json(path: Path, kind: type[T]) -> T:
     """The JSON of `path` as `kind`; raises FileNotFoundError, or `DataError` if it is something else."""
-    data = path.read_bytes()
+    hint = "restore it, or remove the run"
+    with open_regular(path) as file:
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise DataError(f"{path} is not what arcterm wrote: it is larger than {_LARGEST >> 20} MiB", hint)
     try:
         return msgspec.json.decode(data, type=kind)
+    except ArctermError as error:  # a value that the type itself refuses
+        raise DataError(f"{path} is not what arcterm wrote: {error.message}", hint) from None
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError, RecursionError) as error:
-        raise DataError(
-            f"{path} is not what arcterm wrote: {error}", "restore it, or remove the run"
-        ) from None
+        raise DataError(f"{path} is not what arcterm wrote: {error}", hint) from None
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """`path` opened for reading; raises OSError, or `DataError` for a pipe or what else is no file."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise DataError(f"{path} is not what arcterm wrote: it is no file", "restore it, or remove the run")
+    return os.fdopen(fd, "rb")
 
 
 def sync_directory(path: Path) -> None:

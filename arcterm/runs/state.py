@@ -4,6 +4,7 @@ Each state has one definition. ``queued``: an engine holds the run back. ``start
 no step yet. ``running``: steps or verification. ``stopping``: a stop was agreed or signalled. ``stopped``:
 ended on request, can go on. ``done``: all steps, last verification and checkpoint made. ``failed``: ended by
 an error. ``lost``: never written; a reader's word for a run whose state is live and whose owner is dead.
+``damaged``: never written; a reader's word for a run of which a file can't be read.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from typing import Literal
 
 import msgspec
 
-from arcterm.errors import RunError
+from arcterm.errors import ArctermError, DataError, RunError
 from arcterm.runs.files import read_json, write_json
 from arcterm.runs.store import Run
 
-StateName = Literal["queued", "starting", "running", "stopping", "stopped", "done", "failed", "lost"]
+StateName = Literal[
+    "queued", "starting", "running", "stopping", "stopped", "done", "failed", "lost", "damaged"
+]
 LIVE: tuple[StateName, ...] = ("queued", "starting", "running", "stopping")
 HEARTBEAT_SECONDS = 2.0
 _STALE_SECONDS = 60.0
@@ -84,7 +87,37 @@ def write_state(run: Run, state: StateName, **fields: object) -> None:
 
 
 def read_state(run: Run) -> State:
-    """The state as a reader sees it: live states whose owner is dead are ``lost``."""
+    """The state as a reader sees it: live states whose owner is dead are ``lost``.
+
+    One of which ``run.json``, ``state.json`` or ``owner.json`` can't be read is ``damaged``.
+    """
+    try:
+        _ = run.record
+        state = _seen(run)
+        read_owner(run)
+    except (ArctermError, OSError) as error:
+        return State(state="damaged", reason=damage(run, error))
+    return state
+
+
+def damage(run: Run, error: ArctermError | OSError) -> str:
+    """Why a file of the run can't be read, with its name from the run's directory on."""
+    if isinstance(error, OSError):
+        text = f"{error.filename} can't be read: {error.strerror}"
+    else:
+        text = error.message
+    return text.replace(f"{run.path}/", "").replace(f"{run.path} ", "")
+
+
+def check_whole(run: Run) -> None:
+    """Raise `RunError` if the run is damaged."""
+    state = read_state(run)
+    if state.state == "damaged":
+        hint = f"`arcterm show {run.id}` says what can be read, `arcterm rm {run.id}` removes it"
+        raise RunError(f"{run.name} is damaged: {state.reason}", hint)
+
+
+def _seen(run: Run) -> State:
     try:
         state = read_json(run.path / "state.json", State)
     except FileNotFoundError:
@@ -148,8 +181,10 @@ def lock(run: Run) -> Iterator[None]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = read_owner(run)
-            who = f"process {owner.pid} on {owner.host}" if owner else "another process"
+            who = "another process"
+            with contextlib.suppress(DataError, OSError):
+                owner = read_owner(run)
+                who = f"process {owner.pid} on {owner.host}" if owner else who
             raise RunError(f"{run.id} is being run by {who}", f"`arcterm attach {run.id}` shows it") from None
         yield
     finally:
@@ -157,12 +192,18 @@ def lock(run: Run) -> Iterator[None]:
 
 
 def is_locked(run: Run) -> bool:
-    """Whether some process on this host holds the run's lock."""
+    """Whether some process on this host holds the run's lock; raises `RunError` if that can't be told."""
     try:
         with lock(run):
             return False
     except RunError:
         return True
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):  # nothing that could be held
+        return False
+    except OSError as error:
+        raise RunError(
+            f"can't open {run.path / 'lock'}: {error.strerror}", "look at its owner and mode"
+        ) from None
 
 
 def _age(path: Path) -> float:

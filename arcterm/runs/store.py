@@ -9,6 +9,7 @@ import secrets
 import shutil
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,9 +18,12 @@ from arcterm.errors import ArctermError, DataError, RunError
 from arcterm.formats.staging import stage_of
 from arcterm.runs.files import create_json, read_json, sync_directory
 
+if TYPE_CHECKING:
+    from arcterm.runs.uses import Use
+
 FORMAT_VERSION = 1
 _ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+")
-_KIND = {VerifyConfig: "verification", DataConfig: "job on data"}
+KINDS = {TrainConfig: "training", VerifyConfig: "verification", DataConfig: "job on data"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -74,20 +78,34 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The given name, or the id."""
-        return self.record.name or self.id
+        """The given name, or the id; the id where ``run.json`` can't be read."""
+        record = recorded(self)
+        return record.name if record and record.name else self.id
+
+    @property
+    def created(self) -> str:
+        """When it was made, ISO 8601, UTC; as its id tells where ``run.json`` can't be read."""
+        record = recorded(self)
+        return record.created if record else _time_of(self.id)
 
     @cached_property
     def record(self) -> RunRecord:
-        """``run.json``; raises `RunError` if the directory is not a run."""
+        """``run.json``; raises `RunError` if the directory is not a run, `DataError` if it is damaged."""
+        path = self.path / "run.json"
         try:
-            record = read_json(self.path / "run.json", RunRecord)
+            record = read_json(path, RunRecord)
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(
                 f"{self.path} is not a run: it has no run.json", "`arcterm runs` lists the runs"
             ) from None
+        except OSError as error:
+            raise RunError(f"{path} can't be read: {error.strerror}", "look at its owner and mode") from None
         if record.format_version > FORMAT_VERSION:
             raise RunError(f"{self.path} was written by a newer arcterm", "upgrade arcterm to read it")
+        if not _is_time(record.created):
+            raise DataError(
+                f"{path} is not what arcterm wrote: {record.created!r} is no time", "remove the run"
+            )
         return record
 
     @property
@@ -96,7 +114,7 @@ class Run:
         config = self.record.config
         if not isinstance(config, TrainConfig):
             raise RunError(
-                f"{self.name} is a {_KIND[type(config)]}, not a training run", "name a training run"
+                f"{self.name} is a {KINDS[type(config)]}, not a training run", "name a training run"
             )
         return config
 
@@ -121,7 +139,7 @@ class Run:
     def attempts(self) -> int:
         """The number of the last attempt; 0 before the first."""
         names = (entry.name for entry in (self.path / "attempts").glob("[0-9]*"))
-        return max((int(name) for name in names if name.isdigit()), default=0)
+        return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 def runs_dir(given: Path | None = None) -> Path:
@@ -151,7 +169,7 @@ def create(
         format_version=FORMAT_VERSION,
         id=run_id,
         name=name,
-        created=now.isoformat(timespec="milliseconds"),
+        created=now.isoformat(timespec="microseconds"),
         config=config,
         argv=argv,
         host=host,
@@ -184,46 +202,56 @@ def check_name(root: Path, name: str) -> None:
             f"{name!r} can't name a run",
             "use letters, digits, '.', '_' and '-', at most 100; not 'last' or an id",
         )
-    taken = next((run for run in list_runs(root) if run.record.name == name), None)
+    taken = next((run for run in list_runs(root) if run.name == name), None)
     if taken:
         raise RunError(
             f"the name {name!r} is taken by {taken.id}", "choose another --name, or `arcterm rm` that run"
         )
 
 
+def recorded(run: Run) -> RunRecord | None:
+    """``run.json``, or None where it can't be read."""
+    try:
+        return run.record
+    except ArctermError:
+        return None
+
+
 def list_runs(root: Path) -> list[Run]:
-    """The runs in `root`, newest first. Directories that are not runs, or can't be read, are left out."""
-    if not root.is_dir():
-        return []
-    runs = []
-    for path in root.iterdir():
-        if _ID.fullmatch(path.name):
-            run = Run(path)
-            try:
-                _ = run.record
-            except (ArctermError, OSError):
-                continue
-            runs.append(run)
-    return sorted(runs, key=lambda run: run.record.created, reverse=True)
+    """The runs in `root`, newest first, those that are damaged too; raises `RunError` if it can't be read."""
+    return scan(root)[0]
 
 
-def find(root: Path, text: str) -> Run:
-    """The run called `text`: an id, a name, ``last``, a path, or the unique start or end of an id."""
+def scan(root: Path) -> tuple[list[Run], int]:
+    """The runs in `root` as `list_runs` gives them, and the number of other entries, hidden ones aside."""
+    try:
+        entries = sorted(root.iterdir()) if root.is_dir() else []
+    except OSError as error:
+        raise RunError(f"can't read {root}: {error.strerror}", "choose another --runs-dir") from None
+    runs = [Run(path) for path in entries if _is_run(path)]
+    shown = sum(not path.name.startswith(".") for path in entries)
+    runs.sort(key=lambda run: (datetime.datetime.fromisoformat(run.created), run.id), reverse=True)
+    return runs, shown - len(runs)
+
+
+def find(root: Path, text: str, use: Use | None = None) -> Run:
+    """The run called `text`: an id, a name, ``last``, a path, or the unique start or end of an id.
+
+    ``last`` is the newest run that fits `use`, or the newest of all. A run that is damaged is found too.
+    """
     path = Path(text)
-    if (root / text / "run.json").is_file() and path.name == text:
-        return Run(root / text)
     if path.name != text or text in (".", ".."):
-        run = Run(path)
-        _ = run.record
-        return run
+        return _at(path)
+    if text and os.path.lexists(root / text / "run.json"):  # also of a directory that was given another name
+        return Run(root / text)
     runs = list_runs(root)
     if text == "last" and runs:
-        return runs[0]
-    matches = [run for run in runs if run.record.name == text]
-    matches = matches or [run for run in runs if run.id.startswith(text) or run.id.endswith(text)]
+        return use.newest(root, runs) if use else runs[0]
+    matches = [run for run in runs if text in (run.id, run.name)]
+    matches = matches or [run for run in runs if text and (run.id.startswith(text) or run.id.endswith(text))]
     if len(matches) == 1:
         return matches[0]
-    if (root / text).exists():
+    if text and os.path.lexists(root / text):
         raise RunError(f"{root / text} is not a run: it has no run.json", "`arcterm runs` lists the runs")
     if matches:
         raise RunError(f"{text!r} could be {', '.join(run.id for run in matches)}", "give the whole id")
@@ -231,14 +259,56 @@ def find(root: Path, text: str) -> Run:
     raise RunError(f"there is no run {text!r} in {root}", where)
 
 
+def _at(path: Path) -> Run:
+    """The run in a directory: one that has a ``run.json``, or a run's name."""
+    run = Run(path.resolve() if path.name in ("", "..") else path)
+    if not _is_run(run.path) and not os.path.lexists(run.path / "run.json"):
+        _ = run.record  # which says that it is none
+    return run
+
+
+def _is_run(path: Path) -> bool:
+    """Whether `path` is called like a run and is a directory, or a link, which may lead nowhere now."""
+    if not (_ID.fullmatch(path.name) and _time_of(path.name)):
+        return False
+    try:
+        return path.is_dir() or path.is_symlink()
+    except OSError:
+        return False
+
+
+def _is_time(text: str) -> bool:
+    """Whether `text` is a time in ISO 8601 that says its time zone."""
+    try:
+        return datetime.datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _time_of(run_id: str) -> str:
+    """When a run was made, ISO 8601, as its id tells; empty if that is none."""
+    try:
+        return datetime.datetime.fromisoformat(run_id[:16]).isoformat()
+    except ValueError:
+        return ""
+
+
 def remove(run: Run) -> None:
-    """Delete a run, renamed first, so that it is gone at once; what a stopped job had begun goes too."""
-    if isinstance(run.record.config, DataConfig):
-        for path in run.record.config.paths:
-            shutil.rmtree(stage_of(Path(path), run.id), ignore_errors=True)
+    """Delete a run, renamed first, so that it is gone at once; what a stopped job had begun goes too.
+
+    Of a run that is a link elsewhere the link goes, and nothing that it leads to.
+    """
     doomed = run.path.with_name(f".del-{run.id}")
     try:
+        if run.path.is_symlink():
+            run.path.unlink()
+            return
+        record = recorded(run)
+        if record is not None and isinstance(record.config, DataConfig):
+            for path in record.config.paths:
+                shutil.rmtree(stage_of(Path(path), run.id), ignore_errors=True)
         run.path.rename(doomed)
         shutil.rmtree(doomed)
     except OSError as error:
-        raise DataError(f"can't remove {run.path}: {error.strerror}", f"remove {doomed} by hand") from None
+        left = doomed if os.path.lexists(doomed) else run.path
+        raise DataError(f"can't remove {run.path}: {error.strerror}", f"remove {left} by hand") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import os
 import statistics
 from array import array
 from collections import deque
@@ -27,7 +28,7 @@ from arcterm.runs.events import (
 )
 from arcterm.runs.follow import Follower
 from arcterm.runs.state import State, read_state
-from arcterm.runs.store import Run
+from arcterm.runs.store import Run, recorded
 
 METRICS = ("loss", "accuracy", "angle", "lr", "images_per_second", "data_wait")
 _RECENT = 50
@@ -175,11 +176,18 @@ def summarize(run: Run) -> tuple[State, Summary, Follower]:
 
 
 def describe(run: Run) -> dict[str, Any]:
-    """What ``arcterm show --json`` prints: plain values, accuracies as fractions."""
+    """What ``arcterm show --json`` prints: plain values, accuracies as fractions.
+
+    Of a run that is damaged, what can be read; `reason` says what can't.
+    """
     import msgspec
 
     state, summary, follower = summarize(run)
-    record, last = run.record, summary.last_step
+    if follower.damaged:
+        reasons = filter(None, (state.reason if state.state == "damaged" else "", *follower.damaged.values()))
+        state = msgspec.structs.replace(state, state="damaged", reason="; ".join(reasons))
+    record, last = recorded(run), summary.last_step
+    config = record.config if record else None
     verification = {}
     for name, results in summary.verification.items():
         best = summary.best(name)
@@ -189,15 +197,15 @@ def describe(run: Run) -> dict[str, Any]:
     gpus = [gpu for report in summary.gpus.values() for gpu in report.gpus]
     return {
         "id": run.id,
-        "name": record.name or None,
-        "path": str(run.path.resolve()),
-        "created": record.created,
+        "name": record.name or None if record else None,
+        "path": os.path.realpath(run.path),
+        "created": run.created,
         "state": state.state,
         "reason": state.reason or None,
         "failure": msgspec.to_builtins(state.failure),
         "attempt": summary.attempt or state.attempt,
         "step": max(summary.step, state.step),
-        "steps": summary.total_steps or getattr(record.config, "steps", 0),
+        "steps": summary.total_steps or getattr(config, "steps", 0),
         "epoch": last.epoch if last else None,
         "loss": last.loss if last else None,
         "accuracy": last.accuracy if last else None,
@@ -222,6 +230,6 @@ def describe(run: Run) -> dict[str, Any]:
         "ranks": [msgspec.to_builtins(rank) for _, rank in sorted(summary.ranks.items())],
         "skipped": [msgspec.to_builtins(skipped) for skipped in summary.skipped.values()],
         "corrupt_records": follower.corrupt,
-        "dataset": msgspec.to_builtins(record.dataset),
-        "config": msgspec.to_builtins(record.config),
+        "dataset": msgspec.to_builtins(record.dataset if record else None),
+        "config": msgspec.to_builtins(config),
     }

@@ -133,7 +133,13 @@ def _what(view: View) -> tuple[str, str]:
     if view.report is not None:
         made = f"made {view.report.result}" if view.report.result else "done: the report is below"
         ended = f"{words.problems(view.report.problems)} found" if view.report.problems else made
-    over = "bad" if view.word == "lost" else "warn" if view.report and view.report.problems else "dim"
+    over = (
+        "bad"
+        if view.word in ("lost", "damaged")
+        else "warn"
+        if view.report and view.report.problems
+        else "dim"
+    )
     sentences = (
         (view.problem, "bad"),
         ("reading the job …" if view.loading and phase is None and view.live else "", "dim"),

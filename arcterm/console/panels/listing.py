@@ -37,12 +37,16 @@ _COLUMNS = (
 _MORE = (Column("backbone", 10), Column("loss fn", 15), Column("dataset", 12), Column("device", 12))
 
 
-def title(root: Path, entries: list[Entry] | None, shown: int, text: str, width: int) -> list[Line]:
-    """Where the runs are, how many, how many live."""
+def title(
+    root: Path, entries: list[Entry] | None, shown: int, text: str, width: int, others: int = 0
+) -> list[Line]:
+    """Where the runs are, how many, how many live, and how many `others` there are no runs."""
     count = len(entries or [])
     live = sum(entry.live for entry in entries or [])
     numbers = f"{shown} of {count} shown" if text else f"{count} run{'s' * (count != 1)}"
     right = f"{numbers}, {live} live" if live else numbers
+    if others:
+        right += f", {others} no run" + "s" * (others > 1)
     room = width - len(right) - 16
     return [spread([("arcterm", "head"), (_tail(str(root), room), "dim")], [(right, "")], width)]
 
@@ -73,7 +77,7 @@ def first_row(count: int, cursor: int, height: int) -> int:
 
 def _row(entry: Entry, columns: list[Column], name_width: int) -> Line:
     word, role = words.state(entry.word)
-    c = entry.run.record.config
+    c = entry.record.config if entry.record else None
     steps = (
         f"{words.short(entry.step)}/{words.short(entry.steps)}" if entry.steps else words.short(entry.step)
     )
@@ -84,10 +88,12 @@ def _row(entry: Entry, columns: list[Column], name_width: int) -> Line:
         "loss": words.metric("loss", entry.loss) if entry.known else "…",
         "best %": f"{best[0]} {words.percent(best[1])}" if best else words.DASH,
         "age": words.ago(time.time() - entry.created),
-        "device": f"{c.nproc} × {'GPU' if c.device == 'cuda' else 'CPU'}",
+        "device": f"{c.nproc} × {'GPU' if c.device == 'cuda' else 'CPU'}" if c else words.DASH,
     }
     roles = {"state": role}
-    if isinstance(c, DataConfig):
+    if c is None:
+        values |= dict.fromkeys(("backbone", "loss fn", "dataset"), words.DASH)
+    elif isinstance(c, DataConfig):
         values |= {"backbone": words.DASH, "loss fn": words.DASH, "dataset": words.source(c)}
         if entry.problems:
             values["best %"], roles["best %"] = words.problems(entry.problems), "warn"
@@ -107,7 +113,9 @@ def detail(entry: Entry, width: int) -> list[Line]:
 
 
 def _asked(entry: Entry) -> str:
-    record = entry.run.record
+    record = entry.record
+    if record is None:
+        return "what it was asked to do can't be read; D removes it"
     c = record.config
     if isinstance(c, DataConfig):
         return command_of(c).removeprefix("arcterm ")
@@ -118,13 +126,13 @@ def _asked(entry: Entry) -> str:
 
 def _told(entry: Entry) -> tuple[str, str]:
     state, failure = entry.state, entry.state.failure
-    is_job = isinstance(entry.run.record.config, DataConfig)
+    is_job = entry.record is not None and isinstance(entry.record.config, DataConfig)
     if failure:
         who = "launcher" if failure.rank is None else f"rank {failure.rank}"
         said = " → ".join(filter(None, ((failure.error or failure.cause).replace("\n", " "), failure.hint)))
         return (said if is_job else f"{who}: {failure.cause}"), "bad"
     if state.reason:
-        return state.reason, "bad" if state.state == "lost" else "dim"
+        return state.reason, "bad" if state.state in ("lost", "damaged") else "dim"
     return entry.said, "" if is_job else "warn"
 
 

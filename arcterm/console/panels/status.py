@@ -81,7 +81,10 @@ def _what(view: View) -> tuple[str, str]:
         ("reading the run …" if reading else "", "dim"),
         (failure.cause if failure else "", "bad"),
         (silent, "warn"),
-        ("" if view.live else view.state.reason or _ended(view), "bad" if view.word == "lost" else "dim"),
+        (
+            "" if view.live else view.state.reason or _ended(view),
+            "bad" if view.word in ("lost", "damaged") else "dim",
+        ),
         (stopping, "warn"),
         (phase_text(view) if view.live else "", "accent"),
         (waiting if view.live else "", "accent"),

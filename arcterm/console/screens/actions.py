@@ -29,7 +29,7 @@ class Acting(ConsoleScreen):
         """Whether `action` makes sense for a run in `state`."""
         if action in _ON_LIVE:
             return state in LIVE
-        return action != "resume" or (state not in LIVE and state != "done")
+        return action != "resume" or (state not in LIVE and state not in ("done", "damaged"))
 
     def action_stop(self) -> None:
         """Ask how, then stop."""

@@ -82,7 +82,7 @@ class Dashboard(Acting, Polling):
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self.set_class(self.view.word in ("failed", "lost"), "-failed")
+        self.set_class(self.view.word in ("failed", "lost", "damaged"), "-failed")
         self.look()
 
     def read(self) -> Looked:
@@ -102,7 +102,7 @@ class Dashboard(Acting, Polling):
             self.look_in(_LIVE_SECONDS if view.live else _IDLE_SECONDS)
         turned = (view.word, view.loading) != before
         if turned:
-            self.set_class(view.word in ("failed", "lost"), "-failed")
+            self.set_class(view.word in ("failed", "lost", "damaged"), "-failed")
             self.refresh_bindings()
         if changed and not self._paused:
             self._repaint(charts=bool(message.look.events) or turned)

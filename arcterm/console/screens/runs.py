@@ -22,7 +22,9 @@ from arcterm.console.screens.actions import Acting
 from arcterm.console.screens.boxes import Confirm
 from arcterm.console.screens.polling import Polling
 from arcterm.console.taskdraft import task_texts
+from arcterm.errors import RunError
 from arcterm.runs import store
+from arcterm.runs.state import is_locked
 from arcterm.runs.store import Run
 from arcterm.tasks import TASKS
 
@@ -73,6 +75,7 @@ class RunList(Acting, Polling):
         self.root = root
         self._catalogue = Catalogue(root)
         self._entries: list[Entry] | None = None
+        self._others = 0
         self._chosen = ""
 
     def compose(self) -> ComposeResult:
@@ -93,7 +96,7 @@ class RunList(Acting, Polling):
 
     def on_listed(self, message: Listed) -> None:
         """Show what was found, and look again later."""
-        self._entries = message.entries
+        self._entries, self._others = message.entries, message.others
         self._repaint()
         self.refresh_bindings()
         if message.more:
@@ -111,7 +114,8 @@ class RunList(Acting, Polling):
 
     def read(self) -> Listed:
         """Look at the runs."""
-        return Listed(*self._catalogue.refresh())
+        entries, more = self._catalogue.refresh()
+        return Listed(entries, more, self._catalogue.others)
 
     @property
     def shown(self) -> list[Entry]:
@@ -186,7 +190,8 @@ class RunList(Acting, Polling):
 
     def action_fork(self) -> None:
         """Open the form with the run's settings."""
-        config = self.chosen.run.record.config if self.chosen else None
+        record = self.chosen.record if self.chosen else None
+        config = record.config if record else None
         if isinstance(config, TrainConfig):
             self.console_app.open_form(texts_of(config))
         elif isinstance(config, DataConfig) and config.task in TASKS:
@@ -199,6 +204,8 @@ class RunList(Acting, Polling):
         run = self.chosen.run
 
         def delete() -> Callable[[], None]:
+            if is_locked(run):
+                raise RunError(f"{run.name} is being run", f"`arcterm stop {run.id}` first")
             store.remove(run)
             return self.look
 
@@ -206,7 +213,8 @@ class RunList(Acting, Polling):
             if yes:
                 self.perform(delete)
 
-        is_job = isinstance(run.record.config, DataConfig)
+        record = self.chosen.record
+        is_job = record is not None and isinstance(record.config, DataConfig)
         kept = "with its report and logs is removed for ever; the data stays"
         text = f"{run.path} {kept if is_job else 'with its checkpoints and logs is removed for ever'}."
         self.app.push_screen(Confirm(f"delete {self.chosen.name}?", text), answer)
@@ -236,7 +244,7 @@ class RunList(Acting, Polling):
 
     def _draw_title(self, width: int, height: int) -> list[listing.Line]:
         text = self.query_one("#filter", Input).value
-        return listing.title(self.root, self._entries, len(self.shown), text, width)
+        return listing.title(self.root, self._entries, len(self.shown), text, width, self._others)
 
     def _draw_table(self, width: int, height: int) -> list[listing.Line]:
         if self._entries is None:
