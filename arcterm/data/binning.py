@@ -18,6 +18,7 @@ from arcterm.data.job import Job
 from arcterm.data.listedimages import locate, real_path
 from arcterm.errors import DataError
 from arcterm.formats import irheader
+from arcterm.formats.oddpairs import OddPairs, find_odd_pairs
 from arcterm.formats.packwriter import PackWriter
 from arcterm.formats.pairing import BLOCKS, make_pairs
 from arcterm.formats.pairlists import read_pair_list
@@ -28,15 +29,23 @@ from arcterm.runs.report import Report
 
 IMAGE_SIZE = (112, 112)
 
+_NAMED = 10
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class _Set(NamedTuple):
-    """Files, two a pair; whether each pair is one person's; folds as far as known."""
+    """Files, two a pair; whether each pair is one person's; folds as far as known; lines of a list."""
 
     files: list[Path]
     same: list[bool]
     folds: int | None
+    lines: list[int] | None = None
+
+    def name(self, pair: int) -> str:
+        """The line of a pair; of drawn ones its number and files."""
+        if self.lines is not None:
+            return f"line {self.lines[pair]}"
+        return f"pair {pair} ({self.files[2 * pair].name}, {self.files[2 * pair + 1].name})"
 
 
 def make_bin(
@@ -56,10 +65,11 @@ def make_bin(
     else:
         chosen = _drawn(source, pairs, seed)
     stored = _read(job, [*dict.fromkeys(chosen.files)], resize)
+    odd = _odd_pairs(chosen, stored)
     job.tell("writing", len(stored.images), len(stored.images), target.name)
     _require_new(target)
     _write(target, [stored.images[path] for path in chosen.files], chosen.same)
-    return _report(target, chosen, stored)
+    return _report(target, chosen, stored, odd)
 
 
 def _require_new(target: Path) -> None:
@@ -72,8 +82,10 @@ def _require_new(target: Path) -> None:
 
 
 def _listed(folder: Path, path: Path, missing: Path) -> _Set:
-    listed = read_pair_list(path.expanduser())
-    return _Set(locate(folder, listed, missing), [pair.same for pair in listed.pairs], listed.folds)
+    listed = read_pair_list(path.expanduser(), folder)
+    pairs = listed.pairs
+    lines = [pair.line for pair in pairs]
+    return _Set(locate(folder, listed, missing), [pair.same for pair in pairs], listed.folds, lines)
 
 
 def _drawn(folder: Path, limit: int | None, seed: int) -> _Set:
@@ -125,6 +137,44 @@ def _read(job: Job, paths: Sequence[Path], resize: bool) -> _Stored:
     return _Stored(images, copied)
 
 
+def _odd_pairs(chosen: _Set, stored: _Stored) -> OddPairs:
+    """Pairs of an image with itself or its copy, and pairs listed twice; `DataError` if a list disagrees."""
+    odd = find_odd_pairs([stored.images[path] for path in chosen.files], chosen.same)
+    wrong = [f"{chosen.name(pair)} calls an image and itself two persons" for pair in odd.torn]
+    wrong += [
+        f"{chosen.name(one)} and {chosen.name(other)} say same and different of the same two images"
+        for one, other in odd.against
+    ]
+    if wrong and chosen.lines is not None:
+        raise DataError(
+            f"the list contradicts itself: {'; '.join(wrong[:_NAMED])}{_more(len(wrong))}",
+            "correct the list: look at the images, and take out the lines that are wrong",
+        )
+    return odd
+
+
+def _more(count: int) -> str:
+    return f"; and {count - _NAMED:,} more" if count > _NAMED else ""
+
+
+def _odd_lines(chosen: _Set, odd: OddPairs) -> list[str]:
+    """Notes on pairs that say nothing, count twice, or can't be true."""
+    lines = []
+    for words, named in (
+        ("of an image with itself, which any model gets right", [chosen.name(p) for p in odd.alone]),
+        ("of an image and its copy as two persons", [chosen.name(p) for p in odd.torn]),
+        ("listed twice, which count twice", [f"{chosen.name(b)} as {chosen.name(a)}" for a, b in odd.again]),
+        (
+            "that say the opposite of another",
+            [f"{chosen.name(b)} of {chosen.name(a)}" for a, b in odd.against],
+        ),
+    ):
+        if named:
+            shown = ", ".join(named[:_NAMED])
+            lines.append(f"note: pairs {words}: {len(named):,} ({shown}{_more(len(named))})")
+    return lines
+
+
 def _kept(path: Path) -> Iterator[bytes]:
     """The images that a stopped attempt read, in order."""
     if path.stat().st_size:
@@ -140,7 +190,7 @@ def _write(target: Path, images: Sequence[bytes], same: Sequence[bool]) -> None:
     write_pairs(target, images, same)
 
 
-def _report(target: Path, chosen: _Set, stored: _Stored) -> Report:
+def _report(target: Path, chosen: _Set, stored: _Stored, odd: OddPairs) -> Report:
     images, encoded = len(stored.images), len(stored.images) - stored.copied
     count, same = len(chosen.same), sum(chosen.same)
     folds = "" if chosen.folds is None else f" in {chosen.folds} folds"
@@ -149,6 +199,7 @@ def _report(target: Path, chosen: _Set, stored: _Stored) -> Report:
             f"{count:,} pairs{folds}: {same:,} same, {count - same:,} different; of {images:,} images",
             f"{stored.copied:,} JPEG files of 112×112 copied, {encoded:,} images encoded",
             *_unlike(chosen.same),
+            *_odd_lines(chosen, odd),
         ],
         data={
             "path": str(target),
@@ -158,6 +209,7 @@ def _report(target: Path, chosen: _Set, stored: _Stored) -> Report:
             "folds": chosen.folds,
             "copied": stored.copied,
             "encoded": encoded,
+            "odd_pairs": {kind: len(pairs) for kind, pairs in odd._asdict().items()},
         },
         result=str(target),
     )

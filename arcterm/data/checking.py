@@ -65,7 +65,7 @@ def check(job: Job, src: str, html: str, duplicates: bool, seal: bool) -> Report
     facts += _alignment(survey, findings)
     sealed = _finish_pack(path, survey, findings, seal)
     _write_html(job, html, path, facts, people, findings, pairs, survey)
-    report = _report(path, facts, people, sets, findings, sealed, job)
+    report = _report(path, facts, people, sets, findings, sealed, job, html)
     survey.remove()
     return report
 
@@ -144,6 +144,8 @@ def _check_training(job: Job, path: Path, survey: Survey, findings: Findings) ->
     census, counts = count_people(labels[survey["state"][items] != NO_IMAGE])
     if isinstance(part, PackPart):
         _check_counts(part, len(counts), identities, findings)
+    if census.people == 1:
+        findings.add("lone", f"{path} has one person in it", "training takes two people or more: add people")
     _note_people(counts, classes or len(counts), names, findings)
     return _People(classes, names, census)
 
@@ -270,6 +272,7 @@ def _report(
     findings: Findings,
     sealed: str,
     job: Job,
+    html: str,
 ) -> Report:
     lines = [f"{name}: {value}" for name, value in facts]
     if people is not None:
@@ -279,8 +282,8 @@ def _report(
     if sealed:
         lines.append(f"{CHECKSUMS}: {sealed}")
     lines.append(findings.verdict())
-    html = job.work.parent / "report.html"
-    lines.append(f"with pictures: {html}")
+    shown = Path(html).expanduser() if html else job.work.parent / "report.html"
+    lines.append(f"with pictures: {shown}")
     data: dict[str, Any] = {
         "path": str(path),
         "facts": dict(facts),
@@ -289,7 +292,7 @@ def _report(
         "sets": sets,
         "findings": findings.data(),
         "sealed": sealed == "written",
-        "html": str(html),
+        "html": str(shown),
     }
     return Report(lines=[clean(line) for line in lines], data=data, problems=findings.problems)
 

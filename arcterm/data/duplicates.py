@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -29,14 +30,47 @@ def check_duplicates(survey: Survey, findings: Findings, tell: Callable[[int, in
     state = survey["state"]
     items = np.flatnonzero((state == FINE) | (state == OTHER_SIZE))
     blank = flat(survey["thumb"])[items] if len(items) else np.empty(0, bool)
+    leaks = _Leaks(survey, items, findings)
     for item in items[blank][:KEPT].tolist():
         findings.add("flat", f"{survey.name(item)} is all but one grey")
     findings.more("flat", int(blank.sum()) - min(int(blank.sum()), KEPT))
-    pairs = _exact(survey, items, findings)
-    return pairs + _near(survey, items[~blank], findings, tell)
+    pairs = _exact(survey, items, findings, leaks)
+    return pairs + _near(survey, items[~blank], findings, leaks, tell)
 
 
-def _exact(survey: Survey, items: Ints, findings: Findings) -> list[Pair]:
+class _Leaks:
+    """Names test images that are trained on: each for every set that holds it, and counted once."""
+
+    def __init__(self, survey: Survey, items: Ints, findings: Findings) -> None:
+        self._survey, self._findings = survey, findings
+        self._digests = np.asarray(survey["pixels"])
+        tested = items[items >= survey.trained]
+        self._tested = tested[np.argsort(self._digests[tested], kind="stable")]
+        self._sorted = self._digests[self._tested]
+        self._counted: set[int] = set()
+
+    def add(self, one: int, other: int, difference: float) -> list[Pair]:
+        """Name training image `one` with test image `other` and with the same pixels in other sets."""
+        low, high = (
+            int(np.searchsorted(self._sorted, self._digests[other], side=side)) for side in ("left", "right")
+        )
+        held: dict[int, int] = {}
+        for item in self._tested[low:high].tolist():
+            held.setdefault(bisect_right(self._survey.starts, item), item)
+        pairs = [Pair(one, item, difference, True) for item in held.values()]
+        for pair in pairs:
+            _add(self._survey, pair, self._findings, self.new(other))
+        return pairs
+
+    def new(self, other: int) -> int:
+        """1 for a test image that wasn't counted yet, else 0."""
+        digest = int(self._digests[other])
+        count = int(digest not in self._counted)
+        self._counted.add(digest)
+        return count
+
+
+def _exact(survey: Survey, items: Ints, findings: Findings, leaks: _Leaks) -> list[Pair]:
     """Images with the same pixels, by their digests."""
     trained = survey.trained
     digests, labels = np.asarray(survey["pixels"])[items], np.asarray(survey["label"])[items]
@@ -56,11 +90,13 @@ def _exact(survey: Survey, items: Ints, findings: Findings) -> list[Pair]:
             pairs.append(_add(survey, Pair(int(mine[0]), other, 0.0, False), findings, len(people) - 1))
         tested = group[group >= trained]
         if len(mine) and len(tested):
-            pairs.append(_add(survey, Pair(int(mine[0]), int(tested[0]), 0.0, True), findings, len(tested)))
+            pairs += leaks.add(int(mine[0]), int(tested[0]), 0.0)
     return pairs
 
 
-def _near(survey: Survey, items: Ints, findings: Findings, tell: Callable[[int, int], Any]) -> list[Pair]:
+def _near(
+    survey: Survey, items: Ints, findings: Findings, leaks: _Leaks, tell: Callable[[int, int], Any]
+) -> list[Pair]:
     trained = survey.trained
     if not trained:
         return []
@@ -78,11 +114,13 @@ def _near(survey: Survey, items: Ints, findings: Findings, tell: Callable[[int, 
     near = near_duplicates(survey["thumb"], items, may_pair, tell)
     pairs: list[Pair] = []
     for (one, other), difference in zip(near.pairs.tolist(), near.difference.tolist(), strict=True):
-        pair = Pair(one, other, float(difference), other >= trained)
-        if len(pairs) < KEPT:
-            pairs.append(_add(survey, pair, findings, 1))
+        leak = other >= trained
+        if len(pairs) >= KEPT:
+            findings.more("leak" if leak else "near", leaks.new(other) if leak else 1)
+        elif leak:
+            pairs += leaks.add(one, other, float(difference))
         else:
-            findings.more("leak" if pair.leak else "near", 1)
+            pairs.append(_add(survey, Pair(one, other, float(difference), False), findings, 1))
     if not near.all:
         findings.add("near", f"there are more: the search was ended after {len(near.pairs)} pairs")
     return pairs

@@ -158,7 +158,7 @@ def _some_pairs(survey: Survey) -> str:
     rows = []
     for pair in np.sort(np.random.default_rng(0).permutation(len(part.pairs.same))[:PAIRS]).tolist():
         title = f"pair {pair}: {'same' if part.pairs.same[pair] else 'different'}"
-        figures = "".join(_figure(survey, 2 * pair + side, "") for side in (0, 1))
+        figures = "".join(_figure(survey, part.sides[2 * pair + side], "") for side in (0, 1))
         rows.append(f'<figcaption>{title}</figcaption><div class="row">{figures}</div>')
     return f"<h2>Some pairs</h2>{''.join(rows)}"
 

@@ -30,9 +30,13 @@ def locate(folder: Path, listed: PairList, missing: Path) -> list[Path]:
         missing.write_text("".join(f"{name}\tline {lines[name]}\n" for name in lost), encoding="utf-8")
         names = ", ".join(f"{name} (line {lines[name]})" for name in lost[:_NAMED])
         more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+        from_zero = listed.by_name and any(name.endswith("_0000") for name in lost)
         raise DataError(
             f"{folder} lacks {len(lost)} of the {len(found)} images that the list names: {names}{more}",
-            f"add them, or take their pairs off the list knowing that its folds shift; all names: {missing}",
+            f"the list counts images from 0, LFW's lists from 1: add 1 to each number; all names: {missing}"
+            if from_zero
+            else "add them, or take their pairs off the list knowing that its folds shift; "
+            f"all names: {missing}",
         )
     return [path for pair in listed.pairs for name in _sides(pair) if (path := found[name])]
 
@@ -64,8 +68,11 @@ class _Finder:
         self._people: dict[str, dict[str, list[Path]]] = {}
 
     def by_path(self, name: str) -> Path | None:
-        """The file `name` below the folder."""
+        """The file `name` below the folder; a bare ``person_0001.jpg`` may be in that person's folder."""
         path = self._folder / name
+        person = path.stem.rpartition("_")[0]
+        if "/" not in name and person and not path.is_file():
+            path = self._folder / person / name
         return real_path(path, self._root) if path.is_file() else None
 
     def by_name(self, name: str) -> Path | None:

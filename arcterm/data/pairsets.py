@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from arcterm.data.findings import KEPT, Findings, Place
 from arcterm.data.parts import Pairs
 from arcterm.data.survey import DAMAGED, Survey
+from arcterm.formats.oddpairs import find_odd_pairs
 
 FOLDS = 10
 # By how much a fold's share of same pairs may differ: of random ones of 600 pairs, one in a million does.
@@ -33,20 +35,39 @@ def check_set(part: Pairs, survey: Survey, first: int, findings: Findings) -> di
             findings.add(
                 "lopsided", text, "order the pairs so that each block has its share", Place(part.name)
             )
-    _check_contradictions(part, survey, first, findings)
-    facts = {"name": part.name, "pairs": len(same), "same": int(same.sum()), "images": len(part)}
+    _check_pairs(part, survey, first, findings)
+    facts = {"name": part.name, "pairs": len(same), "same": int(same.sum()), "images": len(part.sides)}
     return facts | {"damaged": int((survey["state"][first : first + len(part)] == DAMAGED).sum())}
 
 
-def _check_contradictions(part: Pairs, survey: Survey, first: int, findings: Findings) -> None:
-    """A pair of two people can't be one and the same picture."""
+def _check_pairs(part: Pairs, survey: Survey, first: int, findings: Findings) -> None:
+    """Name pairs that say nothing, count twice, or can't be true; images are told apart by their pixels."""
+    odd = find_odd_pairs(_digests(part, survey, first), part.pairs.same.tolist())
+    name, out = part.name, "take the pair out"
+    told = {
+        "pair": [
+            *(f"{name} pair {p} shows different people by one and the same picture" for p in odd.torn),
+            *(
+                f"{name} pairs {a} and {b} say same and different of the same two images"
+                for a, b in odd.against
+            ),
+        ],
+        "alone": [
+            f"{name} pair {p} is of an image with itself, which any model gets right" for p in odd.alone
+        ],
+        "again": [f"{name} pair {b} has the images of pair {a}, and counts twice" for a, b in odd.again],
+    }
+    for kind, texts in told.items():
+        for text in texts[:KEPT]:
+            findings.add(kind, text, out, Place(name))
+        findings.more(kind, len(texts[KEPT:]))
+
+
+def _digests(part: Pairs, survey: Survey, first: int) -> list[Hashable]:
+    """What tells the images of the pairs apart, two a pair; one that can't be read is like no other."""
     if not survey.likeness:
-        return
+        return [*part.sides]
     window = slice(first, first + len(part))
-    digests = np.asarray(survey["pixels"][window]).reshape(-1, 2)
-    readable = (np.asarray(survey["state"][window]).reshape(-1, 2) != DAMAGED).all(axis=1)
-    wrong = np.flatnonzero((digests[:, 0] == digests[:, 1]) & ~part.pairs.same & readable)
-    for pair in wrong[:KEPT].tolist():
-        text = f"{part.name} pair {pair} shows different people by one and the same picture"
-        findings.add("pair", text, "take the pair out", Place(part.name))
-    findings.more("pair", len(wrong[KEPT:]))
+    damaged = survey["state"][window] == DAMAGED
+    pixels = np.asarray(survey["pixels"][window]).tolist()
+    return [("damaged", n) if damaged[n] else pixels[n] for n in part.sides]

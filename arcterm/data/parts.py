@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -97,19 +98,33 @@ class Listed:
 
 
 class Pairs:
-    """The images of a verification set; they have no labels."""
+    """The images of a verification set, each once however many pairs it is in; they have no labels.
+
+    `sides` (2P,) are the numbers of the images of the pairs, two a pair.
+    """
 
     def __init__(self, path: Path, pairs: PairBin, size: Size | None) -> None:
         self.name, self.size, self.pairs = path.name, size, pairs
         self._state = stamp(path)
+        self._first: list[int] = []
+        known: dict[bytes, int] = {}
+        self.sides: list[int] = []
+        for place, image in enumerate(pairs.images):
+            number = known.setdefault(hashlib.blake2b(image, digest_size=16).digest(), len(self._first))
+            self._first += [place] * (number == len(self._first))
+            self.sides.append(number)
 
     def __len__(self) -> int:
-        return len(self.pairs.images)
+        return len(self._first)
 
     def look(self, number: int) -> Piece:
         """The image's bytes."""
-        where = f"{self.name} image {number} (pair {number // 2})"
-        return Piece(self.pairs.images[number], -1.0, where)
+        return Piece(self.pairs.images[self._first[number]], -1.0, self.where(number))
+
+    def where(self, number: int) -> str:
+        """The image's first place in the set, in words."""
+        place = self._first[number]
+        return f"{self.name} image {place} (pair {place // 2})"
 
     def state(self) -> str:
         """Size and time of the file."""

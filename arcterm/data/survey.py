@@ -118,7 +118,9 @@ class Survey:
             return self.piece(item).source
         except DataError:
             part, number = self.part_of(item)
-            return part.where(number) if isinstance(part, PackPart) else f"{part.name} image {number}"
+            if isinstance(part, PackPart | Pairs):
+                return part.where(number)
+            return f"{part.name} image {number}"
 
     def image(self, item: int, *, any_size: bool = False) -> Pixels:
         """An item's pixels; raises `DataError` if it has none, is damaged or has a size that it shouldn't."""

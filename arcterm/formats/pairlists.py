@@ -2,7 +2,9 @@
 
 LFW's lines are ``name n1 n2`` for two images of one person and ``name1 n1 name2 n2`` for images of two; image
 n of somebody is ``name/name_%04d`` with the ending of an image. A header gives folds and pairs of a kind per
-fold, or pairs of a kind alone. Fields are separated by tabs, else by commas, else by blanks.
+fold, or pairs of a kind alone. CALFW's and CPLFW's lists have two lines a pair, each with a file's name and a
+number that is 0 for two persons. Fields are separated by tabs, else by commas or semicolons, else by blanks.
+Lines of column names are passed over wherever they stand.
 """
 
 from __future__ import annotations
@@ -12,16 +14,29 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from arcterm.errors import DataError
+from arcterm.formats.people import IMAGE_TYPES
 
 MAX_BYTES = 256 << 20
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 # What the columns are called where a list was made by a spreadsheet; a line of data has a number in it.
 _COLUMN = re.compile(
-    r"(is_?)?(same|name|person|imagenum|image|img|path|file|label|match)[_ ]?[a-z0-9]*", re.I
+    r"(is_?)?(same|name|person|imagenum|image|img|pic|photo|path|file|label|match|flag|target|id|num)"
+    r"[_ ]?[a-z0-9_]*",
+    re.I,
 )
+_FLAGS = {"1": True, "0": False, "-1": False, "true": True, "false": False, "1.0": True, "0.0": False}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SHAPES = "a line is `name n1 n2`, `name1 n1 name2 n2`, or two paths and 0 or 1"
+_NAMED = 10
+
+
+class _BadLineError(Exception):
+    """What is wrong with a line, and what to do about it."""
+
+    def __init__(self, reason: str, hint: str = _SHAPES) -> None:
+        super().__init__(reason)
+        self.hint = hint
 
 
 class ListedPair(NamedTuple):
@@ -44,23 +59,66 @@ class PairList(NamedTuple):
     folds: int | None
 
 
-def read_pair_list(path: Path) -> PairList:
-    """Read a list of pairs; raises `DataError` naming the line that can't be understood or believed."""
+class _Half(NamedTuple):
+    """One line of two that make a pair."""
+
+    path: str
+    same: bool
+    line: int
+
+
+def read_pair_list(path: Path, folder: Path | None = None) -> PairList:
+    """Read a list of pairs; raises `DataError` naming the lines that can't be understood or believed.
+
+    An absolute path is taken for one below `folder` if it leads there.
+    """
     lines = _lines(path)
     header = _header(lines[0][1])
-    pairs: list[ListedPair] = []
-    shapes: set[bool] = set()
+    found: list[tuple[ListedPair | _Half, str]] = []
+    bad: list[tuple[int, _BadLineError]] = []
+    reader = _Reader(folder)
     for number, fields in lines[1:] if header is not None else lines:
+        if all(map(_COLUMN.fullmatch, fields)):
+            continue
         try:
-            pair, by_name = _pair(fields, number)
-        except ValueError as error:
-            raise DataError(f"{path} line {number}: {error}", _SHAPES) from None
-        shapes.add(by_name)
-        if len(shapes) == 2:
-            raise DataError(f"{path} line {number} has another shape than the lines before it", _SHAPES)
-        pairs.append(pair)
+            found.append(reader.read(fields, number))
+            if found[-1][1] != found[0][1]:
+                raise _BadLineError("has another shape than the lines before it")
+        except _BadLineError as error:
+            bad.append((number, error))
+    _raise_for(path, bad)
+    pairs = _joined(path, [item for item, _ in found])
     folds = _check_count(path, lines[0][0], header or [], len(pairs))
-    return PairList(pairs, True in shapes, folds)
+    return PairList(pairs, found[0][1] == "lfw", folds)
+
+
+def _raise_for(path: Path, bad: list[tuple[int, _BadLineError]]) -> None:
+    """Raise `DataError` for the lines that are wrong, all at once."""
+    if len(bad) == 1:
+        raise DataError(f"{path} line {bad[0][0]}: {bad[0][1]}", bad[0][1].hint)
+    if bad:
+        named = "".join(f"\n  line {line}: {error}" for line, error in bad[:_NAMED])
+        more = f"\n  and {len(bad) - _NAMED:,} more" * (len(bad) > _NAMED)
+        raise DataError(f"{path}: {len(bad):,} lines are no pairs:{named}{more}", bad[0][1].hint)
+
+
+def _joined(path: Path, found: list[ListedPair | _Half]) -> list[ListedPair]:
+    """The pairs, those of two lines put together."""
+    pairs = [item for item in found if isinstance(item, ListedPair)]
+    halves = [item for item in found if isinstance(item, _Half)]
+    for one, other in zip(halves[::2], halves[1::2], strict=False):
+        if one.same != other.same:
+            raise DataError(
+                f"{path} lines {one.line} and {other.line} are a pair; one says same, the other different",
+                "each pair has two lines in a row, with 0 in both if they are of two persons",
+            )
+        pairs.append(ListedPair(one.path, other.path, one.same, one.line))
+    if len(halves) % 2:
+        raise DataError(
+            f"{path} line {halves[-1].line} is half a pair: the list has {len(halves)} lines of one image",
+            "get the whole list again: each pair has two lines",
+        )
+    return pairs
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
@@ -75,7 +133,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         ) from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} isn't text: byte {error.start} isn't UTF-8", _SHAPES) from None
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip(" \t\r,")]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip(" \t\r,;")]
     if not lines:
         raise DataError(f"{path} has no pair in it", _SHAPES)
     return [(number, _fields(path, number, line)) for number, line in lines]
@@ -85,11 +143,16 @@ def _fields(path: Path, number: int, line: str) -> list[str]:
     line = line.rstrip("\r")
     if _CONTROL.search(line) or "\r" in line:
         raise DataError(f"{path} line {number} has control characters in it", "remove them, or the line")
-    separator = next((sign for sign in "\t," if sign in line), None)
-    fields = [field.strip() for field in line.split(separator)]
+    separator = next((sign for sign in "\t,;" if sign in line), None)
+    fields = [_unquoted(field.strip()) for field in line.split(separator)]
     while fields and not fields[-1]:
         fields.pop()
     return fields
+
+
+def _unquoted(field: str) -> str:
+    """A field without the quotes that spreadsheets put around it."""
+    return field[1:-1].strip() if len(field) > 1 and field[0] == field[-1] == '"' else field
 
 
 def _header(fields: list[str]) -> list[int] | None:
@@ -99,34 +162,59 @@ def _header(fields: list[str]) -> list[int] | None:
     return [] if all(map(_COLUMN.fullmatch, fields)) else None
 
 
-def _pair(fields: list[str], line: int) -> tuple[ListedPair, bool]:
-    """The pair of a line and whether it is LFW's; raises ValueError saying what is wrong."""
-    numbers = [bool(_NUMBER.fullmatch(field)) for field in fields]
-    match fields, numbers:
-        case [name, one, other], [_, True, True]:
-            return ListedPair(_image(name, one), _image(name, other), True, line), True
-        case [name, one, second, other], [_, True, _, True]:
-            if name == second:
-                raise ValueError(f"calls {name!r} and {second!r} two persons")
-            return ListedPair(_image(name, one), _image(second, other), False, line), True
-        case ([a, b, "0" | "1" as flag], _) | (["0" | "1" as flag, a, b], _):
-            return ListedPair(_below(a), _below(b), flag == "1", line), False
-    raise ValueError(f"{len(fields)} fields that make no pair: {' | '.join(fields)[:100]!r}")
+class _Reader:
+    """Takes lines apart; `folder` holds the images."""
 
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._flags: set[str] = set()
 
-def _image(name: str, number: str) -> str:
-    """Where LFW keeps an image of somebody, without its ending."""
-    if "/" in _below(name):
-        raise ValueError(f"{name!r} can't be the name of a person's folder")
-    return f"{name}/{name}_{int(number):04d}"
+    def read(self, fields: list[str], line: int) -> tuple[ListedPair | _Half, str]:
+        """The pair or half of a line, and its shape; raises `_BadLineError`."""
+        numbers = [bool(_NUMBER.fullmatch(field)) for field in fields]
+        match fields, numbers:
+            case [name, one, other], [_, True, True]:
+                return ListedPair(self._image(name, one), self._image(name, other), True, line), "lfw"
+            case [name, one, second, other], [_, True, _, True]:
+                if name == second:
+                    raise _BadLineError(f"calls {name!r} and {second!r} two persons")
+                return ListedPair(self._image(name, one), self._image(second, other), False, line), "lfw"
+            case [name, number], [False, True] if PurePosixPath(name).suffix.lower() in IMAGE_TYPES:
+                return _Half(self._below(name), int(number) > 0, line), "halves"
+            case [a, b, flag], _ if flag.lower() in _FLAGS:
+                return ListedPair(self._below(a), self._below(b), self._flag(flag), line), "paths"
+            case [flag, a, b], _ if flag.lower() in _FLAGS:
+                return ListedPair(self._below(a), self._below(b), self._flag(flag), line), "paths"
+        hint = f"{_SHAPES}; a line of column names is to be taken out" if line == 1 else _SHAPES
+        raise _BadLineError(f"{len(fields)} fields that make no pair: {' | '.join(fields)[:100]!r}", hint)
 
+    def _flag(self, text: str) -> bool:
+        self._flags.add(text)
+        if {"0", "-1"} <= self._flags:
+            raise _BadLineError(
+                "0 and -1 are both used for different persons", "write 1 for same, 0 for different"
+            )
+        return _FLAGS[text.lower()]
 
-def _below(text: str) -> str:
-    """The path, if it is one that stays below a folder."""
-    path = PurePosixPath(text)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(f"{text!r} leaves the folder of images")
-    return str(path)
+    def _image(self, name: str, number: str) -> str:
+        """Where LFW keeps an image of somebody, without its ending."""
+        if "/" in self._below(name):
+            raise _BadLineError(f"{name!r} can't be the name of a person's folder")
+        return f"{name}/{name}_{int(number):04d}"
+
+    def _below(self, text: str) -> str:
+        """The path, if it is one that stays below a folder."""
+        path = PurePosixPath(text if "/" in text else text.replace("\\", "/"))
+        if path.is_absolute() and self._folder is not None:
+            for root in (self._folder.absolute(), self._folder.resolve()):
+                if path.is_relative_to(root):
+                    path = path.relative_to(root)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise _BadLineError(
+                f"{text!r} leaves the folder of images",
+                "give the folder that holds all images of the list, and let its paths start from there",
+            )
+        return str(path)
 
 
 def _check_count(path: Path, line: int, header: list[int], count: int) -> int | None:

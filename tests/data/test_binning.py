@@ -250,6 +250,60 @@ def test_places_that_are_refused(job: Job, people: Path, tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.bin", "people", "runs"]
 
 
+def test_pairs_that_say_nothing_or_count_twice_are_named_by_line(job: Job, people: Path) -> None:
+    (people / "Ann" / "Ann_0004.jpg").write_bytes((people / "Ann" / "Ann_0001.jpg").read_bytes())
+    report = listed(
+        job, people, "2 2\n\nAnn 1 1\nAnn 1 3\nAnn 3 1\nAnn 1 4\nAnn 1 c 3\nAnn 4 c 3\nAnn 1 c 1\nAnn 2 c 2\n"
+    )
+    assert report.lines[-2:] == [
+        "note: pairs of an image with itself, which any model gets right: 2 (line 3, line 6)",
+        "note: pairs listed twice, which count twice: 3 "
+        "(line 5 as line 4, line 6 as line 3, line 8 as line 7)",
+    ]
+    assert report.data["odd_pairs"] == {"alone": 2, "torn": 0, "again": 3, "against": 0}
+    assert not any("itself" in line for line in made(job, people, people.parent / "y.bin", pairs=2).lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "Ann/Ann_0001.jpg c/c_0001.jpg 1\nAnn/Ann_0001.jpg Ann/Ann_0003.JPEG 1\n"
+            "c/c_0001.jpg Ann/Ann_0001.jpg 0\n",
+            "line 1 and line 3 say same and different of the same two images",
+        ),
+        ("Ann/Ann_0001.jpg Ann/Ann_0001.jpg 0\n", "line 1 calls an image and itself two persons"),
+    ],
+)
+def test_a_list_that_contradicts_itself_is_refused(
+    job: Job, people: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        listed(job, people, text)
+    assert not (tmp_path / "x.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("Ann_0001.jpg\t1\nAnn_0003.JPEG\t1\nc_0001.jpg\t0\nAnn_0001.jpg\t0\n", [True, False]),
+        ("ABS/Ann/Ann_0001.jpg ABS/c/c_0001.jpg 0\n", [False]),
+        ("Ann\\Ann_0001.jpg;c\\c_0001.jpg;False\nAnn/Ann_0001.jpg;Ann/Ann_0003.JPEG;True\n", [False, True]),
+        ('"Ann/Ann_0001.jpg","c/c_0001.jpg","-1"\n', [False]),
+        ("name\tpicID1\tpicID2\nAnn\t1\t2\nname1\tpicID1\tname2\tpicID2\nAnn\t1\tc\t2\n", [True, False]),
+    ],
+)
+def test_lists_of_other_makers(job: Job, people: Path, tmp_path: Path, text: str, same: list[bool]) -> None:
+    listed(job, people, text.replace("ABS", str(people)))
+    assert contents(tmp_path / "x.bin")[1] == same
+
+
+def test_a_list_that_counts_from_0_is_told_so(job: Job, people: Path) -> None:
+    with pytest.raises(DataError, match=r"Ann/Ann_0000 \(line 1\)") as caught:
+        listed(job, people, "Ann 0 1\nAnn 1 c 0\n")
+    assert "counts images from 0" in caught.value.hint and "add 1" in caught.value.hint
+
+
 def test_blocks_of_one_kind_are_noted(job: Job, people: Path) -> None:
     text = "".join(f"Ann 1 {n % 2 + 2}\n" for n in range(20)) + "".join("Ann 1 c 2\n" for _ in range(20))
     assert any(

@@ -273,6 +273,76 @@ def test_a_verification_image_that_is_trained_on(tmp_path: Path, change: Callabl
     assert "key 6" in named(report, "leak")[0]["text"]
 
 
+@pytest.mark.parametrize("change", [lambda image: image, _warmer])
+def test_a_leaked_image_is_named_for_every_set_and_counted_once(
+    tmp_path: Path, change: Callable[[Any], Any]
+) -> None:
+    pack = make_pack(tmp_path / "pack", sealed=False)
+    leaked = encode_jpeg(change(pictures()[1][2]))
+    for name, place in (("a", 0), ("b", 5), ("set", 39)):
+        images = [encode_jpeg(picture(2000 + ord(name[0]) * 50 + n)) for n in range(40)]
+        images[place] = leaked
+        images[7] = images[8] = leaked  # and in other pairs too
+        write_pairs(pack / f"{name}.bin", images, [n % 2 == 0 for n in range(20)])
+    report = run_check(tmp_path, pack)
+    assert kinds(report) == {"leak": 1}
+    told = [each["text"] for each in named(report, "leak")]
+    assert len(told) == 3
+    for text, place in zip(told, ("a.bin image 0 (", "b.bin image 5 (", "set.bin image 7 ("), strict=True):
+        assert text.startswith(place) and "key 6" in text
+    assert report.data["findings"]["leak"]["count"] == 1
+
+
+def test_one_damaged_image_of_several_pairs_is_one_problem(tmp_path: Path) -> None:
+    images = [encode_jpeg(picture(n)) for n in range(40)]
+    images[4] = images[9] = images[30] = b"\xff\xd8\xff cut"
+    write_pairs(tmp_path / "x.bin", images, [n % 2 == 0 for n in range(20)])
+    report = run_check(tmp_path, tmp_path / "x.bin")
+    assert kinds(report) == {"record": 1}
+    assert named(report, "record")[0]["text"].startswith("x.bin image 4 (pair 2)")
+
+
+@pytest.mark.parametrize("duplicates", [True, False])
+def test_pairs_that_say_nothing_and_pairs_that_come_twice(tmp_path: Path, duplicates: bool) -> None:
+    images = [encode_jpeg(picture(n)) for n in range(40)]
+    images[1] = images[0]
+    images[4:6] = images[6:8]
+    images[8:10] = images[10:12][::-1]
+    images[12:14] = images[18:20]
+    write_pairs(
+        tmp_path / "x.bin", images, [True, False, True, True, False, False, True, True, True, False] * 2
+    )
+    report = run_check(tmp_path, tmp_path / "x.bin", duplicates=duplicates)
+    assert kinds(report) == {"alone": 1, "again": 2, "pair": 1}
+    assert (
+        named(report, "alone")[0]["text"]
+        == "x.bin pair 0 is of an image with itself, which any model gets right"
+    )
+    assert [each["text"] for each in named(report, "again")] == [
+        "x.bin pair 3 has the images of pair 2, and counts twice",
+        "x.bin pair 5 has the images of pair 4, and counts twice",
+    ]
+    assert (
+        named(report, "pair")[0]["text"]
+        == "x.bin pairs 6 and 9 say same and different of the same two images"
+    )
+
+
+def test_one_person_is_a_problem(tmp_path: Path) -> None:
+    report = run_check(tmp_path, make_pack(tmp_path / "pack", pictures()[:1]))
+    assert kinds(report) == {"lone": 1}
+    (tmp_path / "people" / "ann").mkdir(parents=True)
+    (tmp_path / "people" / "ann" / "1.jpg").write_bytes(encode_jpeg(picture(1)))
+    assert kinds(run_check(tmp_path, tmp_path / "people")) == {"lone": 1}
+
+
+def test_the_page_that_was_asked_for_is_said(tmp_path: Path) -> None:
+    pack, page = make_pack(tmp_path / "pack"), tmp_path / "page.html"
+    report = run_check(tmp_path, pack, html=str(page))
+    assert report.lines[-1] == f"with pictures: {page}" and report.data["html"] == str(page)
+    assert run_check(tmp_path, pack).lines[-1].endswith("report.html")
+
+
 def test_folds_and_contradictions_of_a_set(tmp_path: Path) -> None:
     sets = tmp_path / "sets"
     sets.mkdir()

@@ -105,7 +105,7 @@ def test_paths(tmp_path: Path, text: str) -> None:
         ("a/1.jpg b/1.jpg 2\n", "line 1: 3 fields"),
         ("A 1 B 2 1\n", "line 1: 5 fields"),
         ("A 1 A 2\n", "line 1: calls 'A' and 'A' two persons"),
-        ("A 1 2\na.jpg b.jpg 1\n", "line 2 has another shape"),
+        ("A 1 2\na.jpg b.jpg 1\n", "line 2: has another shape"),
         ("../etc 1 2\n", "line 1: '../etc' leaves"),
         ("a/b 1 2\n", "line 1: 'a/b' can't be the name"),
         (". 1 2\n", "line 1: '.' leaves"),
@@ -116,6 +116,13 @@ def test_paths(tmp_path: Path, text: str) -> None:
         ("a\x85.jpg b.jpg 1\n", "line 1 has control characters"),
         ("a\r.jpg b.jpg 1\n", "line 1 has control characters"),
         ("a\0.jpg b.jpg 1\n", "line 1 has control characters"),
+        ("a.jpg b.jpg -1\nc.jpg d.jpg 0\n", "line 2: 0 and -1 are both used"),
+        ("a.jpg 1\nb.jpg 0\n", "lines 1 and 2 are a pair; one says same"),
+        ("a.jpg 1\nb.jpg 1\nc.jpg 0\n", "line 3 is half a pair"),
+        (
+            "who,a,b\nA,1,x\n",
+            "2 lines are no pairs:\n  line 1: 3 fields that make no pair: 'who | a | b'\n  line 2",
+        ),
         (b"\xff\xfeA 1 2\n", "isn't text: byte 0"),
     ],
 )
