@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arcterm_registry import Dataset, get, names
+from arcterm_registry import Dataset, scan
 
 from arcterm.errors import DataError
 
@@ -14,7 +14,7 @@ def kind_of(path: Path) -> str:
 
     Raises `DataError` for what is none, and for a directory that has only some of the files.
     """
-    found = {name: get("dataset", name) for name in names("dataset")}
+    found = {p.full_name if p.duplicate else p.name: p.declaration for p in scan("dataset")}  # not the broken
     declared = {name: d for name, d in found.items() if isinstance(d, Dataset) and d.takes_path}
     if not path.is_dir():
         endings = {ending: name for name, d in declared.items() for ending in d.suffixes}

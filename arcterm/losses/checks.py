@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from arcterm_registry import Loss, OptionError, PluginError, get, names
+from arcterm_registry import Loss, OptionError, PluginError, get, scan
 
 
 def magface(*, low_norm: float, high_norm: float, **_: Any) -> None:
@@ -20,7 +20,8 @@ def sub_center(
 
     Raises `ValueError` if there is no such loss, it has no class weights, or it does not take them.
     """
-    known = [name for name in names("loss") if getattr(get("loss", name), "form", "") == "margin"]
+    usable = ((plugin.name, plugin.declaration) for plugin in scan("loss"))  # not the broken
+    known = [name for name, d in usable if isinstance(d, Loss) and d.form == "margin"]
     try:
         declared = get("loss", over)
     except PluginError as error:

@@ -1,7 +1,8 @@
 """Discovery: which plug-ins are installed, and the declaration behind a name.
 
 `names` reads package metadata only. `get` imports one declaration. `scan` imports each declaration of a
-kind on its own, so that one that raises is listed with its error instead of stopping the rest.
+kind on its own, so that one that raises or hangs is listed with its error instead of stopping the rest.
+Declarations of others are imported by a child process, see `probe`; ours in place.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import functools
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Literal, overload
 import entrypoints
 
 from arcterm_registry.declare import Backbone, Dataset, Declaration, Detector, Launcher, Loss, Tracker
+from arcterm_registry.probe import Answer, Probe
 
 KINDS: dict[str, type[Declaration]] = {
     declared.kind: declared for declared in (Backbone, Loss, Dataset, Launcher, Tracker, Detector)
@@ -33,6 +35,9 @@ _GROUPS = {
     "tracker": "arcterm.trackers",
     "detector": "arcterm.detectors",
 }
+
+
+_OURS = "arcterm"
 
 
 class PluginError(Exception):
@@ -89,7 +94,7 @@ def get(kind: str, name: str) -> Declaration: ...
 def get(kind: str, name: str) -> Declaration:
     """The declaration called `name` or ``dist:name``; `PluginError` if unknown, ambiguous or broken."""
     plugin = locate(kind, name)
-    declaration = _load(plugin)
+    [declaration] = _load([plugin])
     if isinstance(declaration, Declaration):
         return declaration
     raise PluginError(
@@ -114,8 +119,8 @@ def locate(kind: str, name: str) -> Plugin:
 def scan(kind: str) -> list[Plugin]:
     """Every plug-in of one kind with its declaration or its error, sorted by name."""
     scanned = []
-    for plugin in find(kind):
-        got = _load(plugin)
+    plugins = find(kind)
+    for plugin, got in zip(plugins, _load(plugins), strict=True):
         fields = {"declaration": got} if isinstance(got, Declaration) else {"error": got}
         scanned.append(Plugin(**{**plugin.__dict__, **fields}))
     return scanned
@@ -139,16 +144,42 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{lead}installed: {', '.join(installed) or 'none'}"
 
 
-@functools.lru_cache(maxsize=1024)
-def _load(plugin: Plugin) -> Declaration | str:
-    """The declaration, or in words why there is none. A plug-in may raise or exit; it may not stop us.
+def load_target(target: str) -> object:
+    """Import ``pkg.mod:attribute``; raises whatever that raises."""
+    found: object = entrypoints.EntryPoint.from_string(target, "").load()
+    return found
 
-    Loaded once: a factory's module that is named like the declaration would later hide it in its package.
+
+_loaded: dict[Plugin, Declaration | str] = {}
+"""Loaded once: a factory's module that is named like the declaration would later hide it in its package."""
+
+
+def _load(plugins: Sequence[Plugin]) -> list[Declaration | str]:
+    """Each one's declaration, or in words why there is none. A plug-in may raise, exit or hang.
+
+    Those of others are imported side by side, so that several that hang cost the time limit once.
     """
+    probes: dict[Plugin, Probe] = {}
+    try:
+        for plugin in plugins:
+            if plugin not in _loaded and plugin.distribution != _OURS:
+                probes[plugin] = Probe(plugin.target, KINDS[plugin.kind])
+        for plugin in plugins:
+            if plugin not in _loaded:
+                answer = probes[plugin].answer() if plugin in probes else Answer()
+                _loaded[plugin] = answer.declaration or answer.error or _in_place(plugin)
+    finally:
+        for probe in probes.values():
+            probe.end()
+    return [_loaded[plugin] for plugin in plugins]
+
+
+def _in_place(plugin: Plugin) -> Declaration | str:
+    """The declaration, imported here: ours, and one that only its own code can make."""
     wanted = KINDS[plugin.kind]
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            found = entrypoints.EntryPoint.from_string(plugin.target, plugin.name).load()
+            found = load_target(plugin.target)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a stranger's import raises
         return f"{type(error).__name__}: {error}"
     if not isinstance(found, wanted):

@@ -223,5 +223,4 @@ def test_the_process_answers_in_json_lines_whatever_is_printed(distribution, mon
     assert [line["finding"]["check"] for line in lines[1:-1]] == lines[0]["checks"]
     assert {line["finding"]["outcome"] for line in lines[1:-1]} == {"ok"}
     assert lines[-1] == {"done": True}
-    assert "hello" in done.stderr
-    assert "from C" in done.stderr
+    assert done.stderr == ""  # what the import of a declaration prints reaches nobody

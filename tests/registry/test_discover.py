@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
 import pytest
 from arcterm_registry import Backbone, Dataset, Loss, PluginError, get, names, scan
 
@@ -48,6 +54,10 @@ def test_an_unknown_name_lists_the_nearest():
         ("net = 42", "is int, not a Backbone declaration"),
         ("other = 1", "has no attribute 'net'"),
         ("net = (", "SyntaxError"),
+        ("import os; os._exit(0)", "ends the process on import (exit code 0)"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ends the process on import (signal 9)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("input()", "EOFError"),
     ],
 )
 def test_a_broken_plugin_is_listed_with_its_error_and_stops_nothing(distribution, source, said):
@@ -109,6 +119,74 @@ def test_the_first_on_the_path_shadows_the_same_distribution(distribution, tmp_p
     monkeypatch.setattr("sys.path", [*__import__("sys").path, str(tmp_path / "later")])
     assert "one" in names("loss")
     assert "old" not in names("loss")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time; time.sleep(1000)",
+        "while True: pass",
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()",
+        "import subprocess; subprocess.run(['sleep', '1000'])",
+    ],
+)
+def test_plugins_that_hang_cost_the_time_limit_once_and_are_named(distribution, monkeypatch, source):
+    monkeypatch.setenv("ARCTERM_PLUGIN_SECONDS", "1")
+    entries = "[arcterm.losses]\nhang1 = hang:x\nhang2 = hang:x\n"
+    distribution("sleepy", entry_points=entries, hang=source)
+    began = time.monotonic()
+    found = {plugin.name: plugin for plugin in scan("loss")}
+    assert time.monotonic() - began < 10
+    assert found["cosface"].declaration is not None
+    for name in ("hang1", "hang2"):
+        assert "hangs on import" in found[name].error
+        assert "ARCTERM_PLUGIN_SECONDS" in found[name].error
+    with pytest.raises(PluginError, match=r"sleepy 1\.0 is broken: hangs on import"):
+        get("loss", "hang1")
+
+
+def test_what_an_import_does_to_its_process_does_not_reach_ours(distribution, monkeypatch, capfd):
+    before, here = signal.getsignal(signal.SIGINT), Path.cwd()
+    meddling = """
+import os, signal, sys
+os.write(1, b"hello"); print("hello"); os.chdir("/"); sys.path.clear(); os.environ["MEDDLED"] = "1"
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+"""
+    source = meddling + GOOD.format(module="meddling")
+    distribution("meddler", entry_points="[arcterm.backbones]\nmeddling = meddling:net\n", meddling=source)
+    assert get("backbone", "meddling").summary == "a net"
+    assert (signal.getsignal(signal.SIGINT), Path.cwd()) == (before, here)
+    assert "MEDDLED" not in os.environ
+    assert "meddling" not in sys.modules
+    assert "hello" not in "".join(capfd.readouterr())
+
+
+def test_every_field_of_a_declaration_arrives(distribution):
+    source = """
+from arcterm_registry import Backbone, Option, Preprocess
+scale = Option(name="scale", type=float, default=0.1 + 0.2, low=0, high=float("inf"), open_low=True, help="h")
+stem = Option(name="stem", type=str, default="a", choices=("a", "b"), help="h")
+made = dict(summary="Ein Netz é", factory="x:make", parameters=7, gmacs=0.25, embedding_size=64)
+net = Backbone(
+    **made, options=(scale, stem), input_size=(96, 80), recipe={"optimizer": "adamw"},
+    preprocess=Preprocess(mean=0.5, scale=2.0), variants="x:variants", check="x:check",
+)
+"""
+    distribution("full", entry_points="[arcterm.backbones]\nfull = full:net\n", full=source)
+    written: dict[str, object] = {}
+    exec(source, written)
+    assert get("backbone", "full") == written["net"]
+
+
+def test_a_declaration_of_a_class_of_its_own_is_had_in_place(distribution):
+    source = """
+from arcterm_registry import Loss
+class Mine(Loss):
+    def load(self): return int
+own = Mine(summary="own", factory="x:make")
+"""
+    distribution("owner", entry_points="[arcterm.losses]\nown = own_loss:own\n", own_loss=source)
+    assert get("loss", "own").load() is int
 
 
 def test_a_plugin_that_prints_does_not_print_into_our_data(distribution, capsys):

@@ -45,8 +45,8 @@ def light(subject: Subject) -> str:
     if not subject.name:
         raise Skipped("it is not installed under a name")
     code = (
-        "import sys, arcterm_registry as r\n"
-        f"r.get({subject.kind!r}, {subject.name!r})\n"
+        "import sys, arcterm_registry.discover as r\n"
+        f"r.load_target(r.locate({subject.kind!r}, {subject.name!r}).target)\n"
         f"print(*[m for m in {_HEAVY!r} if m in sys.modules], file=sys.__stdout__)"
     )
     done = subprocess.run(
