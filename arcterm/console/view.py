@@ -58,7 +58,7 @@ class View:
     problem: str = ""
     report: Report | None = None
     stages: list[Stage] = field(default_factory=list)
-    smoothers: dict[tuple[str, float, int], Smoother] = field(default_factory=dict)
+    smoothers: dict[tuple[str, float], Smoother] = field(default_factory=dict)
 
     def take(self, look: Look) -> bool:
         """Take in a look; returns whether anything that panels show has changed."""

@@ -117,7 +117,7 @@ class Summary:
         now, began = self.phase, self._phase_began
         if now is None or began is None or now.done <= began.done or now.t <= began.t:
             return None
-        return (now.total - now.done) * (now.t - began.t) / (now.done - began.done)
+        return max(0, now.total - now.done) * (now.t - began.t) / (now.done - began.done)
 
     def best(self, name: str) -> Verify | None:
         """The best result of a verification set; the earliest of equals."""
@@ -150,11 +150,14 @@ class Summary:
             del column[keep:]
         if self.last_step and self.last_step.step > step:
             self.last_step = None
-        self.verification = {k: [v for v in vs if v.step <= step] for k, vs in self.verification.items()}
+        kept = {k: [v for v in vs if v.step <= step] for k, vs in self.verification.items()}
+        self.verification = {k: vs for k, vs in kept.items() if vs}
         self.checkpoints = [c for c in self.checkpoints if c.step <= step]
         self.mined = [m for m in self.mined if m.step < step]  # one at this step is made again
 
     def _step(self, event: Step) -> None:
+        if self.steps and event.step <= self.steps[-1]:  # made or read again: the curve has each step once
+            self._forget_after(event.step - 1)
         self.last_step = event
         self.steps.append(event.step)
         self.times.append(event.t)

@@ -163,6 +163,18 @@ def test_smoothing_goes_on_where_it_was():
     np.testing.assert_allclose(part, smooth(y, 0.99))
 
 
+@pytest.mark.parametrize("keep", [0, 1, 127, 128, 300, 699, 700])
+@pytest.mark.parametrize("count", [300, 700, 900])
+def test_smoothing_of_a_series_that_was_cut_is_that_of_what_is_left(keep, count):
+    rng = np.random.default_rng(2)
+    first, second = rng.normal(size=700), rng.normal(size=900)
+    first[40:50] = np.nan
+    second[:keep] = first[:keep]
+    smoother = Smoother(0.9)
+    smoother.extend(first)
+    np.testing.assert_allclose(smoother.extend(second[:count]), smooth(second[:count], 0.9))
+
+
 def test_smoothing_starts_at_the_first_value_and_keeps_a_constant():
     assert smooth(np.full(300, 7.0), 0.99) == pytest.approx(7.0)
 

@@ -14,7 +14,8 @@ from arcterm.console.screens.launch import LaunchForm
 from arcterm.console.screens.runs import RunList
 from arcterm.launch import torchrun
 from arcterm.runs import control, state, store
-from arcterm.runs.events import Step, encode
+from arcterm.runs.events import Phase, Start, Step, encode
+from arcterm.runs.journal import Journal
 from arcterm.runs.state import Failure
 
 SMALL, LARGE = (80, 24), (160, 45)
@@ -102,6 +103,37 @@ async def test_a_lost_run_says_why(make, root, until, shown, monkeypatch):
         assert "the supervisor is gone" in shown(app)
         await pilot.press("enter")
         await until(pilot, lambda: dashboard(app) and "the supervisor is gone" in shown(app))
+
+
+def resumed(made, step):
+    """Attempt 2 of a canned run, which goes on from `step` and has said nothing yet."""
+    return type(made)(made.run, Journal(made.run.events, 2, 0), made.steps, made=step, clock=made.clock + 60)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+async def test_a_displayed_run_may_be_resumed_from_an_older_checkpoint(busy, root, until, shown, share):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: "step 200/400" in shown(app))
+        if share < 1:
+            await pilot.press("plus", "plus")
+        again = resumed(busy, 50)
+        again.write(Phase(t=again.clock, phase="loading"))
+        app.screen.look()
+        await until(pilot, lambda: dashboard(app).view.summary.attempt == 2)
+        again.write(Start(rank=0, world_size=1, host="box", pid=1, device="cpu", step=50, steps=400))
+        app.screen.look()
+        await until(pilot, lambda: len(dashboard(app).view.summary.steps) == 50)
+        again.train(5)
+        app.screen.look()
+        await until(pilot, lambda: "step 55/400" in shown(app))
+        again.train(300)
+        app.screen.look()
+        await until(pilot, lambda: "step 355/400" in shown(app))
+        for key in "mmmmmmmsssyM":
+            await pilot.press(key)
+        assert dashboard(app).is_running
+        again.journal.close()
 
 
 @pytest.mark.parametrize("size", [SMALL, (120, 35), LARGE])

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from arcterm.runs.events import Checkpoint, Gpu, Gpus, Mined, Start, Step, Verify, real
+from arcterm.runs.events import Checkpoint, Gpu, Gpus, Mined, Phase, Start, Step, Verify, real
 from arcterm.runs.journal import Journal
 from arcterm.runs.summary import Summary, describe
 
@@ -113,3 +113,18 @@ def test_describe_has_what_scripts_rely_on(run):
     assert told["config"]["backbone"] == "tiny"
     assert (told["mined"]["triplets"], told["mined"]["pairs"]) == (80, 100)
     assert (told["step"], told["steps"]) == (2, 100)
+
+
+def test_events_that_are_read_again_count_once():
+    summary = Summary()
+    summary.feed([start(1), *(step(n) for n in range(1, 21))])
+    summary.feed([start(1), *(step(n) for n in range(1, 11))])
+    assert list(summary.steps) == list(range(1, 11))
+    assert len(summary.series["loss"]) == len(summary.times) == 10
+
+
+def test_a_phase_that_is_past_its_total_has_no_time_left():
+    summary = Summary()
+    for t, done in enumerate((1, 5, 12)):
+        summary.feed([(1, Phase(t=float(t), phase="copy", done=done, total=10))])
+    assert summary.phase_eta() == 0

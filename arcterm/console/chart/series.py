@@ -29,10 +29,11 @@ class Series:
 
 
 class Smoother:
-    """Exponential moving average of a growing series, corrected for its start; gaps stay gaps.
+    """Exponential moving average of a series, corrected for its start; gaps stay gaps.
 
     m(t) = w·m(t-1) + (1-w)·x(t), shown as m(t) / (1 - wᵗ), so that the first points are not pulled to 0.
-    It is taken over all points, and each is computed once.
+    It is taken over all points. While the series only grows each is computed once; one that was cut or
+    changed, as by a resume from an older checkpoint, is computed anew.
     """
 
     def __init__(self, weight: float) -> None:
@@ -40,13 +41,16 @@ class Smoother:
         self._kernel = np.where(lag >= 0, (1 - weight) * weight ** np.maximum(lag, 0), 0.0).T
         self._decay = weight ** np.arange(1, _BLOCK + 1)
         self._weight = weight
-        self._average = 0.0
-        self._seen = 0
-        self._smoothed: Floats = np.empty(0)
+        self._forget()
 
     def extend(self, values: Floats) -> Floats:
-        """The smoothed `values` (N,), of which the first ones are those of the last call."""
-        new = values[len(self._smoothed) :]
+        """The smoothed `values` (N,)."""
+        known = len(self._values)
+        if not np.array_equal(values[:known], self._values, equal_nan=True):
+            self._forget()
+            known = 0
+        self._values = values.copy()
+        new = values[known:]
         out = np.full(len(new), np.nan)
         finite = np.isfinite(new)
         kept = new[finite]
@@ -56,6 +60,11 @@ class Smoother:
             self._seen += len(kept)
         self._smoothed = np.concatenate([self._smoothed, out])
         return self._smoothed
+
+    def _forget(self) -> None:
+        self._average, self._seen = 0.0, 0
+        self._values: Floats = np.empty(0)
+        self._smoothed: Floats = np.empty(0)
 
     def _continue(self, kept: Floats) -> Floats:
         """The uncorrected average. Inside a block the recursion is one triangular matrix product."""

@@ -99,12 +99,9 @@ def verification(view: View, lens: Lens) -> Curves:
 
 
 def _smoothed(view: View, name: str, y: Floats, weight: float) -> Floats:
-    """The smoothed values; a new attempt may have changed what was before, so it starts anew."""
-    key = (name, weight, view.summary.attempt)
-    if key not in view.smoothers:
-        view.smoothers = {k: s for k, s in view.smoothers.items() if k[2] == key[2]}
-        view.smoothers[key] = Smoother(weight)
-    return view.smoothers[key].extend(y)
+    if (name, weight) not in view.smoothers:
+        view.smoothers[name, weight] = Smoother(weight)
+    return view.smoothers[name, weight].extend(y)
 
 
 def _span(view: View, lens: Lens) -> tuple[float, float] | None:
