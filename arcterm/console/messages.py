@@ -34,9 +34,10 @@ class Looked(Message):
 
 @dataclass
 class LookFailed(Message):
-    """A look at a run failed; the next may succeed."""
+    """A look at a run failed; the next may succeed, unless the run is `gone`."""
 
     problem: str
+    gone: bool = False
 
 
 @dataclass

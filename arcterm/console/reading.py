@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from arcterm.config import DataConfig
+from arcterm.errors import ArctermError, RunError
 from arcterm.runs import control
 from arcterm.runs.events import AnyEvent, decode
 from arcterm.runs.follow import Follower, read_tail
@@ -17,6 +18,15 @@ from arcterm.runs.summary import Summary
 
 FIRST_CHUNK, CHUNK = 1000, 5000
 LOG_LINES = 300
+
+
+class RunGoneError(RunError):
+    """The run's directory was removed."""
+
+    @classmethod
+    def of(cls, run: Run) -> RunGoneError:
+        """The error, with the next step."""
+        return cls(f"{run.name} was removed: {run.path} is gone", "`arcterm runs` lists what is there")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +63,18 @@ class Reader:
         self._follower = Follower(self.run)
 
     def look(self) -> Look:
-        """The events since the last look, and everything else as it is now."""
+        """The events since the last look, and everything else as it is now; `RunGoneError` if it is removed."""
+        try:
+            found = self._look()
+        except (ArctermError, OSError) as error:  # files may go while they are read
+            if self.run.removed:
+                raise RunGoneError.of(self.run) from error
+            raise
+        if self.run.removed:
+            raise RunGoneError.of(self.run)
+        return found
+
+    def _look(self) -> Look:
         events = self._follower.poll(self.limit)
         state = read_state(self.run)
         name, log = self._read_log(self.run.attempts())

@@ -88,6 +88,11 @@ class Run:
         record = recorded(self)
         return record.created if record else _time_of(self.id)
 
+    @property
+    def removed(self) -> bool:
+        """Whether the directory is gone, or no run any more."""
+        return not (self.path / "run.json").exists()
+
     @cached_property
     def record(self) -> RunRecord:
         """``run.json``; raises `RunError` if the directory is not a run, `DataError` if it is damaged."""

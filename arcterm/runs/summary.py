@@ -144,6 +144,10 @@ class Summary:
         self.total_steps = event.steps
 
     def _forget_after(self, step: int) -> None:
+        self._cut(step)
+        self.mined = [m for m in self.mined if m.step < step]  # one at this step is made again
+
+    def _cut(self, step: int) -> None:
         keep = bisect.bisect_right(self.steps, step)
         del self.steps[keep:]
         for column in (self.times, *self.series.values()):
@@ -153,11 +157,11 @@ class Summary:
         kept = {k: [v for v in vs if v.step <= step] for k, vs in self.verification.items()}
         self.verification = {k: vs for k, vs in kept.items() if vs}
         self.checkpoints = [c for c in self.checkpoints if c.step <= step]
-        self.mined = [m for m in self.mined if m.step < step]  # one at this step is made again
+        self.mined = [m for m in self.mined if m.step <= step]
 
     def _step(self, event: Step) -> None:
         if self.steps and event.step <= self.steps[-1]:  # made or read again: the curve has each step once
-            self._forget_after(event.step - 1)
+            self._cut(event.step - 1)
         self.last_step = event
         self.steps.append(event.step)
         self.times.append(event.t)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 
 from arcterm.config import VerifyConfig
@@ -14,6 +15,7 @@ from arcterm.console.screens.launch import LaunchForm
 from arcterm.console.screens.runs import RunList
 from arcterm.launch import torchrun
 from arcterm.runs import control, state, store
+from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.events import Phase, Start, Step, encode
 from arcterm.runs.journal import Journal
 from arcterm.runs.state import Failure
@@ -338,13 +340,158 @@ async def test_a_damaged_run_is_told_and_stops_nothing(make, root, until, shown)
         await until(pilot, lambda: any(isinstance(screen, RunList) for screen in app.screen_stack))
 
 
-async def test_a_run_that_vanishes_stops_nothing(busy, root, until, shown):
+@pytest.mark.parametrize("name", ["smoke-run", None])
+async def test_a_run_that_is_removed_while_it_is_shown_is_told_and_left(
+    busy, make, root, until, shown, name, monkeypatch
+):
+    make("other")
+    submitted = []
+    monkeypatch.setattr(torchrun, "submit", submitted.append)
+    app = Console(root, name)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        if name is None:
+            await until(pilot, lambda: "other" in shown(app))
+            await pilot.press("j", "enter")
+        await until(pilot, lambda: "step 200" in shown(app))
+        store.remove(busy.run)
+        await pilot.press("R")
+        await until(pilot, lambda: "smoke-run was removed" in shown(app))
+        await until(pilot, lambda: isinstance(app.screen, Problem | RunList))
+        if isinstance(app.screen, Problem):
+            await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunList) and "1 run" in shown(app))
+        assert "R resume" not in shown(app)
+    assert not submitted
+
+
+async def test_a_run_that_is_removed_under_a_box_is_left_when_the_box_is_closed(busy, root, until, shown):
     app = Console(root, "smoke-run")
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "step 200" in shown(app))
+        screen = app.screen
+        await pilot.press("S")
+        await until(pilot, lambda: isinstance(app.screen, StopBox))
         store.remove(busy.run)
-        app.screen.look()
-        await until(pilot, lambda: "? lost" in shown(app))
+        screen.look()
+        await until(pilot, lambda: screen._removed)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunList))
+
+
+async def test_the_cursor_stays_on_its_run(make, root, until, shown):
+    for name in ("first", "second", "third"):
+        make(name)
+        time.sleep(0.002)  # their order is that of their creation
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+
+        async def listed(count):
+            app.screen.look()
+            await until(pilot, lambda: len(app.screen._entries or []) == count)
+            return app.screen.chosen.run.name
+
+        assert await listed(3) == "third"
+        make("fourth")
+        assert await listed(4) == "third"  # also before the cursor was moved
+        assert "▸ third" in shown(app)
+        await pilot.press("j")
+        make("fifth")
+        assert await listed(5) == "second"
+        store.remove(app.screen.chosen.run)
+        assert await listed(4) == "first"
+        store.remove(app.screen.chosen.run)  # the last row
+        assert await listed(3) == "third"
+        await pilot.press("slash", *"fourth")
+        assert app.screen.chosen.run.name == "fourth"
+        make("fourth-too")
+        assert await listed(4) == "fourth"
+        await pilot.press("escape")
+        await until(pilot, lambda: "third" in shown(app))
+        assert app.screen.chosen.run.name == "fourth"
+
+
+def checkpoint_at(run, step):
+    """A checkpoint that can be listed."""
+    folder = run.checkpoints / f"step-{step:010d}"
+    folder.mkdir()
+    manifest = Manifest(
+        format_version=1,
+        step=step,
+        epoch=1,
+        samples=step,
+        seed=0,
+        world_size=1,
+        classes=1,
+        embedding_size=1,
+        backbone="tiny",
+        loss="arcface",
+        files={},
+        head=[],
+    )
+    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+
+
+@pytest.mark.parametrize("opened", [True, False])
+@pytest.mark.parametrize(
+    ("saved", "made", "said"),
+    [
+        (1500, 0, "the last checkpoint is of step 1,500"),
+        (1500, 300, "the last checkpoint is of step 1,500"),
+        (0, 0, "no checkpoint exists yet"),
+        (100, 101, "up to 1 step is lost"),
+        (100, 180, "up to 80 steps are lost (the last checkpoint is of step 100)"),
+    ],
+)
+async def test_the_stop_box_never_promises_negative_steps(
+    make, root, until, shown, opened, saved, made, said
+):
+    run = make("resumed", steps=2000)
+    if saved:
+        checkpoint_at(run.run, saved)
+    run.train(made)
+    app = Console(root, "resumed" if opened else None)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "running" in shown(app) and f"{made}/2" in shown(app))
+        await pilot.press("S")
+        await until(pilot, lambda: isinstance(app.screen, StopBox))
+        text = " ".join(line.strip("│ ") for line in shown(app).splitlines())
+        assert said in " ".join(text.split())
+        assert "-" not in text.split("at once")[1].split("esc")[0]
+
+
+async def test_a_verification_is_not_promised_a_checkpoint(make, root, until, shown):
+    config = VerifyConfig(
+        checkpoint="c", train=make("trained").run.config, device="cpu", nproc=1, batch_size=32
+    )
+    run = store.create(root, config, label="verify", name="check", argv=[], host="box")
+    state.take_ownership(run, 1, "local")
+    state.write_state(run, "running", attempt=1)
+    app = Console(root, "check")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: dashboard(app))
+        await pilot.press("S")
+        await until(pilot, lambda: isinstance(app.screen, StopBox))
+        assert "checkpoint" not in shown(app)
+
+
+@pytest.mark.parametrize("size", [(80, 16), SMALL, LARGE])
+async def test_the_hint_of_a_failure_is_shown(busy, root, until, shown, size):
+    cause = "the GPU is out of memory while it made the head of 93,431 people and their momentum " * 3
+    failure = Failure(
+        rank=1, cause=cause, hint="try --batch-size 64", error="CUDA error", traceback="a\n" * 30
+    )
+    busy.become("failed", failure=failure)
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "→ try --batch-size 64" in shown(app))
+        assert "the GPU is out of memory" in shown(app)
+
+
+async def test_the_list_shows_the_hint_of_a_failure(busy, root, until, shown):
+    busy.become("failed", failure=Failure(rank=1, cause="out of memory", hint="try --batch-size 64"))
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "rank 1: out of memory → try --batch-size 64" in shown(app))
 
 
 async def test_delete_asks_first_and_spares_live_runs(make, root, until, shown):

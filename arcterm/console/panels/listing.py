@@ -129,8 +129,8 @@ def _told(entry: Entry) -> tuple[str, str]:
     is_job = entry.record is not None and isinstance(entry.record.config, DataConfig)
     if failure:
         who = "launcher" if failure.rank is None else f"rank {failure.rank}"
-        said = " → ".join(filter(None, ((failure.error or failure.cause).replace("\n", " "), failure.hint)))
-        return (said if is_job else f"{who}: {failure.cause}"), "bad"
+        cause = (failure.error or failure.cause) if is_job else f"{who}: {failure.cause}"
+        return " → ".join(filter(None, (cause.replace("\n", " "), failure.hint))), "bad"
     if state.reason:
         return state.reason, "bad" if state.state in ("lost", "damaged") else "dim"
     return entry.said, "" if is_job else "warn"

@@ -48,21 +48,27 @@ def _message(message: Message, width: int) -> Line:
 
 
 def failure(view: View, width: int, height: int) -> list[Line]:
-    """Why the run failed: likely cause, first failing rank, the end of its traceback, what to do."""
+    """Why the run failed: likely cause, first failing rank, what to do, the end of its traceback."""
     found = view.state.failure
     if found is None:
-        word = view.state.state
-        lines = [heading(word, width, role="bad")]
-        return [*lines, *([(f" {row}", "")] for row in wrap(view.state.reason, width - 2))][:height]
+        reason = wrap(_one_line(view.state.reason), width - 2)
+        return [heading(view.state.state, width, role="bad"), *([(f" {row}", "")] for row in reason)][:height]
     who = "the launcher" if found.rank is None else f"rank {found.rank}"
     how = found.signal or (f"exit code {found.exit_code}" if found.exit_code is not None else "")
-    title = f"failed: {who} first" + (f", {how}" if how else "")
-    top: list[Line] = [heading(title, width, words.ago(time.time() - view.state.t) + " ago", "bad")]
-    top += [[(f" {row}", "bold")] for row in wrap(clean(found.cause), width - 2)]
+    title = clean(f"failed: {who} first" + (f", {how}" if how else ""))
+    lines = [heading(title, width, words.ago(time.time() - view.state.t) + " ago", "bad")]
+    hint = wrap(f"→ {_one_line(found.hint)}", width - 2) if found.hint else []
+    cause = wrap(_one_line(found.cause), width - 2)
+    lines += [[(f" {row}", "bold")] for row in cause[: max(1, height - 1 - len(hint))]]
+    lines += [[(f" {row}", "accent")] for row in hint]
     if found.error and found.error not in found.cause:
-        top += [[(f" {row}", "")] for row in wrap(clean(found.error), width - 2)[:2]]
-    end: list[Line] = [[(shorten(f" log {found.log}", width), "dim")]] if found.log else []
+        lines += [[(f" {row}", "")] for row in wrap(_one_line(found.error), width - 2)[:2]]
+    end: list[Line] = [[(shorten(f" log {clean(found.log)}", width), "dim")]] if found.log else []
     trace = [clean(row) for row in found.traceback.splitlines() if row.strip()]
-    room = max(0, height - len(top) - len(end))
-    middle: list[Line] = [[(shorten(f" {row}", width), "dim")] for row in trace[len(trace) - room :]]
-    return [*top, *middle, *end][:height]
+    room = max(0, height - len(lines) - len(end))
+    lines += [[(shorten(f" {row}", width), "dim")] for row in trace[max(0, len(trace) - room) :]]
+    return [*lines, *end][:height]
+
+
+def _one_line(text: str) -> str:
+    return clean(" ".join(text.split()))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from arcterm.config import DataConfig
+from arcterm.config import DataConfig, VerifyConfig
 from arcterm.console import words
+from arcterm.console.reading import RunGoneError
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
 from arcterm.launch import start
 from arcterm.runs import checkpoints, control
 from arcterm.runs.control import Verb
-from arcterm.runs.state import LIVE, read_state
+from arcterm.runs.state import LIVE
 from arcterm.runs.store import Run
 
 _ON_LIVE = ("stop", "checkpoint", "verify")
@@ -20,9 +21,24 @@ _ON_LIVE = ("stop", "checkpoint", "verify")
 class Acting(ConsoleScreen):
     """Actions on `target()`; each is done in a thread and says what came of it."""
 
+    _removed = False
+
     def target(self) -> Run | None:
         """The run that actions act on."""
         raise NotImplementedError
+
+    def leave_removed(self) -> None:
+        """Say that the run was removed, and go back as soon as no box is open."""
+        self._removed = True
+        run = self.target()
+        if self.is_current and run is not None:
+            self.app.notify(f"{run.name} was removed", severity="warning", markup=False)
+            self.console_app.leave()
+
+    def on_screen_resume(self) -> None:
+        """Go back if the run was removed meanwhile."""
+        if self._removed:
+            self.leave_removed()
 
     @staticmethod
     def may(action: str, state: str) -> bool:
@@ -33,7 +49,7 @@ class Acting(ConsoleScreen):
 
     def action_stop(self) -> None:
         """Ask how, then stop."""
-        run = self.target()
+        run = self._there()
         if run is None:
             return
 
@@ -49,26 +65,45 @@ class Acting(ConsoleScreen):
             softly = "before its next item: what is done is kept"
             now = "at once: what it did since it last saved is done again"
             return StopBox(words.job(config), softly, now)
-        saved = checkpoints.list_checkpoints(run)
-        last = saved[-1][1].step if saved else None
-        lost = self.steps_made(run) - (last or 0)
-        since = "no checkpoint exists yet" if last is None else f"the last checkpoint is of step {last:,}"
+        if isinstance(config, VerifyConfig):
+            softly = "when it is done: a verification looks at no request before"
+            return StopBox(run.name, softly, "at once: what it scored is scored again")
         softly = "after a checkpoint, within seconds: nothing is lost"
-        return StopBox(run.name, softly, f"at once: up to {lost:,} steps are lost ({since})")
+        return StopBox(run.name, softly, f"at once: {self._loss(run)}")
 
-    def steps_made(self, run: Run) -> int:
+    def _loss(self, run: Run) -> str:
+        """What stopping at once costs. A run that was just resumed may not have said yet where it is."""
+        saved = checkpoints.list_checkpoints(run)
+        last = saved[-1][1].step if saved else 0
+        since = f"the last checkpoint is of step {last:,}" if saved else "no checkpoint exists yet"
+        lost = self.steps_made() - last
+        if lost < 1:
+            return f"what it did since its last checkpoint is lost ({since})" if saved else since
+        return f"up to {lost:,} step{'s are' if lost > 1 else ' is'} lost ({since})"
+
+    def steps_made(self) -> int:
         """The last step known of the run."""
-        return read_state(run).step
+        raise NotImplementedError
+
+    def _there(self) -> Run | None:
+        """The run that actions act on, unless it was removed: then that is said."""
+        run = self.target()
+        if run is not None and run.removed:
+            self.console_app.show_error(RunGoneError.of(run))
+            return None
+        return run
 
     def action_resume(self) -> None:
         """Go on from the newest checkpoint, or from where a job was stopped."""
-        run = self.target()
+        run = self._there()
         if run is None:
             return
         config = run.record.config
         told = f"{run.name} goes on from its newest checkpoint"
         if isinstance(config, DataConfig):
             told = f"{words.job(config)} goes on"
+        elif isinstance(config, VerifyConfig):
+            told = f"{run.name} is scored again"
 
         def resume() -> Callable[[], None]:
             start.resume(run)
@@ -85,7 +120,10 @@ class Acting(ConsoleScreen):
         self._ask("verify", "a verification is asked for")
 
     def _stop(self, run: Run, now: bool) -> None:
-        softly = "before its next item" if isinstance(run.record.config, DataConfig) else "after a checkpoint"
+        kind = type(run.record.config)
+        softly = {DataConfig: "before its next item", VerifyConfig: "when it is done"}.get(
+            kind, "after a checkpoint"
+        )
 
         def stop() -> Callable[[], None]:
             start.stop(run, now=now)
@@ -94,7 +132,7 @@ class Acting(ConsoleScreen):
         self.perform(stop)
 
     def _ask(self, verb: Verb, text: str) -> None:
-        run = self.target()
+        run = self._there()
         if run is None:
             return
 

@@ -15,21 +15,33 @@ from arcterm.console.lines import Line, pad, wrap
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import Box
 from arcterm.errors import ArctermError
+from arcterm.runs.text import clean
 
 SMALLEST = (60, 16)
 _WIDTH = 72
-_INNER = _WIDTH - 7  # border, padding, scroll bar
 _LEFT = 29
 
 
-def _box(title: str, lines: list[Line], role: str = "head") -> Rows:
-    """The lines under a title, as tall as they are."""
-    rows = Rows(lambda width, height: [[(title, role)], [], *lines])
-    rows.styles.height = len(lines) + 2
-    return rows
+class TextBox(Box):
+    """A box of text: its title, and below it lines that are wrapped to the width that there is."""
+
+    def text_width(self) -> int:
+        """Cells of a line: the box but for its border, padding and scroll bar."""
+        return max(20, min(_WIDTH, self.app.size.width * 95 // 100) - 7)
+
+    def box(self, title: str, lines: list[Line], role: str = "head") -> Rows:
+        """The lines under a title, as tall as they are."""
+        titles: list[Line] = [[(row, role)] for row in wrap(clean(title), self.text_width())]
+        rows = Rows(lambda width, height: [*titles, [], *lines])
+        rows.styles.height = len(titles) + 1 + len(lines)
+        return rows
+
+    def wrapped(self, text: str, role: str = "") -> list[Line]:
+        """`text` in lines of one role."""
+        return [[(row, role)] for row in wrap("\n".join(map(clean, text.splitlines())), self.text_width())]
 
 
-class Help(Box):
+class Help(TextBox):
     """Every key of the screen below, from its bindings."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "cancel", "close")]
@@ -42,16 +54,16 @@ class Help(Box):
         """What it is made of."""
         lines: list[Line] = []
         for binding in self._bindings_shown:
-            first, *rest = wrap(binding.tooltip, _INNER - _LEFT) or [""]
+            first, *rest = wrap(binding.tooltip, self.text_width() - _LEFT) or [""]
             name = pad(name_of(binding), 11)
             lines.append([(name, "key"), (pad(binding.description, _LEFT - 11), ""), (first, "dim")])
             lines += [[(" " * _LEFT + row, "dim")] for row in rest]
         lines += [[], [("esc closes this", "dim")]]
         with VerticalScroll(classes="box"):
-            yield _box("keys", lines)
+            yield self.box("keys", lines)
 
 
-class Problem(Box):
+class Problem(TextBox):
     """An error in words, and the next step."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "cancel", "close")]
@@ -62,15 +74,15 @@ class Problem(Box):
 
     def compose(self) -> ComposeResult:
         """What it is made of."""
-        lines: list[Line] = [[(row, "")] for row in wrap(self._error.message, _INNER)]
+        lines = self.wrapped(self._error.message)
         if self._error.hint:
-            lines += [[], *([(row, "accent")] for row in wrap(f"→ {self._error.hint}", _INNER))]
+            lines += [[], *self.wrapped(f"→ {self._error.hint}", "accent")]
         lines += [[], [("enter or esc closes this", "dim")]]
-        with Vertical(classes="box"):
-            yield _box("that can't be done", lines, "bad")
+        with VerticalScroll(classes="box"):
+            yield self.box("that can't be done", lines, "bad")
 
 
-class StopBox(Box):
+class StopBox(TextBox):
     """How to stop a run; answers ``softly`` or ``now``, whose consequences are told."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -81,24 +93,24 @@ class StopBox(Box):
     def __init__(self, name: str, softly: str, now: str) -> None:
         super().__init__()
         self._title = f"stop {name}?"
-        self._lines: list[Line] = [
-            [("1", "key"), (f"  {softly}", "")],
-            [("2", "key"), (f"  {now}", "")],
-            [],
-            [("esc", "key"), (" lets it run. What is stopped can be resumed with R.", "dim")],
-        ]
+        self._choices = {"1": softly, "2": now}
 
     def compose(self) -> ComposeResult:
         """What it is made of."""
+        lines: list[Line] = []
+        for key, text in self._choices.items():
+            first, *rest = wrap(text, self.text_width() - 3)
+            lines += [[(key, "key"), (f"  {first}", "")], *([(f"   {row}", "")] for row in rest)]
+        lines += [[], [("esc", "key"), (" lets it run. What is stopped can be resumed with R.", "dim")]]
         with Vertical(classes="box"):
-            yield _box(self._title, self._lines)
+            yield self.box(self._title, lines)
 
     def action_choose(self, how: str) -> None:
         """Answer."""
         self.dismiss(how)
 
 
-class Confirm(Box):
+class Confirm(TextBox):
     """A question that only ``y`` answers with yes (True)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -112,11 +124,9 @@ class Confirm(Box):
 
     def compose(self) -> ComposeResult:
         """What it is made of."""
-        lines: list[Line] = [[(row, "")] for row in wrap(self._text, _INNER)]
+        keys: Line = [("y", "key"), (" yes   ", ""), ("n", "key"), (" no", "")]
         with Vertical(classes="box"):
-            yield _box(
-                self._title, [*lines, [], [("y", "key"), (" yes   ", ""), ("n", "key"), (" no", "")]], "warn"
-            )
+            yield self.box(self._title, [*self.wrapped(self._text), [], keys], "warn")
 
     def action_yes(self) -> None:
         """Answer yes."""

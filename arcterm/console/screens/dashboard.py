@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
+from arcterm.config import VerifyConfig
 from arcterm.console import words
 from arcterm.console.chart.view import ChartView
 from arcterm.console.keys import KeyLine
@@ -108,7 +109,10 @@ class Dashboard(Acting, Polling):
             self._repaint(charts=bool(message.look.events) or turned)
 
     def on_look_failed(self, message: LookFailed) -> None:
-        """Show why, and try again."""
+        """Show why, and try again; go back where the run is gone."""
+        if message.gone:
+            self.leave_removed()
+            return
         self.view.problem = message.problem
         self._repaint()
         self.look_in(_IDLE_SECONDS)
@@ -121,12 +125,14 @@ class Dashboard(Acting, Polling):
         """The run that actions act on."""
         return self.view.run
 
-    def steps_made(self, run: Run) -> int:
+    def steps_made(self) -> int:
         """The last step known of the run."""
         return self.view.step
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what the run's state allows."""
+        """Offer what the run's state allows; a verification looks at no request."""
+        if action in ("checkpoint", "verify") and isinstance(self.view.record.config, VerifyConfig):
+            return False
         return self.may(action, self.view.state.state)
 
     def action_metric(self, by: int) -> None:

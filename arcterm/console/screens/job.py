@@ -92,7 +92,10 @@ class JobScreen(Acting, Polling):
             self._repaint()
 
     def on_look_failed(self, message: LookFailed) -> None:
-        """Show why, and try again."""
+        """Show why, and try again; go back where the run is gone."""
+        if message.gone:
+            self.leave_removed()
+            return
         self.view.problem = message.problem
         self._repaint()
         self.look_in(_IDLE_SECONDS)
@@ -100,6 +103,10 @@ class JobScreen(Acting, Polling):
     def target(self) -> Run:
         """The job that actions act on."""
         return self.view.run
+
+    def steps_made(self) -> int:
+        """A job has no steps."""
+        return 0
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the job's state allows."""

@@ -6,6 +6,7 @@ from textual.message import Message
 from textual.timer import Timer
 
 from arcterm.console.messages import LookFailed
+from arcterm.console.reading import RunGoneError
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.errors import ArctermError
 
@@ -43,6 +44,8 @@ class Polling(ConsoleScreen):
     def _work(self) -> None:
         try:
             message = self.read()
+        except RunGoneError as error:
+            message = LookFailed(error.message, gone=True)
         except (ArctermError, OSError) as error:
             message = LookFailed(str(error))
         self.post_message(message)

@@ -77,6 +77,7 @@ class RunList(Acting, Polling):
         self._entries: list[Entry] | None = None
         self._others = 0
         self._chosen = ""
+        self._row = 0
 
     def compose(self) -> ComposeResult:
         """What it is made of."""
@@ -97,6 +98,7 @@ class RunList(Acting, Polling):
     def on_listed(self, message: Listed) -> None:
         """Show what was found, and look again later."""
         self._entries, self._others = message.entries, message.others
+        self._settle()
         self._repaint()
         self.refresh_bindings()
         if message.more:
@@ -126,12 +128,15 @@ class RunList(Acting, Polling):
     @property
     def chosen(self) -> Entry | None:
         """The entry under the cursor."""
-        shown = self.shown
-        return next((e for e in shown if e.run.id == self._chosen), shown[0] if shown else None)
+        return next((e for e in self.shown if e.run.id == self._chosen), None)
 
     def target(self) -> Run | None:
         """The run that actions act on."""
         return self.chosen.run if self.chosen else None
+
+    def steps_made(self) -> int:
+        """The last step known of the chosen run."""
+        return self.chosen.step if self.chosen else 0
 
     def click(self, y: int) -> None:
         """Choose the run drawn in row `y` of the table, or open it if it is chosen."""
@@ -147,6 +152,7 @@ class RunList(Acting, Polling):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while typing."""
+        self._settle()
         self._repaint()
         self.refresh_bindings()
 
@@ -229,14 +235,22 @@ class RunList(Acting, Polling):
         return self.may(action, entry.state.state) if entry is not None else True
 
     def _index(self) -> int:
-        return next((i for i, e in enumerate(self.shown) if e.run.id == self._chosen), 0)
+        return next((i for i, e in enumerate(self.shown) if e.run.id == self._chosen), self._row)
 
     def _choose(self, index: int) -> None:
         shown = self.shown
         if shown:
-            self._chosen = shown[min(max(index, 0), len(shown) - 1)].run.id
+            self._row = min(max(index, 0), len(shown) - 1)
+            self._chosen = shown[self._row].run.id
             self._repaint()
             self.refresh_bindings()
+
+    def _settle(self) -> None:
+        """Keep the cursor on its run wherever that is now; on the row where it was if the run is not shown."""
+        shown = self.shown
+        if shown:
+            self._row = min(self._index(), len(shown) - 1)
+            self._chosen = shown[self._row].run.id
 
     def _repaint(self) -> None:
         for rows in self.query(Rows):
