@@ -16,7 +16,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 
 from arcterm.config import DataConfig
-from arcterm.console import terminal
+from arcterm.console import ending, terminal
 from arcterm.console.keys import HELP, described, name_of
 from arcterm.console.screens.boxes import SMALLEST, Help, Problem, TooSmall
 from arcterm.console.screens.runs import RunList
@@ -166,6 +166,4 @@ def run_console(root: Path, run: str | None) -> int:
     terminal.require()
     if run is not None:
         store.find(root, run)
-    app = Console(root, run)
-    app.run()
-    return app.return_code or 0
+    return ending.run(Console(root, run))

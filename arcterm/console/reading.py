@@ -63,7 +63,7 @@ class Reader:
         self._follower = Follower(self.run)
 
     def look(self) -> Look:
-        """The events since the last look, and everything else as it is now; `RunGoneError` if it is removed."""
+        """The events since the last look, and all else as it is now; `RunGoneError` if it was removed."""
         try:
             found = self._look()
         except (ArctermError, OSError) as error:  # files may go while they are read

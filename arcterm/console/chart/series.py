@@ -41,7 +41,9 @@ class Smoother:
         self._kernel = np.where(lag >= 0, (1 - weight) * weight ** np.maximum(lag, 0), 0.0).T
         self._decay = weight ** np.arange(1, _BLOCK + 1)
         self._weight = weight
-        self._forget()
+        self._values: Floats = np.empty(0)
+        self._smoothed: Floats = np.empty(0)
+        self._average, self._seen = 0.0, 0
 
     def extend(self, values: Floats) -> Floats:
         """The smoothed `values` (N,)."""
@@ -62,9 +64,8 @@ class Smoother:
         return self._smoothed
 
     def _forget(self) -> None:
+        self._values = self._smoothed = np.empty(0)
         self._average, self._seen = 0.0, 0
-        self._values: Floats = np.empty(0)
-        self._smoothed: Floats = np.empty(0)
 
     def _continue(self, kept: Floats) -> Floats:
         """The uncorrected average. Inside a block the recursion is one triangular matrix product."""

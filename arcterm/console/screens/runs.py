@@ -246,7 +246,7 @@ class RunList(Acting, Polling):
             self.refresh_bindings()
 
     def _settle(self) -> None:
-        """Keep the cursor on its run wherever that is now; on the row where it was if the run is not shown."""
+        """Keep the cursor on its run wherever that is now, else on the row where it was."""
         shown = self.shown
         if shown:
             self._row = min(self._index(), len(shown) - 1)
