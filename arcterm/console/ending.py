@@ -12,6 +12,7 @@ import termios
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 from textual.app import App
 
@@ -62,14 +63,14 @@ def _handled(app: App[None], caught: list[int]) -> Iterator[None]:
             signal.signal(number, before[number])
 
 
-def _attributes() -> list[object] | None:
+def _attributes() -> list[Any] | None:
     try:
         return list(termios.tcgetattr(sys.__stderr__ or 2))
     except (termios.error, ValueError):
         return None
 
 
-def _abandon(number: int, attributes: list[object] | None) -> None:
+def _abandon(number: int, attributes: list[Any] | None) -> None:
     """Give the terminal back without the console, which does not come round to it, and end."""
     with contextlib.suppress(OSError, termios.error, ValueError):
         terminal = sys.__stderr__.fileno() if sys.__stderr__ else 2

@@ -90,8 +90,8 @@ class Run:
 
     @property
     def removed(self) -> bool:
-        """Whether the directory is gone, or no run any more."""
-        return not (self.path / "run.json").exists()
+        """Whether the directory is gone."""
+        return not self.path.exists()
 
     @cached_property
     def record(self) -> RunRecord:

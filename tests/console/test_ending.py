@@ -17,9 +17,9 @@ import pytest
 PATIENCE = 60
 CONSOLE = "import pathlib, sys; from arcterm.console.app import run_console\n"
 BUSY = """
-import time
+import os, time
 from arcterm.console.screens.runs import RunList
-RunList.on_listed = lambda self, message: time.sleep(1000)
+RunList.on_listed = lambda self, message: (os.write(2, b"STUCK"), time.sleep(1000))
 """
 BROKEN = """
 from arcterm.console.screens.runs import RunList
@@ -115,7 +115,7 @@ def test_a_signal_gives_the_terminal_back(opened, number):
 @pytest.mark.long
 def test_a_console_that_is_stuck_gives_the_terminal_back_too(opened):
     console = opened(BUSY)
-    console.wait(b"reading the runs")
+    console.wait(b"STUCK")
     console.process.send_signal(signal.SIGTERM)
     assert console.end() == 128 + signal.SIGTERM
     restored(console)
