@@ -48,9 +48,11 @@ _ALIGN = Option(
 _ALL: tuple[Task, ...] = (
     Task(
         name="pack",
-        summary="Pack a folder of people, a .lst list or an archive into train.rec, train.idx and property.",
+        summary="Pack a folder of people, a pack, a .lst list or an archive into a pack.",
         places=(
-            Place(name="src", help="A folder with one folder per person, a .lst file, a .zip or a .tar."),
+            Place(
+                name="src", help="A folder with one folder per person, a pack, a .lst file, a .zip or a .tar."
+            ),
             Place(name="dst", help="The pack's directory; made here.", written=True),
         ),
         options=(

@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
 from arcterm.errors import DataError
-from arcterm.formats.people import IMAGE_TYPES
+from arcterm.formats.lfs import refuse_pointer_file
+from arcterm.formats.people import IMAGE_TYPES, is_junk
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_RATIO, FLOOR = 100, 16 << 20
@@ -67,6 +68,7 @@ def unpack(archive: Path, target: Path, progress: Progress) -> int:
     `progress` is told bytes read and in all. Raises `DataError` naming the member for a name that leads
     elsewhere or has control characters, a link or device, and content of more than 100 times the archive.
     """
+    refuse_pointer_file(archive)
     target.mkdir(mode=0o700)
     limit = max(FLOOR, MAX_RATIO * archive.stat().st_size)
     passed_over = written = 0
@@ -74,7 +76,7 @@ def unpack(archive: Path, target: Path, progress: Progress) -> int:
         with archive.open("rb") as file:
             for member in _members(archive, file, limit):
                 _check(archive, member)
-                if PurePosixPath(member.name).suffix.lower() not in _TAKEN:
+                if not _wanted(PurePosixPath(member.name)):
                     passed_over += 1
                     continue
                 written += member.size
@@ -92,6 +94,11 @@ def unpack(archive: Path, target: Path, progress: Progress) -> int:
             f"{archive} can't be unpacked: {_shown(str(error))}", "copy it again; look at the disk"
         ) from None
     return passed_over
+
+
+def _wanted(name: PurePosixPath) -> bool:
+    """Whether a file is an image or a list, and not what a system left in a folder."""
+    return name.suffix.lower() in _TAKEN and not any(map(is_junk, name.parts))
 
 
 def _members(archive: Path, file: IO[bytes], limit: int) -> Iterator[Member]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from arcterm.data.imagefiles import Picture, Wanted, in_order
+from arcterm.data.imagefiles import Picture, Wanted, in_order, refusal
 from arcterm.data.job import Job
 from arcterm.data.listedimages import locate, real_path
 from arcterm.errors import DataError
@@ -113,7 +113,7 @@ class _Stored(NamedTuple):
 def _read(job: Job, paths: Sequence[Path], resize: bool) -> _Stored:
     """Each file as a JPEG of 112×112, kept in the job for a resume.
 
-    Raises `DataError` for the first that can't be stored as one.
+    Raises `DataError` naming all that can't be stored as one.
     """
     place = job.place_for(paths)
     writer = PackWriter(place)
@@ -121,11 +121,16 @@ def _read(job: Job, paths: Sequence[Path], resize: bool) -> _Stored:
     copied = msgspec.json.decode(writer.note) or 0
     size = sum(map(len, images.values()))
     pictures = (Picture(path) for path in paths[len(images) :])
+    refused: list[DataError] = []
     read = partial(Wanted(IMAGE_SIZE, resize=resize).read, look=False)
     with closing(writer.records):
         for picture, stored in in_order(read, pictures, job.threads):
             if isinstance(stored, DataError):
-                raise stored
+                refused.append(stored)
+                job.tell("reading images", len(images) + len(refused), len(paths), picture.path.name)
+                continue
+            if refused:
+                continue
             writer.add(stored.data, 0)
             images[picture.path] = stored.data
             copied += stored.copied
@@ -134,6 +139,8 @@ def _read(job: Job, paths: Sequence[Path], resize: bool) -> _Stored:
                 raise DataError(f"the images have over {MAX_FILE} bytes, the most of a .bin", "take fewer")
             if job.tell("reading images", len(images), len(paths), picture.path.name):
                 writer.save(partial(int, copied))
+    if refused:
+        raise refusal(refused, len(paths), "stored", job.work / "refused.txt")
     return _Stored(images, copied)
 
 

@@ -179,7 +179,7 @@ def _names(path: Path) -> list[str]:
     """A name a class, if the pack has them; whether the file is intact is what train.crc says."""
     if not path.is_file() or path.stat().st_size > _MOST_NAMES:
         return []
-    return path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
 
 
 def _facts(

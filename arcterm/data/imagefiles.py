@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -13,22 +13,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.align import landmarks, similarity
-from arcterm.data import looks
+from arcterm.data import copying, looks
 from arcterm.errors import DataError
 from arcterm.formats import images as codec
+from arcterm.formats.facepack import FacePack
 
 T = TypeVar("T")
 R = TypeVar("R")
 _CHUNK = 16
+_NAMED = 10
 
 
 class Picture(NamedTuple):
-    """An image file, and what a list says of it: `landmarks` (5, 2) pixels, `box` x1 y1 x2 y2."""
+    """An image file, and what a list says of it: `landmarks` (5, 2) pixels, `box` x1 y1 x2 y2.
+
+    With a `pack` it is the image `number` of that, and `path` its record file.
+    """
 
     path: Path
     aligned: bool = True
     landmarks: NDArray[np.float64] | None = None
     box: tuple[int, int, int, int] | None = None
+    pack: FacePack | None = None
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """Where it lies, in words."""
+        return str(self.path) if self.pack is None else f"{self.path} key {self.pack.key(self.number)}"
+
+    def read(self) -> bytes:
+        """Its bytes; raises `DataError` naming it."""
+        if self.pack is None:
+            return codec.read_file(self.path)
+        image = copying.read(self.pack, self.number).image
+        assert not isinstance(image, np.ndarray)
+        return bytes(image)
 
 
 class Stored(NamedTuple):
@@ -56,13 +76,13 @@ class Wanted(NamedTuple):
 
         With `look` it comes with what `looks.judge` takes.
         """
-        data = codec.read_file(picture.path)
-        pixels = codec.decode(data, size=None, source=str(picture.path))
+        data = picture.read()
+        pixels = codec.decode(data, size=None, source=picture.name)
         if not picture.aligned:
             return self._aligned(picture, pixels, look)
         right = pixels.shape[:2] == self.size
         if not (right or self.resize):
-            codec.check_size(pixels, self.size, str(picture.path))
+            codec.check_size(pixels, self.size, picture.name)
         pixels = pixels if right else codec.resize(pixels, self.size)
         light = looks.prepare(pixels) if look and self.size == similarity.SIZE else None
         copied = right and codec.is_jpeg(data)
@@ -87,6 +107,22 @@ class Wanted(NamedTuple):
             )
         light = looks.prepare(made) if look and self.size == similarity.SIZE else None
         return Stored(codec.encode_jpeg(made), False, light, aligned=True, problem=problem)
+
+
+def refusal(refused: Sequence[DataError], total: int, done: str, place: Path) -> DataError:
+    """One error for all images of `total` that can't be used; where they are many, the file `place` has all.
+
+    `done` is what would have been done with them.
+    """
+    if len(refused) == 1:
+        return refused[0]
+    named = "\n".join(f"  {error.message}" for error in refused[:_NAMED])
+    hint = refused[0].hint
+    if len(refused) > _NAMED:
+        place.write_text("".join(f"{error.message}\n" for error in refused), encoding="utf-8")
+        named += f"\n  and {len(refused) - _NAMED:,} more"
+        hint = f"{hint}; all of them: {place}"
+    return DataError(f"{len(refused):,} of {total:,} images can't be {done}:\n{named}", hint)
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[tuple[T, R | DataError]]:

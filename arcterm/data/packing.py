@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from arcterm.data.imagefiles import Picture, Stored, Wanted, in_order
+from arcterm.data.copying import copy_files
+from arcterm.data.imagefiles import Picture, Stored, Wanted, in_order, refusal
 from arcterm.data.job import Job
 from arcterm.data.sources import Folk, Source, open_source
 from arcterm.data.tally import Counter, Tally, early_warning, landmark_data, landmark_lines
@@ -22,7 +23,6 @@ from arcterm.runs.report import Report
 
 HELD_OUT = "heldout.bin"
 IMAGE_SIZE = (112, 112)
-_NAMED = 10
 _LOOKS = 20_000
 """Images that are judged by their looks, spread over all."""
 
@@ -76,7 +76,21 @@ def pack(
         if held:
             sides = [stored[number] for pair in chosen for number in (pair.a, pair.b)]
             write_pairs(writer.directory / HELD_OUT, sides, [pair.same for pair in chosen])
-    return _report(place, source, trained, held, chosen, packer, image_size)
+        sets, note = _sets(source, image_size, held_out=bool(held))
+        copy_files(sets, writer.directory)
+    report = _report(place, source, trained, held, chosen, packer, image_size)
+    taken = [f"verification sets: {', '.join(path.stem for path in sets)}"] if sets else []
+    data = {**report.data, "verification": [path.name for path in sets]}
+    return msgspec.structs.replace(report, lines=[*report.lines, *taken, *note], data=data)
+
+
+def _sets(source: Source, image_size: tuple[int, int], *, held_out: bool) -> tuple[list[Path], list[str]]:
+    """The verification sets of a pack that are taken along, and a note on those that are not."""
+    fit = source.size == image_size
+    taken = [path for path in source.sets if fit and not (held_out and path.name == HELD_OUT)]
+    left = ", ".join(path.name for path in source.sets if path not in taken)
+    why = "its place is taken by the new one" if fit else "their images have another size"
+    return taken, [f"note: left behind: {left}; {why}"] if left else []
 
 
 class _Packer:
@@ -85,7 +99,6 @@ class _Packer:
     def __init__(self, job: Job, wanted: Wanted, total: int, tally: Tally) -> None:
         self._job, self._wanted, self._total = job, wanted, total
         self._refused: list[DataError] = []
-        self._refusals = 0
         self._done = 0
         self.look_every = -(-total // _LOOKS)
         self._counter = Counter(tally)
@@ -131,25 +144,16 @@ class _Packer:
         self._counter.judge()
         if not self._refused:
             return
-        if self._refusals == 1:
-            raise self._refused[0]
-        named = "\n".join(f"  {error.message}" for error in self._refused)
-        more = f"\n  and {self._refusals - len(self._refused):,} more" * (self._refusals > len(self._refused))
-        raise DataError(
-            f"{self._refusals:,} of {self._total:,} images can't be packed:\n{named}{more}",
-            self._refused[0].hint,
-        )
+        raise refusal(self._refused, self._total, "packed", self._job.work / "refused.txt")
 
     def _read(self, faces: Iterator[_Face]) -> Iterator[tuple[_Face, Stored]]:
         for face, stored in in_order(self._store, faces, self._job.threads):
             self._done += 1
             if isinstance(stored, DataError):
-                self._refusals += 1
-                if len(self._refused) < _NAMED:
-                    self._refused.append(stored)
+                self._refused.append(stored)
                 self._told()
             else:
-                self._counter.count(face.picture.path, stored)
+                self._counter.count(face.picture.name, stored)
                 yield face, stored
 
     def _store(self, face: _Face) -> Stored:
@@ -203,8 +207,9 @@ def _report(
         lines.append(
             f"held out {held_images:,} images of {len(held):,} people: {len(chosen):,} pairs in {HELD_OUT}"
         )
-    if source.ignored:
-        lines.append(f"passed over {source.ignored:,} files that aren't images of anybody")
+    if passed_over := source.ignored + source.junk:
+        junk = f", {source.junk:,} of them left by macOS or Windows" if source.junk else ""
+        lines.append(f"passed over {passed_over:,} files that aren't images of anybody{junk}")
     if tally.odd:
         looked = "" if packer.look_every == 1 else f" of every {packer.look_every}th"
         lines.append(f"{tally.odd:,} images{looked} don't look aligned (eyes and mouth in ArcFace's places):")
@@ -222,6 +227,7 @@ def _report(
             "copied": tally.copied,
             "encoded": tally.encoded,
             "ignored": source.ignored,
+            "junk": source.junk,
             "image_size": list(image_size),
             "not_aligned": tally.odd,
             "not_aligned_first": tally.odd_names,

@@ -1,4 +1,4 @@
-"""What there is to pack: people and their images, from a folder, a list or an archive of either."""
+"""What there is to pack: people and their images, from a folder, a pack, a list or an archive."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.data import archives
+from arcterm.data import archives, copying
 from arcterm.data.imagefiles import Picture
 from arcterm.data.job import Job
+from arcterm.data.parts import stamp
 from arcterm.errors import DataError
+from arcterm.formats.facepack import FacePack
 from arcterm.formats.lists import ImageList, read_list
-from arcterm.formats.people import find_people
+from arcterm.formats.people import find_people, is_junk
 
 
 class Folk(NamedTuple):
@@ -30,23 +32,56 @@ class Folk(NamedTuple):
 class Source(NamedTuple):
     """Everybody in the order of classes, how many files were passed over, and whether a list said it.
 
-    `digest` (hex) is another where there are other images, or the same in another order.
+    `digest` (hex) is another where there are other images, or the same in another order. `junk` counts what
+    systems leave in folders; `sets` are the verification sets of a pack, and `size` its (height, width).
     """
 
     people: list[Folk]
     ignored: int
     listed: bool
     digest: str
+    junk: int = 0
+    sets: Sequence[Path] = ()
+    size: tuple[int, int] | None = None
 
 
 def open_source(job: Job, src: Path) -> Source:
-    """What `src` holds: a directory of people, a ``.lst`` file or an archive, which is unpacked into the job.
+    """What `src` holds: a directory of people, a pack, a ``.lst`` or an archive, unpacked into the job.
 
     Raises `DataError`.
     """
     if archives.is_archive(src) and src.is_file():
         return _from_archive(job, src)
+    if (src / "train.rec").exists() or src.name == "train.rec":
+        return _from_pack(job, src if src.is_dir() else src.parent)
     return _from_files(src)
+
+
+def _from_pack(job: Job, directory: Path) -> Source:
+    pack = FacePack(directory)
+    people = copying.find_people(job, pack)
+    path = directory / "train.rec"
+    folk = []
+    for label in people.present().tolist():
+        start, stop = np.searchsorted(people.classes, [label, label + 1]).tolist()
+        folk.append(Folk(people.name(label) or str(label), _Records(path, pack, people.images[start:stop])))
+    digest = hashlib.sha256((directory / "train.idx").read_bytes())
+    digest.update(stamp(path).encode())
+    sets = copying.verification_sets([pack])
+    return Source(folk, 0, False, digest.hexdigest(), sets=sets, size=pack.image_size)
+
+
+class _Records(Sequence[Picture]):
+    """A person's images of a pack, named when asked for."""
+
+    def __init__(self, path: Path, pack: FacePack, indexes: NDArray[np.int64]) -> None:
+        self._path, self._pack, self._indexes = path, pack, indexes
+
+    def __len__(self) -> int:
+        return len(self._indexes)
+
+    def __getitem__(self, index: int) -> Picture:  # type: ignore[override]
+        return Picture(self._path, pack=self._pack, number=int(self._indexes[index]))
 
 
 def _from_files(src: Path) -> Source:
@@ -54,12 +89,12 @@ def _from_files(src: Path) -> Source:
         people = _listed(src)
         with src.open("rb") as file:
             return Source(people, 0, True, hashlib.file_digest(file, "sha256").hexdigest())
-    found, ignored, _ = find_people(src)
+    found, ignored, _, _, junk = find_people(src)
     digest = hashlib.sha256()
     for name, images in found:
         digest.update(b"\0".join(os.fsencode(text) for text in (name, *(p.name for p in images), "/")))
     folk = [Folk(name, [Picture(path) for path in images]) for name, images in found]
-    return Source(folk, ignored, False, digest.hexdigest())
+    return Source(folk, ignored, False, digest.hexdigest(), junk)
 
 
 def _listed(path: Path) -> list[Folk]:
@@ -106,7 +141,7 @@ def _from_archive(job: Job, src: Path) -> Source:
 
 def _root(place: Path) -> Path:
     """The first directory in which there is more than one directory and nothing else."""
-    entries = [path for path in place.iterdir() if not path.name.startswith(".")]
+    entries = [path for path in place.iterdir() if not (path.name.startswith(".") or is_junk(path.name))]
     inside = entries[0] if len(entries) == 1 and entries[0].is_dir() else None
     if inside is not None and any(path.is_dir() or path.suffix == ".lst" for path in inside.iterdir()):
         return _root(inside)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -51,10 +50,10 @@ class Counter:
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
-        self._seen: list[tuple[Path, looks.Floats]] = []
+        self._seen: list[tuple[str, looks.Floats]] = []
         self._aligned: list[looks.Floats] = []
 
-    def count(self, path: Path, stored: Stored) -> None:
+    def count(self, name: str, stored: Stored) -> None:
         """One more image."""
         tally = self.tally
         tally.copied += stored.copied
@@ -63,11 +62,11 @@ class Counter:
         if stored.problem is not None:
             wrong = tally.wrong.setdefault(stored.problem.words, Wrong(stored.problem.hint))
             wrong.count += 1
-            wrong.names += [str(path)] * (len(wrong.names) < _EXAMPLES)
+            wrong.names += [name] * (len(wrong.names) < _EXAMPLES)
         elif stored.light is not None and stored.aligned:
             self._aligned.append(stored.light)
         elif stored.light is not None:
-            self._seen.append((path, stored.light))
+            self._seen.append((name, stored.light))
         if max(len(self._seen), len(self._aligned)) == _TOGETHER:
             self.judge()
 
@@ -76,7 +75,7 @@ class Counter:
         tally = self.tally
         if self._seen:
             verdicts = looks.judge(np.stack([light for _, light in self._seen]))
-            odd = [str(path) for (path, _), verdict in zip(self._seen, verdicts, strict=True) if verdict < 0]
+            odd = [name for (name, _), verdict in zip(self._seen, verdicts, strict=True) if verdict < 0]
             tally.odd += len(odd)
             tally.odd_names += odd[: _NAMED - len(tally.odd_names)]
         if self._aligned:

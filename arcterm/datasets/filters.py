@@ -170,7 +170,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             raise DataError(
                 f"{path} is too large for a list of people", f"at most {_LARGEST:,} bytes are read"
             )
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}", "change --set dataset.drop") from None
     except ValueError:

@@ -33,7 +33,7 @@ class FolderFaces:
     """
 
     def __init__(self, folder: Path, resize: bool) -> None:
-        people, self.ignored, _ = find_people(folder)
+        people, self.ignored, *_ = find_people(folder)
         if len(people) < 2:
             raise DataError(f"{folder} has one person in it", "training takes two people or more")
         self.folder, self.resize = folder, resize

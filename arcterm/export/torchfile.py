@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from arcterm.errors import DataError
+from arcterm.formats.lfs import refuse_pointer_file
 
 _NESTED = ("state_dict", "state_dict_backbone", "backbone", "model", "model_state_dict", "net", "network")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "net.")
@@ -31,6 +32,7 @@ def read(path: Path) -> tuple[State, Tensor | None]:
     process can't take much more memory than the file is long: call it in one that does nothing else. Raises
     `DataError`.
     """
+    refuse_pointer_file(path)
     if path.suffix == ".safetensors":
         return apart(_widened(_safetensors(path), path))
     with _bounded_memory(path):

@@ -7,6 +7,7 @@ identity each, as labels [first, last + 1] in image keys. A pack from MXNet's im
 from __future__ import annotations
 
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from arcterm.errors import DataError
 from arcterm.formats import irheader
 from arcterm.formats.checksums import read_checksums
 from arcterm.formats.images import decode
+from arcterm.formats.lfs import refuse_pointer
 from arcterm.formats.recordindex import read_index
 from arcterm.formats.recordio import RecordFile
 
@@ -240,6 +242,8 @@ def read_property(path: Path) -> tuple[int, tuple[int, int]]:
         raise DataError(
             f"{path} can't be read: {error.strerror}", "check the path and its permissions"
         ) from None
+    refuse_pointer(text, path)
+    text = text.removeprefix(BOM_UTF8)
     fields = text.strip().split(b",")
     numbers = [int(field) for field in fields if field.strip().isdigit()]
     if len(fields) != 3 or len(numbers) != 3:

@@ -18,6 +18,8 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
+from arcterm.formats.lfs import HINT as LFS_HINT
+from arcterm.formats.lfs import is_pointer
 
 # One image a thread: OpenCV's own pool would fight the loader's, and its talk would break the console.
 cv2.setNumThreads(0)
@@ -110,12 +112,17 @@ def read_file(path: Path, source: str = "") -> bytes:
             raise DataError(f"{source} is not a file", "remove it, or correct the list that names it")
         if status.st_size > MAX_BYTES:
             raise DataError(f"{source} has {status.st_size:,} bytes", f"at most {MAX_BYTES:,} are read")
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(
             f"{source} can't be read: {error.strerror}",
             "check its permissions, or remove it; if a list names it, correct the list or say its root",
         ) from None
+    if not data:
+        raise DataError(f"{source} is an empty file", "copy it again, or remove it")
+    if is_pointer(data):
+        raise DataError(f"{source} is a Git LFS pointer, not the image itself", LFS_HINT)
+    return data
 
 
 def is_jpeg(data: bytes | memoryview) -> bool:
@@ -209,6 +216,8 @@ def _check_pixels(height: int, width: int, source: str) -> None:
 
 
 def _not_whole(data: memoryview, source: str) -> DataError:
+    if is_pointer(data):
+        return DataError(f"{source}: instead of an image there is a Git LFS pointer", LFS_HINT)
     return DataError(
         f"{source}: these {len(data)} bytes aren't a whole image",
         "remove or replace it; JPEG, PNG, WebP, BMP, PGM and PPM are read",

@@ -21,5 +21,5 @@ def read_names(directory: Path, classes: int) -> list[str]:
         checksums.check_file(NAMES)
     if not path.is_file() or path.stat().st_size > _MAX_BYTES:
         return []
-    names = path.read_text(encoding="utf-8", errors="replace").removesuffix("\n").split("\n")
+    names = path.read_text(encoding="utf-8-sig", errors="replace").removesuffix("\n").split("\n")
     return names if len(names) == classes else []

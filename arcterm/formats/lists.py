@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -34,7 +35,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _C1 = re.compile(r"[\x7f-\x9f]")
 _WHOLE = re.compile(rb"[0-9]+\.0*")
 # What nearly all lines are. Possessive, so that millions of them leave nothing to backtrack to.
-_PATH = rb"[^\x00-\x1f\x7f]++"
+_PATH = rb" *+[^\x00-\x20\x7f][^\x00-\x1f\x7f]*+"
 _LABEL = b"[0-9]{1,%d}+" % _LABEL_DIGITS
 _PIXEL = rb"(?:\t-?+[0-9]{1,9}+)"
 _PLACE = rb"(?:\t-?+[0-9]{1,9}+(?:\.[0-9]{0,20}+)?+)"
@@ -88,8 +89,10 @@ class ImageList:
         if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
             raise DataError(f"{path} is not a file", "give a list of images, a .lst file")
         self._map = map_file(path)
+        refuse_utf_16(self._map[:2], path)
+        self._start = len(BOM_UTF8) if self._map[:3] == BOM_UTF8 else 0
         self._end = _content_end(self._map[-_TAIL:], len(self._map))
-        if not self._end:
+        if self._end <= self._start:
             raise DataError(f"{path} has no line in it", _EXPECTED["2018"])
         self.shape, columns = self._read()
         self.labels, self.aligned, self.fields = columns
@@ -139,7 +142,7 @@ class ImageList:
     def _line_starts(self) -> NDArray[np.int64]:
         """(N + 1,) int64: where each line begins, and where one more would."""
         starts = np.empty(len(self) + 1, np.int64)
-        starts[0], filled = 0, 1
+        starts[0], filled = self._start, 1
         for start, stop in self._blocks():
             after = np.flatnonzero(np.frombuffer(self._map, np.uint8, stop - start, start) == ord("\n"))
             starts[filled : filled + len(after)] = after + (start + 1)
@@ -149,7 +152,7 @@ class ImageList:
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
         """Begin and end of pieces of whole lines; raises `DataError` for a line without an end."""
-        start = 0
+        start = self._start
         while start < self._end:
             stop = min(start + _BLOCK, self._end)
             if stop < self._end:
@@ -173,13 +176,19 @@ def read_list(path: Path, root: Path | None = None) -> ImageList:
 
 def _content_end(tail: bytes, size: int) -> int:
     """Where the last line ends in a file of `size` bytes that ends with `tail`; empty lines may follow it."""
-    return size - (len(tail) - len(tail.rstrip(b"\r\n")))
+    return size - (len(tail) - len(tail.rstrip()))
+
+
+def refuse_utf_16(head: bytes, path: Path) -> None:
+    """Raise `DataError` if a text that begins with `head` is UTF-16, as some spreadsheets write it."""
+    if head[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
+        raise DataError(f"{path} isn't text: byte 0 says that it is UTF-16, not UTF-8", "save it as UTF-8")
 
 
 def _parse(text: bytes, shape: Shape, line: int, root: Path) -> ListedImage:
     """The item of a line without its line feed; raises `_BadLineError`."""
     if shape == "im2rec":
-        fields = text.rstrip(b"\r\n").split(b"\t")
+        fields = [field.strip(b" ") for field in text.rstrip(b"\r\n").split(b"\t")]
         if len(fields) != 3:
             raise _BadLineError(f"it has {_fields(len(fields))}, not 3")
         if not fields[0].isdigit():
@@ -187,7 +196,7 @@ def _parse(text: bytes, shape: Shape, line: int, root: Path) -> ListedImage:
         # the tool writes the label 3 as 3.000000
         label = _label(fields[1].partition(b".")[0] if _WHOLE.fullmatch(fields[1]) else fields[1])
         return ListedImage(line, root / _path(fields[2]), label, True, None, None)
-    fields = text.rstrip().split(b"\t")
+    fields = [field.strip(b" ") for field in text.rstrip().split(b"\t")]
     if len(fields) not in (3, 7, 17):
         raise _BadLineError(f"it has {_fields(len(fields))}, not 3, 7 or 17")
     if fields[0] not in (b"0", b"1"):

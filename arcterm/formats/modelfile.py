@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from arcterm.errors import DataError
+from arcterm.formats.lfs import refuse_pointer
 
 FORMAT_VERSION = 1
 HEAD = "head.weight"
@@ -95,12 +96,15 @@ def _header(path: Path) -> dict[str, Any]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
+            start = file.read(64)
+            refuse_pointer(start, path)
+            length = int.from_bytes(start[:8], "little")
             if size < 8 or length > min(size - 8, _MAX_HEADER):
                 raise DataError(
                     f"{path}: byte 0: a header of {length} bytes in a file of {size}",
                     "it is no safetensors file, or was cut short: copy it again",
                 )
+            file.seek(8)
             header = json.loads(file.read(length))
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}", "check the name") from None

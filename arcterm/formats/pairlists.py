@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from arcterm.errors import DataError
+from arcterm.formats.lfs import refuse_pointer
+from arcterm.formats.lists import refuse_utf_16
 from arcterm.formats.people import IMAGE_TYPES
 
 MAX_BYTES = 256 << 20
@@ -126,7 +128,10 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path} has more than {MAX_BYTES} bytes: it is no list of pairs", _SHAPES)
-        text = path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        refuse_pointer(data, path)
+        refuse_utf_16(data, path)
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise DataError(
             f"{path} can't be read: {error.strerror}", "check the path and its permissions"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,14 @@ from arcterm.errors import DataError
 
 IMAGE_TYPES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp"})
 
+_JUNK = frozenset(
+    {
+        "__macosx", ".ds_store", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd",
+        "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information",
+        "@eadir", "#recycle", "lost+found",
+    }
+)  # fmt: skip
+_NAMED = 20
 _NUMBER = re.compile(r"([0-9]+)")
 
 
@@ -23,21 +32,35 @@ class Person(NamedTuple):
 class People(NamedTuple):
     """Everybody in natural order, and how many files were passed over for not being images.
 
-    `empty` are directories in which there is no image.
+    `empty` are directories in which there is no image, `hollow` image files without a byte in them; `junk`
+    counts what systems leave in folders.
     """
 
     people: list[Person]
     ignored: int
     empty: list[Path]
+    hollow: Sequence[Path] = ()
+    junk: int = 0
+
+
+def is_junk(name: str) -> bool:
+    """Whether macOS, Windows or a network drive leaves files or directories of this name in folders."""
+    return name.startswith("._") or name.lower() in _JUNK
 
 
 def find_people(folder: Path) -> People:
-    """List `folder` without reading any image, and see that everybody has one; raises `DataError`."""
+    """List `folder` without reading any image, and see that everybody has one; raises `DataError`.
+
+    That names everybody without an image, and the image files that are empty, at once.
+    """
     found = list_people(folder)
     if found.empty:
         raise DataError(
-            f"{found.empty[0]} has no image",
-            f"image files end in {', '.join(sorted(IMAGE_TYPES))}; or remove it",
+            "; ".join(
+                _named(found.empty, "has no image", "folders have no image")
+                + _named(found.hollow, "is an empty file", "image files are empty")
+            ),
+            f"image files end in {', '.join(sorted(IMAGE_TYPES))}; or remove what is empty",
         )
     return found
 
@@ -47,23 +70,27 @@ def list_people(folder: Path) -> People:
 
     Raises `DataError` if it isn't a directory or has nobody in it.
     """
-    people, ignored, empty = [], 0, []
-    for directory in _listed(folder):
+    people, ignored, empty, hollow = [], 0, [], []
+    directories, junk = _listed(folder)
+    for directory in directories:
         if not directory.is_dir():
             ignored += 1
             continue
-        files = [file for file in _listed(directory) if file.is_file()]
+        entries, left = _listed(directory)
+        files = [file for file in entries if file.is_file()]
         images = [file for file in files if file.suffix.lower() in IMAGE_TYPES]
         if images:
             people.append(Person(directory.name, images))
         else:
             empty.append(directory)
+        hollow += [file for file in images if not file.stat().st_size]
         ignored += len(files) - len(images)
+        junk += left
     if not people and not empty:
         raise DataError(
             f"{folder} has no directory in it", "put the images of each person into a directory of their own"
         )
-    return People(people, ignored, empty)
+    return People(people, ignored, empty, hollow, junk)
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
@@ -71,11 +98,22 @@ def natural(name: str) -> tuple[list[str | int], str]:
     return [int(part) if part.isdecimal() else part for part in _NUMBER.split(name)], name
 
 
-def _listed(folder: Path) -> list[Path]:
+def _listed(folder: Path) -> tuple[list[Path], int]:
+    """What is in a folder in natural order, and how many things were left out as junk."""
     try:
-        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        found = list(folder.iterdir())
     except OSError as error:
         raise DataError(
             f"{folder} can't be listed: {error.strerror}", "check the path and its permissions"
         ) from None
-    return sorted(found, key=lambda path: natural(path.name))
+    junk = [path for path in found if is_junk(path.name)]
+    wanted = [path for path in found if not path.name.startswith(".") and not is_junk(path.name)]
+    return sorted(wanted, key=lambda path: natural(path.name)), len(junk)
+
+
+def _named(paths: Sequence[Path], one: str, several: str) -> list[str]:
+    """A sentence about some paths, if there are any: how many, and the first ones by name."""
+    if len(paths) < 2:
+        return [f"{path} {one}" for path in paths]
+    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+    return [f"{len(paths):,} {several}: {', '.join(map(str, paths[:_NAMED]))}{more}"]

@@ -11,6 +11,7 @@ import os
 import re
 import struct
 import zlib
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from arcterm import cache
 from arcterm.errors import DataError
+from arcterm.formats.lfs import refuse_pointer
 from arcterm.formats.recordio import map_file
 
 # Possessive, so that millions of lines leave nothing to backtrack to; 18 digits always fit an int64.
@@ -94,6 +96,8 @@ def _parse(path: Path, size: int) -> NDArray[np.int64]:
         text = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}", _again(path)) from None
+    refuse_pointer(text, path)
+    text = text.removeprefix(BOM_UTF8)
     if not text.strip():
         raise DataError(f"{path} is empty", _again(path))
     match = _LINES.match(text)

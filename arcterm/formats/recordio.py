@@ -18,6 +18,7 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from arcterm.errors import DataError
+from arcterm.formats.lfs import refuse_pointer
 
 MAGIC = 0xCED7230A
 MAGIC_BYTES = MAGIC.to_bytes(4, "little")
@@ -192,10 +193,12 @@ def map_file(path: Path) -> mmap.mmap:
         raise DataError(f"{path} is not a file", "give the path of a file")
     try:
         with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except ValueError:
         raise DataError(f"{path} is empty", "copy or make it again") from None
     except OSError as error:
         raise DataError(
             f"{path} can't be read: {error.strerror}", "check the path and its permissions"
         ) from None
+    refuse_pointer(mapped[:64], path)
+    return mapped

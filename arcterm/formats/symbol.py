@@ -18,6 +18,7 @@ import msgspec
 
 from arcterm.errors import DataError
 from arcterm.formats import operators
+from arcterm.formats.lfs import refuse_pointer
 from arcterm.formats.operators import Value
 
 _MAX_BYTES, _MAX_NODES = 32 << 20, 200_000  # the largest networks of 2018 have some ten thousand nodes
@@ -212,6 +213,7 @@ def read(path: Path) -> Symbol:
             data = file.read(min(path.stat().st_size, _MAX_BYTES) + 1)
         if len(data) > _MAX_BYTES:
             raise _broken(path, f"is longer than {_MAX_BYTES} bytes")
+        refuse_pointer(data, path)
         found = msgspec.json.decode(data, type=_File)
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}", "check the path") from None

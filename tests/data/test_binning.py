@@ -184,6 +184,20 @@ def test_what_is_no_image(job: Job, people: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.bin")) and not list(tmp_path.glob(".*"))
 
 
+def test_all_images_that_can_not_go_in_are_named_at_once(job: Job, people: Path) -> None:
+    (people / "c" / "c_0004.jpg").write_bytes(b"<html>")
+    (people / "c" / "c_0005.jpg").touch()
+    picture(people / "c" / "c_0006.jpg", 7, (60, 50))
+    with pytest.raises(DataError, match="3 of 4 images can't be stored") as caught:
+        listed(job, people, "c 1 4\nc 5 6\n")
+    for words in (
+        "c_0004.jpg: these 6 bytes",
+        "c_0005.jpg is an empty file",
+        "c_0006.jpg: the image is 50×60",
+    ):
+        assert words in caught.value.message
+
+
 def test_drawn_pairs(job: Job, people: Path, tmp_path: Path) -> None:
     report = made(job, people, tmp_path / "x.bin")
     images, same = contents(tmp_path / "x.bin")

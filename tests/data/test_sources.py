@@ -18,6 +18,8 @@ from arcterm.data.packing import pack
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import decode, encode_jpeg
+from arcterm.formats.packwriter import write_pack
+from arcterm.formats.pairs import write_pairs
 from arcterm.runs import control
 from tests.jobs import make_job, pack_people
 
@@ -216,3 +218,94 @@ def test_lists_that_can_not_be_packed(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds 2 lists: a.lst, train.lst"):
         pack_people(tmp_path / "two.zip", tmp_path / "pack")
     assert not (tmp_path / "pack").exists() and not list(tmp_path.glob(".pack*"))
+
+
+def test_a_pack_is_packed_again(golden: Path, tmp_path: Path) -> None:
+    """Repacked as it is it has the same records; held-out people and other sizes are as those of a folder."""
+    shutil.copytree(golden, tmp_path / "old")
+    images = [bytes(FacePack(golden)[n].image) for n in range(2)]  # type: ignore[arg-type]
+    write_pairs(tmp_path / "old" / "lfw.bin", images, [True])
+    report = pack(make_job(), str(tmp_path / "old"), str(tmp_path / "new"))
+    for name in ("train.rec", "train.idx", "property"):
+        assert (tmp_path / "new" / name).read_bytes() == (golden / name).read_bytes()
+    assert (tmp_path / "new" / "lfw.bin").exists() and report.data["verification"] == ["lfw.bin"]
+
+
+def test_people_of_a_pack_are_held_out(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (10, 112, 112, 3), dtype=np.uint8)
+    with write_pack(tmp_path / "old") as writer:
+        for number, image in enumerate(noise):
+            writer.add(encode_jpeg(image), number // 2)
+    told = pack_people(tmp_path / "old", tmp_path / "held", hold_out=2)
+    assert (told["held_out_people"], told["classes"], told["copied"]) == (2, 3, 10)
+    assert (tmp_path / "held" / "labels.txt").read_text().split("\n")[:2] == ["0", "1"]
+    report = pack(make_job(), str(tmp_path / "old" / "train.rec"), str(tmp_path / "rest"), hold_out=3)
+    shutil.copy(tmp_path / "held" / "heldout.bin", tmp_path / "old" / "heldout.bin")
+    (tmp_path / "old" / "train.crc").unlink()
+    again = pack(make_job(), str(tmp_path / "old"), str(tmp_path / "third"), hold_out=2)
+    assert again.data["verification"] == report.data["verification"] == []
+    assert "note: left behind: heldout.bin; its place is taken by the new one" in again.lines
+
+
+def test_a_pack_of_another_size_is_resized(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (6, 96, 96, 3), dtype=np.uint8)
+    with write_pack(tmp_path / "old", (96, 96)) as writer:
+        for number, image in enumerate(noise):
+            writer.add(encode_jpeg(image), number // 2, f"p{number // 2}")
+        write_pairs(writer.directory / "own.bin", [encode_jpeg(noise[0])] * 2, [True])
+    with pytest.raises(
+        DataError, match=r"6 of 6 images can't be packed:\n.*train.rec key 1: the image is 96×96"
+    ):
+        pack_people(tmp_path / "old", tmp_path / "new")
+    report = pack(make_job(), str(tmp_path / "old"), str(tmp_path / "new"), resize=True)
+    assert FacePack(tmp_path / "new").image_size == (112, 112) and report.data["encoded"] == 6
+    assert "note: left behind: own.bin; their images have another size" in report.lines
+    assert (tmp_path / "new" / "labels.txt").read_text() == "p0\np1\np2\n"
+
+
+def test_what_systems_leave_in_folders_is_passed_over_and_said_once(pictures: Path, tmp_path: Path) -> None:
+    expected = pack_people(pictures, tmp_path / "clean")
+    first = next(pictures.iterdir())
+    for place in (pictures / "__MACOSX" / first.name, pictures / "@eaDir"):
+        place.mkdir(parents=True)
+        (place / "._0.jpg").write_bytes(b"Mac OS X")
+    for name in ("._0.jpg", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (first / name).write_bytes(b"\0\0\0\1Bud1")
+    report = pack(make_job(), str(pictures), str(tmp_path / "pack"))
+    assert (report.data["ignored"], report.data["junk"]) == (0, 6) and report.data["classes"] == expected[
+        "classes"
+    ]
+    assert [line for line in report.lines if "passed over" in line] == [
+        "passed over 6 files that aren't images of anybody, 6 of them left by macOS or Windows"
+    ]
+    for archive in (as_zip(pictures), shutil.make_archive(str(tmp_path / "two"), "gztar", pictures)):
+        place = tmp_path / f"{Path(archive).name}.pack"
+        told = pack_people(Path(archive), place)
+        assert told["classes"] == expected["classes"] and told["ignored"] == 6
+        assert (place / "train.rec").read_bytes() == (tmp_path / "clean" / "train.rec").read_bytes()
+
+
+def test_everything_that_is_empty_is_named_at_once(pictures: Path, tmp_path: Path) -> None:
+    for name in ("nobody", "none"):
+        (pictures / name).mkdir()
+    (pictures / "p0" / "hollow.jpg").touch()
+    with pytest.raises(DataError) as caught:
+        pack_people(pictures, tmp_path / "pack")
+    assert caught.value.message == (
+        f"2 folders have no image: {pictures / 'nobody'}, {pictures / 'none'}; "
+        f"{pictures / 'p0' / 'hollow.jpg'} is an empty file"
+    )
+
+
+def test_images_that_can_not_be_used_are_named_at_once_and_all_in_a_file(
+    pictures: Path, tmp_path: Path
+) -> None:
+    for number in range(15):
+        (pictures / "p0" / f"bad{number:02d}.jpg").write_bytes(b"" if number % 2 else b"<html>")
+    job = make_job()
+    with pytest.raises(DataError, match=r"15 of \d+ images can't be packed") as caught:
+        pack(job, str(pictures), str(tmp_path / "pack"))
+    assert "bad00.jpg: these 6 bytes aren't a whole image" in caught.value.message
+    assert "bad01.jpg is an empty file" in caught.value.message and "and 5 more" in caught.value.message
+    listed = job.work / "refused.txt"
+    assert str(listed) in caught.value.hint and len(listed.read_text().splitlines()) == 15

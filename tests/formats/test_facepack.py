@@ -13,6 +13,7 @@ from arcterm.errors import DataError
 from arcterm.formats import irheader
 from arcterm.formats.facepack import FacePack, exact_boundary, read_property
 from arcterm.formats.images import decode, encode_jpeg
+from arcterm.formats.labelnames import read_names
 from arcterm.formats.packwriter import write_pack
 from arcterm.formats.recordio import RecordWriter
 
@@ -222,3 +223,10 @@ def test_a_pack_may_have_no_identity_records(tmp_path: Path) -> None:
     assert [read[n].label for n in range(4)] == [1, 0, 1, 0]
     with pytest.raises(DataError, match="lacks key 6"):
         FacePack(tmp_path / "some")
+
+
+def test_a_byte_order_mark_is_no_digit(tmp_path: Path) -> None:
+    (tmp_path / "property").write_bytes(b"\xef\xbb\xbf12,112,96\r\n")
+    assert read_property(tmp_path / "property") == (12, (112, 96))
+    (tmp_path / "labels.txt").write_bytes("\ufeffann\nbob\n".encode())
+    assert read_names(tmp_path, 2) == ["ann", "bob"]

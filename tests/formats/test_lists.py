@@ -231,3 +231,31 @@ def test_lines_read_at_once_are_as_read_one_by_one(data: bytes, shape: lists.Sha
     if quick is not None:
         slow = lists._any_lines(data, shape, 1)
         assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(quick, slow, strict=True))
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("blank", [b"", b" ", b"  "])
+def test_what_editors_and_spreadsheets_add(tmp_path: Path, bom: bytes, end: bytes, blank: bytes) -> None:
+    """A byte order mark, Windows' line ends, blanks around the tabs and after the last line."""
+    tab = blank + b"\t" + blank
+    rows = (
+        [b"1", b"a b.jpg", b"17"],
+        [b"0", b"c.jpg", b"4", *BOX.encode().split(b"\t"), *FACE.encode().split(b"\t")],
+    )
+    found = read_list(written(tmp_path, bom + end.join(tab.join(row) + blank for row in rows) + end + blank))
+    assert [line.path.name for line in found] == ["a b.jpg", "c.jpg"] and found.labels.tolist() == [17, 4]
+    assert found.aligned.tolist() == [True, False] and found[1].box == (10, -20, 110, 120)
+    marks = found[1].landmarks
+    assert marks is not None and marks[0].tolist() == [38.5, 51.5]
+    rows = [b"0", b"17.000000", b"a b.jpg"], [b"1", b"4", b"c.jpg"]
+    found = read_list(written(tmp_path, bom + end.join(tab.join(row) + blank for row in rows) + end))
+    assert found.shape == "im2rec" and [line.path.name for line in found] == ["a b.jpg", "c.jpg"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_is_called_so(tmp_path: Path, encoding: str) -> None:
+    text = ("" if encoding == "utf-16" else "\ufeff") + "1\ta.jpg\t0\n"
+    with pytest.raises(DataError, match="says that it is UTF-16") as caught:
+        read_list(written(tmp_path, text.encode(encoding)))
+    assert caught.value.hint == "save it as UTF-8"
