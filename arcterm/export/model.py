@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,8 @@ from arcterm.export.recognise import Candidate
 from arcterm.formats import modelfile
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.formats.staging import staged_file
+
+_ERRNO = re.compile(r"os error (\d+)")
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,22 @@ def build(facts: ModelFacts) -> nn.Module:
 
 
 def save(model: Model, path: Path) -> None:
-    """Write a model file: weights and, in its header, the facts. Raises `DataError`."""
+    """Write a model file, whole or not at all. Raises `DataError`."""
+    with staged_file(path) as stage:
+        write(model, stage)
+
+
+def write(model: Model, path: Path) -> None:
+    """Put the weights and, in the header, the facts into a file; raises `OSError` if it can't be written."""
     tensors = {key: value.detach().contiguous() for key, value in model.network.state_dict().items()}
     if model.head is not None:
         tensors[modelfile.HEAD] = model.head.contiguous()
-    with staged_file(path) as stage:
-        save_file(tensors, stage, metadata=modelfile.metadata(model.facts))
+    try:
+        save_file(tensors, path, metadata=modelfile.metadata(model.facts))
+    except SafetensorError as error:  # which a full disk raises too
+        if not (cause := _ERRNO.search(str(error))):
+            raise
+        raise OSError(int(cause[1]), os.strerror(int(cause[1])), str(path)) from error
 
 
 def as_declared(found: Model) -> Model:

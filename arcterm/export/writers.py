@@ -74,6 +74,8 @@ def write(model: Model, form: str, path: Path, *, inside: bool) -> Parity:
     except ArctermError:
         raise
     except Exception as error:  # whatever an exporter raises
+        if isinstance(error, OSError) and error.errno is not None:  # a full disk says nothing of the network
+            raise
         said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         raise ArctermError(f"{form} can't hold {model.facts.backbone!r}: {said}", _ELSEWHERE) from error
     return compare(network, runner, lambda count: example(model.facts, count, inside))
@@ -147,7 +149,9 @@ def _onnx(model: Model, network: nn.Module, path: Path, inside: bool) -> Runner:
 def _torchscript(model: Model, network: nn.Module, path: Path, inside: bool) -> Runner:
     with warnings.catch_warnings(action="ignore"), torch.no_grad():
         traced = torch.jit.trace(network, example(model.facts, 2, inside), check_trace=False)
-        torch.jit.save(traced, str(path), _extra_files=_described(model.facts, inside))
+        whole = io.BytesIO()  # torch's own writer doesn't say why it could not write
+        torch.jit.save(traced, whole, _extra_files=_described(model.facts, inside))
+        path.write_bytes(whole.getbuffer())
         loaded = torch.jit.load(str(path))
     return lambda images: loaded(torch.from_numpy(images)).detach().numpy()
 
@@ -155,7 +159,7 @@ def _torchscript(model: Model, network: nn.Module, path: Path, inside: bool) -> 
 def _safetensors(model: Model, network: nn.Module, path: Path, inside: bool) -> Runner:
     if inside:
         raise ArctermError("safetensors hold weights, no graph to put preprocessing in", "--preprocess card")
-    models.save(model, path)
+    models.write(model, path)
     loaded = models.load(path, model.facts).network
     return lambda images: loaded(torch.from_numpy(images)).detach().numpy()
 

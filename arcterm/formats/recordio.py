@@ -161,10 +161,12 @@ class RecordWriter:
         return sizes[0], sizes[1]
 
     def close(self) -> None:
-        """Close both files."""
-        self._file.close()
-        if self._index:
-            self._index.close()
+        """Close both files, also where the disk doesn't take what is left."""
+        try:
+            self._file.close()
+        finally:
+            if self._index:
+                self._index.close()
 
 
 def framed(payload: bytes) -> bytes:

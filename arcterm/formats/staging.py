@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,10 +61,16 @@ def staged_directory(place: Path, resume: str = "") -> Iterator[Path]:
 
 @contextmanager
 def staged_file(place: Path) -> Iterator[Path]:
-    """Yield a path beside `place` that replaces `place` at the end; raises `DataError` as above."""
+    """Yield a path beside `place` that replaces `place` at the end; raises `DataError` as above.
+
+    It gets the mode of a new file, by the umask, also from writers that make private files.
+    """
     stage = place.parent / f".{place.name}.partial.{secrets.token_hex(6)}"
     try:
+        stage.touch(exist_ok=False)
+        mode = stat.S_IMODE(stage.stat().st_mode)
         yield stage
+        stage.chmod(mode)
         sync(stage)
         stage.replace(place)
         sync(place.parent)

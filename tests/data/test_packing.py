@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from arcterm.formats.images import decode, encode_jpeg, resize
 from arcterm.formats.pairing import DifferentPairs, make_pairs, same_pairs
 from arcterm.formats.pairs import read_pairs
 from arcterm.formats.people import find_people
+from tests.conftest import little_room
 from tests.jobs import make_job, pack_people
 
 Locate = Callable[[str], Path]
@@ -249,3 +252,20 @@ def test_landmarks_in_one_place_are_refused_all_at_once(test_data: Locate, tmp_p
 def test_natural_order(people: Path) -> None:
     found = find_people(people)
     assert [person.name for person in found.people] == [f"p{n}" for n in range(1, 13)]
+
+
+def test_a_full_disk_leaves_no_part_of_a_pack(people: Path, tmp_path: Path) -> None:
+    job = make_job()
+    with little_room(), pytest.raises(DataError, match=r"pack can't be written: File too large"):
+        pack(job, str(people), str(tmp_path / "pack"), resize=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["people"]
+
+
+def test_a_pack_has_the_modes_of_the_umask(people: Path, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        pack_people(people, tmp_path / "pack", hold_out=2, resize=True)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "pack").stat().st_mode) == 0o750
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "pack").iterdir()} == {0o640}

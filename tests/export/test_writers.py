@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 
 import msgspec
 import numpy as np
@@ -16,7 +18,9 @@ from torch import nn
 from arcterm.errors import ArctermError, DataError
 from arcterm.export import card, verbs, writers
 from arcterm.export.model import Model, open_model, save
+from arcterm.formats.images import encode_jpeg
 from arcterm.formats.modelfile import ModelFacts
+from tests.conftest import little_room
 
 from .conftest import FACTS, apart, of
 
@@ -270,3 +274,26 @@ def test_what_is_written_is_the_network_in_evaluation(tmp_path):
     x = torch.rand(2, 3, 112, 112)
     assert torch.equal(scripted(tmp_path / "x.ts")(x), x.amax((2, 3)))
     assert network.training
+
+
+@pytest.mark.parametrize("form", ["onnx", "torchscript", "safetensors", "npz", "import"])
+def test_a_full_disk_is_said_and_leaves_nothing(tiny, tmp_path_factory, tmp_path, form):
+    place = tmp_path_factory.mktemp("ours")
+    save(tiny, place / "ours.safetensors")
+    image = place / "face.png"
+    image.write_bytes(encode_jpeg(np.zeros((112, 112, 3), np.uint8)))
+    asked = request(place / "ours.safetensors", tmp_path / f"x.{form}", form, form == "onnx")
+    verb = {"npz": "embed", "import": "import"}.get(form, "export")
+    asked |= {"images": [str(image)], "resize": False, "flip": False} if form == "npz" else {}
+    with little_room(), pytest.raises(DataError, match=r"x\.\w+ can't be written: File too large") as caught:
+        verbs.VERBS[verb](asked, nothing)
+    assert "free space" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_exported_has_the_mode_of_the_umask(written):
+    """Safetensors makes private files, which nobody else can use."""
+    umask = os.umask(0)
+    os.umask(umask)
+    files = [file for target, _ in written.values() for file in target.parent.iterdir()]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o666 & ~umask}

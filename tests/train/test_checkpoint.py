@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-
 import pytest
 import torch
 from arcterm_registry import get
@@ -16,6 +14,7 @@ from arcterm.train.checkpoint import Trained
 from arcterm.train.head import Head
 from arcterm.train.world import World
 
+from ..conftest import little_room
 from ..runs.conftest import config
 
 CLASSES = 7
@@ -189,18 +188,12 @@ def test_another_backbone_is_refused(run):
         checkpoint.restore(run.checkpoints / event.name, World(), strange)
 
 
-@pytest.fixture
-def little_room():
-    """Files end at 100 bytes, as they would on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_is_said_and_leaves_nothing(run, little_room):
+def test_a_full_disk_is_said_and_leaves_nothing(run):
     """Writing safetensors raises an error of its own, which is no OSError."""
-    with pytest.raises(TrainingError, match=r"step 3 could not be written: File too large \(/") as caught:
+    with (
+        little_room(),
+        pytest.raises(TrainingError, match=r"step 3 could not be written: File too large \(/") as caught,
+    ):
         save(run, trained())
     assert "arcterm resume" in caught.value.hint
     assert list(run.checkpoints.iterdir()) == []
