@@ -9,7 +9,7 @@ from arcterm_registry import Option
 
 SETTINGS: tuple[Option, ...] = (
     Option(name="nproc", type=int, default=None, low=1, help="ranks; one per GPU, or one on a CPU"),
-    Option(name="gpus", type=str, default=None, help="GPU indices, e.g. 0,2; all visible ones"),
+    Option(name="gpus", type=str, default=None, help="GPUs as nvidia-smi counts, e.g. 0,2; all visible ones"),
     Option(
         name="batch_size",
         type=int,

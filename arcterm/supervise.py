@@ -19,9 +19,9 @@ from types import FrameType
 
 import psutil
 
-from arcterm import lifeline
+from arcterm import gpus, lifeline
 from arcterm.config import DataConfig
-from arcterm.errors import ArctermError
+from arcterm.errors import ArctermError, RunError
 from arcterm.runs import checkpoints, control, diagnosis, state
 from arcterm.runs.files import write_json
 from arcterm.runs.state import Launch
@@ -64,7 +64,7 @@ class Supervisor:
             control.clear(self.run)
             self._start_agent()
             self._wait()
-        except OSError as error:
+        except (ArctermError, OSError) as error:
             failure = state.Failure(cause=f"the supervisor could not go on: {error}")
             state.write_state(self.run, "failed", attempt=self.attempt, reason=failure.cause, failure=failure)
             return 1
@@ -98,7 +98,7 @@ class Supervisor:
         }
         if config.gpus:  # NVML numbers GPUs by bus; CUDA does so only if told
             changes["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-            changes["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, config.gpus))
+            changes["CUDA_VISIBLE_DEVICES"] = ",".join(_names(config.gpus))
         return changes
 
     def _wait(self) -> None:
@@ -134,6 +134,16 @@ class Supervisor:
         failure = diagnosis.diagnose(self.run, self.attempt, code)
         state.write_state(self.run, "failed", attempt=self.attempt, reason=failure.cause, failure=failure)
         return 1
+
+
+def _names(recorded: list[int]) -> list[str]:
+    """What CUDA calls the GPUs that the run works on today; raises `RunError` if there are fewer."""
+    found = gpus.assign(recorded)
+    if len(found) < len(recorded):
+        raise RunError(
+            f"{len(found)} of the {len(recorded)} GPUs that it needs can be used: {gpus.usable()[1]}"
+        )
+    return [device.name for device in found]
 
 
 def _kept(environment: Mapping[str, str]) -> dict[str, str]:

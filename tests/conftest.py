@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +49,37 @@ def little_room() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a libnvidia-ml.so.1 that answers like two GPUs, or as ``NVML_STAND_IN`` says."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler here to build the stand-in for the driver's library")
+    folder = tmp_path_factory.mktemp("driver")
+    source = Path(__file__).with_name("nvml_stand_in.c")
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", str(folder / "libnvidia-ml.so.1"), str(source)], check=True
+    )
+    return folder
+
+
+@pytest.fixture
+def stand_in(driver: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``stand_in("mig", "MIG-c013")``: it answers in this process, with that ``CUDA_VISIBLE_DEVICES``."""
+    import pynvml
+
+    def answer(mode: str = "", allowed: str | None = None) -> None:
+        monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(driver / "libnvidia-ml.so.1")))
+        monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+        monkeypatch.setenv("NVML_STAND_IN", mode)
+        if allowed is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+
+    return answer
 
 
 @pytest.fixture

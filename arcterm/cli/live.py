@@ -12,13 +12,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from arcterm.config import DataConfig
+from arcterm.config import DataConfig, JobConfig
 from arcterm.console import words
 from arcterm.launch.preflight import duration
 from arcterm.runs.events import AnyEvent, Gpu, Phase
 from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
-from arcterm.runs.summary import Summary
+from arcterm.runs.summary import Summary, own_gpus
 from arcterm.runs.text import clean
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -52,7 +52,7 @@ class Live:
         parts: list[RenderableType] = [self._progress(state, summary), self._numbers(summary)]
         if summary.verification:
             parts.append(_verification(summary))
-        parts.append(_machine(summary))
+        parts.append(_machine(self._run.record.config, summary))
         parts += _skipped(summary)
         parts += [
             Text(clean(message.text.splitlines()[0]), style="yellow")
@@ -199,15 +199,13 @@ def _verification(summary: Summary) -> RenderableType:
     return grid
 
 
-def _machine(summary: Summary) -> RenderableType:
+def _machine(config: JobConfig, summary: Summary) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
-    notes = []
-    for report in summary.gpus.values():
-        for gpu in report.gpus:
-            grid.add_row(f"GPU {gpu.index}", gpu.name, Text(_gpu_words(gpu)))
-        if report.note:
-            notes.append(Text(clean(report.note), style="dim"))
-    if not any(report.gpus for report in summary.gpus.values()):
+    own = own_gpus(config, summary)
+    for _, gpu in own:
+        grid.add_row(f"GPU {gpu.index}", gpu.name, Text(_gpu_words(gpu)))
+    notes = [Text(clean(report.note), style="dim") for report in summary.gpus.values() if report.note]
+    if not own:
         for rank, usage in sorted(summary.ranks.items()):
             grid.add_row(f"rank {rank}", f"CPU {usage.cpu:.0f} %", f"{usage.memory / 2**20:.0f} MiB")
     return Group(grid, *notes)

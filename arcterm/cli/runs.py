@@ -178,12 +178,14 @@ def resume(
 ) -> None:
     """Go on from the newest whole checkpoint; a job on data goes on where it was stopped."""
     from arcterm.cli.watch import watch
-    from arcterm.launch import start
+    from arcterm.launch import devices, start
     from arcterm.runs import uses
 
     run = _find(name, runs_dir, uses.RESUMABLE)
     before = run.attempts()
     start.resume(run)
+    if told := devices.moved(run.record.config, devices.today(run.record.config)):
+        say(f"{run.name} goes on {told}")
     if detach:
         put_detached(run, as_json)
         return
@@ -198,13 +200,15 @@ def verify(
 ) -> None:
     """Verify a checkpoint of a run."""
     from arcterm.cli.watch import verify_words, watch
-    from arcterm.launch import start
+    from arcterm.launch import devices, start
     from arcterm.runs import store, uses
     from arcterm.runs.summary import summarize
 
     root = store.runs_dir(runs_dir)
-    job = start.verify(store.find(root, name, uses.TRAINED), root, which=checkpoint, argv=sys.argv)
-    say(f"verifying as {job.id}")
+    run = store.find(root, name, uses.TRAINED)
+    job = start.verify(run, root, which=checkpoint, argv=sys.argv)
+    told = devices.moved(run.config, job.record.config.gpus)
+    say(f"verifying as {job.id}{f', {told}' if told else ''}")
     if as_json:
         watch(job, plain=True, as_json=True, owner=True)
         return

@@ -12,7 +12,7 @@ from arcterm.runs.events import Gpu, Phase
 from arcterm.runs.report import Report
 from arcterm.runs.state import LIVE, Owner, State
 from arcterm.runs.store import Run, RunRecord
-from arcterm.runs.summary import Summary
+from arcterm.runs.summary import Summary, own_gpus
 
 if TYPE_CHECKING:  # numpy, which the run list does without
     from arcterm.console.chart import Smoother
@@ -102,9 +102,7 @@ class View:
     @property
     def gpus(self) -> list[tuple[str, Gpu]]:
         """(host, GPU) of the GPUs that the run uses; all reported ones if that can't be told."""
-        found = [(host, gpu) for host, event in sorted(self.summary.gpus.items()) for gpu in event.gpus]
-        own = [(host, gpu) for host, gpu in found if gpu.index in self.record.config.gpus]
-        return own or found
+        return own_gpus(self.record.config, self.summary)
 
     @property
     def gpu_note(self) -> str:

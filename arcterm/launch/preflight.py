@@ -8,7 +8,6 @@ import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from arcterm.config import (
 )
 from arcterm.datasource import kind_of
 from arcterm.errors import ArctermError, ConfigError, DataError
-from arcterm.launch import origin, sharing
+from arcterm.launch import devices, origin, sharing
 from arcterm.runs import store
 from arcterm.settings import FLAGS, SETTINGS
 
@@ -74,7 +73,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     name, declared, dataset_options = choose_dataset(
         given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {})
     )
-    chosen_gpus, nproc = _devices(given.get("gpus"), given.get("nproc"))
+    chosen_gpus, nproc, where_told = _devices(given.get("gpus"), given.get("nproc"))
     facts = inspect(name, declared, dataset_options, progress)
     _check_sets(facts)
     kept = _kept(given["decoded_cache"], facts)
@@ -112,6 +111,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         f"verify    {sets}; every {config.verify_every:,} steps and at the end",
         f"model     {given['backbone']} + {given['loss']} {_words(loss, loss_options)}".rstrip(),
         f"batch     {batch} × {where} = {batch * nproc} images a step{sharing.words(feeding, batch * nproc)}",
+        *([f"device    {where_told}"] if where_told else []),
         f"length    {steps:,} steps{pace}",
         f"lr        {config.lr:g}{lr_why}, schedule {config.schedule}",
         *_usual(given["backbone"], recipe, asked),
@@ -297,26 +297,31 @@ def _several(paths: str) -> str:
     return ",".join(found)
 
 
-def _devices(wanted: str | None, nproc: int | None) -> tuple[list[int], int]:
-    chosen = [] if not wanted and _torch_is_cpu_only() else gpus.select(indices(wanted or "", "gpus"))
+def _devices(wanted: str | None, nproc: int | None) -> tuple[list[int], int, str]:
+    """The GPUs, the number of ranks, and what is to be said of where they work."""
+    asked = indices(wanted or "", "gpus")
+    if wanted and wanted.strip() and not asked:
+        raise ConfigError(f"--gpus {wanted} names no GPU", "write --gpus 0,2")
+    unfit = devices.without_cuda() if _torch_is_cpu_only() else devices.too_old()
+    if unfit and asked:
+        raise ConfigError(f"--gpus {wanted} can't be had: {unfit}", "or leave out --gpus")
+    chosen = [] if unfit else gpus.select(asked)
+    told = devices.told(chosen, unfit)
     if not chosen:
         if nproc and nproc > 4 * cores():
             raise ConfigError(
                 f"{nproc} ranks on {cores()} CPU cores", f"change --nproc; at most {4 * cores()}"
             )
-        return [], nproc or 1
+        return [], nproc or 1, told
     if nproc and nproc > len(chosen):
-        raise ConfigError(
-            f"{nproc} ranks on {len(chosen)} GPUs", "one rank a GPU: lower --nproc or widen --gpus"
-        )
-    return chosen[: nproc or len(chosen)], nproc or len(chosen)
+        there = f"{len(chosen)} GPU{'s' * (len(chosen) > 1)}"
+        hint = "one rank a GPU: lower --nproc or widen --gpus"
+        raise ConfigError(f"{nproc} ranks on {there}", f"{hint}; {told}" if told else hint)
+    return chosen[: nproc or len(chosen)], nproc or len(chosen), told
 
 
 def _torch_is_cpu_only() -> bool:
-    try:
-        return metadata.version("torch").endswith("+cpu")
-    except metadata.PackageNotFoundError:
-        return True
+    return not devices.torch_has_cuda()
 
 
 def _length(given: Mapping[str, Any], facts: DatasetFacts, batch: int) -> tuple[int, int, str]:

@@ -17,7 +17,7 @@ from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
 from arcterm.errors import DataError, RunError
-from arcterm.launch import torchrun
+from arcterm.launch import devices, torchrun
 from arcterm.launch.preflight import Plan, cores
 from arcterm.runs import checkpoints, control, state, store
 from arcterm.runs.store import DatasetOrigin, PluginOrigin, Run
@@ -55,6 +55,7 @@ def resume(run: Run) -> Run:
         raise RunError(
             f"{run.name} is done: all {run.config.steps} steps were made", "start a new run with more steps"
         )
+    devices.today(run.record.config)
     torchrun.submit(run)
     return run
 
@@ -82,13 +83,15 @@ def verify(run: Run, root: Path, *, which: str = "last", argv: Sequence[str] = (
     state.check_whole(run)
     train = run.config
     path, manifest = checkpoints.choose(run, which)
+    found = devices.for_verification(train)
+    nproc = len(found) if train.gpus else train.nproc
     config = VerifyConfig(
         checkpoint=str(path.resolve()),
         train=train,
-        device=train.device,
-        nproc=train.nproc,
-        gpus=train.gpus,
-        threads=1 if train.gpus else max(1, cores() // train.nproc),
+        device="cuda" if found else "cpu",
+        nproc=max(1, nproc),
+        gpus=found,
+        threads=1 if found else max(1, cores() // max(1, nproc)),
         batch_size=train.batch_size,
     )
     made = _create(root, config, f"verify-{train.backbone}-{manifest.step}", "", argv, train, None)

@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from arcterm.config import JobConfig
 from arcterm.runs import checkpoints
 from arcterm.runs.events import (
     AnyEvent,
     Checkpoint,
     End,
+    Gpu,
     Gpus,
     Message,
     Mined,
@@ -182,6 +184,19 @@ def summarize(run: Run) -> tuple[State, Summary, Follower]:
     return read_state(run), summary, follower
 
 
+def own_gpus(config: JobConfig | None, summary: Summary) -> list[tuple[str, Gpu]]:
+    """(host, GPU) of the GPUs that a run works on: none on the CPU.
+
+    An older arcterm reported all GPUs of a host; of those they are the ones in the config.
+    """
+    if config is not None and config.device == "cpu":
+        return []
+    found = [(host, gpu) for host, event in sorted(summary.gpus.items()) for gpu in event.gpus]
+    if config is None or len(found) <= config.nproc:
+        return found
+    return [(host, gpu) for host, gpu in found if gpu.index in config.gpus] or found
+
+
 def describe(run: Run) -> dict[str, Any]:
     """What ``arcterm show --json`` prints: plain values, accuracies as fractions.
 
@@ -201,7 +216,7 @@ def describe(run: Run) -> dict[str, Any]:
         if results and best:
             latest = {k: v for k, v in msgspec.to_builtins(results[-1]).items() if k not in ("k", "t", "set")}
             verification[name] = {**latest, "best_accuracy": best.accuracy, "best_step": best.step}
-    gpus = [gpu for report in summary.gpus.values() for gpu in report.gpus]
+    gpus = [gpu for _, gpu in own_gpus(config, summary)]
     return {
         "id": run.id,
         "name": record.name or None if record else None,

@@ -9,7 +9,7 @@ from types import TracebackType
 import psutil
 
 from arcterm import gpus
-from arcterm.runs.events import Gpus, Rank
+from arcterm.runs.events import Gpu, Gpus, Rank
 from arcterm.runs.journal import Sink
 from arcterm.train.world import World
 
@@ -43,7 +43,7 @@ class Telemetry:
         ticks = 0
         while True:
             if watching:
-                found, note = gpus.read()
+                found, note = _own(self._world.device.type == "cuda")
                 self._journal.write(Gpus(host=socket.gethostname(), gpus=found, note=note))
                 watching = bool(found)  # a host without GPUs says so once
             if self._stopped.wait(INTERVAL_SECONDS):
@@ -53,3 +53,13 @@ class Telemetry:
             self._journal.write(usage)
             if ticks % _SYNC_EVERY == 0:
                 self._journal.sync()
+
+
+def _own(cuda: bool) -> tuple[list[Gpu], str]:
+    """The GPUs that the ranks work on, as they are now, and why there are none."""
+    if cuda:
+        devices, note = gpus.usable()
+        return [device.gpu for device in devices], "" if devices else note
+    found, note = gpus.read()
+    count = f"{len(found)} GPU{'s are' if len(found) > 1 else ' is'} here"
+    return [], f"{count}, and this run is on the CPU" if found else note

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 
 import pytest
+from rich.console import Console
 
-from arcterm.cli import main
+from arcterm.cli import live, main
 from arcterm.config import DataConfig, VerifyConfig
 from arcterm.launch import torchrun
 from arcterm.runs import state, store
+from arcterm.runs.events import Gpu, Gpus, Rank
+from arcterm.runs.journal import Journal
 from arcterm.runs.report import Report, write_report
+from arcterm.runs.summary import summarize
 
 from ..runs.conftest import config
 from ..runs.test_checkpoints import save
@@ -147,3 +152,14 @@ def test_a_job_is_no_training_to_verify(arcterm, make):
     make(CHECK, "done", name="job")
     code, _, err = arcterm("verify", "job")
     assert code == 4 and "job is a job on data, not a training run" in err
+
+
+def test_the_live_picture_of_a_run_on_the_cpu_shows_no_gpu(make):
+    run = make(config(), "running")
+    journal = Journal(run.events, 1, 0)
+    journal.write(Gpus(host="h", gpus=[Gpu(index=0, name="NVIDIA H200")]))
+    journal.write(Rank(rank=0, cpu=97.0, memory=1 << 30))
+    drawn = Console(width=100, file=io.StringIO(), force_terminal=False)
+    drawn.print(live._machine(run.record.config, summarize(run)[1]))
+    text = drawn.file.getvalue()
+    assert "H200" not in text and "CPU 97 %" in text

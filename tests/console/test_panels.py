@@ -13,9 +13,9 @@ from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.panels.curves import Lens, curve
 from arcterm.console.reading import Glance, Reader, log_path
 from arcterm.console.view import View
-from arcterm.runs.events import Mined, Step
+from arcterm.runs.events import Gpu, Gpus, Mined, Step
 from arcterm.runs.state import Failure, read_state
-from arcterm.runs.summary import summarize
+from arcterm.runs.summary import describe, summarize
 
 
 def view_of(made):
@@ -105,6 +105,23 @@ def test_only_the_runs_own_gpus_are_shown(make):
     made = make("half", nproc=2, gpus=[2, 3])
     made.gpus(4)
     assert [gpu.index for _, gpu in view_of(made).gpus] == [2, 3]
+
+
+def test_a_run_on_the_cpu_shows_no_gpu(make):
+    made = make("cpu", nproc=2)
+    made.gpus(4)  # as an older arcterm reported them
+    made.ranks("")
+    assert view_of(made).gpus == []
+    assert describe(made.run)["gpus"] == []
+    text = said(devices.devices(view_of(made), 80, 5))
+    assert "H200" not in text and "97%" in text
+
+
+def test_a_run_that_moved_shows_the_gpus_that_it_works_on_now(make):
+    made = make("moved", nproc=2, gpus=[0, 1])
+    told = [Gpu(index=index, name="NVIDIA H200") for index in (1, 2)]
+    made.write(Gpus(host="gpu01", gpus=told))
+    assert [gpu.index for _, gpu in view_of(made).gpus] == [1, 2]
 
 
 def test_status_keeps_state_and_eta_however_long_the_name(make):

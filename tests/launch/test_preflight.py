@@ -32,6 +32,7 @@ def make(**options): raise RuntimeError("not here")
 def counted(distribution, monkeypatch):
     distribution("counted", entry_points="[arcterm.datasets]\ncounted = counted:data\n", counted=DATA)
     monkeypatch.setattr("arcterm.launch.preflight.gpus.select", lambda wanted: wanted)
+    monkeypatch.setattr("arcterm.launch.preflight._torch_is_cpu_only", lambda: False)
     monkeypatch.setattr("arcterm.launch.preflight.cores", lambda: 4)
 
 

@@ -9,7 +9,7 @@ from arcterm.console import words
 from arcterm.console.reading import RunGoneError
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
-from arcterm.launch import start
+from arcterm.launch import devices, start
 from arcterm.runs import checkpoints, control
 from arcterm.runs.control import Verb
 from arcterm.runs.state import LIVE
@@ -107,7 +107,8 @@ class Acting(ConsoleScreen):
 
         def resume() -> Callable[[], None]:
             start.resume(run)
-            return self._told(told)
+            moved = devices.moved(config, devices.today(config))
+            return self._told(f"{told}, {moved}" if moved else told)
 
         self.perform(resume)
 
