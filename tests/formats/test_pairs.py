@@ -317,7 +317,6 @@ def test_pixels_are_refused_in_words_that_fit(tmp_path: Path, name: str, protoco
         (([np.load], [True]), True),
         (([b"a", np.testing.assert_equal], [True]), True),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("protocol", range(6))
 def test_what_is_only_another_kind_of_data_is_no_attack(
