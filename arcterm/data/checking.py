@@ -21,7 +21,7 @@ from arcterm.errors import DataError
 from arcterm.formats.checksums import NAME as CHECKSUMS
 from arcterm.formats.checksums import write_checksums
 from arcterm.formats.facepack import FacePack
-from arcterm.formats.pairs import read_pairs
+from arcterm.formats.pairs import read_pairs, set_files
 from arcterm.formats.staging import staged_file
 from arcterm.runs.files import write_bytes
 from arcterm.runs.report import Report
@@ -115,7 +115,7 @@ def _note_absent(folder: Folder, findings: Findings) -> None:
 
 def _sets(directory: Path, size: Size | None, findings: Findings) -> list[Part]:
     found: list[Part] = []
-    for path in sorted(directory.glob("*.bin")):
+    for path in set_files(directory):
         pairs = findings.attempt("file", lambda path=path: read_pairs(path), file=path.name)  # type: ignore[misc]
         if pairs is not None:
             found.append(Pairs(path, pairs, size))

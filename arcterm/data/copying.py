@@ -18,6 +18,7 @@ from arcterm.errors import DataError
 from arcterm.formats.facepack import FacePack
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.packwriter import NAMES, PackWriter
+from arcterm.formats.pairs import set_files
 
 Numbers = NDArray[np.int64]
 
@@ -108,7 +109,7 @@ def verification_sets(packs: Sequence[FacePack]) -> list[Path]:
     """The .bin files beside packs, one of each name; raises `DataError` if two of a name differ."""
     found: dict[str, Path] = {}
     for pack in packs:
-        for path in sorted(pack.directory.glob("*.bin")):
+        for path in set_files(pack.directory):
             if pack.checksums is not None:
                 pack.checksums.check_file(path.name)
             other = found.setdefault(path.name, path)

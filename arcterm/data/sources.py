@@ -129,7 +129,7 @@ def _from_archive(job: Job, src: Path) -> Source:
         done.write_text(str(passed_over), encoding="ascii")
     passed_over = int(done.read_text(encoding="ascii"))
     root = _root(place)
-    lists = sorted(root.glob("*.lst"))
+    lists = sorted(path for path in root.glob("*.lst") if not is_junk(path.name))
     if len(lists) > 1:
         raise DataError(
             f"{src} holds {len(lists)} lists: {', '.join(p.name for p in lists[:5])}",

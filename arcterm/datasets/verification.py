@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from arcterm.formats.checksums import Checksums, read_checksums
-from arcterm.formats.pairs import PairBin, read_pairs
+from arcterm.formats.pairs import PairBin, read_pairs, set_files
 
 
 class VerificationSets(Mapping[str, PairBin]):
@@ -18,7 +18,7 @@ class VerificationSets(Mapping[str, PairBin]):
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._paths = {path.stem: path for path in sorted(directory.glob("*.bin")) if path.is_file()}
+        self._paths = {path.stem: path for path in set_files(directory)}
         self._read: dict[str, PairBin] = {}
 
     def __getitem__(self, name: str) -> PairBin:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from arcterm.errors import DataError
 from arcterm.formats.opcodes import MAX_ITEM, RAW, UNFIT
+from arcterm.formats.people import is_junk
 from arcterm.formats.picklearrays import Array
 from arcterm.formats.picklemachine import MAX_ITEMS, load
 from arcterm.formats.recordio import map_file
@@ -35,6 +36,11 @@ class PairBin:
     name: str
     images: list[memoryview]
     same: NDArray[np.bool_]
+
+
+def set_files(directory: Path) -> list[Path]:
+    """The verification sets in a directory in alphabetical order, without what macOS left beside them."""
+    return [path for path in sorted(directory.glob("*.bin")) if path.is_file() and not is_junk(path.name)]
 
 
 def read_pairs(path: Path) -> PairBin:

@@ -15,6 +15,7 @@ import pytest
 
 from arcterm.data.checking import check
 from arcterm.data.survey import Survey
+from arcterm.datasets.verification import VerificationSets
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.images import decode, encode_jpeg, resize
 from arcterm.formats.pairs import write_pairs
@@ -326,6 +327,30 @@ def test_pairs_that_say_nothing_and_pairs_that_come_twice(tmp_path: Path, duplic
         named(report, "pair")[0]["text"]
         == "x.bin pairs 6 and 9 say same and different of the same two images"
     )
+
+
+def test_what_macos_leaves_beside_sets_is_no_set(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path / "pack", sealed=False)
+    (pack / "._set.bin").write_bytes(b"\0\5\x16\7Mac OS X")
+    report = run_check(tmp_path, pack)
+    assert report.problems == 0 and [each["name"] for each in report.data["sets"]] == ["set.bin"]
+    assert list(VerificationSets(pack)) == ["set"]
+
+
+def test_pointers_in_the_place_of_a_packs_files_are_named(tmp_path: Path) -> None:
+    pack = make_pack(tmp_path / "pack", sealed=False)
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for name in ("set.bin", "train.idx", "property"):
+        (pack / name).write_bytes(pointer)
+    report = run_check(tmp_path, pack)
+    told = " ".join(each["text"] for kind in ("file", "index") for each in named(report, kind))
+    for name in ("set.bin", "train.idx", "property"):
+        assert f"{name} is a Git LFS pointer" in told
+    (pack / "train.rec").write_bytes(pointer)
+    with pytest.raises(
+        DataError, match=r"train.rec is a Git LFS pointer.*so are property, set.bin, train.idx beside"
+    ):
+        run_check(tmp_path, pack)
 
 
 def test_one_person_is_a_problem(tmp_path: Path) -> None:
