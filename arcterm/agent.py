@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from arcterm import lifeline
+from arcterm import lifeline, rendezvous
 from arcterm.runs.diagnosis import AgentReport, Fallen
 from arcterm.runs.files import write_json
 from arcterm.runs.store import Run
@@ -30,8 +30,12 @@ def main() -> int:
     from torch.distributed.run import run as run_agent
 
     folder = run.attempt_dir(attempt)
+    meeting = Path(os.environ["ARCTERM_RENDEZVOUS"])
     arguments = [
-        "--standalone",
+        "--nnodes=1",
+        "--rdzv-backend=c10d",
+        "--rdzv-conf=store_type=file",
+        f"--rdzv-endpoint={meeting / rendezvous.AGENT}",
         "--local-addr=127.0.0.1",
         f"--nproc-per-node={run.record.config.nproc}",
         "--max-restarts=0",
@@ -46,8 +50,8 @@ def main() -> int:
         run_agent(parse_args(arguments))
     except ChildFailedError as error:
         fallen = [
-            Fallen(rank=rank, pid=failure.pid, exit_code=failure.exitcode)
-            for rank, failure in sorted(error.failures.items())
+            Fallen(rank=rank, pid=failure.pid, exit_code=failure.exitcode, t=failure.timestamp)
+            for rank, failure in error.failures.items()  # in the order in which they were seen to end
         ]
         write_json(folder / "failure.json", AgentReport(ranks=fallen, t=time.time()))
         return 10

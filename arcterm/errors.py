@@ -42,6 +42,12 @@ class RunError(ArctermError):
     exit_code = 4
 
 
+class StartError(ArctermError):
+    """A run whose processes did not come up."""
+
+    exit_code = 5
+
+
 class TrainingError(ArctermError):
     """Training can't go on."""
 

@@ -1,13 +1,15 @@
 """The process that owns a run: it starts the ranks' agent, waits, and writes how it ended.
 
-    python -m arcterm.supervise RUN ATTEMPT
+    python -m arcterm.supervise RUN ATTEMPT [LOCK PIPE]
 
+LOCK is a descriptor of the run's lock, already held; into PIPE goes a word when the run is owned, or why not.
 One per run and attempt, in a session of its own. torch runs in its children only. The ranks are started
 once: after a failure the run is ``failed`` until somebody resumes it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,36 +21,44 @@ from types import FrameType
 
 import psutil
 
-from arcterm import gpus, lifeline
+from arcterm import environment, gpus, lifeline, rendezvous
 from arcterm.config import DataConfig
 from arcterm.errors import ArctermError, RunError
-from arcterm.runs import checkpoints, control, diagnosis, state
+from arcterm.runs import advice, checkpoints, control, diagnosis, state
 from arcterm.runs.files import write_json
 from arcterm.runs.state import Launch
 from arcterm.runs.store import Run
 
 GRACE_SECONDS = 15.0
 _STORED = ("CUDA_", "NCCL_", "OMP_", "ARCTERM_", "SLURM_", "TORCH_", "GLOO_")
+_TORCHRUN = {
+    *("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
+    *("GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK", "ROLE_WORLD_SIZE", "ROLE_NAME"),
+    *("PYTHON_EXEC", "LOGLEVEL", "NCCL_COMM_ID", "NCCL_RAS_ADDR", "NCCL_OOB_NET_IFNAME"),
+}
 _SECRET = ("TOKEN", "KEY", "SECRET", "PASS")
 
 
 def main() -> int:
     """Supervise one attempt of one run."""
     run, attempt = Run(Path(sys.argv[1])), int(sys.argv[2])
+    lock, pipe = (int(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 3 else (None, None)
     try:
-        with state.lock(run):
-            return Supervisor(run, attempt).supervise()
-    except ArctermError as error:
+        with state.lock(run, lock):
+            return Supervisor(run, attempt, pipe).supervise()
+    except (ArctermError, OSError) as error:
         sys.stderr.write(f"{error}\n")
-        return error.exit_code
+        _tell(pipe, str(error))
+        return error.exit_code if isinstance(error, ArctermError) else 5
 
 
 class Supervisor:
     """One attempt at a run."""
 
-    def __init__(self, run: Run, attempt: int) -> None:
+    def __init__(self, run: Run, attempt: int, pipe: int | None = None) -> None:
         self.run = run
         self.attempt = attempt
+        self.pipe = pipe
         self.agent: subprocess.Popen[bytes] | None = None
         self.stopped_at: float | None = None
 
@@ -58,48 +68,56 @@ class Supervisor:
         state.write_state(self.run, "starting", attempt=self.attempt)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_now)
+        _tell(self.pipe, state.READY)
         try:
             lifeline.adopt_orphans()
             checkpoints.sweep(self.run)
             control.clear(self.run)
-            self._start_agent()
-            self._wait()
+            with rendezvous.folder() as meeting:
+                self._start_agent(meeting)
+                self._wait()
+                _kill_children()
         except (ArctermError, OSError) as error:
-            failure = state.Failure(cause=f"the supervisor could not go on: {error}")
+            failure = state.Failure(
+                cause=f"the supervisor could not go on: {error}", hint=advice.resuming(self.run)
+            )
             state.write_state(self.run, "failed", attempt=self.attempt, reason=failure.cause, failure=failure)
             return 1
         finally:
             _kill_children()
         return self._conclude()
 
-    def _start_agent(self) -> None:
+    def _start_agent(self, meeting: Path) -> None:
         found = checkpoints.newest_valid(self.run)
         # a job on data is one process without torch; ranks are started by torchrun's agent
         alone = isinstance(self.run.record.config, DataConfig)
         program = "arcterm.worker" if alone else "arcterm.agent"
         argv = [sys.executable, "-m", program, str(self.run.path), str(self.attempt)]
-        changes = self._environment()
+        environ = self._environment() | {"ARCTERM_RENDEZVOUS": str(meeting)}
         if alone:  # its threads are its own, a part of the work each
-            changes |= {"RANK": "0", "ARCTERM_AGENT_PID": str(os.getpid()), "OMP_NUM_THREADS": "1"}
-        launch = Launch(argv=argv, env=_kept(os.environ | changes), resume=found[0].name if found else "")
+            environ |= {"RANK": "0", "ARCTERM_AGENT_PID": str(os.getpid()), "OMP_NUM_THREADS": "1"}
+        launch = Launch(argv=argv, env=_kept(environ), resume=found[0].name if found else "")
         write_json(self.run.attempt_dir(self.attempt) / "launch.json", launch)
-        self.agent = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, env=os.environ | changes, close_fds=True
-        )
+        self.agent = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environ, close_fds=True)
 
     def _environment(self) -> dict[str, str]:
+        """What the agent and its ranks get: nothing of a torchrun that this process itself was started by."""
         config = self.run.record.config
-        changes = {
+        made = {name: value for name, value in environment.for_child().items() if not _is_torchruns(name)}
+        made |= {
             "ARCTERM_SUPERVISOR_PID": str(os.getpid()),
+            # all ranks are on this host, so nobody else has to reach them
+            "GLOO_SOCKET_IFNAME": "lo",
+            "NCCL_SOCKET_IFNAME": "lo",
             "OMP_NUM_THREADS": str(config.threads),
             "PYTHONUNBUFFERED": "1",
-            # a restarted rendezvous would read the dead one's keys from a shared store
+            # with it the agent would serve a store to its ranks, on all interfaces
             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
         }
         if config.gpus:  # NVML numbers GPUs by bus; CUDA does so only if told
-            changes["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-            changes["CUDA_VISIBLE_DEVICES"] = ",".join(_names(config.gpus))
-        return changes
+            made["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+            made["CUDA_VISIBLE_DEVICES"] = ",".join(_names(config.gpus))
+        return made
 
     def _wait(self) -> None:
         agent = self.agent
@@ -144,6 +162,19 @@ def _names(recorded: list[int]) -> list[str]:
             f"{len(found)} of the {len(recorded)} GPUs that it needs can be used: {gpus.usable()[1]}"
         )
     return [device.name for device in found]
+
+
+def _tell(pipe: int | None, word: str) -> None:
+    """Say how it stands to whoever started this process, if he still listens."""
+    if pipe is not None:
+        with contextlib.suppress(OSError):  # gone, or told before
+            os.write(pipe, word.encode())
+            os.close(pipe)
+
+
+def _is_torchruns(name: str) -> bool:
+    """Whether torchrun reads or sets this variable, or the libraries below it open a port by it."""
+    return name in _TORCHRUN or name.startswith(("PET_", "TORCHELASTIC_", "TORCH_ELASTIC_"))
 
 
 def _kept(environment: Mapping[str, str]) -> dict[str, str]:

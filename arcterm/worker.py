@@ -5,14 +5,16 @@ python -m arcterm.worker RUN ATTEMPT
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from arcterm import lifeline
 from arcterm.config import DataConfig
@@ -34,27 +36,63 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _redirect(folder)
     try:
-        ended = _work(run, attempt, rank)
-    except Exception as error:  # noqa: BLE001  a rank's last word, whatever it is
-        sys.stderr.write(traceback.format_exc())
-        write_json(folder / "exit.json", _last_word(run, error))
-        return 1
-    write_json(folder / "exit.json", ended)
+        _work(run, attempt, rank)
+    except BaseException as error:  # noqa: BLE001  a rank's last word, whatever it is
+        _die(run, folder, error)
     return 0
 
 
-def _last_word(run: Run, error: Exception) -> Exit:
-    """What went wrong; without a traceback where a job on data met what its user has to mend."""
-    trace = traceback.format_exc()
+def _die(run: Run, folder: Path, error: BaseException, journal: Journal | None = None) -> NoReturn:
+    """Say what went wrong wherever it can be said, and end at once.
+
+    What others do at the end of a process, leaving its process group first of all, may wait for ranks that
+    wait for this one.
+    """
+    from arcterm.runs.events import Message
+
+    said = _last_word(run, error)
+
+    def to_journal() -> None:
+        if journal is not None:
+            text = f"rank {os.environ['RANK']}: {said.error} {said.hint}".strip()
+            journal.write(Message(level="error", text=text[:2000]))
+            journal.sync()
+
+    def to_log() -> None:
+        sys.stderr.write("".join(traceback.format_exception(error)))
+        sys.stderr.flush()
+        sys.stdout.flush()
+
+    def to_file() -> None:
+        write_json(folder / "exit.json", said)
+
+    for speak in (to_file, to_log, to_journal):
+        with contextlib.suppress(Exception):  # a full disk takes one of them, or all
+            speak()
+    os._exit(1)
+
+
+def _last_word(run: Run, error: BaseException) -> Exit:
+    """What went wrong; without a traceback where it is told in words that a person can act on."""
     if not isinstance(error, ArctermError):
         text = f"{type(error).__name__}: {error}"
-        return Exit(reason="error", error=text, traceback=trace, t=time.time())
-    if isinstance(run.record.config, DataConfig):
-        return Exit(
-            reason="error", error=error.message, hint=error.hint, exit_code=error.exit_code, t=time.time()
-        )
-    text = f"{error.message}\n{error.hint}".strip()
-    return Exit(reason="error", error=text, traceback=trace, t=time.time())
+        if isinstance(error, SystemExit):
+            text = f"sys.exit({error.code!r}) was called, which nothing in a rank may do"
+        return Exit(reason="error", error=text, traceback=_trace(error), t=time.time())
+    is_job = isinstance(run.record.config, DataConfig)
+    return Exit(
+        reason="error",
+        error=error.message,
+        hint=error.hint,
+        # what a plug-in raised is told in words and shown, since its author has to find it
+        traceback=_trace(error) if error.__cause__ is not None and not is_job else "",
+        exit_code=error.exit_code,
+        t=time.time(),
+    )
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def _redirect(folder: Path) -> None:
@@ -68,28 +106,34 @@ def _redirect(folder: Path) -> None:
     faulthandler.register(signal.SIGUSR2, file=stacks, all_threads=True)
 
 
-def _work(run: Run, attempt: int, rank: int) -> Exit:
+def _work(run: Run, attempt: int, rank: int) -> None:
+    """Do the job and say how it ended, all of it before the process group is left."""
     from arcterm.runs.events import End, Message
     from arcterm.runs.journal import Journal
 
+    folder = run.rank_dir(attempt, rank)
     journal = Journal(run.events, attempt, rank)
     try:
-        ended = _job(run, attempt, journal)
+        ended, leave = _job(run, attempt, journal)
         journal.write(End(reason=ended.reason, step=ended.step))
-        return ended
-    except Exception as error:
-        journal.write(Message(level="error", text=f"rank {rank}: {str(error)[:2000]}"))
-        raise
-    finally:
-        journal.close()
+        write_json(folder / "exit.json", ended)
+    except BaseException as error:  # noqa: BLE001  see main
+        _die(run, folder, error, journal)
+    try:
+        leave()
+    except Exception as error:  # noqa: BLE001  the job is done, and its result is what it is
+        traceback.print_exc()
+        journal.write(Message(level="warning", text=f"rank {rank}: leaving the other ranks failed: {error}"))
+    journal.close()
 
 
-def _job(run: Run, attempt: int, journal: Journal) -> Exit:
+def _job(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], None]]:
+    """How the job ended, and how to leave the ranks that did it."""
     config = run.record.config
     if isinstance(config, DataConfig):
         from arcterm.data.running import run_task
 
-        return run_task(run, attempt, config, journal)
+        return run_task(run, attempt, config, journal), lambda: None
     import torch
 
     from arcterm.config import TrainConfig
@@ -101,20 +145,16 @@ def _job(run: Run, attempt: int, journal: Journal) -> Exit:
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # a CPU is far slower on what is as good as 0 in a softmax
     world = World.join(config.device)
-    try:
-        with Telemetry(journal, world):
-            if isinstance(config, TrainConfig):
-                from arcterm.train.loop import train
+    with Telemetry(journal, world):
+        if isinstance(config, TrainConfig):
+            from arcterm.train.loop import train
 
-                resume = read_json(run.attempt_dir(attempt) / "launch.json", Launch).resume
-                return train(
-                    run, attempt, config, world, journal, run.checkpoints / resume if resume else None
-                )
-            from arcterm.train.verification import verify
+            resume = read_json(run.attempt_dir(attempt) / "launch.json", Launch).resume
+            found = run.checkpoints / resume if resume else None
+            return train(run, attempt, config, world, journal, found), world.leave
+        from arcterm.train.verification import verify
 
-            return verify(run, attempt, config, world, journal)
-    finally:
-        world.leave()
+        return verify(run, attempt, config, world, journal), world.leave
 
 
 if __name__ == "__main__":

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from arcterm import environment
+
 
 def main() -> None:
     """Entry point of ``arcterm``: run the command; a user's mistake is two lines, never a traceback."""
+    environment.forget_current_directory()
     from arcterm.cli.app import build
     from arcterm.errors import ArctermError
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from arcterm_registry import PluginError, find, locate, nearest
 
+from arcterm import environment
 from arcterm.cli.options import Stages, say
 
 KINDS = ("backbone", "loss", "dataset")
@@ -42,7 +43,11 @@ class Trial:
         """
         started = time.monotonic()
         process = subprocess.Popen(
-            self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+            self._command(),
+            env=environment.for_child(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         names: list[str] = ["declaration"]
         made, spent = 0, 0.0

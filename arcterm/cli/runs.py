@@ -150,28 +150,32 @@ def stop(
     runs_dir: RunsDir = None,
 ) -> None:
     """Stop a run after a checkpoint, a job on data before its next item."""
-    from arcterm.config import DataConfig
+    from arcterm.cli.watch import RunFailedError
     from arcterm.launch import start
     from arcterm.runs import uses
     from arcterm.runs.state import LIVE, read_state
 
     run = _find(name, runs_dir, uses.LIVING)
-    start.stop(run, now=now)
-    is_job = isinstance(run.record.config, DataConfig)
-    softly = "before its next item" if is_job else "after a checkpoint"
-    say(f"asked {run.name} to stop {'at once' if now else f'{softly}; --now does not wait for it'}")
+    say(start.stop(run, now=now))
     while wait and read_state(run).state in LIVE:
         time.sleep(0.1)
+    ended = read_state(run)
     if as_json:
         put_json(_described(run))
     elif wait:
-        ended = read_state(run)
         put(f"{run.name} is {ended.state}: {ended.reason}")
+    if wait and ended.state in ("failed", "lost"):
+        raise RunFailedError(
+            f"{run.name} is {ended.state}: {clean(ended.reason)}", f"`arcterm show {run.id}`"
+        )
 
 
 def resume(
     name: _Ended = "last",
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until a silent host is no longer believed.")
+    ] = False,
     plain: Plain = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,
@@ -183,6 +187,8 @@ def resume(
 
     run = _find(name, runs_dir, uses.RESUMABLE)
     before = run.attempts()
+    if wait:
+        start.wait_until_free(run, say)
     start.resume(run)
     if told := devices.moved(run.record.config, devices.today(run.record.config)):
         say(f"{run.name} goes on {told}")

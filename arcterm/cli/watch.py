@@ -14,6 +14,7 @@ from arcterm.console import words
 from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.launch.preflight import duration
+from arcterm.runs import advice
 from arcterm.runs.events import (
     AnyEvent,
     Checkpoint,
@@ -54,7 +55,7 @@ class RunFailedError(ArctermError):
     exit_code = 5
 
 
-def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = 0) -> None:
+def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1) -> None:
     """Follow `run` until it ends; raises `RunFailedError` if it failed or was lost.
 
     The `owner` stops the run by Ctrl-C: once after a checkpoint, twice at once. Others only leave. `after`
@@ -98,14 +99,15 @@ def _conclude(run: Run, state: State, as_json: bool) -> None:
         where = "the launcher" if failure.rank is None else f"rank {failure.rank}"
         if failure.traceback:
             say(clean_lines(failure.traceback))
-        hint = f"its log: {failure.log}; `arcterm resume {run.id}` goes on from the last checkpoint"
+        hint = "; ".join(filter(None, (clean_lines(failure.hint), f"its log: {failure.log}")))
         raise RunFailedError(f"{run.name} failed on {where}: {clean_lines(failure.cause)}", hint)
     if state.state in ("failed", "lost"):
-        raise RunFailedError(f"{run.name} is {state.state}: {state.reason}", f"`arcterm resume {run.id}`")
+        log = run.attempt_dir(run.attempts()) / "agent.log"
+        raise RunFailedError(f"{run.name} is {state.state}: {clean_lines(state.reason)}", f"its log: {log}")
     if state.state == "done":
         say(f"{run.name} is done: {run.path}")
     if state.state == "stopped":
-        say(f"{run.name} stopped ({state.reason}); `arcterm resume {run.id}` goes on")
+        say(f"{run.name} stopped ({state.reason}); {advice.resuming(run)}")
 
 
 def _conclude_task(run: Run, state: State, as_json: bool) -> None:

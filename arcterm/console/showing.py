@@ -6,7 +6,6 @@ Opening a data set runs a plug-in's code, which has no place in the process of t
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any
 
 from rich.text import Text
 
+from arcterm import environment
 from arcterm.errors import DataError
 from arcterm.runs.text import clean
 
@@ -81,7 +81,7 @@ class Shower:
                 raise DataError(f"{wish.source} is not looked at any more")
             process = self._process = subprocess.Popen(
                 command,
-                env=os.environ | wanted,
+                env=environment.for_child(**wanted),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

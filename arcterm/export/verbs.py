@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from arcterm_registry import get
 from safetensors import safe_open
 
 from arcterm.errors import DataError
@@ -78,6 +79,25 @@ def embed(request: Request, progress: Progress) -> dict[str, Any]:
     return told
 
 
+def normalises(request: Request, progress: Progress) -> dict[str, Any]:
+    """Whether a batch norm of ``backbone`` made with ``options`` refuses a batch of one: ``{"alone": true}``.
+
+    Tried without memory or arithmetic where the backbone allows it; what else goes wrong is left to the run.
+    """
+    declared = get("backbone", request["backbone"])
+    for device in ("meta", "cpu"):
+        try:
+            with torch.device(device), torch.no_grad():
+                network = declared.load()(**request["options"]).train()
+                network(torch.zeros(1, 3, *declared.input_size))
+        except Exception as error:  # noqa: BLE001  a plug-in's, which is told with its run
+            if "more than 1 value per channel" in str(error):
+                return {"alone": True}
+        else:
+            return {"alone": False}
+    return {"alone": False}
+
+
 def _headless(found: Model) -> Model:
     facts = msgspec.structs.replace(found.facts, classes=0)
     return Model(facts, found.network, None, found.fit)
@@ -112,4 +132,5 @@ VERBS: dict[str, Callable[[Request, Progress], dict[str, Any]]] = {
     "show": show,
     "export": export,
     "embed": embed,
+    "normalises": normalises,
 }

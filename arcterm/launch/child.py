@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from arcterm import errors
+from arcterm import environment, errors
 from arcterm.errors import ArctermError
 
 Progress = Callable[[str, int, int], None]
@@ -40,7 +40,7 @@ def ask(verb: str, request: Mapping[str, Any], progress: Progress | None = None)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=environment.for_child(PYTHONUNBUFFERED="1"),
     )
     with process, _ended(process):
         answer, talk = _converse(process, json.dumps(request), progress)

@@ -27,7 +27,7 @@ from arcterm.config import (
 )
 from arcterm.datasource import kind_of
 from arcterm.errors import ArctermError, ConfigError, DataError
-from arcterm.launch import devices, origin, sharing
+from arcterm.launch import batchnorm, devices, origin, sharing
 from arcterm.runs import store
 from arcterm.settings import FLAGS, SETTINGS
 
@@ -82,6 +82,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     sharing.check(feeding, batch, nproc, facts)
     steps, epochs, pace = _length(given, facts, batch * nproc)
     _check_fit(backbone, facts, nproc)
+    batchnorm.check(given["backbone"], backbone_options, batch)
     lr_rule = max(0.02, 0.1 * batch * nproc / 1024)
     config = TrainConfig(
         backbone=given["backbone"],

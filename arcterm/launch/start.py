@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from arcterm_registry import locate
 from arcterm_registry.contracts import DatasetFacts
 
+from arcterm import environment
 from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
 from arcterm.errors import DataError, RunError
-from arcterm.launch import devices, torchrun
+from arcterm.launch import devices, orphans, torchrun
 from arcterm.launch.preflight import Plan, cores
 from arcterm.runs import checkpoints, control, state, store
 from arcterm.runs.store import DatasetOrigin, PluginOrigin, Run
@@ -46,36 +49,76 @@ def start(plan: Plan, root: Path, *, name: str = "", argv: Sequence[str] = ()) -
 def resume(run: Run) -> Run:
     """Go on from the newest whole checkpoint; raises `RunError` if the run is live or done."""
     state.check_whole(run)
-    now = state.read_state(run)
-    if now.state in state.LIVE:
-        raise RunError(f"{run.name} is {now.state}", f"`arcterm attach {run.id}` shows it")
-    if now.state == "done":
-        if isinstance(run.record.config, DataConfig):
-            raise RunError(f"{run.name} is done", f"`arcterm show {run.id}` has its report")
-        raise RunError(
-            f"{run.name} is done: all {run.config.steps} steps were made", "start a new run with more steps"
-        )
+    state.check_resumable(run)
     devices.today(run.record.config)
     torchrun.submit(run)
     return run
 
 
-def stop(run: Run, *, now: bool = False) -> None:
-    """Ask a run to stop after a checkpoint, or at once; raises `RunError` if it is not running."""
+def wait_until_free(run: Run, say: Callable[[str], None]) -> None:
+    """Wait for a run that is stopping, or whose host is silent, until it can be resumed.
+
+    Returns at once if it lives.
+    """
+    heard, told = state.last_beat(run), False
+    while (now := state.read_state(run).state) in state.LIVE:
+        owner = state.read_owner(run)
+        far = owner is not None and not state.is_here(owner)
+        if state.last_beat(run) != heard or not (far or now == "stopping"):
+            return  # it lives, as resuming it will say
+        if not told:
+            told = True
+            left = (
+                f"for {owner.host}, {state.believed(run):.0f} s at most" if far and owner else "for its end"
+            )
+            say(f"waiting {left}")
+        time.sleep(0.1)
+
+
+def stop(run: Run, *, now: bool = False) -> str:
+    """Ask a run to stop after a checkpoint, or end it at once; returns what was done, in words.
+
+    At once works without a living supervisor too. Raises `RunError` if there is nothing to stop.
+    """
     state.check_whole(run)
     current = state.read_state(run)
-    if current.state not in state.LIVE:
-        raise RunError(f"{run.name} is {current.state}, there is nothing to stop", f"`arcterm show {run.id}`")
+    if current.state not in state.LIVE and not (now and current.state == "lost"):
+        step = f"`arcterm stop {run.id} --now`" if current.state == "lost" else f"`arcterm show {run.id}`"
+        does = "ends what may be left of it" if current.state == "lost" else "says more"
+        raise RunError(f"{run.name} is {current.state}, there is nothing to stop", f"{step} {does}")
     if not now:
         control.ask(run, "stop")
-        return
+        is_job = isinstance(run.record.config, DataConfig)
+        softly = "before its next item" if is_job else "after a checkpoint"
+        return f"asked {run.name} to stop {softly}; --now does not wait for it"
     owner = state.read_owner(run)
-    if owner is None or owner.host != socket.gethostname():
-        where = owner.host if owner else "another host"
-        raise RunError(
-            f"{run.name} runs on {where}", f"stop it there, or `arcterm stop {run.id}` without --now"
+    if owner is not None and current.state in state.LIVE:
+        if not state.is_here(owner):
+            raise RunError(
+                f"{run.name} runs on {owner.host}",
+                f"stop it there, or `arcterm stop {run.id}`; if that host is gone, "
+                f"it is believed for {state.believed(run):.0f} s more",
+            )
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(owner.pid, signal.SIGTERM)
+            return f"asked {run.name} to stop at once"
+    return _stop_without_supervisor(run, current, owner)
+
+
+def _stop_without_supervisor(run: Run, current: state.State, owner: state.Owner | None) -> str:
+    """End what is left of a run whose supervisor is gone, and say in its state that it was stopped."""
+    with state.lock(run):
+        ended = orphans.end(run)
+        left = (
+            f"{ended} process{'es' * (ended != 1)} that outlived it {'were' if ended != 1 else 'was'} ended"
         )
-    os.kill(owner.pid, signal.SIGTERM)
+        if not ended:
+            left = "nothing of the run was alive"
+        if owner is not None and not state.is_here(owner):
+            left += f" here, and {owner.host} is silent"
+        reason = f"the supervisor was gone; {left}"
+        state.write_state(run, "stopped", attempt=current.attempt, step=current.step, reason=reason)
+    return f"{run.name}: {reason}"
 
 
 def verify(run: Run, root: Path, *, which: str = "last", argv: Sequence[str] = ()) -> Run:
@@ -168,12 +211,28 @@ def _versions() -> dict[str, str]:
 
 
 def _git_revision() -> str:
-    """Revision of the working directory, ``+dirty`` if changed; empty outside a repository."""
+    """Revision of the working directory, ``+dirty`` if changed; empty outside a repository.
+
+    A repository may be a stranger's, and looking for changes would run the programs that its configuration
+    names as filters: where it names any, changes are not looked for.
+    """
+    described = ["describe", "--always", "--exclude=*", "--abbrev=40"]
+    filters = _git("config", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
+    if not any(line.startswith(("local", "worktree")) for line in filters.splitlines()):
+        described.append("--dirty=+dirty")
+    return _git(*described)
+
+
+def _git(*words: str) -> str:
+    """What git says, without the hooks and monitors of the repository; empty if it has nothing to say."""
+    quiet = ["--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+dirty", "--exclude=*", "--abbrev=40"],  # noqa: S607
+            ["git", *quiet, *words],  # noqa: S607
+            env=environment.for_child(),
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=5,
             check=False,
         )

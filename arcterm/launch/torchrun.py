@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import select
 import subprocess
 import sys
+import time
+from pathlib import Path
 
-from arcterm.errors import RunError
+from arcterm import environment
+from arcterm.errors import RunError, StartError
 from arcterm.runs import state
+from arcterm.runs.follow import read_tail
+from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
+
+_PATIENCE_SECONDS = 120.0
+_MENDING = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room on that disk",
+    errno.EACCES: "make it writable",
+    errno.EROFS: "make it writable",
+    errno.EAGAIN: "look at the system's process limits",
+    errno.ENOMEM: "free some memory",
+}
 
 
 class _Detached(subprocess.Popen[bytes]):
@@ -25,21 +44,20 @@ class Local:
     """Runs on this machine."""
 
     def submit(self, run: Run) -> str:
-        """Start the run's supervisor and return its process id; raises `RunError` if the run is busy."""
-        with state.lock(run):
-            pass  # refuse here, in words, what the supervisor could only write to a log
-        attempt = run.attempts() + 1
-        log = run.attempt_dir(attempt)
-        log.mkdir(parents=True, mode=0o700)
-        with (log / "agent.log").open("ab") as output:
-            process = _Detached(
-                [sys.executable, "-m", "arcterm.supervise", str(run.path.resolve()), str(attempt)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                close_fds=True,
-            )
+        """Start the run's supervisor and return its process id once it owns the run.
+
+        Raises `RunError` if the run is busy, `StartError` with the supervisor's last words if it does not
+        come up. The run's lock is handed on to the supervisor, so that of several who start it one succeeds.
+        """
+        with state.lock(run) as lock:
+            if run.attempts():
+                state.check_resumable(run)  # it may have gone on and ended since somebody looked
+            attempt = run.attempts() + 1
+            log = run.attempt_dir(attempt) / "agent.log"
+            log.parent.mkdir(parents=True, mode=0o700)
+            process, said = _start(run, attempt, lock, log)
+            if said != state.READY:
+                raise _not_started(run, attempt, process, said, log)
         _supervisors[:] = [p for p in _supervisors if p.poll() is None] + [process]
         return str(process.pid)
 
@@ -49,4 +67,58 @@ def submit(run: Run) -> str:
     try:
         return Local().submit(run)
     except OSError as error:
-        raise RunError(f"can't start a supervisor: {error}", "look at the system's process limits") from None
+        step = _MENDING.get(error.errno or 0, "look at the run's directory")
+        raise RunError(f"can't start {run.id}: {error}", f"{step}, then `arcterm resume {run.id}`") from None
+
+
+def _start(run: Run, attempt: int, lock: int, log: Path) -> tuple[_Detached, str]:
+    """Start the supervisor; returns it and what it says of itself: ready, why it can't, or nothing."""
+    listening, telling = os.pipe()
+    with os.fdopen(listening, "rb", buffering=0) as ear:
+        try:
+            with log.open("ab") as output:
+                process = _Detached(
+                    [
+                        *(sys.executable, "-m", "arcterm.supervise", str(run.path.resolve()), str(attempt)),
+                        *(str(lock), str(telling)),
+                    ],
+                    env=environment.for_child(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    close_fds=True,
+                    pass_fds=(lock, telling),
+                )
+        finally:
+            os.close(telling)
+        return process, _hear(ear.fileno())
+
+
+def _hear(pipe: int) -> str:
+    """All that is written into a pipe until nobody holds its other end, or patience ends."""
+    heard = b""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([pipe], [], [], left)[0]:
+            chunk = os.read(pipe, 1 << 16)
+            if not chunk:
+                return heard.decode(errors="replace")
+            heard += chunk
+    return f"it was not up after {_PATIENCE_SECONDS:.0f} s"
+
+
+def _not_started(run: Run, attempt: int, process: _Detached, said: str, log: Path) -> StartError:
+    """The error of a supervisor that did not come up; the run is marked as failed if it can be written."""
+    process.kill()
+    code = process.wait()
+    last = [line for line in read_tail(log, 12) if line.strip()]
+    reason = said.strip() or "\n".join(last) or f"it ended with {code} and left no word"
+    cause = f"the supervisor did not start: {reason.splitlines()[-1] if not said else reason.splitlines()[0]}"
+    failure = Failure(cause=cause, error=reason, exit_code=code, log=str(log))
+    with contextlib.suppress(OSError):
+        state.write_state(run, "failed", attempt=attempt, reason=cause, failure=failure)
+    return StartError(
+        f"the supervisor of {run.id} did not start:\n{reason}",
+        f"once that is mended, `arcterm resume {run.id}` begins; its log: {log}",
+    )

@@ -87,6 +87,12 @@ def list_checkpoints(run: Run) -> list[tuple[Path, Manifest]]:
     return found
 
 
+def newest_step(run: Run) -> int | None:
+    """The step of the newest checkpoint, known by its name alone; None without one."""
+    names = [_NAME.fullmatch(path.parent.name) for path in run.checkpoints.glob(f"step-*/{MANIFEST}")]
+    return max((int(name[1]) for name in names if name), default=None)
+
+
 def newest_valid(run: Run) -> tuple[Path, Manifest] | None:
     """The newest checkpoint whose digests hold; a bad one is put aside as ``….bad-<ulid>``, never deleted.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from arcterm.errors import DataError
+from arcterm.runs import advice
 from arcterm.runs.files import read_json
 from arcterm.runs.follow import read_tail
 from arcterm.runs.state import Failure
@@ -32,15 +35,16 @@ class Exit(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Fallen(msgspec.Struct, kw_only=True, frozen=True):
-    """A rank as the agent saw it end: `exit_code` is negative for a signal."""
+    """A rank as the agent saw it end, at second `t`: `exit_code` is negative for a signal."""
 
     rank: int
     pid: int
     exit_code: int
+    t: float = 0.0
 
 
 class AgentReport(msgspec.Struct, kw_only=True, frozen=True):
-    """``failure.json``: the ranks that failed, or the signal that ended the agent, or its own error."""
+    """``failure.json``: the ranks that failed, first to last, or what ended the agent."""
 
     ranks: list[Fallen] = []
     signal: str = ""
@@ -50,16 +54,76 @@ class AgentReport(msgspec.Struct, kw_only=True, frozen=True):
 
 _PEER = re.compile(
     r"Connection (closed|reset|refused)|Broken pipe|connectFullMesh|remote process exited|recvBytes|sendBytes"
-    r"|NCCL (error|communicator)|DistBackendError|Socket Timeout|Application timeout|writev|readv",
+    r"|NCCL (error|communicator)|nccl\w*Error|Dist(Backend|Network|Store)?Error|ProcessGroup(NCCL|Gloo)|gloo/"
+    r"|Socket Timeout|Application timeout|Timed out waiting|Timeout waiting for key|watchdog|writev|readv",
     re.IGNORECASE,
 )
+_CLOSED = re.compile(r"closed|reset|refused|Broken pipe|exited|remoteError", re.IGNORECASE)
+_KILL_SECONDS = 10
+"""The agent gives the ranks that are left longer than this before it kills them."""
+
+
+@dataclass(frozen=True)
+class _Cause:
+    """A `pattern` in a rank's last words, what it means, and the `step` to take.
+
+    In the step ``{resume}`` is what resuming does. A step that begins with "with" is for a new run, since
+    resuming would repeat the failure.
+    """
+
+    pattern: str
+    words: str
+    step: str
+
+
 _CAUSES = (
-    (r"CUDA out of memory|OutOfMemoryError", "the GPU ran out of memory: lower --batch-size"),
-    (r"No space left|Disk quota", "the disk is full: make room, then `arcterm resume`"),
-    (r"Address already in use", "a port was taken: `arcterm resume` tries another"),
-    (r"CUDA driver|no kernel image|CUDA error", "CUDA failed: look at the driver and the GPU's health"),
-    (r"MemoryError|Cannot allocate memory", "the host ran out of memory: lower --batch-size or --nproc"),
+    _Cause(
+        r"CUDA out of memory|OutOfMemoryError|CUDNN_STATUS_ALLOC_FAILED",
+        "the GPU ran out of memory",
+        "with a lower --batch-size",
+    ),
+    _Cause(
+        r"[/]dev/shm/[\s\S]*No space left|No space left[\s\S]*/dev/shm/|shared memory segment /dev/shm"
+        r"|unable to (open|write to|resize) .{0,20}shared memory|failed to extend /dev/shm",
+        "shared memory (/dev/shm) is full",
+        "give it more room (in a container --shm-size or --ipc=host); then {resume}",
+    ),
+    _Cause(r"No space left|Disk quota|Errno 28|Errno 122", "the disk is full", "make room; then {resume}"),
+    _Cause(
+        r"Duplicate GPU",
+        "two ranks got the same GPU",
+        "with every GPU named once in --gpus and in CUDA_VISIBLE_DEVICES, or with a lower --nproc",
+    ),
+    _Cause(
+        r"Failed to find C compiler|No working C\+\+ compiler|InvalidCxxCompiler|CppCompileError"
+        r"|No such file or directory: '[^']*(gcc|g\+\+|clang|clang\+\+|cc)'|Python\.h: No such file",
+        "compiling needs a C compiler and Python's headers, which are not there",
+        "install them (gcc, g++, python3-dev) or name one in CC; then {resume}. "
+        "A new run with --set compile=no needs none",
+    ),
+    _Cause(
+        r"OutOfResources|out of resource: (shared memory|registers|threads)",
+        "a compiled kernel needs more than this GPU has",
+        "with --set head_precision=float32 and --set compile=no, which need none",
+    ),
+    _Cause(r"Address already in use", "a port was taken", "{resume}"),
+    _Cause(
+        r"CUDA driver|no kernel image|CUDA error",
+        "CUDA failed",
+        "look at the driver and the GPU; then {resume}",
+    ),
+    _Cause(
+        r"MemoryError|Cannot allocate memory|can't allocate memory",
+        "the host ran out of memory",
+        "with a lower --batch-size or --nproc, unless other programs took it",
+    ),
 )
+_SIGNALS = {
+    "SIGKILL": "killed from outside, most often by the kernel for lack of memory (see `dmesg`)",
+    "SIGSEGV": "a crash inside native code; its stack is in stderr.log",
+    "SIGBUS": "shared memory or a mapped file went away: look at /dev/shm and the data's disk",
+    "SIGABRT": "native code gave up; its last words are in stderr.log",
+}
 
 
 def read_exit(run: Run, attempt: int, rank: int) -> Exit | None:
@@ -71,70 +135,116 @@ def read_exit(run: Run, attempt: int, rank: int) -> Exit | None:
 
 
 def diagnose(run: Run, attempt: int, agent_code: int) -> Failure:
-    """Which rank failed first, what it said, and the likely cause."""
+    """Which rank failed first, what it said, the likely cause and the next step.
+
+    It goes by time: the first word counts, and what ranks say or die of later follows from it. A word about a
+    lost peer is a witness's, so that somebody must have died before it.
+    """
     report = _read_report(run, attempt)
-    exits = _exits(run, attempt)
-    killed = [f for f in report.ranks if f.exit_code < 0 and f.exit_code != -signal.SIGTERM]
-    if killed:
-        return _killed(run, attempt, killed[0])
-    errors = {rank: ended for rank, ended in exits.items() if ended.reason == "error"}
-    # a rank that only lost its peer is a witness, not the culprit
-    own = {rank: ended for rank, ended in errors.items() if not _PEER.search(ended.error)} or errors
-    if own:
-        rank = min(own, key=lambda r: own[r].t)
-        return _raised(run, attempt, rank, own[rank])
-    if report.ranks:
-        fallen = report.ranks[0]
-        log = run.rank_dir(attempt, fallen.rank) / "stderr.log"
-        last = "\n".join(read_tail(log, 30))
-        cause = _likely(last) or "the rank ended before it could say why; its log has the last lines"
-        return Failure(
-            rank=fallen.rank, cause=cause, exit_code=fallen.exit_code, traceback=last, log=str(log)
-        )
-    log = run.attempt_dir(attempt) / "agent.log"
-    last = "\n".join(read_tail(log, 30))
-    if agent_code < 0:
-        name = _name(-agent_code)
-        cause = f"the launcher was killed ({name}); `arcterm resume` goes on from the last checkpoint"
-    else:
-        cause = _likely(last) or report.error or "the launcher failed; its log has the last lines"
-    signal_name = _name(-agent_code) if agent_code < 0 else report.signal
-    return Failure(cause=cause, signal=signal_name, exit_code=agent_code, traceback=last, log=str(log))
+    errors = {rank: e for rank, e in _exits(run, attempt).items() if e.reason == "error"}
+    first = min(errors, key=lambda rank: errors[rank].t, default=None)
+    if first is not None and not _is_witness(errors[first].error):
+        return _raised(run, attempt, first, errors[first])
+    fallen = _silent(report, errors, errors[first].error if first is not None else "")
+    if fallen is not None:
+        return _fell(run, attempt, fallen)
+    if first is not None:
+        own = [rank for rank, ended in errors.items() if not _is_witness(ended.error)]
+        rank = min(own or [first], key=lambda r: errors[r].t)
+        return _raised(run, attempt, rank, errors[rank])
+    return _launcher(run, attempt, report, agent_code)
 
 
-def _killed(run: Run, attempt: int, fallen: Fallen) -> Failure:
-    name = _name(-fallen.exit_code)
-    causes = {
-        "SIGKILL": "killed from outside, most often by the kernel for lack of memory (see `dmesg`)",
-        "SIGSEGV": "a crash inside native code; its stack is in stderr.log",
-        "SIGBUS": "shared memory or a mapped file went away: look at /dev/shm and the data's disk",
-        "SIGABRT": "native code gave up; its last words are in stderr.log",
-    }
+def _is_witness(text: str) -> bool:
+    """Whether a rank says only that it lost another, which has no cause of its own."""
+    return bool(_PEER.search(text)) and _likely(text) is None
+
+
+def _silent(report: AgentReport, errors: Mapping[int, Exit], witness: str) -> Fallen | None:
+    """The rank that ended without a word, and not because the agent or a watchdog ended it for another.
+
+    `witness` is the first word of a rank that lost another; empty without one.
+    """
+    began = min((f.t for f in report.ranks if f.t), default=0.0)
+    found = [
+        f
+        for f in report.ranks
+        if f.rank not in errors and not (f.exit_code == -signal.SIGKILL and f.t > began + _KILL_SECONDS)
+    ]
+    if witness and not _CLOSED.search(
+        witness
+    ):  # it waited in vain for one that lived until the agent ended it
+        found = [f for f in found if f.exit_code != -signal.SIGTERM]
+    last = {-signal.SIGABRT: 1, -signal.SIGTERM: 2}
+    return min(found, key=lambda f: last.get(f.exit_code, 0), default=None)
+
+
+def _fell(run: Run, attempt: int, fallen: Fallen) -> Failure:
+    """The failure of a rank that ended without a word of its own."""
     log = run.rank_dir(attempt, fallen.rank) / "stderr.log"
+    last = "\n".join(read_tail(log, 30))
+    likely = _likely(last)
+    name = _name(-fallen.exit_code) if fallen.exit_code < 0 else ""
+    cause = "the rank ended before it could say why; its log has the last lines"
+    if name:
+        cause = f"rank {fallen.rank} ended by {name}: {_SIGNALS.get(name, 'a signal from outside')}"
+    elif likely is not None:
+        cause = likely.words
     return Failure(
         rank=fallen.rank,
-        cause=f"rank {fallen.rank} ended by {name}: {causes.get(name, 'a signal from outside')}",
+        cause=cause,
+        hint=_step(run, likely) if likely else advice.resuming(run) if name else advice.mended(run),
         signal=name,
         exit_code=fallen.exit_code,
-        traceback="\n".join(read_tail(log, 30)),
+        traceback=last,
         log=str(log),
     )
 
 
 def _raised(run: Run, attempt: int, rank: int, ended: Exit) -> Failure:
+    likely = _likely(ended.error)
+    if likely is not None:
+        cause, step = likely.words, _step(run, likely)
+    else:
+        cause = ended.error.splitlines()[0] if ended.error else "the rank did not say why"
+        step = advice.resuming(run) if _is_witness(ended.error) else advice.mended(run)
     return Failure(
         rank=rank,
-        cause=_likely(ended.error) or ended.error.splitlines()[0],
+        cause=cause,
         error=ended.error,
-        hint=ended.hint,
+        hint=ended.hint or step,
         traceback=ended.traceback,
         exit_code=ended.exit_code,
         log=str(run.rank_dir(attempt, rank) / "stderr.log"),
     )
 
 
-def _likely(text: str) -> str:
-    return next((cause for pattern, cause in _CAUSES if re.search(pattern, text)), "")
+def _launcher(run: Run, attempt: int, report: AgentReport, agent_code: int) -> Failure:
+    """The failure of an agent whose ranks left nothing behind."""
+    log = run.attempt_dir(attempt) / "agent.log"
+    last = "\n".join(read_tail(log, 30))
+    likely = _likely(last)
+    step = _step(run, likely) if likely else advice.resuming(run)
+    if agent_code < 0:
+        cause, name = f"the launcher was killed ({_name(-agent_code)})", _name(-agent_code)
+    elif report.signal:
+        cause, name = f"the launcher was told to end ({report.signal})", report.signal
+    else:
+        said = report.error or next(
+            (line for line in reversed(read_tail(log, 30)) if line.strip()), "no word"
+        )
+        cause, name = likely.words if likely else f"the launcher failed: {said}", ""
+    return Failure(cause=cause, hint=step, signal=name, exit_code=agent_code, traceback=last, log=str(log))
+
+
+def _likely(text: str) -> _Cause | None:
+    return next((cause for cause in _CAUSES if re.search(cause.pattern, text)), None)
+
+
+def _step(run: Run, cause: _Cause) -> str:
+    if cause.step.startswith("with "):
+        return advice.again(run, cause.step)
+    return cause.step.format(resume=advice.resuming(run))
 
 
 def _exits(run: Run, attempt: int) -> dict[int, Exit]:

@@ -20,7 +20,9 @@ from typing import Literal
 
 import msgspec
 
+from arcterm.config import DataConfig
 from arcterm.errors import ArctermError, DataError, RunError
+from arcterm.runs import advice
 from arcterm.runs.files import read_json, write_json
 from arcterm.runs.store import Run
 
@@ -31,7 +33,8 @@ LIVE: tuple[StateName, ...] = ("queued", "starting", "running", "stopping")
 HEARTBEAT_SECONDS = 2.0
 _STALE_SECONDS = 60.0
 _STARTUP_SECONDS = 20.0
-_LOST = "the supervisor is gone without a last word; `arcterm resume` goes on from the last checkpoint"
+READY = "ready"
+"""What a supervisor says to whoever started it, once it owns the run."""
 
 
 class Failure(msgspec.Struct, kw_only=True, frozen=True):
@@ -128,8 +131,16 @@ def _seen(run: Run) -> State:
     if state.state in LIVE and state.state != "queued" and not owner_alive(run):
         state = read_json(run.path / "state.json", State)  # it may have ended between the two looks
         if state.state in LIVE:
-            return msgspec.structs.replace(state, state="lost", reason=_LOST)
+            return msgspec.structs.replace(state, state="lost", reason=_lost(run))
     return state
+
+
+def _lost(run: Run) -> str:
+    owner = read_owner(run)
+    who = "the supervisor is gone without a last word"
+    if owner is not None and not is_here(owner):
+        who = f"the supervisor on {owner.host} is silent"
+    return f"{who}; {advice.resuming(run)}"
 
 
 def take_ownership(run: Run, attempt: int, launcher: str) -> None:
@@ -160,9 +171,48 @@ def owner_alive(run: Run) -> bool:
     owner = read_owner(run)
     if owner is None:
         return _age(run.path / "run.json") < _STARTUP_SECONDS
-    if owner.host == socket.gethostname() and owner.boot_id == _boot_id():
+    if is_here(owner):
         return _pid_start(owner.pid) == owner.pid_start
-    return _age(run.path / "heartbeat") < _STALE_SECONDS
+    return believed(run) > 0
+
+
+def is_here(owner: Owner) -> bool:
+    """Whether the supervisor was started on this host, since it was booted."""
+    return owner.host == socket.gethostname() and owner.boot_id == _boot_id()
+
+
+def believed(run: Run) -> float:
+    """Seconds for which a supervisor on another host is still taken to be alive if it is not heard of."""
+    return max(0.0, _STALE_SECONDS - _age(run.path / "heartbeat"))
+
+
+def last_beat(run: Run) -> float:
+    """When the supervisor was last heard of, seconds since 1970; 0 if never."""
+    try:
+        return (run.path / "heartbeat").stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def check_resumable(run: Run) -> None:
+    """Raise `RunError` if the run is live or done."""
+    now = read_state(run)
+    if now.state in LIVE:
+        owner = read_owner(run)
+        if owner is None or is_here(owner):
+            raise RunError(f"{run.name} is {now.state}", f"`arcterm attach {run.id}` shows it")
+        silent = _age(run.path / "heartbeat")
+        raise RunError(
+            f"{run.name} is {now.state} on {owner.host}, which was heard of {silent:.0f} s ago",
+            f"if that host is gone, it is believed for {believed(run):.0f} s more: "
+            f"`arcterm resume {run.id} --wait` waits for that",
+        )
+    if now.state == "done":
+        if isinstance(run.record.config, DataConfig):
+            raise RunError(f"{run.name} is done", f"`arcterm show {run.id}` has its report")
+        raise RunError(
+            f"{run.name} is done: all {run.config.steps} steps were made", "start a new run with more steps"
+        )
 
 
 def beat(run: Run) -> None:
@@ -171,11 +221,19 @@ def beat(run: Run) -> None:
 
 
 @contextlib.contextmanager
-def lock(run: Run) -> Iterator[None]:
-    """Hold the run's lock; raises `RunError` if somebody else does.
+def lock(run: Run, held: int | None = None) -> Iterator[int]:
+    """Hold the run's lock, and give its descriptor; raises `RunError` if somebody else does.
 
-    The lock is the kernel's (flock): it goes with the process, whatever kills it.
+    The lock is the kernel's (flock): it goes with the last process that has the descriptor, whatever kills
+    it. `held` is the descriptor that another process took it with and handed on.
     """
+    if held is not None:
+        os.set_inheritable(held, False)
+        try:
+            yield held
+        finally:
+            os.close(held)
+        return
     fd = os.open(run.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -184,9 +242,9 @@ def lock(run: Run) -> Iterator[None]:
             who = "another process"
             with contextlib.suppress(DataError, OSError):
                 owner = read_owner(run)
-                who = f"process {owner.pid} on {owner.host}" if owner else who
+                who = f"process {owner.pid} on {owner.host}" if owner and owner_alive(run) else who
             raise RunError(f"{run.id} is being run by {who}", f"`arcterm attach {run.id}` shows it") from None
-        yield
+        yield fd
     finally:
         os.close(fd)
 

@@ -13,7 +13,7 @@ def check_loss(step: int, loss: float, rate: float) -> None:
     if not math.isfinite(loss):
         raise TrainingError(
             f"the loss became {loss} at step {step} (learning rate {rate:g})",
-            "resume goes on from the last checkpoint; a new run with a lower --lr or --margin avoids it",
+            "resuming would meet it again: start a new run with a lower --lr or --margin",
         )
 
 

@@ -34,7 +34,8 @@ class Telemetry:
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         self._stopped.set()
-        self._thread.join()
+        if kind is None:  # after an error nothing is waited for: a GPU that hangs may hold the thread up
+            self._thread.join()
 
     def _watch(self) -> None:
         process = psutil.Process()

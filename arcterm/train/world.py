@@ -6,9 +6,13 @@ import datetime
 import os
 import platform
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from arcterm import rendezvous
 
 _CPU = torch.device("cpu")
 # the names changed in torch 2.13
@@ -28,15 +32,22 @@ class World:
 
     @classmethod
     def join(cls, device: str) -> World:
-        """Join the process group that torchrun describes in the environment: nccl on GPUs, gloo on CPUs."""
+        """Join the process group that torchrun describes in the environment: nccl on GPUs, gloo on CPUs.
+
+        The ranks find each other by a file in the attempt's own folder (`arcterm.rendezvous`).
+        """
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         local_rank = int(os.environ["LOCAL_RANK"])
+        store = dist.FileStore(  # type: ignore[attr-defined]
+            str(Path(os.environ["ARCTERM_RENDEZVOUS"]) / rendezvous.RANKS), size
+        )
+        options: dict[str, Any] = {"store": store, "rank": rank, "world_size": size, "timeout": _TIMEOUT}
         if device == "cuda":
             torch.cuda.set_device(local_rank)
             # CPU tensors go through gloo, so that agreeing on a stop never waits for the GPU
-            dist.init_process_group("cpu:gloo,cuda:nccl", timeout=_TIMEOUT)
+            dist.init_process_group("cpu:gloo,cuda:nccl", **options)
             return cls(rank, size, local_rank, torch.device("cuda", local_rank))
-        dist.init_process_group("gloo", timeout=_TIMEOUT)
+        dist.init_process_group("gloo", **options)
         return cls(rank, size, local_rank, torch.device("cpu"))
 
     @staticmethod

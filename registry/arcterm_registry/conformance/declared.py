@@ -55,7 +55,9 @@ def light(subject: Subject) -> str:
         text=True,
         check=False,
         timeout=_PATIENCE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        # nothing is imported from the current directory
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path)), "PYTHONSAFEPATH": "1"},
     )
     last = done.stderr.strip().splitlines()[-1:]
     require(

@@ -1,0 +1,37 @@
+"""The next step after a run has ended, as far as the program knows one."""
+
+from __future__ import annotations
+
+from arcterm.config import DataConfig, TrainConfig
+from arcterm.runs import checkpoints
+from arcterm.runs.store import Run
+
+
+def resuming(run: Run) -> str:
+    """What resuming `run` would do, with the command."""
+    command = f"`arcterm resume {run.id}`"
+    if isinstance(run.record.config, DataConfig):
+        return f"{command} goes on where it was"
+    if not isinstance(run.record.config, TrainConfig):
+        return f"{command} begins it again"
+    step = checkpoints.newest_step(run)
+    if step is None:
+        return f"{command} begins again: nothing was saved yet"
+    return f"{command} goes on from step {step:,}"
+
+
+def again(run: Run, change: str) -> str:
+    """What to do about a failure that resuming would only repeat: `change` something in a new run."""
+    weights = "" if _saved(run) is None else f"; with --pretrained {run.id} it begins with what was learned"
+    return f"resuming would meet it again: start a new run {change}{weights}"
+
+
+def mended(run: Run) -> str:
+    """What to do about a failure that repeats until somebody has changed the code or the data."""
+    step = _saved(run)
+    where = "begins again" if step is None else f"continues after step {step:,}"
+    return f"it would happen again as it is; once it is mended, `arcterm resume {run.id}` {where}"
+
+
+def _saved(run: Run) -> int | None:
+    return checkpoints.newest_step(run) if isinstance(run.record.config, TrainConfig) else None

@@ -1,0 +1,5 @@
+"""A run directory without a training."""
+
+from ..runs.conftest import run
+
+__all__ = ["run"]
