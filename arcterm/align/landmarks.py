@@ -21,7 +21,8 @@ _SUSPECT, _FITS, _HOPELESS = 0.5, 0.35, 0.8  # shares of the spread that are lef
 _UPRIGHT, _TURNED = 60.0, 100.0  # degrees
 _FRACTION = 1.5
 _LEAST_SIDE = 16  # pixels; of a smaller image nothing is said
-_SMALL, _LARGE = 0.35, 4.0  # how far a face of the template's size may be from its box
+_SMALL = 0.35  # of its box must be filled by a face
+_LARGE = 4.0  # a box that a face is so many times as large as means nothing
 _ORDERS = np.array(list(permutations(range(5))))
 _NAMES = ("left eye", "right eye", "nose", "left corner of the mouth", "right corner of the mouth")
 
@@ -151,10 +152,10 @@ def _place(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Problem
     if box is None or not _is_box(box, size):
         sides = box is not None and _is_box(_of_sides(box), size) and _inside(landmarks, _of_sides(box), size)
         return OUTSIDE if not in_image else BOX_OF_SIDES if sides else None
-    if in_image and _inside(landmarks, box, size):
-        area = (box[2] - box[0]) * (box[3] - box[1])
-        scale = _goal_side() * float(np.sqrt(landmarks.var(0).sum() / area))
-        return None if _SMALL < scale < _LARGE else OTHER_SCALE
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    scale = _goal_side() * float(np.sqrt(landmarks.var(0).sum() / area))
+    if in_image and (scale > _LARGE or _inside(landmarks, box, size)):
+        return None if scale > _SMALL else OTHER_SCALE
     readings = [(IN_BOX, landmarks + box[:2], box)]
     if in_image:
         readings += [

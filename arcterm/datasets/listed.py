@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from arcterm_registry.contracts import DatasetFacts, Record
 from numpy.typing import NDArray
 
 from arcterm.align import similarity
+from arcterm.align.landmarks import Problem, judge
 from arcterm.datasets import filters
 from arcterm.datasets.filters import Progress, Source
 from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
@@ -81,6 +83,7 @@ class ListedFaces:
         if len(bare):  # refused, and said why
             self[int(bare[0])]
         problems = look(self, samples(len(self)), IMAGE_SIZE)
+        problems += self._wrong_landmarks(samples(len(self)))
         if self.gaps:
             problems.append(
                 f"the labels of {self.list.path} go up to {self.people[-1]} and {self.gaps} of them have no "
@@ -96,6 +99,24 @@ class ListedFaces:
             verification=pair_counts(self.list.path.parent),
             problems=tuple(problems),
         )
+
+    def _wrong_landmarks(self, indices: list[int]) -> list[str]:
+        """Sentences about landmarks of those lines that can't be what the list says they are."""
+        looked, wrong = 0, Counter[Problem]()
+        for line in map(self.list.__getitem__, indices):
+            if line.aligned or line.landmarks is None:
+                continue
+            try:
+                pixels = decode(read_file(line.path), size=None, source=str(line.path))
+            except DataError:  # told of the record
+                continue
+            looked += 1
+            problem = judge(line.landmarks, line.box, (pixels.shape[0], pixels.shape[1]))
+            wrong.update([problem] if problem else [])
+        return [
+            f"the landmarks of {count} of {looked} lines looked at {problem.words}: {problem.hint}"
+            for problem, count in wrong.most_common()
+        ]
 
 
 def open_dataset(

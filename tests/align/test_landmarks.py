@@ -85,15 +85,15 @@ def test_a_wrong_reading_is_named(name):
             box = (*box[:2], box[2] - box[0], box[3] - box[1])
         problem = judge(change(points, box), box, SIZE)
         said.append(problem.words if problem else "")
-    assert sum(each.startswith(words) for each in said) >= 27, said
+    assert sum(each.startswith(words) for each in said) >= 24, said
 
 
 @pytest.mark.parametrize("wide", [1.0, 0.5, 0.15])  # from the front, half turned away, in profile
-@pytest.mark.parametrize("box", ["its own", "none", "of nothing"])
+@pytest.mark.parametrize("box", ["its own", "none", "of nothing", "in a corner"])
 def test_faces_as_they_are_pass_without_a_word(wide, box):
     for number in range(100):
         points, own = face(number, wide=wide)
-        given = {"its own": own, "none": None, "of nothing": (0, 0, 0, 0)}[box]
+        given = {"its own": own, "none": None, "of nothing": (0, 0, 0, 0), "in a corner": (0, 0, 9, 9)}[box]
         assert judge(points, given, SIZE) is None
         assert judge(points + 1, given, SIZE) is None
 

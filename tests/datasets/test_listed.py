@@ -99,6 +99,20 @@ def test_landmarks_bring_a_face_to_its_place(faces: list[list[bytes]], tmp_path:
         OPEN(tmp_path / "t.lst")[0]
 
 
+def test_landmarks_that_can_not_be_right_are_told_before_a_launch(
+    faces: list[list[bytes]], tmp_path: Path
+) -> None:
+    path = make_list(tmp_path, {0: faces[0], 1: faces[1]})
+    marks = similarity.template()
+    for order, told in ((marks.T, False), (marks, True)):
+        numbers = "\t".join(f"{n:.2f}" for n in order.ravel())
+        lines = [f"0{line[1:]}\t0\t0\t112\t112\t{numbers}" for line in path.read_text().splitlines()]
+        (tmp_path / "marked.lst").write_text("\n".join(lines))
+        problems = [each for each in INSPECT(tmp_path / "marked.lst").problems if "landmarks" in each]
+        assert bool(problems) is told
+    assert problems[0].startswith("the landmarks of 20 of 20 lines looked at are x and y by turns: write")
+
+
 def test_what_can_not_be_aligned_is_refused_before_a_launch(faces: list[list[bytes]], tmp_path: Path) -> None:
     path = make_list(tmp_path, {n: faces[n] for n in range(20)})
     lines = path.read_text().splitlines()
