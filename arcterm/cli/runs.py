@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 import time
 from pathlib import Path
@@ -9,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arcterm.cli.options import Json, Plain, RunName, RunsDir, put, put_detached, put_json, say, table
+from arcterm.cli.options import (
+    Counter,
+    Json,
+    Plain,
+    RunName,
+    RunsDir,
+    put,
+    put_detached,
+    put_json,
+    say,
+    table,
+)
 from arcterm.errors import ArctermError, RunError
 from arcterm.runs.text import clean
 
@@ -123,6 +135,11 @@ def _show_training(described: dict[str, Any]) -> None:
             f"verification      {set_name} {result['accuracy']:.4f} ± {result['std']:.4f} "
             f"at step {result['step']}, best {result['best_accuracy']:.4f} at step {result['best_step']}"
         )
+    for set_name, reason in described["set_aside"].items():
+        put(f"set aside         {clean(set_name)}: {clean(reason)}")
+    for t in described["accepted"]:
+        when = datetime.datetime.fromtimestamp(t, datetime.UTC)
+        put(f"changed data      accepted {when:%Y-%m-%d %H:%M} UTC")
     for saved in described["checkpoints"]:
         put(f"checkpoint        step {saved['step']}  {saved['bytes'] / 2**20:.1f} MiB  {saved['path']}")
     for event in described["skipped"]:
@@ -172,6 +189,9 @@ def stop(
 
 def resume(
     name: _Ended = "last",
+    accept_changed_data: Annotated[
+        bool, typer.Option("--accept-changed-data", help="Go on with other data than it was made with.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until a silent host is no longer believed.")
@@ -189,7 +209,8 @@ def resume(
     before = run.attempts()
     if wait:
         start.wait_until_free(run, say)
-    start.resume(run)
+    progress = Counter("looking at the data")
+    start.resume(run, accept_changed_data=accept_changed_data, progress=progress)
     if told := devices.moved(run.record.config, devices.today(run.record.config)):
         say(f"{run.name} goes on {told}")
     if detach:
@@ -212,7 +233,7 @@ def verify(
 
     root = store.runs_dir(runs_dir)
     run = store.find(root, name, uses.TRAINED)
-    job = start.verify(run, root, which=checkpoint, argv=sys.argv)
+    job = start.verify(run, root, which=checkpoint, argv=sys.argv, say=say)
     told = devices.moved(run.config, job.record.config.gpus)
     say(f"verifying as {job.id}{f', {told}' if told else ''}")
     if as_json:

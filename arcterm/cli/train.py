@@ -60,7 +60,7 @@ def _run(
         say("no --dataset: using the demo, faces drawn by arcterm itself")
     root = store.runs_dir(runs_dir)
     store.check_name(root, settings.get("name", ""))
-    plan = preflight.plan(settings, Counter("drawing faces, once"), root)
+    plan = preflight.plan(settings, Counter("getting the data ready"), root)
     for note in plan.notes:
         say(f"  {note}")
     if plan.warning:
@@ -69,7 +69,7 @@ def _run(
         if as_json:
             import msgspec
 
-            put_json(msgspec.to_builtins(plan.config))
+            put_json(msgspec.to_builtins(plan.config) | {"set_aside": dict(plan.facts.set_aside or {})})
         return
     run = start.start(plan, root, name=settings.get("name", ""), argv=sys.argv)
     if detach:

@@ -12,6 +12,7 @@ import numpy as np
 from arcterm_registry.contracts import DatasetFacts, PairSet, Record
 from numpy.typing import NDArray
 
+from arcterm.datasets.sameness import joined
 from arcterm.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -35,8 +36,11 @@ class Source(Protocol):
     def labels(self, progress: Progress) -> NDArray[np.int64]:
         """(N,) int64: the label of each record."""
 
-    def facts(self) -> DatasetFacts:
-        """What can be said after a look at some of the images; raises `DataError`."""
+    def facts(self, progress: Progress) -> DatasetFacts:
+        """What can be said after a look at some of the images and all verification sets; raises `DataError`.
+
+        `progress` is told (done, total) images of each set that must be decoded for it.
+        """
 
     def class_of(self, identity: str) -> int | None:
         """The label of a person as `drop` names one; None if there is no such person."""
@@ -84,15 +88,16 @@ class Filtered:
         """(N,) int64: the new label of each record."""
         return self._labels
 
-    def facts(self) -> DatasetFacts:
+    def facts(self, progress: Progress) -> DatasetFacts:
         """The facts of the whole, with the counts of those who are kept; raises `DataError`."""
-        whole = self._source.facts()
-        digest = hashlib.sha256(whole.fingerprint.encode() + b"\n" + self._settings)
+        whole = self._source.facts(progress)
+        earlier = hashlib.sha256(whole.earlier[0].encode() + b"\n" + self._settings)
         return replace(
             whole,
             images=len(self),
             classes=self.classes,
-            fingerprint=digest.hexdigest(),
+            fingerprint=joined([whole.fingerprint], self._settings),
+            earlier=(earlier.hexdigest(),),
             problems=(*whole.problems, *self._problems),
         )
 
@@ -133,10 +138,12 @@ def choose(source: Source, min_images: int, drop: str, progress: Progress | None
 
 def inspect(source: Source, min_images: int, drop: str, progress: Progress | None = None) -> DatasetFacts:
     """Facts of what `choose` gives; raises `DataError`."""
-    facts = choose(source, min_images, drop, progress).facts()
+    progress = progress or (lambda done, total: None)
+    facts = choose(source, min_images, drop, progress).facts(progress)
     if facts.verification:
         return facts
-    problem = "there is no verification set (*.bin) beside the images: accuracy can't be measured"
+    that = " that can be used" if facts.set_aside else ""
+    problem = f"there is no verification set (*.bin){that} beside the images: accuracy can't be measured"
     return replace(facts, problems=(problem, *facts.problems))
 
 

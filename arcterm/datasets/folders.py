@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from arcterm.datasets import filters
 from arcterm.datasets.filters import Progress, Source
 from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
-from arcterm.datasets.verification import VerificationSets, pair_counts
+from arcterm.datasets.sameness import SAMPLE, TrainDigest, file_sizes, file_start, spread
+from arcterm.datasets.verification import VerificationSets
+from arcterm.datasets.verification import look as look_at_sets
 from arcterm.errors import DataError
 from arcterm.formats import images as codec
 from arcterm.formats.people import find_people
@@ -66,24 +68,38 @@ class FolderFaces:
     def _label_of(self) -> dict[str, int]:
         return {name: label for label, name in enumerate(self.names)}
 
-    def facts(self) -> DatasetFacts:
+    def facts(self, progress: Progress) -> DatasetFacts:
         """Facts of the folder, an image each of many people and every .bin read; raises `DataError`."""
         people = samples(self.classes, _LOOKED)
         problems = look(self, [self.ends[person] - 1 for person in people], IMAGE_SIZE)
-        verification = pair_counts(self.folder)
-        ignored = self.ignored - len(verification)
+        sets = look_at_sets(self.verification, IMAGE_SIZE, progress)
+        ignored = self.ignored - len(self.verification)
         if ignored:
             problems.append(
                 f"{self.folder} has {ignored} files that aren't images of anybody; they are passed over"
             )
+        fingerprint, earlier = self._fingerprints(sets.digest)
         return DatasetFacts(
             images=len(self),
             classes=self.classes,
             image_size=IMAGE_SIZE,
-            fingerprint=_fingerprint(self.folder, self.files),
-            verification=verification,
-            problems=tuple(problems),
+            fingerprint=fingerprint,
+            verification=sets.pairs,
+            problems=(*problems, *sets.problems),
+            set_aside=sets.set_aside,
+            earlier=(earlier,),
         )
+
+    def _fingerprints(self, sets: str) -> tuple[str, str]:
+        """Of names, sizes and a sample of contents; and as version 0.1.0 had it, of names and sizes."""
+        made, earlier = TrainDigest("folder"), hashlib.sha256()
+        for file, size in zip(self.files, file_sizes(self.files).tolist(), strict=True):
+            line = os.fsencode(file.relative_to(self.folder)) + b"\0%d\n" % size
+            made.add("file", line)
+            earlier.update(line)
+        for index in spread(len(self), SAMPLE):
+            made.add("image", file_start(self.files[index]))
+        return made.fingerprint(sets), earlier.hexdigest()
 
 
 def open_dataset(
@@ -103,11 +119,3 @@ def inspect(
 ) -> DatasetFacts:
     """Facts of the folder `path`, one image of each person and every .bin read; raises `DataError`."""
     return filters.inspect(FolderFaces(Path(path), resize), min_images, drop, progress)
-
-
-def _fingerprint(folder: Path, files: list[Path]) -> str:
-    """Hex digest of the files' names and sizes."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(os.fsencode(file.relative_to(folder)) + b"\0%d\n" % file.stat().st_size)
-    return digest.hexdigest()

@@ -19,6 +19,7 @@ from arcterm.datasets.filters import Progress, Source
 from arcterm.datasets.folders import FolderFaces
 from arcterm.datasets.listed import ListedFaces
 from arcterm.datasets.packs import PackedFaces
+from arcterm.datasets.sameness import joined
 from arcterm.errors import DataError
 
 
@@ -97,9 +98,9 @@ class JoinedFaces:
         """The label that `identity` is the number of, in the order of the data sets."""
         return filters.number_of(identity, self.classes)
 
-    def facts(self) -> DatasetFacts:
+    def facts(self, progress: Progress) -> DatasetFacts:
         """Facts of all together; raises `DataError` for images of different sizes."""
-        facts = [part.facts() for part in self.parts]
+        facts = [part.facts(progress) for part in self.parts]
         for place, other in zip(self.places, facts, strict=True):
             if other.image_size != facts[0].image_size:
                 (h, w), (height, width) = other.image_size, facts[0].image_size
@@ -107,16 +108,23 @@ class JoinedFaces:
                     f"{place} has images of {w}×{h}, {self.places[0]} of {width}×{height}",
                     "pack one of them again with `arcterm data pack SRC DST --resize`",
                 )
+        sets = {name: (facts[number], own) for name, (number, own) in self.verification.origins.items()}
+        earlier = "\n".join(part.earlier[0] for part in facts)
         return DatasetFacts(
             images=len(self),
             classes=self.classes,
             image_size=facts[0].image_size,
-            fingerprint=hashlib.sha256("\n".join(part.fingerprint for part in facts).encode()).hexdigest(),
+            fingerprint=joined([part.fingerprint for part in facts]),
             verification={
-                name: facts[number].verification[own]
-                for name, (number, own) in self.verification.origins.items()
+                name: part.verification[own] for name, (part, own) in sets.items() if own in part.verification
             },
-            problems=tuple(problem for part in facts for problem in part.problems),
+            problems=tuple(dict.fromkeys(problem for part in facts for problem in part.problems)),
+            set_aside={
+                name: part.set_aside[own]
+                for name, (part, own) in sets.items()
+                if part.set_aside and own in part.set_aside
+            },
+            earlier=(hashlib.sha256(earlier.encode()).hexdigest(),),
         )
 
 
@@ -165,9 +173,8 @@ def _tell(progress: Progress, before: int, total: int, done: int, _: int) -> Non
 
 
 def _same(one: Path, other: Path) -> bool:
+    """Whether two files hold the same; what can't be read is not the same as anything."""
     try:
         return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
-    except OSError as error:
-        raise DataError(
-            f"{one} or {other} can't be read: {error.strerror}", "check their permissions"
-        ) from None
+    except OSError:
+        return False

@@ -16,13 +16,18 @@ from arcterm.align.landmarks import Problem, judge
 from arcterm.datasets import filters
 from arcterm.datasets.filters import Progress, Source
 from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
-from arcterm.datasets.verification import VerificationSets, pair_counts
+from arcterm.datasets.sameness import SAMPLE, TrainDigest, file_sizes, file_start, spread
+from arcterm.datasets.verification import VerificationSets
+from arcterm.datasets.verification import look as look_at_sets
 from arcterm.errors import DataError
 from arcterm.formats.images import decode, read_file
 from arcterm.formats.lists import ImageList, ListedImage
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image
+
+_SIZES = 1 << 17
+"""Lines whose landmarks and file's size are part of the fingerprint, evenly from the first to the last."""
 
 
 class ListedFaces:
@@ -77,8 +82,8 @@ class ListedFaces:
         place = int(np.searchsorted(self.people, label))
         return place if self.people[place] == label else None
 
-    def facts(self) -> DatasetFacts:
-        """Facts of the list, a few images and all verification sets read; raises `DataError`."""
+    def facts(self, progress: Progress) -> DatasetFacts:
+        """Facts of the list, some images and all verification sets read; raises `DataError`."""
         bare = np.flatnonzero(~self.list.aligned & (self.list.fields == 3))
         if len(bare):  # refused, and said why
             self[int(bare[0])]
@@ -89,15 +94,18 @@ class ListedFaces:
                 f"the labels of {self.list.path} go up to {self.people[-1]} and {self.gaps} of them have no "
                 f"image; they are renumbered 0 to {self.classes - 1}"
             )
+        sets = look_at_sets(self.verification, IMAGE_SIZE, progress)
         with self.list.path.open("rb") as file:
-            fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+            earlier = hashlib.file_digest(file, "sha256").hexdigest()
         return DatasetFacts(
             images=len(self),
             classes=self.classes,
             image_size=IMAGE_SIZE,
-            fingerprint=fingerprint,
-            verification=pair_counts(self.list.path.parent),
-            problems=tuple(problems),
+            fingerprint=self._fingerprint(sets.digest),
+            verification=sets.pairs,
+            problems=(*problems, *sets.problems),
+            set_aside=sets.set_aside,
+            earlier=(earlier,),
         )
 
     def _wrong_landmarks(self, indices: list[int]) -> list[str]:
@@ -117,6 +125,24 @@ class ListedFaces:
             f"the landmarks of {count} of {looked} lines looked at {problem.words}: {problem.hint}"
             for problem, count in wrong.most_common()
         ]
+
+    def _fingerprint(self, sets: str) -> str:
+        """Of labels, what is known of alignment, and sizes, places and contents of a sample of images.
+
+        Where the list says that its images lie is no part of it.
+        """
+        made = TrainDigest("list")
+        made.add_numbers("labels", self.list.labels)
+        made.add("aligned", self.list.aligned.tobytes())
+        made.add("fields", self.list.fields.tobytes())
+        lines = [self.list[int(index)] for index in spread(len(self), _SIZES)]
+        made.add_numbers("sizes", file_sizes(line.path for line in lines))
+        for line in lines:
+            landmarks = b"" if line.landmarks is None else line.landmarks.astype("<f8").tobytes()
+            made.add("place", f"{line.box}".encode() + landmarks)
+        for index in spread(len(self), SAMPLE):
+            made.add("image", file_start(self.list[int(index)].path))
+        return made.fingerprint(sets)
 
 
 def open_dataset(

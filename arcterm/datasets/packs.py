@@ -11,10 +11,12 @@ import numpy as np
 from arcterm_registry.contracts import DatasetFacts, Record
 from numpy.typing import NDArray
 
-from arcterm.datasets import filters
+from arcterm.datasets import filters, packdigest
 from arcterm.datasets.filters import Progress, Source
 from arcterm.datasets.fitting import fit, look, samples
-from arcterm.datasets.verification import VerificationSets, pair_counts
+from arcterm.datasets.packdigest import PackDigest
+from arcterm.datasets.verification import VerificationSets
+from arcterm.datasets.verification import look as look_at_sets
 from arcterm.errors import DataError
 from arcterm.formats.facepack import FacePack
 from arcterm.formats.labelnames import read_names
@@ -75,23 +77,51 @@ class PackedFaces:
                 found.setdefault(name, []).append(label)
         return found
 
-    def facts(self) -> DatasetFacts:
-        """Facts of the pack, a few records and all verification sets read; raises `DataError`."""
+    def facts(self, progress: Progress) -> DatasetFacts:
+        """Facts of the pack, some records and all verification sets read; raises `DataError`."""
         pack = self.pack
-        problems = look(self, samples(len(pack)), pack.image_size)
-        if pack.identities and pack.identities != pack.classes:
-            problems.append(
-                f"property says {pack.classes} classes and train.idx lists {pack.identities} identities; "
-                "if the pack was made from an unsorted list, pack it again"
-            )
+        digest = packdigest.digest(pack)
+        sets = look_at_sets(self.verification, pack.image_size, progress)
+        problems = [
+            *look(self, samples(len(pack)), pack.image_size),
+            *filter(None, [pack.header_problem, _too_many(pack, digest)]),
+            *sets.problems,
+        ]
         return DatasetFacts(
             images=len(pack),
             classes=pack.classes,
             image_size=pack.image_size,
-            fingerprint=hashlib.sha256((self.directory / "train.idx").read_bytes()).hexdigest(),
-            verification=pair_counts(self.directory),
+            fingerprint=digest.train.fingerprint(sets.digest),
+            verification=sets.pairs,
             problems=tuple(problems),
+            set_aside=sets.set_aside,
+            earlier=(hashlib.sha256((self.directory / "train.idx").read_bytes()).hexdigest(),),
         )
+
+
+def _too_many(pack: FacePack, digest: PackDigest) -> str:
+    """A sentence where ``property`` counts other people than the records do; empty otherwise."""
+    said = f"property says {pack.classes} classes and"
+    if pack.identities and pack.identities != pack.classes:
+        lacking = pack.classes - pack.identities
+        taken = f", {lacking} of them without an image" if lacking > 0 else ""
+        return (
+            f"{said} train.idx lists {pack.identities} identities: {pack.classes} are taken{taken}; "
+            "if the pack was made from an unsorted list, pack it again"
+        )
+    found = np.unique(digest.labels[(digest.labels >= 0) & (digest.labels < pack.classes)])
+    if digest.complete and len(found) < pack.classes:
+        lacking = pack.classes - len(found)
+        return (
+            f"{said} the records have labels of {len(found)}: {pack.classes} are taken, "
+            f"{lacking} of them without an image"
+        )
+    if not digest.complete and len(found) and found[-1] + 1 < pack.classes:
+        return (
+            f"{said} the largest label of {len(digest.labels)} records looked at is {found[-1]:.0f}: "
+            f"{pack.classes} are taken"
+        )
+    return ""
 
 
 @overload

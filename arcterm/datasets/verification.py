@@ -1,13 +1,26 @@
-"""The verification sets that lie in a directory, each read when it is first asked for."""
+"""The verification sets of a directory: each read when it is asked for, all looked at before a launch."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
+
+from arcterm import cache
+from arcterm.datasets.filters import Progress
+from arcterm.errors import DataError
+from arcterm.formats import checksums
 from arcterm.formats.checksums import Checksums, read_checksums
+from arcterm.formats.pairlook import check_usable, unmeasured
 from arcterm.formats.pairs import PairBin, read_pairs, set_files
+
+_REMEMBERED_FROM = 4 << 20  # bytes; a smaller set is decoded in less time than a cache is worth
+_WHOLE = 1 << 30  # bytes of a file that are digested; of a larger one pieces from its start to its end
+_PIECE, _PIECES = 1 << 16, 1024
 
 
 class VerificationSets(Mapping[str, PairBin]):
@@ -17,8 +30,8 @@ class VerificationSets(Mapping[str, PairBin]):
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._paths = {path.stem: path for path in set_files(directory)}
+        self.directory = directory
+        self.paths = {path.stem: path for path in set_files(directory)}
         self._read: dict[str, PairBin] = {}
 
     def __getitem__(self, name: str) -> PairBin:
@@ -29,21 +42,108 @@ class VerificationSets(Mapping[str, PairBin]):
     def read(self, name: str) -> PairBin:
         """One set, not kept; raises `DataError`."""
         if self._checksums is not None:
-            self._checksums.check_file(self._paths[name].name)
-        return read_pairs(self._paths[name])
+            self._checksums.check_file(self.paths[name].name)
+        return read_pairs(self.paths[name])
 
     @cached_property
     def _checksums(self) -> Checksums | None:
-        return read_checksums(self._directory)
+        return read_checksums(self.directory)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
+        return iter(self.paths)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
 
 
-def pair_counts(directory: Path) -> dict[str, int]:
-    """Pairs of every set in `directory`, each file read and let go; raises `DataError` for a broken one."""
-    sets = VerificationSets(directory)
-    return {name: len(sets.read(name).same) for name in sets}
+class SetsLook(NamedTuple):
+    """What a look at all sets of a directory found.
+
+    `pairs` counts those of each set that can be used, `set_aside` has the reasons why others can't be,
+    `problems` are sentences, `digest` is of all names and bytes.
+    """
+
+    pairs: dict[str, int]
+    set_aside: dict[str, str]
+    problems: list[str]
+    digest: str
+
+
+class _Sound(msgspec.Struct, frozen=True):
+    """What is remembered of a set that can be used, so that it is decoded once."""
+
+    pairs: int
+    problems: list[str]
+    digest: str
+
+
+def look(sets: VerificationSets, size: tuple[int, int], progress: Progress) -> SetsLook:
+    """Decode every image of every set, which must be (height, width) `size`, each set let go again.
+
+    A set that can be used is remembered for as long as its file is as it was.
+    """
+    pairs, set_aside, problems = {}, {}, []
+    digest = hashlib.sha256()
+    for name, path in sets.paths.items():
+        found = _look(sets, name, size, progress)
+        if isinstance(found, _Sound):
+            pairs[name], content = found.pairs, found.digest
+            problems += found.problems
+        else:
+            set_aside[name], content = found, _digest(path)
+        digest.update(f"{name!a} {content}\n".encode())
+    return SetsLook(pairs, set_aside, problems, digest.hexdigest())
+
+
+def _look(sets: VerificationSets, name: str, size: tuple[int, int], progress: Progress) -> _Sound | str:
+    """What there is to know of a usable set; of another the reason."""
+    path = sets.paths[name]
+    place = _place(sets, name, size)
+    if place and (known := _remembered(place)):
+        return known
+    try:
+        held = sets.read(name)
+        check_usable(name, held, size, progress if place else _quiet)
+    except DataError as error:
+        return error.message
+    found = _Sound(len(held.same), unmeasured(name, held.same), _digest(path))
+    if place:
+        cache.keep(place, msgspec.json.encode(found))
+    return found
+
+
+def _place(sets: VerificationSets, name: str, size: tuple[int, int]) -> Path | None:
+    """Where a look at the set is remembered; None if it isn't worth it."""
+    path, sums = sets.paths[name], sets.directory / checksums.NAME
+    if not path.is_file() or path.stat().st_size < _REMEMBERED_FROM:
+        return None
+    return cache.place("sets", [path, *([sums] if sums.exists() else [])], f"1 {size}")
+
+
+def _quiet(done: int, total: int) -> None:
+    """Progress of what takes no time."""
+
+
+def _remembered(place: Path) -> _Sound | None:
+    try:
+        return msgspec.json.decode(place.read_bytes(), type=_Sound)
+    except (OSError, msgspec.MsgspecError, UnicodeError):
+        return None
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; of more than 1 GiB, of its size and pieces of it; empty if it can't be read."""
+    try:
+        if not path.is_file():  # a pipe would wait for its writer
+            return ""
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            if size <= _WHOLE:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.sha256(b"%d" % size)
+            for number in range(_PIECES):
+                file.seek((size - _PIECE) * number // (_PIECES - 1))
+                digest.update(file.read(_PIECE))
+            return digest.hexdigest()
+    except OSError:
+        return ""

@@ -31,7 +31,8 @@ _SAY_EVERY = 1000
 class FacePack:
     """A pack, opened for reading by 0-based image index; cheap to open, safe for several threads.
 
-    `classes` people, `image_size` (height, width), `identities` identity records (0 for im2rec's packs).
+    `classes` people, `image_size` (height, width), `identities` identity records (0 for im2rec's packs),
+    `header_problem` in words what is odd about the header record and what was taken for granted instead.
     Raises `DataError` if a file is missing, cut short or isn't what it should be.
     """
 
@@ -40,6 +41,7 @@ class FacePack:
         self._records = RecordFile(directory / "train.rec")
         self._index = read_index(directory / "train.idx", len(self._records))
         self.identities = 0
+        self.header_problem = ""
         self.checksums = read_checksums(directory)
         self._check_files()
         self._where = self._images()
@@ -151,9 +153,20 @@ class FacePack:
     def _images(self) -> slice:
         """Where the images are in the index, in the order of image indexes."""
         header = self._record(0) if 0 in self._index else None
-        if header is None or not header.flag or header.image:
+        if header is None or header.image:
             return slice(0, len(self._index))
-        first, end = header.labels[:2] if header.flag >= 2 else (0.0, 0.0)
+        if not header.flag:
+            return self._images_by_look(header.labels[0])
+        if header.flag == 1:
+            raise DataError(
+                f"{self._records.path}: the header record has one label, {header.labels[0]:g}, not two",
+                "pack the images again",
+            )
+        if header.flag > 2:
+            self.header_problem = (
+                f"the header record (key 0) has {header.flag} labels, not two: the first two are taken"
+            )
+        first, end = header.labels[:2]
         if not (2 <= first <= end < MAX_CLASSES and first.is_integer() and end.is_integer()):
             raise DataError(
                 f"{self._records.path}: the header record's labels {first:g}, {end:g} make no sense",
@@ -172,6 +185,25 @@ class FacePack:
                 f"pack the images again; `arcterm data check {self.directory}` names all that is wrong",
             )
         return images
+
+    def _images_by_look(self, label: float) -> slice:
+        """Where the images are if the header record has one label: from key 1 to the last record with one."""
+        keys = self._index.keys
+        stop, past = 1, len(self._index)
+        while stop < past:  # images come before identities
+            middle = (stop + past) // 2
+            stop, past = (middle + 1, past) if self._has_image(int(keys[middle])) else (stop, middle)
+        if stop == 1:
+            raise DataError(f"{self._records.path} has no image behind its header", "pack the images again")
+        self.identities = len(self._index) - stop
+        people = f" and identities keys {keys[stop]} to {keys[-1]}" if self.identities else ""
+        self.header_problem = (
+            f"the header record (key 0) has one label, {label:g}, where two belong: images are taken to be "
+            f"keys {keys[1]} to {keys[stop - 1]}{people}"
+        )
+        last = int(keys[stop - 1]) + 1
+        self._index.dense(last, last + self.identities, "identities")
+        return self._index.dense(1, last)
 
     def _has_image(self, key: int) -> bool:
         return key in self._index and bool(self._record(key).image)

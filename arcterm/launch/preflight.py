@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from arcterm_registry import Backbone, Dataset, Loss, PluginError, get, names
-from arcterm_registry.contracts import DatasetFacts
+from arcterm_registry.contracts import DatasetFacts, FaceDataset
 
 from arcterm import gpus
 from arcterm.config import (
@@ -27,7 +27,7 @@ from arcterm.config import (
 )
 from arcterm.datasource import kind_of
 from arcterm.errors import ArctermError, ConfigError, DataError
-from arcterm.launch import batchnorm, devices, origin, sharing
+from arcterm.launch import batchnorm, devices, origin, sets, sharing
 from arcterm.runs import store
 from arcterm.settings import FLAGS, SETTINGS
 
@@ -36,7 +36,6 @@ DEFAULT_DATASET = "demo"
 LONG_SECONDS = 3600.0
 _GPU_FLOPS = 30e12
 _CPU_SHARE = 0.5
-_FOLDS = 10
 _WORKED_OUT = ("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "milestones", "pretrained")
 _START = {"drop": "the backbone of", "keep": "backbone and class weights of"}
 
@@ -74,8 +73,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {})
     )
     chosen_gpus, nproc, where_told = _devices(given.get("gpus"), given.get("nproc"))
-    facts = inspect(name, declared, dataset_options, progress)
-    _check_sets(facts)
+    facts = looked_at(name, declared, dataset_options, progress)
     kept = _kept(given["decoded_cache"], facts)
     feeding = sharing.feeding(given["loss"], loss, loss_options)
     batch = given["batch_size"] or sharing.usual_batch(128 if chosen_gpus else 32, nproc, feeding)
@@ -104,12 +102,12 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         **{option.name: given[option.name] for option in SETTINGS if option.name not in _WORKED_OUT},
     )
     where = f"{nproc} GPU{'s' * (nproc > 1)}" if chosen_gpus else f"{nproc} CPU rank{'s' * (nproc > 1)}"
-    sets = ", ".join(f"{key} ({pairs} pairs)" for key, pairs in facts.verification.items()) or "none"
+    verified = ", ".join(f"{key} ({pairs} pairs)" for key, pairs in facts.verification.items()) or "none"
     lr_why = "" if given["lr"] else f" (0.1 × {batch * nproc} / 1024, at least 0.02)"
     unasked = "" if given.get("dataset") else " (no --dataset given)"
     notes = [
         f"data      {name}{unasked}: {facts.images:,} images of {facts.classes:,} people",
-        f"verify    {sets}; every {config.verify_every:,} steps and at the end",
+        f"verify    {verified}; every {config.verify_every:,} steps and at the end",
         f"model     {given['backbone']} + {given['loss']} {_words(loss, loss_options)}".rstrip(),
         f"batch     {batch} × {where} = {batch * nproc} images a step{sharing.words(feeding, batch * nproc)}",
         *([f"device    {where_told}"] if where_told else []),
@@ -118,6 +116,10 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         *_usual(given["backbone"], recipe, asked),
         *kept,
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),
+        *(
+            f"problem   verification set {key} is set aside, the run goes on without it: {reason}"
+            for key, reason in (facts.set_aside or {}).items()
+        ),
         *(f"problem   {problem}" for problem in facts.problems),
     ]
     seconds = estimate(backbone, config)
@@ -204,6 +206,19 @@ def inspect(
         what = f"dataset {name!r} can't be read: {type(error).__name__}: {error}"
         raise DataError(what, "check its files") from error
     return facts
+
+
+def looked_at(
+    name: str, declared: Dataset, options: Mapping[str, Value], progress: Progress | None = None
+) -> DatasetFacts:
+    """`inspect`, and the verification sets that can't be used set aside."""
+
+    def opened() -> FaceDataset:
+        rest = {key: value for key, value in options.items() if key != "path"}
+        found: FaceDataset = declared.load()(*([options["path"]] if "path" in options else []), **rest)
+        return found
+
+    return sets.usable(inspect(name, declared, options, progress), opened, progress)
 
 
 def estimate(backbone: Backbone, config: TrainConfig) -> float:
@@ -390,15 +405,6 @@ def _kept(budget: int, facts: DatasetFacts) -> list[str]:
             f"give --set decoded_cache={free * 3 // 4} or less",
         )
     return [f"cache     {count:,} of {facts.images:,} images kept decoded, {needed:,} MiB"]
-
-
-def _check_sets(facts: DatasetFacts) -> None:
-    for name, pairs in facts.verification.items():
-        if pairs < _FOLDS:
-            raise DataError(
-                f"verification set {name} has {pairs} pairs, fewer than the {_FOLDS} folds of the protocol",
-                "make it of more pairs (`arcterm data bin`), or move it away from the data",
-            )
 
 
 def _milestones(text: str, schedule: str, steps: int) -> list[int]:

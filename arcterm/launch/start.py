@@ -20,10 +20,10 @@ from arcterm_registry.contracts import DatasetFacts
 from arcterm import environment
 from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
 from arcterm.errors import DataError, RunError
-from arcterm.launch import devices, orphans, torchrun
+from arcterm.launch import devices, orphans, samedata, torchrun
 from arcterm.launch.preflight import Plan, cores
 from arcterm.runs import checkpoints, control, state, store
-from arcterm.runs.store import DatasetOrigin, PluginOrigin, Run
+from arcterm.runs.store import PluginOrigin, Run
 from arcterm.tasks import TASKS
 
 _VERSIONS = (
@@ -46,11 +46,18 @@ def start(plan: Plan, root: Path, *, name: str = "", argv: Sequence[str] = ()) -
     return run
 
 
-def resume(run: Run) -> Run:
-    """Go on from the newest whole checkpoint; raises `RunError` if the run is live or done."""
+def resume(
+    run: Run, *, accept_changed_data: bool = False, progress: Callable[[int, int], None] | None = None
+) -> Run:
+    """Go on from the newest whole checkpoint; raises `RunError` if the run is live or done.
+
+    Raises `DataError` if the data isn't what it was, unless that is accepted; `progress` is told how far the
+    look at it is.
+    """
     state.check_whole(run)
     state.check_resumable(run)
     devices.today(run.record.config)
+    samedata.check(run, accept=accept_changed_data, progress=progress)
     torchrun.submit(run)
     return run
 
@@ -121,8 +128,18 @@ def _stop_without_supervisor(run: Run, current: state.State, owner: state.Owner 
     return f"{run.name}: {reason}"
 
 
-def verify(run: Run, root: Path, *, which: str = "last", argv: Sequence[str] = ()) -> Run:
-    """Start a verification of a run's checkpoint, as a run of its own."""
+def verify(
+    run: Run,
+    root: Path,
+    *,
+    which: str = "last",
+    argv: Sequence[str] = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> Run:
+    """Start a verification of a run's checkpoint, as a run of its own, on its data as it is today.
+
+    `say` is told where that isn't what it was, and which sets can't be used.
+    """
     state.check_whole(run)
     train = run.config
     path, manifest = checkpoints.choose(run, which)
@@ -137,7 +154,10 @@ def verify(run: Run, root: Path, *, which: str = "last", argv: Sequence[str] = (
         threads=1 if found else max(1, cores() // max(1, nproc)),
         batch_size=train.batch_size,
     )
-    made = _create(root, config, f"verify-{train.backbone}-{manifest.step}", "", argv, train, None)
+    facts = samedata.facts_of(train)
+    for note in samedata.notes(run, facts):
+        say(note)
+    made = _create(root, config, f"verify-{train.backbone}-{manifest.step}", "", argv, train, facts)
     torchrun.submit(made)
     return made
 
@@ -174,16 +194,8 @@ def _create(
         git=_git_revision(),
         versions=_versions(),
         plugins=used,
-        dataset=_dataset(facts) if facts else None,
-    )
-
-
-def _dataset(facts: DatasetFacts) -> DatasetOrigin:
-    return DatasetOrigin(
-        fingerprint=facts.fingerprint,
-        images=facts.images,
-        classes=facts.classes,
-        verification=dict(facts.verification),
+        dataset=samedata.origin_of(facts) if facts and isinstance(config, TrainConfig) else None,
+        set_aside=dict(facts.set_aside or {}) if facts else {},
     )
 
 

@@ -47,7 +47,10 @@ class DatasetOrigin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """``run.json``: everything about the run that never changes. `created` is ISO 8601, UTC."""
+    """``run.json``: everything about the run that never changes. `created` is ISO 8601, UTC.
+
+    `set_aside` are verification sets that couldn't be used when the run was made, name to reason.
+    """
 
     format_version: int
     id: str
@@ -60,6 +63,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     plugins: list[PluginOrigin] = []
     dataset: DatasetOrigin | None = None
+    set_aside: dict[str, str] = {}
 
 
 class Run:
@@ -164,6 +168,7 @@ def create(
     versions: dict[str, str] | None = None,
     plugins: list[PluginOrigin] | None = None,
     dataset: DatasetOrigin | None = None,
+    set_aside: dict[str, str] | None = None,
 ) -> Run:
     """Make a run directory; `label` goes into the id. Raises `RunError` if the name is taken or not one."""
     check_name(root, name)
@@ -182,6 +187,7 @@ def create(
         versions=versions or {},
         plugins=plugins or [],
         dataset=dataset,
+        set_aside=set_aside or {},
     )
     try:
         root.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from arcterm.config import JobConfig
-from arcterm.runs import checkpoints
+from arcterm.runs import checkpoints, dataset
 from arcterm.runs.events import (
     AnyEvent,
     Checkpoint,
@@ -252,6 +252,6 @@ def describe(run: Run) -> dict[str, Any]:
         "ranks": [msgspec.to_builtins(rank) for _, rank in sorted(summary.ranks.items())],
         "skipped": [msgspec.to_builtins(skipped) for skipped in summary.skipped.values()],
         "corrupt_records": follower.corrupt,
-        "dataset": msgspec.to_builtins(record.dataset if record else None),
+        **dataset.describe(run),
         "config": msgspec.to_builtins(config),
     }

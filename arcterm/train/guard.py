@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+
+from torch import Tensor
 
 from arcterm.errors import DataError, TrainingError
+from arcterm.runs import dataset
+from arcterm.runs.checkpoints import MANIFEST, Manifest
+from arcterm.runs.files import read_json
 from arcterm.runs.store import Run
+from arcterm.train import checkpoint
 
 
 def check_loss(step: int, loss: float, rate: float) -> None:
@@ -18,14 +25,24 @@ def check_loss(step: int, loss: float, rate: float) -> None:
 
 
 def check_same_data(run: Run, images: int, classes: int) -> None:
-    """Raise `DataError` if the data set is not the size that it had when the run was made."""
-    origin = run.record.dataset
+    """Raise `DataError` if the data set is not the size that it had when the run was last looked at.
+
+    What is in it was compared before the launch.
+    """
+    origin = dataset.origin(run)
     if origin and (origin.images, origin.classes) != (images, classes):
         raise DataError(
             f"the data set changed: {images} images of {classes} people, "
             f"it had {origin.images} of {origin.classes} when the run was made",
-            "put the data back, or start a new run",
+            f"put the data back, or `arcterm resume {run.id}`, which says how to go on",
         )
+
+
+def feed_state(run: Run, path: Path) -> dict[str, Tensor]:
+    """What the feed left in the checkpoint `path`; nothing if it was of data that has changed since."""
+    if dataset.accepted_since(run, read_json(path / MANIFEST, Manifest).t):
+        return {}
+    return checkpoint.feed_state(path)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -15,17 +15,19 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from arcterm.config import TrainConfig
+from arcterm.runs import dataset as data
 from arcterm.runs import state
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.store import Run
-from arcterm.train import build, checkpoint, feed, guard, precision
+from arcterm.train import build, feed, guard, precision
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import Trained
 from arcterm.train.compiled import compiled
 from arcterm.train.examine import Examiner
 from arcterm.train.feed import Feed
+from arcterm.train.leftout import leave_out
 from arcterm.train.quarantine import Quarantine
 from arcterm.train.report import Reporter, announce
 from arcterm.train.schedule import learning_rate
@@ -47,7 +49,7 @@ def train(
     """Train from scratch, or on from the checkpoint `resume`, to the last step or to a requested stop."""
     voice = journal if world.first else NullJournal()
     voice.write(Phase(phase="loading", detail=f"data set {config.dataset}"))
-    dataset = build.dataset(config)
+    dataset = leave_out(build.dataset(config), data.set_aside(run))
     guard.check_same_data(run, len(dataset), dataset.classes)
     voice.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
     trained = build.trained(config, dataset.classes, world)
@@ -55,7 +57,7 @@ def train(
     if config.pretrained and not resume:
         examiner.begin_from(Path(config.pretrained))
     start = examiner.restore(resume) if resume else 0
-    kept = checkpoint.feed_state(resume) if resume else {}
+    kept = guard.feed_state(run, resume) if resume else {}
     quarantine = Quarantine(run.path / "quarantine", len(dataset), config.max_broken, journal, world.rank)
     fed = feed.make(config, dataset, trained, world, voice, start, kept, quarantine)
     announce(journal, world, start, config.steps)

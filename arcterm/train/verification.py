@@ -14,6 +14,7 @@ from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.store import Run
 from arcterm.train import build, checkpoint
 from arcterm.train.examine import embedder, verify_sets
+from arcterm.train.leftout import leave_out
 from arcterm.train.report import announce
 from arcterm.train.world import World
 
@@ -26,7 +27,7 @@ def verify(run: Run, attempt: int, config: VerifyConfig, world: World, journal: 
     manifest = checkpoints.check(path)
     backbone = build.backbone(config.train, world.device)
     checkpoint.load_backbone(path, backbone)
-    dataset = build.dataset(config.train)
+    dataset = leave_out(build.dataset(config.train), run.record.set_aside)
     announce(journal, world, manifest.step, manifest.step)
     if world.first:
         state.write_state(run, "running", attempt=attempt, step=manifest.step)

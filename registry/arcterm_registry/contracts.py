@@ -195,6 +195,10 @@ class DatasetFacts:
 
     `fingerprint` identifies the content (hex digest of the index), `verification` maps a set's name to
     its number of pairs, `image_size` is (height, width), `problems` are sentences for a person.
+    `set_aside` maps a verification set that can't be used to the reason, in place of its entry in
+    `verification`; None where `inspect` didn't decode the sets' images: arcterm then opens the data set and
+    does. `earlier` are fingerprints of the same content by older ways of computing them: a run that was
+    recorded with one of these is of this data.
     """
 
     images: int
@@ -203,6 +207,8 @@ class DatasetFacts:
     fingerprint: str
     verification: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    set_aside: Mapping[str, str] | None = None
+    earlier: tuple[str, ...] = ()
 
 
 class LauncherFactory(Protocol):

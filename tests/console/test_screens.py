@@ -6,6 +6,7 @@ import time
 
 import msgspec
 import pytest
+from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import VerifyConfig
 from arcterm.console.app import Console
@@ -13,7 +14,7 @@ from arcterm.console.screens.boxes import Confirm, Help, Problem, StopBox, TooSm
 from arcterm.console.screens.dashboard import Dashboard
 from arcterm.console.screens.launch import LaunchForm
 from arcterm.console.screens.runs import RunList
-from arcterm.launch import torchrun
+from arcterm.launch import samedata, torchrun
 from arcterm.runs import control, state, store
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.events import Phase, Start, Step, encode
@@ -270,6 +271,7 @@ async def test_stop_at_once_signals_the_supervisor(busy, root, until, monkeypatc
 async def test_resume_submits_the_run(busy, root, until, shown, monkeypatch):
     submitted = []
     monkeypatch.setattr(torchrun, "submit", lambda run: submitted.append(run.name))
+    monkeypatch.setattr(samedata, "facts_of", data_of("f"))
     busy.become("stopped")
     app = Console(root, "smoke-run")
     async with app.run_test(size=SMALL, notifications=True) as pilot:
@@ -282,6 +284,25 @@ async def test_resume_submits_the_run(busy, root, until, shown, monkeypatch):
     assert submitted == ["smoke-run"]
 
 
+async def test_resuming_on_other_data_is_refused_with_both_choices(busy, root, until, shown, monkeypatch):
+    monkeypatch.setattr(torchrun, "submit", lambda run: pytest.fail("it was started"))
+    monkeypatch.setattr(samedata, "facts_of", data_of("g"))
+    busy.become("stopped")
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "■ stopped" in shown(app))
+        await pilot.press("R")
+        await until(pilot, lambda: "the data set changed" in shown(app))
+        assert "--accept-changed-data" in shown(app) and "start a new run" in shown(app)
+
+
+def data_of(fingerprint):
+    """What a data set is found to be before a resume."""
+    return lambda *_: DatasetFacts(
+        images=6400, classes=100, image_size=(112, 112), fingerprint=fingerprint, set_aside={}
+    )
+
+
 async def test_an_error_is_shown_with_the_next_step(busy, root, until, shown, monkeypatch):
     from arcterm.errors import RunError
 
@@ -289,6 +310,7 @@ async def test_an_error_is_shown_with_the_next_step(busy, root, until, shown, mo
         raise RunError("can't start [a] supervisor", "look at the limits")
 
     monkeypatch.setattr(torchrun, "submit", refuse)
+    monkeypatch.setattr(samedata, "facts_of", data_of("f"))
     busy.become("failed", failure=Failure(cause="x"))
     app = Console(root, "smoke-run")
     async with app.run_test(size=SMALL) as pilot:

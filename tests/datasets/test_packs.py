@@ -15,7 +15,7 @@ from arcterm_registry.contracts import LabelledDataset
 
 from arcterm.errors import DataError
 from arcterm.formats.facepack import FacePack
-from arcterm.formats.images import decode
+from arcterm.formats.images import decode, encode_jpeg
 from arcterm.formats.pairs import write_pairs
 
 from ..jobs import pack_people
@@ -36,7 +36,8 @@ def pack(packed: Path, tmp_path: Path) -> Path:
 
 
 def test_recordio(pack: Path) -> None:
-    write_pairs(pack / "another.bin", [b"a", b"b"], [True])
+    a, b = FacePack(pack)[0].image, FacePack(pack)[1].image
+    write_pairs(pack / "another.bin", [a, b], [True])
     declared = get("dataset", "recordio")
     faces = declared.load()(str(pack))
     assert (len(faces), faces.classes, list(faces.verification)) == (360, 36, ["another", "heldout"])
@@ -48,7 +49,8 @@ def test_recordio(pack: Path) -> None:
     facts = declared.load_inspect()(str(pack))
     assert (facts.images, facts.classes, facts.image_size, facts.problems) == (360, 36, (112, 112), ())
     assert dict(facts.verification) == {"another": 1, "heldout": 60}
-    assert len(facts.fingerprint) == 64
+    assert [len(part) for part in facts.fingerprint.split(":")] == [1, 64, 64]
+    assert facts.set_aside == {}
     assert get("dataset", "recordio") is declared  # importing the implementation replaced nothing
 
 
@@ -58,8 +60,9 @@ def test_verification_sets_are_read_when_asked_for(pack: Path) -> None:
     assert len(faces.verification["heldout"].images) == 120
     with pytest.raises(DataError, match=r"broken.bin: GLOBAL at byte 2 names 'os.system'"):
         faces.verification["broken"]
-    with pytest.raises(DataError, match=r"broken.bin"):
-        get("dataset", "recordio").load_inspect()(pack)
+    facts = get("dataset", "recordio").load_inspect()(pack)
+    assert list(facts.verification) == ["heldout"]
+    assert list(facts.set_aside) == ["broken"] and "os.system" in facts.set_aside["broken"]
 
 
 def test_problems_are_told(pack: Path) -> None:
@@ -96,14 +99,15 @@ def test_folder(test_data: Locate, tmp_path: Path) -> None:
     people = test_data("faces/orl/s1").parent
     for name in ("s2", "s10"):
         shutil.copytree(people / name, tmp_path / name)
-    write_pairs(tmp_path / "some.bin", [b"a", b"b"], [True])
+    image = encode_jpeg(np.zeros((112, 112, 3), np.uint8))
+    write_pairs(tmp_path / "some.bin", [image, image], [True])
     declared = get("dataset", "folder")
     faces = declared.load()(str(tmp_path), resize=True)
     assert (len(faces), faces.classes, list(faces.verification)) == (20, 2, ["some"])
     assert [faces[n].label for n in range(20)] == [0] * 10 + [1] * 10
     assert faces[9].source == str(tmp_path / "s2" / "10.pgm")
-    image = faces[10].image
-    assert isinstance(image, np.ndarray) and image.shape == (112, 112, 3) and image.dtype == np.uint8
+    pixels = faces[10].image
+    assert isinstance(pixels, np.ndarray) and pixels.shape == (112, 112, 3) and pixels.dtype == np.uint8
     facts = declared.load_inspect()(str(tmp_path), resize=True)
     assert (facts.images, facts.classes, dict(facts.verification), facts.problems) == (20, 2, {"some": 1}, ())
     with pytest.raises(IndexError):

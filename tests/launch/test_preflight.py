@@ -276,13 +276,52 @@ def test_decoded_images_need_memory_that_is_free(monkeypatch):
     assert "decoded_cache=15" in error.value.hint
 
 
-def test_a_verification_set_too_small_for_the_folds_is_told_before_the_launch(monkeypatch):
-    for pairs in (10, 9):
-        told = DatasetFacts(
-            images=100, classes=5, image_size=(112, 112), fingerprint="f", verification={"mine": pairs}
-        )
-        monkeypatch.setattr(preflight, "inspect", lambda *_, told=told: told)
-        if pairs == 10:
-            ask()
-    with pytest.raises(DataError, match="set mine has 9 pairs, fewer than the 10 folds"):
-        ask()
+def test_a_verification_set_too_small_for_the_folds_is_set_aside(monkeypatch):
+    sets = {"mine": 10, "few": 9}
+    told = DatasetFacts(
+        images=100, classes=5, image_size=(112, 112), fingerprint="f", verification=sets, set_aside={}
+    )
+    monkeypatch.setattr(preflight, "inspect", lambda *_: told)
+    made = ask()
+    assert (dict(made.facts.verification), list(made.facts.set_aside)) == ({"mine": 10}, ["few"])
+    assert any("few is set aside" in n and "9 pairs, fewer than the 10 folds" in n for n in made.notes)
+
+
+SETS = """
+from arcterm_registry import Dataset
+data = Dataset(summary="sets", factory="setful:make", inspect="setful:inspect", takes_path=False)
+def inspect():
+    from arcterm_registry.contracts import DatasetFacts
+    return DatasetFacts(images=100, classes=5, image_size=(112, 112), fingerprint="f",
+                        verification={"good": 10, "small": 10, "odd": 10, "raises": 10, "alike": 10})
+class Sets(dict):
+    def __getitem__(self, name):
+        if name == "raises":
+            raise OSError("gone")
+        return super().__getitem__(name)
+def make():
+    import numpy as np
+    from types import SimpleNamespace
+    def pairs(*shape, images=20, same=(True, False) * 5):
+        return SimpleNamespace(images=[np.zeros(shape, np.uint8)] * images, same=np.array(same))
+    sets = Sets(good=pairs(112, 112, 3), small=pairs(96, 112, 3), odd=pairs(112, 112, images=7), raises=None,
+                alike=pairs(112, 112, 3, same=[False] * 10))
+    return SimpleNamespace(verification=sets)
+"""
+
+
+def test_a_plug_ins_sets_are_decoded_before_the_launch(distribution):
+    distribution("setful", entry_points="[arcterm.datasets]\nsetful = setful:data\n", setful=SETS)
+    made = ask(dataset="setful")
+    assert dict(made.facts.verification) == {"good": 10, "alike": 10}
+    assert made.facts.set_aside == {
+        "small": "small.bin image 0: the image is 112×96, not 112×112",
+        "odd": "it has 7 images for 10 pairs",
+        "raises": "OSError: gone",
+    }
+    assert sum("is set aside, the run goes on without it" in note for note in made.notes) == 3
+    assert any("set alike has only pairs of two people" in note for note in made.notes)
+
+
+def test_sets_that_can_not_be_looked_at_are_said():
+    assert any("weren't looked at: RuntimeError: not here" in note for note in ask().notes)

@@ -71,10 +71,11 @@ def inspect(subject: Subject) -> str:
 def contents(subject: Subject) -> str:
     """The factory's object has the length, classes and verification sets that inspect() told of."""
     facts, faces = _facts(subject), _open(subject)
+    aside = facts.set_aside or {}
     for told, found, said in (
         ("length", len(faces), facts.images),
         ("classes", faces.classes, facts.classes),
-        ("verification sets", list(faces.verification), list(facts.verification)),
+        ("verification sets", [n for n in faces.verification if n not in aside], list(facts.verification)),
     ):
         require(found == said, f"its {told} is {found} and inspect() says {said}", "count one way in both")
     return f"{len(faces.verification)} verification sets"

@@ -1,0 +1,99 @@
+"""Whether a run's data is still what it was: looked at before a resume and before a verification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from arcterm_registry import get
+from arcterm_registry.contracts import DatasetFacts
+
+from arcterm.config import TrainConfig
+from arcterm.errors import DataError
+from arcterm.launch import preflight
+from arcterm.runs import dataset
+from arcterm.runs.store import DatasetOrigin, Run
+
+Progress = Callable[[int, int], None]
+
+
+def facts_of(config: TrainConfig, progress: Progress | None = None) -> DatasetFacts:
+    """What a training's data set is today; raises `DataError`."""
+    declared = get("dataset", config.dataset)
+    return preflight.looked_at(config.dataset, declared, config.dataset_options, progress)
+
+
+def origin_of(facts: DatasetFacts) -> DatasetOrigin:
+    """What a run records of its data."""
+    return DatasetOrigin(
+        fingerprint=facts.fingerprint,
+        images=facts.images,
+        classes=facts.classes,
+        verification=dict(facts.verification),
+    )
+
+
+def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
+    """See that a training goes on with the data that it was made of, and note verification sets set aside.
+
+    Changed data is noted if `accept`. Raises `DataError` for it otherwise, and for another number of people,
+    of which the class weights are.
+    """
+    config, was = run.record.config, dataset.origin(run)
+    if not isinstance(config, TrainConfig) or was is None:
+        return
+    facts = facts_of(config, progress)
+    said = changed(was, facts)
+    if said and facts.classes != was.classes:
+        raise DataError(
+            f"the data set changed since the run was made: {said}; the class weights are of "
+            f"{was.classes:,} people",
+            f"put the data back, or start a new run: `arcterm train {config.backbone} {config.loss} "
+            f"--pretrained {run.id}` with this data",
+        )
+    if said and facts.images < config.global_batch:
+        raise DataError(
+            f"the data set changed since the run was made: {said}; a step takes {config.global_batch} images",
+            "put the data back, or start a new run",
+        )
+    if said and not accept:
+        raise DataError(
+            f"the data set changed since the run was made: {said}",
+            f"put the data back; or go on with it as it is: `arcterm resume {run.id} --accept-changed-data`; "
+            "or start a new run",
+        )
+    aside = dict(facts.set_aside or {})
+    if said or aside != dataset.set_aside(run):
+        dataset.go_on_with(run, origin_of(facts), aside, accepted=bool(said))
+
+
+def notes(run: Run, facts: DatasetFacts) -> list[str]:
+    """What to say before a run's checkpoint is verified on its data as it is today."""
+    was = dataset.origin(run)
+    said = changed(was, facts) if was else ""
+    aside = (facts.set_aside or {}).items()
+    return [
+        *([f"note: the data set changed since the run was made: {said}"] if said else []),
+        *(f"note: verification set {name} is set aside: {reason}" for name, reason in aside),
+    ]
+
+
+def changed(was: DatasetOrigin, now: DatasetFacts) -> str:
+    """How data differs from what was recorded, in words; empty if it doesn't.
+
+    A fingerprint that an older arcterm recorded is compared with what it would record today.
+    """
+    counts = f"{now.images:,} images of {now.classes:,} people"
+    if (was.images, was.classes) != (now.images, now.classes):
+        return f"{counts}, it had {was.images:,} of {was.classes:,}"
+    if was.fingerprint in (now.fingerprint, *now.earlier):
+        return ""
+    train, sets = (_halves(was.fingerprint), _halves(now.fingerprint))
+    if train and sets and train[0] == sets[0]:
+        return "the images are the same, the verification sets are not"
+    return f"{counts} as before, but with other labels, contents or order"
+
+
+def _halves(fingerprint: str) -> list[str]:
+    """Of training data and of verification sets, where a fingerprint tells the two apart."""
+    version, *halves = fingerprint.split(":")
+    return halves if version == "2" and len(halves) == 2 else []

@@ -1,0 +1,64 @@
+"""Verification sets before a launch: those that can't be used are set aside, and the run goes on without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from arcterm_registry.contracts import DatasetFacts, FaceDataset, PairSet
+
+from arcterm.errors import ArctermError
+
+FOLDS = 10
+
+
+def usable(
+    facts: DatasetFacts, opened: Callable[[], FaceDataset], progress: Callable[[int, int], None] | None
+) -> DatasetFacts:
+    """`facts` whose `verification` has only sets that can be scored, and `set_aside` the others.
+
+    Where the data set hasn't decoded its sets itself, it is `opened` and every image of every set is.
+    """
+    aside, problems = dict(facts.set_aside or {}), list(facts.problems)
+    for name, pairs in facts.verification.items():
+        if pairs < FOLDS:
+            aside[name] = (
+                f"it has {pairs} pairs, fewer than the {FOLDS} folds of the protocol; "
+                "`arcterm data bin` makes one of more"
+            )
+    unseen = [name for name in facts.verification if name not in aside] if facts.set_aside is None else []
+    if unseen:
+        try:
+            sets = opened().verification
+        except Exception as error:  # noqa: BLE001  a plug-in's, which will end the run in the same words
+            problems.append(f"the verification sets weren't looked at: {_words(error)}")
+        else:
+            for name in unseen:
+                aside |= _reason(name, sets, facts.image_size, problems, progress)
+    left = {name: pairs for name, pairs in facts.verification.items() if name not in aside}
+    return replace(facts, verification=left, set_aside=aside, problems=tuple(problems))
+
+
+def _reason(
+    name: str,
+    sets: object,
+    size: tuple[int, int],
+    problems: list[str],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, str]:
+    """Why the set is to be set aside, if it is; what it can't measure goes to `problems`."""
+    import numpy as np
+
+    from arcterm.formats.pairlook import check_usable, unmeasured
+
+    try:
+        pairs: PairSet = sets[name]  # type: ignore[index]
+        check_usable(name, pairs, size, progress or (lambda done, total: None))
+        problems += unmeasured(name, np.asarray(pairs.same, np.bool_))
+    except Exception as error:  # noqa: BLE001  a plug-in's, whatever it is
+        return {name: _words(error)}
+    return {}
+
+
+def _words(error: Exception) -> str:
+    return error.message if isinstance(error, ArctermError) else f"{type(error).__name__}: {error}"

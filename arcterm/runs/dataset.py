@@ -1,0 +1,74 @@
+"""What data a run trains on: as it was when the run was made, and as it was accepted to be since."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from arcterm.errors import ArctermError
+from arcterm.runs.files import read_json, ulid, write_json
+from arcterm.runs.store import DatasetOrigin, Run
+
+
+class DataNow(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of ``data.json``: from a resume at `t` on, seconds since 1970, `dataset` is trained on.
+
+    `set_aside` are its verification sets that can't be used, name to reason; `accepted` says that somebody
+    chose to go on with changed data. A checkpoint that is older than `t` was made with other data then.
+    """
+
+    t: float
+    dataset: DatasetOrigin
+    set_aside: dict[str, str] = {}
+    accepted: bool = False
+
+
+def history(run: Run) -> list[DataNow]:
+    """What ``data.json`` says, oldest first; nothing for a run whose data stayed as it was."""
+    try:
+        return read_json(run.path / "data.json", list[DataNow])
+    except FileNotFoundError:
+        return []
+
+
+def origin(run: Run) -> DatasetOrigin | None:
+    """What the data must be now; None for a run that isn't a training."""
+    known = history(run)
+    return known[-1].dataset if known else run.record.dataset
+
+
+def set_aside(run: Run) -> dict[str, str]:
+    """Verification sets that are left out, name to reason."""
+    known = history(run)
+    return known[-1].set_aside if known else run.record.set_aside
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """What a script is told; what can't be read of it is told as nothing."""
+    try:
+        known, now, aside = history(run), origin(run), set_aside(run)
+    except ArctermError:
+        known, now, aside = [], None, {}
+    return {
+        "dataset": msgspec.to_builtins(now),
+        "set_aside": aside,
+        "accepted": [entry.t for entry in known if entry.accepted],
+    }
+
+
+def go_on_with(run: Run, dataset: DatasetOrigin, set_aside: dict[str, str], *, accepted: bool) -> None:
+    """Note what is trained on from now on.
+
+    Accepted data has records of its own: what is known of broken ones is put aside with the old.
+    """
+    entry = DataNow(t=time.time(), dataset=dataset, set_aside=set_aside, accepted=accepted)
+    write_json(run.path / "data.json", [*history(run), entry])
+    if accepted and (run.path / "quarantine").exists():
+        (run.path / "quarantine").rename(run.path / f"quarantine.old-{ulid()}")
+
+
+def accepted_since(run: Run, t: float) -> bool:
+    """Whether other data than at `t`, seconds since 1970, was accepted."""
+    return any(entry.accepted and entry.t > t for entry in history(run))
