@@ -31,7 +31,7 @@ class VerificationSets(Mapping[str, PairBin]):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.paths = {path.stem: path for path in set_files(directory)}
+        self.paths = {_name(path): path for path in set_files(directory)}
         self._read: dict[str, PairBin] = {}
 
     def __getitem__(self, name: str) -> PairBin:
@@ -129,6 +129,11 @@ def _remembered(place: Path) -> _Sound | None:
         return msgspec.json.decode(place.read_bytes(), type=_Sound)
     except (OSError, msgspec.MsgspecError, UnicodeError):
         return None
+
+
+def _name(path: Path) -> str:
+    """What a set is called: its file's name, bytes that are no UTF-8 written out, as JSON can hold it."""
+    return path.stem.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _digest(path: Path) -> str:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from arcterm.formats.facepack import FacePack
+from arcterm.formats.pairs import read_pairs, write_pairs
 
 from .conftest import PATIENCE
 
@@ -93,3 +94,28 @@ def _words(process):
         return process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
         return []
+
+
+def test_a_cut_picture_in_a_second_set_costs_that_set_alone(arcterm, people):
+    arcterm("data", "pack", str(people), "pack", "--hold-out", "2", "--pairs", "20")
+    pack = arcterm.folder / "pack"
+    good = read_pairs(pack / "heldout.bin")
+    images = [bytes(image) for image in good.images]
+    write_pairs(pack / "second.bin", [images[0][:700], *images[1:]], good.same.tolist())
+    (pack / "train.crc").unlink()
+    done = arcterm(*TRAIN, "--dataset", "pack", "--name", "through", "--plain")
+    assert (
+        "verification set second is set aside, the run goes on without it: second.bin image 0" in done.stderr
+    )
+    told = arcterm.show("through")
+    assert (told["state"], list(told["verification"]), list(told["set_aside"])) == (
+        "done",
+        ["heldout"],
+        ["second"],
+    )
+    assert (
+        told["checkpoints"]
+        and "set aside         second: second.bin image 0" in arcterm("show", "through").stdout
+    )
+    verified = arcterm("verify", "through")
+    assert "heldout" in verified.stdout and "second is set aside" in verified.stderr
