@@ -65,9 +65,10 @@ _MAKERS = ("OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID", "BINP
 _ESCAPED = re.compile(rb"(?:[^\\]++|\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}))*+")
 # Of what others put into such files by mistake; whatever else a file names may be there to be run.
 _DATA_OF_OTHERS = re.compile(
-    r"numpy(\._?core)?\.[A-Za-z_.]*(matrix|recarray|MaskedArray|_mareconstruct|datetime64|str_|bytes_)"
+    r"numpy(\._?core)?\.[A-Za-z_.]*(matrix|recarray|memmap|MaskedArray|_mareconstruct|datetime64|str_|bytes_)"
     r"|torch\._utils\._rebuild_\w+|torch\.(\w+Storage|Size|storage\._load_from_bytes)|PIL\.\w+\.\w+|pandas\.[\w.]+"
-    r"|mxnet\.ndarray\.[\w.]+|collections\.(OrderedDict|defaultdict|deque)|array\._array_reconstructor"
+    r"|mxnet\.ndarray\.[\w.]+|collections\.(OrderedDict|defaultdict|deque)|array\.(array|_array_reconstructor)"
+    r"|_?io\.(Bytes|String)IO|imageio\.[\w.]+|easydict\.EasyDict|(argparse|types)\.(Simple)?Namespace|__main__\.\w+"
     r"|(builtins|__builtin__)\.(list|tuple|dict|set|frozenset|bool|int|float|complex|str|object)"
     r"|copy_?reg\._reconstructor|datetime\.\w+|pathlib\.\w+|uuid\.UUID"
 )

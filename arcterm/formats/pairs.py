@@ -85,14 +85,16 @@ def write_pairs(path: Path, images: Sequence[bytes | memoryview], same: Sequence
 
 def _items(path: Path, what: str, found: Any) -> Sequence[Any]:
     """What a list, a tuple or an array has in it."""
-    count = found.count if isinstance(found, Array) else len(found)
-    if count > MAX_ITEMS:
-        raise DataError(f"{path}: more than {MAX_ITEMS} {what}", "split the set")
-    items = found.items() if isinstance(found, Array) else found
+    items: Any = found
+    if isinstance(found, Array):
+        # an array with several sides has none, however many numbers it has
+        items = range(found.count) if found.one_side and found.count > MAX_ITEMS else found.items()
     if items is None:
         raw = what == "images"
         said = f"its {what} are one {found.words()}" + (": raw pixels, not encoded images" if raw else "")
         raise DataError(f"{path}: {said}", RAW if raw else UNFIT)
+    if len(items) > MAX_ITEMS:
+        raise DataError(f"{path}: more than {MAX_ITEMS} {what}", "split the set")
     return cast(Sequence[Any], items)
 
 

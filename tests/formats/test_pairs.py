@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import contextlib
 import datetime
@@ -289,6 +290,10 @@ RAW_PIXELS = {
     "grey": ([b"a", np.zeros((4, 5), np.uint8)], "image 1 is a u1 array of 4×5: raw pixels"),
     "floats": ([np.zeros((3, 4, 5), np.float32)] * 2, "image 0 is a f4 array of 3×4×5: raw pixels"),
     "all in one": (np.zeros((2, 4, 5, 3), np.uint8), "its images are one u1 array of 2×4×5×3: raw pixels"),
+    "many in one": (
+        np.zeros((20, 160, 112, 3), np.uint8),
+        "its images are one u1 array of 20×160×112×3: raw",
+    ),
     "large": ([np.zeros((2400, 2400, 3), np.uint8)], "has an item of 17280000 bytes"),
 }
 
@@ -312,6 +317,7 @@ def test_pixels_are_refused_in_words_that_fit(tmp_path: Path, name: str, protoco
         ((collections.OrderedDict(a=1), [True]), False),
         (([datetime.date(2020, 1, 1)], [True]), False),
         (({b"a"}, [True]), False),
+        (([array.array("B", b"a")], [True]), False),
         (([Evil(Path("/nowhere"))], [True]), True),
         (([eval], [True]), True),
         (([np.load], [True]), True),
