@@ -30,6 +30,7 @@ Box = tuple[int, int, int, int]
 _BLOCK = 4 << 20  # bytes looked at together, and the longest line
 _TAIL = 1 << 16  # bytes of empty lines that may end a file
 _LABEL_DIGITS = 18
+_NAMED = 20  # bad lines besides the first
 _BOX_LIMIT = 1 << 31
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _C1 = re.compile(r"[\x7f-\x9f]")
@@ -61,12 +62,13 @@ class ListedImage(NamedTuple):
 
 
 class _BadLineError(Exception):
-    """What is wrong with a line; `line` counts from 1."""
+    """What is wrong with a line; `line` counts from 1, and `others` are bad ones after it."""
 
-    def __init__(self, reason: str, line: int = 0) -> None:
+    def __init__(self, reason: str, line: int = 0, others: tuple[int, ...] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
         self.line = line
+        self.others = others
 
 
 class _Columns(NamedTuple):
@@ -166,7 +168,10 @@ class ImageList:
             start = stop
 
     def _error(self, bad: _BadLineError, shape: Shape, line: int) -> DataError:
-        return DataError(f"{self.path} line {line}: {bad.reason}", _EXPECTED[shape])
+        several = "lines" if len(bad.others) > 1 else "line"
+        others = f"; {several} {', '.join(map(str, bad.others))} can't be read either" if bad.others else ""
+        more = ", nor may others after them" if len(bad.others) == _NAMED else ""
+        return DataError(f"{self.path} line {line}: {bad.reason}{others}{more}", _EXPECTED[shape])
 
 
 def read_list(path: Path, root: Path | None = None) -> ImageList:
@@ -246,18 +251,24 @@ def _landmarks(fields: list[bytes]) -> NDArray[np.float64]:
 
 
 def _any_lines(block: bytes, shape: Shape, first: int) -> _Columns:
-    """The columns of lines of any kind, `first` and following; raises `_BadLineError` naming the line."""
+    """The columns of lines of any kind, `first` and following; raises `_BadLineError` naming bad ones."""
     labels, aligned, fields = [], [], []
+    bad: list[tuple[int, str]] = []
     lines = block.removesuffix(b"\n").split(b"\n")
     nowhere = Path()
     for number, text in enumerate(lines, first):
         try:
             item = _parse(text, shape, number, nowhere)
-        except _BadLineError as bad:
-            raise _BadLineError(bad.reason, number) from None
+        except _BadLineError as error:
+            bad.append((number, error.reason))
+            if len(bad) > _NAMED:
+                break
+            continue
         labels.append(item.label)
         aligned.append(item.aligned)
         fields.append(3 if item.box is None else 7 if item.landmarks is None else 17)
+    if bad:
+        raise _BadLineError(bad[0][1], bad[0][0], tuple(line for line, _ in bad[1:]))
     return _Columns(np.array(labels, np.int64), np.array(aligned, np.bool_), np.array(fields, np.uint8))
 
 

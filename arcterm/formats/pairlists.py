@@ -30,7 +30,7 @@ _COLUMN = re.compile(
 _FLAGS = {"1": True, "0": False, "-1": False, "true": True, "false": False, "1.0": True, "0.0": False}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SHAPES = "a line is `name n1 n2`, `name1 n1 name2 n2`, or two paths and 0 or 1"
-_NAMED = 10
+_NAMED = 5
 
 
 class _BadLineError(Exception):
@@ -99,9 +99,9 @@ def _raise_for(path: Path, bad: list[tuple[int, _BadLineError]]) -> None:
     if len(bad) == 1:
         raise DataError(f"{path} line {bad[0][0]}: {bad[0][1]}", bad[0][1].hint)
     if bad:
-        named = "".join(f"\n  line {line}: {error}" for line, error in bad[:_NAMED])
-        more = f"\n  and {len(bad) - _NAMED:,} more" * (len(bad) > _NAMED)
-        raise DataError(f"{path}: {len(bad):,} lines are no pairs:{named}{more}", bad[0][1].hint)
+        named = "; ".join(f"line {line}: {error}" for line, error in bad[:_NAMED])
+        more = f"; and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
+        raise DataError(f"{path}: {len(bad):,} lines are no pairs: {named}{more}", bad[0][1].hint)
 
 
 def _joined(path: Path, found: list[ListedPair | _Half]) -> list[ListedPair]:

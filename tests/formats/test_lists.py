@@ -259,3 +259,16 @@ def test_utf_16_is_called_so(tmp_path: Path, encoding: str) -> None:
     with pytest.raises(DataError, match="says that it is UTF-16") as caught:
         read_list(written(tmp_path, text.encode(encoding)))
     assert caught.value.hint == "save it as UTF-8"
+
+
+def test_bad_lines_are_named_at_once(tmp_path: Path) -> None:
+    good = "1\ta.jpg\t0\n"
+    with pytest.raises(DataError) as caught:
+        read_list(written(tmp_path, f"{good}1\tb.jpg\n{good}2\tc.jpg\t1\n{good}\n1\td.jpg\t1\n"))
+    assert caught.value.message.endswith(
+        "line 2: it has 2 fields, not 3, 7 or 17; lines 4, 6 can't be read either"
+    )
+    with pytest.raises(
+        DataError, match=r"17; lines 2, 3, .*, 21 can't be read either, nor may others after them"
+    ):
+        read_list(written(tmp_path, "x\n" * 100))

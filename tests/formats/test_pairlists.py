@@ -121,7 +121,7 @@ def test_paths(tmp_path: Path, text: str) -> None:
         ("a.jpg 1\nb.jpg 1\nc.jpg 0\n", "line 3 is half a pair"),
         (
             "who,a,b\nA,1,x\n",
-            "2 lines are no pairs:\n  line 1: 3 fields that make no pair: 'who | a | b'\n  line 2",
+            "2 lines are no pairs: line 1: 3 fields that make no pair: 'who | a | b'; line 2",
         ),
         (b"\xff\xfeA 1 2\n", "isn't text: byte 0"),
     ],
