@@ -21,7 +21,7 @@ from arcterm.formats.facepack import FacePack
 T = TypeVar("T")
 R = TypeVar("R")
 _CHUNK = 16
-_NAMED = 10
+_NAMED, _HINTS = 10, 3
 
 
 class Picture(NamedTuple):
@@ -109,20 +109,21 @@ class Wanted(NamedTuple):
         return Stored(codec.encode_jpeg(made), False, light, aligned=True, problem=problem)
 
 
-def refusal(refused: Sequence[DataError], total: int, done: str, place: Path) -> DataError:
+def refusal(refused: Sequence[DataError], total: int, done: str, place: Path, folders: int = 0) -> DataError:
     """One error for all images of `total` that can't be used; where they are many, the file `place` has all.
 
-    `done` is what would have been done with them.
+    `done` is what would have been done with them; the first `folders` of the errors are of folders.
     """
     if len(refused) == 1:
         return refused[0]
     named = "\n".join(f"  {error.message}" for error in refused[:_NAMED])
-    hint = refused[0].hint
+    hint = "; ".join([*dict.fromkeys(error.hint for error in refused)][:_HINTS])
     if len(refused) > _NAMED:
         place.write_text("".join(f"{error.message}\n" for error in refused), encoding="utf-8")
         named += f"\n  and {len(refused) - _NAMED:,} more"
         hint = f"{hint}; all of them: {place}"
-    return DataError(f"{len(refused):,} of {total:,} images can't be {done}:\n{named}", hint)
+    also = f"{folders:,} {'folders' if folders > 1 else 'folder'} and " if folders else ""
+    return DataError(f"{also}{len(refused) - folders:,} of {total:,} images can't be {done}:\n{named}", hint)
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[tuple[T, R | DataError]]:

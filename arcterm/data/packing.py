@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -65,10 +65,18 @@ def pack(
             f"{src} is no list, so there are no landmarks to align by",
             "give a .lst list with landmarks (arcterm finds no faces by itself), or --resize what is aligned",
         )
+    if source.refused and len(source.people) < 2:
+        raise source.refused[0]
     trained, held = _split(source.people, hold_out, pairs)
     chosen = make_pairs([len(person.pictures) for person in held], pairs) if held else []
     total = sum(len(person.pictures) for person in source.people)
-    packer = _Packer(job, Wanted(image_size, resize, align), total, Tally(source.digest))
+    if source.refused:
+        count = len(source.refused)
+        what = f"{count:,} folders have no image" if count > 1 else source.refused[0].message
+        job.say(
+            f"{what}; the images are looked at too, so that all that is wrong is named at once", "warning"
+        )
+    packer = _Packer(job, Wanted(image_size, resize, align), total, Tally(source.digest), source.refused)
     with write_pack(place, image_size, resume=job.id) as writer:
         packer.fill(writer, trained)
         stored = packer.keep(held)
@@ -96,9 +104,12 @@ def _sets(source: Source, image_size: tuple[int, int], *, held_out: bool) -> tup
 class _Packer:
     """Reads the images ahead by threads and stores them in order; refusals are gathered and told together."""
 
-    def __init__(self, job: Job, wanted: Wanted, total: int, tally: Tally) -> None:
+    def __init__(
+        self, job: Job, wanted: Wanted, total: int, tally: Tally, refused: Sequence[DataError]
+    ) -> None:
         self._job, self._wanted, self._total = job, wanted, total
-        self._refused: list[DataError] = []
+        self._folders = len(refused)
+        self._refused = [*refused]
         self._done = 0
         self.look_every = -(-total // _LOOKS)
         self._counter = Counter(tally)
@@ -144,7 +155,8 @@ class _Packer:
         self._counter.judge()
         if not self._refused:
             return
-        raise refusal(self._refused, self._total, "packed", self._job.work / "refused.txt")
+        place = self._job.work / "refused.txt"
+        raise refusal(self._refused, self._total, "packed", place, self._folders)
 
     def _read(self, faces: Iterator[_Face]) -> Iterator[tuple[_Face, Stored]]:
         for face, stored in in_order(self._store, faces, self._job.threads):

@@ -19,7 +19,7 @@ from arcterm.data.parts import stamp
 from arcterm.errors import DataError
 from arcterm.formats.facepack import FacePack
 from arcterm.formats.lists import ImageList, read_list
-from arcterm.formats.people import find_people, is_junk
+from arcterm.formats.people import NO_IMAGE, is_junk, list_people
 
 
 class Folk(NamedTuple):
@@ -33,7 +33,8 @@ class Source(NamedTuple):
     """Everybody in the order of classes, how many files were passed over, and whether a list said it.
 
     `digest` (hex) is another where there are other images, or the same in another order. `junk` counts what
-    systems leave in folders; `sets` are the verification sets of a pack, and `size` its (height, width).
+    systems leave in folders; `refused` are people without an image; `sets` are the verification sets of a
+    pack, and `size` its (height, width).
     """
 
     people: list[Folk]
@@ -43,6 +44,7 @@ class Source(NamedTuple):
     junk: int = 0
     sets: Sequence[Path] = ()
     size: tuple[int, int] | None = None
+    refused: Sequence[DataError] = ()
 
 
 def open_source(job: Job, src: Path) -> Source:
@@ -89,12 +91,14 @@ def _from_files(src: Path) -> Source:
         people = _listed(src)
         with src.open("rb") as file:
             return Source(people, 0, True, hashlib.file_digest(file, "sha256").hexdigest())
-    found, ignored, _, _, junk = find_people(src)
+    listed = list_people(src)
+    found, ignored, junk = listed.people, listed.ignored, listed.junk
+    refused = [DataError(f"{folder} has no image", NO_IMAGE) for folder in listed.empty]
     digest = hashlib.sha256()
     for name, images in found:
         digest.update(b"\0".join(os.fsencode(text) for text in (name, *(p.name for p in images), "/")))
     folk = [Folk(name, [Picture(path) for path in images]) for name, images in found]
-    return Source(folk, ignored, False, digest.hexdigest(), junk)
+    return Source(folk, ignored, False, digest.hexdigest(), junk, refused=refused)
 
 
 def _listed(path: Path) -> list[Folk]:

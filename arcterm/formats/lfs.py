@@ -8,7 +8,8 @@ from pathlib import Path
 from arcterm.errors import DataError
 
 _START = b"version https://git-lfs"
-_LARGEST = 1024  # bytes of a pointer, by its specification
+LARGEST = 1024
+"""Bytes of a pointer, by its specification."""
 _LOOKED_AT = 10_000
 _NAMED = 10
 
@@ -47,7 +48,7 @@ def _beside(path: Path) -> list[str]:
     found = []
     try:
         for other in islice(path.parent.iterdir(), _LOOKED_AT):
-            if other.name != path.name and other.is_file() and other.stat().st_size <= _LARGEST:
+            if other.name != path.name and other.is_file() and other.stat().st_size <= LARGEST:
                 with other.open("rb") as file:
                     found += [other.name] * is_pointer(file.read(len(_START)))
     except OSError:  # the pointer at hand is what matters

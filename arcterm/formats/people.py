@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from arcterm.errors import DataError
+from arcterm.formats.lfs import HINT as LFS_HINT
+from arcterm.formats.lfs import LARGEST, is_pointer
 
 IMAGE_TYPES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp"})
 
@@ -18,7 +20,10 @@ _JUNK = frozenset(
         "@eadir", "#recycle", "lost+found",
     }
 )  # fmt: skip
+NO_IMAGE = f"image files end in {', '.join(sorted(IMAGE_TYPES))}; or remove what is empty"
+"""What to do about a folder or a file with nothing in it."""
 _NAMED = 20
+
 _NUMBER = re.compile(r"([0-9]+)")
 
 
@@ -32,14 +37,15 @@ class Person(NamedTuple):
 class People(NamedTuple):
     """Everybody in natural order, and how many files were passed over for not being images.
 
-    `empty` are directories in which there is no image, `hollow` image files without a byte in them; `junk`
-    counts what systems leave in folders.
+    `empty` are directories in which there is no image, `hollow` image files without a byte in them, and
+    `pointers` those that are Git LFS's; `junk` counts what systems leave in folders.
     """
 
     people: list[Person]
     ignored: int
     empty: list[Path]
     hollow: Sequence[Path] = ()
+    pointers: Sequence[Path] = ()
     junk: int = 0
 
 
@@ -51,7 +57,7 @@ def is_junk(name: str) -> bool:
 def find_people(folder: Path) -> People:
     """List `folder` without reading any image, and see that everybody has one; raises `DataError`.
 
-    That names everybody without an image, and the image files that are empty, at once.
+    That names everybody without an image, and the image files that are no images by their size, at once.
     """
     found = list_people(folder)
     if found.empty:
@@ -59,8 +65,9 @@ def find_people(folder: Path) -> People:
             "; ".join(
                 _named(found.empty, "has no image", "folders have no image")
                 + _named(found.hollow, "is an empty file", "image files are empty")
+                + _named(found.pointers, "is a Git LFS pointer", "image files are Git LFS pointers")
             ),
-            f"image files end in {', '.join(sorted(IMAGE_TYPES))}; or remove what is empty",
+            NO_IMAGE + (f"; {LFS_HINT}" if found.pointers else ""),
         )
     return found
 
@@ -70,7 +77,7 @@ def list_people(folder: Path) -> People:
 
     Raises `DataError` if it isn't a directory or has nobody in it.
     """
-    people, ignored, empty, hollow = [], 0, [], []
+    people, ignored, empty, hollow, pointers = [], 0, [], [], []
     directories, junk = _listed(folder)
     for directory in directories:
         if not directory.is_dir():
@@ -83,14 +90,16 @@ def list_people(folder: Path) -> People:
             people.append(Person(directory.name, images))
         else:
             empty.append(directory)
-        hollow += [file for file in images if not file.stat().st_size]
+        small = [(file, size) for file in images if (size := file.stat().st_size) <= LARGEST]
+        hollow += [file for file, size in small if not size]
+        pointers += [file for file, size in small if size and _is_pointer(file)]
         ignored += len(files) - len(images)
         junk += left
     if not people and not empty:
         raise DataError(
             f"{folder} has no directory in it", "put the images of each person into a directory of their own"
         )
-    return People(people, ignored, empty, hollow, junk)
+    return People(people, ignored, empty, hollow, pointers, junk)
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
@@ -109,6 +118,14 @@ def _listed(folder: Path) -> tuple[list[Path], int]:
     junk = [path for path in found if is_junk(path.name)]
     wanted = [path for path in found if not path.name.startswith(".") and not is_junk(path.name)]
     return sorted(wanted, key=lambda path: natural(path.name)), len(junk)
+
+
+def _is_pointer(file: Path) -> bool:
+    """Whether a small file is a pointer; one that can't be read is for its reader to name."""
+    try:
+        return is_pointer(file.read_bytes())
+    except OSError:
+        return False
 
 
 def _named(paths: Sequence[Path], one: str, several: str) -> list[str]:

@@ -20,7 +20,9 @@ from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import decode, encode_jpeg
 from arcterm.formats.packwriter import write_pack
 from arcterm.formats.pairs import write_pairs
+from arcterm.formats.people import find_people
 from arcterm.runs import control
+from arcterm.runs.events import Message
 from tests.jobs import make_job, pack_people
 
 Locate = Callable[[str], Path]
@@ -285,15 +287,34 @@ def test_what_systems_leave_in_folders_is_passed_over_and_said_once(pictures: Pa
         assert (place / "train.rec").read_bytes() == (tmp_path / "clean" / "train.rec").read_bytes()
 
 
-def test_everything_that_is_empty_is_named_at_once(pictures: Path, tmp_path: Path) -> None:
+def test_everything_that_is_wrong_is_named_at_once(pictures: Path, tmp_path: Path) -> None:
     for name in ("nobody", "none"):
         (pictures / name).mkdir()
     (pictures / "p0" / "hollow.jpg").touch()
-    with pytest.raises(DataError) as caught:
-        pack_people(pictures, tmp_path / "pack")
+    (pictures / "p0" / "pointer.jpg").write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 1\n")
+    (pictures / "p1" / "cut.jpg").write_bytes(next((pictures / "p1").iterdir()).read_bytes()[:500])
+    job = make_job()
+    with pytest.raises(DataError, match=r"^2 folders and 3 of \d+ images can't be packed:") as caught:
+        pack(job, str(pictures), str(tmp_path / "pack"))
+    for words in (
+        f"{pictures / 'nobody'} has no image",
+        f"{pictures / 'none'} has no image",
+        "hollow.jpg is an empty file",
+        "pointer.jpg is a Git LFS pointer",
+        "cut.jpg: these 500 bytes aren't a whole image",
+    ):
+        assert words in caught.value.message
+    assert "git lfs pull" in caught.value.hint and "remove what is empty" in caught.value.hint
+    heard = [event.text for event in job.heard if isinstance(event, Message)]  # type: ignore[attr-defined]
+    assert heard == [
+        "2 folders have no image; the images are looked at too, so that all that is wrong is named at once"
+    ]
+    with pytest.raises(DataError) as caught:  # what only lists the folder tells by names and sizes
+        find_people(pictures)
     assert caught.value.message == (
         f"2 folders have no image: {pictures / 'nobody'}, {pictures / 'none'}; "
-        f"{pictures / 'p0' / 'hollow.jpg'} is an empty file"
+        f"{pictures / 'p0' / 'hollow.jpg'} is an empty file; "
+        f"{pictures / 'p0' / 'pointer.jpg'} is a Git LFS pointer"
     )
 
 
