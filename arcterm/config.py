@@ -6,7 +6,6 @@ A `TrainConfig` is complete: every number that was left open has been worked out
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,9 @@ from typing import Any, Literal
 import msgspec
 from arcterm_registry import Option, OptionError, nearest
 
+from arcterm import tomlfile
 from arcterm.errors import ConfigError
+from arcterm.neighbours import near, way
 from arcterm.settings import FLAGS, SETTINGS
 from arcterm.tasks import TASKS
 
@@ -166,14 +167,7 @@ def _way(name: str) -> str:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """The settings of a TOML file, as `merge` takes them; raises `ConfigError` with the line at fault."""
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"can't read {path}: {error}", "give --config a TOML file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path} is not TOML: {error}", "see docs/configuration.md for an example"
-        ) from None
+    settings = tomlfile.read(path)
     for group in OPTION_GROUPS:
         if not isinstance(settings.get(f"{group}_options", {}), dict):
             raise ConfigError(
@@ -204,17 +198,36 @@ def check_settings(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
     groups = [f"{group}_options" for group in OPTION_GROUPS]
     checked: dict[str, Any] = {}
     for key, value in settings.items():
-        if key in groups or key in _CHOSEN:
+        if key in groups:
             checked[key] = value
+        elif key in _CHOSEN:
+            checked[key] = _name(key, value, source)
         elif key not in _BY_NAME:
-            raise ConfigError(
-                f"{source}: there is no setting {key!r}",
-                nearest(key, [*_BY_NAME, *_CHOSEN]).replace("installed", "settings")
-                + "; a plug-in's own options are loss.KEY, backbone.KEY or dataset.KEY",
-            )
+            raise ConfigError(f"{source}: there is no setting {key!r}", _neighbours(key))
         else:
             checked[key] = _parse(key, value) if isinstance(value, str) else _check(key, value)
     return checked
+
+
+def _name(key: str, value: Any, source: str) -> str:
+    """A name that was chosen; raises `ConfigError` if it is a table or a number."""
+    if not isinstance(value, str):
+        advice = f"its options go below [{key}_options]" if key in OPTION_GROUPS else "put it in quotes"
+        raise ConfigError(f"{source}: {key} is text, not {value!r:.60}", f'write {key} = "…"; {advice}')
+    return value
+
+
+def _neighbours(key: str) -> str:
+    """What a setting that isn't there is near, and what there is."""
+    return (
+        f"{_meant(near(key))}settings: {', '.join(sorted([*_BY_NAME, *_CHOSEN]))}; a plug-in's own options "
+        "are --set loss.KEY=VALUE, in a file KEY below [loss_options], and so for backbone and dataset"
+    )
+
+
+def _meant(names: Sequence[str]) -> str:
+    words = [way(name) if name == "runs_dir" else name for name in names]
+    return f"did you mean {' or '.join(words)}? " if words else ""
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,6 +285,8 @@ def options_for(declared: Iterable[Option], given: Mapping[str, Any], owner: str
     for name in given:
         if name not in by_name:
             known = nearest(name, by_name).replace("installed", "it has")
+            if owner.partition(" ")[0] in OPTION_GROUPS and not known.startswith("did"):
+                known = f"{_meant([key for key in near(name) if '.' not in key])}{known}"
             raise ConfigError(f"{owner} has no option {name!r}", known)
     values: dict[str, Value] = {}
     for name, option in by_name.items():
@@ -289,16 +304,17 @@ def options_for(declared: Iterable[Option], given: Mapping[str, Any], owner: str
 def indices(text: str, name: str) -> list[int]:
     """``0,2`` or ``0-3`` as whole numbers; raises `ConfigError` naming the flag `name`."""
     found: list[int] = []
+    many = ConfigError(f"{flag(name)} {text[:40]!r} names too many", f"write {flag(name)} 0,2")
     try:
         for part in filter(None, text.replace(" ", "").split(",")):
             first, dash, last = part.partition("-")
-            numbers = range(int(first), int(last) + 1) if dash else [int(first)]
-            if len(numbers) > _MANY:
-                raise ConfigError(f"{flag(name)} {text!r} names too many", f"write {flag(name)} 0,2")
-            found += numbers
+            low, high = int(first), int(last if dash else first)
+            if high - low + len(found) >= _MANY or high >= 1 << 63:
+                raise many
+            found += range(low, high + 1)
     except ValueError:
         raise ConfigError(
-            f"{flag(name)} {text!r} is not a list of numbers", f"write {flag(name)} 0,2"
+            f"{flag(name)} {text[:40]!r} is not a list of numbers", f"write {flag(name)} 0,2"
         ) from None
     return found
 

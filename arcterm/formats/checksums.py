@@ -65,7 +65,7 @@ def read_checksums(directory: Path) -> Checksums | None:
         raise damaged
     try:
         header = msgspec.json.decode(data[_HEAD.size : start], type=_Header)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise damaged from None
     if not all(name == Path(name).name and name.isprintable() for name in header.files):
         raise damaged

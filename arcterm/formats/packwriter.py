@@ -161,7 +161,7 @@ def _read_places(path: Path) -> Iterator[_Place]:
     for line in whole.splitlines():
         try:
             yield msgspec.json.decode(line, type=_Place)
-        except (msgspec.MsgspecError, UnicodeError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise DataError(
                 f"{path} is damaged", f"remove {path.parent}, and what was done so far is done again"
             ) from None

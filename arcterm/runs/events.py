@@ -199,5 +199,5 @@ def decode(line: bytes) -> AnyEvent | None:
         return None
     try:
         return _decoder.decode(body + b"}")
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None

@@ -14,6 +14,9 @@ from typing import Any, ClassVar, Literal
 
 Value = bool | int | float | str
 
+_HUGE = 1 << 63  # what no 64-bit integer holds
+_LONGEST = 80
+
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
@@ -55,23 +58,25 @@ class Option:
         text = text.strip()
         if self.type is bool:
             if text.lower() not in _TRUE | _FALSE:
-                raise OptionError(f"{self.name} is yes or no, not {text!r}")
+                raise OptionError(f"{self.name} is yes or no, not {_quoted(text)}")
             return text.lower() in _TRUE
         try:
             return self.check(self.type(text))
         except OptionError:
             raise
         except ValueError:
-            raise OptionError(f"{self.name} is {_article(self.type)}, not {text!r}") from None
+            raise OptionError(f"{self.name} is {_article(self.type)}, not {_quoted(text)}") from None
 
     def check(self, value: Value) -> Value:
         """Return `value` in the option's type, or raise `OptionError` naming the allowed range."""
+        if type(value) is int and abs(value) >= _HUGE:
+            raise OptionError(f"{self.name} is far outside its range: {self.range or 'a finite number'}")
         if self.type is float and type(value) is int:
             value = float(value)
         if type(value) is not self.type:
-            raise OptionError(f"{self.name} is {_article(self.type)}, not {value!r}")
+            raise OptionError(f"{self.name} is {_article(self.type)}, not {_quoted(value)}")
         if self.choices and value not in self.choices:
-            raise OptionError(f"{self.name} is one of {self.range}, not {value!r}")
+            raise OptionError(f"{self.name} is one of {self.range}, not {_quoted(value)}")
         if isinstance(value, int | float) and not isinstance(value, bool) and not self._inside(value):
             raise OptionError(
                 f"{self.name} {value:g} is outside its range: {self.range or 'a finite number'}"
@@ -84,6 +89,12 @@ class Option:
         above = self.low is None or (value > self.low if self.open_low else value >= self.low)
         below = self.high is None or (value < self.high if self.open_high else value <= self.high)
         return above and below
+
+
+def _quoted(value: object) -> str:
+    """`value` as it stands in a message."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _article(kind: type) -> str:
