@@ -27,7 +27,9 @@ from arcterm.config import (
 )
 from arcterm.datasource import kind_of
 from arcterm.errors import ArctermError, ConfigError, DataError
-from arcterm.launch import batchnorm, devices, origin, sets, sharing
+from arcterm.launch import batchnorm, devices, origin, remarks, sets, sharing
+from arcterm.launch.choice import check_order, chosen
+from arcterm.launch.remarks import shown
 from arcterm.runs import store
 from arcterm.settings import FLAGS, SETTINGS
 
@@ -63,9 +65,10 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     """
     asked = check_settings({key: value for key, value in settings.items() if value is not None}, "settings")
     defaults = {option.name: option.default for option in SETTINGS if option.name != "steps"}
+    check_order(asked)
     recipe = check_settings(_recipe(asked), f"the recipe of {asked.get('backbone')}")
     given = merge(defaults, recipe, asked)
-    backbone, loss = _chosen("backbone", given), _chosen("loss", given)
+    backbone, loss = chosen("backbone", given), chosen("loss", given)
     backbone_options = _options("backbone", backbone, given)
     loss_options = _options("loss", loss, given)
     _check_head(loss, given)
@@ -114,6 +117,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         f"length    {steps:,} steps{pace}",
         f"lr        {config.lr:g}{lr_why}, schedule {config.schedule}",
         *_usual(given["backbone"], recipe, asked),
+        *remarks.given(asked, config),
         *kept,
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),
         *(
@@ -121,6 +125,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
             for key, reason in (facts.set_aside or {}).items()
         ),
         *(f"problem   {problem}" for problem in facts.problems),
+        *remarks.idle(asked, config),
     ]
     seconds = estimate(backbone, config)
     return Plan(config=config, facts=facts, notes=notes, seconds=seconds, warning=_long(seconds, config))
@@ -135,20 +140,20 @@ def command(settings: Mapping[str, Any]) -> str:
     for option in SETTINGS:
         value = settings.get(option.name)
         if value not in (None, option.default, ""):
-            shown = _shown(value)
+            written = shown(value)
             if option.type is bool and value is True and option.name in FLAGS:
                 words.append(flag(option.name))
             elif option.type is not bool and option.name in FLAGS:
-                words += [flag(option.name), shown]
+                words += [flag(option.name), written]
             else:
-                words += ["--set", f"{option.name}={shown}"]
+                words += ["--set", f"{option.name}={written}"]
     for group in ("loss", "backbone", "dataset"):
         for key, value in settings.get(f"{group}_options", {}).items():
             if value is None or value == "":
                 continue
             direct = group == "loss" and key in ("margin", "scale")
-            shown = _shown(value)
-            words += [flag(key), shown] if direct else ["--set", f"{group}.{key}={shown}"]
+            written = shown(value)
+            words += [flag(key), written] if direct else ["--set", f"{group}.{key}={written}"]
     return shlex.join(words)
 
 
@@ -250,22 +255,13 @@ def duration(seconds: float) -> str:
 
 def _recipe(asked: Mapping[str, Any]) -> dict[str, Value]:
     """The settings that the chosen backbone is usually trained with."""
-    return dict(_chosen("backbone", asked).recipe)
+    return dict(chosen("backbone", asked).recipe)
 
 
 def _usual(backbone: str, recipe: Mapping[str, Value], asked: Mapping[str, Any]) -> list[str]:
     """A line for what the backbone's recipe decided, if it decided anything."""
-    taken = [f"{key} {_shown(value)}" for key, value in recipe.items() if key not in asked]
+    taken = [f"{key} {shown(value)}" for key, value in recipe.items() if key not in asked]
     return [f"recipe    {', '.join(taken)}, as {backbone} is usually trained"] if taken else []
-
-
-def _chosen(kind: str, given: Mapping[str, Any]) -> Any:
-    if not given.get(kind):
-        raise ConfigError(f"no {kind} is chosen", f"installed: {', '.join(names(kind))}")
-    declared = get(kind, str(given[kind]))
-    if not isinstance(declared, Backbone | Loss):
-        raise PluginError(f"{given[kind]!r} is no {kind}")
-    return declared
 
 
 def _options(kind: str, declared: Backbone | Loss, given: Mapping[str, Any]) -> dict[str, Value]:
@@ -444,10 +440,4 @@ def _words(declared: Loss, options: Mapping[str, Value]) -> str:
     """Margin and scale, and what else is not the default."""
     usual = {option.name: option.default for option in declared.options}
     told = [k for k, value in options.items() if k in ("margin", "scale") or value != usual[k]]
-    return " ".join(f"{key} {_shown(options[key])}" for key in told)
-
-
-def _shown(value: Value) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return " ".join(f"{key} {shown(options[key])}" for key in told)

@@ -108,7 +108,9 @@ def locate(kind: str, name: str) -> Plugin:
     plugins = find(kind)
     found = [p for p in plugins if name in (p.name, p.full_name)]
     if not found:
-        raise PluginError(f"there is no {kind} {name!r}", nearest(name, names(kind)))
+        others = [other for other in _GROUPS if any(name in (p.name, p.full_name) for p in find(other))]
+        elsewhere = f"{name} is a {others[0]}; " if others else ""
+        raise PluginError(f"there is no {kind} {name!r}", elsewhere + nearest(name, names(kind)))
     if len(found) > 1:
         owners = " and ".join(f"{p.distribution} {p.version}" for p in found)
         choices = " or ".join(p.full_name for p in found)

@@ -1,0 +1,61 @@
+"""Lines of a plan about the settings that were given: which they are, and which of them do nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from arcterm.config import OPTION_GROUPS, TrainConfig, Value
+
+# they have lines of their own in a plan
+_SAID = (*OPTION_GROUPS, "name", "nproc", "gpus", "batch_size", "epochs", "steps", "lr", "pretrained")
+
+_ACTS_WITH = {
+    "power": ("schedule", "poly"),
+    "gamma": ("schedule", "multistep"),
+    "milestones": ("schedule", "multistep"),
+    "crop_area": ("crop", None),
+    "jitter_strength": ("jitter", None),
+    "lowres_scale": ("lowres", None),
+    "jpeg_low": ("jpeg", None),
+    "jpeg_high": ("jpeg", None),
+    "cutout_size": ("cutout", None),
+}
+"""A setting, the other one that it needs, and which value of that; None is any above 0."""
+
+
+def given(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
+    """A line with every setting and plug-in's option that was given and has no line of its own."""
+    told = [
+        f"{key} {shown(value)}"
+        for key, value in asked.items()
+        if key not in _SAID and not key.endswith("_options") and value not in (None, "")
+    ]
+    for group in OPTION_GROUPS:
+        options = getattr(config, f"{group}_options")
+        told += [f"{group}.{key} {shown(options[key])}" for key in asked.get(f"{group}_options", {})]
+    return [f"given     {', '.join(told)}"] if told else []
+
+
+def idle(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
+    """A line for each setting that was given and changes nothing."""
+    lines = []
+    for key, (other, wanted) in _ACTS_WITH.items():
+        now = getattr(config, other)
+        if asked.get(key) not in (None, "") and (now != wanted if wanted else not now):
+            lines.append(f"note      {key} does nothing: {other} is {shown(now)}")
+    late = [str(step) for step in config.milestones if step >= config.steps]
+    if late:
+        which = "every milestone" if len(late) == len(config.milestones) else f"milestone {', '.join(late)}"
+        lines.append(
+            f"note      {which} is never reached: the run ends at step {config.steps} "
+            f"(milestones {', '.join(map(str, config.milestones))})"
+        )
+    return lines
+
+
+def shown(value: Value) -> str:
+    """A setting's value as it is written on a command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
