@@ -8,17 +8,45 @@ from arcterm import environment
 
 
 def main() -> None:
-    """Entry point of ``arcterm``: run the command; a user's mistake is two lines, never a traceback."""
+    """Entry point of ``arcterm``: run the command; a user's mistake is two lines, never a traceback.
+
+    Ends with the exit codes of docs/configuration.md; an error of our own is raised, which makes it 1.
+    """
     environment.forget_current_directory()
-    from arcterm.cli.app import build
+    code = 0
+    try:
+        from arcterm.cli import streams
+
+        streams.prepare()
+        try:
+            code = _run(sys.argv[1:])
+        except (streams.ReaderGoneError, BrokenPipeError):  # the latter where typer writes
+            pass
+        finally:
+            streams.hush()
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code of a command line."""
+    from arcterm.cli.app import STOPPED, USAGE, run
+    from arcterm.cli.mistakes import explained
+    from arcterm.cli.options import say
     from arcterm.errors import ArctermError
 
     try:
-        build(sys.argv[1:])(prog_name="arcterm")
+        return run(arguments)
+    except STOPPED:
+        return 130
+    except USAGE as error:
+        say(*explained(error))
+        return int(getattr(error, "exit_code", 2))
     except Exception as error:
         from arcterm_registry import PluginError  # as slow to import as all that --help needs
 
         if not isinstance(error, ArctermError | PluginError):
             raise
-        sys.stderr.write(f"arcterm: {error}\n")
-        sys.exit(getattr(error, "exit_code", 2))
+        say(*f"arcterm: {error}".splitlines())
+        return int(getattr(error, "exit_code", 2))

@@ -17,7 +17,6 @@ from arcterm.formats.labelnames import read_names
 from arcterm.formats.pairs import read_pairs
 from arcterm.formats.ranges import parse_ranges
 from arcterm.launch.preflight import choose_dataset, inspect
-from arcterm.runs.text import clean
 
 Progress = Callable[[int, int], None]
 FIRST_PEOPLE = 6
@@ -109,7 +108,7 @@ class Album:
                 )
                 for number in _some(same, pairs)
             ]
-            yield ShownSet(clean(name), len(same), int(same.sum()), shown)
+            yield ShownSet(name, len(same), int(same.sum()), shown)
 
     def facts_of_people(self, wanted: str, images: int) -> dict[str, Any]:
         """`people` for a script, without pixels."""
@@ -157,9 +156,9 @@ class Album:
     def _name(self, number: int, shown: list[Shown]) -> str:
         """What the pack calls the class, or the folder that holds its images."""
         if self._names:
-            return clean(self._names[number])
+            return self._names[number]
         path = Path(shown[0].source) if shown else Path()
-        return clean(path.parent.name) if path.is_file() else ""
+        return path.parent.name if path.is_file() else ""
 
 
 def open_album(source: str, progress: Progress) -> Album:
@@ -209,16 +208,15 @@ def _record(faces: FaceDataset, index: int) -> Shown:
     try:
         record = faces[index]
     except DataError as error:
-        return Shown(None, "", clean(error.message))
+        return Shown(None, "", error.message)
     return _decoded(record.image, record.source)
 
 
 def _decoded(image: Any, source: str) -> Shown:
-    source = clean(source)
     try:
         return Shown(decode(image, size=None, source=source), source)
     except DataError as error:
-        return Shown(None, source, clean(error.message))
+        return Shown(None, source, error.message)
 
 
 def _some(same: NDArray[np.bool_], count: int) -> list[int]:

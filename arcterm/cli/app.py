@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from arcterm import __version__
+from arcterm.cli.streams import shown
 
 COMMANDS = {
     "train": ("arcterm.cli.train", "Train a BACKBONE with a LOSS; `arcterm plugins` lists both."),
@@ -29,18 +32,35 @@ COMMANDS = {
 """Where each command is, and how it is listed."""
 
 
+STOPPED = (typer.Abort, KeyboardInterrupt, EOFError)
+"""How a command ends that was stopped by Ctrl-C, or by the end of the input at a question."""
+
+USAGE: type[Exception] = typer.BadParameter.__bases__[0]
+"""A command line that can't be understood."""
+
+_COMPLETING = "_ARCTERM_COMPLETE"
+
+
+class _Context(typer.Context):
+    """Where a command is met; its help is fit to be shown wherever stdout goes."""
+
+    def get_help(self) -> str:
+        """What --help prints."""
+        return shown(super().get_help(), sys.stdout)
+
+
 def build(arguments: Sequence[str]) -> typer.Typer:
     """The application for a command line: with the command that it names, or else a list of them all."""
     app = typer.Typer(
         name="arcterm",
         help="Train face-recognition models from a terminal.",
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode=None,  # plain help: rich would cost every command its import
         pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback()(_options)
-    asked = next((word for word in arguments if not word.startswith("-")), "")
+    asked = next((word for word in _words(arguments) if not word.startswith("-")), "")
     if asked not in COMMANDS:
         for name, (_, words) in COMMANDS.items():
             app.command(name, help=words)(_listed)
@@ -51,6 +71,36 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     else:
         app.command(asked)(found)
     return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of a command line; raises what its command raises, `USAGE` and `STOPPED` too."""
+    command = typer.main.get_command(build(arguments))
+    _set_context(command)
+    if _COMPLETING in os.environ:
+        command.main([], prog_name="arcterm")  # which answers the shell and exits
+    try:
+        with command.make_context("arcterm", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as left:
+        return left.exit_code
+    return 0
+
+
+def _words(arguments: Sequence[str]) -> list[str]:
+    """The words of the command line, also where a shell asks how to complete it."""
+    if _COMPLETING not in os.environ:
+        return list(arguments)
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    *whole, begun = line.split(" ")[1:] or [""]
+    ends = "COMP_WORDS" in os.environ and int(os.environ.get("COMP_CWORD", "0")) > 1
+    return [*whole, begun] if whole or ends else []
+
+
+def _set_context(command: Any) -> None:
+    command.context_class = _Context
+    for below in getattr(command, "commands", {}).values():
+        _set_context(below)
 
 
 def _listed() -> None:

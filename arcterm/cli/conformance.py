@@ -101,10 +101,11 @@ def kind_of(name: str, asked: str | None) -> str:
     return found[0]
 
 
-def line(finding: dict[str, Any]) -> str:
+def lines(finding: dict[str, Any]) -> list[str]:
     """A finding for a person; what to do stands on a line of its own."""
     text = f"{_MARKS[finding['outcome']]} {finding['check']:<15}{finding['detail']}"
-    return text.replace(" → ", f"\n{'':<17}→ ") if finding["outcome"] in ("failed", "warning") else text
+    what, *advice = text.split(" → ") if finding["outcome"] in ("failed", "warning") else [text]
+    return [what, *(f"{'':<17}→ {each}" for each in advice)]
 
 
 def summary(findings: list[dict[str, Any]]) -> str:
@@ -131,7 +132,7 @@ def _answers(process: subprocess.Popen[bytes], deadline: float) -> Iterator[dict
         for text in lines:
             try:
                 told = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 told = None
             if isinstance(told, dict):
                 yield told

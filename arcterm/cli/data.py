@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from arcterm.cli.options import Json, Plain, RunsDir, put_detached
+from arcterm.cli.options import Json, Plain, RunsDir, put_detached, say_waiting
 from arcterm.cli.show_data import show
 from arcterm.config import flag
 from arcterm.tasks import TASKS, Place, Task
@@ -45,6 +45,8 @@ def _run(task: Task, given: dict[str, Any]) -> None:
     if given["detach"]:
         put_detached(job, given["as_json"])
         return
+    if task.run.startswith("arcterm.train"):
+        say_waiting(f"data {task.name}")
     watch(job, plain=given["plain"], as_json=given["as_json"], owner=True)
 
 

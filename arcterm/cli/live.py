@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live as RichLive
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from arcterm.cli.drawing import Console, cleaned
 from arcterm.config import DataConfig, JobConfig
 from arcterm.console import words
 from arcterm.launch.preflight import duration
@@ -19,7 +20,6 @@ from arcterm.runs.events import AnyEvent, Gpu, Phase
 from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
 from arcterm.runs.summary import Summary, own_gpus
-from arcterm.runs.text import clean
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-~=+*#"
@@ -55,13 +55,11 @@ class Live:
         parts.append(_machine(self._run.record.config, summary))
         parts += _skipped(summary)
         parts += [
-            Text(clean(message.text.splitlines()[0]), style="yellow")
-            for message in list(summary.messages)[-2:]
+            cleaned(message.text.partition("\n")[0], "yellow") for message in list(summary.messages)[-2:]
         ]
-        title = Text.assemble(
-            (f" {self._run.name} ", "bold"), (f"{state.state} ", _COLOURS.get(state.state, ""))
-        )
-        footer = Text(f" {note or _HINT} ", style="yellow" if note else "dim")
+        title = cleaned(f" {self._run.name} ", "bold")
+        title.append(f"{state.state} ", _COLOURS.get(state.state, ""))
+        footer = cleaned(f" {note or _HINT} ", "yellow" if note else "dim")
         return Panel(Group(*parts), title=title, subtitle=footer, box=box.ROUNDED, title_align="left")
 
     def _progress(self, state: State, summary: Summary) -> RenderableType:
@@ -83,9 +81,9 @@ class Live:
             ProgressBar(total=total, completed=summary.step, width=24),
             Text(f"{summary.step:,}/{summary.total_steps:,} steps"),
             Text(epoch),
-            Text(left or busy, style="cyan"),
+            cleaned(left or busy, "cyan"),
         )
-        return grid if not (left and busy) else Group(grid, Text(busy, style="cyan"))
+        return grid if not (left and busy) else Group(grid, cleaned(busy, "cyan"))
 
     def _numbers(self, summary: Summary) -> RenderableType:
         last = summary.last_step
@@ -115,8 +113,8 @@ class JobLive(Live):
     def _picture(self, state: State, summary: Summary, note: str) -> RenderableType:
         config = self._run.record.config
         name = words.job(config) if isinstance(config, DataConfig) else self._run.name
-        title = Text.assemble((name, "bold"), "  ", (state.state, _COLOURS.get(state.state, "")))
-        title.append(f"  {self._run.id}", "dim")
+        title = cleaned(name, "bold").append("  ").append(state.state, _COLOURS.get(state.state, ""))
+        title.append_text(cleaned(f"  {self._run.id}", "dim"))
         live = state.state in LIVE
         parts: list[RenderableType] = [title]
         if summary.phase is not None:
@@ -124,12 +122,9 @@ class JobLive(Live):
         elif live:
             parts.append(Text("its process is starting", style="dim"))
         said = [m for m in summary.messages if m.level != "error"]  # its last word comes when it has ended
-        parts += [
-            Text(clean(message.text), style="yellow", no_wrap=True, overflow="ellipsis")
-            for message in said[-1:]
-        ]
+        parts += [cleaned(message.text, "yellow", no_wrap=True, overflow="ellipsis") for message in said[-1:]]
         if live:
-            parts.append(Text(note or _JOB_HINT, style="yellow" if note else "dim"))
+            parts.append(cleaned(note or _JOB_HINT, "yellow" if note else "dim"))
         return Group(*parts)
 
 
@@ -139,7 +134,7 @@ def _progress_of(phase: Phase, summary: Summary, live: bool) -> RenderableType:
     told = (phase.phase, words.counted(phase), words.rate(summary) if live else "")
     grid.add_row(
         ProgressBar(total=phase.total or 1, completed=phase.done if phase.total else 0, width=24),
-        *(Text(clean(text), no_wrap=True, overflow="ellipsis") for text in told),
+        *(cleaned(text, no_wrap=True, overflow="ellipsis") for text in told),
         Text(f"{duration(eta)} left" if eta else "", style="cyan", no_wrap=True),
     )
     return grid
@@ -151,7 +146,7 @@ def _skipped(summary: Summary) -> list[RenderableType]:
         return []
     newest = list(summary.skipped.values())[-_NEWEST_SKIPPED:]
     lines = [words.skipped(summary), *(f"  {words.skip(event)}" for event in newest)]
-    return [Text(line, style="yellow", no_wrap=True, overflow="ellipsis") for line in lines]
+    return [cleaned(line, "yellow", no_wrap=True, overflow="ellipsis") for line in lines]
 
 
 _COLOURS = {
@@ -191,7 +186,7 @@ def _verification(summary: Summary) -> RenderableType:
             tar = "" if last.tar is None else f"TAR@1e-3 {last.tar:.3f}"
             grid.add_row(
                 "verify",
-                Text(name),
+                cleaned(name),
                 Text(f"{last.accuracy:.4f} ± {last.std:.4f}", "bold"),
                 Text(f"best {best.accuracy:.4f} @ {best.step:,}", "green"),
                 Text(tar),
@@ -203,8 +198,8 @@ def _machine(config: JobConfig, summary: Summary) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     own = own_gpus(config, summary)
     for _, gpu in own:
-        grid.add_row(f"GPU {gpu.index}", gpu.name, Text(_gpu_words(gpu)))
-    notes = [Text(clean(report.note), style="dim") for report in summary.gpus.values() if report.note]
+        grid.add_row(f"GPU {gpu.index}", cleaned(gpu.name), Text(_gpu_words(gpu)))
+    notes = [cleaned(report.note, "dim") for report in summary.gpus.values() if report.note]
     if not own:
         for rank, usage in sorted(summary.ranks.items()):
             grid.add_row(f"rank {rank}", f"CPU {usage.cpu:.0f} %", f"{usage.memory / 2**20:.0f} MiB")

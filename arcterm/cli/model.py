@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from arcterm.cli.options import Json, RunsDir, Stages, put, put_json, say
+from arcterm.cli import completing
+from arcterm.cli.options import Json, RunsDir, Stages, put, put_json, say, say_waiting
 from arcterm.errors import ConfigError, DataError
 
 model = typer.Typer(help="Model files in and out.", no_args_is_help=True, rich_markup_mode=None)
@@ -18,12 +19,18 @@ Source = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="A run, a checkpoint, MXNet's PREFIX,EPOCH, a .pt, .pth, .ckpt or .safetensors file.",
+        autocompletion=completing.runs,
         show_default=False,
     ),
 ]
 Which = Annotated[str, typer.Option("--checkpoint", help="Of a run: last, best, or a step.")]
 Backbone = Annotated[
-    str | None, typer.Option("--backbone", help="What it is, if its names and shapes don't tell.")
+    str | None,
+    typer.Option(
+        "--backbone",
+        help="What it is, if its names and shapes don't tell.",
+        autocompletion=completing.backbones,
+    ),
 ]
 Options = Annotated[list[str], typer.Option("--set", help="An option of that backbone, key=value.")]
 Mean = Annotated[float | None, typer.Option("--mean", help="Subtracted from each number, 0..255.")]
@@ -57,6 +64,7 @@ def import_(
     """Turn another program's model into a file of ours; nothing in it is run."""
     from arcterm.launch import child
 
+    say_waiting(f"reading {source}")
     place = _locate(source, runs_dir)
     path = _target(target or Path(_stem(source) + ".safetensors"), ".safetensors", force)
     told = child.ask(
@@ -100,6 +108,7 @@ def export(
     if head == "keep" and form != "safetensors":
         raise ConfigError(f"{form} has no place for class weights", "--format safetensors, or --head drop")
     ending = {"onnx": ".onnx", "safetensors": ".safetensors", "torchscript": ".ts"}[form]
+    say_waiting(f"reading {source}")
     place = _locate(source, runs_dir, checkpoint)
     path = _target(target or Path(_stem(source) + ending), ending, force)
     _target(path.with_name(f"{path.name}.md"), ".md", force)
@@ -123,6 +132,7 @@ def show(source: Source, checkpoint: Which = "last", as_json: Json = False, runs
     """Say what a model is: backbone, options, preprocessing, scores."""
     from arcterm.launch import child
 
+    say_waiting(f"reading {source}")
     told = child.ask("show", {"place": _locate(source, runs_dir, checkpoint), "known": {}}, Stages())
     _tell(told, None, as_json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -9,6 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from arcterm.cli import completing
+from arcterm.cli.streams import ReaderGoneError, write, write_lines
+from arcterm.runs.text import clean
 
 if TYPE_CHECKING:
     from arcterm.runs.store import Run
@@ -22,33 +27,40 @@ Plain = Annotated[bool, typer.Option("--plain", help="Print lines instead of dra
 RunName = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="A run's id, name or path; last is the newest of all.", show_default=False
+        metavar="RUN",
+        help="A run's id, name or path; last is the newest of all.",
+        show_default=False,
+        autocompletion=completing.runs,
     ),
 ]
 
 
-def say(text: str) -> None:
-    """Talk: to stderr."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+def say(*lines: str) -> None:
+    """Talk: to stderr, as long as somebody listens."""
+    with contextlib.suppress(ReaderGoneError):
+        write_lines(sys.stderr, lines)
 
 
-def put(text: str) -> None:
-    """Data: to stdout."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+def say_waiting(what: str) -> None:
+    """Say what is being done while PyTorch starts."""
+    say(f"{what}; PyTorch takes a few seconds to start")
+
+
+def put(*lines: str) -> None:
+    """Data and reports: to stdout."""
+    write_lines(sys.stdout, lines)
 
 
 def put_json(value: Any) -> None:
-    """Data as JSON: to stdout."""
-    put(json.dumps(value, indent=2))
+    """Data as JSON: to stdout, to the letter."""
+    write(sys.stdout, json.dumps(value, indent=2) + "\n")
 
 
 class Counter:
     """Says ``what: done of total`` in place, in a terminal; nothing elsewhere."""
 
     def __init__(self, what: str) -> None:
-        self._what = what
+        self._what = clean(what)
         self._last = 0.0
 
     def __call__(self, done: int, total: int) -> None:
@@ -56,8 +68,8 @@ class Counter:
         now = time.monotonic()
         if sys.stderr.isatty() and (done == total or now - self._last > 0.1):
             self._last = now
-            sys.stderr.write(f"\r{self._what}: {done:,} of {total:,}" + ("\n" if done == total else ""))
-            sys.stderr.flush()
+            end = "\n" if done == total else ""
+            write(sys.stderr, f"\r{self._what}: {done:,} of {total:,}{end}")
 
 
 class Stages:
@@ -66,8 +78,8 @@ class Stages:
     def __call__(self, what: str, done: int, total: int) -> None:
         """Tell it; the last of a stage clears the line."""
         if sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[K" + ("" if done >= total else f"{what} … {done} of {total}"))
-            sys.stderr.flush()
+            told = "" if done >= total else f"{clean(what)} … {done} of {total}"
+            write(sys.stderr, f"\r\x1b[K{told}")
 
 
 def put_detached(run: Run, as_json: bool) -> None:
@@ -78,9 +90,10 @@ def put_detached(run: Run, as_json: bool) -> None:
         put(run.id)
 
 
-def table(header: list[str], rows: list[list[str]], right: frozenset[int] = frozenset()) -> str:
-    """Columns padded with blanks; those numbered in `right` are set to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+def table(header: list[str], rows: list[list[str]], right: frozenset[int] = frozenset()) -> list[str]:
+    """Lines of columns padded with blanks; those numbered in `right` are set to the right."""
+    cleaned = [[clean(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cleaned, strict=True)]
 
     def line(cells: list[str]) -> str:
         padded = [
@@ -89,4 +102,4 @@ def table(header: list[str], rows: list[list[str]], right: frozenset[int] = froz
         ]
         return "  ".join(padded).rstrip()
 
-    return "\n".join(line(row) for row in [header, *rows])
+    return [line(row) for row in cleaned]

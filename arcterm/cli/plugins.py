@@ -9,7 +9,8 @@ import typer
 from arcterm_registry import KINDS, Backbone, Loss, Option, Plugin, PluginError, get, nearest, scan
 from typer.core import TyperGroup
 
-from arcterm.cli.options import Json, put, put_json, say, table
+from arcterm.cli import completing
+from arcterm.cli.options import Json, put, put_json, say, say_waiting, table
 
 _KINDS = {bool: "yes, no", int: "a whole number", float: "a number", str: "text"}
 
@@ -19,7 +20,7 @@ class _Plugins(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put ``list`` in front unless a command or --help comes first."""
-        own = {*self.commands, "--help"}
+        own = {*self.commands, *ctx.help_option_names}
         return super().parse_args(ctx, args if args and args[0] in own else ["list", *args])
 
 
@@ -36,11 +37,22 @@ def options() -> None:
 @plugins.command("list")
 def listed(
     kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help=f"One of {', '.join(KINDS)}.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[KIND]",
+            help=f"One of {', '.join(KINDS)}.",
+            show_default=False,
+            autocompletion=completing.kinds,
+        ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="One of them, with its options.", show_default=False),
+        typer.Argument(
+            metavar="[NAME]",
+            help="One of them, with its options.",
+            show_default=False,
+            autocompletion=completing.plugins,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +79,7 @@ def listed(
         [p.kind, p.full_name if p.duplicate else p.name, f"{p.distribution} {p.version}", _words(p)]
         for p in found
     ]
-    put(table(["KIND", "NAME", "FROM", "WHAT"], rows))
+    put(*table(["KIND", "NAME", "FROM", "WHAT"], rows))
     broken = [plugin for plugin in found if plugin.error]
     for plugin in broken:
         say(f"{plugin.kind} {plugin.name} of {plugin.distribution} ({plugin.path}) is broken: {plugin.error}")
@@ -77,7 +89,12 @@ def listed(
 
 @plugins.command()
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A backbone, loss or data set.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A backbone, loss or data set.", autocompletion=completing.plugins
+        ),
+    ],
     kind: Annotated[
         str | None, typer.Option("--kind", help="If several kinds have one of that name.", show_default=False)
     ] = None,
@@ -105,18 +122,19 @@ def check(
         quick=quick,
         time_limit=time_limit,
     )
+    say_waiting(f"checking {name}")
     findings = []
     for finding in trial.run():
         findings.append(finding)
         if not as_json:
-            put(conformance.line(finding))
+            put(*conformance.lines(finding))
     passed = not any(finding["outcome"] == "failed" for finding in findings)
     if as_json:
         put_json({"kind": trial.kind, "name": name, "passed": passed, "findings": findings})
     else:
         put(conformance.summary(findings))
     if not passed:
-        raise typer.Exit(1)
+        raise typer.Exit(3)
 
 
 @plugins.command()
@@ -150,7 +168,7 @@ def _page(plugin: Plugin) -> None:
         put(f"paper {plugin.declaration.paper}")
     options = plugin.declaration.options if plugin.declaration else ()
     rows = [[o.name, _default(o), o.range or _KINDS[o.type], o.help] for o in options]
-    put(table(["OPTION", "DEFAULT", "ALLOWED", "MEANING"], rows) if rows else "nothing to set")
+    put(*table(["OPTION", "DEFAULT", "ALLOWED", "MEANING"], rows) if rows else ["nothing to set"])
 
 
 def _default(option: Option) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arcterm.cli import completing
 from arcterm.cli.options import (
     Counter,
     Json,
@@ -20,23 +21,36 @@ from arcterm.cli.options import (
     put_detached,
     put_json,
     say,
+    say_waiting,
     table,
 )
 from arcterm.errors import ArctermError, RunError
-from arcterm.runs.text import clean
 
 if TYPE_CHECKING:
     from arcterm.runs.store import Run
     from arcterm.runs.uses import Use
 
 _HELP = "A run's id, name or path; last is the newest"
-_Any = Annotated[str, typer.Argument(metavar="[RUN]", help=f"{_HELP} of all.")]
-_Live = Annotated[str, typer.Argument(metavar="[RUN]", help=f"{_HELP} that is live.")]
+_Any = Annotated[
+    str, typer.Argument(metavar="[RUN]", help=f"{_HELP} of all.", autocompletion=completing.runs)
+]
+_Live = Annotated[
+    str, typer.Argument(metavar="[RUN]", help=f"{_HELP} that is live.", autocompletion=completing.runs)
+]
 _Ended = Annotated[
     str,
-    typer.Argument(metavar="[RUN]", help=f"{_HELP} training or job that was stopped, has failed or is lost."),
+    typer.Argument(
+        metavar="[RUN]",
+        help=f"{_HELP} training or job that was stopped, has failed or is lost.",
+        autocompletion=completing.runs,
+    ),
 ]
-_Trained = Annotated[str, typer.Argument(metavar="[RUN]", help=f"{_HELP} training with a checkpoint.")]
+_Trained = Annotated[
+    str,
+    typer.Argument(
+        metavar="[RUN]", help=f"{_HELP} training with a checkpoint.", autocompletion=completing.runs
+    ),
+]
 
 
 def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
@@ -49,7 +63,7 @@ def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
     if as_json:
         put_json(described)
     elif described:
-        put(_table(described))
+        put(*_table(described))
     else:
         say(f"no runs in {root}; `arcterm train tiny arcface` starts one")
     if others:
@@ -57,7 +71,7 @@ def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
         say(f"{root}: {what}")
 
 
-def _table(described: list[dict[str, Any]]) -> str:
+def _table(described: list[dict[str, Any]]) -> list[str]:
     """A row for each run; where one is damaged, a last column says why."""
     header = ["RUN", "STATE", "STEP", "LOSS", "BEST", "CREATED (UTC)", "DAMAGE"]
     rows = [
@@ -94,27 +108,25 @@ def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -
     for key, value in config.items():
         put(f"config            {key} = {value}")
     if failure := described["failure"]:
-        put(f"failure           {clean(failure['cause'])}")
+        put(f"failure           {failure['cause']}")
         if failure["hint"]:
-            put(f"next step         {clean(failure['hint'])}")
+            put(f"next step         {failure['hint']}")
         if failure["traceback"]:
-            put("\n".join(clean(line) for line in failure["traceback"].splitlines()))
+            put(*failure["traceback"].splitlines())
     if is_job and described["report"]:
-        put("")
-        for line in described["report"]["lines"]:
-            put(clean(line))
+        put("", *described["report"]["lines"])
 
 
 def _show_job(described: dict[str, Any]) -> None:
     """How far a job on data is, how to ask for it again, and what it made."""
-    put(f"command           {clean(described['command'])}")
+    put(f"command           {described['command']}")
     if phase := described["phase"]:
         counted = f" {phase['done']:,}/{phase['total']:,}" if phase["total"] else ""
-        put(f"phase             {clean(phase['phase'])}{counted} {clean(phase['detail'])}".rstrip())
+        put(f"phase             {phase['phase']}{counted} {phase['detail']}".rstrip())
     if report := described["report"]:
         put(f"problems          {report['problems']}")
         if report["result"]:
-            put(f"result            {clean(report['result'])}")
+            put(f"result            {report['result']}")
 
 
 def _show_training(described: dict[str, Any]) -> None:
@@ -143,7 +155,7 @@ def _show_training(described: dict[str, Any]) -> None:
     for saved in described["checkpoints"]:
         put(f"checkpoint        step {saved['step']}  {saved['bytes'] / 2**20:.1f} MiB  {saved['path']}")
     for event in described["skipped"]:
-        put(f"skipped           {clean(event['source'])}: {clean(event['reason'])}")
+        put(f"skipped           {event['source']}: {event['reason']}")
     if described["skipped"]:
         newest = max(described["skipped"], key=lambda event: int(event["count"]))
         put(f"skipped           {newest['count']:,} of {newest['total']:,} records in all")
@@ -182,9 +194,7 @@ def stop(
     elif wait:
         put(f"{run.name} is {ended.state}: {ended.reason}")
     if wait and ended.state in ("failed", "lost"):
-        raise RunFailedError(
-            f"{run.name} is {ended.state}: {clean(ended.reason)}", f"`arcterm show {run.id}`"
-        )
+        raise RunFailedError(f"{run.name} is {ended.state}: {ended.reason}", f"`arcterm show {run.id}`")
 
 
 def resume(
@@ -202,6 +212,7 @@ def resume(
 ) -> None:
     """Go on from the newest whole checkpoint; a job on data goes on where it was stopped."""
     from arcterm.cli.watch import watch
+    from arcterm.config import DataConfig
     from arcterm.launch import devices, start
     from arcterm.runs import uses
 
@@ -216,6 +227,8 @@ def resume(
     if detach:
         put_detached(run, as_json)
         return
+    if not isinstance(run.record.config, DataConfig):
+        say_waiting(f"resuming {run.name}")
     watch(run, plain=plain, as_json=as_json, owner=True, after=before)
 
 
@@ -233,13 +246,14 @@ def verify(
 
     root = store.runs_dir(runs_dir)
     run = store.find(root, name, uses.TRAINED)
+    say_waiting(f"verifying {run.name}")
     job = start.verify(run, root, which=checkpoint, argv=sys.argv, say=say)
     told = devices.moved(run.config, job.record.config.gpus)
     say(f"verifying as {job.id}{f', {told}' if told else ''}")
     if as_json:
         watch(job, plain=True, as_json=True, owner=True)
         return
-    watch(job, plain=False, as_json=False, owner=True)
+    watch(job, plain=False, as_json=False, owner=True, talk=True)
     _, summary, _ = summarize(job)
     if not summary.verification:
         say("the data set has no verification sets")
@@ -257,19 +271,27 @@ def rm(
     """Remove a run with its checkpoints and logs."""
     from arcterm.runs import store
     from arcterm.runs.state import LIVE, is_locked, read_state
+    from arcterm.runs.text import clean
 
     run = _find(name, runs_dir)
     if read_state(run).state in LIVE or is_locked(run):
         raise RunError(f"{run.name} is being run", f"`arcterm stop {run.id}` first")
-    if not yes and sys.stdin.isatty() and not typer.confirm(f"remove {run.path} and its checkpoints?"):
-        raise typer.Exit(1)
+    question = clean(f"remove {run.path} and its checkpoints?")
+    if not yes and sys.stdin.isatty() and not typer.confirm(question, err=True):
+        raise typer.Abort
     store.remove(run)
     say(f"removed {run.id}")
 
 
 def tui(
     name: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Open this run's dashboard.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="Open this run's dashboard.",
+            show_default=False,
+            autocompletion=completing.runs,
+        ),
     ] = None,
     runs_dir: RunsDir = None,
 ) -> None:
@@ -334,7 +356,7 @@ def _best(described: dict[str, Any]) -> str:
     if described["config"] and described["config"]["job"] == "data":
         report = described["report"] or {"problems": 0, "result": ""}
         found = f"{report['problems']} problem{'s' * (report['problems'] != 1)}"
-        return found if report["problems"] else clean(Path(report["result"]).name)
+        return found if report["problems"] else Path(report["result"]).name
     return "  ".join(
         f"{name} {result['best_accuracy']:.4f}" for name, result in described["verification"].items()
     )

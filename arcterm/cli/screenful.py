@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 
 from rich.color import Color
-from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
 from arcterm.cli.album import Person, Shown, ShownPair, ShownSet
+from arcterm.cli.drawing import Console, cleaned
 from arcterm.cli.options import say
 from arcterm.formats.picture import Line, Mode, beside, draw, placard
 
@@ -72,7 +72,7 @@ class Screen:
         self._print(text)
 
     def _head(self, *parts: tuple[str, str]) -> None:
-        self._print(Text("  ").join(Text(text, style) for text, style in parts if text))
+        self._print(Text("  ").join(cleaned(text, style) for text, style in parts if text))
 
     def _put(self, lines: list[Line]) -> None:
         for line in lines:

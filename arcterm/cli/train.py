@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from arcterm.cli.options import Counter, Json, Plain, RunsDir, put_detached, put_json, say
+from arcterm.cli import completing
+from arcterm.cli.options import Counter, Json, Plain, RunsDir, put_detached, put_json, say, say_waiting
 from arcterm.config import flag, merge, parse_assignments, read_settings
 from arcterm.errors import ConfigError
 from arcterm.settings import FLAGS, SETTINGS
@@ -56,7 +57,9 @@ def _run(
         layer["loss_options"] = direct
     file = read_settings(config) if config else {}
     settings = merge(file, parse_assignments(assignments), layer)
-    if "dataset" not in settings:
+    if settings.get("dataset"):
+        say(f"looking at {settings['dataset']}")
+    else:
         say("no --dataset: using the demo, faces drawn by arcterm itself")
     root = store.runs_dir(runs_dir)
     store.check_name(root, settings.get("name", ""))
@@ -72,6 +75,7 @@ def _run(
             put_json(msgspec.to_builtins(plan.config) | {"set_aside": dict(plan.facts.set_aside or {})})
         return
     run = start.start(plan, root, name=settings.get("name", ""), argv=sys.argv)
+    say_waiting(f"starting {run.name}")
     if detach:
         put_detached(run, as_json)
         return
@@ -89,8 +93,8 @@ def _signature() -> inspect.Signature:
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, about]
         )
 
-    def option(*names: str, help: str) -> Any:
-        return typer.Option(*names, help=help, show_default=False)
+    def option(*names: str, help: str, **more: Any) -> Any:
+        return typer.Option(*names, help=help, show_default=False, **more)
 
     settings = [
         parameter(name, by_name[name].type | None, None, option(flag(name), help=_help(name)))
@@ -99,13 +103,22 @@ def _signature() -> inspect.Signature:
     shared = inspect.get_annotations(_Shared, eval_str=True)
     parameters = [
         parameter(
-            "backbone", str | None, None, typer.Argument(help="Name of a backbone.", show_default=False)
+            "backbone",
+            str | None,
+            None,
+            typer.Argument(
+                help="Name of a backbone.", show_default=False, autocompletion=completing.backbones
+            ),
         ),
         parameter(
             "loss",
             str | None,
             None,
-            typer.Argument(help="Name of a loss, or its 2018 number.", show_default=False),
+            typer.Argument(
+                help="Name of a loss, or its 2018 number.",
+                show_default=False,
+                autocompletion=completing.losses,
+            ),
         ),
         parameter("margin", float | None, None, option("--margin", help="The loss's margin.")),
         parameter("scale", float | None, None, option("--scale", help="The loss's scale.")),
@@ -118,7 +131,9 @@ def _signature() -> inspect.Signature:
             list[str],
             [],
             option(
-                "--set", help="key=value for any setting, e.g. momentum=0.8; loss.KEY=… for a plug-in's own."
+                "--set",
+                help="key=value for any setting, e.g. momentum=0.8; loss.KEY=… for a plug-in's own.",
+                autocompletion=completing.settings,
             ),
         ),
         parameter(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from arcterm.cli.model import Source, Which, _locate, _target
-from arcterm.cli.options import Json, RunsDir, Stages, put, put_json, say, table
+from arcterm.cli.options import Json, RunsDir, Stages, put, put_json, say, say_waiting, table
 
 Resize = Annotated[bool, typer.Option("--resize", help="Stretch images of another size.")]
 
@@ -41,7 +41,7 @@ def embed(
         )
     else:
         rows = [[file, f"{norm:.4g}"] for file, norm in zip(files, told["norms"], strict=True)]
-        put(table(["IMAGE", "NORM"], rows, right=frozenset({1})))
+        put(*table(["IMAGE", "NORM"], rows, right=frozenset({1})))
         say(f"{len(files)} embeddings of {told['facts']['embedding_size']} numbers" + _kept(path))
 
 
@@ -112,6 +112,7 @@ def _ask(
 ) -> dict[str, Any]:
     from arcterm.launch import child
 
+    say_waiting(f"embedding {len(images)} image{'s' * (len(images) != 1)} with {source}")
     request = {
         "place": _locate(source, runs_dir, checkpoint),
         "known": {},

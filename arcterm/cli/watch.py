@@ -49,20 +49,14 @@ class View(Protocol):
         """Give the terminal back."""
 
 
-class RunFailedError(ArctermError):
-    """The run ended in failure."""
-
-    exit_code = 5
-
-
-def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1) -> None:
-    """Follow `run` until it ends; raises `RunFailedError` if it failed or was lost.
+def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1, talk: bool = False) -> None:
+    """Follow `run` until it ends; raises `RunFailedError` if it is not done then.
 
     The `owner` stops the run by Ctrl-C: once after a checkpoint, twice at once. Others only leave. `after`
-    is the attempt that is already over, when a new one was just started.
+    is the attempt that is already over, when a new one was just started. With `talk` its lines go to stderr.
     """
     check_whole(run)
-    view = _view(run, plain or as_json, as_json)
+    view = _view(run, plain or as_json, as_json or talk)
     began = time.monotonic()
     interrupts = _Interrupts(run, owner)
     previous = signal.signal(signal.SIGINT, interrupts.handle)
@@ -78,7 +72,7 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1)
             if interrupts.leave:
                 view.close()
                 say(f"{run.name} goes on; `arcterm attach {run.id}` comes back to it")
-                return
+                raise KeyboardInterrupt
             early = time.monotonic() - began < _FIRST_SECONDS
             time.sleep(_FIRST_LOOK_SECONDS if early else _LOOK_SECONDS)
     finally:
@@ -89,63 +83,60 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1)
 
 
 def _conclude(run: Run, state: State, as_json: bool) -> None:
+    """Say how the run ended; raises `RunFailedError` if it isn't done."""
     if isinstance(run.record.config, DataConfig):
         _conclude_task(run, state, as_json)
         return
     if as_json:
         put_json(describe(run))
-    if state.state == "failed" and state.failure:
-        failure = state.failure
-        where = "the launcher" if failure.rank is None else f"rank {failure.rank}"
-        if failure.traceback:
-            say(clean_lines(failure.traceback))
-        hint = "; ".join(filter(None, (clean_lines(failure.hint), f"its log: {failure.log}")))
-        raise RunFailedError(f"{run.name} failed on {where}: {clean_lines(failure.cause)}", hint)
-    if state.state in ("failed", "lost"):
-        log = run.attempt_dir(run.attempts()) / "agent.log"
-        raise RunFailedError(f"{run.name} is {state.state}: {clean_lines(state.reason)}", f"its log: {log}")
     if state.state == "done":
         say(f"{run.name} is done: {run.path}")
+        return
     if state.state == "stopped":
-        say(f"{run.name} stopped ({state.reason}); {advice.resuming(run)}")
+        raise RunFailedError(f"{run.name} is stopped: {state.reason}", advice.resuming(run), 130)
+    failure = state.failure
+    if failure is None:
+        log = run.attempt_dir(run.attempts()) / "agent.log"
+        raise RunFailedError(
+            f"{run.name} is {state.state}: {state.reason}", f"{advice.resuming(run)}; its log: {log}", 5
+        )
+    say(*failure.traceback.splitlines())
+    where = "the launcher" if failure.rank is None else f"rank {failure.rank}"
+    hint = "; ".join(filter(None, (failure.hint, f"its log: {failure.log}")))
+    raise RunFailedError(f"{run.name} failed on {where}: {failure.cause}", hint, 5)
 
 
 def _conclude_task(run: Run, state: State, as_json: bool) -> None:
     """What came of a job on data: its report, or the mistake in the words of whoever met it."""
     report = read_report(run) if state.state == "done" else None
     if report is not None:
-        for line in report.lines:
-            say(clean(line))
         if as_json:
             put_json(report.data)
         elif report.result:
+            say(*report.lines)
             put(report.result)
+        else:
+            put(*report.lines)
         if report.problems:
-            raise TaskError(f"{report.problems:,} problem{'s' * (report.problems != 1)} found", "", 3)
+            raise RunFailedError(f"{report.problems:,} problem{'s' * (report.problems != 1)} found", "", 3)
         return
     if state.state == "stopped":
-        raise TaskError(f"stopped: {state.reason}", f"`arcterm resume {run.id}` goes on", 130)
+        raise RunFailedError(f"stopped: {state.reason}", advice.resuming(run), 130)
     failure = state.failure
     if failure is None:
-        raise TaskError(f"the job is {state.state}: {state.reason}", f"`arcterm resume {run.id}`", 5)
-    if failure.traceback:
-        say(clean_lines(failure.traceback))
+        raise RunFailedError(f"the job is {state.state}: {state.reason}", advice.resuming(run), 5)
+    say(*failure.traceback.splitlines())
     hint = failure.hint or f"its log: {failure.log}"
     code = failure.exit_code if failure.exit_code in (1, 2, 3, 4, 5) else 5
-    raise TaskError(clean_lines(failure.error or failure.cause), clean_lines(hint), code)
+    raise RunFailedError(failure.error or failure.cause, hint, code)
 
 
-class TaskError(ArctermError):
-    """A job on data that did not end well, with the exit code of what it met."""
+class RunFailedError(ArctermError):
+    """A run that did not end well: failed, lost or stopped, with the exit code of what it met."""
 
-    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+    def __init__(self, message: str, hint: str, exit_code: int = 5) -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
-
-
-def clean_lines(text: str) -> str:
-    """`text` without control characters, its lines kept."""
-    return "\n".join(clean(line) for line in text.splitlines())
 
 
 class _Interrupts:
@@ -189,7 +180,7 @@ class Lines:
         for _, event in events:
             text = self._line(event, summary)
             if text:
-                self._put(clean(text))
+                self._put(text)
 
     def close(self) -> None:
         """Nothing was taken."""
@@ -212,7 +203,8 @@ class Lines:
             case Gpus(note=note) if note:
                 return f"info    {note}"
             case Message():
-                return f"{event.level:<7} {event.text.splitlines()[0] if event.text else ''}"
+                text = event.text.partition("\n")[0]
+                return f"{event.level:<7} {text}"
             case Phase(phase="loading" | "compiling", detail=detail):
                 return f"wait    {event.phase} {detail}"
             case _:
@@ -279,11 +271,11 @@ def verify_words(result: Verify) -> str:
     )
 
 
-def _view(run: Run, plain: bool, as_json: bool) -> View:
+def _view(run: Run, plain: bool, to_stderr: bool) -> View:
     """How `run` is shown. stdout is for what a job makes, so its lines are talk."""
     is_job = isinstance(run.record.config, DataConfig)
     if plain or not sys.stdout.isatty():
-        return JobLines(to_stderr=True) if is_job else Lines(to_stderr=as_json)
+        return JobLines(to_stderr=True) if is_job else Lines(to_stderr=to_stderr)
     from arcterm.cli.live import JobLive, Live
 
     return JobLive(run) if is_job else Live(run)

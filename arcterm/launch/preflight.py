@@ -12,7 +12,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from arcterm_registry import Backbone, Dataset, Loss, PluginError, get, names
+from arcterm_registry import Backbone, Dataset, Loss, get, names
 from arcterm_registry.contracts import DatasetFacts, FaceDataset
 
 from arcterm import gpus

@@ -131,7 +131,7 @@ def test_people_of_a_folder(arcterm: Callable[..., tuple[str, str]], test_data: 
 
 def test_a_pack_by_its_names(arcterm: Callable[..., tuple[str, str]], pack: Path) -> None:
     told = json.loads(arcterm(str(pack), "--json")[0])
-    assert [person["name"] for person in told["people"]] == ["Ann", "Bob", "[red]c[/red]"]
+    assert [person["name"] for person in told["people"]] == ["Ann", "Bob\x1b[31m\x07", "[red]c[/red]"]
     assert told["people"][1]["count"] == 2
     assert told["people"][0]["sources"] == ["train.rec key 1 at byte 0"]
     shown = arcterm(str(pack))[0]

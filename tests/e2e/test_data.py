@@ -46,7 +46,7 @@ def test_broken_records_are_skipped_and_listed(arcterm, damaged):
     lines = arcterm("attach", "on", "--plain")
     assert "key 32" in lines.stdout and "of 120" in lines.stdout
     checked = arcterm("data", "check", str(damaged), code=3)
-    assert "key 32" in checked.stderr and "key 78" in checked.stderr and "2 problems" in checked.stderr
+    assert "key 32" in checked.stdout and "key 78" in checked.stdout and "2 problems" in checked.stdout
 
 
 def test_too_many_broken_records_end_the_run(arcterm, damaged):

@@ -15,7 +15,7 @@ def test_forty_people_are_packed_trained_and_verified(arcterm, test_data):
     assert "--resize" in refused.stderr
     assert not (arcterm.folder / "orl2").exists()
     checked = arcterm("data", "check", "orl")
-    assert "30 people, 300 images" in checked.stderr and "no problems found" in checked.stderr
+    assert "30 people, 300 images" in checked.stdout and "no problems found" in checked.stdout
     told = arcterm.json(
         "train", "tiny", "arcface", "--dataset", "orl", "--nproc", "2", "--batch-size", "15",
         "--epochs", "20", "--lr", "0.1", "--seed", "2",

@@ -109,7 +109,7 @@ def test_ctrl_c_stops_after_a_checkpoint(arcterm, pack, terminal):
     for words in ("long", "running", "loss", "100,000 steps", "Ctrl-C stops"):
         assert words in shown
     terminal.press("C-c")
-    terminal.wait("ENDED 0")
+    terminal.wait("ENDED 130")
     told = arcterm.show("long")
     assert told["state"] == "stopped"
     assert told["checkpoints"][-1]["step"] == told["step"] > 0
