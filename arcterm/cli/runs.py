@@ -148,7 +148,7 @@ def _show_training(described: dict[str, Any]) -> None:
             f"at step {result['step']}, best {result['best_accuracy']:.4f} at step {result['best_step']}"
         )
     for set_name, reason in described["set_aside"].items():
-        put(f"set aside         {clean(set_name)}: {clean(reason)}")
+        put(f"set aside         {set_name}: {reason}")
     for t in described["accepted"]:
         when = datetime.datetime.fromtimestamp(t, datetime.UTC)
         put(f"changed data      accepted {when:%Y-%m-%d %H:%M} UTC")
@@ -217,6 +217,8 @@ def resume(
     from arcterm.runs import uses
 
     run = _find(name, runs_dir, uses.RESUMABLE)
+    if not isinstance(run.record.config, DataConfig):
+        say_waiting(f"resuming {run.name}")
     before = run.attempts()
     if wait:
         start.wait_until_free(run, say)
@@ -227,8 +229,6 @@ def resume(
     if detach:
         put_detached(run, as_json)
         return
-    if not isinstance(run.record.config, DataConfig):
-        say_waiting(f"resuming {run.name}")
     watch(run, plain=plain, as_json=as_json, owner=True, after=before)
 
 
