@@ -215,9 +215,11 @@ def resume(
     from arcterm.config import DataConfig
     from arcterm.launch import devices, start
     from arcterm.runs import uses
+    from arcterm.runs.store import recorded
 
     run = _find(name, runs_dir, uses.RESUMABLE)
-    if not isinstance(run.record.config, DataConfig):
+    record = recorded(run)
+    if record is not None and not isinstance(record.config, DataConfig):
         say_waiting(f"resuming {run.name}")
     before = run.attempts()
     if wait:
