@@ -47,8 +47,9 @@ def main() -> int:
         with state.lock(run, lock):
             return Supervisor(run, attempt, pipe).supervise()
     except (ArctermError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
         _tell(pipe, str(error))
+        with contextlib.suppress(OSError):  # the log is on the disk that may be full
+            sys.stderr.write(f"{error}\n")
         return error.exit_code if isinstance(error, ArctermError) else 5
 
 
@@ -65,6 +66,7 @@ class Supervisor:
     def supervise(self) -> int:
         """Start the agent, wait for it, write the final state; returns 0 for done and stopped."""
         state.take_ownership(self.run, self.attempt, "local")
+        state.beat(self.run)
         state.write_state(self.run, "starting", attempt=self.attempt)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_now)

@@ -54,7 +54,7 @@ def _die(run: Run, folder: Path, error: BaseException, journal: Journal | None =
 
     def to_journal() -> None:
         if journal is not None:
-            text = f"rank {os.environ['RANK']}: {said.error} {said.hint}".strip()
+            text = f"rank {os.environ['RANK']}: {said.error}\n{said.hint}".strip()
             journal.write(Message(level="error", text=text[:2000]))
             journal.sync()
 

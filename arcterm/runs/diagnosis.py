@@ -118,6 +118,7 @@ _CAUSES = (
         "with a lower --batch-size or --nproc, unless other programs took it",
     ),
 )
+_NATIVE = ("SIGSEGV", "SIGABRT", "SIGILL", "SIGFPE", "SIGTRAP")
 _SIGNALS = {
     "SIGKILL": "killed from outside, most often by the kernel for lack of memory (see `dmesg`)",
     "SIGSEGV": "a crash inside native code; its stack is in stderr.log",
@@ -146,6 +147,8 @@ def diagnose(run: Run, attempt: int, agent_code: int) -> Failure:
     if first is not None and not _is_witness(errors[first].error):
         return _raised(run, attempt, first, errors[first])
     fallen = _silent(report, errors, errors[first].error if first is not None else "")
+    if fallen is None and first is not None:
+        fallen = _vanished(run, attempt, report)
     if fallen is not None:
         return _fell(run, attempt, fallen)
     if first is not None:
@@ -179,6 +182,13 @@ def _silent(report: AgentReport, errors: Mapping[int, Exit], witness: str) -> Fa
     return min(found, key=lambda f: last.get(f.exit_code, 0), default=None)
 
 
+def _vanished(run: Run, attempt: int, report: AgentReport) -> Fallen | None:
+    """A rank that ended as if all were well, which the agent does not report, and had no word."""
+    known = {f.rank for f in report.ranks} | set(_exits(run, attempt))
+    ranks = (int(path.name.removeprefix("rank-")) for path in run.attempt_dir(attempt).glob("rank-*"))
+    return next((Fallen(rank=r, pid=0, exit_code=0) for r in sorted(ranks) if r not in known), None)
+
+
 def _fell(run: Run, attempt: int, fallen: Fallen) -> Failure:
     """The failure of a rank that ended without a word of its own."""
     log = run.rank_dir(attempt, fallen.rank) / "stderr.log"
@@ -188,12 +198,16 @@ def _fell(run: Run, attempt: int, fallen: Fallen) -> Failure:
     cause = "the rank ended before it could say why; its log has the last lines"
     if name:
         cause = f"rank {fallen.rank} ended by {name}: {_SIGNALS.get(name, 'a signal from outside')}"
+    elif fallen.exit_code == 0:
+        cause = "the rank ended without a word or an error: something in it called os._exit"
     elif likely is not None:
         cause = likely.words
+    # what native code does it does again, what comes from outside need not
+    advised = advice.resuming if name and name not in _NATIVE else advice.mended
     return Failure(
         rank=fallen.rank,
         cause=cause,
-        hint=_step(run, likely) if likely else advice.resuming(run) if name else advice.mended(run),
+        hint=_step(run, likely) if likely else advised(run),
         signal=name,
         exit_code=fallen.exit_code,
         traceback=last,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ StateName = Literal[
 LIVE: tuple[StateName, ...] = ("queued", "starting", "running", "stopping")
 HEARTBEAT_SECONDS = 2.0
 _STALE_SECONDS = 60.0
+_FULL_BYTES = 1 << 20
 _STARTUP_SECONDS = 20.0
 READY = "ready"
 """What a supervisor says to whoever started it, once it owns the run."""
@@ -140,6 +142,8 @@ def _lost(run: Run) -> str:
     who = "the supervisor is gone without a last word"
     if owner is not None and not is_here(owner):
         who = f"the supervisor on {owner.host} is silent"
+    if shutil.disk_usage(run.path).free < _FULL_BYTES:
+        who += ", and the disk is full"
     return f"{who}; {advice.resuming(run)}"
 
 

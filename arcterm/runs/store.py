@@ -189,9 +189,9 @@ def create(
         dataset=dataset,
         set_aside=set_aside or {},
     )
+    unfinished = root / f".new-{run_id}"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        unfinished = root / f".new-{run_id}"
         unfinished.mkdir(mode=0o700)
         for folder in ("events", "ckpt", "verify", "control/done", "attempts"):
             (unfinished / folder).mkdir(parents=True, mode=0o700)
@@ -200,6 +200,7 @@ def create(
         unfinished.rename(root / run_id)
         sync_directory(root)
     except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise RunError(f"can't make a run in {root}: {error.strerror}", "choose another --runs-dir") from None
     return Run(root / run_id)
 

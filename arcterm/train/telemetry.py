@@ -15,6 +15,7 @@ from arcterm.train.world import World
 
 INTERVAL_SECONDS = 1.0
 _SYNC_EVERY = 5
+_PATIENCE_SECONDS = 5.0
 
 
 class Telemetry:
@@ -35,7 +36,7 @@ class Telemetry:
     ) -> None:
         self._stopped.set()
         if kind is None:  # after an error nothing is waited for: a GPU that hangs may hold the thread up
-            self._thread.join()
+            self._thread.join(_PATIENCE_SECONDS)
 
     def _watch(self) -> None:
         process = psutil.Process()

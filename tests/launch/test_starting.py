@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from arcterm.launch import start, torchrun
 from arcterm.runs import state, store
 from arcterm.runs.files import write_json
 from arcterm.runs.state import Owner, read_state, write_state
+
+from ..runs.conftest import config
 
 GONE = Owner(host="elsewhere", boot_id="b", pid=1, pid_start=1, launcher="local", attempt=1, since=0.0)
 
@@ -66,6 +69,32 @@ def test_a_supervisor_that_can_not_write_says_so(run):
     (run.path / "owner.json").mkdir()
     with pytest.raises(StartError, match="Is a directory"):
         torchrun.submit(run)
+
+
+def test_a_supervisor_on_a_full_disk_says_so_to_who_started_it(run):
+    (run.path / "owner.json").mkdir()
+    hearing, telling = os.pipe()
+    with state.lock(run) as lock, Path("/dev/full").open("w") as full, os.fdopen(hearing, "rb") as ear:
+        command = [sys.executable, "-m", "arcterm.supervise", str(run.path), "1", str(lock), str(telling)]
+        subprocess.run(command, stderr=full, pass_fds=(lock, telling), check=False)
+        os.close(telling)
+        assert b"Is a directory" in ear.read()
+
+
+def test_a_lost_run_on_a_full_disk_says_so(lost, monkeypatch):
+    assert "the disk is full" not in read_state(lost).reason
+    monkeypatch.setattr(state, "_FULL_BYTES", 1 << 62)
+    assert "and the disk is full; `arcterm resume" in read_state(lost).reason
+
+
+def test_a_run_that_could_not_be_made_leaves_nothing(tmp_path, monkeypatch):
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "create_json", full)
+    with pytest.raises(RunError, match="No space left"):
+        store.create(tmp_path / "runs", config(), label="x", argv=[], host="h")
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_supervisor_that_hangs_is_given_up(run, interpreter, monkeypatch):

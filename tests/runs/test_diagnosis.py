@@ -21,7 +21,8 @@ def attempt(run, words=(), fallen=(), signal="", log=""):
     for rank, t, error in words:
         run.rank_dir(1, rank).mkdir(parents=True, exist_ok=True)
         write_json(run.rank_dir(1, rank) / "exit.json", Exit(reason="error", error=error, t=t))
-    run.attempt_dir(1).mkdir(parents=True, exist_ok=True)
+    for rank in (0, 1):
+        run.rank_dir(1, rank).mkdir(parents=True, exist_ok=True)
     ranks = [Fallen(rank=r, pid=1, exit_code=code, t=t[0] if t else 0.0) for r, code, *t in fallen]
     write_json(run.attempt_dir(1) / "failure.json", AgentReport(ranks=ranks, signal=signal))
     (run.attempt_dir(1) / "agent.log").write_text(log)
@@ -51,6 +52,7 @@ def saved(run, step):
         ([(0, 10, LOST)], [(0, 1), (2, -6), (1, -9)], 1, "SIGKILL"),
         ([(0, 10, LOST)], [(0, 1), (1, -15)], 1, "SIGTERM"),
         ([(0, 10, LOST)], [(0, 1), (1, 3)], 1, "before it could say why"),
+        ([(0, 10, LOST)], [(0, 1)], 1, "called os._exit"),
         # but not one that the agent ended because it hung
         ([(0, 610, WAITED)], [(0, 1, 610), (1, -15, 610)], 0, "Timed out waiting"),
         ([(0, 610, WAITED)], [(0, 1, 610), (1, -9, 641)], 0, "Timed out waiting"),
