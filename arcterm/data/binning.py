@@ -62,10 +62,11 @@ def make_bin(
         if pairs is not None:
             raise DataError("--pairs is for drawn pairs, and --list gives them", "leave out one of the two")
         chosen = _listed(source, Path(list), job.work / "missing.txt")
+        _require_consistent(chosen)
     else:
         chosen = _drawn(source, pairs, seed)
     stored = _read(job, [*dict.fromkeys(chosen.files)], resize)
-    odd = _odd_pairs(chosen, stored)
+    odd = find_odd_pairs([stored.images[path] for path in chosen.files], chosen.same)
     job.tell("writing", len(stored.images), len(stored.images), target.name)
     _require_new(target)
     _write(target, [stored.images[path] for path in chosen.files], chosen.same)
@@ -144,20 +145,19 @@ def _read(job: Job, paths: Sequence[Path], resize: bool) -> _Stored:
     return _Stored(images, copied)
 
 
-def _odd_pairs(chosen: _Set, stored: _Stored) -> OddPairs:
-    """Pairs of an image with itself or its copy, and pairs listed twice; `DataError` if a list disagrees."""
-    odd = find_odd_pairs([stored.images[path] for path in chosen.files], chosen.same)
+def _require_consistent(chosen: _Set) -> None:
+    """Raise `DataError` if the list says same and different of the same two files."""
+    odd = find_odd_pairs(chosen.files, chosen.same)
     wrong = [f"{chosen.name(pair)} calls an image and itself two persons" for pair in odd.torn]
     wrong += [
         f"{chosen.name(one)} and {chosen.name(other)} say same and different of the same two images"
         for one, other in odd.against
     ]
-    if wrong and chosen.lines is not None:
+    if wrong:
         raise DataError(
             f"the list contradicts itself: {'; '.join(wrong[:_NAMED])}{_more(len(wrong))}",
             "correct the list: look at the images, and take out the lines that are wrong",
         )
-    return odd
 
 
 def _more(count: int) -> str:

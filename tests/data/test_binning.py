@@ -278,6 +278,16 @@ def test_pairs_that_say_nothing_or_count_twice_are_named_by_line(job: Job, peopl
     assert not any("itself" in line for line in made(job, people, people.parent / "y.bin", pairs=2).lines)
 
 
+def test_copies_that_a_list_calls_two_persons_are_noted(job: Job, people: Path) -> None:
+    """Who uses a list of others' can't change it: only what contradicts itself is refused."""
+    (people / "c" / "c_0009.jpg").write_bytes((people / "Ann" / "Ann_0001.jpg").read_bytes())
+    report = listed(job, people, "Ann 1 c 9\nAnn 1 3\nAnn 3 c 9\n")
+    assert report.lines[-2:] == [
+        "note: pairs of an image and its copy as two persons: 1 (line 1)",
+        "note: pairs that say the opposite of another: 1 (line 3 of line 2)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
