@@ -24,6 +24,7 @@ from arcterm.errors import DataError
 from arcterm.formats import opcodes, picklemachine
 from arcterm.formats.images import decode
 from arcterm.formats.pairs import read_items, read_pairs, write_pairs
+from fuzz.seeds import CORPUS
 
 Locate = Callable[[str], Path]
 GOLDEN = ([b"\xff\xd8\xff\xe0abc", b"\0x"], [True, False])
@@ -108,21 +109,16 @@ def test_reads_arrays_of_images(tmp_path: Path, protocol: int) -> None:
         assert contents(save(tmp_path / "x.bin", data)) == (IMAGES, SAME)
 
 
-def test_reads_what_python_2_wrote_as_text(tmp_path: Path) -> None:
-    """Python 2's protocol 0: repr of the strings, and its bytearray with the text in a unicode."""
-    data = (
-        b"((lp1\nS'\\xff\\xd8\\\\\\n\\''\np2\naS\"it's\"\na(lp3\nI01\naL1L\na"
-        b"c__builtin__\nbytearray\np4\n(Vab\xff\\u00fe\nS'latin-1'\ntR0tp5\n."
-    )
-    with pytest.raises(DataError, match="opcode POP at byte"):
-        read_items(save(tmp_path / "x.bin", data))
-    data = data.replace(b"c__builtin__\nbytearray\np4\n(Vab\xff\\u00fe\nS'latin-1'\ntR0", b"")
-    assert pickle.loads(data, encoding="bytes") == ([b"\xff\xd8\\\n'", b"it's"], [True, 1])
-    assert contents(save(tmp_path / "x.bin", data)) == ([b"\xff\xd8\\\n'", b"it's"], [True, True])
-    data = b"((lc__builtin__\nbytearray\n(Vab\xff\\u00fe\nS'latin-1'\ntRag2\na(lI00\nat.".replace(
-        b"tRa", b"tRp2\na"
-    )
-    assert contents(save(tmp_path / "x.bin", data)) == ([b"ab\xff\xfe"] * 2, [False])
+@pytest.mark.parametrize("made", [f"{module}{n}" for module in ("cPickle", "pickle") for n in range(3)])
+def test_reads_what_python_2_wrote(made: str) -> None:
+    """Python 2.7.18's pickles of a str twice, a bytearray, another str, True and 0L."""
+    text, array = b"\xff\xd8\xff\xe0'\"\\\n\r\t\x00", b"\xff\xd8\x00a\\u0041"
+    assert contents(CORPUS / "pairs" / f"python2-{made}") == ([text, array, text, b"it's"], [True, False])
+
+
+def test_opcodes_that_no_set_needs_are_refused_at_protocol_0_too(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="opcode POP at byte 7"):
+        read_items(save(tmp_path / "x.bin", b"((lI01\n0."))
 
 
 def test_writes_as_python_2_did(test_data: Locate, tmp_path: Path) -> None:
