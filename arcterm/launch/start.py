@@ -20,7 +20,7 @@ from arcterm_registry.contracts import DatasetFacts
 from arcterm import environment
 from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
 from arcterm.errors import DataError, RunError
-from arcterm.launch import devices, orphans, samedata, torchrun
+from arcterm.launch import devices, samedata, torchrun
 from arcterm.launch.preflight import Plan, cores
 from arcterm.runs import checkpoints, control, state, store
 from arcterm.runs.store import PluginOrigin, Run
@@ -71,7 +71,7 @@ def wait_until_free(run: Run, say: Callable[[str], None]) -> None:
     while (now := state.read_state(run).state) in state.LIVE:
         owner = state.read_owner(run)
         far = owner is not None and not state.is_here(owner)
-        if state.last_beat(run) != heard or not (far or now == "stopping"):
+        if state.last_beat(run) != heard if far else now != "stopping":
             return  # it lives, as resuming it will say
         if not told:
             told = True
@@ -114,6 +114,8 @@ def stop(run: Run, *, now: bool = False) -> str:
 
 def _stop_without_supervisor(run: Run, current: state.State, owner: state.Owner | None) -> str:
     """End what is left of a run whose supervisor is gone, and say in its state that it was stopped."""
+    from arcterm.launch import orphans  # psutil is needed for nothing else here
+
     with state.lock(run):
         ended = orphans.end(run)
         left = (

@@ -115,10 +115,8 @@ def _not_started(run: Run, attempt: int, process: _Detached, said: str, log: Pat
     last = [line for line in read_tail(log, 12) if line.strip()]
     reason = said.strip() or "\n".join(last) or f"it ended with {code} and left no word"
     cause = f"the supervisor did not start: {reason.splitlines()[-1] if not said else reason.splitlines()[0]}"
-    failure = Failure(cause=cause, error=reason, exit_code=code, log=str(log))
+    step = f"once that is mended, `arcterm resume {run.id}` begins"
+    failure = Failure(cause=cause, error=reason, hint=step, exit_code=code, log=str(log))
     with contextlib.suppress(OSError):
         state.write_state(run, "failed", attempt=attempt, reason=cause, failure=failure)
-    return StartError(
-        f"the supervisor of {run.id} did not start:\n{reason}",
-        f"once that is mended, `arcterm resume {run.id}` begins; its log: {log}",
-    )
+    return StartError(f"the supervisor of {run.id} did not start:\n{reason}", f"{step}; its log: {log}")

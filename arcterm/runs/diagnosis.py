@@ -78,7 +78,7 @@ class _Cause:
 
 _CAUSES = (
     _Cause(
-        r"CUDA out of memory|OutOfMemoryError|CUDNN_STATUS_ALLOC_FAILED",
+        r"CUDA (error: )?out of memory|OutOfMemoryError|CU(DNN|BLAS)_STATUS_ALLOC_FAILED",
         "the GPU ran out of memory",
         "with a lower --batch-size",
     ),
@@ -105,6 +105,11 @@ _CAUSES = (
         r"OutOfResources|out of resource: (shared memory|registers|threads)",
         "a compiled kernel needs more than this GPU has",
         "with --set head_precision=float32 and --set compile=no, which need none",
+    ),
+    _Cause(
+        r"Expected more than 1 value per channel",
+        "a batch norm needs more than 1 image a rank",
+        "with a --batch-size of 2 or more",
     ),
     _Cause(r"Address already in use", "a port was taken", "{resume}"),
     _Cause(

@@ -126,9 +126,13 @@ def _seen(run: Run) -> State:
     try:
         state = read_json(run.path / "state.json", State)
     except FileNotFoundError:
+        from arcterm.runs.follow import read_tail  # which itself asks for the state
+
         age = _age(run.path / "run.json")
+        said = [line for line in read_tail(run.attempt_dir(run.attempts()) / "agent.log", 9) if line.strip()]
         return State(
-            state="starting" if age < _STARTUP_SECONDS else "lost", reason="the supervisor never started"
+            state="starting" if age < _STARTUP_SECONDS else "lost",
+            reason=": ".join(["the supervisor never started", *said[-1:]]),
         )
     if state.state in LIVE and state.state != "queued" and not owner_alive(run):
         state = read_json(run.path / "state.json", State)  # it may have ended between the two looks

@@ -125,7 +125,9 @@ def test_no_python_is_words(run, monkeypatch):
 
 def test_a_run_that_never_started_is_watched_to_an_end(run):
     os.utime(run.path / "run.json", (0, 0))
-    with pytest.raises(RunFailedError, match="never started"):
+    run.attempt_dir(1).mkdir()
+    (run.attempt_dir(1) / "agent.log").write_text("Traceback\nModuleNotFoundError: no psutil\n\n")
+    with pytest.raises(RunFailedError, match="never started: ModuleNotFoundError: no psutil"):
         watch(run, plain=True, as_json=False, owner=False)
 
 
@@ -268,6 +270,21 @@ def test_resume_does_not_wait_for_a_host_that_is_heard_of(far, monkeypatch):
     start.wait_until_free(far, lambda text: None)
     with pytest.raises(RunError, match=r"heard of 0 s ago"):
         start.resume(far)
+
+
+def test_resume_waits_for_a_run_that_is_stopping_here(run, monkeypatch):
+    state.take_ownership(run, 1, "local")
+    write_state(run, "stopping", attempt=1)
+    said = []
+
+    def sleep(seconds: float) -> None:
+        state.beat(run)
+        write_state(run, "stopped", attempt=1)
+
+    monkeypatch.setattr("arcterm.launch.start.time.sleep", sleep)
+    start.wait_until_free(run, said.append)
+    assert said == ["waiting for its end"]
+    state.check_resumable(run)
 
 
 def test_resume_does_not_wait_for_a_run_that_lives_here(run):
