@@ -11,6 +11,8 @@ import json
 import tarfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -86,3 +88,19 @@ def test_it_is_resumed_to_its_end_and_verified(before):
     assert (told["state"], told["step"]) == ("done", 400)
     assert told["verification"]["small"]["step"] == 400
     assert "small" in arcterm("verify", "stopped-before").stdout
+
+
+@pytest.mark.slow
+def test_it_is_not_resumed_on_other_people(before):
+    arcterm = Console(before, before)
+    others = np.random.default_rng(7).integers(0, 255, (4, 8, 112, 112, 3), dtype=np.uint8)
+    for person, pictures in enumerate(others):
+        (before / "others" / str(person)).mkdir(parents=True)
+        for number, picture in enumerate(pictures):
+            cv2.imwrite(str(before / "others" / str(person) / f"{number}.jpg"), picture)
+    (before / "pack").rename(before / "pack.moved")
+    arcterm("data", "pack", "others", "pack")  # as many people with as many images
+    (before / "pack.moved" / "small.bin").rename(before / "pack" / "small.bin")
+    refused = arcterm("resume", "stopped-before", "--plain", code=3)
+    assert "--accept-changed-data" in refused.stderr
+    assert arcterm.show("stopped-before")["state"] == "stopped"
