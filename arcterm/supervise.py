@@ -148,7 +148,7 @@ class Supervisor:
             )
             return 0
         if self.stopped_at is not None:
-            reason = "stopped at once; steps after the last checkpoint are lost"
+            reason = f"stopped at once; {advice.cost(self.run)}"
             state.write_state(self.run, "stopped", attempt=self.attempt, reason=reason)
             return 0
         failure = diagnosis.diagnose(self.run, self.attempt, code)

@@ -22,7 +22,7 @@ from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
 from arcterm.errors import DataError, RunError
 from arcterm.launch import devices, samedata, torchrun
 from arcterm.launch.preflight import Plan, cores
-from arcterm.runs import checkpoints, control, state, store
+from arcterm.runs import advice, checkpoints, control, state, store
 from arcterm.runs.store import PluginOrigin, Run
 from arcterm.tasks import TASKS
 
@@ -125,7 +125,7 @@ def _stop_without_supervisor(run: Run, current: state.State, owner: state.Owner 
             left = "nothing of the run was alive"
         if owner is not None and not state.is_here(owner):
             left += f" here, and {owner.host} is silent"
-        reason = f"the supervisor was gone; {left}"
+        reason = f"the supervisor was gone; {left}; {advice.cost(run)}"
         state.write_state(run, "stopped", attempt=current.attempt, step=current.step, reason=reason)
     return f"{run.name}: {reason}"
 

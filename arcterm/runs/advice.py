@@ -20,6 +20,16 @@ def resuming(run: Run) -> str:
     return f"{command} goes on from step {step:,}"
 
 
+def cost(run: Run) -> str:
+    """What ending `run` at once costs."""
+    config = run.record.config
+    if isinstance(config, DataConfig):
+        return "what was done is kept"
+    if not isinstance(config, TrainConfig):
+        return "nothing of it is kept"
+    return "nothing was saved yet" if _saved(run) is None else "steps after the last checkpoint are lost"
+
+
 def again(run: Run, change: str) -> str:
     """What to do about a failure that resuming would only repeat: `change` something in a new run."""
     weights = "" if _saved(run) is None else f"; with --pretrained {run.id} it begins with what was learned"

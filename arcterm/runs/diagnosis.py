@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from arcterm.config import TrainConfig
 from arcterm.errors import DataError
 from arcterm.runs import advice
 from arcterm.runs.files import read_json
@@ -67,13 +68,14 @@ _KILL_SECONDS = 10
 class _Cause:
     """A `pattern` in a rank's last words, what it means, and the `step` to take.
 
-    In the step ``{resume}`` is what resuming does. A step that begins with "with" is for a new run, since
-    resuming would repeat the failure.
+    In the step ``{resume}`` is what resuming does. One that begins with "with" is for a new training, since
+    resuming would repeat the failure; `otherwise` is for a run that is none and has no such options.
     """
 
     pattern: str
     words: str
     step: str
+    otherwise: str = "look at its log; then {resume}"
 
 
 _CAUSES = (
@@ -81,6 +83,7 @@ _CAUSES = (
         r"CUDA (error: )?out of memory|OutOfMemoryError|CU(DNN|BLAS)_STATUS_ALLOC_FAILED",
         "the GPU ran out of memory",
         "with a lower --batch-size",
+        "free memory on it; then {resume}",
     ),
     _Cause(
         r"[/]dev/shm/[\s\S]*No space left|No space left[\s\S]*/dev/shm/|shared memory segment /dev/shm"
@@ -121,6 +124,7 @@ _CAUSES = (
         r"MemoryError|Cannot allocate memory|can't allocate memory",
         "the host ran out of memory",
         "with a lower --batch-size or --nproc, unless other programs took it",
+        "free some memory; then {resume}",
     ),
 )
 _NATIVE = ("SIGSEGV", "SIGABRT", "SIGILL", "SIGFPE", "SIGTRAP")
@@ -261,9 +265,12 @@ def _likely(text: str) -> _Cause | None:
 
 
 def _step(run: Run, cause: _Cause) -> str:
-    if cause.step.startswith("with "):
-        return advice.again(run, cause.step)
-    return cause.step.format(resume=advice.resuming(run))
+    step = cause.step
+    if step.startswith("with "):
+        if isinstance(run.record.config, TrainConfig):
+            return advice.again(run, step)
+        step = cause.otherwise
+    return step.format(resume=advice.resuming(run))
 
 
 def _exits(run: Run, attempt: int) -> dict[int, Exit]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arcterm.config import task_config
+from arcterm.config import VerifyConfig, task_config
 from arcterm.runs import advice, store
 from arcterm.runs.checkpoints import MANIFEST, name_of
 from arcterm.runs.diagnosis import AgentReport, Exit, Fallen, diagnose
@@ -144,10 +144,42 @@ def test_what_resuming_does_depends_on_what_was_saved(run, step, said):
     assert f"`arcterm resume {run.id}` {said}" in diagnose(run, 1, 10).hint
 
 
-def test_a_job_on_data_goes_on_where_it_was(tmp_path):
+@pytest.fixture
+def job(tmp_path):
+    """A job on data."""
     config = task_config("pack", ["x"] * len(TASKS["pack"].places), {})
-    job = store.create(tmp_path, config, label="data", argv=[], host="h")
+    return store.create(tmp_path, config, label="data", argv=[], host="h")
+
+
+@pytest.fixture
+def check(run, tmp_path):
+    """A verification."""
+    verify = VerifyConfig(
+        checkpoint="c", train=run.config, device="cpu", nproc=2, gpus=[], threads=1, batch_size=8
+    )
+    return store.create(tmp_path / "v", verify, label="verify", argv=[], host="h")
+
+
+def test_a_job_on_data_goes_on_where_it_was_and_a_verification_begins_again(job, check):
     assert advice.resuming(job) == f"`arcterm resume {job.id}` goes on where it was"
+    assert advice.resuming(check) == f"`arcterm resume {check.id}` begins it again"
+
+
+@pytest.mark.parametrize("kind", ["job", "check"])
+@pytest.mark.parametrize("error", ["CUDA out of memory", "MemoryError", "Duplicate GPU", "OutOfResources"])
+def test_what_is_no_training_is_not_told_a_trainings_options(request, kind, error):
+    other = request.getfixturevalue(kind)
+    attempt(other, [(0, 10, error)], [(0, 1)])
+    hint = diagnose(other, 1, 10).hint
+    assert "--" not in hint
+    assert f"`arcterm resume {other.id}`" in hint
+
+
+def test_what_ending_at_once_costs(run, job):
+    assert advice.cost(run) == "nothing was saved yet"
+    saved(run, 20)
+    assert advice.cost(run) == "steps after the last checkpoint are lost"
+    assert advice.cost(job) == "what was done is kept"
 
 
 @pytest.mark.parametrize(
