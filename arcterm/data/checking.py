@@ -14,7 +14,7 @@ from arcterm.data.findings import KEPT, KINDS, Findings, Place
 from arcterm.data.job import Job
 from arcterm.data.packpart import PackPart
 from arcterm.data.pairsets import check_set
-from arcterm.data.parts import Folder, Listed, Pairs, Part, Size
+from arcterm.data.parts import Folder, Listed, Marked, Pairs, Part, Size
 from arcterm.data.structure import Layout, check_labels, check_pack, name_damaged
 from arcterm.data.survey import DAMAGED, FINE, NO_IMAGE, OTHER_SIZE, Survey
 from arcterm.errors import DataError
@@ -27,6 +27,7 @@ from arcterm.runs.files import write_bytes
 from arcterm.runs.report import Report
 from arcterm.runs.text import clean
 
+_MARKED = 1000  # lines of a list whose landmarks are looked at
 _LISTED = 5  # findings of a kind that the terminal shows
 _MOST_NAMES = 64 << 20  # bytes of labels.txt
 
@@ -139,6 +140,7 @@ def _check_training(job: Job, path: Path, survey: Survey, findings: Findings) ->
         classes, names = len(part.people), part.people
     elif isinstance(part, Listed):
         classes = part.faces.classes
+        _check_landmarks(part, findings)
     check_labels(survey, items, classes, findings)
     labels = np.asarray(survey["label"])[items]
     census, counts = count_people(labels[survey["state"][items] != NO_IMAGE])
@@ -148,6 +150,13 @@ def _check_training(job: Job, path: Path, survey: Survey, findings: Findings) ->
         findings.add("lone", f"{path} has one person in it", "training takes two people or more: add people")
     _note_people(counts, classes or len(counts), names, findings)
     return _People(classes, names, census)
+
+
+def _check_landmarks(part: Listed, findings: Findings) -> None:
+    if isinstance(part.faces, Marked):
+        lines = np.linspace(0, len(part) - 1, min(len(part), _MARKED)).astype(int)
+        for text in part.faces.wrong_landmarks(lines.tolist()):
+            findings.add("landmarks", text, place=Place(part.name))
 
 
 def _identities(layout: Layout, survey: Survey) -> int | None:

@@ -39,6 +39,7 @@ KINDS = {
     "duplicate": Kind("images that several people share"),
     "near": Kind("near duplicates of another person's image"),
     "leak": Kind("verification images that are also trained on"),
+    "landmarks": Kind("landmarks that can't be right"),
     "absent": Kind("directories of people without an image"),
     "single": Kind("people with one image", problem=False),
     "empty": Kind("classes without an image", problem=False),

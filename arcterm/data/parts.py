@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import arcterm_registry
 import numpy as np
@@ -73,6 +73,14 @@ class Folder:
     def state(self) -> str:
         """How many files."""
         return str(len(self.files))
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """A data set whose images come with landmarks."""
+
+    def wrong_landmarks(self, indices: list[int]) -> list[str]:
+        """Sentences about landmarks of those images that can't be right."""
 
 
 class Listed:

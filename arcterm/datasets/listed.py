@@ -88,7 +88,7 @@ class ListedFaces:
         if len(bare):  # refused, and said why
             self[int(bare[0])]
         problems = look(self, samples(len(self)), IMAGE_SIZE)
-        problems += self._wrong_landmarks(samples(len(self)))
+        problems += self.wrong_landmarks(samples(len(self)))
         if self.gaps:
             problems.append(
                 f"the labels of {self.list.path} go up to {self.people[-1]} and {self.gaps} of them have no "
@@ -108,7 +108,7 @@ class ListedFaces:
             earlier=(earlier,),
         )
 
-    def _wrong_landmarks(self, indices: list[int]) -> list[str]:
+    def wrong_landmarks(self, indices: list[int]) -> list[str]:
         """Sentences about landmarks of those lines that can't be what the list says they are."""
         looked, wrong = 0, Counter[Problem]()
         for line in map(self.list.__getitem__, indices):

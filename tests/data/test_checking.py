@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from arcterm.align.similarity import template
 from arcterm.data.checking import check
 from arcterm.data.survey import Survey
 from arcterm.datasets.verification import VerificationSets
@@ -467,6 +468,20 @@ def test_a_list_of_images(tmp_path: Path) -> None:
     report = run_check(tmp_path, tmp_path / "some.lst")
     assert kinds(report) == {"record": 2, "duplicate": 1}
     assert "2-1.jpg" in "".join(each["text"] for each in named(report, "record"))
+
+
+def test_landmarks_of_a_list_are_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "face.jpg").write_bytes(encode_jpeg(picture(1)))
+    (tmp_path / "other.jpg").write_bytes(encode_jpeg(picture(2)))
+    for marks, found in ((template().T, 0), (template(), 1)):
+        numbers = "\t".join(f"{number:.2f}" for number in marks.ravel())
+        rows = [
+            f"0\t{name}.jpg\t{n}\t0\t0\t112\t112\t{numbers}\n" for n, name in enumerate(("face", "other"))
+        ]
+        (tmp_path / "x.lst").write_text("".join(rows))
+        report = run_check(tmp_path, tmp_path / "x.lst")
+        assert kinds(report).get("landmarks", 0) == found
+    assert "of 2 of 2 lines looked at are x and y by turns" in named(report, "landmarks")[0]["text"]
 
 
 def test_a_resumed_check_gives_the_same_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
