@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from arcterm.errors import DataError
 from arcterm.runs.files import read_json, write_json
 from arcterm.runs.store import Run
 
@@ -29,8 +30,11 @@ def write_report(run: Run, report: Report) -> None:
 
 
 def read_report(run: Run) -> Report | None:
-    """A job's report; None before it has ended."""
+    """A job's report; None before it has ended. Raises `DataError` if it can't be read."""
+    path = run.path / "report.json"
     try:
-        return read_json(run.path / "report.json", Report)
+        return read_json(path, Report)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}", "look at its owner and mode") from None

@@ -10,6 +10,7 @@ an error. ``lost``: never written; a reader's word for a run whose state is live
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -264,9 +265,9 @@ def is_locked(run: Run) -> bool:
             return False
     except RunError:
         return True
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):  # nothing that could be held
-        return False
     except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ELOOP):  # nothing to be held
+            return False
         raise RunError(
             f"can't open {run.path / 'lock'}: {error.strerror}", "look at its owner and mode"
         ) from None
