@@ -37,7 +37,7 @@ def main() -> int:
     _redirect(folder)
     try:
         _work(run, attempt, rank)
-    except BaseException as error:  # noqa: BLE001  a rank's last word, whatever it is
+    except Exception as error:  # noqa: BLE001  a rank's last word, whatever it is
         _die(run, folder, error)
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from arcterm import environment
 from arcterm.launch import start
 
 SCRIPT = Path(sys.executable).with_name("arcterm")
+ROOT = Path(environment.__file__).parent
+SOURCES = sorted([*ROOT.rglob("*.py"), *(ROOT.parent / "registry").rglob("*.py")])
 TRAPS = ("typer", "psutil", "msgspec", "numpy", "arcterm_registry", "entrypoints")
 
 
@@ -96,6 +99,19 @@ def test_a_folder_that_is_gone_is_no_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     environment.forget_current_directory()
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if "subprocess" in p.read_text()], ids=lambda p: p.stem)
+def test_every_child_is_given_its_environment(path):
+    """A process that is started without one would get ours, search paths and all."""
+    started = [
+        call
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and (ast.unparse(call.func) in ("subprocess.Popen", "subprocess.run", "_Detached"))
+    ]
+    for call in started:
+        assert "env" in {keyword.arg for keyword in call.keywords}, f"{path}:{call.lineno}"
 
 
 def git(*words: str) -> None:

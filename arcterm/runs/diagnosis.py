@@ -127,7 +127,7 @@ _CAUSES = (
         "free some memory; then {resume}",
     ),
 )
-_NATIVE = ("SIGSEGV", "SIGABRT", "SIGILL", "SIGFPE", "SIGTRAP")
+_NATIVE = ("SIGBUS", "SIGSEGV", "SIGABRT", "SIGILL", "SIGFPE", "SIGTRAP")
 _SIGNALS = {
     "SIGKILL": "killed from outside, most often by the kernel for lack of memory (see `dmesg`)",
     "SIGSEGV": "a crash inside native code; its stack is in stderr.log",
@@ -206,13 +206,14 @@ def _fell(run: Run, attempt: int, fallen: Fallen) -> Failure:
     name = _name(-fallen.exit_code) if fallen.exit_code < 0 else ""
     cause = "the rank ended before it could say why; its log has the last lines"
     if name:
-        cause = f"rank {fallen.rank} ended by {name}: {_SIGNALS.get(name, 'a signal from outside')}"
+        why = likely.words if likely and name in _NATIVE else _SIGNALS.get(name, "a signal from outside")
+        cause = f"rank {fallen.rank} ended by {name}: {why}"
     elif fallen.exit_code == 0:
         cause = "the rank ended without a word or an error: something in it called os._exit"
     elif likely is not None:
         cause = likely.words
     # what native code does it does again, what comes from outside need not
-    advised = advice.resuming if name and name not in _NATIVE else advice.mended
+    advised = advice.resuming if name and name not in _NATIVE[1:] else advice.mended
     return Failure(
         rank=fallen.rank,
         cause=cause,

@@ -119,6 +119,15 @@ def test_what_is_known_has_its_advice(run, error, cause, step):
     assert step in failure.hint
 
 
+def test_what_native_code_wrote_before_it_gave_up_is_read(run):
+    attempt(run, [], [(1, -6), (0, -15)])
+    log = run.rank_dir(1, 1) / "stderr.log"
+    log.write_text("Error while creating shared memory segment /dev/shm/nccl-x: No space left on device\n")
+    failure = diagnose(run, 1, 10)
+    assert failure.cause == "rank 1 ended by SIGABRT: shared memory (/dev/shm) is full"
+    assert "--shm-size" in failure.hint
+
+
 REPEATS = ("CUDA out of memory", "Duplicate GPU detected", "out of resource: shared memory, Required: 1")
 
 
