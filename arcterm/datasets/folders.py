@@ -23,6 +23,7 @@ from arcterm.errors import DataError
 from arcterm.formats import images as codec
 from arcterm.formats.people import find_people
 
+_NAMED = 5
 _LOOKED = 1000
 """People of whom an image is looked at before a launch."""
 
@@ -35,7 +36,9 @@ class FolderFaces:
     """
 
     def __init__(self, folder: Path, resize: bool) -> None:
-        people, self.ignored, *_ = find_people(folder)
+        found = find_people(folder)
+        people, self.ignored = found.people, found.ignored + found.junk
+        self.hollow = [*found.hollow, *found.pointers]
         if len(people) < 2:
             raise DataError(f"{folder} has one person in it", "training takes two people or more")
         self.folder, self.resize = folder, resize
@@ -74,6 +77,12 @@ class FolderFaces:
         problems = look(self, [self.ends[person] - 1 for person in people], IMAGE_SIZE)
         sets = look_at_sets(self.verification, IMAGE_SIZE, progress)
         ignored = self.ignored - len(self.verification)
+        if self.hollow:
+            shown = ", ".join(map(str, self.hollow[:_NAMED])) + (", …" if len(self.hollow) > _NAMED else "")
+            problems.append(
+                f"{len(self.hollow)} image files hold no image, being empty or Git LFS pointers, and "
+                f"training skips such: {shown}; `arcterm data check` names all of them"
+            )
         if ignored:
             problems.append(
                 f"{self.folder} has {ignored} files that aren't images of anybody; they are passed over"
