@@ -52,6 +52,8 @@ _Trained = Annotated[
     ),
 ]
 
+_AT_ONCE_SECONDS = 90.0  # three times what a supervisor that answers needs at most
+
 
 def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """List the runs, newest first."""
@@ -186,7 +188,10 @@ def stop(
 
     run = _find(name, runs_dir, uses.LIVING)
     say(start.stop(run, now=now))
+    deadline = time.monotonic() + (_AT_ONCE_SECONDS if now else float("inf"))
     while wait and read_state(run).state in LIVE:
+        if time.monotonic() > deadline:
+            raise start.hanging(run)
         time.sleep(0.1)
     ended = read_state(run)
     if as_json:

@@ -112,6 +112,16 @@ def stop(run: Run, *, now: bool = False) -> str:
     return _stop_without_supervisor(run, current, owner)
 
 
+def hanging(run: Run) -> RunError:
+    """The error of a supervisor that was told to stop at once and did not."""
+    owner = state.read_owner(run)
+    pid = owner.pid if owner else "?"
+    return RunError(
+        f"{run.name} was told to stop and does not: its supervisor, process {pid}, hangs",
+        f"`kill -9 {pid}`, then `arcterm stop {run.id} --now` ends the rest",
+    )
+
+
 def _stop_without_supervisor(run: Run, current: state.State, owner: state.Owner | None) -> str:
     """End what is left of a run whose supervisor is gone, and say in its state that it was stopped."""
     from arcterm.launch import orphans  # psutil is needed for nothing else here

@@ -114,6 +114,11 @@ _CAUSES = (
         "a batch norm needs more than 1 image a rank",
         "with a --batch-size of 2 or more",
     ),
+    _Cause(
+        r"address for: lo\b",
+        "the loopback interface is down",
+        "bring it up (as root: ip link set lo up); then {resume}",
+    ),
     _Cause(r"Address already in use", "a port was taken", "{resume}"),
     _Cause(
         r"CUDA driver|no kernel image|CUDA error",

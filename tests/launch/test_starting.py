@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from arcterm.cli import runs as cli
 from arcterm.cli.watch import RunFailedError, watch
 from arcterm.config import task_config
 from arcterm.errors import RunError, StartError
@@ -222,6 +223,15 @@ def test_stop_now_says_if_nothing_is_alive(lost):
 def test_stop_now_of_a_run_whose_supervisor_never_came(run):
     assert "nothing of the run was alive" in start.stop(run, now=True)
     assert read_state(run).state == "stopped"
+
+
+def test_stop_now_does_not_wait_forever_for_a_supervisor_that_hangs(run, monkeypatch):
+    state.take_ownership(run, 1, "local")
+    write_state(run, "running", attempt=1)
+    monkeypatch.setattr("arcterm.launch.start.os.kill", lambda pid, number: None)
+    monkeypatch.setattr(cli, "_AT_ONCE_SECONDS", 0.0)
+    with pytest.raises(RunError, match=f"process {os.getpid()}, hangs"):
+        cli.stop(run.id, now=True, wait=True, runs_dir=run.path.parent)
 
 
 # --- a supervisor on another host
