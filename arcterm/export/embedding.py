@@ -16,6 +16,7 @@ from arcterm.formats import images
 from arcterm.verify.embed import normalize
 
 _BATCH = 32
+_NAMED = 20
 
 Floats = NDArray[np.float32]
 
@@ -35,7 +36,7 @@ def embed(
     preprocess = Preprocess(mean=model.facts.mean, scale=model.facts.scale)
     rows = []
     for start in range(0, len(files), _BATCH):
-        pixels = np.stack([_pixels(file, model, resize) for file in files[start : start + _BATCH]])
+        pixels = _batch(files, start, model, resize)
         x = normalize(torch.from_numpy(pixels), preprocess)
         with torch.inference_mode():
             y = model.network(x)
@@ -47,6 +48,30 @@ def embed(
             "the embeddings are not finite", "the network has diverged, or its weights are damaged"
         )
     return found
+
+
+def _batch(files: Sequence[Path], start: int, model: Model, resize: bool) -> NDArray[np.uint8]:
+    """The pixels of some files from `start` on; if one can't be used, the error names all such files."""
+    try:
+        return np.stack([_pixels(file, model, resize) for file in files[start : start + _BATCH]])
+    except DataError as first:
+        refused = [error for file in files[start:] if (error := _trouble(file, model, resize))]
+        if len(refused) < 2:
+            raise
+        named = "\n".join(f"  {error.message}" for error in refused[:_NAMED])
+        more = f"\n  and {len(refused) - _NAMED:,} more" if len(refused) > _NAMED else ""
+        hint = "; ".join(dict.fromkeys(error.hint for error in refused[:_NAMED]))
+        raise DataError(
+            f"{len(refused):,} of {len(files):,} images can't be embedded:\n{named}{more}", hint
+        ) from first
+
+
+def _trouble(file: Path, model: Model, resize: bool) -> DataError | None:
+    try:
+        _pixels(file, model, resize)
+    except DataError as error:
+        return error
+    return None
 
 
 def _pixels(file: Path, model: Model, resize: bool) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from arcterm.errors import ArctermError, DataError
-from arcterm.export import card, verbs, writers
+from arcterm.export import card, embedding, verbs, writers
 from arcterm.export.model import Model, open_model, save
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.modelfile import ModelFacts
@@ -297,3 +297,21 @@ def test_what_is_exported_has_the_mode_of_the_umask(written):
     os.umask(umask)
     files = [file for target, _ in written.values() for file in target.parent.iterdir()]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o666 & ~umask}
+
+
+def test_all_images_that_can_not_be_embedded_are_named_at_once(tiny, tmp_path):
+    for name, data in (
+        ("cut.jpg", b"\xff\xd8\xff"),
+        ("hollow.jpg", b""),
+        ("pointer.jpg", b"version https://git-lfs\n"),
+    ):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "good.jpg").write_bytes(encode_jpeg(np.zeros((112, 112, 3), np.uint8)))
+    files = [
+        tmp_path / name for name in ("good.jpg", "cut.jpg", "hollow.jpg", *["good.jpg"] * 40, "pointer.jpg")
+    ]
+    with pytest.raises(
+        DataError, match=r"3 of 44 images can't be embedded:\n.*cut.jpg.*\n.*hollow.jpg is an"
+    ) as caught:
+        embedding.embed(tiny, files, resize=False, flip=False, progress=nothing)
+    assert "pointer.jpg is a Git LFS pointer" in caught.value.message and "git lfs pull" in caught.value.hint
