@@ -31,6 +31,9 @@ from arcterm.launch import batchnorm, devices, origin, remarks, sets, sharing
 from arcterm.launch.choice import check_order, chosen
 from arcterm.launch.remarks import shown
 from arcterm.runs import store
+from arcterm.runs.dataset import changed
+from arcterm.runs.dataset import origin as dataset_of
+from arcterm.runs.store import Run
 from arcterm.settings import FLAGS, SETTINGS
 
 Progress = Callable[[int, int], None]
@@ -120,6 +123,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         *remarks.given(asked, config),
         *kept,
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),
+        *([f"problem   {others}"] if (others := _other_people(config, facts)) else []),
         *(
             f"problem   verification set {key} is set aside, the run goes on without it: {reason}"
             for key, reason in (facts.set_aside or {}).items()
@@ -368,6 +372,16 @@ def _origin(
     if keep:
         origin.check_classes(found, facts.classes)
     return str(found.path)
+
+
+def _other_people(config: TrainConfig, facts: DatasetFacts) -> str:
+    """A sentence if class weights are kept that a run made of other data; empty otherwise."""
+    run = Run(Path(config.pretrained).parent.parent)
+    if config.head != "keep" or not config.pretrained or (record := store.recorded(run)) is None:
+        return ""
+    was = dataset_of(run) if record.dataset else None
+    said = changed(was, facts) if was else ""
+    return f"the class weights of {config.pretrained} were made with other data: {said}" if said else ""
 
 
 def _check_fit(backbone: Backbone, facts: DatasetFacts, nproc: int) -> None:

@@ -42,7 +42,7 @@ def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
     if not isinstance(config, TrainConfig) or was is None:
         return
     facts = facts_of(config, progress)
-    said = changed(was, facts)
+    said = dataset.changed(was, facts)
     if said and facts.classes != was.classes:
         raise DataError(
             f"the data set changed since the run was made: {said}; the class weights are of "
@@ -69,31 +69,9 @@ def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
 def notes(run: Run, facts: DatasetFacts) -> list[str]:
     """What to say before a run's checkpoint is verified on its data as it is today."""
     was = dataset.origin(run)
-    said = changed(was, facts) if was else ""
+    said = dataset.changed(was, facts) if was else ""
     aside = (facts.set_aside or {}).items()
     return [
         *([f"note: the data set changed since the run was made: {said}"] if said else []),
         *(f"note: verification set {name} is set aside: {reason}" for name, reason in aside),
     ]
-
-
-def changed(was: DatasetOrigin, now: DatasetFacts) -> str:
-    """How data differs from what was recorded, in words; empty if it doesn't.
-
-    A fingerprint that an older arcterm recorded is compared with what it would record today.
-    """
-    counts = f"{now.images:,} images of {now.classes:,} people"
-    if (was.images, was.classes) != (now.images, now.classes):
-        return f"{counts}, it had {was.images:,} of {was.classes:,}"
-    if was.fingerprint in (now.fingerprint, *now.earlier):
-        return ""
-    train, sets = (_halves(was.fingerprint), _halves(now.fingerprint))
-    if train and sets and train[0] == sets[0]:
-        return "the images are the same, the verification sets are not"
-    return f"{counts} as before, but with other labels, contents or order"
-
-
-def _halves(fingerprint: str) -> list[str]:
-    """Of training data and of verification sets, where a fingerprint tells the two apart."""
-    version, *halves = fingerprint.split(":")
-    return halves if version == "2" and len(halves) == 2 else []

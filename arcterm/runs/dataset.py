@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import msgspec
+from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.errors import ArctermError
 from arcterm.runs.files import read_json, ulid, write_json
@@ -72,3 +73,25 @@ def go_on_with(run: Run, dataset: DatasetOrigin, set_aside: dict[str, str], *, a
 def accepted_since(run: Run, t: float) -> bool:
     """Whether other data than at `t`, seconds since 1970, was accepted."""
     return any(entry.accepted and entry.t > t for entry in history(run))
+
+
+def changed(was: DatasetOrigin, now: DatasetFacts) -> str:
+    """How data differs from what was recorded, in words; empty if it doesn't.
+
+    A fingerprint that an older arcterm recorded is compared with what it would record today.
+    """
+    counts = f"{now.images:,} images of {now.classes:,} people"
+    if (was.images, was.classes) != (now.images, now.classes):
+        return f"{counts}, it had {was.images:,} of {was.classes:,}"
+    if was.fingerprint in (now.fingerprint, *now.earlier):
+        return ""
+    train, sets = (_halves(was.fingerprint), _halves(now.fingerprint))
+    if train and sets and train[0] == sets[0]:
+        return "the images are the same, the verification sets are not"
+    return f"{counts} as before, but with other labels, contents or order"
+
+
+def _halves(fingerprint: str) -> list[str]:
+    """Of training data and of verification sets, where a fingerprint tells the two apart."""
+    version, *halves = fingerprint.split(":")
+    return halves if version == "2" and len(halves) == 2 else []

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from arcterm_registry import get
 from torch import Tensor
 
+from arcterm.config import TrainConfig
 from arcterm.errors import DataError, TrainingError
 from arcterm.runs import dataset
 from arcterm.runs.checkpoints import MANIFEST, Manifest
@@ -35,6 +37,21 @@ def check_same_data(run: Run, images: int, classes: int) -> None:
             f"the data set changed: {images} images of {classes} people, "
             f"it had {origin.images} of {origin.classes} when the run was made",
             f"put the data back, or `arcterm resume {run.id}`, which says how to go on",
+        )
+
+
+def check_same_content(run: Run, config: TrainConfig) -> None:
+    """Raise `DataError` if the data isn't what was resumed, as the host of the ranks sees it."""
+    origin = dataset.origin(run)
+    if origin is None:
+        return
+    options = dict(config.dataset_options)
+    positional = [options.pop("path")] if "path" in options else []
+    said = dataset.changed(origin, get("dataset", config.dataset).load_inspect()(*positional, **options))
+    if said:
+        raise DataError(
+            f"the data set changed since this attempt was started: {said}",
+            f"`arcterm resume {run.id}` says how to go on",
         )
 
 

@@ -51,6 +51,8 @@ def train(
     voice.write(Phase(phase="loading", detail=f"data set {config.dataset}"))
     dataset = leave_out(build.dataset(config), data.set_aside(run))
     guard.check_same_data(run, len(dataset), dataset.classes)
+    if resume and world.first:
+        guard.check_same_content(run, config)
     voice.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
     trained = build.trained(config, dataset.classes, world)
     examiner = Examiner(run, config, dataset, trained, world, voice)

@@ -17,7 +17,7 @@ from arcterm.errors import DataError
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.packwriter import write_pack
 from arcterm.formats.pairs import write_pairs
-from arcterm.launch import samedata, start, torchrun
+from arcterm.launch import preflight, samedata, start, torchrun
 from arcterm.runs import checkpoints, dataset, state, store
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.files import create_json
@@ -225,3 +225,22 @@ def test_a_verification_says_that_the_data_changed_and_which_set_it_leaves_out(r
     cut_set(data_of(run))
     said = samedata.notes(run, samedata.facts_of(run.config))
     assert "the data set changed since the run was made" in said[0] and "set x is set aside" in said[1]
+
+
+def test_the_ranks_look_at_what_they_go_on_with(run):
+    guard.check_same_content(run, run.config)
+    other_person(data_of(run))
+    with pytest.raises(DataError, match="changed since this attempt was started"):
+        guard.check_same_content(run, run.config)
+
+
+def test_class_weights_that_are_kept_for_other_people_are_named(run):
+    def said():
+        asked = msgspec.structs.replace(
+            run.config, head="keep", pretrained=str(run.checkpoints / "step-0000000001")
+        )
+        return preflight._other_people(asked, samedata.facts_of(run.config))
+
+    assert said() == ""
+    other_person(data_of(run))
+    assert "were made with other data" in said()
