@@ -34,7 +34,8 @@ def main() -> int:
     arguments = [
         "--nnodes=1",
         "--rdzv-backend=c10d",
-        "--rdzv-conf=store_type=file",
+        # a file only grows, and every sign of life is written to it: with one agent none is needed
+        "--rdzv-conf=store_type=file,keep_alive_interval=3600",
         f"--rdzv-endpoint={meeting / rendezvous.AGENT}",
         "--local-addr=127.0.0.1",
         f"--nproc-per-node={run.record.config.nproc}",

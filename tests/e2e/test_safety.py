@@ -68,8 +68,11 @@ def test_the_check_finds_who_listens_to_all():
         assert str(server.getsockname()[1]) in found
 
 
-def test_a_training_among_strangers(hostile):
-    hostile("train", "tiny", "arcface", "--nproc", "2", "--steps", "4000", "--name", "safe", "--detach")
+def test_a_training_among_strangers(hostile, pack):
+    hostile(
+        "train", "tiny", "arcface", "--dataset", str(pack), "--nproc", "2", "--batch-size", "6",
+        "--steps", "4000", "--name", "safe", "--detach",
+    )  # fmt: skip
     told = hostile.wait("safe", lambda told: told["step"] >= 2)
     supervisors = [p for p in psutil.process_iter() if _is(p, "arcterm.supervise", told["path"])]
     below = supervisors[0].children(recursive=True)
