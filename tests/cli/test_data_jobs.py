@@ -313,7 +313,7 @@ def test_a_real_job_is_watched_to_its_end(tmp_path):
     assert "12/12" in call("runs").stdout
     assert f"arcterm data pack {tmp_path}/faces {tmp_path}/out" in call("show", "last").stdout
     refused = call("resume", "last", code=4)
-    assert "is done" in refused.stderr
+    assert "only 1 done job on data" in refused.stderr
     (tmp_path / "nobody").mkdir()
     failed = call("data", "pack", "nobody", "other", code=3)
     assert "nobody" in failed.stderr
