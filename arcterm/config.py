@@ -103,7 +103,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", ta
             )
         if any(later <= sooner for sooner, later in zip(self.milestones, self.milestones[1:], strict=False)):
             raise ConfigError(
-                f"milestones {self.milestones} do not rise", "give --milestones in rising order"
+                f"milestones {self.milestones} do not rise", "give --set milestones in rising order"
             )
         if self.gpus and len(self.gpus) != self.nproc:
             raise ConfigError(
@@ -259,7 +259,8 @@ def task_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any]
     if len(paths) < least or (len(paths) > least and not task.places[0].many):
         wanted = " ".join(p.name.upper() + ("…" if p.many else "") for p in task.places)
         raise ConfigError(
-            f"data {name} takes {wanted}, not {len(paths)} paths", f"arcterm data {name} --help"
+            f"data {name} takes {wanted}, not {len(paths)} paths",
+            f"give {wanted}",
         )
     options = options_for(task.options, given, f"data {name}")
     for file in task.files:
@@ -304,7 +305,8 @@ def options_for(declared: Iterable[Option], given: Mapping[str, Any], owner: str
 def indices(text: str, name: str) -> list[int]:
     """``0,2`` or ``0-3`` as whole numbers; raises `ConfigError` naming the flag `name`."""
     found: list[int] = []
-    many = ConfigError(f"{flag(name)} {text[:40]!r} names too many", f"write {flag(name)} 0,2")
+    written = f"write {flag(name)} 0,2" if name in FLAGS else f"write --set {name}=1000,2000"
+    many = ConfigError(f"{_way(name)} {text[:40]!r} names too many", written)
     try:
         for part in filter(None, text.replace(" ", "").split(",")):
             first, dash, last = part.partition("-")
@@ -313,9 +315,7 @@ def indices(text: str, name: str) -> list[int]:
                 raise many
             found += range(low, high + 1)
     except ValueError:
-        raise ConfigError(
-            f"{flag(name)} {text[:40]!r} is not a list of numbers", f"write {flag(name)} 0,2"
-        ) from None
+        raise ConfigError(f"{_way(name)} {text[:40]!r} is not a list of numbers", written) from None
     return found
 
 

@@ -95,7 +95,9 @@ class Album:
     def sets(self, pairs: int) -> Iterator[ShownSet]:
         """Every verification set with `pairs` of its pairs; raises `DataError` if there is none."""
         if not self._verification:
-            raise DataError(f"{self.source} has no verification set", "`arcterm data bin` makes one")
+            raise DataError(
+                f"{self.source} has no verification set", "`arcterm data bin SRC DST.bin` makes one"
+            )
         for name in self._verification:
             held = self._verification[name]
             same = np.asarray(held.same)

@@ -6,6 +6,7 @@ Opening a data set runs a plug-in's code, which has no place in the process of t
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import threading
@@ -100,4 +101,4 @@ def _refusal(source: str, said: str) -> DataError:
     lines = [clean(line).strip() for line in said.splitlines() if line.strip()]
     hint = lines.pop().removeprefix("→ ") if lines and lines[-1].startswith("→ ") else ""
     message = lines[-1].removeprefix("arcterm: ") if lines else f"{source} can't be shown"
-    return DataError(message, hint or "`arcterm data check` looks at everything in it")
+    return DataError(message, hint or f"`arcterm data check {shlex.quote(source)}` looks at everything in it")

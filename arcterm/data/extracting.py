@@ -94,7 +94,7 @@ def _extract_pairs(job: Job, source: Path, target: Path) -> Report:
     return Report(
         lines=[
             f"{count:,} pairs, {same:,} same, of {len(names):,} images in {target}",
-            f"back again: arcterm data bin {target} NAME.bin --list {target / 'pairs.txt'}",
+            f"back again: `arcterm data bin {target} NAME.bin --list {target / 'pairs.txt'}`",
         ],
         data={"path": str(target), "pairs": count, "same": same, "images": len(names)},
         result=str(target),
@@ -123,7 +123,7 @@ def _ending(image: bytes | memoryview, source: str) -> str:
         return known
     raise DataError(
         f"{source} begins with {bytes(image[:8]).hex(' ')}: it is no image that is known here",
-        "`arcterm data check` names every such image",
+        "`arcterm data check SRC` names every such image",
     )
 
 

@@ -153,7 +153,7 @@ def _require_alike(packs: Sequence[FacePack]) -> None:
             (h, w), (height, width) = packs[0].image_size, pack.image_size
             raise DataError(
                 f"{packs[0].directory} has images of {w}×{h} and {pack.directory} of {width}×{height}",
-                "make one of them again with --resize: `arcterm data extract`, then `arcterm data pack`",
+                "make one of them again in that size: `arcterm data pack SRC DST --resize` takes a pack too",
             )
 
 

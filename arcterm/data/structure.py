@@ -5,6 +5,7 @@ Everything is judged by what the records hold, as a survey found it, not by what
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -106,7 +107,7 @@ def _check_keys(pack: PackPart, end: int, findings: Findings) -> None:
     file = str(pack.directory / "train.idx")
     expected = np.zeros(end, bool)
     expected[pack.keys[pack.keys < end]] = True
-    hint = "copy train.rec and train.idx again, together; or move the index away and run `arcterm data index`"
+    hint = f"copy train.rec and train.idx again, together; or move the index away and run {_index(pack)}"
     for keys, words in (
         (np.flatnonzero(~expected), "lacks key {}, which the header record promises"),
         (pack.keys[pack.keys >= end], "lists key {}, and the header record ends at " + str(end - 1)),
@@ -178,7 +179,7 @@ def _check_person(
     elif len(known) and int(known[0]) in seen:
         label = int(known[0])
         text = f"{where}: label {label} has another identity record, key {seen[label]}"
-        hint = "the list wasn't sorted by person: sort it and pack again; `arcterm data pack` sorts by itself"
+        hint = "the list wasn't sorted by person: sort it; `arcterm data pack LIST DST` sorts by itself"
         findings.add("doubled", text, hint, _place(pack, position))
     elif len(known):
         seen[int(known[0])] = int(pack.keys[position])
@@ -231,18 +232,22 @@ def _check_bytes(pack: PackPart, survey: Survey, findings: Findings) -> None:
     for at in np.flatnonzero(following < np.minimum(ends, size)).tolist():
         one, other = order[at], order[min(at + 1, len(order) - 1)]
         text = f"{pack.directory}: {pack.where(other)} begins inside the record of key {pack.keys[one]}"
-        hint = "the index is damaged: copy it again, or move it away and run `arcterm data index`"
+        hint = f"the index is damaged: copy it again, or move it away and run {_index(pack)}"
         findings.add("index", text, hint, _place(pack, int(other)))
     if len(ends) and ends.max() > size:
         text = f"{pack.records.path}: the last record's padding is cut off at byte {size}"
         findings.add("record", text, "copy it again", Place("train.rec", offset=size))
 
 
+def _index(pack: PackPart) -> str:
+    return f"`arcterm data index {shlex.quote(str(pack.directory))}`"
+
+
 def _name_gap(pack: PackPart, start: int, stop: int, findings: Findings) -> None:
     inside = sum(1 for _ in walk(pack.records, start, stop))
     what = f"{inside} records that train.idx doesn't name" if inside else "what is no record"
     text = f"{pack.records.path}: bytes {start} to {stop - 1} hold {what}"
-    hint = "the index is incomplete or damaged: copy it again, or move it away and run `arcterm data index`"
+    hint = f"the index is incomplete or damaged: copy it again, or move it away and run {_index(pack)}"
     findings.add("index", text, hint, Place("train.rec", offset=start), max(1, inside))
 
 

@@ -202,7 +202,8 @@ class Survey:
                     os.posix_fallocate(file.fileno(), 0, max(1, len(self) * kind.itemsize))
                 except OSError as error:
                     raise DataError(
-                        f"{path} can't be written: {error.strerror}", "free space, or give another --runs-dir"
+                        f"{path} can't be written: {error.strerror}",
+                        "free space there, or begin again with another --runs-dir",
                     ) from None
         return np.memmap(path, kind.base, "r+", shape=(len(self), *kind.shape))
 

@@ -105,8 +105,8 @@ def landmark_lines(tally: Tally) -> list[str]:
             "landmarks put it"
         )
         lines.append(
-            "  → look at them with `arcterm data show`; the landmarks may be those of the mirrored image, or "
-            "of an image of another size: then mend the list and pack again"
+            "  → look at them with `arcterm data show DST`; the landmarks may be of the mirrored image, "
+            "or of an image of another size: then mend the list and pack again"
         )
     return lines
 

@@ -60,7 +60,7 @@ def look(faces: Records, indices: list[int], size: tuple[int, int]) -> list[str]
         return []
     return [
         f"{len(errors)} of {len(indices)} records looked at can't be used, and training skips such: "
-        f"{errors[0].message}; `arcterm data check` names all of them"
+        f"{errors[0].message}; `arcterm data check SRC` names all of them"
     ]
 
 

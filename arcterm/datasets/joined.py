@@ -150,12 +150,14 @@ def inspect(
 def _places(paths: str) -> list[Path]:
     places = [Path(text.strip()).expanduser() for text in paths.split(",") if text.strip()]
     if not places:
-        raise DataError("a union is of data sets, and none is named", "give --set dataset.paths=DIR,DIR,…")
+        raise DataError(
+            "a union is of data sets, and none is named", "give their paths with commas between: DIR,DIR"
+        )
     for number, place in enumerate(places):
         if not place.exists():
-            raise DataError(f"{place} is not there", "correct --set dataset.paths; no path in it has a comma")
+            raise DataError(f"{place} is not there", "correct the path; no path among several has a comma")
         if any(place.samefile(other) for other in places[:number]):
-            raise DataError(f"{place} is named twice", "name each data set once in --set dataset.paths")
+            raise DataError(f"{place} is named twice", "name each data set once")
     return places
 
 

@@ -151,7 +151,8 @@ def fill(layers: list[Layer], slots: list[tuple[str, nn.Module]]) -> Fit:
         if lost := [role for role, array in arrays.items() if _matters(role, array)]:
             raise DataError(
                 f"the {layer.kind} {layer.name!r} has a {lost[0]}, and {name!r} of this backbone has none",
-                "other options of the backbone may have it: --backbone NAME and --set KEY=VALUE",
+                "other options of the backbone may have it: "
+                "`arcterm model import MODEL --backbone NAME --set KEY=VALUE`",
             )
     return Fit(missing)
 

@@ -195,7 +195,8 @@ def _no_match(
     closest: tuple[tuple[float, float], Candidate] | None, shapes: Shapes, layers: Sequence[Layer]
 ) -> tuple[str, str]:
     advice = (
-        f"say which it is with --backbone NAME and --set KEY=VALUE; known: {', '.join(names('backbone'))}"
+        "say which it is: `arcterm model import MODEL --backbone NAME --set KEY=VALUE`; "
+        f"known: {', '.join(names('backbone'))}"
     )
     if closest is None:
         return "no backbone can be compared with it", advice

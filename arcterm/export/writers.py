@@ -29,7 +29,7 @@ Runner = Callable[[NDArray[Any]], Floats]
 _OPSET = 18
 _BATCHES = (1, 7)
 _TOLERANCE = 1e-4  # of the largest number of an embedding
-_ELSEWHERE = "another --format may work; `arcterm plugins check` looks at the backbone"
+_ELSEWHERE = "another --format may work; `arcterm plugins check NAME` looks at the backbone"
 
 
 class Prepared(nn.Module):

@@ -44,7 +44,8 @@ class Checksums:
         if name in self.files and file_crc(self.path.with_name(name)) != self.files[name]:
             raise DataError(
                 f"{self.path.with_name(name)} is damaged or was changed: its CRC-32 isn't the one in {NAME}",
-                f"copy it again; if the change was meant, remove {NAME} and run `arcterm data check --seal`",
+                f"copy it again; if the change was meant, remove {NAME} and run "
+                f"`arcterm data check {self.path.parent} --seal`",
             )
 
 

@@ -69,7 +69,7 @@ def check_size(pixels: Pixels, size: tuple[int, int], source: str) -> None:
     if pixels.shape[:2] != size:
         raise DataError(
             f"{source}: the image is {_words(pixels.shape)}, not {_words(size)}",
-            "align or resize the images; arcterm data pack and the data sets of files take --resize",
+            "align or resize the images: `arcterm data pack SRC DST --resize` stretches them",
         )
 
 

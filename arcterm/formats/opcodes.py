@@ -78,12 +78,12 @@ DANGER = (
 )
 UNFIT = (
     "a .bin is pickle.dumps((images, same)) of a list of encoded images (bytes) and a list of booleans; "
-    "`arcterm data bin` makes one"
+    "`arcterm data bin SRC DST.bin` makes one"
 )
 AGAIN = "it is damaged or no verification set: copy it again, or get it from its makers again"
 RAW = (
     "encode each image, e.g. cv2.imencode('.jpg', image)[1].tobytes() (OpenCV takes blue first); "
-    "or write the images as files and use `arcterm data bin`"
+    "or write the images as files and use `arcterm data bin SRC DST.bin`"
 )
 
 

@@ -61,7 +61,8 @@ def unmeasured(name: str, same: NDArray[np.bool_]) -> list[str]:
         kind, lacking = ("one person", "two") if same.all() else ("two people", "one")
         return [
             f"verification set {name} has only pairs of {kind} and none of {lacking}: it can't tell people "
-            "apart, so no accuracy, TAR or threshold is given; make it again with both (`arcterm data bin`)"
+            "apart, so no accuracy, TAR or threshold is given; make it again with both "
+            "(`arcterm data bin SRC DST.bin`)"
         ]
     folds = np.array_split(same, FOLDS)
     alike = sum(fold.all() or not fold.any() for fold in folds if len(fold) > 1)

@@ -18,7 +18,7 @@ from arcterm.runs import checkpoints, store, uses
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.store import Run
 
-_HINT = f"--pretrained takes what `arcterm model show` takes: {models.HINT}"
+_HINT = f"--pretrained takes what `arcterm model show MODEL` takes: {models.HINT}"
 _ADOPTED = ".models"
 
 

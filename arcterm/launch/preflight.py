@@ -177,7 +177,7 @@ def choose_dataset(text: str, given: Mapping[str, Any]) -> tuple[str, Dataset, d
     elif "/" in text or text.startswith((".", "~")):
         raise DataError(
             f"{text} is not a directory or a file here",
-            "give --dataset a pack, a folder of people, a .lst file, several of them with commas, or a name",
+            "give a pack, a folder of people, a .lst file, several of them with commas, or a name",
         )
     else:
         name = text
@@ -187,7 +187,7 @@ def choose_dataset(text: str, given: Mapping[str, Any]) -> tuple[str, Dataset, d
     if declared.takes_path:
         if path is None:
             raise ConfigError(
-                f"dataset {name!r} needs a path", "give --dataset PATH, or --set dataset.path=PATH"
+                f"dataset {name!r} needs a path", f"give the path itself, which is then opened as {name}"
             )
         values["path"] = _absolute(path)
     if name == "union":
@@ -305,7 +305,7 @@ def _several(paths: str) -> str:
     found = [str(Path(part.strip()).expanduser().absolute()) for part in paths.split(",") if part.strip()]
     for path in found:
         if not _exists(path):
-            raise DataError(f"{path} is not there", "correct --dataset, or --set dataset.paths")
+            raise DataError(f"{path} is not there", "correct the path; no path among several has a comma")
         if "," in path:
             raise DataError(
                 f"{path} has a comma, so it can't be one of several", "rename it, or make a link to it"

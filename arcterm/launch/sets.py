@@ -24,7 +24,7 @@ def usable(
         if pairs < FOLDS:
             aside[name] = (
                 f"it has {pairs} pairs, fewer than the {FOLDS} folds of the protocol; "
-                "`arcterm data bin` makes one of more"
+                "`arcterm data bin SRC DST.bin` makes one of more"
             )
     unseen = [name for name in facts.verification if name not in aside] if facts.set_aside is None else []
     if unseen:

@@ -130,7 +130,9 @@ def choose(run: Run, which: str) -> tuple[Path, Manifest]:
     """The checkpoint called `which`: ``last``, ``best`` or a step; `RunError` lists what there is."""
     found = list_checkpoints(run)
     if not found:
-        raise RunError(f"{run.id} has no checkpoint yet", "`arcterm attach` shows when the next is due")
+        raise RunError(
+            f"{run.id} has no checkpoint yet", f"`arcterm attach {run.id}` shows when the next is due"
+        )
     if which == "last":
         return found[-1]
     if which == "best":

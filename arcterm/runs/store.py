@@ -217,7 +217,7 @@ def check_name(root: Path, name: str) -> None:
     taken = next((run for run in list_runs(root) if run.name == name), None)
     if taken:
         raise RunError(
-            f"the name {name!r} is taken by {taken.id}", "choose another --name, or `arcterm rm` that run"
+            f"the name {name!r} is taken by {taken.id}", f"choose another --name, or `arcterm rm {taken.id}`"
         )
 
 
@@ -267,7 +267,11 @@ def find(root: Path, text: str, use: Use | None = None) -> Run:
         raise RunError(f"{root / text} is not a run: it has no run.json", "`arcterm runs` lists the runs")
     if matches:
         raise RunError(f"{text!r} could be {', '.join(run.id for run in matches)}", "give the whole id")
-    where = "no runs yet; `arcterm train` starts one" if not runs else "`arcterm runs` lists the runs"
+    where = (
+        "no runs yet; `arcterm train tiny arcface` starts one"
+        if not runs
+        else "`arcterm runs` lists the runs"
+    )
     raise RunError(f"there is no run {text!r} in {root}", where)
 
 

@@ -120,7 +120,7 @@ def _require_written(world: World, folder: Path, step: int, problem: str) -> Non
     ]
     raise TrainingError(
         f"the checkpoint of step {step} could not be written: {'; '.join(said)}",
-        "make room or choose another --runs-dir, then `arcterm resume`",
+        "make room there, then `arcterm resume`",
     )
 
 

@@ -34,7 +34,7 @@ def compiled(
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise TrainingError(
             f"backbone {name!r} can't be compiled: {type(error).__name__}: {reason}",
-            "start again with --set compile=no",
+            "start a new run with --set compile=no",
         ) from error
     model.zero_grad(set_to_none=True)
     with torch.no_grad():

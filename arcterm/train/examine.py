@@ -61,7 +61,7 @@ class Examiner:
             pretrained.load(path, self._trained, keep_head=self._config.head == "keep")
         except (SafetensorError, OSError, RuntimeError, KeyError) as error:
             raise DataError(
-                f"the weights of {path} can't be loaded: {error}", "start again with another --pretrained"
+                f"the weights of {path} can't be loaded: {error}", "start a new run with another --pretrained"
             ) from error
 
     def verify(self, step: int) -> None:

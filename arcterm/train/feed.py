@@ -113,7 +113,7 @@ def read_labels(dataset: FaceDataset, name: str, progress: Callable[[int, int], 
     if counts.max() < 2 or np.count_nonzero(counts) < 2:
         raise DataError(
             f"data set {name}: it takes two people, and one with two images, to have something to compare",
-            "give --dataset other data, or train with a loss over classes, e.g. cosface",
+            "start a new run with other data (--dataset), or with a loss over classes, e.g. cosface",
         )
     return labels
 

@@ -40,7 +40,7 @@ class Identities:
         if self.people > len(self._sizes):
             raise DataError(
                 f"a step takes {self.people} people and the data set has images of {len(self._sizes)}",
-                "lower --batch-size",
+                "start a new run with a lower --batch-size",
             )
         self.steps_per_epoch = _steps(np.maximum(self._sizes // per_identity, 1), self.people)
 

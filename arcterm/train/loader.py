@@ -232,7 +232,7 @@ class Loader:
                 self._quarantine.add(other, another)
         raise TrainingError(
             f"record {index} can't be used and nothing can take its place: {error}",
-            "`arcterm data check` names everything that is wrong with the data",
+            "`arcterm data check SRC` names everything that is wrong with the data",
         )
 
     def _decode(self, index: int, pixels: NDArray[np.uint8]) -> int:

@@ -106,8 +106,8 @@ class Miner:
             raise TrainingError(
                 f"mining found {tally.triplets} triplets in {tally.bags} bags of "
                 f"{tally.images // tally.bags} images, and in no bag the {self.size} of a step",
-                "raise --set loss.bag or --margin, lower --batch-size, or begin with --pretrained; once the "
-                "loss is 0 there is nothing left to learn",
+                "start a new run with a higher --set loss.bag or --margin, a lower --batch-size, or "
+                "--pretrained; once the loss is 0 there is nothing left to learn",
             )
         return Sequence(triplets, number, pool, cursor, step)
 

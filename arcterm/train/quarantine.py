@@ -68,7 +68,8 @@ class Quarantine:
             raise TrainingError(
                 f"{count:,} of {self._total:,} records can't be used, more than max_broken={self._share:g} "
                 f"allows; the last one: {reason}",
-                "`arcterm data check` names all of them; or give --set max_broken=SHARE to do without them",
+                "`arcterm data check SRC` names all of them; "
+                "a new run with --set max_broken=SHARE does without them",
             )
 
     def substitutes(self, index: int) -> Iterator[int]:
