@@ -135,10 +135,13 @@ def _data(config: TrainConfig | None) -> str:
 
 
 def _scores(run: Run, step: int) -> list[SetScore]:
+    path = run.path / "verify" / f"step-{step:010d}.json"
     try:
-        results = read_json(run.path / "verify" / f"step-{step:010d}.json", list[Verify])
+        results = read_json(path, list[Verify])
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}", "remove it, and verify again") from None
     return [
         SetScore(
             set=r.set,

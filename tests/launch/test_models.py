@@ -164,3 +164,12 @@ def test_facts_of_files(tmp_path):
     assert models.facts_of({"file": str(ours)}) == facts
     assert models.facts_of({"file": str(theirs)}) is None
     assert models.facts_of({"file": str(tmp_path / "x.pth")}) is None
+
+
+def test_results_that_cannot_be_read_are_an_error_in_words(run, root):
+    save(run, 10)
+    path = run.path / "verify" / "step-0000000010.json"
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(path)
+    with pytest.raises(DataError, match=r"step-0000000010\.json can't be read"):
+        models.locate("first", root)
