@@ -227,7 +227,8 @@ def looked_at(
         found: FaceDataset = declared.load()(*([options["path"]] if "path" in options else []), **rest)
         return found
 
-    return sets.usable(inspect(name, declared, options, progress), opened, progress)
+    facts = inspect(name, declared, options, progress)
+    return sets.usable(f"{name} {dict(options)}", facts, opened, progress)
 
 
 def estimate(backbone: Backbone, config: TrainConfig) -> float:

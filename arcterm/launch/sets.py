@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from arcterm_registry.contracts import DatasetFacts, FaceDataset, PairSet
 
@@ -12,13 +13,30 @@ from arcterm.errors import ArctermError
 FOLDS = 10
 
 
+class _Look(NamedTuple):
+    """Sets to set aside and sentences about others; not `whole` if the data set couldn't be opened."""
+
+    set_aside: dict[str, str]
+    problems: list[str]
+    whole: bool
+
+
+_looks: dict[str, _Look] = {}
+"""What this process has found, by data set and content."""
+
+
 def usable(
-    facts: DatasetFacts, opened: Callable[[], FaceDataset], progress: Callable[[int, int], None] | None
+    data: str,
+    facts: DatasetFacts,
+    opened: Callable[[], FaceDataset],
+    progress: Callable[[int, int], None] | None,
 ) -> DatasetFacts:
     """`facts` whose `verification` has only sets that can be scored, and `set_aside` the others.
 
-    Where the data set hasn't decoded its sets itself, it is `opened` and every image of every set is.
+    Where the data set hasn't decoded its sets itself, it is `opened` and every image of every set is, once in
+    this process for the same `data`, a name with options.
     """
+    key = f"{data} {facts.fingerprint} {sorted(facts.verification.items())}"
     aside, problems = dict(facts.set_aside or {}), list(facts.problems)
     for name, pairs in facts.verification.items():
         if pairs < FOLDS:
@@ -28,15 +46,29 @@ def usable(
             )
     unseen = [name for name in facts.verification if name not in aside] if facts.set_aside is None else []
     if unseen:
-        try:
-            sets = opened().verification
-        except Exception as error:  # noqa: BLE001  a plug-in's, which will end the run in the same words
-            problems.append(f"the verification sets weren't looked at: {_words(error)}")
-        else:
-            for name in unseen:
-                aside |= _reason(name, sets, facts.image_size, problems, progress)
+        found = _looks.get(key) or _look(unseen, facts.image_size, opened, progress)
+        if found.whole:  # a form asks again and again
+            _looks[key] = found
+        aside |= found.set_aside
+        problems += found.problems
     left = {name: pairs for name, pairs in facts.verification.items() if name not in aside}
     return replace(facts, verification=left, set_aside=aside, problems=tuple(problems))
+
+
+def _look(
+    names: list[str],
+    size: tuple[int, int],
+    opened: Callable[[], FaceDataset],
+    progress: Callable[[int, int], None] | None,
+) -> _Look:
+    try:
+        sets = opened().verification
+    except Exception as error:  # noqa: BLE001  a plug-in's, which will end the run in the same words
+        return _Look({}, [f"the verification sets weren't looked at: {_words(error)}"], whole=False)
+    found = _Look({}, [], whole=True)
+    for name in names:
+        found.set_aside.update(_reason(name, sets, size, found.problems, progress))
+    return found
 
 
 def _reason(

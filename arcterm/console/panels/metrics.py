@@ -64,6 +64,7 @@ def facts(view: View, width: int, height: int) -> list[Line]:
         "backbone": f"{c.backbone} {_options(c.backbone_options)}",
         "loss": f"{c.loss} {_options(c.loss_options)}",
         "dataset": f"{c.dataset}{made}",
+        "set aside": ", ".join(view.record.set_aside),
         "batch": f"{c.batch_size} × {c.nproc} = {c.global_batch}",
         "schedule": f"lr {c.lr:g}  {schedule}",
         "triplets": _mined(view),
