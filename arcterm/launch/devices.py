@@ -61,10 +61,11 @@ def told(chosen: list[int], unfit: str) -> str:
 
     `unfit` says why the installed PyTorch can use none.
     """
-    why, trouble = gpus.usable()[1], gpus.trouble()
+    why = gpus.usable()[1]
     if chosen:
         return why
     found, _ = gpus.read()
+    trouble = "" if found else gpus.trouble()
     if not (found or trouble):
         return ""
     there = f"{len(found)} GPU{'s' * (len(found) > 1)} here ({found[0].name}), but " if found else ""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 from arcterm_registry import locate
 from arcterm_registry.contracts import DatasetFacts
 
@@ -87,8 +88,11 @@ def stop(run: Run, *, now: bool = False) -> str:
 
     At once works without a living supervisor too. Raises `RunError` if there is nothing to stop.
     """
-    state.check_whole(run)
     current = state.read_state(run)
+    if current.state == "damaged" and state.is_locked(run):  # it lives, whatever its files say
+        current = msgspec.structs.replace(current, state="running")
+    else:
+        state.check_whole(run)
     if current.state not in state.LIVE and not (now and current.state == "lost"):
         step = f"`arcterm stop {run.id} --now`" if current.state == "lost" else f"`arcterm show {run.id}`"
         does = "ends what may be left of it" if current.state == "lost" else "says more"

@@ -13,7 +13,7 @@ from rich.console import Console
 from arcterm.cli import live, main
 from arcterm.config import DataConfig, VerifyConfig
 from arcterm.launch import torchrun
-from arcterm.runs import state, store
+from arcterm.runs import control, state, store
 from arcterm.runs.events import Gpu, Gpus, Rank
 from arcterm.runs.journal import Journal
 from arcterm.runs.report import Report, write_report
@@ -163,3 +163,14 @@ def test_the_live_picture_of_a_run_on_the_cpu_shows_no_gpu(make):
     drawn.print(live._machine(run.record.config, summarize(run)[1]))
     text = drawn.file.getvalue()
     assert "H200" not in text and "CPU 97 %" in text
+
+
+def test_a_damaged_run_that_lives_is_stopped_before_it_is_removed(arcterm, make):
+    run = make(config(), "running", name="torn")
+    (run.path / "state.json").write_text("{")
+    with state.lock(run):
+        code, _, err = arcterm("rm", "torn", "--yes")
+        assert code == 4 and f"arcterm stop {run.id}" in err
+        assert arcterm("stop", run.id)[0] == 0
+        assert [request.verb for _, request in control.pending(run)] == ["stop"]
+    assert arcterm("rm", "torn", "--yes")[0] == 0
