@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from arcterm.config import TrainConfig
+from arcterm.config import DataConfig, TrainConfig
 from arcterm.errors import DataError
 from arcterm.runs import advice
 from arcterm.runs.files import read_json
@@ -156,12 +156,14 @@ def diagnose(run: Run, attempt: int, agent_code: int) -> Failure:
     lost peer is a witness's, so that somebody must have died before it.
     """
     report = _read_report(run, attempt)
+    if isinstance(run.record.config, DataConfig) and agent_code < 0:  # it has no agent but is its own rank
+        report = AgentReport(ranks=[Fallen(rank=0, pid=0, exit_code=agent_code)])
     errors = {rank: e for rank, e in _exits(run, attempt).items() if e.reason == "error"}
     first = min(errors, key=lambda rank: errors[rank].t, default=None)
     if first is not None and not _is_witness(errors[first].error):
         return _raised(run, attempt, first, errors[first])
     fallen = _silent(report, errors, errors[first].error if first is not None else "")
-    if fallen is None and first is not None:
+    if fallen is None and (first is not None or agent_code == 0):
         fallen = _vanished(run, attempt, report)
     if fallen is not None:
         return _fell(run, attempt, fallen)

@@ -35,6 +35,13 @@ def saved(run, step):
     (folder / MANIFEST).write_text("{}")
 
 
+@pytest.fixture
+def job(tmp_path):
+    """A job on data."""
+    config = task_config("pack", ["x"] * len(TASKS["pack"].places), {})
+    return store.create(tmp_path, config, label="data", argv=[], host="h")
+
+
 @pytest.mark.parametrize(
     ("words", "fallen", "rank", "said"),
     [
@@ -119,6 +126,20 @@ def test_what_is_known_has_its_advice(run, error, cause, step):
     assert step in failure.hint
 
 
+def test_a_rank_that_leaves_as_if_all_were_well_is_named(run):
+    attempt(run)
+    failure = diagnose(run, 1, 0)
+    assert failure.rank == 0
+    assert "called os._exit" in failure.cause
+
+
+def test_a_job_that_is_killed_is_no_launcher(job):
+    attempt(job)
+    failure = diagnose(job, 1, -9)
+    assert failure.cause.startswith("rank 0 ended by SIGKILL")
+    assert f"`arcterm resume {job.id}` goes on where it was" in failure.hint
+
+
 def test_what_native_code_wrote_before_it_gave_up_is_read(run):
     attempt(run, [], [(1, -6), (0, -15)])
     log = run.rank_dir(1, 1) / "stderr.log"
@@ -151,13 +172,6 @@ def test_what_resuming_does_depends_on_what_was_saved(run, step, said):
         saved(run, step)
     attempt(run, [(0, 10, LOST)], [(0, 1), (1, -9)])
     assert f"`arcterm resume {run.id}` {said}" in diagnose(run, 1, 10).hint
-
-
-@pytest.fixture
-def job(tmp_path):
-    """A job on data."""
-    config = task_config("pack", ["x"] * len(TASKS["pack"].places), {})
-    return store.create(tmp_path, config, label="data", argv=[], host="h")
 
 
 @pytest.fixture
