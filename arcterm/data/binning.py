@@ -90,6 +90,12 @@ def _listed(folder: Path, path: Path, missing: Path) -> _Set:
 
 
 def _drawn(folder: Path, limit: int | None, seed: int) -> _Set:
+    if (folder / "train.rec").exists():
+        raise DataError(
+            f"{folder} is a pack, and pairs are drawn from a folder of people",
+            f"`arcterm data pack {folder} NEW --hold-out 10` draws them from its last ten people, and "
+            f"`arcterm data extract {folder} PEOPLE` writes its images into folders",
+        )
     people = find_people(folder).people
     chosen = make_pairs([len(person.images) for person in people], limit, seed)
     images = [path for person in people for path in person.images]

@@ -56,6 +56,15 @@ def open_source(job: Job, src: Path) -> Source:
         return _from_archive(job, src)
     if (src / "train.rec").exists() or src.name == "train.rec":
         return _from_pack(job, src if src.is_dir() else src.parent)
+    if src.suffix in (".rec", ".idx"):
+        raise DataError(
+            f"{src} is not named as a pack's", "call the two train.rec and train.idx, in one folder"
+        )
+    if src.suffix == ".bin":
+        raise DataError(
+            f"{src} is a verification set: it doesn't say whose its images are",
+            f"`arcterm data extract {src} FOLDER` writes its images",
+        )
     return _from_files(src)
 
 

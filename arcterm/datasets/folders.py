@@ -81,7 +81,7 @@ class FolderFaces:
             shown = ", ".join(map(str, self.hollow[:_NAMED])) + (", …" if len(self.hollow) > _NAMED else "")
             problems.append(
                 f"{len(self.hollow)} image files hold no image, being empty or Git LFS pointers, and "
-                f"training skips such: {shown}; `arcterm data check` names all of them"
+                f"training skips such: {shown}; `arcterm data check {self.folder}` names them"
             )
         if ignored:
             problems.append(

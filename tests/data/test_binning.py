@@ -245,6 +245,14 @@ def test_the_same_pairs_of_many_are_never_listed() -> None:
     assert len(make_pairs([1000] * 20, 100)) == 100
 
 
+def test_a_pack_is_no_folder_to_draw_from(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "train.rec").touch()
+    with pytest.raises(DataError, match="pack is a pack") as caught:
+        made(job, tmp_path / "pack", tmp_path / "x.bin")
+    assert "--hold-out" in caught.value.hint
+
+
 def test_places_that_are_refused(job: Job, people: Path, tmp_path: Path) -> None:
     def refused(message: str, place: Path, source: Path = people, **options: Any) -> None:
         with pytest.raises(DataError, match=message):

@@ -249,6 +249,22 @@ def test_people_of_a_pack_are_held_out(tmp_path: Path) -> None:
     assert "note: left behind: heldout.bin; its place is taken by the new one" in again.lines
 
 
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("faces.rec", "is not named as a pack's", "train.rec and train.idx"),
+        ("lfw.bin", "is a verification set", "data extract"),
+    ],
+)
+def test_files_that_are_no_source_are_told_what_they_are(
+    tmp_path: Path, name: str, message: str, hint: str
+) -> None:
+    (tmp_path / name).write_bytes(b"\x0a\x23\xd7\xce")
+    with pytest.raises(DataError, match=message) as caught:
+        pack_people(tmp_path / name, tmp_path / "pack")
+    assert hint in caught.value.hint
+
+
 def test_a_pack_of_another_size_is_resized(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (6, 96, 96, 3), dtype=np.uint8)
     with write_pack(tmp_path / "old", (96, 96)) as writer:
