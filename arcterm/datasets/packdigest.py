@@ -66,7 +66,7 @@ def _chosen(pack: FacePack, ranges: NDArray[np.uint8]) -> NDArray[np.int64]:
     if not pack.identities:
         return spread(len(pack), LABELS)
     keys = _labels(ranges[-pack.identities :])
-    firsts = np.nan_to_num(keys).clip(1, len(pack)).astype(np.int64) - 1
+    firsts = keys.clip(1, len(pack)).astype(np.int64) - 1
     return np.unique(np.append(firsts[spread(len(firsts), LABELS)], len(pack) - 1))
 
 
@@ -93,8 +93,9 @@ def _expect(view: memoryview, offsets: NDArray[np.int64]) -> None:
 
 
 def _labels(heads: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(n,) float32: the label in the header, or the first behind it where the flag counts some."""
+    """(n,) float32: the label in the header, or the first behind it if the flag counts any; -1 for no number."""
     flag = heads[:, 8:12].copy().view("<u4")[:, 0]
     own = heads[:, 12:16].copy().view("<f4")[:, 0]
     behind = heads[:, 32:36].copy().view("<f4")[:, 0]
-    return np.where(flag == 0, own, behind)
+    found = np.where(flag == 0, own, behind)
+    return np.where(np.isfinite(found), found, np.float32(-1))

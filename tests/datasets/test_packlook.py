@@ -96,3 +96,10 @@ def test_one_label_behind_the_header_is_refused_for_what_it_is(tmp_path: Path) -
 def test_a_header_alone_is_no_pack(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no image behind its header"):
         OPEN(write(tmp_path, header(1.0), 4))
+
+
+def test_labels_that_are_no_numbers_are_none(tmp_path: Path) -> None:
+    records = images(0)
+    records[5] = records[5][:4] + b"\x01\x00\x80\x7f" + records[5][8:]  # a NaN that arithmetic signals
+    assert "1 of 12 records looked at can't be used" in problems(write(tmp_path, records, 4))[0]
+    assert packdigest.digest(FacePack(tmp_path)).labels.tolist() == [0, 0, 0, 1, 1, -1, *[2] * 3, *[3] * 3]
