@@ -93,7 +93,7 @@ def _expect(view: memoryview, offsets: NDArray[np.int64]) -> None:
 
 
 def _labels(heads: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(n,) float32: the label in the header, or the first behind it if the flag counts any; -1 for no number."""
+    """(n,) float32: the label in the header, or the first behind it; -1 for what is no number."""
     flag = heads[:, 8:12].copy().view("<u4")[:, 0]
     own = heads[:, 12:16].copy().view("<f4")[:, 0]
     behind = heads[:, 32:36].copy().view("<f4")[:, 0]
