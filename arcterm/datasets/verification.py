@@ -31,7 +31,8 @@ class VerificationSets(Mapping[str, PairBin]):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.paths = {_name(path): path for path in set_files(directory)}
+        lost = [path for path in directory.glob("*.bin") if path.is_symlink() and not path.exists()]
+        self.paths = {_name(path): path for path in sorted([*set_files(directory), *lost])}
         self._read: dict[str, PairBin] = {}
 
     def __getitem__(self, name: str) -> PairBin:

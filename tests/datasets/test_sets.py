@@ -99,7 +99,7 @@ def test_every_kind_of_damage_costs_its_set_alone(images: list[bytes], tmp_path:
     (tmp_path / "folder.bin").mkdir()
     found = look(VerificationSets(tmp_path), SIZE, quiet)
     assert found.pairs == {"good": 20}
-    assert set(found.set_aside) >= {"empty", "truncated", "hostile", "weights", "nested"}
+    assert set(found.set_aside) >= {"empty", "truncated", "hostile", "weights", "nested", "dangling"}
     assert all(found.set_aside.values())
 
 
