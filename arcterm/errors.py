@@ -48,6 +48,12 @@ class StartError(ArctermError):
     exit_code = 5
 
 
+class FailedError(ArctermError):
+    """Work that was begun and could not be done."""
+
+    exit_code = 5
+
+
 class TrainingError(ArctermError):
     """Training can't go on."""
 

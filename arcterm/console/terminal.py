@@ -11,7 +11,7 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from arcterm.errors import ArctermError
+from arcterm.errors import ConfigError
 
 _PLAIN = str.maketrans(
     {
@@ -44,12 +44,12 @@ _SPARK = str.maketrans("▁▂▃▄▅▆▇█", "12345678")
 
 
 def require() -> None:
-    """Raise `ArctermError` where the console can't be drawn."""
+    """Raise `ConfigError` where the console can't be drawn."""
     hint = "`arcterm runs` lists the runs, `arcterm attach --plain RUN` prints one as it goes"
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
-        raise ArctermError("the console needs a terminal, and this is a pipe or a file", hint)
+        raise ConfigError("the console needs a terminal, and this is a pipe or a file", hint)
     if os.environ.get("TERM", "") in ("", "dumb"):
-        raise ArctermError(
+        raise ConfigError(
             f"the console can't be drawn on TERM={os.environ.get('TERM', '') or '(unset)'}", hint
         )
 

@@ -9,7 +9,7 @@ from arcterm_registry.declare import resolve
 
 from arcterm.config import DataConfig
 from arcterm.data.job import Job
-from arcterm.errors import StopAskedError
+from arcterm.errors import DataError, StopAskedError
 from arcterm.runs import state
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.journal import Sink
@@ -28,6 +28,11 @@ def run_task(run: Run, attempt: int, config: DataConfig, journal: Sink) -> Exit:
         report = resolve(task.run)(job, *config.paths, **given)
     except StopAskedError:
         return Exit(reason="stopped", detail="on request; what was done is kept", t=time.time())
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"the name of a file or a folder is not UTF-8: {error.object!r:.200}",
+            "rename it: names are written down, and stand in lists",
+        ) from None
     write_report(run, report)
     shutil.rmtree(job.work)  # an unpacked archive may be as large as the pack
     return Exit(reason="done", t=time.time())

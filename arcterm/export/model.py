@@ -71,12 +71,12 @@ def build(facts: ModelFacts) -> nn.Module:
     except PluginError as error:
         raise DataError(error.message, error.hint) from None
     except Exception as error:
-        raise ArctermError(
+        raise DataError(
             f"backbone {facts.backbone!r} can't be made: {type(error).__name__}: {error}",
             f"`arcterm plugins check {facts.backbone}` says more",
         ) from error
     if not isinstance(network, nn.Module):
-        raise ArctermError(f"backbone {facts.backbone!r} gave {type(network).__name__}, not a torch module")
+        raise DataError(f"backbone {facts.backbone!r} gave {type(network).__name__}, not a torch module")
     return network.eval()
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from arcterm.errors import ArctermError, DataError
+from arcterm.errors import ArctermError, ConfigError, DataError, FailedError
 from arcterm.export import model as models
 from arcterm.export.model import Model
 from arcterm.formats.modelfile import ModelFacts
@@ -77,7 +77,7 @@ def write(model: Model, form: str, path: Path, *, inside: bool) -> Parity:
         if isinstance(error, OSError) and error.errno is not None:  # a full disk says nothing of the network
             raise
         said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        raise ArctermError(f"{form} can't hold {model.facts.backbone!r}: {said}", _ELSEWHERE) from error
+        raise FailedError(f"{form} can't hold {model.facts.backbone!r}: {said}", _ELSEWHERE) from error
     return compare(network, runner, lambda count: example(model.facts, count, inside))
 
 
@@ -104,12 +104,12 @@ def compare(network: nn.Module, runner: Runner, images: Callable[[int], Tensor])
             found = runner(x.numpy())
         except Exception as error:  # whatever a runtime raises
             said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-            raise ArctermError(f"the file does not take {count} images: {said}", _ELSEWHERE) from error
+            raise FailedError(f"the file does not take {count} images: {said}", _ELSEWHERE) from error
         if found.shape != wanted.shape:
-            raise ArctermError(f"the file gives {found.shape} for {count} images, PyTorch {wanted.shape}")
+            raise FailedError(f"the file gives {found.shape} for {count} images, PyTorch {wanted.shape}")
         apart = float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-12))
         if not apart <= _TOLERANCE:
-            raise ArctermError(
+            raise FailedError(
                 f"the file's embeddings of {count} images are {apart:.1e} of the largest number from "
                 f"PyTorch's; {_TOLERANCE:.0e} is allowed, so it was not kept",
                 _ELSEWHERE,
@@ -124,7 +124,7 @@ def _onnx(model: Model, network: nn.Module, path: Path, inside: bool) -> Runner:
         import onnxruntime
         import onnxscript  # noqa: F401  torch's exporter needs it
     except ImportError as error:
-        raise ArctermError(f"ONNX needs {error.name}", "pip install 'arcterm[onnx]'") from None
+        raise ConfigError(f"ONNX needs {error.name}", "pip install 'arcterm[onnx]'") from None
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             network,
@@ -158,7 +158,7 @@ def _torchscript(model: Model, network: nn.Module, path: Path, inside: bool) -> 
 
 def _safetensors(model: Model, network: nn.Module, path: Path, inside: bool) -> Runner:
     if inside:
-        raise ArctermError("safetensors hold weights, no graph to put preprocessing in", "--preprocess card")
+        raise ConfigError("safetensors hold weights, no graph to put preprocessing in", "--preprocess card")
     models.write(model, path)
     loaded = models.load(path, model.facts).network
     return lambda images: loaded(torch.from_numpy(images)).detach().numpy()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from arcterm import environment, errors
-from arcterm.errors import ArctermError
+from arcterm.errors import ArctermError, FailedError
 
 Progress = Callable[[str, int, int], None]
 
@@ -46,7 +46,7 @@ def ask(verb: str, request: Mapping[str, Any], progress: Progress | None = None)
         answer, talk = _converse(process, json.dumps(request), progress)
     if answer is None:
         how = _how(process.returncode)
-        raise ArctermError(
+        raise FailedError(
             f"the process for `{verb}` {how} before it had an answer", talk[-_LAST_WORDS:].strip()
         )
     if "error" in answer:

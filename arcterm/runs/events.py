@@ -188,7 +188,13 @@ def real(value: float) -> Real:
 def encode(event: Event) -> bytes:
     """The event's line, stamped with the time unless it has one."""
     event.t = event.t or time.time()
-    body = _encoder.encode(event)[:-1]
+    try:
+        body = _encoder.encode(event)[:-1]
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        for key in event.__struct_fields__:
+            if isinstance(text := getattr(event, key), str):
+                setattr(event, key, text.encode("utf-8", "replace").decode())
+        body = _encoder.encode(event)[:-1]
     return b'%s%s%08x"}\n' % (body, _CRC, zlib.crc32(body))
 
 

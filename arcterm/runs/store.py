@@ -181,7 +181,7 @@ def create(
         name=name,
         created=now.isoformat(timespec="microseconds"),
         config=config,
-        argv=argv,
+        argv=[os.fsencode(word).decode("utf-8", "replace") for word in argv],
         host=host,
         git=git,
         versions=versions or {},
@@ -189,6 +189,7 @@ def create(
         dataset=dataset,
         set_aside=set_aside or {},
     )
+    _check_names(root, record)
     unfinished = root / f".new-{run_id}"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -203,6 +204,14 @@ def create(
         shutil.rmtree(unfinished, ignore_errors=True)
         raise RunError(f"can't make a run in {root}: {error.strerror}", "choose another --runs-dir") from None
     return Run(root / run_id)
+
+
+def _check_names(root: Path, record: RunRecord) -> None:
+    """Raise `DataError` if a name in `record`, or of the directory, can't be written down."""
+    try:
+        msgspec.json.encode([str(root.absolute()), record])
+    except UnicodeEncodeError as error:
+        raise DataError(f"a path or a name is not UTF-8: {error.object!r:.200}", "rename it") from None
 
 
 def check_name(root: Path, name: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from arcterm.config import TrainConfig
-from arcterm.errors import ArctermError
+from arcterm.errors import ArctermError, DataError
 from arcterm.train import optim, precision, recompute
 from arcterm.train.checkpoint import Trained
 from arcterm.train.head import Head
@@ -36,7 +36,7 @@ def backbone(config: TrainConfig, device: torch.device) -> nn.Module:
     torch.manual_seed(config.seed)
     made = _make("backbone", config.backbone, **config.backbone_options)
     if not isinstance(made, nn.Module):
-        raise ArctermError(f"backbone {config.backbone!r} gave {type(made).__name__}, not a torch module")
+        raise DataError(f"backbone {config.backbone!r} gave {type(made).__name__}, not a torch module")
     network: nn.Module = made.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if precision.dtype(config.precision, device) != torch.float32:
         precision.keep_embedding_exact(network, _images(config, device))
@@ -83,7 +83,7 @@ def embedding_size(config: TrainConfig, network: nn.Module, world: World) -> int
     network.train(was_training)
     if not isinstance(out, torch.Tensor) or out.ndim != 2 or out.shape[0] != 2:
         shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-        raise ArctermError(
+        raise DataError(
             f"backbone {config.backbone!r} gives {shape} for 2 images, not (2, embedding size)",
             "correct its forward(); `arcterm plugins backbone` shows where it comes from",
         )
@@ -103,7 +103,7 @@ def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
     except ArctermError:
         raise
     except Exception as error:
-        raise ArctermError(f"{kind} {name!r} can't be made: {type(error).__name__}: {error}") from error
+        raise DataError(f"{kind} {name!r} can't be made: {type(error).__name__}: {error}") from error
 
 
 def head_optimizer(head: Head | TupleHead, config: TrainConfig) -> Optimizer:
