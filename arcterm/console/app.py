@@ -18,6 +18,7 @@ from textual.screen import Screen
 from arcterm.config import DataConfig
 from arcterm.console import ending, terminal
 from arcterm.console.keys import HELP, described, name_of
+from arcterm.console.keystrokes import Keystrokes
 from arcterm.console.screens.boxes import SMALLEST, Help, Problem, TooSmall
 from arcterm.console.screens.runs import RunList
 from arcterm.errors import ArctermError
@@ -47,6 +48,14 @@ class Console(App[None]):
         self.root = root
         self._first = run
         self._interrupted = 0.0
+        self._keystrokes = Keystrokes(self, super().on_event)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take keys in turn; Textual hands on the rest."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._keystrokes.take(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Open the run that was asked for, else the run list."""

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import termios
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -261,3 +267,75 @@ def screen_text(app: object) -> str:
             strip = strip.apply_filter(line_filter, screen.styles.background)
         lines.append(strip.text.rstrip())
     return "\n".join(lines)
+
+
+_PATIENCE = 60
+_IMPORTS = "import pathlib, sys; from arcterm.console.app import Console, run_console\n"
+_RUN = "sys.exit(run_console(pathlib.Path(sys.argv[1]), None))"
+
+
+class Pty:
+    """A console in a pseudo-terminal; `said` is all that it wrote."""
+
+    def __init__(self, source: str, root) -> None:
+        self.master, self.slave = pty.openpty()
+        termios.tcsetwinsize(self.slave, (24, 80))
+        self.before = termios.tcgetattr(self.slave)
+        self.said = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", source, str(root)],
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            start_new_session=True,
+            env=os.environ | {"TERM": "xterm-256color", "LANG": "C.UTF-8"},
+        )
+
+    def read(self, seconds: float) -> None:
+        if select.select([self.master], [], [], seconds)[0]:
+            self.said += os.read(self.master, 1 << 16)
+
+    def wait(self, text: bytes) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while text not in self.said:
+            assert time.monotonic() < deadline, self.said
+            self.read(1)
+
+    def end(self) -> int:
+        """The exit code, when all is read."""
+        deadline = time.monotonic() + _PATIENCE
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, self.said
+            self.read(0.1)
+        self.read(0)
+        return self.process.returncode
+
+    def modes(self) -> dict[bytes, bytes]:
+        """The last word on each private mode: h is on, l is off."""
+        return dict(re.findall(rb"\x1b\[\?(\d+)([hl])", self.said))
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+    def type(self, keys: bytes) -> None:
+        """Type all `keys` at once."""
+        os.write(self.master, keys)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterable[Callable[..., Pty]]:
+    """``opened(source)``: a console of its own in a pseudo-terminal, whose screen is there."""
+    consoles: list[Pty] = []
+
+    def start(source: str = "", run: str = _RUN) -> Pty:
+        consoles.append(Pty(_IMPORTS + source + run, tmp_path))
+        consoles[-1].wait(b"\x1b[?1049h")
+        return consoles[-1]
+
+    yield start
+    for console in consoles:
+        console.close()

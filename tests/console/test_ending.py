@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import os
 import pty
-import re
-import select
 import signal
-import subprocess
-import sys
 import termios
-import time
 
 import pytest
 
-PATIENCE = 60
-CONSOLE = "import pathlib, sys; from arcterm.console.app import run_console\n"
 BUSY = """
 import os, time
 from arcterm.console.screens.runs import RunList
@@ -25,73 +18,9 @@ BROKEN = """
 from arcterm.console.screens.runs import RunList
 RunList.on_listed = lambda self, message: 1 / 0
 """
-RUN = "sys.exit(run_console(pathlib.Path(sys.argv[1]), None))"
 
 
-class Pty:
-    """A console in a pseudo-terminal; `said` is all that it wrote."""
-
-    def __init__(self, source: str, root) -> None:
-        self.master, self.slave = pty.openpty()
-        termios.tcsetwinsize(self.slave, (24, 80))
-        self.before = termios.tcgetattr(self.slave)
-        self.said = b""
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", source, str(root)],
-            stdin=self.slave,
-            stdout=self.slave,
-            stderr=self.slave,
-            start_new_session=True,
-            env=os.environ | {"TERM": "xterm-256color", "LANG": "C.UTF-8"},
-        )
-
-    def read(self, seconds: float) -> None:
-        if select.select([self.master], [], [], seconds)[0]:
-            self.said += os.read(self.master, 1 << 16)
-
-    def wait(self, text: bytes) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while text not in self.said:
-            assert time.monotonic() < deadline, self.said
-            self.read(1)
-
-    def end(self) -> int:
-        """The exit code, when all is read."""
-        deadline = time.monotonic() + PATIENCE
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, self.said
-            self.read(0.1)
-        self.read(0)
-        return self.process.returncode
-
-    def modes(self) -> dict[bytes, bytes]:
-        """The last word on each private mode: h is on, l is off."""
-        return dict(re.findall(rb"\x1b\[\?(\d+)([hl])", self.said))
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
-
-
-@pytest.fixture
-def opened(tmp_path):
-    """``opened(source)``: a console whose screen is there."""
-    consoles = []
-
-    def start(source: str = "") -> Pty:
-        consoles.append(Pty(CONSOLE + source + RUN, tmp_path))
-        consoles[-1].wait(b"\x1b[?1049h")
-        return consoles[-1]
-
-    yield start
-    for console in consoles:
-        console.close()
-
-
-def restored(console: Pty) -> None:
+def restored(console) -> None:
     """Assert that the terminal is in the state in which it was."""
     modes = console.modes()
     assert modes[b"1049"] == b"l"
@@ -136,5 +65,5 @@ def test_a_terminal_that_goes_away_ends_the_console(opened):
     os.close(console.slave)
     os.close(console.master)
     console.process.send_signal(signal.SIGHUP)
-    assert console.process.wait(PATIENCE) == 128 + signal.SIGHUP
+    assert console.process.wait(60) == 128 + signal.SIGHUP
     console.master, console.slave = pty.openpty()

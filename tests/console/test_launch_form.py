@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from textual.widgets import Input, Select
 
@@ -260,3 +263,72 @@ def test_a_config_becomes_a_draft_that_asks_for_it_again(toys):
     draft = Draft(installed(), texts_of(config))
     assert not draft.problems()
     assert plan(draft.settings()).config == config
+
+
+BURST = """
+import json, os
+from arcterm.console.screens.launch import LaunchForm
+app, seen = Console(pathlib.Path(sys.argv[1])), []
+judge_later = LaunchForm.judge_later
+def judged(self):
+    judge_later(self)
+    os.write(2, ("TEXTS " + json.dumps(self.draft.texts)).encode())
+    if not seen:
+        seen.append(self)
+        self.call_later(lambda: (self.query_one(START).focus(), self.notify("GO AHEAD")))
+LaunchForm.judge_later = judged
+app.call_later(app.open_form)
+app.run()
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("start", "keys", "texts"),
+    [
+        ("#field-name Input", b"abc\t12", {"name": "abc", "nproc": "12"}),
+        (
+            "#field-name Input",
+            b"abc\t2\x1b[Zxyz\x1b[B3\x1b[B\x1b[B78",
+            {"name": "xyz", "nproc": "3", "seed": "78"},
+        ),
+        ("#field-nproc Input", b"4\x1b[Aabc", {"nproc": "4", "name": "abc"}),
+        ("#field-backbone Select", b"\r\x1b[H\r", {"backbone": "d121"}),
+        ("#field-loss Select", b"\r\x1b[H\r\x1b[A", {"loss": "adacos"}),
+    ],
+)
+def test_keys_of_a_burst_find_the_field_that_those_before_went_to(opened, start, keys, texts):
+    console = opened(run=BURST.replace("START", repr(start)))
+    console.wait(b"GO AHEAD")
+    console.type(keys)
+    for key, text in texts.items():
+        console.wait(f'"{key}": "{text}"'.encode())
+    said = json.loads(re.findall(rb"TEXTS ({.*?})", console.said)[-1])
+    assert {key: said.get(key) for key in texts} == texts
+
+
+@pytest.mark.parametrize("size", [(80, 24), (80, 17), (160, 45)])
+@pytest.mark.parametrize("key", ["tab", "shift+tab", "down", "up"])
+async def test_the_focused_row_can_be_seen_whole(form, until, key, size):
+    async with form(size=size) as (app, pilot):
+        view = app.screen.query_one("#form")
+        rows = len(app.screen.query("FieldRow"))
+        visited = set()
+        for _ in range(rows + 2):
+            await pilot.press(key)
+            await pilot.pause()
+            row = next(row for row in app.screen.query("FieldRow") if row.has_focus_within)
+            await until(pilot, lambda row=row: view.region.contains_region(row.region))
+            visited.add(row.key)
+        assert {"backbone", "loss.margin", "checkpoint_every"} <= visited
+
+
+async def test_a_row_stays_visible_when_what_is_said_of_it_grows(form, until):
+    async with form(size=(80, 24)) as (app, pilot):
+        view = app.screen.query_one("#form")
+        for _ in range(6):
+            await pilot.press("tab")
+        row = next(row for row in app.screen.query("FieldRow") if row.has_focus_within)
+        await pilot.press(*"99999999x")
+        await until(pilot, lambda: row.has_class("-wrong"))
+        await until(pilot, lambda: view.region.contains_region(row.region))

@@ -55,7 +55,8 @@ class Form(ConsoleScreen, inherit_bindings=False):
         Binding("f2", "problem", "next problem", tooltip="go to the next field that is wrong"),
         Binding("tab", "app.focus_next", "next field", show=False),
         Binding("down", "app.focus_next", "next field", tooltip="tab does the same"),
-        Binding("up", "app.focus_previous", "previous field", show=False),
+        Binding("shift+tab,up", "app.focus_previous", "previous field", show=False),
+        Binding("ctrl+c,super+c", "screen.copy_text", "copy", show=False),
         Binding("escape,q", "back", "back", tooltip="first leave the field, then the form"),
     ]
 
@@ -136,6 +137,15 @@ class Form(ConsoleScreen, inherit_bindings=False):
         self.console_app.leave()
         self.console_app.open_run(run)
 
+    def on_descendant_focus(self) -> None:
+        """Show the whole row of the field, with what is said of it, once it is laid out."""
+        self.call_after_refresh(self._reveal)
+
+    def _reveal(self) -> None:
+        row = next((row for row in self.query(FieldRow) if row.has_focus_within), None)
+        if row is not None:
+            row.scroll_visible(animate=False)
+
     def action_problem(self) -> None:
         """Go to the next field that is wrong."""
         wrong = [row for row in self.query(FieldRow) if row.has_class("-wrong")]
@@ -184,6 +194,7 @@ class Form(ConsoleScreen, inherit_bindings=False):
             row.say(problems.get(row.key, ""), self.asking.note(row.key))
         for rows in self.query(Rows):
             rows.repaint()
+        self.call_after_refresh(self._reveal)
 
     def _draw_title(self, width: int, height: int) -> list[Line]:
         name, remark = self.about()

@@ -1,0 +1,49 @@
+"""Keys that come faster than they are handled: pasted, replayed, or typed over a slow line."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from textual.app import App
+from textual.events import Event
+from textual.message_pump import MessagePump
+
+_PATIENCE_SECONDS = 0.5
+
+
+class Keystrokes:
+    """Hands keys on one at a time, so that each finds the focus and the screen where the one before left them.
+
+    A key that the focused widget has no use for climbs through the queues of all that hold it up to the app,
+    where it may move the focus; the next one is handed on when those queues are worked off.
+    """
+
+    def __init__(self, app: App[Any], hand_on: Callable[[Event], Awaitable[None]]) -> None:
+        self._app, self._hand_on = app, hand_on
+        self._waiting: deque[Event] = deque()
+        self._under_way = False
+        self._since = 0.0
+
+    async def take(self, event: Event) -> None:
+        """Hand `event` on when its turn comes."""
+        self._waiting.append(event)
+        if not self._under_way or time.monotonic() - self._since > _PATIENCE_SECONDS:
+            await self._next()
+
+    async def _next(self) -> None:
+        self._under_way = bool(self._waiting)
+        if self._waiting:
+            self._since = time.monotonic()
+            queues = (self._app.focused or self._app.screen).ancestors_with_self
+            await self._hand_on(self._waiting.popleft())
+            self._after(queues)
+
+    def _after(self, queues: Sequence[MessagePump]) -> None:
+        """Go on behind what is in these `queues` now, one after the other."""
+        for index, queue in enumerate(queues):
+            rest = queues[index + 1 :]
+            if queue.call_later(self._after, rest) if rest else queue.call_later(self._next):
+                return  # else it is closed
