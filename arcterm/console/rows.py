@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.geometry import Region
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
 from arcterm.console import terminal
 from arcterm.console.lines import Line
 from arcterm.console.palette import palette
+from arcterm.runs.text import clean
 
 Painter = Callable[[int, int], list[Line]]
 """Draws a panel: (width, height) → at most `height` lines."""
@@ -40,7 +43,7 @@ class Rows(Widget):
         width, height = self.size
         if self._painter is None or not width or not height:
             return
-        before, self._lines = self._lines, self._painter(width, height)[:height]
+        before, self._lines = self._lines, [_safe(line) for line in self._painter(width, height)[:height]]
         for y in range(max(len(before), len(self._lines))):
             if self._line(before, y) != self._line(self._lines, y):
                 self.refresh(Region(0, y, width, 1))
@@ -60,13 +63,41 @@ class Rows(Widget):
         """Row `y` as Textual wants it: every segment with a style, exactly as wide as the widget."""
         base = self.rich_style
         self._palette = self._palette or palette(self.app.theme_variables)
-        plain = getattr(self.app, "ascii", False)
         segments = [
-            Segment(terminal.plain(text) if plain else text, base + self._palette[role])
-            for text, role in self._line(self._lines, y)
+            Segment(text, base + self._palette[role]) for text, role in self._drawn(self._line(self._lines, y))
         ]
-        return Strip(segments).adjust_cell_length(self.size.width, base)
+        strip = Strip(segments).adjust_cell_length(self.size.width, base)
+        span = self.text_selection.get_span(y) if self.text_selection is not None else None
+        if span is not None:
+            strip = self._selected(strip, *span)
+        return strip.apply_offsets(0, y)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str]:
+        """The text that is selected, as it is drawn, for the clipboard."""
+        rows = ["".join(text for text, _ in self._drawn(line)).rstrip() for line in self._lines]
+        return "\n".join(row.rstrip() for row in selection.extract("\n".join(rows)).split("\n")), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """Draw the selection."""
+        self.refresh()
+
+    def _drawn(self, line: Line) -> Line:
+        return [(terminal.plain(t), role) for t, role in line] if getattr(self.app, "ascii", False) else line
+
+    def _selected(self, strip: Strip, start: int, end: int) -> Strip:
+        """`strip` with its characters from `start` to `end` (-1: the last) marked."""
+        text = strip.text
+        end = len(text) if end < 0 else end
+        cuts = [cell_len(text[:start]), cell_len(text[:end]), strip.cell_length]
+        before, marked, after = strip.divide(cuts)
+        style = self.screen.get_component_rich_style("screen--selection")
+        return Strip.join([before, Strip([Segment(t, (s or style) + style, c) for t, s, c in marked]), after])
 
     @staticmethod
     def _line(lines: list[Line], y: int) -> Line:
         return lines[y] if y < len(lines) else []
+
+
+def _safe(line: Line) -> Line:
+    """`line` fit for a terminal: names, messages and paths of strangers are in it."""
+    return [(t if t.isprintable() else clean(t).replace("\t", " "), role) for t, role in line]

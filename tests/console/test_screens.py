@@ -705,3 +705,54 @@ async def test_a_run_with_events_that_cannot_be_read_is_a_row(make, root, until,
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "! damaged" in shown(app))
         assert "events/0002-r00000.jsonl can't be read" in shown(app)
+
+
+def copied(app):
+    """What ctrl+c put on the clipboard."""
+    return app.clipboard
+
+
+async def test_ctrl_c_copies_what_is_selected_and_nothing_else(busy, root, until, shown):
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: "the ranks are up" in shown(app))
+        await pilot.press("p")  # nothing moves now
+        lines = shown(app).splitlines()
+        row = next(i for i, line in enumerate(lines) if "the ranks are up" in line)
+        at = lines[row].index("ranks")
+        await pilot.mouse_down(offset=(at, row))
+        await pilot.hover(offset=(at + 4, row))
+        await pilot.mouse_up(offset=(at + 4, row))
+        await until(pilot, lambda: app.screen.selections)
+        await pilot.press("ctrl+c")
+        assert copied(app).strip() in ("ranks", "rank")
+        top = next(i for i, line in enumerate(lines) if "smoke-run" in line)
+        await pilot.mouse_down(offset=(0, top))
+        await pilot.hover(offset=(60, top + 2))
+        await pilot.mouse_up(offset=(60, top + 2))
+        await until(pilot, lambda: len(app.screen.selections) > 1)
+        await pilot.press("ctrl+c")
+        assert "smoke-run" in copied(app)
+        assert "step 200/400" in copied(app)
+        assert "Rows" not in copied(app)
+        assert all(line in shown(app) for line in copied(app).splitlines())
+        app._clipboard = "before"
+        app.screen.clear_selection()
+        await pilot.press("ctrl+c")
+        assert copied(app) == "before"
+        await until(pilot, lambda: "press ctrl+c again to leave" in shown(app))
+
+
+async def test_ctrl_c_in_the_form_and_in_boxes(make, root, until, shown):
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "No runs in" in shown(app))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "this list of keys" in shown(app))
+        row = next(i for i, line in enumerate(shown(app).splitlines()) if "this list of keys" in line)
+        at = shown(app).splitlines()[row].index("this")
+        await pilot.mouse_down(offset=(at, row))
+        await pilot.hover(offset=(at + 16, row))
+        await pilot.mouse_up(offset=(at + 16, row))
+        await pilot.press("ctrl+c")
+        assert "this list of key" in copied(app)
