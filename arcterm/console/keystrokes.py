@@ -15,7 +15,7 @@ _PATIENCE_SECONDS = 0.5
 
 
 class Keystrokes:
-    """Hands keys on one at a time, so that each finds the focus and the screen where the one before left them.
+    """Hands keys on one at a time, so that each finds the focus where the one before left it.
 
     A key that the focused widget has no use for climbs through the queues of all that hold it up to the app,
     where it may move the focus; the next one is handed on when those queues are worked off.

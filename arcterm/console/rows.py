@@ -64,7 +64,8 @@ class Rows(Widget):
         base = self.rich_style
         self._palette = self._palette or palette(self.app.theme_variables)
         segments = [
-            Segment(text, base + self._palette[role]) for text, role in self._drawn(self._line(self._lines, y))
+            Segment(text, base + self._palette[role])
+            for text, role in self._drawn(self._line(self._lines, y))
         ]
         strip = Strip(segments).adjust_cell_length(self.size.width, base)
         span = self.text_selection.get_span(y) if self.text_selection is not None else None

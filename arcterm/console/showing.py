@@ -6,6 +6,7 @@ Opening a data set runs a plug-in's code, which has no place in the process of t
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from arcterm.errors import DataError
 from arcterm.runs.text import clean
 
 PEOPLE_SHOWN = 6
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 _IMAGES = 6
 
 
@@ -61,7 +63,8 @@ class Shower:
             first = min(wish.page * PEOPLE_SHOWN, max(0, classes - 1))
             people = ["--people", f"{first}-{min(first + PEOPLE_SHOWN, classes) - 1}"]
         shape = ["--width", str(wish.width), "--images", str(_IMAGES)]
-        drawn = Text.from_ansi(self._run(wish, [*shape, *people]))
+        lines = self._run(wish, [*shape, *people]).splitlines()
+        drawn = Text.from_ansi("\n".join(map(_coloured, lines)))
         return Album(wish=wish, text=drawn, classes=classes)
 
     def end(self) -> None:
@@ -94,6 +97,11 @@ class Shower:
         if process.returncode:
             raise _refusal(wish.source, said)
         return out
+
+
+def _coloured(line: str) -> str:
+    """`line` with its colours, and without whatever else is meant for a terminal."""
+    return "".join(part if _COLOUR.fullmatch(part) else clean(part) for part in _COLOUR.split(line))
 
 
 def _refusal(source: str, said: str) -> DataError:

@@ -332,3 +332,23 @@ async def test_a_row_stays_visible_when_what_is_said_of_it_grows(form, until):
         await pilot.press(*"99999999x")
         await until(pilot, lambda: row.has_class("-wrong"))
         await until(pilot, lambda: view.region.contains_region(row.region))
+
+
+async def test_names_and_errors_of_plugins_are_text(distribution, form, until, shown):
+    entries = "[arcterm.backbones]\nx[bold]y[/bold] = rude:net\n[arcterm.losses]\nz[i] = rude:loss\n"
+    source = """
+from arcterm_registry import Loss, Option
+pick = dict(name="pick", type=str, default="[red]a", choices=("[red]a", "[b]b[/b]"))
+choice = Option(help="\x1b[31m[red]h", **pick)
+loss = Loss(summary="[red]s\x1b]0;t\x07", factory="x:y", options=(choice,))
+def __getattr__(name): raise RuntimeError("[red]no\x1b[31m[/red]\x1b]0;t\x07")
+"""
+    distribution("rude", entry_points=entries, rude=source)
+    async with form(backbone="x[bold]y[/bold]", loss="z[i]") as (app, pilot):
+        await until(pilot, lambda: "[red]no[/red]" in note(app, "backbone"))
+        await until(pilot, lambda: "[red]h" in shown(app))
+        assert "x[bold]y[/bold]" in shown(app)
+        assert "z[i]" in shown(app)
+        assert "\x1b" not in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: shown(app).count("x[bold]y[/bold]") > 1)

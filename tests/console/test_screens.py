@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import msgspec
@@ -14,10 +15,11 @@ from arcterm.console.screens.boxes import Confirm, Help, Problem, StopBox, TooSm
 from arcterm.console.screens.dashboard import Dashboard
 from arcterm.console.screens.launch import LaunchForm
 from arcterm.console.screens.runs import RunList
+from arcterm.errors import RunError
 from arcterm.launch import samedata, torchrun
 from arcterm.runs import control, state, store
 from arcterm.runs.checkpoints import Manifest
-from arcterm.runs.events import Phase, Start, Step, encode
+from arcterm.runs.events import Gpu, Gpus, Message, Phase, Skipped, Start, Step, encode
 from arcterm.runs.journal import Journal
 from arcterm.runs.state import Failure
 
@@ -304,8 +306,6 @@ def data_of(fingerprint):
 
 
 async def test_an_error_is_shown_with_the_next_step(busy, root, until, shown, monkeypatch):
-    from arcterm.errors import RunError
-
     def refuse(run):
         raise RunError("can't start [a] supervisor", "look at the limits")
 
@@ -756,3 +756,86 @@ async def test_ctrl_c_in_the_form_and_in_boxes(make, root, until, shown):
         await pilot.mouse_up(offset=(at + 16, row))
         await pilot.press("ctrl+c")
         assert "this list of key" in copied(app)
+
+
+EVIL = "\x1b]0;pwned\x07\x1b[31m[red]x[/red][link=http://e]\x9b31m\u202eevil\x00\n\tend"
+"""An OSC and a CSI sequence, markup, C1, a bidirectional override, NUL, a line feed and a tab."""
+
+
+def harmless(app):
+    """Assert that nothing on the screen is more than text, and give that."""
+    text = screen_of(app)
+    for sign in ("\x1b", "\x07", "\x9b", "\x00", "\t"):
+        assert sign not in text, repr(sign)
+    for strip in app.screen._compositor.render_strips():
+        assert not any(style and (style.link or "click" in style.meta) for _, style, _ in strip)
+    return text
+
+
+def screen_of(app):
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+def renamed(run, **fields):
+    """Change what ``run.json`` says, as a stranger might in a copied directory."""
+    path = run.path / "run.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, **fields, "config": record["config"] | fields.get("config", {})}))
+    run.__dict__.pop("record", None)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_what_strangers_wrote_is_shown_as_text(make, root, until, size):
+    made = make("copied", gpus=[0], nproc=1)
+    made.gpus(1)
+    made.write(
+        Gpus(host=EVIL, note=EVIL, gpus=[Gpu(index=0, name=EVIL, utilisation=1.0)]),
+        Message(level="warning", text=EVIL),
+        Skipped(rank=0, index=1, source=EVIL, reason=EVIL, count=1, total=9),
+        Phase(phase=EVIL, detail=EVIL, done=1, total=2),
+    )
+    made.train(4)
+    made.verify(**{EVIL: 0.9, "lfw": 0.8})
+    made.output(EVIL, "the end")
+    path = made.run.path
+    renamed(
+        made.run,
+        name=EVIL,
+        argv=["arcterm", EVIL],
+        git=EVIL,
+        config={"backbone": EVIL, "loss": EVIL, "dataset": EVIL, "schedule": "poly"},
+    )
+    app = Console(root)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await until(pilot, lambda: "4/400" in screen_of(app))
+        assert "[red]x[/red]" in harmless(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: dashboard(app) and "step 4/400" in screen_of(app))
+        assert "[red]x[/red]" in harmless(app)
+        for key in "mmz":
+            await pilot.press(key)
+            harmless(app)
+        await pilot.press("escape", "o")
+        await until(pilot, lambda: "the end" in screen_of(app))
+        harmless(app)
+        await pilot.press("escape", "S")
+        await until(pilot, lambda: isinstance(app.screen, StopBox) and "[red]x" in screen_of(app))
+        harmless(app)
+        await pilot.press("escape")
+        made.become(
+            "failed",
+            reason=EVIL,
+            failure=Failure(cause=EVIL, hint=EVIL, error=EVIL, traceback=EVIL, log=EVIL),
+        )
+        app.screen.look()
+        await until(pilot, lambda: "failed" in screen_of(app))
+        assert "[red]x[/red]" in harmless(app)
+        app.show_error(RunError(EVIL, EVIL))
+        await until(pilot, lambda: isinstance(app.screen, Problem) and "[red]x[/red]" in screen_of(app))
+        harmless(app)
+        await pilot.press("escape", "q")
+        await until(pilot, lambda: isinstance(app.screen, RunList))
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(app.screen, LaunchForm) and "problem" in screen_of(app))
+        assert "[red]x[/red]" in harmless(app)
+    assert path.exists()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,6 +17,7 @@ from textual.widgets import Input, Label, Select, Static
 
 from arcterm.console.draft import Field
 from arcterm.console.paths import PathSuggester
+from arcterm.runs.text import clean
 
 _UNSET = "(default)"
 
@@ -38,7 +40,7 @@ class FieldRow(Horizontal):
 
     def __init__(self, key: str, label: str, text: str) -> None:
         super().__init__(id=f"field-{key.replace('.', '-')}")
-        self.key, self._label, self._text = key, label, text
+        self.key, self._label, self._text = key, clean(label), clean(text)
         self._said = ""
 
     def compose(self) -> ComposeResult:
@@ -53,7 +55,7 @@ class FieldRow(Horizontal):
 
     def say(self, problem: str, note: str) -> None:
         """Show what is wrong, else what the field is for. Nothing is laid out anew if that is the same."""
-        text = f"! {problem}" if problem else note
+        text = clean(f"! {problem}" if problem else note)
         if text != self._said:
             self._said = text
             self.set_class(bool(problem), "-wrong")
@@ -65,7 +67,7 @@ class TextRow(FieldRow):
 
     def __init__(self, field: Field, text: str, names: Sequence[str] = (), placeholder: str = "") -> None:
         super().__init__(field.key, field.label, text)
-        self._placeholder = placeholder or field.placeholder
+        self._placeholder = clean(placeholder or field.placeholder)
         self._names = names
 
     def control(self) -> Input:
@@ -115,15 +117,18 @@ class ChoiceRow(FieldRow):
     ) -> None:
         super().__init__(key, label, text)
         self._choices = list(choices)
-        self._prompt = _UNSET if default is None else default
+        # the widget takes brackets for markup
+        self._prompt = _UNSET if default is None or "[" in default else clean(default)
         self._blank = default is not None
 
     def control(self) -> Choice:
         """A list that opens."""
         known = [value for _, value in self._choices]
         chosen = self._text if self._text in known else Select.NULL
+        # not as a string, in which brackets would be markup
+        shown = [(Text(clean(label)), value) for label, value in self._choices]
         return Choice(
-            self._choices,
+            shown,
             value=chosen,
             prompt=self._prompt,
             allow_blank=self._blank or chosen is Select.NULL,

@@ -21,6 +21,7 @@ from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.showing import PEOPLE_SHOWN, Album, Shower, Wish
 from arcterm.errors import ArctermError
+from arcterm.runs.text import clean
 
 
 class PictureScreen(ConsoleScreen):
@@ -60,7 +61,7 @@ class PictureScreen(ConsoleScreen):
         """What it is made of."""
         yield Rows(self._draw_title, id="title")
         with Horizontal(id="source"):
-            yield Label("look at", classes="label")
+            yield Label("look at", classes="label", markup=False)
             yield Input(
                 self._source,
                 placeholder="a pack, a folder of people, a .lst, a .bin, or a data set's name",
@@ -99,7 +100,8 @@ class PictureScreen(ConsoleScreen):
         if message.wish is not self._wish:
             return
         self._album, self._error = message.album, message.error
-        told = "" if message.error is None else f"{message.error.message}\n→ {message.error.hint}"
+        error = message.error
+        told = "" if error is None else f"{clean(error.message)}\n→ {clean(error.hint)}"
         content = message.album.text if message.album else Text(told, style="bold")
         self.query_one("#pictures Static", Static).update(content)
         self.query_one("#pictures").scroll_home(animate=False)
