@@ -25,14 +25,18 @@ _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-~=+*#"
 _HINT = "Ctrl-C stops after a checkpoint · closing the terminal leaves it running"
 _JOB_HINT = "Ctrl-C stops, what is done is kept · closing the terminal leaves it running"
+_LEAVING = "Ctrl-C leaves, it goes on · `arcterm stop {}` stops it"
 _NEWEST_SKIPPED = 2
 
 
 class Live:
     """Draws the run in place, a few times a second; what it drew last stays on the screen."""
 
-    def __init__(self, run: Run) -> None:
+    _stopping = _HINT
+
+    def __init__(self, run: Run, owner: bool = True) -> None:
         self._run = run
+        self._hint = self._stopping if owner else _LEAVING.format(run.id)
         self._console = Console()
         self._live = RichLive(console=self._console, auto_refresh=False, transient=False)
         self._live.start()
@@ -59,7 +63,8 @@ class Live:
         ]
         title = cleaned(f" {self._run.name} ", "bold")
         title.append(f"{state.state} ", _COLOURS.get(state.state, ""))
-        footer = cleaned(f" {note or _HINT} ", "yellow" if note else "dim")
+        hint = (note or self._hint) if state.state in LIVE else ""
+        footer = cleaned(f" {hint} ", "yellow" if note else "dim") if hint else None
         return Panel(Group(*parts), title=title, subtitle=footer, box=box.ROUNDED, title_align="left")
 
     def _progress(self, state: State, summary: Summary) -> RenderableType:
@@ -110,6 +115,8 @@ class Live:
 class JobLive(Live):
     """Draws a job on data: what it is, its progress, its newest message. Two to four lines."""
 
+    _stopping = _JOB_HINT
+
     def _picture(self, state: State, summary: Summary, note: str) -> RenderableType:
         config = self._run.record.config
         name = words.job(config) if isinstance(config, DataConfig) else self._run.name
@@ -124,7 +131,7 @@ class JobLive(Live):
         said = [m for m in summary.messages if m.level != "error"]  # its last word comes when it has ended
         parts += [cleaned(message.text, "yellow", no_wrap=True, overflow="ellipsis") for message in said[-1:]]
         if live:
-            parts.append(cleaned(note or _JOB_HINT, "yellow" if note else "dim"))
+            parts.append(cleaned(note or self._hint, "yellow" if note else "dim"))
         return Group(*parts)
 
 

@@ -166,7 +166,7 @@ def _show_training(described: dict[str, Any]) -> None:
 def attach(
     name: _Any = "last", plain: Plain = False, as_json: Json = False, runs_dir: RunsDir = None
 ) -> None:
-    """Watch a run; Ctrl-C leaves, the run goes on."""
+    """Watch a run; Ctrl-C leaves, the run goes on. With --json nothing but its facts, when it ends."""
     from arcterm.cli.watch import watch
     from arcterm.runs import uses
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import Protocol
 from arcterm.cli.options import put, put_json, say
 from arcterm.config import DataConfig
 from arcterm.console import words
+from arcterm.console.reading import RunGoneError
 from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.launch.preflight import duration
@@ -54,12 +56,18 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1,
 
     The `owner` stops the run by Ctrl-C: once after a checkpoint, twice at once. Others only leave. `after`
     is the attempt that is already over, when a new one was just started. With `talk` its lines go to stderr.
+    Others that want JSON get nothing else: what is known of the run when it ends, or when they leave.
     """
     check_whole(run)
-    view = _view(run, plain or as_json, as_json or talk)
+    name = run.name
+    view = _Silent() if as_json and not owner else _view(run, plain or as_json, as_json or talk, owner)
     began = time.monotonic()
     interrupts = _Interrupts(run, owner)
-    previous = signal.signal(signal.SIGINT, interrupts.handle)
+    previous = {signal.SIGINT: signal.signal(signal.SIGINT, interrupts.handle)}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if (handler := signal.getsignal(number)) is not signal.SIG_IGN:  # nohup
+            previous[number] = handler
+            signal.signal(number, _end)
     follower, summary = Follower(run), Summary()
     try:
         while True:
@@ -71,13 +79,23 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1,
                 break
             if interrupts.leave:
                 view.close()
-                say(f"{run.name} goes on; `arcterm attach {run.id}` comes back to it")
+                if as_json and not owner:
+                    put_json(describe(run))
+                say(f"{name} goes on; `arcterm attach {run.id}` comes back to it")
                 raise KeyboardInterrupt
             early = time.monotonic() - began < _FIRST_SECONDS
             time.sleep(_FIRST_LOOK_SECONDS if early else _LOOK_SECONDS)
+    except (ArctermError, OSError):
+        if run.removed:  # its files went while they were read
+            raise RunGoneError.of(run) from None
+        raise
     finally:
-        view.close()
-        signal.signal(signal.SIGINT, previous)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            view.close()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if run.removed:
+        raise RunGoneError.of(run)
     check_whole(run)
     _conclude(run, state, as_json)
 
@@ -137,6 +155,21 @@ class RunFailedError(ArctermError):
     def __init__(self, message: str, hint: str, exit_code: int = 5) -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Signal handler: leave by way of giving the terminal back. A run goes on."""
+    raise SystemExit(128 + number)
+
+
+class _Silent:
+    """Shows nothing."""
+
+    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]], note: str) -> None:
+        """Nothing is said before the end."""
+
+    def close(self) -> None:
+        """Nothing was taken."""
 
 
 class _Interrupts:
@@ -271,11 +304,11 @@ def verify_words(result: Verify) -> str:
     )
 
 
-def _view(run: Run, plain: bool, to_stderr: bool) -> View:
+def _view(run: Run, plain: bool, to_stderr: bool, owner: bool) -> View:
     """How `run` is shown. stdout is for what a job makes, so its lines are talk."""
     is_job = isinstance(run.record.config, DataConfig)
     if plain or not sys.stdout.isatty():
         return JobLines(to_stderr=True) if is_job else Lines(to_stderr=to_stderr)
     from arcterm.cli.live import JobLive, Live
 
-    return JobLive(run) if is_job else Live(run)
+    return JobLive(run, owner) if is_job else Live(run, owner)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import signal
 import sys
+import time
 
 import pytest
 from rich.console import Console
@@ -263,3 +266,30 @@ def test_every_command_is_listed_and_is_there(arcterm):
         assert f"Usage: arcterm {name} " in arcterm(name, "--help")[1]
     code, _, err = arcterm("trian", "r50")
     assert (code, "Did you mean 'train'?" in err) == (2, True)
+
+
+def test_attach_json_prints_json_and_nothing_else(arcterm, finished):
+    code, out, err = arcterm("attach", "last", "--json")
+    assert code == 0
+    assert json.loads(out)["state"] == "done"
+    assert "step " not in err
+
+
+def test_leaving_attach_json_prints_what_is_known(arcterm, finished, monkeypatch):
+    state.take_ownership(finished, 1, "local")
+    state.write_state(finished, "running", attempt=1)
+    monkeypatch.setattr(time, "sleep", lambda _: os.kill(os.getpid(), signal.SIGINT))
+    code, out, err = arcterm("attach", "last", "--json")
+    assert code == 130
+    assert json.loads(out)["state"] == "running"
+    assert "goes on" in err
+
+
+def test_a_run_that_is_removed_while_it_is_watched_is_told(arcterm, finished, monkeypatch):
+    state.take_ownership(finished, 1, "local")
+    state.write_state(finished, "running", attempt=1)
+    monkeypatch.setattr(time, "sleep", lambda _: finished.removed or store.remove(finished))
+    code, _, err = arcterm("attach", "last", "--plain")
+    assert code == 4
+    assert "was removed" in err
+    assert "resume" not in err

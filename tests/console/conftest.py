@@ -331,9 +331,9 @@ def opened(tmp_path: Path) -> Iterable[Callable[..., Pty]]:
     """``opened(source)``: a console of its own in a pseudo-terminal, whose screen is there."""
     consoles: list[Pty] = []
 
-    def start(source: str = "", run: str = _RUN) -> Pty:
+    def start(source: str = "", run: str = _RUN, first: bytes = b"\x1b[?1049h") -> Pty:
         consoles.append(Pty(_IMPORTS + source + run, tmp_path))
-        consoles[-1].wait(b"\x1b[?1049h")
+        consoles[-1].wait(first)
         return consoles[-1]
 
     yield start

@@ -67,3 +67,25 @@ def test_a_terminal_that_goes_away_ends_the_console(opened):
     console.process.send_signal(signal.SIGHUP)
     assert console.process.wait(60) == 128 + signal.SIGHUP
     console.master, console.slave = pty.openpty()
+
+
+ATTACH = """
+from arcterm.cli import main
+sys.argv = ["arcterm", "attach", "last", "--runs-dir", sys.argv[1] + "/runs"]
+main()
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_attach_gives_the_cursor_back_and_says_that_ctrl_c_leaves(opened, make, number):
+    made = make("live")
+    made.train(3)
+    console = opened(run=ATTACH, first=b"\x1b[?25l")
+    console.wait(b"Ctrl-C leaves")
+    console.process.send_signal(number)
+    assert console.end() == 128 + number
+    assert console.modes()[b"25"] == b"h"
+    assert termios.tcgetattr(console.slave) == console.before
+    assert b"Traceback" not in console.said
+    assert b"Ctrl-C stops" not in console.said
