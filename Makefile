@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo losses test test-mxnet fuzz check install clean
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.demo
 	$(BIN)/arcterm train tiny arcface --lr 0.1 --epochs 12 --verify-every 250
 
 losses: $(VENV)/.installed
@@ -41,6 +41,11 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -c constraints.txt -e .
 	touch $@
 
 $(MXNET)/.installed: tests/mxnet/requirements.txt

@@ -6,8 +6,9 @@ All cases run once in every round, in another order each time; a ratio is the me
 round. "naive" is written out below as arcface_torch has it: one record, one decode, torchvision's transforms
 in their order, the default collate, two worker processes. Its images are decoded by MXNet, as arcface_torch
 does, where --mxnet says where it is installed (`make test-mxnet` puts it into .venv-mxnet), and by OpenCV
-and Pillow, which are faster. "for GPU" leaves out the mirroring, which is the GPU's then. Needs Pillow, as
-torchvision does. "CPU" counts this process's own time, per core.
+and Pillow, which are faster. "for GPU" leaves out the mirroring, which is the GPU's then. Torchvision's
+transforms need Pillow, which arcterm does not: where it is missing "naive" is left out, and that is said.
+"CPU" counts this process's own time, per core.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ import cv2
 import numpy as np
 import simplejpeg
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from arcterm.formats import irheader
@@ -43,6 +43,11 @@ from arcterm.train.decoded import DecodedCache
 from arcterm.train.loader import Loader
 from arcterm.train.sampler import Sampler
 from arcterm.train.world import World
+
+try:
+    from PIL import Image
+except ModuleNotFoundError:
+    Image = None
 
 SIZE = (112, 112)
 BATCH = 128
@@ -174,13 +179,13 @@ def rate(batches: Iterator[int]) -> tuple[float, float]:
 
 
 def compare_pixels(place: Path, faces: object) -> int:
-    """Images whose pixels differ between this loader, OpenCV and Pillow."""
+    """Images whose pixels differ between this loader, OpenCV and, where it is installed, Pillow."""
     differing = 0
     for index in range(0, len(faces), 7):
         data = bytes(faces[index].image)
         ours_ = simplejpeg.decode_jpeg(data, "RGB")
         theirs = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        pillow = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        pillow = by_pillow(memoryview(data)) if Image else theirs
         differing += not (np.array_equal(ours_, theirs) and np.array_equal(ours_, pillow))
     return differing
 
@@ -240,11 +245,15 @@ def main() -> None:
             "loader": lambda: ours(faces, asked.threads),
             "loader, for GPU": lambda: ours(faces, asked.threads, mirror=0),
             "loader, cached": lambda: ours(faces, asked.threads, cache),
-            "naive, OpenCV": naive(place, by_opencv),
-            "naive, Pillow": naive(place, by_pillow),
         }
-        if asked.mxnet:
+        if Image:
+            cases |= {"naive, OpenCV": naive(place, by_opencv), "naive, Pillow": naive(place, by_pillow)}
+        else:
+            print("skipped: naive, and Pillow's pixels; `pip install pillow` brings them")
+        if Image and asked.mxnet:
             cases["naive, MXNet"] = naive(place, ByMXNet(asked.mxnet))
+        elif not asked.mxnet:
+            print("skipped: naive, MXNet; --mxnet FOLDER brings it")
         rounds: list[dict[str, tuple[float, float]]] = []
         for _ in range(asked.rounds):
             order = random.sample(list(cases), len(cases))
