@@ -42,9 +42,6 @@ def _run(
     runs_dir: Path | None,
     **flags: Any,
 ) -> None:
-    from arcterm.launch import preflight, start
-    from arcterm.runs import store
-
     given: dict[str, Any] = {
         "backbone": backbone,
         "loss": _loss_name(loss),
@@ -61,6 +58,9 @@ def _run(
         say(f"looking at {settings['dataset']}")
     else:
         say("no --dataset: using the demo, faces drawn by arcterm itself")
+    from arcterm.launch import preflight, start  # after the first line, which nobody shall wait for
+    from arcterm.runs import store
+
     root = store.runs_dir(runs_dir)
     store.check_name(root, settings.get("name", ""))
     plan = preflight.plan(settings, Counter("getting the data ready"), root)
@@ -74,13 +74,14 @@ def _run(
 
             put_json(msgspec.to_builtins(plan.config) | {"set_aside": dict(plan.facts.set_aside or {})})
         return
+    say_waiting(f"starting {settings.get('name') or f'{plan.config.backbone} + {plan.config.loss}'}")
     run = start.start(plan, root, name=settings.get("name", ""), argv=sys.argv)
-    say_waiting(f"starting {run.name}")
     if detach:
         put_detached(run, as_json)
         return
     from arcterm.cli.watch import watch
 
+    say(f"started {run.id}")
     watch(run, plain=plain, as_json=as_json, owner=True)
 
 

@@ -142,7 +142,9 @@ def test_every_option_that_a_message_names_is_one_of_the_commands_where_it_comes
         if not named or NO_OPTIONS.match(text.text) or where.startswith(NO_ADVICE):
             continue
         if where.startswith(RUNNING):
-            if "new run" not in text.text and not text.text.startswith(("with ", "; with ")):
+            if not re.search("new (run|training)", text.text) and not text.text.startswith(
+                ("with ", "; with ")
+            ):
                 wrong.append(f"{text.where}: {text.text}: a run that goes on takes no options")
             known = options_of("train")
         else:
