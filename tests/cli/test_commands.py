@@ -293,3 +293,26 @@ def test_a_run_that_is_removed_while_it_is_watched_is_told(arcterm, finished, mo
     assert code == 4
     assert "was removed" in err
     assert "resume" not in err
+
+
+def test_a_plugin_that_hangs_on_import_is_named_and_stops_nothing(
+    arcterm, distribution, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("ARCTERM_PLUGIN_SECONDS", "1")
+    entries = "[arcterm.backbones]\nhang = hang:net\n[arcterm.losses]\nhang = hang:loss\n"
+    entries += "[arcterm.datasets]\nhang = hang:data\n"
+    distribution("sleepy", entry_points=entries, hang="import time; time.sleep(1000)\n")
+    code, out, err = arcterm("plugins", "backbone")
+    assert code == 0
+    assert re.search(r"hang\s+sleepy 1\.0\s+BROKEN: hangs on import", out)
+    assert "r50" in out
+    assert "hangs on import" in err
+    rows = {row["name"]: row for row in json.loads(arcterm("plugins", "loss", "--json")[1])}
+    assert "hangs on import" in rows["hang"]["error"]
+    assert rows["arcface"]["error"] is None
+    code, _, err = arcterm("train", "hang", "arcface", "--dry-run")
+    assert code == 2
+    assert "sleepy 1.0 is broken: hangs on import" in err
+    code, _, err = arcterm("train", "tiny", "arcface", "--dry-run", "--dataset", str(tmp_path))
+    assert code == 3
+    assert "sleepy 1.0" not in err

@@ -765,7 +765,7 @@ EVIL = "\x1b]0;pwned\x07\x1b[31m[red]x[/red][link=http://e]\x9b31m\u202eevil\x00
 def harmless(app):
     """Assert that nothing on the screen is more than text, and give that."""
     text = screen_of(app)
-    for sign in ("\x1b", "\x07", "\x9b", "\x00", "\t"):
+    for sign in ("\x1b", "\x07", "\x9b", "\u202e", "\x00", "\t"):
         assert sign not in text, repr(sign)
     for strip in app.screen._compositor.render_strips():
         assert not any(style and (style.link or "click" in style.meta) for _, style, _ in strip)
