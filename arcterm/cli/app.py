@@ -92,9 +92,8 @@ def _words(arguments: Sequence[str]) -> list[str]:
     if _COMPLETING not in os.environ:
         return list(arguments)
     line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
-    *whole, begun = line.split(" ")[1:] or [""]
-    ends = "COMP_WORDS" in os.environ and int(os.environ.get("COMP_CWORD", "0")) > 1
-    return [*whole, begun] if whole or ends else []
+    whole = line.split()[1:]
+    return whole if len(whole) > 1 or line[-1:].isspace() or os.environ.get("COMP_CWORD", "1") > "1" else []
 
 
 def _set_context(command: Any) -> None:

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Protocol
 
 from arcterm.cli.options import put, put_json, say
+from arcterm.cli.streams import ReaderGoneError
 from arcterm.config import DataConfig
 from arcterm.console import words
 from arcterm.console.reading import RunGoneError
@@ -74,7 +75,11 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1,
             state = read_state(run)
             events = follower.poll()
             summary.feed(events)
-            view.show(state, summary, events, interrupts.note)
+            try:
+                view.show(state, summary, events, interrupts.note)
+            except ReaderGoneError:
+                say(f"{run.name}: {state.state}; `arcterm attach {run.id}` shows it again")
+                raise
             if state.attempt > after and state.state not in LIVE:
                 break
             if interrupts.leave:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import subprocess
 import sys
 
@@ -211,6 +212,22 @@ def test_a_shell_is_offered_what_there_is(monkeypatch, capsys, tmp_path, shell, 
     out = completed(monkeypatch, capsys, shell, line)
     for word in offered:
         assert word in out
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_what_is_installed_completes_in_bash(tmp_path):
+    """The script that ``--show-completion`` prints, sourced by a bash that completes with it."""
+    (tmp_path / "arcterm").write_text(f'#!/bin/sh\nexec {sys.executable} -m arcterm "$@"\n')
+    (tmp_path / "arcterm").chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    script = (
+        "arcterm --install-completion >&2; source ~/.bash_completions/arcterm.sh\n"
+        "COMP_WORDS=(arcterm train r1); COMP_CWORD=2; _arcterm_completion arcterm; echo ${COMPREPLY[@]}\n"
+        'COMP_WORDS=(arcterm show ""); COMP_CWORD=2; _arcterm_completion arcterm; echo ${COMPREPLY[@]}\n'
+        "COMP_WORDS=(arcterm pl); COMP_CWORD=1; _arcterm_completion arcterm; echo ${COMPREPLY[@]}\n"
+    )
+    done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "r100 r101 r152 r18\nlast\nplugins\n", done.stderr
 
 
 def test_completing_loads_nothing_heavy(tmp_path):
