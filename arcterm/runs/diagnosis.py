@@ -102,7 +102,7 @@ _CAUSES = (
         r"|No such file or directory: '[^']*(gcc|g\+\+|clang|clang\+\+|cc)'|Python\.h: No such file",
         "compiling needs a C compiler and Python's headers, which are not there",
         "install them (gcc, g++, python3-dev) or name one in CC; then {resume}. "
-        "A new training with --set compile=no and --set head_precision=float32 needs none",
+        "A new run with --set compile=no and --set head_precision=float32 needs none",
     ),
     _Cause(
         r"OutOfResources|out of resource: (shared memory|registers|threads)",
