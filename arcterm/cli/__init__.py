@@ -10,7 +10,7 @@ from arcterm import environment
 def main() -> None:
     """Entry point of ``arcterm``: run the command; a user's mistake is two lines, never a traceback.
 
-    Ends with the exit codes of docs/configuration.md; an error of our own is raised, which makes it 1.
+    Ends with the exit codes of docs/configuration.md; an error of our own is a traceback, and 1.
     """
     environment.forget_current_directory()
     code = 0
@@ -31,6 +31,7 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     """The exit code of a command line."""
+    from arcterm.cli import streams
     from arcterm.cli.app import STOPPED, USAGE, run
     from arcterm.cli.mistakes import explained
     from arcterm.cli.options import say
@@ -46,7 +47,12 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:
         from arcterm_registry import PluginError  # as slow to import as all that --help needs
 
-        if not isinstance(error, ArctermError | PluginError):
+        if isinstance(error, BrokenPipeError | streams.ReaderGoneError):
             raise
+        if not isinstance(error, ArctermError | PluginError):
+            import traceback
+
+            say(*traceback.format_exc().splitlines())  # which a stranger's words may stand in too
+            return 1
         say(*f"arcterm: {error}".splitlines())
         return int(getattr(error, "exit_code", 2))

@@ -12,7 +12,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from arcterm_registry import Backbone, Dataset, Loss, get, names
+from arcterm_registry import Backbone, Dataset, Loss, PluginError, get, names
 from arcterm_registry.contracts import DatasetFacts, FaceDataset
 
 from arcterm import gpus
@@ -276,6 +276,11 @@ def _options(kind: str, declared: Backbone | Loss, given: Mapping[str, Any]) -> 
         declared.check_together(values)
     except ValueError as error:
         raise ConfigError(f"{owner}: {error}", f"change --set {kind}.KEY=VALUE") from None
+    except Exception as error:
+        what = f"{owner} can't check its options: {type(error).__name__}: {error}"
+        raise PluginError(
+            what, f"`arcterm plugins check {given[kind]}` says more; tell its author"
+        ) from error
     return values
 
 

@@ -151,8 +151,11 @@ def test_a_plugin_of_strangers(arcterm, distribution):
     said = repr(EVIL)
     distribution(
         "evil",
-        entry_points="[arcterm.losses]\nbad = evil_bad:x\ngood = evil_good:x\n",
+        entry_points="[arcterm.losses]\nbad = evil_bad:x\ngood = evil_good:x\nchecks = evil_checks:x\n",
         evil_bad=f"raise RuntimeError({said})",
+        evil_checks="from arcterm_registry import Loss\n"
+        "x = Loss(summary='s', factory='a:b', check='evil_checks:y')"
+        f"\ndef y(): raise KeyError({said})",
         evil_good=f"from arcterm_registry import Loss, Option\n"
         f"x = Loss(summary={said}, factory='a:b', paper={said},"
         f" options=(Option(name={said}, type=str, default={said}, help={said}),))",
@@ -162,6 +165,7 @@ def test_a_plugin_of_strangers(arcterm, distribution):
     assert "evil" in arcterm("plugins", "loss", "good")[1]
     assert json.loads(arcterm("plugins", "loss", "good", "--json")[1])[0]["summary"] == EVIL
     assert arcterm("train", "tiny", "bad")[0] == 2
+    assert arcterm("train", "tiny", "checks")[0] == 2
     assert arcterm("train", "tiny", "good", "--set", "loss.x=1")[0] == 2
     for line in conformance.lines({"check": EVIL, "outcome": "failed", "detail": f"{EVIL} → {EVIL}"}):
         assert line

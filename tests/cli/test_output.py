@@ -193,11 +193,14 @@ def test_an_answer_of_no_ends_with_130_and_removes_nothing(arcterm, monkeypatch,
         assert run.path.is_dir()
 
 
-def test_an_error_of_our_own_is_raised(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["arcterm", "runs"])
-    monkeypatch.setattr("arcterm.runs.store.scan", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        main()
+def test_an_error_of_our_own_is_a_traceback_and_1(arcterm, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a fault \x1b[2J of ours")
+
+    monkeypatch.setattr("arcterm.runs.store.scan", broken)
+    code, out, err = arcterm("runs")
+    assert (code, out) == (1, "")
+    assert err.startswith("Traceback") and err.endswith("RuntimeError: a fault  of ours\n")
 
 
 def test_a_reader_that_has_had_enough_is_no_error(tmp_path):
