@@ -1,6 +1,6 @@
 """The process that owns a run: it starts the ranks' agent, waits, and writes how it ended.
 
-    python -m arcterm.supervise RUN ATTEMPT [LOCK PIPE]
+    python -m arcterm.supervise RUN ATTEMPT [LOCK PIPE [--from-start]]
 
 LOCK is a descriptor of the run's lock, already held; into PIPE goes a word when the run is owned, or why not.
 One per run and attempt, in a session of its own. torch runs in its children only. The ranks are started
@@ -45,7 +45,7 @@ def main() -> int:
     lock, pipe = (int(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 3 else (None, None)
     try:
         with state.lock(run, lock):
-            return Supervisor(run, attempt, pipe).supervise()
+            return Supervisor(run, attempt, pipe, from_start="--from-start" in sys.argv).supervise()
     except (ArctermError, OSError) as error:
         _tell(pipe, str(error))
         with contextlib.suppress(OSError):  # the log is on the disk that may be full
@@ -56,10 +56,11 @@ def main() -> int:
 class Supervisor:
     """One attempt at a run."""
 
-    def __init__(self, run: Run, attempt: int, pipe: int | None = None) -> None:
+    def __init__(self, run: Run, attempt: int, pipe: int | None = None, *, from_start: bool = False) -> None:
         self.run = run
         self.attempt = attempt
         self.pipe = pipe
+        self.from_start = from_start
         self.agent: subprocess.Popen[bytes] | None = None
         self.stopped_at: float | None = None
 
@@ -83,6 +84,8 @@ class Supervisor:
             failure = state.Failure(
                 cause=f"the supervisor could not go on: {error}", hint=advice.resuming(self.run)
             )
+            if isinstance(error, ArctermError):
+                failure = state.Failure(cause=error.message, hint=error.hint, exit_code=error.exit_code)
             state.write_state(self.run, "failed", attempt=self.attempt, reason=failure.cause, failure=failure)
             return 1
         finally:
@@ -90,7 +93,7 @@ class Supervisor:
         return self._conclude()
 
     def _start_agent(self, meeting: Path) -> None:
-        found = checkpoints.newest_valid(self.run)
+        found = checkpoints.newest_valid(self.run, from_start=self.from_start)
         # a job on data is one process without torch; ranks are started by torchrun's agent
         alone = isinstance(self.run.record.config, DataConfig)
         program = "arcterm.worker" if alone else "arcterm.agent"
@@ -98,7 +101,12 @@ class Supervisor:
         environ = self._environment() | {"ARCTERM_RENDEZVOUS": str(meeting)}
         if alone:  # its threads are its own, a part of the work each
             environ |= {"RANK": "0", "ARCTERM_AGENT_PID": str(os.getpid()), "OMP_NUM_THREADS": "1"}
-        launch = Launch(argv=argv, env=_kept(environ), resume=found[0].name if found else "")
+        launch = Launch(
+            argv=argv,
+            env=_kept(environ),
+            resume=found.path.name if found.path else "",
+            notes=found.notes,
+        )
         write_json(self.run.attempt_dir(self.attempt) / "launch.json", launch)
         self.agent = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environ, close_fds=True)
 

@@ -137,6 +137,7 @@ def _job(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], N
     import torch
 
     from arcterm.config import TrainConfig
+    from arcterm.runs.events import Message
     from arcterm.runs.files import read_json
     from arcterm.runs.state import Launch
     from arcterm.train.telemetry import Telemetry
@@ -149,8 +150,10 @@ def _job(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], N
         if isinstance(config, TrainConfig):
             from arcterm.train.loop import train
 
-            resume = read_json(run.attempt_dir(attempt) / "launch.json", Launch).resume
-            found = run.checkpoints / resume if resume else None
+            launch = read_json(run.attempt_dir(attempt) / "launch.json", Launch)
+            for note in launch.notes if world.first else []:
+                journal.write(Message(level="warning", text=note))
+            found = run.checkpoints / launch.resume if launch.resume else None
             return train(run, attempt, config, world, journal, found), world.leave
         from arcterm.train.verification import verify
 

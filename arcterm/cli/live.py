@@ -16,7 +16,7 @@ from arcterm.cli.drawing import Console, cleaned
 from arcterm.config import DataConfig, JobConfig
 from arcterm.console import words
 from arcterm.launch.preflight import duration
-from arcterm.runs.events import AnyEvent, Gpu, Phase
+from arcterm.runs.events import AnyEvent, Gpu, Phase, Verify
 from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
 from arcterm.runs.summary import Summary, own_gpus
@@ -188,17 +188,24 @@ def _verification(summary: Summary) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     for name, results in summary.verification.items():
         best = summary.best(name)
-        if results and best:
+        if results:
             last = results[-1]
             tar = "" if last.tar is None else f"TAR@1e-3 {last.tar:.3f}"
             grid.add_row(
                 "verify",
                 cleaned(name),
-                Text(f"{last.accuracy:.4f} ± {last.std:.4f}", "bold"),
-                Text(f"best {best.accuracy:.4f} @ {best.step:,}", "green"),
+                Text(words.score(last.accuracy, last.std), "bold"),
+                _best(best, last),
                 Text(tar),
             )
     return grid
+
+
+def _best(best: Verify | None, last: Verify) -> Text:
+    """The best of a set, or why it has none."""
+    if best is None or best.accuracy is None:
+        return cleaned(last.withheld or last.collapse, "yellow")
+    return Text(f"best {best.accuracy:.4f} @ {best.step:,}", "green")
 
 
 def _machine(config: JobConfig, summary: Summary) -> RenderableType:

@@ -191,13 +191,15 @@ def _known(
 
 
 def _tell(told: dict[str, Any], path: Path | None, as_json: bool) -> None:
+    from arcterm.console import words
+
     facts = told["facts"]
     if as_json:
         put_json(told | ({"path": str(path)} if path else {}))
         return
-    words = " ".join(f"{key}={value}" for key, value in facts["options"].items())
+    options = " ".join(f"{key}={value}" for key, value in facts["options"].items())
     lines = {
-        "backbone": f"{facts['backbone']} {words}".rstrip(),
+        "backbone": f"{facts['backbone']} {options}".rstrip(),
         "parameters": f"{told['parameters']:,}",
         "embedding": str(facts["embedding_size"]),
         "input": f"RGB {facts['input_size'][1]}×{facts['input_size'][0]}, "
@@ -210,7 +212,8 @@ def _tell(told: dict[str, Any], path: Path | None, as_json: bool) -> None:
     if "differences" in told:
         lines["checked"] = ", ".join(f"batch {n}: {d:.1e}" for n, d in told["differences"].items())
     for score in facts["scores"]:
-        lines[score["set"]] = f"{score['accuracy']:.4f} ± {score['std']:.4f}"
+        why = f" ({score['withheld']})" if score["withheld"] else ""
+        lines[score["set"]] = words.score(score["accuracy"], score["std"]) + why
     talk = put if path is None else say
     for key, value in lines.items():
         if value:

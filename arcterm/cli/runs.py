@@ -145,10 +145,7 @@ def _show_training(described: dict[str, Any]) -> None:
             f"{mined['triplets']} triplets of {mined['pairs']} pairs in {mined['images']} images"
         )
     for set_name, result in described["verification"].items():
-        put(
-            f"verification      {set_name} {result['accuracy']:.4f} ± {result['std']:.4f} "
-            f"at step {result['step']}, best {result['best_accuracy']:.4f} at step {result['best_step']}"
-        )
+        put(f"verification      {set_name} {_verified(result)}")
     for set_name, reason in described["set_aside"].items():
         put(f"set aside         {set_name}: {reason}")
     for t in described["accepted"]:
@@ -208,6 +205,9 @@ def resume(
         bool, typer.Option("--accept-changed-data", help="Go on with other data than it was made with.")
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin at step 0 if no checkpoint is whole.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until a silent host is no longer believed.")
     ] = False,
@@ -230,7 +230,11 @@ def resume(
     if wait:
         start.wait_until_free(run, say)
     progress = Counter("looking at the data")
-    start.resume(run, accept_changed_data=accept_changed_data, progress=progress)
+    notes = start.resume(
+        run, accept_changed_data=accept_changed_data, from_start=from_start, progress=progress
+    )
+    for note in notes:
+        say(f"warning: {note}")
     if told := devices.moved(run.record.config, devices.today(run.record.config)):
         say(f"{run.name} goes on {told}")
     if detach:
@@ -354,6 +358,16 @@ def _steps(described: dict[str, Any]) -> str:
     return f"{described['step']}/{described['steps']}"
 
 
+def _verified(result: dict[str, Any]) -> str:
+    """The newest result of a verification set and its best; why there is none where it is withheld."""
+    from arcterm.console import words
+
+    best, withheld = result["best_accuracy"], result["withheld"] or result["collapse"]
+    said = f"{words.score(result['accuracy'], result['std'])} at step {result['step']}"
+    said += f", best {best:.4f} at step {result['best_step']}" if best is not None else ""
+    return f"{said} ({withheld})" if withheld else said
+
+
 def _number(value: Any) -> str:
     return "" if value is None else f"{float(value):.4g}"
 
@@ -365,5 +379,6 @@ def _best(described: dict[str, Any]) -> str:
         found = f"{report['problems']} problem{'s' * (report['problems'] != 1)}"
         return found if report["problems"] else Path(report["result"]).name
     return "  ".join(
-        f"{name} {result['best_accuracy']:.4f}" for name, result in described["verification"].items()
+        f"{name} –" if (best := result["best_accuracy"]) is None else f"{name} {best:.4f}"
+        for name, result in described["verification"].items()
     )

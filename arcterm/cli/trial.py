@@ -67,8 +67,9 @@ def compare(
             "set": score["set"],
             "far_threshold": score["far_threshold"],
             "threshold": score["threshold"],
-            "same": distance < score["threshold"],
-            "same_at_far": None if score["far_threshold"] is None else distance < score["far_threshold"],
+            "same": _below(distance, score["threshold"]),
+            "same_at_far": _below(distance, score["far_threshold"]),
+            "withheld": score["withheld"],
         }
         for score in told["facts"]["scores"]
     ]
@@ -82,7 +83,13 @@ def compare(
         say("no thresholds: the model was not verified (`arcterm verify RUN`), or its card is lost")
 
 
+def _below(distance: float, threshold: float | None) -> bool | None:
+    return None if threshold is None else distance < threshold
+
+
 def _verdict_words(verdict: dict[str, Any]) -> str:
+    if verdict["threshold"] is None:
+        return f"{verdict['set']}: no threshold ({verdict['withheld'] or 'withheld'})"
     best = (
         f"{'one person' if verdict['same'] else 'two people'} at {verdict['threshold']:.3f} (best accuracy)"
     )

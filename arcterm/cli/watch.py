@@ -113,7 +113,8 @@ def _conclude(run: Run, state: State, as_json: bool) -> None:
     if as_json:
         put_json(describe(run))
     if state.state == "done":
-        say(f"{run.name} is done: {run.path}")
+        but = f", but {state.reason}" if state.reason else ""
+        say(f"{run.name} is done{but}: {run.path}")
         return
     if state.state == "stopped":
         raise RunFailedError(f"{run.name} is stopped: {state.reason}", advice.resuming(run), 130)
@@ -302,11 +303,12 @@ def mined_words(mined: Mined) -> str:
 
 def verify_words(result: Verify) -> str:
     """A verification result in words."""
+    scored = f"{result.set} {words.score(result.accuracy, result.std)}  XNorm {float(result.xnorm):.2f}"
+    if result.threshold is None:
+        return f"{scored}  TAR@1e-3 {words.DASH}  threshold {words.DASH}  ({result.withheld or 'withheld'})"
     tar = "" if result.tar is None else f"  TAR@1e-3 {result.tar:.4f}"
-    return (
-        f"{result.set} {result.accuracy:.4f} ± {result.std:.4f}  XNorm {float(result.xnorm):.2f}{tar}  "
-        f"threshold {result.threshold:.3f}"
-    )
+    why = f"  ({result.collapse})" if result.collapse else ""
+    return f"{scored}{tar}  threshold {result.threshold:.3f}{why}"
 
 
 def _view(run: Run, plain: bool, to_stderr: bool, owner: bool) -> View:

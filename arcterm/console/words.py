@@ -75,9 +75,14 @@ def short(count: int) -> str:
     return str(count)
 
 
-def percent(fraction: float) -> str:
-    """An accuracy as verification tables give it: ``99.62``."""
-    return f"{fraction * 100:.2f}"
+def percent(fraction: float | None) -> str:
+    """An accuracy as verification tables give it: ``99.62``; a dash where it is withheld."""
+    return DASH if fraction is None else f"{fraction * 100:.2f}"
+
+
+def score(accuracy: float | None, std: float | None) -> str:
+    """An accuracy and its spread over the folds: ``0.9962 ± 0.0031``; a dash where they are withheld."""
+    return DASH if accuracy is None or std is None else f"{accuracy:.4f} ± {std:.4f}"
 
 
 def bytes_(count: float | None) -> str:

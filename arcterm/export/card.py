@@ -29,7 +29,7 @@ def _scores(scores: list[SetScore]) -> str:
     if not scores:
         return "Not verified. `arcterm verify RUN` fills this table."
     rows = [
-        f"| {s.set} | {s.pairs:,} | {s.accuracy:.4f} ± {s.std:.4f} | {s.threshold:.3f} "
+        f"| {s.set} | {s.pairs:,} | {_accuracy(s)} | {_number(s.threshold, 3)} "
         f"| {_number(s.tar, 4)} | {_number(s.far_threshold, 3)} |"
         for s in scores
     ]
@@ -38,7 +38,12 @@ def _scores(scores: list[SetScore]) -> str:
         "Ten folds, embeddings of image and mirror image summed. Thresholds are squared L2 distances: "
         "two images count as one person below."
     )
-    return "\n".join([head, "|---|---:|---:|---:|---:|---:|", *rows, "", note])
+    withheld = [f"{s.set} has no numbers: {s.withheld}." for s in scores if s.withheld]
+    return "\n".join([head, "|---|---:|---:|---:|---:|---:|", *rows, "", " ".join([note, *withheld])])
+
+
+def _accuracy(score: SetScore) -> str:
+    return "–" if score.accuracy is None else f"{score.accuracy:.4f} ± {_number(score.std, 4)}"
 
 
 def _recipe(settings: Iterable[tuple[str, object]]) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from arcterm.errors import DataError
 from arcterm.export.model import Model
 from arcterm.formats import images
+from arcterm.verify import collapse
 from arcterm.verify.embed import normalize
 
 _BATCH = 32
@@ -31,7 +32,8 @@ def embed(
 ) -> Floats:
     """Raw embeddings (N, D) float32 of image files; with `flip` the sums with those of their mirror images.
 
-    Raises `DataError` for a file that is no image, or of another size than the model's unless `resize`.
+    Raises `DataError` for a file that is no image, or of another size than the model's unless `resize`, and
+    for an embedding that is zero or not finite.
     """
     preprocess = Preprocess(mean=model.facts.mean, scale=model.facts.scale)
     rows = []
@@ -43,9 +45,10 @@ def embed(
             rows.append((y + model.network(x.flip(3)) if flip else y).numpy())
         progress("embedding", min(start + _BATCH, len(files)), len(files))
     found: Floats = np.concatenate(rows)
-    if not np.isfinite(found).all():
+    if useless := collapse.useless(found, "", [str(file) for file in files]):
         raise DataError(
-            "the embeddings are not finite", "the network has diverged, or its weights are damaged"
+            f"{model.facts.source or model.facts.backbone}: {useless}",
+            "the network has collapsed, or its weights are damaged: use an earlier checkpoint",
         )
     return found
 

@@ -22,6 +22,7 @@ from arcterm.errors import ArctermError, ConfigError, DataError, FailedError
 from arcterm.export import model as models
 from arcterm.export.model import Model
 from arcterm.formats.modelfile import ModelFacts
+from arcterm.verify import collapse
 
 Floats = NDArray[np.float32]
 Runner = Callable[[NDArray[Any]], Floats]
@@ -78,7 +79,12 @@ def write(model: Model, form: str, path: Path, *, inside: bool) -> Parity:
             raise
         said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         raise FailedError(f"{form} can't hold {model.facts.backbone!r}: {said}", _ELSEWHERE) from error
-    return compare(network, runner, lambda count: example(model.facts, count, inside))
+    try:
+        return compare(network, runner, lambda count: example(model.facts, count, inside))
+    except DataError as error:
+        raise DataError(
+            f"{model.facts.source or model.facts.backbone}: {error.message}", error.hint
+        ) from None
 
 
 def example(facts: ModelFacts, count: int, inside: bool) -> Tensor:
@@ -96,9 +102,10 @@ def compare(network: nn.Module, runner: Runner, images: Callable[[int], Tensor])
         x = images(count)
         with torch.inference_mode():
             wanted = network(x).numpy()
-        if not np.isfinite(wanted).all():
+        if useless := collapse.useless(wanted, "noise"):
             raise DataError(
-                "the network's embeddings are not finite", "it has diverged, or its weights are damaged"
+                useless,
+                "the network has collapsed, or its weights are damaged: export an earlier checkpoint",
             )
         try:
             found = runner(x.numpy())

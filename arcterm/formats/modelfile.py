@@ -29,16 +29,17 @@ class SetScore(msgspec.Struct, frozen=True, kw_only=True):
     """How a model did on one verification set; thresholds are squared L2 distances, 0..4.
 
     `threshold` is that of the best accuracy, `far_threshold` that of a false-accept rate of 1e-3, at which
-    `tar` is the true-accept rate.
+    `tar` is the true-accept rate. All are None where they would say nothing; `withheld` says why.
     """
 
     set: str
     pairs: int
-    accuracy: float
-    std: float
-    threshold: float
+    accuracy: float | None = None
+    std: float | None = None
+    threshold: float | None = None
     tar: float | None = None
     far_threshold: float | None = None
+    withheld: str = ""
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):

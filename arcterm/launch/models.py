@@ -143,7 +143,9 @@ def _scores(run: Run, step: int) -> list[SetScore]:
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}", "remove it, and verify again") from None
     return [
-        SetScore(
+        SetScore(set=r.set, pairs=r.pairs, withheld=r.collapse)
+        if r.collapse
+        else SetScore(
             set=r.set,
             pairs=r.pairs,
             accuracy=r.accuracy,
@@ -151,6 +153,7 @@ def _scores(run: Run, step: int) -> list[SetScore]:
             threshold=r.threshold,
             tar=r.tar,
             far_threshold=r.far_threshold,
+            withheld=r.withheld,
         )
         for r in results
     ]

@@ -48,19 +48,31 @@ def start(plan: Plan, root: Path, *, name: str = "", argv: Sequence[str] = ()) -
 
 
 def resume(
-    run: Run, *, accept_changed_data: bool = False, progress: Callable[[int, int], None] | None = None
-) -> Run:
-    """Go on from the newest whole checkpoint; raises `RunError` if the run is live or done.
+    run: Run,
+    *,
+    accept_changed_data: bool = False,
+    from_start: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Go on from the newest whole checkpoint; returns what is to be said of damaged ones.
 
-    Raises `DataError` if the data isn't what it was, unless that is accepted; `progress` is told how far the
-    look at it is.
+    Raises `RunError` if the run is live or done, or if all checkpoints are damaged, unless it is to begin
+    `from_start`; `DataError` if the data isn't what it was, unless that is accepted. `progress` is told how
+    far the look at it is.
     """
     state.check_whole(run)
     state.check_resumable(run)
     devices.today(run.record.config)
+    found = checkpoints.newest(run)
+    if from_start and found.manifest:
+        raise RunError(
+            f"{run.name} has a whole checkpoint of step {found.manifest.step}",
+            f"`arcterm resume {run.id}` goes on from it; `arcterm train` begins at step 0",
+        )
+    checkpoints.require_start(run, found, from_start)
     samedata.check(run, accept=accept_changed_data, progress=progress)
-    torchrun.submit(run)
-    return run
+    torchrun.submit(run, *(["--from-start"] if from_start else []))
+    return found.notes
 
 
 def wait_until_free(run: Run, say: Callable[[str], None]) -> None:

@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from arcterm import environment
@@ -43,7 +44,7 @@ _supervisors: list[_Detached] = []
 class Local:
     """Runs on this machine."""
 
-    def submit(self, run: Run) -> str:
+    def submit(self, run: Run, *options: str) -> str:
         """Start the run's supervisor and return its process id once it owns the run.
 
         Raises `RunError` if the run is busy, `StartError` with the supervisor's last words if it does not
@@ -55,23 +56,23 @@ class Local:
             attempt = run.attempts() + 1
             log = run.attempt_dir(attempt) / "agent.log"
             log.parent.mkdir(parents=True, mode=0o700)
-            process, said = _start(run, attempt, lock, log)
+            process, said = _start(run, attempt, lock, log, options)
             if said != state.READY:
                 raise _not_started(run, attempt, process, said, log)
         _supervisors[:] = [p for p in _supervisors if p.poll() is None] + [process]
         return str(process.pid)
 
 
-def submit(run: Run) -> str:
-    """Start `run` with the local engine."""
+def submit(run: Run, *options: str) -> str:
+    """Start `run` with the local engine, its supervisor with `options`."""
     try:
-        return Local().submit(run)
+        return Local().submit(run, *options)
     except OSError as error:
         step = _MENDING.get(error.errno or 0, "look at the run's directory")
         raise RunError(f"can't start {run.id}: {error}", f"{step}, then `arcterm resume {run.id}`") from None
 
 
-def _start(run: Run, attempt: int, lock: int, log: Path) -> tuple[_Detached, str]:
+def _start(run: Run, attempt: int, lock: int, log: Path, options: Sequence[str]) -> tuple[_Detached, str]:
     """Start the supervisor; returns it and what it says of itself: ready, why it can't, or nothing."""
     listening, telling = os.pipe()
     with os.fdopen(listening, "rb", buffering=0) as ear:
@@ -80,7 +81,7 @@ def _start(run: Run, attempt: int, lock: int, log: Path) -> tuple[_Detached, str
                 process = _Detached(
                     [
                         *(sys.executable, "-m", "arcterm.supervise", str(run.path.resolve()), str(attempt)),
-                        *(str(lock), str(telling)),
+                        *(str(lock), str(telling), *options),
                     ],
                     env=environment.for_child(),
                     stdin=subprocess.DEVNULL,

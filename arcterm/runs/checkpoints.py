@@ -6,64 +6,37 @@ everything in it is on disk, so that one with the name is complete. Its digests 
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-
-import msgspec
+from typing import NamedTuple
 
 from arcterm.errors import DataError, RunError
-from arcterm.runs.files import read_json, ulid
+from arcterm.runs import manifest as manifests
+from arcterm.runs.files import open_regular, ulid
+from arcterm.runs.manifest import BACKBONE, MANIFEST, NAME, FileDigest, HeadShard, Manifest
 from arcterm.runs.store import Run
 
-MANIFEST = "manifest.json"
-BACKBONE = "backbone.safetensors"
-_NAME = re.compile(r"step-(\d{10})")
-_SAFE_FILE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+__all__ = ["BACKBONE", "MANIFEST", "FileDigest", "HeadShard", "Manifest"]
+
+# what says that a file is not there; any other error says nothing of the file itself
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 
 
-class FileDigest(msgspec.Struct, frozen=True, kw_only=True):
-    """Size in bytes and SHA-256 of one file of a checkpoint."""
+class Newest(NamedTuple):
+    """The newest checkpoint that is whole, if there is one, and what is wrong with each newer one."""
 
-    size: int
-    sha256: str
-
-
-class HeadShard(msgspec.Struct, frozen=True, kw_only=True):
-    """A file with the head's rows `lo` … `hi` - 1 of every per-class tensor."""
-
-    file: str
-    lo: int
-    hi: int
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """``manifest.json``. `samples` counts images seen; with the seed it gives the order of what follows.
-
-    `verification` maps a set to its accuracy at this step, where it was verified.
-    """
-
-    format_version: int
-    step: int
-    epoch: int
-    samples: int
-    seed: int
-    world_size: int
-    classes: int
-    embedding_size: int
-    backbone: str
-    loss: str
-    files: dict[str, FileDigest]
-    head: list[HeadShard]
-    verification: dict[str, float] = {}
-    reason: str = ""
-    t: float = 0.0
+    path: Path | None
+    manifest: Manifest | None
+    damaged: dict[Path, str]
 
     @property
-    def score(self) -> float | None:
-        """Mean accuracy over the verified sets, by which the best are kept; None if none was verified."""
-        return sum(self.verification.values()) / len(self.verification) if self.verification else None
+    def notes(self) -> list[str]:
+        """A sentence for each damaged one: what is wrong, and what is taken instead."""
+        instead = f"it goes on from {self.path.name}" if self.path else "it starts from step 0"
+        return [f"{path.name} is set aside: {why}; {instead}" for path, why in self.damaged.items()]
 
 
 def name_of(step: int) -> str:
@@ -74,85 +47,196 @@ def name_of(step: int) -> str:
 def list_checkpoints(run: Run) -> list[tuple[Path, Manifest]]:
     """Complete checkpoints, oldest first: those with a manifest whose files are there in their sizes."""
     found = []
-    for path in sorted(run.checkpoints.glob("step-*")):
-        if _NAME.fullmatch(path.name):
-            try:
-                manifest = read_json(path / MANIFEST, Manifest)
-                if all(
-                    (path / name).stat().st_size == digest.size for name, digest in manifest.files.items()
-                ):
-                    found.append((path, manifest))
-            except (OSError, DataError):
-                continue
+    for path in sorted(_directories(run)):
+        try:
+            manifest = manifests.read(path)
+            if all((path / name).stat().st_size == digest.size for name, digest in manifest.files.items()):
+                found.append((path, manifest))
+        except (OSError, DataError, RunError):
+            continue
     return found
 
 
 def newest_step(run: Run) -> int | None:
     """The step of the newest checkpoint, known by its name alone; None without one."""
-    names = [_NAME.fullmatch(path.parent.name) for path in run.checkpoints.glob(f"step-*/{MANIFEST}")]
+    names = [NAME.fullmatch(path.parent.name) for path in run.checkpoints.glob(f"step-*/{MANIFEST}")]
     return max((int(name[1]) for name in names if name), default=None)
 
 
-def newest_valid(run: Run) -> tuple[Path, Manifest] | None:
-    """The newest checkpoint whose digests hold; a bad one is put aside as ``….bad-<ulid>``, never deleted.
+def newest(run: Run) -> Newest:
+    """The newest checkpoint whose digests hold, after checking it and, for what is wrong, any newer one.
 
-    Only the holder of the run's lock may call this.
+    Raises `RunError` where one can't be read now, which is no damage.
     """
-    for path in sorted(run.checkpoints.glob("step-*"), reverse=True):
-        if not _NAME.fullmatch(path.name):
-            continue
+    damaged: dict[Path, str] = {}
+    for path in sorted(_directories(run), reverse=True):
         try:
-            return path, check(path)
-        except DataError:
-            path.rename(path.with_name(f"{path.name}.bad-{ulid()}"))
-    return None
+            return Newest(path, check(path), damaged)
+        except DataError as error:
+            damaged[path] = error.message
+    return Newest(None, None, damaged)
+
+
+def newest_valid(run: Run, *, from_start: bool = False) -> Newest:
+    """As `newest`; the damaged ones are put aside as ``….bad-<ulid>``, never deleted.
+
+    Only the holder of the run's lock may call this. Raises `RunError` if all are damaged, unless the run is
+    to start again `from_start`.
+    """
+    found = newest(run)
+    require_start(run, found, from_start)
+    for path in found.damaged:
+        path.rename(path.with_name(f"{path.name}.bad-{ulid()}"))
+    return found
+
+
+def require_start(run: Run, found: Newest, from_start: bool) -> None:
+    """Raise `RunError` if a run would begin at step 0 for its damaged checkpoints, unless it was asked to."""
+    aside = [path.name for path in run.checkpoints.glob("step-*.bad-*")]
+    if found.path is None and (found.damaged or aside) and not from_start:
+        said = [*found.damaged.values(), *(f"{name} was set aside" for name in sorted(aside))]
+        raise RunError(
+            f"no checkpoint of {run.id} is whole: {'; '.join(said)}",
+            f"put a whole one back, or `arcterm resume {run.id} --from-start` begins at step 0",
+        )
 
 
 def check(path: Path, only: str = "") -> Manifest:
-    """The manifest of a checkpoint after checking every file, or `only` one; raises `DataError`."""
-    hint = "`arcterm resume` goes on from the newest checkpoint that is whole"
+    """The manifest of a checkpoint after checking every file, or `only` one.
+
+    Raises `DataError` if something is damaged or missing, `RunError` if it can't be read now.
+    """
     try:
-        manifest = read_json(path / MANIFEST, Manifest)
+        manifest = manifests.read(path)
+        if only and only not in manifest.files:
+            raise DataError(f"{path} is damaged: its manifest gives no digest of {only}", _other(path))
         for name, digest in manifest.files.items():
-            if only not in ("", name):
-                continue
-            if not _SAFE_FILE.fullmatch(name):
-                raise DataError(f"{path / MANIFEST} names a file {name!r} that no checkpoint has", hint)
-            with (path / name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != digest.sha256:
-                    raise DataError(f"{path / name} is damaged: its SHA-256 is not the manifest's", hint)
+            if only in ("", name):
+                with open_regular(path / name) as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != digest.sha256:
+                        raise DataError(
+                            f"{path / name} is damaged: its SHA-256 is not the manifest's", _other(path)
+                        )
     except OSError as error:
-        raise DataError(f"{path} is incomplete: {error.filename}: {error.strerror}", hint) from None
+        where = error.filename or path
+        if error.errno in _ABSENT:
+            raise DataError(f"{path} is incomplete: {where}: {error.strerror}", _other(path)) from None
+        raise RunError(
+            f"{path} can't be read now: {where}: {error.strerror}",
+            "it may be whole, so nothing was changed: try again, or move its directory out of the way",
+        ) from None
     return manifest
 
 
+def _other(path: Path) -> str:
+    """What can be used in the place of the damaged checkpoint at `path`."""
+    others = sorted(
+        (other for other in path.parent.glob("step-*") if NAME.fullmatch(other.name) and other != path),
+        reverse=True,
+    )
+    if not others:
+        return "copy it again from where it is whole"
+    return f"beside it are {', '.join(other.name for other in others[:3])}: choose one of them"
+
+
 def choose(run: Run, which: str) -> tuple[Path, Manifest]:
-    """The checkpoint called `which`: ``last``, ``best`` or a step; `RunError` lists what there is."""
+    """The checkpoint called `which`: ``last``, ``best`` or a step; `RunError` lists what there is.
+
+    Raises `DataError` if it is damaged in what can be seen without reading its weights.
+    """
     found = list_checkpoints(run)
-    if not found:
+    there = sorted(_directories(run))
+    if not there:
         raise RunError(
             f"{run.id} has no checkpoint yet", f"`arcterm attach {run.id}` shows when the next is due"
         )
-    if which == "last":
-        return found[-1]
-    if which == "best":
-        return max(found, key=lambda pair: (pair[1].score or -1.0, pair[1].step))
-    for path, manifest in found:
-        if which in (str(manifest.step), path.name):
-            return path, manifest
     steps = ", ".join(str(manifest.step) for _, manifest in found)
+    if which == "best":
+        best = max(scored(found), key=lambda pair: pair[1], default=None)
+        if best is None:
+            raise RunError(
+                f"no checkpoint of {run.id} has an accuracy to be the best by",
+                f"choose last or a step: {steps}",
+            )
+        return next(pair for pair in found if pair[0] == best[0])
+    for path in reversed(there):
+        if which in ("last", path.name, str(int(path.name.removeprefix("step-")))):
+            return next((pair for pair in found if pair[0] == path), None) or _unlisted(path, steps)
     raise RunError(f"{run.id} has no checkpoint {which!r}", f"choose last, best or a step: {steps}")
 
 
-def retain(run: Run, keep_last: int, keep_best: int) -> list[str]:
-    """Delete all but the newest `keep_last` and the `keep_best` of the highest score; returns the names."""
+def _unlisted(path: Path, steps: str) -> tuple[Path, Manifest]:
+    """Raise what is wrong with a checkpoint that is not listed; return it if it is whole by now."""
+    try:
+        return path, check(path)
+    except DataError as error:
+        hint = f"choose another step: {steps}" if steps else error.hint
+        raise DataError(error.message, hint) from None
+
+
+def scored(found: list[tuple[Path, Manifest]]) -> list[tuple[Path, tuple[float, int]]]:
+    """Of the checkpoints that have accuracies of the sets verified last: their mean, and the step."""
+    sets: list[str] = next((list(m.verification) for _, m in reversed(found) if m.verification), [])
+    return [
+        (path, (sum(m.verification[name] for name in sets) / len(sets), m.step))
+        for path, m in found
+        if sets and m.verification.keys() >= set(sets)
+    ]
+
+
+def retain(run: Run, keep_last: int, keep_best: int, written: Path | None = None) -> list[str]:
+    """Delete all but the newest `keep_last` and the `keep_best` of the highest score; returns the names.
+
+    Damaged ones are not among those: a whole one takes the place, and they stay. The one just `written` is
+    whole: it is not read again.
+    """
     found = list_checkpoints(run)
-    scored = sorted((p for p in found if p[1].score is not None), key=lambda p: (p[1].score, p[1].step))
-    kept = {path for path, _ in found[-keep_last:] + scored[len(scored) - keep_best :]}
-    doomed = [path for path, _ in found if path not in kept]
+    if written is not None:
+        _seen_whole[written] = _stamps(written)
+    by_age = [path for path, _ in reversed(found)]
+    by_score = [path for path, _ in sorted(scored(found), key=lambda pair: pair[1], reverse=True)]
+    if not {*by_age} - {*by_age[:keep_last], *by_score[:keep_best]}:
+        return []
+    kept: set[Path] = set()
+    whole: dict[Path, bool] = {}
+    for paths, count in ((by_age, keep_last), (by_score, keep_best)):
+        kept |= set(_whole(paths, count, whole))
+    doomed = [path for path, _ in found if path not in kept and whole.get(path, True)]
     for path in doomed:
         discard(path)
     return [path.name for path in doomed]
+
+
+def _whole(paths: list[Path], count: int, known: dict[Path, bool]) -> Iterator[Path]:
+    """The first `count` of `paths` that are whole; `known` takes in what was looked at."""
+    for path in paths:
+        if count <= 0:
+            return
+        if path not in known:
+            known[path] = _is_whole(path)
+        if known[path]:
+            count -= 1
+            yield path
+
+
+_seen_whole: dict[Path, list[tuple[str, int, int, int]]] = {}
+"""Stamps of checkpoints that this process has read once, so that a save does not read gigabytes again."""
+
+
+def _is_whole(path: Path) -> bool:
+    stamps = _stamps(path)
+    if _seen_whole.get(path) != stamps:
+        try:
+            check(path)
+        except (DataError, RunError):
+            return False
+        _seen_whole[path] = stamps
+    return True
+
+
+def _stamps(path: Path) -> list[tuple[str, int, int, int]]:
+    files = [(file.name, file.stat()) for file in sorted(path.glob("*.safetensors"))]
+    return [(name, info.st_size, info.st_mtime_ns, info.st_ino) for name, info in files]
 
 
 def discard(path: Path) -> None:
@@ -167,3 +251,9 @@ def sweep(run: Run) -> None:
     for pattern in (".tmp-*", ".del-*"):
         for path in run.checkpoints.glob(pattern):
             shutil.rmtree(path)
+    for path in run.checkpoints.glob(f"step-*/.{MANIFEST}.tmp.*"):
+        path.unlink()
+
+
+def _directories(run: Run) -> list[Path]:
+    return [path for path in run.checkpoints.glob("step-*") if NAME.fullmatch(path.name)]

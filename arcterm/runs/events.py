@@ -81,23 +81,25 @@ class Mined(Event, tag="mined"):
     seconds: float
 
 
-class Verify(Event, tag="verify"):
+class Verify(Event, tag="verify", omit_defaults=False):
     """The score of one verification set at a step; accuracies are fractions.
 
-    `tar` is TAR@FAR=1e-3 (None where the set has one kind of pair only), `threshold` the mean squared-L2
-    threshold of the folds for the best accuracy, `far_threshold` that for the FAR, `xnorm` the mean length of
-    an embedding.
+    `tar` is TAR@FAR=1e-3, `threshold` the mean squared-L2 threshold of the folds for the best accuracy,
+    `far_threshold` that for the FAR, `xnorm` the mean length of an embedding. All but the last are None where
+    they would say nothing; `withheld` says why. `collapse` says how the network has collapsed, if it has.
     """
 
     step: int
     set: str
     pairs: int
-    accuracy: float
-    std: float
+    accuracy: float | None
+    std: float | None
     xnorm: Real
     tar: float | None = None
-    threshold: float = 0.0
+    threshold: float | None = 0.0
     far_threshold: float | None = None
+    withheld: str = ""
+    collapse: str = ""
     seconds: float = 0.0
 
 

@@ -6,8 +6,9 @@ import os
 import secrets
 import stat
 import time
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -15,6 +16,7 @@ from arcterm.errors import ArctermError, DataError
 
 T = TypeVar("T")
 _LARGEST = 256 << 20
+_RESTORE = "restore it, or remove the run"
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -39,8 +41,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def create_json(path: Path, value: object) -> None:
     """Write `path`, which must not exist; raises FileExistsError."""
+    create_bytes(path, msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+
+def create_bytes(path: Path, data: bytes) -> None:
+    """Write `path`, which must not exist, and make it durable; raises FileExistsError."""
     with path.open("xb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     sync_directory(path.parent)
@@ -48,11 +55,8 @@ def create_json(path: Path, value: object) -> None:
 
 def read_json(path: Path, kind: type[T]) -> T:
     """The JSON of `path` as `kind`; raises FileNotFoundError, or `DataError` if it is something else."""
-    hint = "restore it, or remove the run"
-    with open_regular(path) as file:
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise DataError(f"{path} is not what arcterm wrote: it is larger than {_LARGEST >> 20} MiB", hint)
+    hint = _RESTORE
+    data = read_bytes(path)
     try:
         return msgspec.json.decode(data, type=kind)
     except ArctermError as error:  # a value that the type itself refuses
@@ -61,12 +65,21 @@ def read_json(path: Path, kind: type[T]) -> T:
         raise DataError(f"{path} is not what arcterm wrote: {error}", hint) from None
 
 
-def open_regular(path: Path) -> BinaryIO:
+def read_bytes(path: Path) -> bytes:
+    """What a small file holds; raises OSError, or `DataError` if it is none."""
+    with open_regular(path) as file:
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise DataError(f"{path} is not what arcterm wrote: it is larger than {_LARGEST >> 20} MiB", _RESTORE)
+    return data
+
+
+def open_regular(path: Path) -> BufferedReader:
     """`path` opened for reading; raises OSError, or `DataError` for a pipe or what else is no file."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise DataError(f"{path} is not what arcterm wrote: it is no file", "restore it, or remove the run")
+        raise DataError(f"{path} is not what arcterm wrote: it is no file", _RESTORE)
     return os.fdopen(fd, "rb")
 
 

@@ -80,11 +80,15 @@ class Owner(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Launch(msgspec.Struct, kw_only=True, frozen=True):
-    """``attempts/NNNN/launch.json``: the agent's argv and environment, the checkpoint it goes on from."""
+    """``attempts/NNNN/launch.json``: the agent's argv and environment, the checkpoint it goes on from.
+
+    `notes` say which checkpoints were damaged and what was taken instead.
+    """
 
     argv: list[str]
     env: dict[str, str]
     resume: str = ""
+    notes: list[str] = []
 
 
 def write_state(run: Run, state: StateName, **fields: object) -> None:

@@ -84,7 +84,7 @@ class Summary:
                 case Skipped():
                     self.skipped[event.index] = event
                 case Verify():
-                    self.verification.setdefault(event.set, []).append(event)
+                    self._verify(event)
                 case Checkpoint():
                     self.checkpoints.append(event)
                 case Gpus():
@@ -122,8 +122,13 @@ class Summary:
         return max(0, now.total - now.done) * (now.t - began.t) / (now.done - began.done)
 
     def best(self, name: str) -> Verify | None:
-        """The best result of a verification set; the earliest of equals."""
-        return max(self.verification.get(name, []), key=lambda v: (v.accuracy, -v.step), default=None)
+        """The best result of a verification set, the earliest of equals.
+
+        None if all were withheld, or of a network that had collapsed.
+        """
+        results = self.verification.get(name, [])
+        scored = [(v.accuracy, -v.step, v) for v in results if v.accuracy is not None and not v.collapse]
+        return max(scored, key=lambda pair: pair[:2])[2] if scored else None
 
     def _begin(self, attempt: int) -> None:
         self.attempt = attempt
@@ -160,6 +165,11 @@ class Summary:
         self.verification = {k: vs for k, vs in kept.items() if vs}
         self.checkpoints = [c for c in self.checkpoints if c.step <= step]
         self.mined = [m for m in self.mined if m.step <= step]
+
+    def _verify(self, event: Verify) -> None:
+        """A step that was verified again, as after an interruption, counts once."""
+        before = self.verification.setdefault(event.set, [])
+        self.verification[event.set] = [v for v in before if v.step != event.step] + [event]
 
     def _step(self, event: Step) -> None:
         if self.steps and event.step <= self.steps[-1]:  # made or read again: the curve has each step once
@@ -213,9 +223,12 @@ def describe(run: Run) -> dict[str, Any]:
     verification = {}
     for name, results in summary.verification.items():
         best = summary.best(name)
-        if results and best:
+        if results:
             latest = {k: v for k, v in msgspec.to_builtins(results[-1]).items() if k not in ("k", "t", "set")}
-            verification[name] = {**latest, "best_accuracy": best.accuracy, "best_step": best.step}
+            verification[name] = latest | {
+                "best_accuracy": best.accuracy if best else None,
+                "best_step": best.step if best else None,
+            }
     gpus = [gpu for _, gpu in own_gpus(config, summary)]
     return {
         "id": run.id,

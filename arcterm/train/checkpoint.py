@@ -8,6 +8,7 @@ are gone is held too. It can be read by any number of ranks.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import time
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -24,6 +26,7 @@ from torch.optim import Optimizer
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, TrainingError
 from arcterm.runs import checkpoints
+from arcterm.runs import manifest as manifests
 from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest
 from arcterm.runs.events import Checkpoint
 from arcterm.runs.files import create_json, read_json, sync_directory
@@ -32,12 +35,10 @@ from arcterm.train import headfile, optim
 from arcterm.train.head import Head
 from arcterm.train.tuples import TupleHead
 from arcterm.train.world import World, shard
+from arcterm.verify.ranks import texts
 
-FORMAT_VERSION = 1
 _BACKBONE, _MOMENTUM = checkpoints.BACKBONE, "momentum.safetensors"
 _FEED = "feed.safetensors"
-_CAUSE_BYTES = 500
-"""Of a rank's reason, as the ranks tell it to each other."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,14 @@ def save(
     step: int,
     epoch: int,
     reason: str,
-    scores: dict[str, float],
+    unverified: bool = False,
     feed: Mapping[str, Tensor] | None = None,
 ) -> Checkpoint | None:
     """Commit a checkpoint of `step`, all ranks together; None if there is one of that step already.
 
     Each rank writes and syncs its own files, rank 0 the manifest; then the directory gets its name. A reader
-    never sees a part. Raises `TrainingError` if it can't be written.
+    never sees a part. `unverified` says that the step is to be verified, after which `put_scores` follows.
+    Raises `TrainingError` if it can't be written, or if a number in it is not finite.
     """
     final = run.checkpoints / checkpoints.name_of(step)
     unfinished = run.checkpoints / f".tmp-{final.name}"
@@ -79,20 +81,78 @@ def save(
     except (OSError, SafetensorError) as error:
         problem = _cause(error, unfinished)
     _require_written(world, unfinished, step, problem)
+    _require_finite(world, unfinished, step, trained)
     try:
         if world.first:
             manifest = _commit(
-                run, config, world, trained, unfinished, step=step, epoch=epoch, reason=reason, scores=scores
+                run,
+                config,
+                world,
+                trained,
+                unfinished,
+                step=step,
+                epoch=epoch,
+                reason=reason,
+                unverified=unverified,
             )
     except OSError as error:
         problem = _cause(error, unfinished)
     _require_written(world, unfinished, step, problem)
     if world.first:
-        checkpoints.retain(run, config.keep_last, config.keep_best)
+        checkpoints.retain(run, config.keep_last, config.keep_best, written=final)
     size = sum(digest.size for digest in manifest.files.values()) if manifest else 0
     return Checkpoint(
         step=step, name=final.name, bytes=size, seconds=time.perf_counter() - started, reason=reason
     )
+
+
+def put_scores(run: Run, config: TrainConfig, step: int, scores: dict[str, float]) -> None:
+    """Put the accuracies of a step into its checkpoint, which is verified by that; for rank 0.
+
+    Raises `TrainingError` if they can't be written; the checkpoint is whole without them.
+    """
+    path = run.checkpoints / checkpoints.name_of(step)
+    try:
+        manifest = manifests.read(path)
+        verified = {"format_version": manifests.FORMAT_VERSION, "verification": scores, "unverified": False}
+        manifests.replace(path, msgspec.structs.replace(manifest, **verified))
+    except OSError as error:
+        raise TrainingError(
+            f"the accuracies of step {step} could not be written: {_cause(error, path)}",
+            "make room, then `arcterm resume`",
+        ) from None
+    checkpoints.retain(run, config.keep_last, config.keep_best, written=path)
+
+
+def _require_finite(world: World, folder: Path, step: int, trained: Trained) -> None:
+    """Raise `TrainingError` on every rank, and remove `folder`, if a number of one's is not finite."""
+    found = texts(world, ", ".join(_not_finite(_own(world, trained))[:3]))
+    if any(found):
+        if world.first:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise TrainingError(
+            f"numbers that are not finite after step {step}, so it was not saved: {_by_rank(found)}",
+            "resuming repeats these steps to the bit: start a new run with a lower --lr",
+        )
+
+
+def _not_finite(held: Mapping[str, Mapping[str, Tensor]]) -> list[str]:
+    """Names of the tensors in which something is not finite."""
+    named = {
+        f"{name} in {file}": tensor.detach()
+        for file, tensors in held.items()
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and tensor.numel()
+    }
+    # the smallest and the largest take in a NaN, and no copy of the size of the tensor is made
+    ends = {name: torch.stack(torch.aminmax(tensor)).tolist() for name, tensor in named.items()}
+    return [name for name, end in ends.items() if not all(map(math.isfinite, end))]
+
+
+def _by_rank(said: list[str]) -> str:
+    """What each rank said, named where there are several."""
+    named = [f"rank {rank}: {text}" if len(said) > 1 else text for rank, text in enumerate(said) if text]
+    return "; ".join(named)
 
 
 def _cause(error: OSError | SafetensorError, folder: Path) -> str:
@@ -107,26 +167,20 @@ def _require_written(world: World, folder: Path, step: int, problem: str) -> Non
 
     `folder` is removed then. Without one it is the point that every rank has reached.
     """
-    own = problem.encode()[:_CAUSE_BYTES]
-    padded = torch.frombuffer(bytearray(own.ljust(_CAUSE_BYTES, b"\0")), dtype=torch.uint8)
-    rows = world.gather(padded).view(-1, _CAUSE_BYTES)
-    causes = [bytes(row.tolist()).rstrip(b"\0").decode("utf-8", "replace") for row in rows]
+    causes = texts(world, problem)
     if not any(causes):
         return
     if world.first:
         shutil.rmtree(folder, ignore_errors=True)
-    said = [
-        f"rank {rank}: {cause}" if world.size > 1 else cause for rank, cause in enumerate(causes) if cause
-    ]
     raise TrainingError(
-        f"the checkpoint of step {step} could not be written: {'; '.join(said)}",
+        f"the checkpoint of step {step} could not be written: {_by_rank(causes)}",
         "make room there, then `arcterm resume`",
     )
 
 
 def restore(path: Path, world: World, trained: Trained) -> Manifest:
     """Load a checkpoint with checked digests, on any number of ranks; `DataError` if it does not fit."""
-    manifest = read_json(path / checkpoints.MANIFEST, Manifest)
+    manifest = manifests.read(path)
     try:
         load_backbone(path, trained.backbone)
         optim.load(trained.backbone_optimizer, _learned(trained), load_file(path / _MOMENTUM), momentum="")
@@ -148,20 +202,26 @@ def feed_state(path: Path) -> dict[str, Tensor]:
     return load_file(path / _FEED) if (path / _FEED).exists() else {}
 
 
-def _write_own(folder: Path, world: World, trained: Trained, feed: Mapping[str, Tensor]) -> None:
-    written = {}
+def _own(world: World, trained: Trained) -> dict[str, dict[str, Tensor]]:
+    """The tensors that this rank saves, by file."""
+    held: dict[str, dict[str, Tensor]] = {}
     if world.first:
-        momentum = optim.state(trained.backbone_optimizer, _learned(trained), momentum="")
-        for name, tensors in ((_BACKBONE, trained.backbone.state_dict()), (_MOMENTUM, momentum)):
-            written[name] = _write(folder / name, tensors)
-        if feed:
-            written[_FEED] = _write(folder / _FEED, dict(feed))
+        held[_BACKBONE] = trained.backbone.state_dict()
+        held[_MOMENTUM] = optim.state(trained.backbone_optimizer, _learned(trained), momentum="")
     if isinstance(trained.head, Head):
         name = f"head-{world.rank:05d}-of-{world.size:05d}.safetensors"
-        written[name] = _write(folder / name, headfile.rows(trained.head, trained.head_optimizer))
+        held[name] = headfile.rows(trained.head, trained.head_optimizer)
         shared = headfile.shared(trained.head, trained.head_optimizer)
         if shared and world.first:
-            written[headfile.SHARED] = _write(folder / headfile.SHARED, shared)
+            held[headfile.SHARED] = shared
+    return held
+
+
+def _write_own(folder: Path, world: World, trained: Trained, feed: Mapping[str, Tensor]) -> None:
+    held = _own(world, trained)
+    if feed and world.first:
+        held[_FEED] = dict(feed)
+    written = {name: _write(folder / name, tensors) for name, tensors in held.items()}
     acknowledgement = folder / f"ack-{world.rank:05d}.json"
     acknowledgement.unlink(missing_ok=True)
     create_json(acknowledgement, written)
@@ -177,7 +237,7 @@ def _commit(
     step: int,
     epoch: int,
     reason: str,
-    scores: dict[str, float],
+    unverified: bool,
 ) -> Manifest:
     files: dict[str, FileDigest] = {}
     head = []
@@ -190,7 +250,7 @@ def _commit(
         if name in files:
             head.append(HeadShard(file=name, lo=rows.start, hi=rows.stop))
     manifest = Manifest(
-        format_version=FORMAT_VERSION,
+        format_version=manifests.FORMAT_VERSION,
         step=step,
         epoch=epoch,
         samples=step * config.global_batch,
@@ -204,11 +264,11 @@ def _commit(
         loss=config.loss,
         files=files,
         head=head,
-        verification=scores,
+        unverified=unverified,
         reason=reason,
         t=time.time(),
     )
-    create_json(folder / checkpoints.MANIFEST, manifest)
+    manifests.create(folder, manifest)
     folder.rename(run.checkpoints / checkpoints.name_of(step))
     sync_directory(run.checkpoints)
     return manifest

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from arcterm_registry import get
-from arcterm_registry.contracts import FaceDataset
+from arcterm_registry.contracts import FaceDataset, PairSet
 from safetensors import SafetensorError
 from torch import nn
 
 from arcterm.config import TrainConfig
-from arcterm.errors import DataError
+from arcterm.errors import ArctermError, DataError
 from arcterm.runs.events import Message, Phase, Verify
 from arcterm.runs.files import write_json
 from arcterm.runs.journal import Sink
@@ -24,6 +25,7 @@ from arcterm.train.report import Teller
 from arcterm.train.world import World
 from arcterm.verify.embed import Embedder
 from arcterm.verify.fold import folded
+from arcterm.verify.ranks import agreed
 
 
 class Examiner:
@@ -44,14 +46,20 @@ class Examiner:
         self._trained = trained
         self._world = world
         self._journal = journal
-        self._scores: tuple[int, dict[str, float]] = (-1, {})
+        self._verified = -1
+        self.unverified = False
+        """Whether the run ended before the restored checkpoint was verified, which was due."""
+        self._aside: set[str] = set()
+        self.collapse = ""
+        """How the network has collapsed, as last seen; empty while it has not."""
 
     def restore(self, path: Path) -> int:
         """Load a checkpoint; returns its step."""
         self._journal.write(Phase(phase="loading", detail=f"checkpoint {path.name}"))
         manifest = checkpoint.restore(path, self._world, self._trained)
         if manifest.verification:
-            self._scores = (manifest.step, manifest.verification)
+            self._verified = manifest.step
+        self.unverified = manifest.unverified
         return manifest.step
 
     def begin_from(self, path: Path) -> None:
@@ -65,26 +73,61 @@ class Examiner:
             ) from error
 
     def verify(self, step: int) -> None:
-        """Score every verification set, share out the work, write ``verify/step-….json`` and the events."""
-        if self._scores[0] == step:
+        """Score every verification set, sharing out the work; the step's checkpoint takes up the accuracies.
+
+        Writes ``verify/step-….json`` and the events. A set that can't be scored is left out from now on.
+        """
+        if self._verified == step:
             return
         average_buffers(self._trained, self._world)
         made = embedder(
             self._config, self._trained.backbone, self._config.batch_size, self._world, self._journal
         )
-        results = verify_sets(made, self._dataset, step, self._journal)
-        self._scores = (step, {result.set: result.accuracy for result in results})
-        if self._world.first and results:
-            write_json(self._run.path / "verify" / f"step-{step:010d}.json", results)
+        results, failed = verify_sets(made, self._dataset, step, self._journal, self._aside)
+        for name, why in failed.items():
+            self._say("warning", f"verification set {name} is set aside: {why}")
+        self._aside |= failed.keys()
+        self._judge(made, results, step)
+        self._verified = step
+        if self._world.first:
+            if results:
+                write_json(self._run.path / "verify" / f"step-{step:010d}.json", results)
+            scores = {r.set: r.accuracy for r in results if r.accuracy is not None}
+            checkpoint.put_scores(self._run, self._config, step, {} if self.collapse else scores)
             self._journal.sync()
+        self._journal.write(Phase(phase="training"))
 
-    def save(self, step: int, epoch: int, reason: str, feed: Mapping[str, torch.Tensor]) -> None:
-        """Commit a checkpoint of this step with the state of its `feed`, and its scores if there are any."""
+    def _judge(self, made: Embedder, results: list[Verify], step: int) -> None:
+        """Say it when the network has collapsed, by what was verified or else by some noise, or no more."""
+        collapse = next((r.collapse for r in results if r.collapse), "")
+        if not results:
+            collapse = made.collapse_on_noise()
+        if collapse and not self.collapse:
+            self._say(
+                "warning",
+                f"{collapse} (step {step}); a new run with a lower --lr or less weight_decay avoids it",
+            )
+        if self.collapse and not collapse:
+            self._say("info", f"the network tells images apart again (step {step})")
+        self.collapse = collapse
+
+    def _say(self, level: str, text: str) -> None:
+        self._journal.write(Message(level=level, text=text))
+
+    def save(
+        self,
+        step: int,
+        epoch: int,
+        reason: str,
+        feed: Mapping[str, torch.Tensor],
+        *,
+        unverified: bool = False,
+    ) -> None:
+        """Commit a checkpoint of this step with the state of its `feed`; `unverified` if `verify` follows."""
         self._journal.write(Phase(phase="checkpoint", detail=f"step {step}"))
         if step == self._config.steps and isinstance(self._trained.head_optimizer, LazySGD):
             self._trained.head_optimizer.settle()  # nothing follows, so the weights are left as SGD has them
         average_buffers(self._trained, self._world)
-        scores = self._scores[1] if self._scores[0] == step else {}
         saved = checkpoint.save(
             self._run,
             self._config,
@@ -93,7 +136,7 @@ class Examiner:
             step=step,
             epoch=epoch,
             reason=reason,
-            scores=scores,
+            unverified=unverified,
             feed=feed,
         )
         if saved:
@@ -119,14 +162,32 @@ def embedder(
     return Embedder(network, declared.preprocess, declared.input_size, batch_size, world, dtype)
 
 
-def verify_sets(embedder: Embedder, dataset: FaceDataset, step: int, journal: Sink) -> list[Verify]:
-    """Score each set in turn, saying how far it is."""
-    results = []
-    for number, (name, pairs) in enumerate(dataset.verification.items(), start=1):
-        say = Teller(journal, "verify", f"{name} ({number}/{len(dataset.verification)})")
-        results.append(embedder.verify(name, pairs, step, say))
-        journal.write(results[-1])
-    return results
+def verify_sets(
+    embedder: Embedder, dataset: FaceDataset, step: int, journal: Sink, leave_out: Collection[str] = ()
+) -> tuple[list[Verify], dict[str, str]]:
+    """Score each set in turn, saying how far it is; also why some could not be, the same on every rank."""
+    names = [name for name in dataset.verification if name not in leave_out]
+    results, failed = [], {}
+    for number, name in enumerate(names, start=1):
+        say = Teller(journal, "verify", f"{name} ({number}/{len(names)})")
+        try:
+            pairs = agreed(embedder.ranks, partial(_read, dataset, name))
+            results.append(embedder.verify(name, pairs, step, say))
+        except DataError as error:
+            failed[name] = error.message
+        else:
+            journal.write(results[-1])
+    return results, failed
+
+
+def _read(dataset: FaceDataset, name: str) -> PairSet:
+    """A verification set; raises `DataError` whatever a stranger's data set raises."""
+    try:
+        return dataset.verification[name]
+    except ArctermError:
+        raise
+    except Exception as error:
+        raise DataError(f"it can't be read: {type(error).__name__}: {error}") from error
 
 
 def average_buffers(trained: Trained, world: World) -> None:

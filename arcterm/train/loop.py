@@ -65,6 +65,8 @@ def train(
     announce(journal, world, start, config.steps)
     if world.first:
         state.write_state(run, "running", attempt=attempt, step=start)
+    if examiner.unverified:
+        examiner.verify(start)
     model = _model(config, trained.backbone, world, voice)
     voice.write(Phase(phase="training"))
     per_epoch = len(dataset) // config.global_batch
@@ -121,23 +123,23 @@ def _steps(
                 state.write_state(run, "stopping", attempt=attempt, step=step)
             verifying = step % config.verify_every == 0 or step == config.steps or "verify" in asked
             saving = verifying or step % config.checkpoint_every == 0 or asked & {"stop", "checkpoint"}
-            if verifying:
-                report.flush()
-                examiner.verify(step)
             if saving:
                 report.flush()
                 reason = (
                     "stop" if stopping else "verified" if verifying else "requested" if asked else "scheduled"
                 )
-                examiner.save(step, epoch, reason, fed.state())
+                # first, so that nothing that happens to a verification takes the steps with it
+                examiner.save(step, epoch, reason, fed.state(), unverified=verifying)
+                if verifying:
+                    examiner.verify(step)
                 report.pause()
             if stopping:
-                return Exit(reason="stopped", step=step, detail=f"checkpoint at step {step}", t=time.time())
+                said = "; ".join(filter(None, (f"checkpoint at step {step}", examiner.collapse)))
+                return Exit(reason="stopped", step=step, detail=said, t=time.time())
     report.flush()
     if start == config.steps:  # the steps were made, what follows them was interrupted
         examiner.verify(step)
-        examiner.save(step, (step - 1) // per_epoch + 1, "verified", fed.state())
-    return Exit(reason="done", step=step, t=time.time())
+    return Exit(reason="done", step=step, detail=examiner.collapse, t=time.time())
 
 
 def _model(config: TrainConfig, backbone: nn.Module, world: World, voice: Sink) -> Model:

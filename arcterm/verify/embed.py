@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,26 +13,19 @@ from arcterm_registry import Preprocess
 from arcterm_registry.contracts import PairSet
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
+from arcterm.errors import ArctermError, DataError
 from arcterm.formats import images
 from arcterm.runs.events import Verify, real
-from arcterm.verify import protocol
+from arcterm.verify import collapse, protocol
+from arcterm.verify.protocol import Verification
+from arcterm.verify.ranks import Ranks, agreed
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image
 
-
-class Ranks(Protocol):
-    """The part of `train.world.World` that is needed here."""
-
-    @property
-    def rank(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def device(self) -> torch.device: ...
-    def gather(self, tensor: Tensor) -> Tensor:
-        """(n, …) of every rank as (size · n, …)."""
+_NOISE = 8  # images
 
 
 @dataclass(frozen=True)
@@ -50,22 +43,41 @@ class Embedder:
     dtype: torch.dtype = torch.float32
 
     def verify(self, name: str, pairs: PairSet, step: int, progress: Callable[[int, int], None]) -> Verify:
-        """Score a set by the published protocol. Every rank takes part and returns the same result."""
+        """Score a set by the published protocol. Every rank takes part and returns the same result.
+
+        Accuracies and thresholds are withheld, and it is said why, where they would say nothing: pairs of one
+        kind, embeddings that are zero or not finite. Raises `DataError`, the same on every rank, where one of
+        them can't decode a picture, or the set can't be scored.
+        """
         started = time.perf_counter()
         embeddings, norms = self._pair_embeddings(name, pairs.images, progress)
-        scored = protocol.evaluate(embeddings, np.asarray(pairs.same, np.bool_))
+        same = np.asarray(pairs.same, np.bool_)
+        withheld = collapse.useless(embeddings, name)
+        scored = Verification() if withheld else protocol.evaluate(embeddings, same)
+        if not withheld and (kind := protocol.one_kind(same)):
+            withheld = f"all {len(same):,} pairs of {name} are {kind}: no threshold can be wrong on them"
         return Verify(
             step=step,
             set=name,
-            pairs=len(pairs.same),
+            pairs=len(same),
             accuracy=scored.accuracy,
             std=scored.std,
             xnorm=real(float(norms.mean())),
             tar=scored.tar_at_far,
             threshold=scored.threshold,
             far_threshold=scored.far_threshold,
+            withheld=withheld,
+            collapse=collapse.found(embeddings, name),
             seconds=time.perf_counter() - started,
         )
+
+    def collapse_on_noise(self) -> str:
+        """How the network has collapsed, as some images of noise show it; empty if it has not."""
+        patches = torch.rand(_NOISE, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 255
+        noise = interpolate(patches, size=self.image_size).permute(0, 2, 3, 1).to(torch.uint8)
+        x = normalize(noise.to(self.ranks.device), self.preprocess)
+        with torch.inference_mode():
+            return collapse.found(self.backbone(x).float().cpu().numpy(), "noise")
 
     def _pair_embeddings(
         self, name: str, pictures: Sequence[Image], progress: Callable[[int, int], None]
@@ -73,6 +85,20 @@ class Embedder:
         """(2P, D) float32 sums of the embeddings of image and mirror image, and (2P, 2) their lengths."""
         chosen, where = distinct(pictures)
         share = -(-len(chosen) // self.ranks.size)  # the last rank's share may be filled up with repeats
+        sums, norms = agreed(self.ranks, lambda: self._share(name, pictures, chosen, share, progress))
+        whole = self.ranks.gather(sums).cpu().numpy()
+        lengths = self.ranks.gather(norms).cpu().numpy()
+        return whole[where], lengths[where]
+
+    def _share(
+        self,
+        name: str,
+        pictures: Sequence[Image],
+        chosen: list[int],
+        share: int,
+        progress: Callable[[int, int], None],
+    ) -> tuple[Tensor, Tensor]:
+        """This rank's part of the `chosen` pictures: `share` sums (share, D) and lengths (share, 2)."""
         first = self.ranks.rank * share
         sums, norms = [], []
         for start in range(first, first + share, self.batch_size):
@@ -82,18 +108,25 @@ class Embedder:
             sums.append(plain + mirrored)
             norms.append(torch.stack([plain.norm(dim=1), mirrored.norm(dim=1)], dim=1))
             progress(stop - first, share)
-        whole = self.ranks.gather(torch.cat(sums)).cpu().numpy()
-        lengths = self.ranks.gather(torch.cat(norms)).cpu().numpy()
-        return whole[where], lengths[where]
+        return torch.cat(sums), torch.cat(norms)
 
     def _embed(self, name: str, pictures: Sequence[Image], wanted: list[int]) -> tuple[Tensor, Tensor]:
-        decoded = np.stack(
-            [images.decode(pictures[i], size=self.image_size, source=f"{name}.bin image {i}") for i in wanted]
-        )
+        decoded = np.stack([_decoded(name, pictures, i, self.image_size) for i in wanted])
         x = normalize(torch.from_numpy(decoded).to(self.ranks.device), self.preprocess)
         rounded = torch.autocast(x.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
         with torch.inference_mode(), rounded:
             return self.backbone(x).float(), self.backbone(x.flip(3)).float()
+
+
+def _decoded(name: str, pictures: Sequence[Image], index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture's pixels (H, W, 3); raises `DataError` whatever a stranger's data set raises."""
+    source = f"{name}.bin image {index}"
+    try:
+        return images.decode(pictures[index], size=size, source=source)
+    except ArctermError:
+        raise
+    except Exception as error:
+        raise DataError(f"{source} can't be read: {type(error).__name__}: {error}") from error
 
 
 def distinct(pictures: Sequence[Image]) -> tuple[list[int], NDArray[np.int64]]:

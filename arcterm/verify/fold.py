@@ -39,7 +39,8 @@ def folded(
         expected = plain(images)
         try:
             made = _Folding(copy.deepcopy(plain), images).run()
-            apart = (made(images) - expected).abs().max() / expected.abs().max()
+            largest = expected.abs().max().clamp(min=torch.finfo(expected.dtype).tiny)
+            apart = (made(images) - expected).abs().max() / largest
         except Exception as error:  # noqa: BLE001  whatever a stranger's network does to a tracer
             note(f"batch norms are not folded: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
             return plain

@@ -25,6 +25,9 @@ _BLOCK = 64  # pairs at a time: their float64 rows stay in the cache
 class Verification:
     """How well pairs were told apart; the tuples have one entry per fold.
 
+    All of it is None, and the tuples are empty, for pairs of one kind only: a threshold that accepts
+    everything, or nothing, would be right on all of them.
+
     `accuracy` and `std` (population) are over `fold_accuracies`, `threshold` is the mean of `thresholds`
     (squared L2 distance, 0..4). `tar_at_far` and `far` are true- and false-accept rates on held-out pairs,
     at each fold's threshold for a training FAR of 1e-3, of which `far_threshold` is the mean. A fold without
@@ -32,14 +35,14 @@ class Verification:
     the folds that have one, else None.
     """
 
-    accuracy: float
-    std: float
-    threshold: float
-    tar_at_far: float | None
-    far: float | None
-    far_threshold: float | None
-    thresholds: tuple[float, ...]
-    fold_accuracies: tuple[float, ...]
+    accuracy: float | None = None
+    std: float | None = None
+    threshold: float | None = None
+    tar_at_far: float | None = None
+    far: float | None = None
+    far_threshold: float | None = None
+    thresholds: tuple[float, ...] = ()
+    fold_accuracies: tuple[float, ...] = ()
 
 
 def evaluate(embeddings: Floats, same: NDArray[np.bool_], folds: int = 10) -> Verification:
@@ -57,6 +60,8 @@ def evaluate(embeddings: Floats, same: NDArray[np.bool_], folds: int = 10) -> Ve
     if not 2 <= folds <= pairs:
         raise DataError(f"{pairs} pairs can't be split into {folds} folds", f"{max(folds, 2)} are the least")
     distances = pair_distances(embeddings)
+    if one_kind(same):
+        return Verification()
     fold = _fold_of_each(pairs, folds)
     best, accuracies = _accuracy(distances, same, fold, folds)
     tar, far, far_threshold = _rates(distances, same, fold, folds)
@@ -70,6 +75,11 @@ def evaluate(embeddings: Floats, same: NDArray[np.bool_], folds: int = 10) -> Ve
         thresholds=tuple(best.tolist()),
         fold_accuracies=tuple(accuracies.tolist()),
     )
+
+
+def one_kind(same: NDArray[np.bool_]) -> str:
+    """The kind of all pairs, ``same`` or ``different``, where there is no other; else empty."""
+    return "" if same.any() and not same.all() else "same" if same.any() else "different"
 
 
 def pair_distances(embeddings: Floats) -> NDArray[np.float64]:

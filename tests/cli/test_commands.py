@@ -16,12 +16,13 @@ from rich.console import Console
 from arcterm.cli import main
 from arcterm.cli.app import COMMANDS
 from arcterm.cli.live import Live
-from arcterm.runs import state, store
-from arcterm.runs.events import Message, Mined, Start, Step
+from arcterm.runs import checkpoints, state, store
+from arcterm.runs.events import Message, Mined, Start, Step, Verify
 from arcterm.runs.journal import Journal
 from arcterm.runs.summary import summarize
 
 from ..runs.conftest import config
+from ..runs.test_checkpoints import save
 
 BROKEN = "raise RuntimeError('boom')"
 
@@ -316,3 +317,73 @@ def test_a_plugin_that_hangs_on_import_is_named_and_stops_nothing(
     code, _, err = arcterm("train", "tiny", "arcface", "--dry-run", "--dataset", str(tmp_path))
     assert code == 3
     assert "sleepy 1.0" not in err
+
+
+@pytest.fixture
+def withheld(finished):
+    """The finished run with a set whose pairs are all of one kind, and a network that has collapsed."""
+    one = {"accuracy": None, "std": None, "threshold": None, "xnorm": 7.5, "step": 100}
+    journal = Journal(finished.events, 1, 1)
+    journal.write(Verify(set="lfw", pairs=60, withheld="all 60 pairs of lfw are same", **one))
+    state.write_state(finished, "done", attempt=1, step=100, reason="the network has collapsed: all are zero")
+    return finished
+
+
+def test_what_is_withheld_is_a_dash_and_null(arcterm, withheld):
+    _, out, _ = arcterm("show", "done-one", "--json")
+    told = json.loads(out)["verification"]["lfw"]
+    for key in ("accuracy", "std", "tar", "threshold", "far_threshold", "best_accuracy", "best_step"):
+        assert told[key] is None, key
+    assert told["xnorm"] == 7.5
+    line = "verification      lfw – at step 100 (all 60 pairs of lfw are same)"
+    assert line in arcterm("show", "done-one")[1].splitlines()
+    assert arcterm("runs")[1].splitlines()[1].split()[4:6] == ["lfw", "–"]
+    _code, out, _err = arcterm("attach", "done-one", "--plain")
+    assert "lfw –  XNorm 7.50  TAR@1e-3 –  threshold –  (all 60 pairs of lfw are same)" in out
+    state_, summary, _ = summarize(withheld)
+    console = Console(file=io.StringIO(), width=150)
+    live = Live(withheld)
+    live.close()
+    console.print(live._picture(state_, summary, ""))
+    assert "all 60 pairs of lfw are same" in console.file.getvalue()
+
+
+def test_a_collapsed_network_is_the_last_word(arcterm, withheld):
+    code, _out, err = arcterm("attach", "done-one", "--plain")
+    assert code == 0
+    said = f"done-one is done, but the network has collapsed: all are zero: runs/{withheld.id}"
+    assert err.splitlines()[-1] == said
+    assert json.loads(arcterm("show", "done-one", "--json")[1])["reason"].startswith("the network has")
+
+
+def damaged(run, step):
+    folder = run.checkpoints / checkpoints.name_of(step)
+    folder.mkdir()
+    (folder / checkpoints.MANIFEST).write_text("{}")
+
+
+def test_resume_says_what_it_does_not_go_on_from(arcterm, finished, monkeypatch):
+    """A supervisor is not started: what it is asked for is seen here."""
+    asked = []
+    monkeypatch.setattr("arcterm.launch.torchrun.submit", lambda *words: asked.append(words[1:]))
+    state.write_state(finished, "failed", attempt=1, step=30)
+    assert arcterm("resume", "done-one", "--detach")[0] == 0  # nothing was saved, so nothing is lost
+    damaged(finished, 20)
+    for _ in range(2):
+        code, out, err = arcterm("resume", "done-one", "--detach")
+        assert (code, out) == (4, "")
+        assert "no checkpoint of" in err
+        assert "step-0000000020" in err
+        assert f"arcterm resume {finished.id} --from-start" in err
+    code, out, err = arcterm("resume", "done-one", "--detach", "--from-start")
+    assert code == 0
+    assert "step-0000000020 is set aside: " in err
+    assert "it starts from step 0" in err
+    save(finished, 10)
+    code, out, err = arcterm("resume", "done-one", "--detach")
+    assert code == 0
+    assert "it goes on from step-0000000010" in err
+    code, _, err = arcterm("resume", "done-one", "--detach", "--from-start")
+    assert code == 4
+    assert "has a whole checkpoint of step 10" in err
+    assert asked == [(), ("--from-start",), ()]

@@ -226,6 +226,27 @@ def test_compare(arcterm, ours, pictures, tmp_path):
     assert "no thresholds" in err
 
 
+def test_a_set_of_one_kind_of_pairs_judges_nobody(arcterm, pictures, tmp_path):
+    """Its threshold was 3.5, which no two faces are apart."""
+    bare = {"accuracy": None, "std": None, "threshold": None, "tar": None, "far_threshold": None}
+    score = SetScore(set="lfw", pairs=60, withheld="all 60 pairs of lfw are same", **bare)
+    model.save(
+        model.Model(msgspec.structs.replace(FACTS, scores=[score]), network()), tmp_path / "one.safetensors"
+    )
+    code, out, _err = arcterm("compare", "one.safetensors", "a.png", "b.png")
+    assert code == 0
+    assert out.splitlines()[1:] == ["lfw: no threshold (all 60 pairs of lfw are same)"]
+    (verdict,) = json.loads(arcterm("compare", "one.safetensors", "a.png", "b.png", "--json")[1])["verdicts"]
+    assert verdict == {"set": "lfw", "withheld": score.withheld} | dict.fromkeys(
+        ("threshold", "far_threshold", "same", "same_at_far")
+    )
+    assert "lfw            – (all 60 pairs" in arcterm("model", "show", "one.safetensors")[1]
+    assert arcterm("model", "export", "one.safetensors", "--format", "torchscript")[0] == 0
+    card = (tmp_path / "one.ts.md").read_text()
+    assert "| lfw | 60 | – | – | – | – |" in card
+    assert "lfw has no numbers: all 60 pairs of lfw are same." in card
+
+
 def test_a_set_without_a_strict_threshold_has_one_verdict(arcterm, pictures, tmp_path):
     score = msgspec.structs.replace(FACTS.scores[0], far_threshold=None, threshold=0.0)
     facts = msgspec.structs.replace(FACTS, scores=[score])
@@ -325,16 +346,24 @@ def test_a_mistake_is_told_with_its_code_and_leaves_nothing(
     assert left(tmp_path) == before
 
 
-def test_weights_that_are_not_finite_are_told(arcterm, pictures, tmp_path):
+@pytest.mark.parametrize(
+    ("value", "kind"), [(float("nan"), "not finite"), (float("inf"), "not finite"), (0, "zero")]
+)
+def test_embeddings_that_say_nothing_are_refused_by_name(arcterm, pictures, tmp_path, value, kind):
     damaged = network()
     with torch.no_grad():
-        damaged.fc.bias.fill_(float("nan"))
-    model.save(model.Model(FACTS, damaged), tmp_path / "nan.safetensors")
-    for words in (
-        ("embed", "nan.safetensors", "a.png", "-o", "e.npz"),
-        ("model", "export", "nan.safetensors"),
+        for parameter in damaged.fc.parameters():
+            parameter.fill_(value)
+        damaged.features.running_mean.zero_()
+    model.save(model.Model(FACTS, damaged), tmp_path / "dead.safetensors")
+    for words, named in (
+        (("embed", "dead.safetensors", "a.png", "-o", "e.npz"), "a.png"),
+        (("embed", "dead.safetensors", "b.png", "a.png", "--json"), "b.png and of 1 more"),
+        (("compare", "dead.safetensors", "b.png", "a.png"), "b.png"),
+        (("model", "export", "dead.safetensors", "--format", "torchscript"), "noise image 0"),
+        (("model", "export", "dead.safetensors", *SAFE, "-o", "x.safetensors"), "noise image 0"),
     ):
-        code, out, err = arcterm(*words, *(("--format", "torchscript") if "export" in words else ()))
+        code, out, err = arcterm(*words)
         assert (code, out) == (3, "")
-        assert "embeddings are not finite" in err
-    assert left(tmp_path) == ["a.png", "b.png", "nan.safetensors", "note.png", "wide.png"]
+        assert f"{FACTS.source}: the embeddings are {kind}: that of {named}" in err
+    assert left(tmp_path) == ["a.png", "b.png", "dead.safetensors", "note.png", "wide.png"]

@@ -75,7 +75,7 @@ class Canned:
                 )
             )
 
-    def verify(self, **accuracies: float) -> None:
+    def verify(self, **accuracies: float | None) -> None:
         """A verification of each set at the last step."""
         for name, accuracy in accuracies.items():
             self.write(
@@ -85,9 +85,9 @@ class Canned:
                     set=name,
                     pairs=600,
                     accuracy=accuracy,
-                    std=0.0042,
+                    std=None if accuracy is None else 0.0042,
                     xnorm=11.0,
-                    tar=accuracy - 0.02,
+                    tar=None if accuracy is None else accuracy - 0.02,
                 )
             )
 

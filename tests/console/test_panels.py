@@ -192,6 +192,28 @@ def test_best_is_the_mean_over_the_sets(make):
     assert best == ("mean", pytest.approx(0.85), 10)
 
 
+def test_withheld_numbers_are_dashes_and_never_the_best(make):
+    made = make("withheld")
+    made.train(10)
+    made.verify(lfw=0.9, cfp=0.8)
+    made.train(10)
+    made.verify(lfw=None, cfp=0.85)
+    made.verify(one=None)
+    made.become("done", reason="the network has collapsed")
+    view = view_of(made)
+    assert verification.best_result(view.summary) == ("cfp", pytest.approx(0.85), 20)
+    rows = {
+        line.split()[1]: line.split()[2:] for line in said(verification.table(view, 80, 9)).splitlines()[2:]
+    }
+    assert rows["lfw"] == ["–", "–", "90.00", "10", "–"]
+    assert rows["one"] == ["–", "–", "–", "–", "–"]
+    chart = curve(view, "verification", Lens())
+    assert [series.x.tolist() for series in chart.series] == [[10], [10, 20]]
+    assert [text for text, _ in chart.short] == ["o lfw –", "+ cfp 85.00", "x one –"]
+    assert "the network has collapsed" in said(status.notice(view, 120, 1))
+    assert said(metrics.metrics(view, 60, 30))
+
+
 def test_a_glance_tells_what_reading_everything_tells(make):
     made = make("glance", steps=100)
     made.train(60)

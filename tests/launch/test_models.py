@@ -78,7 +78,11 @@ def test_the_order_of_class_weights_is_told(run, root):
         checkpoints.HeadShard(file="head-1.safetensors", lo=3, hi=5),
     ]
     (folder / checkpoints.MANIFEST).unlink()
-    create_json(folder / checkpoints.MANIFEST, msgspec.structs.replace(manifest, head=head))
+    digest = checkpoints.FileDigest(size=0, sha256="0" * 64)
+    files = manifest.files | {part.file: digest for part in head}
+    create_json(folder / checkpoints.MANIFEST, msgspec.structs.replace(manifest, head=head, files=files))
+    for part in head:
+        (folder / part.file).touch()
     place = models.locate("first", root)
     assert place["classes"] == 5
     assert place["head"] == [

@@ -321,7 +321,9 @@ def test_a_checkpoint_has_as_many_class_weights_as_its_manifest_says(run, root):
     manifest = checkpoints.check(folder)
     (folder / checkpoints.MANIFEST).unlink()
     shard = checkpoints.HeadShard(file="head-0.safetensors", lo=0, hi=5)
-    create_json(folder / checkpoints.MANIFEST, msgspec.structs.replace(manifest, head=[shard]))
+    files = manifest.files | {shard.file: FileDigest(size=0, sha256="0" * 64)}
+    create_json(folder / checkpoints.MANIFEST, msgspec.structs.replace(manifest, head=[shard], files=files))
+    (folder / shard.file).touch()
     found = origin.find("softmax", root, "tiny", OPTIONS)
     assert found.classes == 5
     origin.check_classes(found, 5)

@@ -44,20 +44,24 @@ def train_a_little(made):
         made.head_optimizer.step()
 
 
-def save(run, made, step=3, scores=None):
+def save(run, made, step=3, unverified=False):
     return checkpoint.save(
-        run, config(), World(), made, step=step, epoch=1, reason="test", scores=scores or {}
+        run, config(), World(), made, step=step, epoch=1, reason="test", unverified=unverified
     )
 
 
 def test_everything_comes_back(run):
     made = trained()
     train_a_little(made)
-    event = save(run, made, scores={"lfw": 0.9})
+    event = save(run, made, unverified=True)
     assert event is not None
     path = run.checkpoints / event.name
     manifest = checkpoints.check(path)
-    assert (manifest.step, manifest.verification, manifest.classes) == (3, {"lfw": 0.9}, CLASSES)
+    assert (manifest.step, manifest.unverified, manifest.classes) == (3, True, CLASSES)
+    checkpoint.put_scores(run, config(), 3, {"lfw": 0.9})
+    verified = checkpoints.check(path)
+    assert (verified.verification, verified.unverified) == ({"lfw": 0.9}, False)
+    assert (verified.files, verified.head, verified.t) == (manifest.files, manifest.head, manifest.t)
     assert event.bytes == sum(f.stat().st_size for f in path.glob("*.safetensors"))
     other = trained(seed=1)
     checkpoint.restore(path, World(), other)
@@ -200,12 +204,10 @@ def test_a_full_disk_is_said_and_leaves_nothing(run):
 
 
 def test_a_manifest_that_finds_no_room_leaves_nothing(run, monkeypatch):
-    def full(path, _value):
-        if path.name == checkpoints.MANIFEST:
-            raise OSError(28, "No space left on device", str(path))
-        path.write_text("{}")
+    def full(folder, _manifest):
+        raise OSError(28, "No space left on device", str(folder / checkpoints.MANIFEST))
 
-    monkeypatch.setattr("arcterm.train.checkpoint.create_json", full)
+    monkeypatch.setattr("arcterm.runs.manifest.create", full)
     with pytest.raises(TrainingError, match=r"No space left on device \(.*manifest"):
         save(run, trained())
     assert list(run.checkpoints.iterdir()) == []
@@ -222,5 +224,59 @@ def test_every_rank_says_the_cause_of_the_one_that_failed(run, monkeypatch, rank
 
     monkeypatch.setattr(World, "gather", gather)
     with pytest.raises(TrainingError, match=r"written: rank 3: No space left on device \(/runs/x\)\n"):
-        checkpoint.save(run, config(), World(rank, 4), trained(), step=3, epoch=1, reason="test", scores={})
+        checkpoint.save(run, config(), World(rank, 4), trained(), step=3, epoch=1, reason="test")
     assert len(list(run.checkpoints.iterdir())) == rank  # rank 0 removes it
+
+
+def poisoned(made, where):
+    """`made` with one number that is not finite."""
+    train_a_little(made)
+    named = {
+        "weight": made.backbone[0].weight,
+        "buffer": made.backbone[1].running_var,
+        "momentum": made.backbone_optimizer.state[made.backbone[0].weight]["momentum_buffer"],
+        "head": made.head.weight,
+        "head's momentum": made.head_optimizer.state[made.head.weight]["momentum_buffer"],
+    }
+    with torch.no_grad():
+        named[where].view(-1)[-1] = torch.inf if where == "buffer" else torch.nan
+    return made
+
+
+@pytest.mark.parametrize("where", ["weight", "buffer", "momentum", "head", "head's momentum"])
+def test_what_is_not_finite_is_never_saved(run, where):
+    kept = save(run, trained(), step=2)
+    assert kept is not None
+    with pytest.raises(TrainingError, match="not finite after step 3, so it was not saved: ") as error:
+        save(run, poisoned(trained(), where))
+    assert "repeats these steps to the bit" in error.value.hint
+    assert [path.name for path in run.checkpoints.iterdir()] == [kept.name]
+
+
+def test_all_ranks_hear_what_is_not_finite_on_one(run, monkeypatch):
+    def gather(_world, own):
+        said.append(bytes(own.tolist()).rstrip(b"\0").decode())
+        theirs = b"weight in head-00001-of-00002.safetensors" if len(said) == 2 else b""
+        other = torch.frombuffer(bytearray(theirs.ljust(500, b"\0")), dtype=torch.uint8)
+        return torch.cat([own, other])
+
+    said = []
+    monkeypatch.setattr(World, "gather", gather)
+    with pytest.raises(TrainingError, match="not saved: rank 1: weight in head-00001"):
+        checkpoint.save(run, config(), World(0, 2), trained(), step=3, epoch=1, reason="test")
+    assert list(run.checkpoints.iterdir()) == []
+
+
+def test_scores_that_find_no_room_leave_the_checkpoint(run, monkeypatch):
+    event = save(run, trained(), unverified=True)
+    assert event is not None
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(TrainingError, match="accuracies of step 3 could not be written: No space left"):
+            checkpoint.put_scores(run, config(), 3, {"lfw": 0.9})
+    assert checkpoints.check(run.checkpoints / event.name).unverified
+    assert not list((run.checkpoints / event.name).glob(".*"))

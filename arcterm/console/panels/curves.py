@@ -85,13 +85,15 @@ def verification(view: View, lens: Lens) -> Curves:
     short: Line = []
     series = []
     for i, (name, results) in enumerate(list(view.summary.verification.items())[: len(words.SET_MARKS)]):
-        x = np.array([v.step for v in results], np.float64)
-        y = np.array([v.accuracy * 100 for v in results])
+        shown = [(v.step, v.accuracy * 100) for v in results if v.accuracy is not None]
+        x, y = np.array(shown, np.float64).reshape(-1, 2).T
         style = 1 + i
-        series.append(Series(x=x, y=y, style=style, mark=words.SET_MARKS[i], samples=True))
+        if shown:
+            series.append(Series(x=x, y=y, style=style, mark=words.SET_MARKS[i], samples=True))
         best = view.summary.best(name)
-        top = f" best {best.accuracy * 100:.2f} @{words.short(best.step)}" if best else ""
-        short.append((f"{words.SET_MARKS[i]} {name} {y[-1]:.2f}", STYLES[style]))
+        top = f" best {words.percent(best.accuracy)} @{words.short(best.step)}" if best else ""
+        last = words.percent(results[-1].accuracy)
+        short.append((f"{words.SET_MARKS[i]} {name} {last}", STYLES[style]))
         long.append((short[-1][0] + top, STYLES[style]))
     empty = "no verification yet" if view.summary.last_step else _waiting(view)
     span = _span(view, lens) if lens.share < 1 else None

@@ -81,10 +81,7 @@ def _what(view: View) -> tuple[str, str]:
         ("reading the run …" if reading else "", "dim"),
         (failure.cause if failure else "", "bad"),
         (silent, "warn"),
-        (
-            "" if view.live else view.state.reason or _ended(view),
-            "bad" if view.word in ("lost", "damaged") else "dim",
-        ),
+        ("" if view.live else view.state.reason or _ended(view), _ended_role(view)),
         (stopping, "warn"),
         (phase_text(view) if view.live else "", "accent"),
         (waiting if view.live else "", "accent"),
@@ -101,6 +98,12 @@ def phase_text(view: View) -> str:
         return ""
     count = f"{phase.done:,}/{phase.total:,}" if phase.total else ""
     return " ".join(filter(None, (phase.phase, phase.detail, count)))
+
+
+def _ended_role(view: View) -> str:
+    if view.word in ("lost", "damaged"):
+        return "bad"
+    return "warn" if view.word == "done" and view.state.reason else "dim"
 
 
 def _ended(view: View) -> str:

@@ -11,16 +11,22 @@ from arcterm.runs.summary import Summary
 
 
 def best_result(summary: Summary) -> tuple[str, float, int] | None:
-    """(set, accuracy, step) of the best verification; of several sets their mean at one step, ``mean``."""
-    sets = {name: {v.step: v.accuracy for v in results} for name, results in summary.verification.items()}
+    """(set, accuracy, step) of the best verification; of several sets their mean at one step, ``mean``.
+
+    The sets are those that had an accuracy when there last was one.
+    """
+    scores = {
+        name: {v.step: v.accuracy for v in results if v.accuracy is not None and not v.collapse}
+        for name, results in summary.verification.items()
+    }
+    newest = max((step for results in scores.values() for step in results), default=None)
+    sets = {name: results for name, results in scores.items() if newest in results}
     if not sets:
         return None
     common = set.intersection(*(set(results) for results in sets.values()))
-    scores = {step: fmean(results[step] for results in sets.values()) for step in common}
-    if not scores:
-        return None
-    step = max(scores, key=lambda s: (scores[s], -s))
-    return (next(iter(sets)) if len(sets) == 1 else "mean"), scores[step], step
+    means = {step: fmean(results[step] for results in sets.values()) for step in common}
+    step = max(means, key=lambda s: (means[s], -s))
+    return (next(iter(sets)) if len(sets) == 1 else "mean"), means[step], step
 
 
 def sign(index: int) -> tuple[str, str]:
@@ -49,10 +55,10 @@ def table(view: View, width: int, height: int) -> list[Line]:
         last, best = runs[-1], view.summary.best(name)
         values = {
             "last": percent(last.accuracy),
-            "±": f"{last.std * 100:.2f}",
-            "best": percent(best.accuracy) if best else DASH,
+            "±": percent(last.std),
+            "best": percent(best.accuracy if best else None),
             "at step": f"{best.step:,}" if best else DASH,
-            "TAR@1e-3": DASH if last.tar is None else percent(last.tar),
+            "TAR@1e-3": percent(last.tar),
         }
         style = "good" if best and best.step == last.step else ""
         lines.append(

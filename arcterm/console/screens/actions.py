@@ -106,9 +106,9 @@ class Acting(ConsoleScreen):
             told = f"{run.name} is scored again"
 
         def resume() -> Callable[[], None]:
-            start.resume(run)
+            notes = start.resume(run)
             moved = devices.moved(config, devices.today(config))
-            return self._told(f"{told}, {moved}" if moved else told)
+            return self._told("; ".join([f"{told}, {moved}" if moved else told, *notes]))
 
         self.perform(resume)
 
