@@ -22,7 +22,7 @@ FORMAT_VERSION = 2
 NAME = re.compile(r"step-(\d{10})")
 _SAFE_FILE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _SHA256 = r"^[0-9a-f]{64}$"
-_HINT = "`arcterm resume` goes on from the newest checkpoint that is whole"
+_HINT = "choose another checkpoint, or copy it again from where it is whole"
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Size = Annotated[int, msgspec.Meta(ge=1)]
