@@ -296,10 +296,11 @@ def test_a_run_that_is_removed_while_it_is_watched_is_told(arcterm, finished, mo
     assert "resume" not in err
 
 
+@pytest.mark.long
 def test_a_plugin_that_hangs_on_import_is_named_and_stops_nothing(
     arcterm, distribution, monkeypatch, tmp_path
 ):
-    monkeypatch.setenv("ARCTERM_PLUGIN_SECONDS", "1")
+    monkeypatch.setenv("ARCTERM_PLUGIN_SECONDS", "0.5")
     entries = "[arcterm.backbones]\nhang = hang:net\n[arcterm.losses]\nhang = hang:loss\n"
     entries += "[arcterm.datasets]\nhang = hang:data\n"
     distribution("sleepy", entry_points=entries, hang="import time; time.sleep(1000)\n")

@@ -115,6 +115,7 @@ def resumed(made, step):
     return type(made)(made.run, Journal(made.run.events, 2, 0), made.steps, made=step, clock=made.clock + 60)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [1.0, 0.25])
 async def test_a_displayed_run_may_be_resumed_from_an_older_checkpoint(busy, root, until, shown, share):
     app = Console(root, "smoke-run")
@@ -400,6 +401,7 @@ async def test_a_run_that_is_removed_under_a_box_is_left_when_the_box_is_closed(
         await until(pilot, lambda: isinstance(app.screen, RunList))
 
 
+@pytest.mark.long
 async def test_the_cursor_stays_on_its_run(make, root, until, shown):
     for name in ("first", "second", "third"):
         make(name)
@@ -784,6 +786,7 @@ def renamed(run, **fields):
     run.__dict__.pop("record", None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 async def test_what_strangers_wrote_is_shown_as_text(make, root, until, size):
     made = make("copied", gpus=[0], nproc=1)

@@ -131,7 +131,7 @@ def test_the_first_on_the_path_shadows_the_same_distribution(distribution, tmp_p
     ],
 )
 def test_plugins_that_hang_cost_the_time_limit_once_and_are_named(distribution, monkeypatch, source):
-    monkeypatch.setenv("ARCTERM_PLUGIN_SECONDS", "1")
+    monkeypatch.setenv("ARCTERM_PLUGIN_SECONDS", "0.5")
     entries = "[arcterm.losses]\nhang1 = hang:x\nhang2 = hang:x\n"
     distribution("sleepy", entry_points=entries, hang=source)
     began = time.monotonic()
