@@ -107,7 +107,7 @@ class Summary:
         """Median time between recent steps, wall clock; None before the third step."""
         recent = self.times[-_RECENT:]
         gaps = [later - sooner for sooner, later in itertools.pairwise(recent)]
-        return statistics.median(gaps) if len(gaps) >= 2 else None
+        return max(0.0, statistics.median(gaps)) if len(gaps) >= 2 else None  # a clock may be set back
 
     def eta(self) -> float | None:
         """Seconds to the last step at the recent pace; None if that can't be said yet."""
