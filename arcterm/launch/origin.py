@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from arcterm.formats.modelfile import ModelFacts, read_facts
 from arcterm.launch import child, models
 from arcterm.runs import checkpoints, store, uses
 from arcterm.runs.checkpoints import Manifest
+from arcterm.runs.manifest import NAME
 from arcterm.runs.store import Run
 
 _HINT = f"--pretrained takes what `arcterm model show MODEL` takes: {models.HINT}"
@@ -24,10 +25,14 @@ _ADOPTED = ".models"
 
 @dataclass(frozen=True)
 class Origin:
-    """A checkpoint's directory, or a model file of ours; `classes` is the number of class weights it has."""
+    """A checkpoint's directory, or a model file of ours; `classes` is the number of class weights it has.
+
+    `damaged` says what is wrong with newer checkpoints of the run, in whose place this one is taken.
+    """
 
     path: Path
     classes: int
+    damaged: tuple[str, ...] = ()
 
 
 def find(
@@ -45,8 +50,8 @@ def find(
     if not path.is_dir() and (path.is_file() or path.suffix in models.FILES or "," in text):
         return _model(models.locate(text, root), root, backbone, options, keep_head)
     run = store.find(root, str(path), uses.TRAINED)
-    path, manifest = _newest(run)
-    return _checkpoint(path, manifest, run, backbone, options)
+    path, manifest, damaged = _newest(run)
+    return replace(_checkpoint(path, manifest, run, backbone, options), damaged=damaged)
 
 
 def check_classes(origin: Origin, classes: int) -> None:
@@ -110,14 +115,16 @@ def _adopted(
     return path.resolve()
 
 
-def _newest(run: Run) -> tuple[Path, Manifest]:
-    """The newest checkpoint whose backbone is whole."""
-    problem = "it has no checkpoint yet"
-    for path, _ in reversed(checkpoints.list_checkpoints(run)):
+def _newest(run: Run) -> tuple[Path, Manifest, tuple[str, ...]]:
+    """The newest checkpoint whose backbone is whole, and what is wrong with newer ones."""
+    damaged: list[str] = []
+    found = [path for path in run.checkpoints.glob("step-*") if NAME.fullmatch(path.name)]
+    for path in sorted(found, reverse=True):
         try:
-            return path, checkpoints.check(path, only=checkpoints.BACKBONE)
+            return path, checkpoints.check(path, only=checkpoints.BACKBONE), tuple(damaged)
         except DataError as error:
-            problem = error.message
+            damaged.append(error.message)
+    problem = "; ".join(damaged) or "it has no checkpoint yet"
     raise RunError(f"{run.name} has no backbone to start with: {problem}", _HINT)
 
 

@@ -87,6 +87,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     steps, epochs, pace = _length(given, facts, batch * nproc)
     _check_fit(backbone, facts, nproc)
     batchnorm.check(given["backbone"], backbone_options, batch)
+    begun = _origin(given, root, backbone_options, loss, facts)
     lr_rule = max(0.02, 0.1 * batch * nproc / 1024)
     config = TrainConfig(
         backbone=given["backbone"],
@@ -104,7 +105,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         steps=steps,
         lr=given["lr"] or lr_rule,
         milestones=_milestones(given["milestones"], given["schedule"], steps),
-        pretrained=_origin(given, root, backbone_options, loss, facts),
+        pretrained=str(begun.path) if begun else "",
         **{option.name: given[option.name] for option in SETTINGS if option.name not in _WORKED_OUT},
     )
     where = f"{nproc} GPU{'s' * (nproc > 1)}" if chosen_gpus else f"{nproc} CPU rank{'s' * (nproc > 1)}"
@@ -123,6 +124,10 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
         *remarks.given(asked, config),
         *kept,
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),
+        *(
+            f"problem   {problem}: an older checkpoint is taken"
+            for problem in (begun.damaged if begun else ())
+        ),
         *([f"problem   {others}"] if (others := _other_people(config, facts)) else []),
         *(
             f"problem   verification set {key} is set aside, the run goes on without it: {reason}"
@@ -365,19 +370,19 @@ def _origin(
     options: Mapping[str, Value],
     loss: Loss,
     facts: DatasetFacts,
-) -> str:
-    """The absolute path of what --pretrained means; empty without one."""
+) -> origin.Origin | None:
+    """What --pretrained means; None without one."""
     keep = given["head"] == "keep"
     if not given["pretrained"]:
         if keep:
             raise ConfigError("--head keep has nothing to keep", "give --pretrained too, or leave it out")
-        return ""
+        return None
     if keep and loss.form != "margin":
         raise ConfigError(f"loss {given['loss']!r} has no class weights to keep", "leave out --head keep")
     found = origin.find(given["pretrained"], store.runs_dir(root), given["backbone"], options, keep_head=keep)
     if keep:
         origin.check_classes(found, facts.classes)
-    return str(found.path)
+    return found
 
 
 def _other_people(config: TrainConfig, facts: DatasetFacts) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from arcterm_registry import get
 from arcterm_registry.contracts import FaceDataset, PairSet
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import nn
 
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError
+from arcterm.formats import images
 from arcterm.runs.events import Message, Phase, Verify
 from arcterm.runs.files import write_json
 from arcterm.runs.journal import Sink
@@ -26,6 +30,8 @@ from arcterm.train.world import World
 from arcterm.verify.embed import Embedder
 from arcterm.verify.fold import folded
 from arcterm.verify.ranks import agreed
+
+_FACES = 32  # to look at where there is no verification set
 
 
 class Examiner:
@@ -98,10 +104,10 @@ class Examiner:
         self._journal.write(Phase(phase="training"))
 
     def _judge(self, made: Embedder, results: list[Verify], step: int) -> None:
-        """Say it when the network has collapsed, by what was verified or else by some noise, or no more."""
+        """Say it when the network has collapsed, by what was verified or else what is trained on."""
         collapse = next((r.collapse for r in results if r.collapse), "")
-        if not results:
-            collapse = made.collapse_on_noise()
+        if not results and len(faces := self._some_faces()):
+            collapse = made.collapse_on(faces, "the training data")
         if collapse and not self.collapse:
             self._say(
                 "warning",
@@ -110,6 +116,14 @@ class Examiner:
         if self.collapse and not collapse:
             self._say("info", f"the network tells images apart again (step {step})")
         self.collapse = collapse
+
+    def _some_faces(self) -> NDArray[np.uint8]:
+        """(N, H, W, 3) training images of different places; training itself names those that are broken."""
+        size, found = get("backbone", self._config.backbone).input_size, []
+        for index in np.linspace(0, len(self._dataset) - 1, _FACES).astype(int).tolist():
+            with contextlib.suppress(Exception):
+                found.append(images.decode(self._dataset[index].image, size=size, source=str(index)))
+        return np.array(found, np.uint8)
 
     def _say(self, level: str, text: str) -> None:
         self._journal.write(Message(level=level, text=text))

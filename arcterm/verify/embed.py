@@ -13,7 +13,6 @@ from arcterm_registry import Preprocess
 from arcterm_registry.contracts import PairSet
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from arcterm.errors import ArctermError, DataError
 from arcterm.formats import images
@@ -24,8 +23,6 @@ from arcterm.verify.ranks import Ranks, agreed
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image
-
-_NOISE = 8  # images
 
 
 @dataclass(frozen=True)
@@ -71,13 +68,11 @@ class Embedder:
             seconds=time.perf_counter() - started,
         )
 
-    def collapse_on_noise(self) -> str:
-        """How the network has collapsed, as some images of noise show it; empty if it has not."""
-        patches = torch.rand(_NOISE, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 255
-        noise = interpolate(patches, size=self.image_size).permute(0, 2, 3, 1).to(torch.uint8)
-        x = normalize(noise.to(self.ranks.device), self.preprocess)
+    def collapse_on(self, pixels: NDArray[np.uint8], source: str) -> str:
+        """How the network has collapsed, by images (N, H, W, 3) of `source`; empty if it has not."""
+        x = normalize(torch.from_numpy(pixels).to(self.ranks.device), self.preprocess)
         with torch.inference_mode():
-            return collapse.found(self.backbone(x).float().cpu().numpy(), "noise")
+            return collapse.found(self.backbone(x).float().cpu().numpy(), source)
 
     def _pair_embeddings(
         self, name: str, pictures: Sequence[Image], progress: Callable[[int, int], None]

@@ -283,7 +283,7 @@ async def test_resume_submits_the_run(busy, root, until, shown, monkeypatch):
         assert "S stop" not in shown(app)
         await pilot.press("R")
         await until(pilot, lambda: submitted)
-        await until(pilot, lambda: "goes on from its newest" in shown(app))
+        await until(pilot, lambda: "begins again" in shown(app))
     assert submitted == ["smoke-run"]
 
 

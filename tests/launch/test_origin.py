@@ -51,6 +51,12 @@ def find(text, root, backbone="tiny", options=OPTIONS):
     return origin.find(str(text), root, backbone, options).path
 
 
+def plan_from(root):
+    settings = {"backbone": "tiny", "loss": "softmax", "pretrained": "softmax", "steps": 4, "batch_size": 8}
+    options = {"classes": 8, "images": 64}
+    return preflight.plan({**settings, "dataset": "synthetic", "dataset_options": options}, root=root)
+
+
 def test_a_run_gives_its_newest_checkpoint_and_a_path_itself(run, root, monkeypatch):
     old, new = save(run, 10), save(run, 20)
     for text in ("softmax", run.id, run.path, "last"):
@@ -64,12 +70,25 @@ def test_what_is_damaged_is_passed_over_or_refused_and_never_moved(run, root):
     old, new = save(run, 10), save(run, 20)
     (new / checkpoints.BACKBONE).write_bytes(b"weighty")
     assert find("softmax", root) == old
+    (said,) = origin.find("softmax", root, "tiny", OPTIONS).damaged
+    assert f"{new / checkpoints.BACKBONE} is damaged" in said
     with pytest.raises(DataError, match="is damaged"):
         find(new, root)
     (old / checkpoints.BACKBONE).write_bytes(b"weighty")
     with pytest.raises(RunError, match=r"no backbone to start with: .* is damaged"):
         find("softmax", root)
     assert sorted(p.name for p in run.checkpoints.iterdir()) == [old.name, new.name]
+
+
+def test_a_plan_says_which_checkpoint_is_damaged_and_which_is_taken(run, root):
+    old, new = save(run, 10), save(run, 20)
+    assert not any("older checkpoint" in note for note in plan_from(root).notes)
+    (new / checkpoints.MANIFEST).write_bytes(b"{")
+    notes = plan_from(root).notes
+    assert any(
+        note.startswith("problem") and str(new) in note and "older checkpoint" in note for note in notes
+    )
+    assert any(note.startswith("start") and note.endswith(str(old)) for note in notes)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,6 @@ def _ended_role(view: View) -> str:
 
 
 def _ended(view: View) -> str:
-    return {"done": "all steps made", "stopped": "stopped; R goes on from the last checkpoint"}.get(
-        view.state.state, ""
-    )
+    saved = view.summary.checkpoints
+    begins = f"goes on from step {saved[-1].step:,}" if saved else "begins again: nothing was saved yet"
+    return {"done": "all steps made", "stopped": f"stopped; R {begins}"}.get(view.state.state, "")

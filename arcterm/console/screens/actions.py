@@ -99,7 +99,10 @@ class Acting(ConsoleScreen):
         if run is None:
             return
         config = run.record.config
-        told = f"{run.name} goes on from its newest checkpoint"
+        step = checkpoints.newest_step(run)
+        told = f"{run.name} begins again: nothing was saved yet"
+        if step is not None:
+            told = f"{run.name} goes on from its newest checkpoint"
         if isinstance(config, DataConfig):
             told = f"{words.job(config)} goes on"
         elif isinstance(config, VerifyConfig):
