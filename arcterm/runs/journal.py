@@ -34,8 +34,9 @@ class NullJournal:
 class Journal:
     """The events of one rank in one attempt: ``events/0001-r00000.jsonl``, then ``….000002.jsonl``.
 
-    Each event is one write to a file opened for appending, so that a killed process leaves whole lines.
-    Writing is safe from several threads. Nobody ever appends to another writer's file.
+    Each event is one write to a file opened for appending, so that a killed process leaves whole lines, but
+    for a last one that the kernel may have cut at the end of a page. Writing is safe from several threads.
+    Nobody ever appends to another writer's file.
     """
 
     def __init__(self, directory: Path, attempt: int, rank: int) -> None:

@@ -14,6 +14,7 @@ import typer
 from arcterm import scaffold
 from arcterm.cli import app
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("arcterm", "registry")
 COMMAND = re.compile(r"`(arcterm(?: [^`]*)?)`")

@@ -485,6 +485,7 @@ def album(monkeypatch):
     return asked
 
 
+@pytest.mark.long
 async def test_pictures_of_people_and_pairs(album, live, root, until, shown):
     app = Console(root, "last")
     async with app.run_test(size=SMALL) as pilot:

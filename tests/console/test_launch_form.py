@@ -18,6 +18,7 @@ from arcterm.launch import torchrun
 from arcterm.launch.preflight import plan
 from arcterm.runs import store
 
+pytestmark = pytest.mark.long
 SIZE = (80, 24)
 TOY = """
 from arcterm_registry import Backbone, Dataset, Loss, Option

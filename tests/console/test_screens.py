@@ -44,6 +44,7 @@ def dashboard(app):
     return app.screen_stack[-1] if isinstance(app.screen, Dashboard) else None
 
 
+@pytest.mark.long
 async def test_an_empty_root_says_the_next_step(root, until, shown):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
@@ -190,6 +191,7 @@ async def test_a_long_run_is_read_in_bites(make, root, until, shown, monkeypatch
         assert len(dashboard(app).view.summary.steps) == 501
 
 
+@pytest.mark.long
 async def test_the_keys_of_the_dashboard(busy, root, until, shown):
     app = Console(root, "smoke-run")
     async with app.run_test(size=SMALL) as pilot:
@@ -518,6 +520,7 @@ async def test_the_list_shows_the_hint_of_a_failure(busy, root, until, shown):
         await until(pilot, lambda: "rank 1: out of memory → try --batch-size 64" in shown(app))
 
 
+@pytest.mark.long
 async def test_delete_asks_first_and_spares_live_runs(make, root, until, shown):
     made = make("old")
     made.become("done")
@@ -579,6 +582,7 @@ async def test_too_small_a_terminal_takes_no_action_keys(busy, root, until, show
         await until(pilot, lambda: "▶ running" in shown(app))
 
 
+@pytest.mark.long
 async def test_a_resize_draws_everything_anew(busy, root, until, shown):
     app = Console(root, "smoke-run")
     async with app.run_test(size=SMALL) as pilot:

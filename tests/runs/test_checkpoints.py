@@ -147,6 +147,7 @@ def flips(path, read):
     return passed, len(whole) * 8
 
 
+@pytest.mark.long
 def test_every_flipped_bit_of_a_manifest_is_seen(real):
     path = real / "manifest.json"
     assert flips(path, lambda path: manifests.read(path.parent))[0] == 0
