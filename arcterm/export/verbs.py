@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -104,10 +105,19 @@ def _headless(found: Model) -> Model:
 
 
 def _with_head(found: Model, place: Mapping[str, Any]) -> Model:
-    """The model with its class weights: those it has, or those of its checkpoint's shards."""
+    """The model with its class weights: those it has, or those of its checkpoint's shards.
+
+    Raises `DataError` if a shard is not what its checkpoint's manifest says.
+    """
     if found.head is None and place.get("head"):
         pieces = []
-        for file, _, _ in sorted(place["head"], key=lambda part: part[1]):
+        for file, _, _, sha256 in sorted(place["head"], key=lambda part: part[1]):
+            with Path(file).open("rb") as written:
+                if hashlib.file_digest(written, "sha256").hexdigest() != sha256:
+                    raise DataError(
+                        f"{file} is damaged: its SHA-256 is not the manifest's",
+                        "leave out --head keep, or choose another --checkpoint",
+                    )
             with safe_open(file, framework="pt") as shard:
                 pieces.append(shard.get_tensor("weight"))
         head = torch.cat(pieces)

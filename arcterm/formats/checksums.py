@@ -76,9 +76,11 @@ def read_checksums(directory: Path) -> Checksums | None:
 def write_checksums(directory: Path, records: NDArray[np.uint32]) -> None:
     """Write ``train.crc`` for the pack in `directory`; `records` are ascending by key.
 
-    Covers every other plain file there whose name begins with no dot. Raises `DataError` if it can't.
+    Covers every other plain file there whose name can be printed and begins with no dot. Raises `DataError`
+    if it can't.
     """
-    names = sorted(p.name for p in directory.iterdir() if p.is_file() and not p.name.startswith("."))
+    names = sorted(p.name for p in directory.iterdir() if p.is_file() and p.name.isprintable())
+    names = [name for name in names if not name.startswith(".")]
     files = {name: file_crc(directory / name) for name in names if name not in (NAME, RECORDS)}
     header = msgspec.json.encode(_Header(files))
     header += b" " * (-len(header) % 4)

@@ -86,7 +86,10 @@ def _checkpoint(path: Path, manifest: Manifest) -> dict[str, Any]:
     run = Run(path.resolve().parent.parent)
     config = run.config if (run.path / "run.json").is_file() else None
     facts = _facts(path, manifest, config, _scores(run, manifest.step))
-    shards = [[str((path / part.file).resolve()), part.lo, part.hi] for part in manifest.head]
+    shards = [
+        [str((path / part.file).resolve()), part.lo, part.hi, manifest.files[part.file].sha256]
+        for part in manifest.head
+    ]
     return {
         "weights": str((path / checkpoints.BACKBONE).resolve()),
         "facts": msgspec.to_builtins(facts),

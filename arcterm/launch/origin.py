@@ -43,14 +43,15 @@ def find(
     A file of another program is first turned into one of ours, once, in ``.models`` of the runs' directory.
     Raises `ArctermError` if there is none, it is damaged, or its backbone is not `backbone` with `options`.
     """
+    used = "" if keep_head else checkpoints.BACKBONE
     path = Path(text).expanduser()
     if (path / checkpoints.MANIFEST).is_file():
-        manifest = checkpoints.check(path, only=checkpoints.BACKBONE)
+        manifest = checkpoints.check(path, only=used)
         return _checkpoint(path, manifest, Run(path.resolve().parent.parent), backbone, options)
     if not path.is_dir() and (path.is_file() or path.suffix in models.FILES or "," in text):
         return _model(models.locate(text, root), root, backbone, options, keep_head)
     run = store.find(root, str(path), uses.TRAINED)
-    path, manifest, damaged = _newest(run)
+    path, manifest, damaged = _newest(run, used)
     return replace(_checkpoint(path, manifest, run, backbone, options), damaged=damaged)
 
 
@@ -115,13 +116,13 @@ def _adopted(
     return path.resolve()
 
 
-def _newest(run: Run) -> tuple[Path, Manifest, tuple[str, ...]]:
-    """The newest checkpoint whose backbone is whole, and what is wrong with newer ones."""
+def _newest(run: Run, used: str) -> tuple[Path, Manifest, tuple[str, ...]]:
+    """The newest checkpoint that is whole in the file `used`, or in all; what is wrong with newer ones."""
     damaged: list[str] = []
     found = [path for path in run.checkpoints.glob("step-*") if NAME.fullmatch(path.name)]
     for path in sorted(found, reverse=True):
         try:
-            return path, checkpoints.check(path, only=checkpoints.BACKBONE), tuple(damaged)
+            return path, checkpoints.check(path, only=used), tuple(damaged)
         except DataError as error:
             damaged.append(error.message)
     problem = "; ".join(damaged) or "it has no checkpoint yet"

@@ -49,6 +49,12 @@ def test_out_and_in_again(arcterm, pack, people):
 
     kept = arcterm.json("model", "export", "first", "--format", "safetensors", "--head", "keep")
     assert (kept["facts"]["classes"], kept["path"]) == (12, f"{arcterm.folder}/first.safetensors")
+    shard = max(arcterm.path("first").glob("ckpt/*/head-*"))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    words = ("model", "export", "first", "--format", "safetensors", "--head", "keep", "--force")
+    assert "is damaged" in arcterm(*words, code=3).stderr
+    shard.write_bytes(whole)
     state = {f"module.{k}": v for k, v in load_file(kept["path"]).items() if k != "head.weight"}
     torch.save({"state_dict": state}, arcterm.folder / "theirs.pth")
 

@@ -4,6 +4,7 @@ has none; what training makes of it; small images that declare more pixels than 
 
 from __future__ import annotations
 
+import os
 import pickletools
 import random
 import re
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 
 from arcterm.errors import DataError
 from arcterm.formats import images, irheader
+from arcterm.formats.checksums import read_checksums, write_checksums
 from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import decode
 from arcterm.formats.labelnames import read_names
@@ -634,3 +636,14 @@ def test_what_fuzzing_found_is_refused(tmp_path: Path, seed: str, words: str) ->
     with pytest.raises(DataError, match=words) as caught:
         TARGETS[seed.partition("/")[0]]((CORPUS / seed).read_bytes(), tmp_path)
     assert caught.value.message.isprintable() and len(caught.value.message) < 500
+
+
+def test_a_name_that_can_not_be_printed_is_not_among_the_checksums(sealed: Path) -> None:
+    kept = read_checksums(sealed)
+    assert kept is not None
+    for name in (b"\x1b[31mred.bin", b"\xff.bin"):
+        put(sealed / os.fsdecode(name), b"x")
+    write_checksums(sealed, kept.records.copy())
+    again = read_checksums(sealed)
+    assert again is not None
+    assert again.files == kept.files

@@ -86,8 +86,8 @@ def test_the_order_of_class_weights_is_told(run, root):
     place = models.locate("first", root)
     assert place["classes"] == 5
     assert place["head"] == [
-        [str(folder / "head-0.safetensors"), 0, 3],
-        [str(folder / "head-1.safetensors"), 3, 5],
+        [str(folder / "head-0.safetensors"), 0, 3, "0" * 64],
+        [str(folder / "head-1.safetensors"), 3, 5, "0" * 64],
     ]
 
 

@@ -345,6 +345,8 @@ def test_a_checkpoint_has_as_many_class_weights_as_its_manifest_says(run, root):
     (folder / shard.file).touch()
     found = origin.find("softmax", root, "tiny", OPTIONS)
     assert found.classes == 5
+    with pytest.raises(RunError, match=r"head-0\.safetensors is damaged"):
+        origin.find("softmax", root, "tiny", OPTIONS, keep_head=True)
     origin.check_classes(found, 5)
     with pytest.raises(ConfigError, match="holds those of 5 people, the data set has 6"):
         origin.check_classes(found, 6)
