@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,30 @@ FINEST = float(THRESHOLDS[1])
 """Squared distance that the protocol can tell from none: its smallest threshold above 0."""
 
 _TINY = float(np.finfo(np.float32).tiny)
-_ROWS = 4096  # at a time, so that their float64 copies stay small
+_ROWS = 64  # at a time
 
 
 def found(embeddings: Floats, source: str) -> str:
     """How the network has collapsed, by its `embeddings` (N, D) of the images of `source`; else empty."""
     if why := useless(embeddings, source):
         return f"the network has collapsed: {why}"
-    if len(embeddings) > 1 and _spread(embeddings) < FINEST:
+    first = _unit(embeddings[:1])
+    if len(embeddings) > 1 and all(_near(_unit(part), first) for part in _parts(embeddings)):
         many = f"{len(embeddings):,} images of {source}"
         return f"the network has collapsed: its embeddings of {many} are less than {FINEST:g} apart"
+    return ""
+
+
+def of_pairs(embeddings: Floats, same: NDArray[np.bool_], source: str) -> str:
+    """As `found`, for the pairs of a set: rows 2i and 2i + 1 of `embeddings` (2P, D), `same` (P,) person.
+
+    Where no two people of a pair are further apart than the protocol can tell, any accuracy is a guess's.
+    """
+    if why := found(embeddings, source):
+        return why
+    people = _parts(2 * np.flatnonzero(~same))
+    if not same.all() and all(_near(_unit(embeddings[i]), _unit(embeddings[i + 1])) for i in people):
+        return f"the network has collapsed: no two people of {source} are {FINEST:g} apart"
     return ""
 
 
@@ -41,16 +55,24 @@ def useless(embeddings: Floats, source: str, names: Sequence[str] = ()) -> str:
 
 def _useless(embeddings: Floats) -> tuple[NDArray[np.intp], str]:
     """Rows that have no direction, and what they are: ``not finite`` if there is one such, else ``zero``."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->i", embeddings, embeddings)
+    if np.isfinite(squares).all() and (squares > _TINY).all():
+        return np.empty(0, np.intp), ""
+    # the square of a number may be too large or too small for float32 where the number is not
     norms = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64))
     endless = np.flatnonzero(~np.isfinite(norms))
     return (endless, "not finite") if len(endless) else (np.flatnonzero(norms < _TINY), "zero")
 
 
-def _spread(embeddings: Floats) -> float:
-    """The largest squared distance (0..4) of a normalised row from the first."""
-    first = _unit(embeddings[:1])
-    parts = (embeddings[i : i + _ROWS] for i in range(0, len(embeddings), _ROWS))
-    return max(float(np.square(_unit(part) - first).sum(1).max()) for part in parts)
+def _parts(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """`rows` in parts: of a healthy network the first one shows it."""
+    return (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS))
+
+
+def _near(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    """Whether normalised rows are all too near for the protocol to tell."""
+    return float(np.square(a - b).sum(1).max()) < FINEST
 
 
 def _unit(rows: Floats) -> NDArray[np.float64]:

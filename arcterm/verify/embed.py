@@ -64,7 +64,7 @@ class Embedder:
             threshold=scored.threshold,
             far_threshold=scored.far_threshold,
             withheld=withheld,
-            collapse=collapse.found(embeddings, name),
+            collapse=collapse.of_pairs(embeddings, same, name),
             seconds=time.perf_counter() - started,
         )
 
