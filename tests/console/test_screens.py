@@ -240,6 +240,7 @@ async def test_requests_are_dropped_for_the_run(busy, root, until):
             assert verb in {request.verb for _, request in control.pending(busy.run)}
 
 
+@pytest.mark.long
 async def test_stop_asks_how_and_drops_a_request(busy, root, until, shown):
     app = Console(root, "smoke-run")
     async with app.run_test(size=SMALL) as pilot:
@@ -457,6 +458,7 @@ def checkpoint_at(run, step):
     (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("opened", [True, False])
 @pytest.mark.parametrize(
     ("saved", "made", "said"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -220,7 +221,8 @@ def test_class_weights_go_into_safetensors(tiny, tmp_path):
         from safetensors.torch import save_file
 
         save_file({"weight": rows}, path)
-        shards.append([str(path), 2 * number, 2 + 3 * number])
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        shards.append([str(path), 2 * number, 2 + 3 * number, digest])
     save(tiny, tmp_path / "backbone.safetensors")
     place = {
         "weights": str(tmp_path / "backbone.safetensors"),
@@ -233,6 +235,9 @@ def test_class_weights_go_into_safetensors(tiny, tmp_path):
     assert told["facts"]["classes"] == 5
     assert load_file(target)["head.weight"][:, 0].tolist() == [1, 1, 2, 2, 2]
     assert open_model({"file": str(target)}).head.shape == (5, 64)
+    shards[1][3] = "0" * 64
+    with pytest.raises(DataError, match=r"head-1\.safetensors is damaged"):
+        verbs.VERBS["export"](asked | {"target": str(tmp_path / "damaged.safetensors")}, nothing)
     dropped = verbs.VERBS["export"](
         request(target, tmp_path / "dropped.safetensors", "safetensors", False), nothing
     )
