@@ -319,6 +319,7 @@ def note(app, key):
     return str(app.screen.query_one(f"#field-{key.replace('.', '-')} .note").render())
 
 
+@pytest.mark.long
 async def test_a_job_is_chosen_filled_in_and_started(quick, faces, root, until, shown, tmp_path):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
@@ -345,6 +346,7 @@ async def test_a_job_is_chosen_filled_in_and_started(quick, faces, root, until, 
         await until(pilot, lambda: isinstance(app.screen, RunList))
 
 
+@pytest.mark.long
 async def test_a_form_names_what_is_wrong_beside_the_field(quick, faces, root, until, shown):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
@@ -508,6 +510,7 @@ async def test_pictures_of_people_and_pairs(album, live, root, until, shown):
         await until(pilot, lambda: isinstance(app.screen, JobScreen))
 
 
+@pytest.mark.long
 async def test_pictures_are_reached_from_the_choice_of_jobs(album, root, until, shown, make):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
@@ -541,6 +544,7 @@ def test_pictures_of_a_real_pack(test_data):
 # --- plain terminals, and a real job
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variable", ["NO_COLOR", "ARCTERM_ASCII"])
 async def test_every_screen_is_drawn_on_a_plain_terminal(
     album, live, root, until, shown, monkeypatch, variable

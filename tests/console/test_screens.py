@@ -57,6 +57,7 @@ async def test_an_empty_root_says_the_next_step(root, until, shown):
     assert app.return_code == 0
 
 
+@pytest.mark.long
 async def test_the_list_shows_runs_newest_first_and_filters(make, root, until, shown):
     first, second = make("alpha", loss="cosface"), make("beta")
     first.train(40)
@@ -644,6 +645,7 @@ async def test_themes_change_every_colour(busy, root, until, shown, theme):
         assert "step 200" in shown(app)
 
 
+@pytest.mark.long
 async def test_the_palette_knows_every_key(busy, root, until, shown):
     app = Console(root, "smoke-run")
     async with app.run_test(size=LARGE) as pilot:
@@ -720,6 +722,7 @@ def copied(app):
     return app.clipboard
 
 
+@pytest.mark.long
 async def test_ctrl_c_copies_what_is_selected_and_nothing_else(busy, root, until, shown):
     app = Console(root, "smoke-run")
     async with app.run_test(size=SMALL, notifications=True) as pilot:
