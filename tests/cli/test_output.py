@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -236,6 +235,15 @@ def test_closed_streams_are_no_error(tmp_path):
         assert subprocess.run(["sh", "-c", command], capture_output=True, check=False).returncode == 0
 
 
+WAITING = """
+import sys, time
+from arcterm.cli import main
+sleep = time.sleep
+time.sleep = lambda seconds: (print("it waits", file=sys.stderr, flush=True), sleep(seconds))
+main()
+"""
+
+
 @pytest.mark.slow
 def test_ctrl_c_in_processes(tmp_path):
     """A command that waits for its process, and one that waits for a run to end."""
@@ -245,9 +253,15 @@ def test_ctrl_c_in_processes(tmp_path):
     state.write_state(made, "running", attempt=1)
     for words in (["attach", "live"], ["stop", "live"], ["attach", "live", "--plain", "--json"]):
         process = subprocess.Popen(
-            [*ARCTERM, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", WAITING, *words],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        time.sleep(2)  # by then it waits; nothing tells so
+        assert process.stderr is not None
+        while "it waits" not in (line := process.stderr.readline()):
+            assert line, "it ended before it waited"
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
