@@ -103,19 +103,21 @@ class Transfer:
     """A copy to a GPU that is done when it has been asked about twice; a `hasty` one says so at once."""
 
     def __init__(self, pairs, hasty):
-        self.pairs, self.hasty, self.asked, self.lock = pairs, hasty, 0, threading.Lock()
+        self.pairs, self.hasty, self.asked, self.done = pairs, hasty, 0, False
+        self.lock = threading.Lock()
 
     def query(self):
         self.asked += 1
         if self.asked > 2:
             self.synchronize()
-        return self.hasty or not self.pairs
+        return self.hasty or self.done
 
     def synchronize(self):
         with self.lock:
-            while self.pairs:
-                there, here = self.pairs.pop()
-                there.copy_(here)
+            if not self.done:
+                for there, here in self.pairs:
+                    there.copy_(here)
+            self.done = True
 
 
 class SlowUpload:
