@@ -15,9 +15,9 @@ from arcterm_registry import Option, OptionError, nearest
 
 from arcterm import tomlfile
 from arcterm.errors import ConfigError
+from arcterm.jobs import TASKS
 from arcterm.neighbours import near, way
 from arcterm.settings import FLAGS, SETTINGS
-from arcterm.tasks import TASKS
 
 Value = bool | int | float | str
 

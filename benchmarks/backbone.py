@@ -32,7 +32,7 @@ from arcterm.config import TrainConfig
 from arcterm.runs.journal import NullJournal
 from arcterm.train import build, precision
 from arcterm.train.compiled import compiled
-from arcterm.train.stream import fast_bfloat16
+from arcterm.train.head.tiled import fast_bfloat16
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 from arcterm.verify.fold import folded

@@ -30,9 +30,9 @@ from arcterm_registry import get
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from arcterm.train.head import Head
-from arcterm.train.lazy import LazySGD
-from arcterm.train.stream import fast_bfloat16
+from arcterm.train.head.head import Head
+from arcterm.train.head.lazy import LazySGD
+from arcterm.train.head.tiled import fast_bfloat16
 from arcterm.train.world import World
 
 SIZE, MARGIN, SCALE, RATE = 512, 0.5, 64.0, 0.1

@@ -32,16 +32,16 @@ import simplejpeg
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from arcterm.formats import irheader
-from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import encode_jpeg
-from arcterm.formats.packwriter import write_pack
-from arcterm.formats.recordindex import read_index
-from arcterm.formats.recordio import RecordFile
-from arcterm.train.augment import Augment
-from arcterm.train.decoded import DecodedCache
-from arcterm.train.loader import Loader
-from arcterm.train.sampler import Sampler
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.container import RecordFile
+from arcterm.formats.recordio.facepack import FacePack
+from arcterm.formats.recordio.packwriter import write_pack
+from arcterm.formats.recordio.recordindex import read_index
+from arcterm.train.feed.augment import Augment
+from arcterm.train.feed.cache import DecodedCache
+from arcterm.train.feed.loader import Loader
+from arcterm.train.feed.sampler import Sampler
 from arcterm.train.world import World
 
 try:

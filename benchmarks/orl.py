@@ -22,7 +22,7 @@ from arcterm_registry import get
 from sklearn.decomposition import PCA
 
 from arcterm.formats import images
-from arcterm.formats.pairs import read_pairs
+from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.verify import protocol
 
 ARCTERM = [sys.executable, "-m", "arcterm"]

@@ -22,11 +22,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from arcterm.formats import irheader, params
 from arcterm.formats.modelfile import ModelFacts, metadata
-from arcterm.formats.packwriter import write_pack
-from arcterm.formats.pairs import write_pairs
-from arcterm.formats.recordio import MAGIC_BYTES, RecordWriter, framed
+from arcterm.formats.mxnet import params
+from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.container import MAGIC_BYTES, RecordWriter, framed
+from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import events
 from fuzz.targets import PACK_FILES, pack_of
 

@@ -14,18 +14,20 @@ from pathlib import Path
 
 import numpy as np
 
-from arcterm.data.archives import FLOOR, MAX_RATIO, unpack
+from arcterm.data.make.archives import FLOOR, MAX_RATIO, unpack
 from arcterm.errors import DataError
-from arcterm.formats import images, irheader, params, symbol
-from arcterm.formats.checksums import read_checksums
-from arcterm.formats.facepack import FacePack, read_property
+from arcterm.formats import images
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.lists import read_list
 from arcterm.formats.modelfile import read_facts
-from arcterm.formats.pairlists import read_pair_list
-from arcterm.formats.pairs import read_pairs
-from arcterm.formats.recordindex import read_index
-from arcterm.formats.recordio import RecordFile
+from arcterm.formats.mxnet import params, symbol
+from arcterm.formats.pairs.binfile import read_pairs
+from arcterm.formats.pairs.pairlists import read_pair_list
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.checksums import read_checksums
+from arcterm.formats.recordio.container import RecordFile
+from arcterm.formats.recordio.facepack import FacePack, read_property
+from arcterm.formats.recordio.recordindex import read_index
 from arcterm.runs import events
 
 Target = Callable[[bytes, Path], None]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from arcterm.config import task_config
-from arcterm.data.job import Job
-from arcterm.data.packing import pack
+from arcterm.data.make.pack import pack
+from arcterm.jobs import TASKS
 from arcterm.runs import store
+from arcterm.runs.context import Job
 from arcterm.runs.events import Event
 from arcterm.runs.store import Run
-from arcterm.tasks import TASKS
 
 
 class Heard(list[Event]):

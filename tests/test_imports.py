@@ -34,16 +34,20 @@ def test_names_and_declarations_load_nothing_heavy():
 
 
 def test_the_check_would_notice():
-    assert "numpy" in loaded_by("import arcterm.formats.recordio")
+    assert "numpy" in loaded_by("import arcterm.formats.recordio.container")
 
 
-@pytest.mark.parametrize("module", ["arcterm.supervise", "arcterm.launch.start", "arcterm.console.app"])
+@pytest.mark.parametrize(
+    "module", ["arcterm.processes.supervisor", "arcterm.launch.start", "arcterm.console.app"]
+)
 def test_the_host_side_never_loads_torch(module):
     assert "torch" not in loaded_by(f"import {module}")
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("module", ["arcterm.worker", "arcterm.train.loop", "arcterm.agent"])
+@pytest.mark.parametrize(
+    "module", ["arcterm.processes.rank", "arcterm.train.loop", "arcterm.processes.agent"]
+)
 def test_the_rank_side_never_loads_the_console(module):
     assert not loaded_by(f"import {module}") & {"textual", "typer", "rich"}
 

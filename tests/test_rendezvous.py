@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from arcterm import rendezvous
+from arcterm.processes import rendezvous
 
 
 @pytest.fixture(autouse=True)

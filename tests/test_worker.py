@@ -19,7 +19,7 @@ from .runs.conftest import run  # noqa: F401
 RANK = """
 import os, sys, time
 from pathlib import Path
-import arcterm.train.loop, arcterm.worker
+import arcterm.train.loop, arcterm.processes.rank
 from arcterm.errors import TrainingError
 from arcterm.runs.diagnosis import Exit
 from arcterm.train.world import World
@@ -37,7 +37,7 @@ def train(*given):
 World.join = classmethod(lambda cls, device: cls(int(os.environ["RANK"]), 2))
 World.leave = staticmethod(leave)
 arcterm.train.loop.train = train
-sys.exit(arcterm.worker.main())
+sys.exit(arcterm.processes.rank.main())
 """
 DONE = "return Exit(reason='done', step=7, t=1.0)"
 

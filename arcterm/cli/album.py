@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from arcterm.errors import ArctermError, DataError
 from arcterm.formats.images import Pixels, decode
 from arcterm.formats.labelnames import read_names
-from arcterm.formats.pairs import read_pairs
+from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.ranges import parse_ranges
 from arcterm.launch.preflight import choose_dataset, inspect
 

@@ -13,7 +13,7 @@ import typer
 from arcterm.cli.options import Json, Plain, RunsDir, put_detached, say_waiting
 from arcterm.cli.show_data import show
 from arcterm.config import flag
-from arcterm.tasks import TASKS, Place, Task
+from arcterm.jobs import TASKS, Place, Task
 
 data = typer.Typer(help="Make, check and reshape data sets.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -16,10 +16,10 @@ from arcterm.cli.drawing import Console, cleaned
 from arcterm.config import DataConfig, JobConfig
 from arcterm.console import words
 from arcterm.launch.preflight import duration
+from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import AnyEvent, Gpu, Phase, Verify
 from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
-from arcterm.runs.summary import Summary, own_gpus
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-~=+*#"

@@ -253,7 +253,7 @@ def verify(
     from arcterm.cli.watch import verify_words, watch
     from arcterm.launch import devices, start
     from arcterm.runs import store, uses
-    from arcterm.runs.summary import summarize
+    from arcterm.runs.describe import summarize
 
     root = store.runs_dir(runs_dir)
     run = store.find(root, name, uses.TRAINED)
@@ -326,10 +326,10 @@ def _described(run: Run) -> dict[str, Any]:
 
     from arcterm.config import DataConfig
     from arcterm.console.taskdraft import command_of
+    from arcterm.runs.describe import describe, summarize
     from arcterm.runs.report import read_report
     from arcterm.runs.state import damage
     from arcterm.runs.store import recorded
-    from arcterm.runs.summary import describe, summarize
 
     described = describe(run)
     record = recorded(run)

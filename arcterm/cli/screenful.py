@@ -12,7 +12,7 @@ from rich.text import Text
 from arcterm.cli.album import Person, Shown, ShownPair, ShownSet
 from arcterm.cli.drawing import Console, cleaned
 from arcterm.cli.options import say
-from arcterm.formats.picture import Line, Mode, beside, draw, placard
+from arcterm.pictures.blocks import Line, Mode, beside, draw, placard
 
 # Cells across a face, least and most: enough to know somebody by. Signs show half as much as half blocks.
 _FACE: dict[Mode, tuple[int, int]] = {"colour": (16, 20), "grey": (26, 38), "ascii": (26, 38)}

@@ -13,11 +13,11 @@ from arcterm.cli.options import put, put_json, say
 from arcterm.cli.streams import ReaderGoneError
 from arcterm.config import DataConfig
 from arcterm.console import words
-from arcterm.console.reading import RunGoneError
 from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.launch.preflight import duration
 from arcterm.runs import advice
+from arcterm.runs.describe import Summary, describe
 from arcterm.runs.events import (
     AnyEvent,
     Checkpoint,
@@ -31,10 +31,10 @@ from arcterm.runs.events import (
     Verify,
 )
 from arcterm.runs.follow import Follower
+from arcterm.runs.reader import RunGoneError
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, check_whole, read_state
 from arcterm.runs.store import Run
-from arcterm.runs.summary import Summary, describe
 from arcterm.runs.text import clean
 
 _LOOK_SECONDS = 0.25

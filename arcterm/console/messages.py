@@ -9,8 +9,8 @@ from textual.message import Message
 
 from arcterm.console.catalogue import Entry
 from arcterm.console.draft import Verdict
-from arcterm.console.reading import Look
 from arcterm.errors import ArctermError
+from arcterm.runs.reader import Look
 
 
 @dataclass

@@ -16,7 +16,7 @@ from arcterm_registry import Option, OptionError
 from arcterm.config import DataConfig, Value, flag, task_config
 from arcterm.console.draft import Field, Verdict, text_of
 from arcterm.errors import ArctermError
-from arcterm.tasks import TASKS, Place, Task
+from arcterm.jobs import TASKS, Place, Task
 
 _PLACE = "place."
 

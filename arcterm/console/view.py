@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from arcterm.config import TrainConfig, VerifyConfig
-from arcterm.console.reading import Look
+from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import Gpu, Phase
+from arcterm.runs.reader import Look
 from arcterm.runs.report import Report
 from arcterm.runs.state import LIVE, Owner, State
 from arcterm.runs.store import Run, RunRecord
-from arcterm.runs.summary import Summary, own_gpus
 
 if TYPE_CHECKING:  # numpy, which the run list does without
     from arcterm.console.chart import Smoother

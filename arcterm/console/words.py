@@ -8,8 +8,8 @@ from pathlib import Path
 
 from arcterm.config import DataConfig
 from arcterm.launch.preflight import duration
+from arcterm.runs.describe import Summary
 from arcterm.runs.events import Phase, Skipped
-from arcterm.runs.summary import Summary
 from arcterm.runs.text import clean
 
 DASH = "–"

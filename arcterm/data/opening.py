@@ -8,7 +8,7 @@ from typing import cast
 from arcterm_registry import get
 from arcterm_registry.contracts import FaceDataset
 
-from arcterm.datasource import kind_of
+from arcterm.sources import kind_of
 
 
 def open_data(path: Path) -> FaceDataset:

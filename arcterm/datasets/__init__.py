@@ -82,8 +82,8 @@ union = Dataset(
 
 demo = Dataset(
     summary="Drawn faces of people who don't exist, made on first use: to try things out",
-    factory="arcterm.datasets.drawn:open_dataset",
-    inspect="arcterm.datasets.drawn:inspect",
+    factory="arcterm.datasets.drawn.pack:open_dataset",
+    inspect="arcterm.datasets.drawn.pack:inspect",
     takes_path=False,
     options=(
         Option(name="identities", type=int, default=200, low=2, high=10_000, help="People to train on"),
@@ -94,8 +94,8 @@ demo = Dataset(
 
 synthetic = Dataset(
     summary="Any number of people and images out of 64 pictures of noise: to measure speed",
-    factory="arcterm.datasets.synthesized:open_dataset",
-    inspect="arcterm.datasets.synthesized:inspect",
+    factory="arcterm.datasets.drawn.synthesized:open_dataset",
+    inspect="arcterm.datasets.drawn.synthesized:inspect",
     takes_path=False,
     options=(
         Option(name="classes", type=int, default=1000, low=2, high=10_000_000, help="People"),

@@ -10,9 +10,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from arcterm.datasets.sameness import BYTES, SAMPLE, TrainDigest, spread
-from arcterm.formats.facepack import FacePack
-from arcterm.formats.recordindex import read_index
-from arcterm.formats.recordio import RecordFile
+from arcterm.formats.recordio.container import RecordFile
+from arcterm.formats.recordio.facepack import FacePack
+from arcterm.formats.recordio.recordindex import read_index
 
 LABELS = 1 << 17
 """Images whose labels are read in a pack of more than 1 GiB: each is a page of its own to read.

@@ -18,8 +18,8 @@ from arcterm.datasets.packdigest import PackDigest
 from arcterm.datasets.verification import VerificationSets
 from arcterm.datasets.verification import look as look_at_sets
 from arcterm.errors import DataError
-from arcterm.formats.facepack import FacePack
 from arcterm.formats.labelnames import read_names
+from arcterm.formats.recordio.facepack import FacePack
 
 
 class PackedFaces:

@@ -13,10 +13,10 @@ import msgspec
 from arcterm import cache
 from arcterm.datasets.filters import Progress
 from arcterm.errors import DataError
-from arcterm.formats import checksums
-from arcterm.formats.checksums import Checksums, read_checksums
-from arcterm.formats.pairlook import check_usable, unmeasured
-from arcterm.formats.pairs import PairBin, read_pairs, set_files
+from arcterm.formats.pairs.binfile import PairBin, read_pairs, set_files
+from arcterm.formats.pairs.usable import check_usable, unmeasured
+from arcterm.formats.recordio import checksums
+from arcterm.formats.recordio.checksums import Checksums, read_checksums
 
 _REMEMBERED_FROM = 4 << 20  # bytes; a smaller set is decoded in less time than a cache is worth
 _WHOLE = 1 << 30  # bytes of a file that are digested; of a larger one pieces from its start to its end

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from arcterm.export import adaface, mxnet, torchfile
 from arcterm.export.layers import Layer, grouped
-from arcterm.formats import params
-from arcterm.formats import symbol as symbols
+from arcterm.formats.mxnet import params
+from arcterm.formats.mxnet import symbol as symbols
 
 _IRESNET, _IRESNET_EPS = "layer1.0.bn1.weight", 1e-5  # arcface_torch's and AdaFace's; ours add 2e-5
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from arcterm.errors import DataError
 from arcterm.export.layers import Fit, Layer, difference, fill, in_order
-from arcterm.formats import symbol as symbols
-from arcterm.formats.symbol import Symbol
+from arcterm.formats.mxnet import symbol as symbols
+from arcterm.formats.mxnet.symbol import Symbol
 
 Arrays = Mapping[str, NDArray[Any]]
 

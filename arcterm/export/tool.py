@@ -14,13 +14,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from arcterm import lifeline
+from arcterm import parent_death
 from arcterm.errors import ArctermError
 
 
 def main() -> int:
     """Answer one request; 0 if there is an answer, be it an error."""
-    lifeline.tie_to(int(sys.argv[2]))
+    parent_death.tie_to(int(sys.argv[2]))
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     request = json.load(sys.stdin)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arcterm.formats.checksums import read_checksums
-from arcterm.formats.packwriter import NAMES
+from arcterm.formats.recordio.checksums import read_checksums
+from arcterm.formats.recordio.packwriter import NAMES
 
 _MAX_BYTES = 256 << 20
 

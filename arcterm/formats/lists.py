@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
-from arcterm.formats.recordio import map_file
+from arcterm.formats.recordio.container import map_file
 
 Shape = Literal["2018", "im2rec"]
 Box = tuple[int, int, int, int]

@@ -11,11 +11,11 @@ from arcterm_registry import Backbone, get
 
 from arcterm.config import TrainConfig, Value, options_for
 from arcterm.errors import DataError, RunError
+from arcterm.files import read_json
 from arcterm.formats.modelfile import ModelFacts, SetScore, read_facts
 from arcterm.runs import checkpoints, store, uses
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.events import Verify
-from arcterm.runs.files import read_json
 from arcterm.runs.store import Run
 
 _EPOCH = re.compile(r"(.+),(\d+)")

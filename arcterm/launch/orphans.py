@@ -8,7 +8,7 @@ import psutil
 
 from arcterm.runs.store import Run
 
-_PROGRAMS = {"arcterm.agent", "arcterm.worker"}
+_PROGRAMS = {"arcterm.processes.agent", "arcterm.processes.rank"}
 _SECONDS = 15.0
 
 

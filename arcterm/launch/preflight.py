@@ -25,7 +25,6 @@ from arcterm.config import (
     merge,
     options_for,
 )
-from arcterm.datasource import kind_of
 from arcterm.errors import ArctermError, ConfigError, DataError
 from arcterm.launch import batchnorm, devices, origin, remarks, sets, sharing
 from arcterm.launch.choice import check_order, chosen
@@ -35,6 +34,7 @@ from arcterm.runs.dataset import changed
 from arcterm.runs.dataset import origin as dataset_of
 from arcterm.runs.store import Run
 from arcterm.settings import FLAGS, SETTINGS
+from arcterm.sources import kind_of
 
 Progress = Callable[[int, int], None]
 DEFAULT_DATASET = "demo"

@@ -81,7 +81,7 @@ def _reason(
     """Why the set is to be set aside, if it is; what it can't measure goes to `problems`."""
     import numpy as np
 
-    from arcterm.formats.pairlook import check_usable, unmeasured
+    from arcterm.formats.pairs.usable import check_usable, unmeasured
 
     try:
         pairs: PairSet = sets[name]  # type: ignore[index]

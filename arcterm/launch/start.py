@@ -21,11 +21,11 @@ from arcterm_registry.contracts import DatasetFacts
 from arcterm import environment
 from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
 from arcterm.errors import DataError, RunError
+from arcterm.jobs import TASKS
 from arcterm.launch import devices, samedata, torchrun
 from arcterm.launch.preflight import Plan, cores
 from arcterm.runs import advice, checkpoints, control, state, store
 from arcterm.runs.store import PluginOrigin, Run
-from arcterm.tasks import TASKS
 
 _VERSIONS = (
     "arcterm",

@@ -80,7 +80,8 @@ def _start(run: Run, attempt: int, lock: int, log: Path, options: Sequence[str])
             with log.open("ab") as output:
                 process = _Detached(
                     [
-                        *(sys.executable, "-m", "arcterm.supervise", str(run.path.resolve()), str(attempt)),
+                        *(sys.executable, "-m", "arcterm.processes.supervisor"),
+                        *(str(run.path.resolve()), str(attempt)),
                         *(str(lock), str(telling), *options),
                     ],
                     env=environment.for_child(),

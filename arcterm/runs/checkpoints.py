@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from arcterm.errors import DataError, RunError
+from arcterm.files import open_regular, ulid
 from arcterm.runs import manifest as manifests
-from arcterm.runs.files import open_regular, ulid
 from arcterm.runs.manifest import BACKBONE, MANIFEST, NAME, FileDigest, HeadShard, Manifest
 from arcterm.runs.store import Run
 

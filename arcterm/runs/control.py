@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from arcterm.errors import DataError
-from arcterm.runs.files import read_json, ulid, write_json
+from arcterm.files import read_json, ulid, write_json
 from arcterm.runs.store import Run
 
 Verb = Literal["stop", "checkpoint", "verify"]

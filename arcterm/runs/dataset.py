@@ -9,7 +9,7 @@ import msgspec
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.errors import ArctermError
-from arcterm.runs.files import read_json, ulid, write_json
+from arcterm.files import read_json, ulid, write_json
 from arcterm.runs.store import DatasetOrigin, Run
 
 

@@ -12,8 +12,8 @@ import msgspec
 
 from arcterm.config import DataConfig, TrainConfig
 from arcterm.errors import DataError
+from arcterm.files import read_json
 from arcterm.runs import advice
-from arcterm.runs.files import read_json
 from arcterm.runs.follow import read_tail
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run

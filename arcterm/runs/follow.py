@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from arcterm.errors import DataError
+from arcterm.files import open_regular
 from arcterm.runs.events import AnyEvent, decode
-from arcterm.runs.files import open_regular
 from arcterm.runs.state import damage
 from arcterm.runs.store import Run
 from arcterm.runs.text import clean

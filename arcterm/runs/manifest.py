@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 
 from arcterm.errors import DataError, RunError
-from arcterm.runs.files import create_bytes, read_bytes, write_bytes
+from arcterm.files import create_bytes, read_bytes, write_bytes
 
 MANIFEST = "manifest.json"
 BACKBONE = "backbone.safetensors"

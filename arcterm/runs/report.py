@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from arcterm.errors import DataError
-from arcterm.runs.files import read_json, write_json
+from arcterm.files import read_json, write_json
 from arcterm.runs.store import Run
 
 

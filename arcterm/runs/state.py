@@ -24,8 +24,8 @@ import msgspec
 
 from arcterm.config import DataConfig
 from arcterm.errors import ArctermError, DataError, RunError
+from arcterm.files import read_json, write_json
 from arcterm.runs import advice
-from arcterm.runs.files import read_json, write_json
 from arcterm.runs.store import Run
 
 StateName = Literal[

@@ -15,8 +15,8 @@ import msgspec
 
 from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
 from arcterm.errors import ArctermError, DataError, RunError
+from arcterm.files import create_json, read_json, sync_directory
 from arcterm.formats.staging import stage_of
-from arcterm.runs.files import create_json, read_json, sync_directory
 
 if TYPE_CHECKING:
     from arcterm.runs.uses import Use

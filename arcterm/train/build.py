@@ -14,9 +14,9 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError
 from arcterm.train import optim, precision, recompute
 from arcterm.train.checkpoint import Trained
-from arcterm.train.head import Head
-from arcterm.train.lazy import LazySGD
-from arcterm.train.tuples import TupleHead
+from arcterm.train.head.head import Head
+from arcterm.train.head.lazy import LazySGD
+from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World
 
 

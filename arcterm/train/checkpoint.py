@@ -25,15 +25,16 @@ from torch.optim import Optimizer
 
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, TrainingError
+from arcterm.files import create_json, read_json, sync_directory
 from arcterm.runs import checkpoints
 from arcterm.runs import manifest as manifests
 from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest
 from arcterm.runs.events import Checkpoint
-from arcterm.runs.files import create_json, read_json, sync_directory
 from arcterm.runs.store import Run
-from arcterm.train import headfile, optim
-from arcterm.train.head import Head
-from arcterm.train.tuples import TupleHead
+from arcterm.train import optim
+from arcterm.train.head import file
+from arcterm.train.head.head import Head
+from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World, shard
 from arcterm.verify.ranks import texts
 
@@ -210,10 +211,10 @@ def _own(world: World, trained: Trained) -> dict[str, dict[str, Tensor]]:
         held[_MOMENTUM] = optim.state(trained.backbone_optimizer, _learned(trained), momentum="")
     if isinstance(trained.head, Head):
         name = f"head-{world.rank:05d}-of-{world.size:05d}.safetensors"
-        held[name] = headfile.rows(trained.head, trained.head_optimizer)
-        shared = headfile.shared(trained.head, trained.head_optimizer)
+        held[name] = file.rows(trained.head, trained.head_optimizer)
+        shared = file.shared(trained.head, trained.head_optimizer)
         if shared and world.first:
-            held[headfile.SHARED] = shared
+            held[file.SHARED] = shared
     return held
 
 
@@ -292,4 +293,4 @@ def _load_head(path: Path, manifest: Manifest, world: World, trained: Trained) -
             "resume with the data that the run was started with",
         )
     if isinstance(trained.head, Head):
-        headfile.load(path, manifest.head, trained.head, trained.head_optimizer)
+        file.load(path, manifest.head, trained.head, trained.head_optimizer)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, TrainingError
+from arcterm.files import read_json
 from arcterm.runs import dataset
 from arcterm.runs.checkpoints import MANIFEST, Manifest
-from arcterm.runs.files import read_json
 from arcterm.runs.store import Run
 from arcterm.train import checkpoint
 

@@ -21,14 +21,15 @@ from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.store import Run
-from arcterm.train import build, feed, guard, precision
+from arcterm.train import build, guard, precision
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import Trained
 from arcterm.train.compiled import compiled
-from arcterm.train.examine import Examiner
-from arcterm.train.feed import Feed
-from arcterm.train.leftout import leave_out
-from arcterm.train.quarantine import Quarantine
+from arcterm.train.evaluation import Examiner
+from arcterm.train.feed import batches
+from arcterm.train.feed.batches import Feed
+from arcterm.train.feed.leftout import leave_out
+from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.report import Reporter, announce
 from arcterm.train.schedule import learning_rate
 from arcterm.train.world import World
@@ -61,7 +62,7 @@ def train(
     start = examiner.restore(resume) if resume else 0
     kept = guard.feed_state(run, resume) if resume else {}
     quarantine = Quarantine(run.path / "quarantine", len(dataset), config.max_broken, journal, world.rank)
-    fed = feed.make(config, dataset, trained, world, voice, start, kept, quarantine)
+    fed = batches.make(config, dataset, trained, world, voice, start, kept, quarantine)
     announce(journal, world, start, config.steps)
     if world.first:
         state.write_state(run, "running", attempt=attempt, step=start)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from arcterm.train.stream import fast_bfloat16
+from arcterm.train.head.tiled import fast_bfloat16
 
 
 def dtype(setting: str, device: torch.device) -> torch.dtype:

@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from arcterm.files import read_json
 from arcterm.formats import modelfile
 from arcterm.runs import checkpoints
-from arcterm.runs.files import read_json
-from arcterm.train import checkpoint, headfile
+from arcterm.train import checkpoint
 from arcterm.train.checkpoint import Trained
-from arcterm.train.head import Head
+from arcterm.train.head import file
+from arcterm.train.head.head import Head
 
 
 def load(path: Path, trained: Trained, *, keep_head: bool) -> None:
@@ -26,7 +27,7 @@ def load(path: Path, trained: Trained, *, keep_head: bool) -> None:
         checkpoint.load_backbone(path, trained.backbone)
         if head is not None:
             shards = read_json(path / checkpoints.MANIFEST, checkpoints.Manifest).head
-            headfile.load_rows(path, shards, head)
+            file.load_rows(path, shards, head)
         return
     state = load_file(path)
     rows = state.pop(modelfile.HEAD, None)

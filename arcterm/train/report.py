@@ -12,8 +12,8 @@ from arcterm.config import TrainConfig
 from arcterm.runs.events import Phase, Start, Step, real
 from arcterm.runs.journal import Sink
 from arcterm.train import guard
-from arcterm.train.head import HeadOutput
-from arcterm.train.pace import Pace, StepTimes
+from arcterm.train.feed.pace import Pace, StepTimes
+from arcterm.train.head.head import HeadOutput
 from arcterm.train.world import World
 
 _SAY_EVERY = 0.5

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from arcterm.config import VerifyConfig
 from arcterm.errors import DataError
+from arcterm.files import write_json
 from arcterm.runs import checkpoints, state
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Message, Phase, Verify
-from arcterm.runs.files import write_json
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.store import Run
 from arcterm.train import build, checkpoint
-from arcterm.train.examine import embedder, verify_sets
-from arcterm.train.leftout import leave_out
+from arcterm.train.evaluation import embedder, verify_sets
+from arcterm.train.feed.leftout import leave_out
 from arcterm.train.report import announce
 from arcterm.train.world import World
 

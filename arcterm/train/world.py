@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from arcterm import rendezvous
+from arcterm.processes import rendezvous
 
 _CPU = torch.device("cpu")
 # the names changed in torch 2.13
@@ -34,7 +34,7 @@ class World:
     def join(cls, device: str) -> World:
         """Join the process group that torchrun describes in the environment: nccl on GPUs, gloo on CPUs.
 
-        The ranks find each other by a file in the attempt's own folder (`arcterm.rendezvous`).
+        The ranks find each other by a file in the attempt's own folder (`arcterm.processes.rendezvous`).
         """
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         local_rank = int(os.environ["LOCAL_RANK"])

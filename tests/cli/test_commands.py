@@ -17,9 +17,9 @@ from arcterm.cli import main
 from arcterm.cli.app import COMMANDS
 from arcterm.cli.live import Live
 from arcterm.runs import checkpoints, state, store
+from arcterm.runs.describe import summarize
 from arcterm.runs.events import Message, Mined, Start, Step, Verify
 from arcterm.runs.journal import Journal
-from arcterm.runs.summary import summarize
 
 from ..runs.conftest import config
 from ..runs.test_checkpoints import save

@@ -16,11 +16,11 @@ from arcterm.cli import live, watch
 from arcterm.cli.app import build
 from arcterm.config import TrainConfig, task_config
 from arcterm.runs import control, state, store
+from arcterm.runs.describe import Summary
 from arcterm.runs.events import Message, Phase, Skipped
 from arcterm.runs.journal import Journal
 from arcterm.runs.report import Report, write_report
 from arcterm.runs.state import Failure, read_state
-from arcterm.runs.summary import Summary
 
 ARCTERM = [sys.executable, "-m", "arcterm"]
 TRAINING = TrainConfig(

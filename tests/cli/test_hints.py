@@ -93,18 +93,18 @@ def options_of(*words: str) -> set[str]:
 TRAIN, RUNS = [("train",)], [("train",), ("verify",), ("data", "check")]
 WHERE = {
     "arcterm/config.py": TRAIN,
-    "arcterm/data/binning.py": [("data", "bin")],
-    "arcterm/data/checking.py": [("data", "check")],
-    "arcterm/data/extracting.py": [("data", "extract")],
-    "arcterm/data/imagefiles.py": [("data", "pack")],
-    "arcterm/data/packing.py": [("data", "pack")],
-    "arcterm/data/reshaping.py": [("data", "split")],
-    "arcterm/data/survey.py": [("data", "check")],
+    "arcterm/data/make/bin.py": [("data", "bin")],
+    "arcterm/data/check/check.py": [("data", "check")],
+    "arcterm/data/reshape/extract.py": [("data", "extract")],
+    "arcterm/data/make/imagefiles.py": [("data", "pack")],
+    "arcterm/data/make/pack.py": [("data", "pack")],
+    "arcterm/data/reshape/packs.py": [("data", "split")],
+    "arcterm/data/check/survey.py": [("data", "check")],
     "arcterm/datasets": TRAIN,
     "arcterm/export/embedding.py": [("embed",), ("compare",)],
     "arcterm/export/verbs.py": [("model", "import"), ("model", "export")],
     "arcterm/export/writers.py": [("model", "export")],
-    "arcterm/formats/pairing.py": [("data", "pack"), ("data", "bin")],
+    "arcterm/formats/pairs/pairing.py": [("data", "pack"), ("data", "bin")],
     "arcterm/gpus.py": TRAIN,
     "arcterm/launch/start.py": [("stop",)],
     "arcterm/launch": TRAIN,
@@ -130,7 +130,12 @@ RUNNING = (
 )
 """Modules whose messages come up in a run, also in one that was resumed, whose settings can't be changed."""
 
-NO_ADVICE = ("arcterm/agent.py", "arcterm/cli/app.py", "arcterm/data/gallery.py", "arcterm/scaffold")
+NO_ADVICE = (
+    "arcterm/processes/agent.py",
+    "arcterm/cli/app.py",
+    "arcterm/data/check/report.py",
+    "arcterm/scaffold",
+)
 NO_OPTIONS = re.compile(r"^--[a-z-]+(=.*)?$|^ --path DIR$|^--set$")
 OTHERS = {"--shm-size", "--ipc"}  # of docker
 

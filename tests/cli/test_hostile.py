@@ -14,16 +14,17 @@ import numpy as np
 import pytest
 from arcterm_registry.contracts import DatasetFacts
 
+from arcterm import files
 from arcterm.cli import conformance, drawing, live, main, watch
 from arcterm.cli.options import Counter, Stages
 from arcterm.config import task_config
-from arcterm.formats.packwriter import write_pack
-from arcterm.formats.pairs import write_pairs
-from arcterm.runs import files, state, store
+from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.formats.recordio.packwriter import write_pack
+from arcterm.runs import state, store
+from arcterm.runs.describe import Summary, summarize
 from arcterm.runs.events import Gpu, Gpus, Message, Phase, Skipped, Start, Step, Verify
 from arcterm.runs.journal import Journal
 from arcterm.runs.report import Report, write_report
-from arcterm.runs.summary import Summary, summarize
 
 from ..runs.conftest import config
 from ..runs.test_text import HOSTILE

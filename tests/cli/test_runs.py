@@ -14,10 +14,10 @@ from arcterm.cli import live, main
 from arcterm.config import DataConfig, VerifyConfig
 from arcterm.launch import torchrun
 from arcterm.runs import control, state, store
+from arcterm.runs.describe import summarize
 from arcterm.runs.events import Gpu, Gpus, Rank
 from arcterm.runs.journal import Journal
 from arcterm.runs.report import Report, write_report
-from arcterm.runs.summary import summarize
 
 from ..runs.conftest import config
 from ..runs.test_checkpoints import save

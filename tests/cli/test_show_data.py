@@ -19,9 +19,9 @@ from arcterm.cli import main
 from arcterm.cli.album import open_album
 from arcterm.cli.screenful import Screen
 from arcterm.errors import DataError
-from arcterm.formats.packwriter import write_pack
-from arcterm.formats.pairs import write_pairs
-from arcterm.formats.picture import RAMPS, Piece, beside, draw, placard
+from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.formats.recordio.packwriter import write_pack
+from arcterm.pictures.blocks import RAMPS, Piece, beside, draw, placard
 
 Locate = Callable[[str], Path]
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")

@@ -13,7 +13,6 @@ from arcterm.console.lines import width_of
 from arcterm.console.panels import job as panels
 from arcterm.console.panels import log
 from arcterm.console.paths import complete
-from arcterm.console.reading import Reader
 from arcterm.console.screens.boxes import Confirm, StopBox
 from arcterm.console.screens.fields import FieldRow
 from arcterm.console.screens.job import JobScreen
@@ -25,10 +24,11 @@ from arcterm.console.showing import Shower, Wish, _refusal
 from arcterm.console.taskdraft import TaskDraft, command_of, task_command, task_texts
 from arcterm.console.view import View
 from arcterm.errors import DataError
+from arcterm.jobs import TASKS
 from arcterm.launch import torchrun
 from arcterm.runs import control, store
+from arcterm.runs.reader import Reader
 from arcterm.runs.state import Failure, read_state
-from arcterm.tasks import TASKS
 
 SMALL, LARGE = (80, 24), (160, 45)
 

@@ -11,11 +11,11 @@ from arcterm.console import words
 from arcterm.console.lines import heading, spark, spread, width_of, wrap
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.panels.curves import Lens, curve
-from arcterm.console.reading import Glance, Reader, log_path
 from arcterm.console.view import View
+from arcterm.runs.describe import describe, summarize
 from arcterm.runs.events import Gpu, Gpus, Mined, Step
+from arcterm.runs.reader import Glance, Reader, log_path
 from arcterm.runs.state import Failure, read_state
-from arcterm.runs.summary import describe, summarize
 
 
 def view_of(made):

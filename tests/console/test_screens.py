@@ -181,8 +181,8 @@ async def test_the_dashboard_draws_what_is_appended(busy, root, until, shown):
 
 
 async def test_a_long_run_is_read_in_bites(make, root, until, shown, monkeypatch):
-    monkeypatch.setattr("arcterm.console.reading.CHUNK", 50)
-    monkeypatch.setattr("arcterm.console.reading.Reader.limit", 50)
+    monkeypatch.setattr("arcterm.runs.reader.CHUNK", 50)
+    monkeypatch.setattr("arcterm.runs.reader.Reader.limit", 50)
     made = make("long", steps=1000)
     made.train(501)
     app = Console(root, "last")

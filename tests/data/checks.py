@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 
 from arcterm.config import task_config
-from arcterm.data.checking import check
-from arcterm.data.job import Job
-from arcterm.formats import irheader
+from arcterm.data.check.check import check
 from arcterm.formats.images import Pixels, encode_jpeg
-from arcterm.formats.packwriter import write_pack
-from arcterm.formats.pairs import write_pairs
-from arcterm.formats.recordio import RecordWriter
+from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.container import RecordWriter
+from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import store
+from arcterm.runs.context import Job
 from arcterm.runs.journal import NullJournal
 from arcterm.runs.report import Report
 

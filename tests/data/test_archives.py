@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arcterm.data.archives import FLOOR, is_archive, unpack
+from arcterm.data.make.archives import FLOOR, is_archive, unpack
 from arcterm.errors import DataError
 
 

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 
 from arcterm.config import task_config
-from arcterm.data.binning import make_bin
-from arcterm.data.job import Job
-from arcterm.data.reshaping import extract
+from arcterm.data.make.bin import make_bin
+from arcterm.data.reshape.packs import extract
 from arcterm.errors import DataError
 from arcterm.formats.images import encode_jpeg, is_jpeg
-from arcterm.formats.pairing import DifferentPairs, make_pairs, same_pairs
-from arcterm.formats.pairs import read_pairs, write_pairs
+from arcterm.formats.pairs.binfile import read_pairs, write_pairs
+from arcterm.formats.pairs.pairing import DifferentPairs, make_pairs, same_pairs
 from arcterm.runs import store
+from arcterm.runs.context import Job
 from arcterm.runs.journal import NullJournal
 from arcterm.runs.report import Report
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from arcterm.align.similarity import template
-from arcterm.data.checking import check
-from arcterm.data.survey import Survey
+from arcterm.data.check.check import check
+from arcterm.data.check.survey import Survey
 from arcterm.datasets.verification import VerificationSets
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.images import decode, encode_jpeg, resize
-from arcterm.formats.pairs import write_pairs
+from arcterm.formats.pairs.binfile import write_pairs
 from tests.data.checks import (
     IMAGES,
     flip,
@@ -491,7 +491,7 @@ def test_a_resumed_check_gives_the_same_report(tmp_path: Path, monkeypatch: pyte
     _no_magic(pack)
     whole = run_check(tmp_path, pack)
     job = new_job(tmp_path, pack)
-    monkeypatch.setattr("arcterm.data.survey._BATCH", 4)
+    monkeypatch.setattr("arcterm.data.check.survey._BATCH", 4)
     tell, looked = job.tell, []
 
     def stop(phase: str, done: int, total: int, detail: str = "") -> bool:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from arcterm.data.indexing import make_index
+from arcterm.data.reshape.index import make_index
 from arcterm.errors import DataError
-from arcterm.formats import irheader
-from arcterm.formats.facepack import FacePack
-from arcterm.formats.recordio import RecordWriter
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.container import RecordWriter
+from arcterm.formats.recordio.facepack import FacePack
 from tests.jobs import make_job
 
 Locate = Callable[[str], Path]

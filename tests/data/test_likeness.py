@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from arcterm.data import likeness
-from arcterm.data.likeness import MOST_DIFFERENCE, Near, differ, flat, near_duplicates
-from arcterm.data.survey import thumbnail
+from arcterm.data.check import likeness
+from arcterm.data.check.likeness import MOST_DIFFERENCE, Near, differ, flat, near_duplicates
+from arcterm.data.check.survey import thumbnail
 from arcterm.formats.images import Pixels, decode, encode_jpeg, resize
 
 Thumbs = NDArray[np.uint8]

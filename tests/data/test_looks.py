@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from arcterm.data.looks import judge, looks_aligned, prepare
-from arcterm.formats.facepack import FacePack
+from arcterm.data.check.alignment import judge, looks_aligned, prepare
 from arcterm.formats.images import Pixels, decode
-from arcterm.formats.pairs import read_pairs
+from arcterm.formats.pairs.binfile import read_pairs
+from arcterm.formats.recordio.facepack import FacePack
 
 
 @pytest.fixture

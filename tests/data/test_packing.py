@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from arcterm.align.similarity import TEMPLATE
-from arcterm.data.packing import pack
+from arcterm.data.make.pack import pack
 from arcterm.errors import DataError
-from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import decode, encode_jpeg, resize
-from arcterm.formats.pairing import DifferentPairs, make_pairs, same_pairs
-from arcterm.formats.pairs import read_pairs
+from arcterm.formats.pairs.binfile import read_pairs
+from arcterm.formats.pairs.pairing import DifferentPairs, make_pairs, same_pairs
 from arcterm.formats.people import find_people
+from arcterm.formats.recordio.facepack import FacePack
 from tests.conftest import little_room
 from tests.jobs import make_job, pack_people
 

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 
 from arcterm.config import task_config
-from arcterm.data.job import Job
-from arcterm.data.reshaping import extract, merge, split
+from arcterm.data.reshape.packs import extract, merge, split
 from arcterm.errors import DataError, StopAskedError
-from arcterm.formats import irheader
-from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import encode_jpeg
-from arcterm.formats.packwriter import write_pack
-from arcterm.formats.pairs import write_pairs
+from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.ranges import parse_ranges
-from arcterm.formats.recordio import RecordWriter
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.container import RecordWriter
+from arcterm.formats.recordio.facepack import FacePack
+from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import store
+from arcterm.runs.context import Job
 from arcterm.runs.journal import NullJournal
 
 Locate = Callable[[str], Path]
@@ -236,7 +236,7 @@ class StoppingJob(Job):
 def test_what_was_stopped_goes_on(
     job: Job, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arcterm.formats.packwriter._SAVE_SECONDS", 0)
+    monkeypatch.setattr("arcterm.formats.recordio.packwriter._SAVE_SECONDS", 0)
     a, b = pack(tmp_path / "a", [3, 1], 0), pack(tmp_path / "b", [2, 2, 1], 1000)
     paths = str(a), str(b), str(tmp_path / "ab")
     with pytest.raises(StopAskedError):

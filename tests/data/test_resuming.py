@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from arcterm.data.binning import make_bin
-from arcterm.data.extracting import extract
-from arcterm.data.imagefiles import Picture, Stored, Wanted
-from arcterm.data.indexing import make_index
-from arcterm.data.job import Job
+from arcterm.data.make.bin import make_bin
+from arcterm.data.make.imagefiles import Picture, Stored, Wanted
+from arcterm.data.reshape.extract import extract
+from arcterm.data.reshape.index import make_index
 from arcterm.errors import DataError, StopAskedError
-from arcterm.formats.pairs import write_pairs
+from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.runs.context import Job
 from arcterm.runs.journal import NullJournal
 from tests.jobs import make_job, make_run, pack_people
 
@@ -110,7 +110,7 @@ def test_extract_of_what_was_changed(people: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("stop", [0, 1, 9, 15])
 @pytest.mark.parametrize("change", [False, True])
 def test_bin(people: Path, tmp_path: Path, stop: int, change: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arcterm.formats.packwriter._SAVE_SECONDS", 0)
+    monkeypatch.setattr("arcterm.formats.recordio.packwriter._SAVE_SECONDS", 0)
 
     def made(job: Job, name: str) -> dict[str, Any]:
         return make_bin(
@@ -151,14 +151,14 @@ def test_index(people: Path, tmp_path: Path, stop: int, tail: bytes, monkeypatch
     with found.open("ab") as file:  # as a crash leaves it
         file.write(tail)
     read = []
-    monkeypatch.setattr("arcterm.formats.irheader.unpack", _counted(read))
+    monkeypatch.setattr("arcterm.formats.recordio.irheader.unpack", _counted(read))
     made(job.again())
     assert (tmp_path / "pack" / "train.idx").read_text().splitlines() == whole
     assert len(read) == len(whole) - max(0, stop - 1)
 
 
 def _counted(read: list[str]) -> Callable[..., object]:
-    from arcterm.formats import irheader
+    from arcterm.formats.recordio import irheader
 
     really = irheader.unpack
 

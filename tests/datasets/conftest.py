@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from arcterm.formats.images import Pixels, decode, encode_jpeg, resize
-from arcterm.formats.packwriter import write_pack
-from arcterm.formats.pairs import write_pairs
+from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.formats.recordio.packwriter import write_pack
 
 Locate = Callable[[str], Path]
 

@@ -10,8 +10,9 @@ import pytest
 from arcterm_registry import get
 
 from arcterm.cache import directory as cache_directory
-from arcterm.datasets import drawn, traits
-from arcterm.datasets.camera import picture
+from arcterm.datasets.drawn import pack as drawn
+from arcterm.datasets.drawn import traits
+from arcterm.datasets.drawn.camera import picture
 from arcterm.errors import DataError
 from arcterm.formats.images import decode
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcterm.datasets import filters
-from arcterm.datasets.synthesized import SyntheticFaces
+from arcterm.datasets.drawn.synthesized import SyntheticFaces
 from arcterm.errors import DataError
 
 from .conftest import counts, make_folder, make_list, make_pack

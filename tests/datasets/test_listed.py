@@ -16,7 +16,7 @@ from arcterm_registry.contracts import LabelledDataset
 from arcterm.align import similarity
 from arcterm.errors import DataError
 from arcterm.formats.images import decode, encode_jpeg
-from arcterm.formats.pairs import write_pairs
+from arcterm.formats.pairs.binfile import write_pairs
 
 from .conftest import counts, make_folder, make_list, pixels
 

@@ -11,10 +11,10 @@ from arcterm_registry import get
 
 from arcterm.datasets import packdigest
 from arcterm.errors import DataError
-from arcterm.formats import irheader
-from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import encode_jpeg
-from arcterm.formats.recordio import RecordWriter
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.container import RecordWriter
+from arcterm.formats.recordio.facepack import FacePack
 
 OPEN, INSPECT = get("dataset", "recordio").load(), get("dataset", "recordio").load_inspect()
 PICTURES = [encode_jpeg(np.full((112, 112, 3), 20 * n, np.uint8)) for n in range(12)]

@@ -14,9 +14,9 @@ from arcterm_registry import get
 from arcterm_registry.contracts import LabelledDataset
 
 from arcterm.errors import DataError
-from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import decode, encode_jpeg
-from arcterm.formats.pairs import write_pairs
+from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.formats.recordio.facepack import FacePack
 
 from ..jobs import pack_people
 
@@ -141,7 +141,7 @@ def test_declarations_import_nothing_heavy() -> None:
 
 def test_reading_imports_no_torch() -> None:
     code = (
-        "import sys, arcterm.datasets.packs, arcterm.datasets.folders, arcterm.datasets.drawn;"
+        "import sys, arcterm.datasets.packs, arcterm.datasets.folders, arcterm.datasets.drawn.pack;"
         "print({'torch', 'textual', 'typer'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ import pytest
 from arcterm_registry import get
 
 from arcterm.datasets import packdigest
-from arcterm.formats.pairs import write_pairs
+from arcterm.formats.pairs.binfile import write_pairs
 
 from .conftest import make_folder, make_list, make_pack
 

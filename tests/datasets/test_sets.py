@@ -14,9 +14,9 @@ from arcterm_registry import get
 
 from arcterm.datasets import verification
 from arcterm.datasets.verification import VerificationSets, look
-from arcterm.formats import pairlook
 from arcterm.formats.images import encode_jpeg
-from arcterm.formats.pairs import write_pairs
+from arcterm.formats.pairs import usable
+from arcterm.formats.pairs.binfile import write_pairs
 
 from .conftest import make_folder, make_list, make_pack, quiet
 
@@ -125,8 +125,8 @@ def test_a_set_is_decoded_once_for_as_long_as_its_file_is_as_it_was(
     monkeypatch.setenv("ARCTERM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(verification, "_REMEMBERED_FROM", 0)
     decoded = []
-    decode = pairlook.decode
-    monkeypatch.setattr(pairlook, "decode", lambda image, **how: (decoded.append(1), decode(image, **how)))
+    decode = usable.decode
+    monkeypatch.setattr(usable, "decode", lambda image, **how: (decoded.append(1), decode(image, **how)))
     file = tmp_path / "x.bin"
     write_pairs(file, images, MIXED)
     told: list[tuple[int, int]] = []
@@ -153,7 +153,7 @@ def test_an_image_in_many_pairs_is_decoded_once(images: list[bytes], tmp_path: P
     write_pairs(tmp_path / "x.bin", images[:2] * 20, MIXED)
     held = VerificationSets(tmp_path)["x"]
     told: list[tuple[int, int]] = []
-    pairlook.check_usable("x", held, SIZE, lambda *at: told.append(at))
+    usable.check_usable("x", held, SIZE, lambda *at: told.append(at))
     assert told == [(2, 2)]
 
 
@@ -170,5 +170,5 @@ def test_an_image_in_many_pairs_is_decoded_once(images: list[bytes], tmp_path: P
     ],
 )
 def test_what_a_set_can_not_measure_is_named(same: list[bool], said: str) -> None:
-    told = pairlook.unmeasured("x", np.array(same))
+    told = usable.unmeasured("x", np.array(same))
     assert (said in told[0] and "set x" in told[0]) if said else not told

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from arcterm.runs import store
-from arcterm.runs.summary import summarize
+from arcterm.runs.describe import summarize
 from tests.e2e.conftest import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ def running(arcterm, pack):
     )  # fmt: skip
     told = arcterm.wait("victim", lambda told: told["checkpoints"] and told["step"] < 300)
     assert told["state"] == "running"
-    (supervisor,) = processes("arcterm.supervise", told["path"])
+    (supervisor,) = processes("arcterm.processes.supervisor", told["path"])
     yield supervisor
     for process in processes("arcterm", told["path"]):
         process.kill()
@@ -47,7 +47,7 @@ def processes(module: str, run: str) -> list[psutil.Process]:
 
 def gone(run: str) -> bool:
     """No rank is left now that the state says so, and the supervisor, which said it, ends on its own."""
-    if processes("arcterm.worker", run) or processes("arcterm.agent", run):
+    if processes("arcterm.processes.rank", run) or processes("arcterm.processes.agent", run):
         return False
     deadline = time.monotonic() + PATIENCE
     while processes("arcterm.", run):
@@ -69,8 +69,8 @@ def continue_and_check(arcterm, run: str):
 
 def test_a_killed_rank_fails_the_run_and_it_resumes(arcterm, running):
     run = arcterm.show("victim")["path"]
-    agent = next(c for c in running.children() if "arcterm.agent" in c.cmdline())
-    ranks = [c for c in agent.children() if "arcterm.worker" in c.cmdline()]
+    agent = next(c for c in running.children() if "arcterm.processes.agent" in c.cmdline())
+    ranks = [c for c in agent.children() if "arcterm.processes.rank" in c.cmdline()]
     victim = next(rank for rank in ranks if rank.environ()["RANK"] == "1")
     victim.kill()
     failed = arcterm.wait_for_failure("victim")
@@ -87,7 +87,7 @@ def test_a_killed_rank_fails_the_run_and_it_resumes(arcterm, running):
 
 def test_a_killed_launcher_takes_its_ranks_along(arcterm, running):
     run = arcterm.show("victim")["path"]
-    agent = next(c for c in running.children() if "arcterm.agent" in c.cmdline())
+    agent = next(c for c in running.children() if "arcterm.processes.agent" in c.cmdline())
     agent.kill()
     failed = arcterm.wait_for_failure("victim")
     assert "the launcher was killed (SIGKILL)" in failed["failure"]["cause"]

@@ -74,12 +74,12 @@ def test_a_training_among_strangers(hostile, pack):
         "--steps", "4000", "--name", "safe", "--detach",
     )  # fmt: skip
     told = hostile.wait("safe", lambda told: told["step"] >= 2)
-    supervisors = [p for p in psutil.process_iter() if _is(p, "arcterm.supervise", told["path"])]
+    supervisors = [p for p in psutil.process_iter() if _is(p, "arcterm.processes.supervisor", told["path"])]
     below = supervisors[0].children(recursive=True)
-    assert sum(_is(process, "arcterm.worker", told["path"]) for process in below) == 2
+    assert sum(_is(process, "arcterm.processes.rank", told["path"]) for process in below) == 2
     assert heard_beyond_loopback([*supervisors, *below]) == []
 
-    ranks = [process.environ() for process in below if _is(process, "arcterm.worker", told["path"])]
+    ranks = [process.environ() for process in below if _is(process, "arcterm.processes.rank", told["path"])]
     meeting = Path(ranks[0]["ARCTERM_RENDEZVOUS"])
     assert stat.S_IMODE(meeting.stat().st_mode) == 0o700
     assert not meeting.is_relative_to(told["path"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from arcterm.formats.images import encode_jpeg
-from arcterm.formats.packwriter import write_pack
+from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import control, store
 from arcterm.runs.events import Mined, Phase, Step
 from arcterm.runs.follow import Follower

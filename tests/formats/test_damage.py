@@ -25,17 +25,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arcterm.errors import DataError
-from arcterm.formats import images, irheader
-from arcterm.formats.checksums import read_checksums, write_checksums
-from arcterm.formats.facepack import FacePack
+from arcterm.formats import images
 from arcterm.formats.images import decode
 from arcterm.formats.labelnames import read_names
-from arcterm.formats.packwriter import write_pack
-from arcterm.formats.pairs import read_pairs, write_pairs
-from arcterm.formats.recordio import MAGIC_BYTES, RecordFile, RecordWriter
-from arcterm.train.loader import Loader
-from arcterm.train.quarantine import Quarantine
-from arcterm.train.sampler import Choice
+from arcterm.formats.pairs.binfile import read_pairs, write_pairs
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.checksums import read_checksums, write_checksums
+from arcterm.formats.recordio.container import MAGIC_BYTES, RecordFile, RecordWriter
+from arcterm.formats.recordio.facepack import FacePack
+from arcterm.formats.recordio.packwriter import write_pack
+from arcterm.train.feed.loader import Loader
+from arcterm.train.feed.quarantine import Quarantine
+from arcterm.train.feed.sampler import Choice
 from fuzz.seeds import CORPUS, bombs
 from fuzz.targets import TARGETS
 from tests.data.checks import kinds, run_check

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from arcterm.errors import DataError
-from arcterm.formats import irheader
-from arcterm.formats.facepack import FacePack, exact_boundary, read_property
 from arcterm.formats.images import decode, encode_jpeg
 from arcterm.formats.labelnames import read_names
-from arcterm.formats.packwriter import write_pack
-from arcterm.formats.recordio import RecordWriter
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.container import RecordWriter
+from arcterm.formats.recordio.facepack import FacePack, exact_boundary, read_property
+from arcterm.formats.recordio.packwriter import write_pack
 
 Locate = Callable[[str], Path]
 FILES = ("train.rec", "train.idx", "property")

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from arcterm.data.archives import unpack
+from arcterm.data.make.archives import unpack
 from arcterm.errors import DataError
-from arcterm.formats import modelfile, params, symbol
-from arcterm.formats.checksums import read_checksums
-from arcterm.formats.facepack import FacePack, read_property
+from arcterm.formats import modelfile
 from arcterm.formats.images import decode, read_file
 from arcterm.formats.lists import read_list
-from arcterm.formats.pairlists import read_pair_list
-from arcterm.formats.pairs import read_pairs
-from arcterm.formats.recordindex import read_index
+from arcterm.formats.mxnet import params, symbol
+from arcterm.formats.pairs.binfile import read_pairs
+from arcterm.formats.pairs.pairlists import read_pair_list
+from arcterm.formats.recordio.checksums import read_checksums
+from arcterm.formats.recordio.facepack import FacePack, read_property
+from arcterm.formats.recordio.recordindex import read_index
 
 POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"

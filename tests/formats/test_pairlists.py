@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from arcterm.errors import DataError
-from arcterm.formats.pairlists import read_pair_list
+from arcterm.formats.pairs.pairlists import read_pair_list
 
 Locate = Callable[[str], Path]
 TWO = [("Al_Bo/Al_Bo_0001", "Al_Bo/Al_Bo_0004", True), ("Al_Bo/Al_Bo_0002", "C/C_0010", False)]

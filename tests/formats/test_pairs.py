@@ -21,9 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcterm.errors import DataError
-from arcterm.formats import opcodes, picklemachine
 from arcterm.formats.images import decode
-from arcterm.formats.pairs import read_items, read_pairs, write_pairs
+from arcterm.formats.pairs import opcodes, picklemachine
+from arcterm.formats.pairs.binfile import read_items, read_pairs, write_pairs
 from fuzz.seeds import CORPUS
 
 Locate = Callable[[str], Path]

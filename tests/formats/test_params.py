@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from arcterm.errors import DataError
-from arcterm.formats import params, symbol
-from arcterm.formats.params import Array
+from arcterm.formats.mxnet import params, symbol
+from arcterm.formats.mxnet.params import Array
 
 Locate = Callable[[str], Path]
 DTYPES = ["<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8", "?"]

@@ -12,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from arcterm.errors import DataError
-from arcterm.formats import irheader
-from arcterm.formats.recordindex import read_index
-from arcterm.formats.recordio import MAGIC_BYTES as M
-from arcterm.formats.recordio import RecordFile, RecordWriter, framed
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.container import MAGIC_BYTES as M
+from arcterm.formats.recordio.container import RecordFile, RecordWriter, framed
+from arcterm.formats.recordio.recordindex import read_index
 
 GOLDEN = [b"", b"abcde", b"abcd" + M + b"efgh", b"abc" + M + b"d", M, M + M, b"xxxx" + M]
 LABELLED = [irheader.pack(7.0, 100, b"JPEGDATA"), irheader.pack((5.0, 1.0), 101, b"JPEGDATA")]

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arcterm.errors import DataError
-from arcterm.formats import operators, params, symbol
-from arcterm.formats.symbol import Symbol
+from arcterm.formats.mxnet import operators, params, symbol
+from arcterm.formats.mxnet.symbol import Symbol
 
 Locate = Callable[[str], Path]
 Given = dict[str, Any]

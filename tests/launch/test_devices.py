@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm import supervise
 from arcterm.config import VerifyConfig
 from arcterm.errors import ConfigError, RunError
 from arcterm.launch import devices, preflight, start, torchrun
+from arcterm.processes import supervisor
 from arcterm.runs import state, store
 from arcterm.runs.store import Run
 
@@ -174,7 +174,7 @@ def trained(tmp_path, monkeypatch):
 
 
 def environment(run):
-    return supervise.Supervisor(run, 1)._environment()
+    return supervisor.Supervisor(run, 1)._environment()
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from arcterm.errors import ArctermError, DataError, RunError
+from arcterm.files import create_json
 from arcterm.formats import modelfile
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.launch import models
 from arcterm.runs import checkpoints, store
 from arcterm.runs.events import Verify
-from arcterm.runs.files import create_json
 
 from ..runs.conftest import config
 from .test_origin import save

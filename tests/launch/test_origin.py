@@ -12,10 +12,10 @@ from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, ConfigError, DataError, RunError
+from arcterm.files import create_json
 from arcterm.launch import origin, preflight
 from arcterm.runs import checkpoints, store
 from arcterm.runs.checkpoints import FileDigest, Manifest
-from arcterm.runs.files import create_json
 
 from ..runs.conftest import config
 
@@ -190,7 +190,7 @@ def chain(folder, made):
     import torch
 
     from arcterm.export.layers import in_order
-    from arcterm.formats import params
+    from arcterm.formats.mxnet import params
 
     ops = {torch.nn.Conv2d: "Convolution", torch.nn.Linear: "FullyConnected", torch.nn.PReLU: "LeakyReLU"}
     roles = {"running_mean": "moving_mean", "running_var": "moving_var"}

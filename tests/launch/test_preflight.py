@@ -319,7 +319,7 @@ def test_a_plug_ins_sets_are_decoded_before_the_launch(distribution, monkeypatch
         "odd": "it has 7 images for 10 pairs",
         "raises": "OSError: gone",
     }
-    monkeypatch.setattr("arcterm.formats.pairlook.decode", None)  # a form asks again and again
+    monkeypatch.setattr("arcterm.formats.pairs.usable.decode", None)  # a form asks again and again
     assert ask(dataset="setful").facts == made.facts
     assert sum("is set aside, the run goes on without it" in note for note in made.notes) == 3
     assert any("set alike has only pairs of two people" in note for note in made.notes)

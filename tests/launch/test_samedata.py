@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 from arcterm.cli.app import build
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError
+from arcterm.files import create_json
 from arcterm.formats.images import encode_jpeg
-from arcterm.formats.packwriter import write_pack
-from arcterm.formats.pairs import write_pairs
+from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.launch import preflight, samedata, start, torchrun
 from arcterm.runs import checkpoints, dataset, state, store
 from arcterm.runs.checkpoints import Manifest
-from arcterm.runs.files import create_json
 from arcterm.train import guard
 
 IMAGES = [encode_jpeg(np.full((112, 112, 3), 8 * n, np.uint8)) for n in range(24)]

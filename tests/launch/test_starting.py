@@ -17,9 +17,9 @@ from arcterm.cli import runs as cli
 from arcterm.cli.watch import RunFailedError, watch
 from arcterm.config import task_config
 from arcterm.errors import RunError, StartError
+from arcterm.files import write_json
 from arcterm.launch import start, torchrun
 from arcterm.runs import state, store
-from arcterm.runs.files import write_json
 from arcterm.runs.state import Owner, read_state, write_state
 
 from ..runs.conftest import config
@@ -76,7 +76,15 @@ def test_a_supervisor_on_a_full_disk_says_so_to_who_started_it(run):
     (run.path / "owner.json").mkdir()
     hearing, telling = os.pipe()
     with state.lock(run) as lock, Path("/dev/full").open("w") as full, os.fdopen(hearing, "rb") as ear:
-        command = [sys.executable, "-m", "arcterm.supervise", str(run.path), "1", str(lock), str(telling)]
+        command = [
+            sys.executable,
+            "-m",
+            "arcterm.processes.supervisor",
+            str(run.path),
+            "1",
+            str(lock),
+            str(telling),
+        ]
         subprocess.run(command, stderr=full, pass_fds=(lock, telling), check=False)
         os.close(telling)
         assert b"Is a directory" in ear.read()
@@ -189,8 +197,16 @@ def lost(run):
 
 def orphan(run):
     """A process that looks like a rank of `run`."""
-    words = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", "-m", "arcterm.worker"]
-    process = subprocess.Popen([*words, str(run.path), "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    words = [
+        sys.executable,
+        "-c",
+        "import sys; print(flush=True); sys.stdin.read()",
+        "-m",
+        "arcterm.processes.rank",
+    ]
+    process = subprocess.Popen(
+        [*words, "arcterm.processes.rank", str(run.path), "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     process.stdout.readline()
     return process
 

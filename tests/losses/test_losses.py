@@ -10,7 +10,7 @@ import torch
 from arcterm_registry import get, names
 from torch import nn
 
-from arcterm.train.head import Head
+from arcterm.train.head.head import Head
 from arcterm.train.world import World
 
 from .naive import remembered

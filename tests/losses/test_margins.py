@@ -13,7 +13,7 @@ from arcterm_registry import OptionError, get
 from arcterm_registry.contracts import Margin
 from torch import Tensor
 
-from arcterm.train.head import Head
+from arcterm.train.head.head import Head
 from arcterm.train.world import World
 
 GOLDEN = {

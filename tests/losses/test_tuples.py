@@ -11,7 +11,7 @@ import torch.multiprocessing as mp
 from arcterm_registry import get, names
 from arcterm_registry.contracts import Feeding, TupleLoss
 
-from arcterm.train.tuples import TupleHead
+from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World
 
 SIZE, TRIPLETS, MARGIN = 5, 6, 0.3

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from arcterm.errors import DataError
-from arcterm.formats import images, irheader, operators, params
-from arcterm.formats.facepack import FacePack
-from arcterm.formats.recordindex import read_index
-from arcterm.formats.recordio import MAGIC_BYTES as M
-from arcterm.formats.recordio import RecordFile, RecordWriter
+from arcterm.formats import images
+from arcterm.formats.mxnet import operators, params
+from arcterm.formats.recordio import irheader
+from arcterm.formats.recordio.container import MAGIC_BYTES as M
+from arcterm.formats.recordio.container import RecordFile, RecordWriter
+from arcterm.formats.recordio.facepack import FacePack
+from arcterm.formats.recordio.recordindex import read_index
 from tests.jobs import pack_people
 from tests.mxnet.conftest import Oracle
 

@@ -21,7 +21,7 @@ from arcterm.backbones.heads import Head
 from arcterm.backbones.resnet import IResNet
 from arcterm.backbones.spherenet import s20
 from arcterm.export import layers, mxnet
-from arcterm.formats import params, symbol
+from arcterm.formats.mxnet import params, symbol
 from tests.mxnet.conftest import Oracle
 
 pytestmark = pytest.mark.slow

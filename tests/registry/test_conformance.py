@@ -14,7 +14,7 @@ from arcterm_registry import OptionError, PluginError, get, names
 from arcterm_registry.conformance import ConformanceWarning, check, checks
 from arcterm_registry.conformance.plainhead import learned, loss_of, problem
 
-from arcterm.train.head import Head
+from arcterm.train.head.head import Head
 from arcterm.train.world import World
 
 from . import toys

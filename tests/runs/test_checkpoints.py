@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from arcterm.errors import DataError, RunError
+from arcterm.files import read_json, write_json
 from arcterm.runs import checkpoints
 from arcterm.runs import manifest as manifests
 from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest, name_of
-from arcterm.runs.files import read_json, write_json
 
 
 def save(run, step, verification=None, content=b"weights"):

@@ -10,14 +10,14 @@ import pytest
 
 from arcterm.config import DataConfig
 from arcterm.errors import DataError, RunError
+from arcterm.files import read_json
 from arcterm.formats.staging import stage_of
 from arcterm.runs import state, store
-from arcterm.runs.files import read_json
+from arcterm.runs.describe import describe
 from arcterm.runs.follow import Follower
 from arcterm.runs.report import read_report
 from arcterm.runs.state import State, check_whole, read_state, write_state
 from arcterm.runs.store import Run
-from arcterm.runs.summary import describe
 
 from .conftest import config
 
@@ -214,7 +214,7 @@ def test_the_lock_of_a_damaged_run(run):
 
 
 def test_json_that_is_too_large_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("arcterm.runs.files._LARGEST", 10)
+    monkeypatch.setattr("arcterm.files._LARGEST", 10)
     (tmp_path / "state.json").write_text('{"state": "done"}')
     with pytest.raises(DataError, match="larger than"):
         read_json(tmp_path / "state.json", State)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from arcterm.config import VerifyConfig, task_config
+from arcterm.files import write_json
+from arcterm.jobs import TASKS
 from arcterm.runs import advice, store
 from arcterm.runs.checkpoints import MANIFEST, name_of
 from arcterm.runs.diagnosis import AgentReport, Exit, Fallen, diagnose
-from arcterm.runs.files import write_json
-from arcterm.tasks import TASKS
 
 LOST = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer"
 WAITED = "DistBackendError: NCCL watchdog: Timed out waiting 600000ms for recv operation to complete"

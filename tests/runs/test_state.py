@@ -10,8 +10,8 @@ import time
 import pytest
 
 from arcterm.errors import RunError
+from arcterm.files import write_json
 from arcterm.runs import control, state
-from arcterm.runs.files import write_json
 from arcterm.runs.state import Owner, read_owner, read_state, write_state
 
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
+from arcterm.runs.describe import Summary, describe
 from arcterm.runs.events import Checkpoint, Gpu, Gpus, Mined, Phase, Start, Step, Verify, real
 from arcterm.runs.journal import Journal
-from arcterm.runs.summary import Summary, describe
 
 
 def start(attempt, step=0):

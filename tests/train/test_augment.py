@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from arcterm.train import augment
-from arcterm.train.augment import Augment
-from arcterm.train.sampler import keys
+from arcterm.train.feed import augment
+from arcterm.train.feed.augment import Augment
+from arcterm.train.feed.sampler import keys
 
 KINDS = ("crop", "jitter", "lowres", "jpeg", "cutout")
 

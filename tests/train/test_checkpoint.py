@@ -11,7 +11,7 @@ from arcterm.errors import DataError, TrainingError
 from arcterm.runs import checkpoints, store
 from arcterm.train import build, checkpoint, optim
 from arcterm.train.checkpoint import Trained
-from arcterm.train.head import Head
+from arcterm.train.head.head import Head
 from arcterm.train.world import World
 
 from ..conftest import little_room

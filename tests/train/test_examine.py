@@ -14,9 +14,9 @@ from arcterm.runs import checkpoints, store
 from arcterm.runs.journal import NullJournal
 from arcterm.train import checkpoint
 from arcterm.train.checkpoint import Trained
-from arcterm.train.examine import Examiner, average_buffers
-from arcterm.train.mining import Sequence
-from arcterm.train.tuples import TupleHead
+from arcterm.train.evaluation import Examiner, average_buffers
+from arcterm.train.feed.mining import Sequence
+from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World
 
 from ..runs.conftest import config

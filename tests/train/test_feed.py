@@ -19,11 +19,11 @@ from torch import nn
 from arcterm.errors import DataError
 from arcterm.runs.events import Mined, Phase
 from arcterm.runs.journal import NullJournal
-from arcterm.train import feed
 from arcterm.train.checkpoint import Trained
-from arcterm.train.identities import Identities
-from arcterm.train.sampler import Sampler, uniform
-from arcterm.train.tuples import TupleHead
+from arcterm.train.feed import batches
+from arcterm.train.feed.identities import Identities
+from arcterm.train.feed.sampler import Sampler, uniform
+from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World
 
 from ..runs.conftest import config
@@ -98,7 +98,7 @@ def made(world=None, notes=None, start=0, kept=None, trained=None, dataset=None,
     sgd = torch.optim.SGD([{"params": []}], lr=0.1)
     trained = trained or Trained(Colours(), head, sgd, sgd)
     data = dataset or Labelled()
-    return feed.make(c, data, trained, world, notes or Notes(), start, kept or {}), trained
+    return batches.make(c, data, trained, world, notes or Notes(), start, kept or {}), trained
 
 
 def learn(trained, step):
@@ -238,7 +238,7 @@ def test_any_number_of_ranks_mines_the_same_rounds(size):
 def test_statistics_are_averaged_after_every_step(monkeypatch):
     """Were only a checkpoint to average them, a resumed run would mine with others than one that went on."""
     calls = []
-    monkeypatch.setattr(feed, "average_buffers", lambda *_: calls.append(1))
+    monkeypatch.setattr(batches, "average_buffers", lambda *_: calls.append(1))
     assert len(walk(*made())) == len(calls) == 24
 
 
@@ -246,7 +246,7 @@ def test_other_losses_are_fed_by_the_sampler():
     c = config(batch_size=8, nproc=1, steps=20)
     head = nn.Linear(1, 1)
     trained = Trained(Colours(), head, None, None)
-    fed = feed.make(c, Faces(), trained, World(), Notes(), 5, {})
+    fed = batches.make(c, Faces(), trained, World(), Notes(), 5, {})
     got = walk_colours_only(fed)
     sampler = Sampler(60, 8, seed=c.seed)
     for step, index, mirrored in got:
@@ -273,14 +273,14 @@ def test_a_broken_record_is_named_by_the_feed():
 
 def test_labels_of_a_dataset_that_does_not_tell_them_are_read_once():
     faces, told = Faces(), []
-    assert np.array_equal(feed.read_labels(faces, "x", lambda *at: told.append(at)), LABELS)
+    assert np.array_equal(batches.read_labels(faces, "x", lambda *at: told.append(at)), LABELS)
     assert sorted(faces.read) == list(range(60))
     assert told[-1] == (60, 60)
 
 
 def test_labels_that_are_told_cost_no_reading():
     faces = Labelled()
-    assert np.array_equal(feed.read_labels(faces, "x", lambda *_: None), LABELS)
+    assert np.array_equal(batches.read_labels(faces, "x", lambda *_: None), LABELS)
     assert faces.read == []
 
 
@@ -295,7 +295,7 @@ def test_labels_that_are_told_cost_no_reading():
 )
 def test_data_with_nothing_to_compare_is_refused(labels, said):
     with pytest.raises(DataError, match=said):
-        feed.read_labels(Labelled(labels), "x", lambda *_: None)
+        batches.read_labels(Labelled(labels), "x", lambda *_: None)
 
 
 @st.composite

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from arcterm_registry import get
 
-from arcterm.train import fused
-from arcterm.train.head import Head
+from arcterm.train.head import fused
+from arcterm.train.head.head import Head
 from arcterm.train.world import World
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -14,8 +14,8 @@ from arcterm_registry import get, names
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from arcterm.train.head import Head
-from arcterm.train.lazy import LazySGD
+from arcterm.train.head.head import Head
+from arcterm.train.head.lazy import LazySGD
 from arcterm.train.world import World, shard
 
 CLASSES, SIZE, BATCH = 7, 5, 12
@@ -160,7 +160,7 @@ def test_one_rank_equals_the_plain_head_in_float64(name, options):
 @pytest.mark.parametrize("name", LOSSES)
 def test_tiles_of_one_or_a_few_classes_give_the_same(name, monkeypatch):
     for chunk in (1, 3):
-        monkeypatch.setattr("arcterm.train.stream.chunk_for", lambda *_, chunk=chunk: chunk)
+        monkeypatch.setattr("arcterm.train.head.tiled.chunk_for", lambda *_, chunk=chunk: chunk)
         check(name, {}, World())
 
 
@@ -195,7 +195,7 @@ def test_no_step_asks_for_a_number(name, rate):
 
 
 def test_the_comparison_would_notice_a_missing_rival(monkeypatch):
-    monkeypatch.setattr("arcterm.train.stream.EPS", 1e-2)
+    monkeypatch.setattr("arcterm.train.head.tiled.EPS", 1e-2)
     with pytest.raises(AssertionError):
         check("arcface", {}, World())
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from arcterm.train import lazy
-from arcterm.train.lazy import LazySGD
+from arcterm.train.head import lazy
+from arcterm.train.head.lazy import LazySGD
 
 ROWS, SIZE = 60, 4
 

@@ -14,16 +14,16 @@ import torch
 from arcterm_registry.contracts import Record
 
 from arcterm.errors import DataError, TrainingError
-from arcterm.formats.facepack import FacePack
 from arcterm.formats.images import decode, encode_jpeg
-from arcterm.formats.packwriter import write_pack
-from arcterm.train.augment import Augment
-from arcterm.train.decoded import DecodedCache
-from arcterm.train.identities import SamePerson
-from arcterm.train.loader import Loader, _Buffer
-from arcterm.train.quarantine import Quarantine
-from arcterm.train.sampler import Choice, Sampler
-from arcterm.train.upload import Sent, mirror
+from arcterm.formats.recordio.facepack import FacePack
+from arcterm.formats.recordio.packwriter import write_pack
+from arcterm.train.feed.augment import Augment
+from arcterm.train.feed.cache import DecodedCache
+from arcterm.train.feed.identities import SamePerson
+from arcterm.train.feed.loader import Loader, _Buffer
+from arcterm.train.feed.quarantine import Quarantine
+from arcterm.train.feed.sampler import Choice, Sampler
+from arcterm.train.feed.upload import Sent, mirror
 from arcterm.train.world import World
 from tests.jobs import Heard
 
@@ -143,8 +143,8 @@ class SlowUpload:
 def test_memory_is_not_filled_again_while_it_is_sent(pack, monkeypatch, hasty):
     faces, choices = FacePack(pack), list(Sampler(60, 8, seed=3).choices(1, 21))
     expected = loaded(faces, choices)
-    monkeypatch.setattr("arcterm.train.loader.Upload", lambda device: SlowUpload(hasty))
-    monkeypatch.setattr("arcterm.train.loader._Buffer", lambda *a, pin: _Buffer(*a, pin=False))
+    monkeypatch.setattr("arcterm.train.feed.loader.Upload", lambda device: SlowUpload(hasty))
+    monkeypatch.setattr("arcterm.train.feed.loader._Buffer", lambda *a, pin: _Buffer(*a, pin=False))
     with Loader(faces, choices, image_size=SIZE, threads=2, device=torch.device("cuda")) as loader:
         sent = [(b.step, b.images.numpy(), b.labels.numpy()) for b, _ in loader]
     same = [

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from arcterm.errors import TrainingError
 from arcterm.runs import checkpoints, store
 from arcterm.runs.events import Message, Phase, Step
-from arcterm.train import build, examine, loop, precision
+from arcterm.train import build, evaluation, loop, precision
 from arcterm.train.world import World
 
 from ..runs.conftest import config
@@ -171,8 +171,8 @@ def test_verification_folds_and_leaves_the_backbone_in_training(train, monkeypat
         seen.append((network.training, size))
         return plain(network, size, note)
 
-    plain = examine.folded
-    monkeypatch.setattr(examine, "folded", spy)
+    plain = evaluation.folded
+    monkeypatch.setattr(evaluation, "folded", spy)
     _, heard = train("verified", verify_every=3)
     assert seen == [(True, (112, 112))] * 2
     assert not [event for event in heard if isinstance(event, Message)]

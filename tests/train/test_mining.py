@@ -10,8 +10,8 @@ import torch
 from arcterm_registry import get
 
 from arcterm.errors import TrainingError
-from arcterm.train import mining
-from arcterm.train.mining import Miner, Sequence, Tally, pairs, pick, pooled
+from arcterm.train.feed import mining
+from arcterm.train.feed.mining import Miner, Sequence, Tally, pairs, pick, pooled
 from arcterm.train.world import World
 
 ALPHA = 0.3

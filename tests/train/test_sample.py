@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import SGD
 
-from arcterm.train.head import Head
-from arcterm.train.lazy import LazySGD
-from arcterm.train.sample import chance, sample
+from arcterm.train.head.head import Head
+from arcterm.train.head.lazy import LazySGD
+from arcterm.train.head.sample import chance, sample
 from arcterm.train.world import World, shard
 
 CLASSES, SIZE, BATCH = 90, 6, 8

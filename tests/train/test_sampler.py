@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arcterm.train.sampler import Sampler, keys, uniform
+from arcterm.train.feed.sampler import Sampler, keys, uniform
 
 
 def epoch_of(sampler_of, size, epoch, steps):

@@ -9,13 +9,13 @@ from torch import nn
 
 from arcterm.config import VerifyConfig
 from arcterm.errors import DataError, TrainingError
+from arcterm.files import read_json
 from arcterm.launch import models
 from arcterm.runs import checkpoints, store
+from arcterm.runs.describe import Summary, describe
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Checkpoint, Message, Verify
-from arcterm.runs.files import read_json
-from arcterm.runs.summary import Summary, describe
-from arcterm.train import build, checkpoint, examine, loop, verification
+from arcterm.train import build, checkpoint, evaluation, loop, verification
 from arcterm.train.world import World
 
 from ..runs.conftest import config
@@ -104,7 +104,7 @@ def test_a_run_that_ends_while_verifying_catches_up(train, monkeypatch, at, befo
             raise KeyboardInterrupt
         return plain(*arguments)
 
-    where = examine if before == "verify_sets" else checkpoint
+    where = evaluation if before == "verify_sets" else checkpoint
     plain = getattr(where, before)
     with monkeypatch.context() as patched:
         patched.setattr(where, before, die)
@@ -163,8 +163,8 @@ def test_ranks_agree_on_a_set_that_one_can_not_read(rank, monkeypatch):
     for dataset, theirs in ((Dots(), b"dots.bin image 3: cut\n  \xe2\x86\x92 mend it"), (Broken(), plain)):
         monkeypatch.setattr(Two, "theirs", theirs)
         network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 112 * 112, 4))
-        made = examine.embedder(config(), network, 8, Two(rank, 2), Heard())
-        results.append(examine.verify_sets(made, dataset, 1, Heard()))
+        made = evaluation.embedder(config(), network, 8, Two(rank, 2), Heard())
+        results.append(evaluation.verify_sets(made, dataset, 1, Heard()))
     assert results[0] == ([], {"dots": "dots.bin image 3: cut"})
     assert sorted(results[1][1]) == ["absent", "few", *(["small"] if rank == 0 else [])]
 

@@ -8,7 +8,7 @@ from arcterm.console import words
 from arcterm.console.lines import Line, heading, pad, shorten, spark
 from arcterm.console.panels.verification import sign
 from arcterm.console.view import View
-from arcterm.runs.summary import METRICS
+from arcterm.runs.describe import METRICS
 
 _NAME = 13
 _VALUE = 8

@@ -7,7 +7,7 @@ from statistics import fmean
 from arcterm.console.lines import Line, heading, pad
 from arcterm.console.view import View
 from arcterm.console.words import DASH, SET_MARKS, percent
-from arcterm.runs.summary import Summary
+from arcterm.runs.describe import Summary
 
 
 def best_result(summary: Summary) -> tuple[str, float, int] | None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from arcterm.config import DataConfig, VerifyConfig
 from arcterm.console import words
-from arcterm.console.reading import RunGoneError
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
 from arcterm.launch import devices, start
 from arcterm.runs import checkpoints, control
 from arcterm.runs.control import Verb
+from arcterm.runs.reader import RunGoneError
 from arcterm.runs.state import LIVE
 from arcterm.runs.store import Run
 

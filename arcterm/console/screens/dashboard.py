@@ -16,11 +16,11 @@ from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked, LookFailed
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.panels.curves import LEVELS, Lens, curve
-from arcterm.console.reading import Reader
 from arcterm.console.rows import Rows
 from arcterm.console.screens.actions import Acting
 from arcterm.console.screens.polling import Polling
 from arcterm.console.view import View
+from arcterm.runs.reader import Reader
 from arcterm.runs.state import read_state
 from arcterm.runs.store import Run
 

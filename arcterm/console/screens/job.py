@@ -11,15 +11,15 @@ from arcterm.config import DataConfig
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked, LookFailed
 from arcterm.console.panels import job, log
-from arcterm.console.reading import Reader
 from arcterm.console.rows import Rows
 from arcterm.console.screens.actions import Acting
 from arcterm.console.screens.polling import Polling
 from arcterm.console.taskdraft import task_texts
 from arcterm.console.view import View
+from arcterm.jobs import TASKS
+from arcterm.runs.reader import Reader
 from arcterm.runs.state import read_state
 from arcterm.runs.store import Run
-from arcterm.tasks import TASKS
 
 _LIVE_SECONDS, _IDLE_SECONDS, _AGAIN_SECONDS = 0.25, 2.0, 0.001
 

@@ -6,9 +6,9 @@ from textual.message import Message
 from textual.timer import Timer
 
 from arcterm.console.messages import LookFailed
-from arcterm.console.reading import RunGoneError
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.errors import ArctermError
+from arcterm.runs.reader import RunGoneError
 
 
 class Polling(ConsoleScreen):

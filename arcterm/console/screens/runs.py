@@ -23,10 +23,10 @@ from arcterm.console.screens.boxes import Confirm
 from arcterm.console.screens.polling import Polling
 from arcterm.console.taskdraft import task_texts
 from arcterm.errors import RunError
+from arcterm.jobs import TASKS
 from arcterm.runs import store
 from arcterm.runs.state import is_locked
 from arcterm.runs.store import Run
-from arcterm.tasks import TASKS
 
 _LIVE_SECONDS, _IDLE_SECONDS, _AGAIN_SECONDS = 1.0, 2.0, 0.01
 

@@ -14,9 +14,9 @@ from arcterm.console.screens.form import Form, section
 from arcterm.console.screens.tasks import TaskList
 from arcterm.console.taskdraft import TaskDraft, judge_task
 from arcterm.errors import ConfigError
+from arcterm.jobs import TASKS
 from arcterm.launch import start
 from arcterm.runs.store import Run
-from arcterm.tasks import TASKS
 
 
 class TaskForm(Form):

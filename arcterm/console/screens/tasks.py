@@ -13,7 +13,7 @@ from arcterm.console.keys import KeyLine
 from arcterm.console.panels import tasklist
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
-from arcterm.tasks import TASKS, Place, Task
+from arcterm.jobs import TASKS, Place, Task
 
 SHOW = Task(
     name="show",

@@ -1,0 +1,150 @@
+"""What a check looks at, part by part: the records of a pack, the images of people, a list or a ``.bin``."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+import arcterm_registry
+import numpy as np
+from arcterm_registry.contracts import FaceDataset
+
+from arcterm.errors import DataError
+from arcterm.formats.images import read_file
+from arcterm.formats.pairs.binfile import PairBin
+from arcterm.formats.people import list_people
+
+if TYPE_CHECKING:
+    from arcterm_registry.contracts import Image
+
+STANDARD = (112, 112)
+
+Size = tuple[int, int]
+
+
+class Piece(NamedTuple):
+    """One item: its image, None for a record that has none, its label and where it lies."""
+
+    image: Image | None
+    label: float
+    source: str
+
+
+class Part(Protocol):
+    """Items by number; a broken one raises `DataError` and is no reason to stop.
+
+    `size` is the (height, width) that images must have, if that is known. `state` changes when the files do.
+    """
+
+    name: str
+    size: Size | None
+
+    def __len__(self) -> int: ...
+
+    def look(self, number: int) -> Piece:
+        """Item `number`; called from several threads."""
+
+    def state(self) -> str:
+        """What tells these files from others of the same name."""
+
+
+class Folder:
+    """A folder of people: labels in natural order of their names. Raises `DataError`."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        self.size: Size | None = STANDARD
+        found = list_people(path)
+        self.empty = found.empty
+        self.people = [person.name for person in found.people]
+        self.files = [image for person in found.people for image in person.images]
+        counts = [len(person.images) for person in found.people]
+        self._labels = np.repeat(np.arange(len(counts)), counts)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def look(self, number: int) -> Piece:
+        """The file's bytes."""
+        file = self.files[number]
+        return Piece(read_file(file), float(self._labels[number]), str(file))
+
+    def state(self) -> str:
+        """How many files."""
+        return str(len(self.files))
+
+
+@runtime_checkable
+class Marked(Protocol):
+    """A data set whose images come with landmarks."""
+
+    def wrong_landmarks(self, indices: list[int]) -> list[str]:
+        """Sentences about landmarks of those images that can't be right."""
+
+
+class Listed:
+    """Any data set of the registry by its name, here ``lst``. Raises `DataError`."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name = path.name
+        self.size: Size | None = STANDARD
+        self.faces: FaceDataset = arcterm_registry.get("dataset", name).load()(path)
+        self._state = stamp(path)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def look(self, number: int) -> Piece:
+        """The record."""
+        record = self.faces[number]
+        return Piece(record.image, record.label, record.source)
+
+    def state(self) -> str:
+        """Size and time of the list."""
+        return self._state
+
+
+class Pairs:
+    """The images of a verification set, each once however many pairs it is in; they have no labels.
+
+    `sides` (2P,) are the numbers of the images of the pairs, two a pair.
+    """
+
+    def __init__(self, path: Path, pairs: PairBin, size: Size | None) -> None:
+        self.name, self.size, self.pairs = path.name, size, pairs
+        self._state = stamp(path)
+        self._first: list[int] = []
+        known: dict[bytes, int] = {}
+        self.sides: list[int] = []
+        for place, image in enumerate(pairs.images):
+            number = known.setdefault(hashlib.blake2b(image, digest_size=16).digest(), len(self._first))
+            self._first += [place] * (number == len(self._first))
+            self.sides.append(number)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def look(self, number: int) -> Piece:
+        """The image's bytes."""
+        return Piece(self.pairs.images[self._first[number]], -1.0, self.where(number))
+
+    def where(self, number: int) -> str:
+        """The image's first place in the set, in words."""
+        place = self._first[number]
+        return f"{self.name} image {place} (pair {place // 2})"
+
+    def state(self) -> str:
+        """Size and time of the file."""
+        return self._state
+
+
+def stamp(path: Path) -> str:
+    """Size and time of a file; ``absent`` if it isn't there. Raises `DataError` if it can't be looked at."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return "absent"
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}", "check its permissions") from None
+    return f"{facts.st_size} {facts.st_mtime_ns}"

@@ -1,0 +1,286 @@
+"""Whether the parts of a pack agree: header, keys, identity ranges, labels, and the bytes between records.
+
+Everything is judged by what the records hold, as a survey found it, not by what the header promises.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arcterm.data.check.findings import KEPT, Findings, Place
+from arcterm.data.check.packpart import PackPart, walk
+from arcterm.data.check.survey import BAD_LABEL, DAMAGED, NO_IMAGE, NO_LABEL, OTHER_SIZE, Survey
+from arcterm.errors import DataError
+from arcterm.formats.recordio.facepack import EXACT_FLOAT32
+
+AGAIN = "pack the images again"
+_SHOWN = 5
+
+Ints = NDArray[np.int64]
+Labels = NDArray[np.signedinteger[Any]]
+
+
+class Layout(NamedTuple):
+    """Positions in the pack: `images` with keys 1 … `last` (all of im2rec's packs), and the `identities`."""
+
+    images: Ints
+    identities: Ints
+    last: int
+
+
+def check_pack(
+    pack: PackPart, survey: Survey, findings: Findings, tell: Callable[[int, int], object]
+) -> Layout:
+    """Find what contradicts itself in a surveyed pack; `tell` is told identity records done and all."""
+    layout = _layout(pack, survey, findings)
+    if len(layout.identities):
+        _check_ranges(pack, survey, layout, findings, tell)
+    _check_checksums(pack, survey, findings)
+    _check_bytes(pack, survey, findings)
+    return layout
+
+
+def _layout(pack: PackPart, survey: Survey, findings: Findings) -> Layout:
+    """Tell images from identity records, and hold the header to it."""
+    state = survey["state"][: len(pack)]
+    without = np.flatnonzero(state == NO_IMAGE)
+    intact = np.flatnonzero((state != NO_IMAGE) & (state != DAMAGED))
+    if not len(intact):
+        return Layout(intact, without, 0)
+    last = int(pack.keys[intact[-1]])
+    if pack.header is not None:
+        last = _check_header(pack, last, findings)
+    elif not len(without):
+        return Layout(np.arange(len(pack)), without, last)
+    first = int(np.searchsorted(pack.keys, 1))
+    images = np.arange(first, np.searchsorted(pack.keys, last, side="right"))
+    empty = images[state[images] == NO_IMAGE]
+    for position in empty[:KEPT]:
+        findings.add("record", f"{pack.where(position)} has no image", AGAIN, _place(pack, int(position)))
+    findings.more("record", len(empty[KEPT:]))
+    damaged = np.flatnonzero(state == DAMAGED)
+    behind = np.union1d(without, damaged)
+    return Layout(images, behind[pack.keys[behind] > last], last)
+
+
+def _check_header(pack: PackPart, last: int, findings: Findings) -> int:
+    """Hold the header's labels and the index to one another; returns the last image's key."""
+    assert pack.header is not None
+    first, end = pack.header
+    where = pack.where(pack.position(0) or 0)
+    if not (first == int(first) and end == int(end) and 2 <= first <= end < 1 << 30):
+        findings.add(
+            "range",
+            f"{where}: the header record's labels {first:g}, {end:g} make no sense",
+            AGAIN,
+            Place("train.rec", 0),
+        )
+        return last
+    promised = int(first) - 1
+    if end >= EXACT_FLOAT32:
+        findings.add(
+            "rounded",
+            f"{where}: the header's labels {first:.0f} and {end:.0f} are float32, exact to 16,777,216 only",
+            "arcterm reads the true ones off the records; another reader may take an identity for an image",
+        )
+        if first >= EXACT_FLOAT32 and abs(promised - last) <= _rounding(first):
+            promised = last
+    else:
+        _check_keys(pack, int(end), findings)
+    if last > promised:
+        findings.add(
+            "range",
+            f"{where}: the header record promises images 1 to {promised}, and key {last} is one too",
+            AGAIN,
+            Place("train.rec", 0),
+        )
+    return max(promised, last)
+
+
+def _check_keys(pack: PackPart, end: int, findings: Findings) -> None:
+    """The keys must be 0 … end - 1, as the header record says."""
+    file = str(pack.directory / "train.idx")
+    expected = np.zeros(end, bool)
+    expected[pack.keys[pack.keys < end]] = True
+    hint = f"copy train.rec and train.idx again, together; or move the index away and run {_index(pack)}"
+    for keys, words in (
+        (np.flatnonzero(~expected), "lacks key {}, which the header record promises"),
+        (pack.keys[pack.keys >= end], "lists key {}, and the header record ends at " + str(end - 1)),
+    ):
+        for key in keys[:KEPT]:
+            findings.add("index", f"{file} {words.format(key)}", hint, Place("train.idx", int(key)))
+        findings.more("index", len(keys[KEPT:]))
+
+
+def _check_ranges(
+    pack: PackPart,
+    survey: Survey,
+    layout: Layout,
+    findings: Findings,
+    tell: Callable[[int, int], object],
+) -> None:
+    """Each identity record must cover all images of one label, and all of them together every image."""
+    labels = np.full(layout.last, NO_LABEL, np.int32)
+    labels[pack.keys[layout.images] - 1] = np.asarray(survey["label"])[layout.images]
+    seen: dict[int, int] = {}
+    covered: int | None = 0
+    for number, position in enumerate(layout.identities.tolist()):
+        tell(number, len(layout.identities))
+        try:
+            first, end = pack.record(position).labels[:2]
+        except (DataError, ValueError):  # named as a damaged record; where the next one begins isn't known
+            covered = None
+            continue
+        if not (1 <= first < end <= layout.last + 1 + _rounding(end)):
+            text = f"{pack.where(position)}: the identity names images {first:g} to {end - 1:g}"
+            findings.add("range", f"{text} of {layout.last}", AGAIN, _place(pack, position))
+            continue
+        start, stop = int(first) - 1, min(int(end) - 1, layout.last)
+        if (
+            covered is not None
+            and max(first, end) >= EXACT_FLOAT32
+            and abs(start - covered) <= _rounding(first)
+        ):
+            text = f"{pack.where(position)}: its range {first:.0f} to {end:.0f} may be rounded"
+            findings.add("rounded", text, place=_place(pack, position))
+            start, stop = covered, _run_end(labels, covered)
+        _check_start(pack, position, start, covered, findings)
+        _check_person(pack, position, labels[start:stop], seen, findings)
+        covered = stop
+    if covered is not None and covered < layout.last:
+        text = f"train.rec: no identity record covers images {covered + 1} to {layout.last}"
+        findings.add("range", text, AGAIN)
+
+
+def _check_start(pack: PackPart, position: int, start: int, covered: int | None, findings: Findings) -> None:
+    """An identity's first image, 0-based, must be the one after those before."""
+    if covered is not None and start != covered:
+        what = "leaves out" if start > covered else "claims again"
+        low, high = sorted((covered, start))
+        text = f"{pack.where(position)}: the identity's range begins at {start + 1} and {what} images"
+        findings.add("range", f"{text} {low + 1} to {high}", AGAIN, _place(pack, position))
+
+
+def _check_person(
+    pack: PackPart, position: int, labels: Labels, seen: dict[int, int], findings: Findings
+) -> None:
+    """The labels of one identity's images must be alike, and nobody else's."""
+    known = np.unique(labels[labels >= 0])
+    where = pack.where(position)
+    if len(known) > 1:
+        shown = ", ".join(str(label) for label in known[:_SHOWN])
+        text = f"{where}: the identity's images have {len(known)} labels: {shown}"
+        findings.add("range", text, AGAIN, _place(pack, position))
+    elif len(known) and int(known[0]) in seen:
+        label = int(known[0])
+        text = f"{where}: label {label} has another identity record, key {seen[label]}"
+        hint = "the list wasn't sorted by person: sort it; `arcterm data pack LIST DST` sorts by itself"
+        findings.add("doubled", text, hint, _place(pack, position))
+    elif len(known):
+        seen[int(known[0])] = int(pack.keys[position])
+
+
+def _rounding(key: float) -> float:
+    """How far a key may be from the true one after it was stored as float32."""
+    return float(np.spacing(np.float32(key))) if key >= EXACT_FLOAT32 else 0.0
+
+
+def _run_end(labels: Labels, start: int) -> int:
+    """Where the run of one label ends that begins at `start`."""
+    if start >= len(labels):
+        return start
+    other = np.flatnonzero(labels[start:] != labels[start])
+    return start + int(other[0]) if other.size else len(labels)
+
+
+def _check_checksums(pack: PackPart, survey: Survey, findings: Findings) -> None:
+    """Hold every record to its CRC-32; those that aren't even records are named elsewhere."""
+    if pack.checksums is None:
+        return
+    stored = pack.checksums.records
+    if len(stored) != len(pack):
+        text = f"{pack.directory}: train.idx lists {len(pack)} records and train.crc has {len(stored)}"
+        findings.add(
+            "file", text, "one of them is another pack's or damaged: copy both again", Place("train.crc")
+        )
+        return
+    whole = survey["state"][: len(pack)] != DAMAGED
+    changed = np.flatnonzero((survey["crc"][: len(pack)] != stored) & whole)
+    for position in changed[:KEPT]:
+        text = f"{pack.directory}: {pack.where(position)} is damaged: its CRC-32 isn't the one in train.crc"
+        findings.add("record", text, "copy the pack again", _place(pack, int(position)))
+    findings.more("record", len(changed[KEPT:]))
+
+
+def _check_bytes(pack: PackPart, survey: Survey, findings: Findings) -> None:
+    """Every byte of ``train.rec`` must belong to one record of the index."""
+    size = len(pack.records)
+    order = np.argsort(pack.offsets, kind="stable")
+    starts, ends = pack.offsets[order], np.asarray(survey["end"][: len(pack)])[order]
+    following = np.append(starts[1:], size)
+    # Where a broken record ends isn't known: it is taken to reach to the next one.
+    ends = np.where(ends == 0, following, ends)
+    before = np.concatenate([[0], ends])
+    after = np.append(starts, size)
+    for at in np.flatnonzero(after > before).tolist():
+        _name_gap(pack, int(before[at]), int(after[at]), findings)
+    for at in np.flatnonzero(following < np.minimum(ends, size)).tolist():
+        one, other = order[at], order[min(at + 1, len(order) - 1)]
+        text = f"{pack.directory}: {pack.where(other)} begins inside the record of key {pack.keys[one]}"
+        hint = f"the index is damaged: copy it again, or move it away and run {_index(pack)}"
+        findings.add("index", text, hint, _place(pack, int(other)))
+    if len(ends) and ends.max() > size:
+        text = f"{pack.records.path}: the last record's padding is cut off at byte {size}"
+        findings.add("record", text, "copy it again", Place("train.rec", offset=size))
+
+
+def _index(pack: PackPart) -> str:
+    return f"`arcterm data index {shlex.quote(str(pack.directory))}`"
+
+
+def _name_gap(pack: PackPart, start: int, stop: int, findings: Findings) -> None:
+    inside = sum(1 for _ in walk(pack.records, start, stop))
+    what = f"{inside} records that train.idx doesn't name" if inside else "what is no record"
+    text = f"{pack.records.path}: bytes {start} to {stop - 1} hold {what}"
+    hint = f"the index is incomplete or damaged: copy it again, or move it away and run {_index(pack)}"
+    findings.add("index", text, hint, Place("train.rec", offset=start), max(1, inside))
+
+
+def _place(pack: PackPart, position: int) -> Place:
+    return Place("train.rec", int(pack.keys[position]), int(pack.offsets[position]))
+
+
+def name_damaged(survey: Survey, findings: Findings) -> None:
+    """Name every item that can't be read or has another size than it should."""
+    for kind, wanted in (("record", survey["state"] == DAMAGED), ("size", survey["state"] == OTHER_SIZE)):
+        items = np.flatnonzero(wanted)
+        for item in items[:KEPT].tolist():
+            part, number = survey.part_of(item)
+            place = _place(part, number) if isinstance(part, PackPart) else Place(part.name)
+            try:
+                survey.image(item)
+            except DataError as error:
+                findings.add(kind, error.message, error.hint, place)
+        findings.more(kind, len(items[KEPT:]))
+
+
+def check_labels(survey: Survey, items: Ints, classes: int | None, findings: Findings) -> None:
+    """The labels of `items` must be whole numbers below `classes`."""
+    labels = np.asarray(survey["label"])[items]
+    known = survey["state"][items] != DAMAGED
+    wrong = (labels == BAD_LABEL) | (labels >= (1 << 30 if classes is None else classes))
+    wrong = items[wrong & known & (survey["state"][items] != NO_IMAGE)]
+    for item in wrong[:KEPT].tolist():
+        part, number = survey.part_of(item)
+        place = _place(part, number) if isinstance(part, PackPart) else Place(part.name)
+        piece = survey.piece(item)
+        allowed = "whole numbers" if classes is None else f"0 to {classes - 1}"
+        text = f"{piece.source} has label {piece.label:g}; the classes are {allowed}"
+        hint = "set the class count in the file property right, or pack the images again"
+        findings.add("label", text, hint, place)
+    findings.more("label", len(wrong[KEPT:]))

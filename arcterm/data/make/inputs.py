@@ -1,0 +1,162 @@
+"""What there is to pack: people and their images, from a folder, a pack, a list or an archive."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arcterm.data.check.parts import stamp
+from arcterm.data.make import archives
+from arcterm.data.make.imagefiles import Picture
+from arcterm.data.reshape import copying
+from arcterm.errors import DataError
+from arcterm.formats.lists import ImageList, read_list
+from arcterm.formats.people import NO_IMAGE, is_junk, list_people
+from arcterm.formats.recordio.facepack import FacePack
+from arcterm.runs.context import Job
+
+
+class Folk(NamedTuple):
+    """A person: a name and the images."""
+
+    name: str
+    pictures: Sequence[Picture]
+
+
+class Source(NamedTuple):
+    """Everybody in the order of classes, how many files were passed over, and whether a list said it.
+
+    `digest` (hex) is another where there are other images, or the same in another order. `junk` counts what
+    systems leave in folders; `refused` are people without an image; `sets` are the verification sets of a
+    pack, and `size` its (height, width).
+    """
+
+    people: list[Folk]
+    ignored: int
+    listed: bool
+    digest: str
+    junk: int = 0
+    sets: Sequence[Path] = ()
+    size: tuple[int, int] | None = None
+    refused: Sequence[DataError] = ()
+
+
+def open_source(job: Job, src: Path) -> Source:
+    """What `src` holds: a directory of people, a pack, a ``.lst`` or an archive, unpacked into the job.
+
+    Raises `DataError`.
+    """
+    if archives.is_archive(src) and src.is_file():
+        return _from_archive(job, src)
+    if (src / "train.rec").exists() or src.name == "train.rec":
+        return _from_pack(job, src if src.is_dir() else src.parent)
+    if src.suffix in (".rec", ".idx"):
+        raise DataError(
+            f"{src} is not named as a pack's", "call the two train.rec and train.idx, in one folder"
+        )
+    if src.suffix == ".bin":
+        raise DataError(
+            f"{src} is a verification set: it doesn't say whose its images are",
+            f"`arcterm data extract {src} FOLDER` writes its images",
+        )
+    return _from_files(src)
+
+
+def _from_pack(job: Job, directory: Path) -> Source:
+    pack = FacePack(directory)
+    people = copying.find_people(job, pack)
+    path = directory / "train.rec"
+    folk = []
+    for label in people.present().tolist():
+        start, stop = np.searchsorted(people.classes, [label, label + 1]).tolist()
+        folk.append(Folk(people.name(label) or str(label), _Records(path, pack, people.images[start:stop])))
+    digest = hashlib.sha256((directory / "train.idx").read_bytes())
+    digest.update(stamp(path).encode())
+    sets = copying.verification_sets([pack])
+    return Source(folk, 0, False, digest.hexdigest(), sets=sets, size=pack.image_size)
+
+
+class _Records(Sequence[Picture]):
+    """A person's images of a pack, named when asked for."""
+
+    def __init__(self, path: Path, pack: FacePack, indexes: NDArray[np.int64]) -> None:
+        self._path, self._pack, self._indexes = path, pack, indexes
+
+    def __len__(self) -> int:
+        return len(self._indexes)
+
+    def __getitem__(self, index: int) -> Picture:  # type: ignore[override]
+        return Picture(self._path, pack=self._pack, number=int(self._indexes[index]))
+
+
+def _from_files(src: Path) -> Source:
+    if src.suffix == ".lst" or src.is_file():
+        people = _listed(src)
+        with src.open("rb") as file:
+            return Source(people, 0, True, hashlib.file_digest(file, "sha256").hexdigest())
+    listed = list_people(src)
+    found, ignored, junk = listed.people, listed.ignored, listed.junk
+    refused = [DataError(f"{folder} has no image", NO_IMAGE) for folder in listed.empty]
+    digest = hashlib.sha256()
+    for name, images in found:
+        digest.update(b"\0".join(os.fsencode(text) for text in (name, *(p.name for p in images), "/")))
+    folk = [Folk(name, [Picture(path) for path in images]) for name, images in found]
+    return Source(folk, ignored, False, digest.hexdigest(), junk, refused=refused)
+
+
+def _listed(path: Path) -> list[Folk]:
+    """A list's people in order of their labels; each one's lines are brought together."""
+    listed = read_list(path)
+    order = np.argsort(listed.labels, kind="stable")
+    labels, starts = np.unique(listed.labels[order], return_index=True)
+    lines = np.split(order, starts[1:])
+    return [Folk(str(label), _Lines(listed, own)) for label, own in zip(labels, lines, strict=True)]
+
+
+class _Lines(Sequence[Picture]):
+    """A person's lines of a list, taken apart when asked for: a list may have millions."""
+
+    def __init__(self, listed: ImageList, lines: NDArray[np.int64]) -> None:
+        self._listed, self._lines = listed, lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> Picture:  # type: ignore[override]
+        line = self._listed[int(self._lines[index])]
+        return Picture(line.path, line.aligned, line.landmarks, line.box)
+
+
+def _from_archive(job: Job, src: Path) -> Source:
+    """Unpack into the job's own directory, whole or not at all, and look for a list or people in there."""
+    place, done = job.work / "unpacked", job.work / "unpacked.json"
+    if not done.exists():
+        shutil.rmtree(place, ignore_errors=True)
+        passed_over = archives.unpack(src, place, lambda n, total: job.tell("unpack", n, total, src.name))
+        done.write_text(str(passed_over), encoding="ascii")
+    passed_over = int(done.read_text(encoding="ascii"))
+    root = _root(place)
+    lists = sorted(path for path in root.glob("*.lst") if not is_junk(path.name))
+    if len(lists) > 1:
+        raise DataError(
+            f"{src} holds {len(lists)} lists: {', '.join(p.name for p in lists[:5])}",
+            "unpack it and give the one that is meant",
+        )
+    found = _from_files(lists[0] if lists else root)
+    return found._replace(ignored=found.ignored + passed_over)
+
+
+def _root(place: Path) -> Path:
+    """The first directory in which there is more than one directory and nothing else."""
+    entries = [path for path in place.iterdir() if not (path.name.startswith(".") or is_junk(path.name))]
+    inside = entries[0] if len(entries) == 1 and entries[0].is_dir() else None
+    if inside is not None and any(path.is_dir() or path.suffix == ".lst" for path in inside.iterdir()):
+        return _root(inside)
+    return place

@@ -1,0 +1,1 @@
+"""Packs made of packs, and files made of packs, no image being decoded. Begin with `packs`."""

@@ -1,0 +1,129 @@
+"""Images of face packs, person by person and byte for byte, into other packs."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from arcterm_registry.contracts import Record
+from numpy.typing import NDArray
+
+from arcterm.errors import DataError
+from arcterm.formats.labelnames import read_names
+from arcterm.formats.pairs.binfile import set_files
+from arcterm.formats.recordio.facepack import FacePack
+from arcterm.formats.recordio.packwriter import NAMES, PackWriter
+from arcterm.runs.context import Job
+
+Numbers = NDArray[np.int64]
+
+
+class People(NamedTuple):
+    """Images of a pack: `images` (N,) their indexes, each person's together, and `classes` (N,) ascending.
+
+    `names` of the pack's classes, or none.
+    """
+
+    pack: FacePack
+    images: Numbers
+    classes: Numbers
+    names: list[str]
+
+    def where(self, kept: NDArray[np.bool_]) -> People:
+        """Those of the images that `kept` (N,) keeps."""
+        return self._replace(images=self.images[kept], classes=self.classes[kept])
+
+    def present(self) -> Numbers:
+        """The classes that have an image."""
+        return np.unique(self.classes)
+
+    def name(self, number: int) -> str:
+        """What a class is called, empty if it has no name."""
+        return self.names[number] if self.names else ""
+
+
+def find_people(job: Job, pack: FacePack) -> People:
+    """Everybody in a pack, whatever the order of its records; raises `DataError` for a damaged one."""
+
+    def told(done: int, total: int) -> None:
+        job.tell("reading labels", done, total, pack.directory.name)
+
+    with naming_check(pack):
+        labels = pack.labels(told)
+        if pack.checksums is not None:
+            pack.checksums.check_file(NAMES)
+    images = np.argsort(labels, kind="stable")
+    return People(pack, images, labels[images], read_names(pack.directory, pack.classes))
+
+
+def read(pack: FacePack, index: int) -> Record:
+    """An image of a pack as it is stored; raises `DataError` that also names the command to look closer."""
+    with naming_check(pack):
+        return pack[index]
+
+
+@contextmanager
+def naming_check(pack: FacePack) -> Iterator[None]:
+    """Add to the hint of a `DataError` how to find everything that is wrong with the pack."""
+    try:
+        yield
+    except DataError as error:
+        command = f"`arcterm data check {pack.directory}` names all that is wrong"
+        hint = error.hint if "arcterm data check" in error.hint else f"{error.hint}; {command}"
+        raise DataError(error.message, hint) from None
+
+
+class Copier:
+    """Adds people to packs, numbering them from 0 in each, and tells how far it is."""
+
+    def __init__(self, job: Job, total: int) -> None:
+        self._job = job
+        self._total = total
+        self._done = 0
+
+    def copy(self, people: Sequence[People], writer: PackWriter) -> None:
+        """Add everybody to a pack, but for what it has from a stopped attempt; raises `DataError`."""
+        start = self._done
+        there = start + writer.images
+        label = -1
+        for group in people:
+            last = -1
+            for index, number in zip(group.images, group.classes, strict=True):
+                label += int(number != last)
+                last = number
+                if self._done >= there:
+                    image = read(group.pack, int(index)).image
+                    assert not isinstance(image, np.ndarray)
+                    writer.add(image, label, group.name(int(number)))
+                self._done += 1
+                if self._job.tell("copying", self._done, self._total, group.pack.directory.name):
+                    writer.save()
+
+
+def verification_sets(packs: Sequence[FacePack]) -> list[Path]:
+    """The .bin files beside packs, one of each name; raises `DataError` if two of a name differ."""
+    found: dict[str, Path] = {}
+    for pack in packs:
+        for path in set_files(pack.directory):
+            if pack.checksums is not None:
+                pack.checksums.check_file(path.name)
+            other = found.setdefault(path.name, path)
+            if not filecmp.cmp(other, path, shallow=False):
+                raise DataError(f"{other} and {path} differ and have one name", f"rename one, e.g. {path}")
+    return list(found.values())
+
+
+def copy_files(paths: Sequence[Path], directory: Path) -> None:
+    """Copy the files into a directory."""
+    for path in paths:
+        shutil.copyfile(path, directory / path.name)
+
+
+def parts_of(packs: Sequence[FacePack]) -> list[Path]:
+    """The files that the images of packs are in."""
+    return [pack.directory / name for pack in packs for name in ("train.rec", "train.idx")]

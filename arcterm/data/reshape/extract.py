@@ -1,0 +1,143 @@
+"""``arcterm data extract``: the images of a pack or of a .bin as files, byte for byte."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from arcterm.data.reshape.copying import People, find_people, parts_of, read
+from arcterm.errors import DataError
+from arcterm.formats.images import ending
+from arcterm.formats.pairs.binfile import read_pairs
+from arcterm.formats.ranges import parse_ranges
+from arcterm.formats.recordio.facepack import FacePack
+from arcterm.formats.staging import staged_directory
+from arcterm.runs.context import Job
+from arcterm.runs.report import Report
+
+_KEY = re.compile(r" key ([0-9]+) ")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_NAME = 100
+
+
+def extract(job: Job, src: str, dst: str, *, people: str) -> Report:
+    """Write a pack's images to ``dst/PERSON/KEY.jpg``, or a .bin's to ``dst/images`` with ``pairs.txt``.
+
+    `people` are the classes to write, all if empty. `data pack` and `data bin --list` read what is written. A
+    stopped job goes on where it was. Raises `DataError`, leaving nothing at `dst`.
+    """
+    source, target = Path(src), Path(dst)
+    if source.is_dir():
+        return _extract_pack(job, FacePack(source), target, people)
+    if people:
+        raise DataError(f"{source} is no pack: its images have no class numbers", "leave --people out")
+    return _extract_pairs(job, source, target)
+
+
+def _extract_pack(job: Job, pack: FacePack, target: Path, wanted: str) -> Report:
+    job.require_unchanged(parts_of([pack]))
+    everybody = find_people(job, pack)
+    if wanted:
+        numbers = parse_ranges(wanted, pack.classes, f"classes of {pack.directory}")
+        missing = sorted(set(numbers) - set(everybody.present().tolist()))
+        if missing:
+            raise DataError(
+                f"{pack.directory} has no image of class {missing[0]}", "leave it out of --people"
+            )
+        everybody = everybody.where(np.isin(everybody.classes, numbers))
+    folders = _folders(everybody)
+    total = len(everybody.images)
+    with staged_directory(target, resume=job.id) as directory:
+        for name in folders.values():
+            (directory / name).mkdir(exist_ok=True)
+        for done, (index, number) in enumerate(zip(everybody.images, everybody.classes, strict=True)):
+            job.tell("writing images", done, total)
+            record = read(pack, int(index))
+            assert not isinstance(record.image, np.ndarray)
+            key = _KEY.search(record.source)
+            name = f"{key[1] if key else index}{_ending(record.image, f'{pack.directory}: {record.source}')}"
+            _write(directory / folders[int(number)] / name, record.image)
+        _settle(job, total)
+    return Report(
+        lines=[f"{total:,} images of {len(folders):,} people in {target}"],
+        data={
+            "path": str(target),
+            "images": total,
+            "people": len(folders),
+            "folders": list(folders.values()),
+        },
+        result=str(target),
+    )
+
+
+def _extract_pairs(job: Job, source: Path, target: Path) -> Report:
+    job.require_unchanged([source])
+    pairs = read_pairs(source)
+    names: dict[int, str] = {}
+    with staged_directory(target, resume=job.id) as directory:
+        (directory / "images").mkdir(exist_ok=True)
+        for number, image in enumerate(pairs.images):
+            job.tell("writing images", number, len(pairs.images))
+            if id(image) not in names:
+                name = f"images/{len(names) + 1:06d}{_ending(image, f'{source}: image {number}')}"
+                names[id(image)] = name
+                _write(directory / name, image)
+        sides = [names[id(image)] for image in pairs.images]
+        lines = zip(sides[::2], sides[1::2], pairs.same, strict=True)
+        text = "".join(f"{a} {b} {int(same)}\n" for a, b, same in lines)
+        (directory / "pairs.txt").write_text(text, encoding="ascii")
+        _settle(job, len(pairs.images))
+    count, same = len(pairs.same), int(pairs.same.sum())
+    return Report(
+        lines=[
+            f"{count:,} pairs, {same:,} same, of {len(names):,} images in {target}",
+            f"back again: `arcterm data bin {target} NAME.bin --list {target / 'pairs.txt'}`",
+        ],
+        data={"path": str(target), "pairs": count, "same": same, "images": len(names)},
+        result=str(target),
+    )
+
+
+def _folders(people: People) -> dict[int, str]:
+    """A folder for each class: its name made safe, or its number; no two alike on any file system."""
+    found: dict[int, str] = {}
+    taken: set[str] = set()
+    for number in people.present().tolist():
+        plain = f"{number:07d}"
+        name = _UNSAFE.sub("_", people.name(number)).lstrip(".-")[:_LONGEST_NAME] or plain
+        if name.lower() in taken:
+            name = f"{name}-{plain}"
+        while name.lower() in taken:
+            name += "_"
+        taken.add(name.lower())
+        found[number] = name
+    return found
+
+
+def _ending(image: bytes | memoryview, source: str) -> str:
+    """What the name of an image file ends in; raises `DataError` naming its `source`."""
+    if known := ending(image):
+        return known
+    raise DataError(
+        f"{source} begins with {bytes(image[:8]).hex(' ')}: it is no image that is known here",
+        "`arcterm data check SRC` names every such image",
+    )
+
+
+def _write(path: Path, image: bytes | memoryview) -> None:
+    """Write a file, unless a stopped attempt has; one that a crash left torn or empty is written again."""
+    try:
+        if path.read_bytes() == image:
+            return
+    except FileNotFoundError:
+        pass
+    path.write_bytes(image)
+
+
+def _settle(job: Job, total: int) -> None:
+    """Make all files durable before their folder gets its name; one by one would take hours of small ones."""
+    job.tell("writing to disk", total, total)
+    os.sync()

@@ -1,0 +1,1 @@
+"""Models as MXNet stores them: ``.params`` (`params`) and ``-symbol.json`` (`symbol`)."""

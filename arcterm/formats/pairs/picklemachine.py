@@ -1,0 +1,235 @@
+"""A small machine that understands pickles of images and booleans, and can do nothing else.
+
+It knows byte strings as Python 2 and Python 3 write them at every protocol, and numpy arrays by the patterns
+of calls that numpy writes for them. It imports nothing and calls nothing that a file names.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from arcterm.errors import DataError
+from arcterm.formats.pairs import picklearrays
+from arcterm.formats.pairs.opcodes import AGAIN, Operand, hint_for, opcodes
+from arcterm.formats.pairs.picklearrays import Array, DType
+
+MAX_ITEMS = 1_000_000
+
+
+class Known(Enum):
+    """The globals that a file may name."""
+
+    RECONSTRUCT = "_reconstruct"
+    FROM_BUFFER = "_frombuffer"
+    SCALAR = "scalar"
+    NDARRAY = "numpy.ndarray"
+    DTYPE = "numpy.dtype"
+    ENCODE = "_codecs.encode"
+    BYTES = "bytes"
+    BYTEARRAY = "bytearray"
+
+
+class RefusedError(Exception):
+    """What is wrong with the opcode at hand, and what to do about it."""
+
+    def __init__(self, reason: str, hint: str = AGAIN) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+_GLOBALS = {
+    "numpy.core.multiarray _reconstruct": Known.RECONSTRUCT,
+    "numpy._core.multiarray _reconstruct": Known.RECONSTRUCT,
+    "numpy.core.numeric _frombuffer": Known.FROM_BUFFER,
+    "numpy._core.numeric _frombuffer": Known.FROM_BUFFER,
+    "numpy.core.multiarray scalar": Known.SCALAR,
+    "numpy._core.multiarray scalar": Known.SCALAR,
+    "numpy ndarray": Known.NDARRAY,
+    "numpy dtype": Known.DTYPE,
+    "_codecs encode": Known.ENCODE,
+    "builtins bytes": Known.BYTES,
+    "__builtin__ bytes": Known.BYTES,
+    "builtins bytearray": Known.BYTEARRAY,
+    "__builtin__ bytearray": Known.BYTEARRAY,
+}
+
+
+def load(data: memoryview, path: Path) -> Any:
+    """What the pickle `data` of the file `path` holds: tuples, lists, views, `Array`, bool, int, str, None.
+
+    Raises `DataError` naming the opcode and its offset for anything else.
+    """
+    machine = _Machine(len(data))
+    for name, operand, position in opcodes(data, path):
+        try:
+            machine.step(name, operand)
+        except RefusedError as refused:
+            raise DataError(f"{path}: {name} at byte {position} {refused}", refused.hint) from None
+        except (IndexError, KeyError):
+            raise DataError(f"{path}: {name} at byte {position} finds nothing to work on", AGAIN) from None
+    return machine.stack[0] if len(machine.stack) == 1 else None
+
+
+class _Machine:
+    """A stack, marks into it, and a memo: a dict, so that its size is what was put, not the largest key."""
+
+    def __init__(self, size: int) -> None:
+        # Texts that may still be encoded: an honest file has each in it, and none twice.
+        self.left = size
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[Operand, Any] = {}
+
+    def step(self, name: str, operand: Operand) -> None:
+        """Run one opcode, the most frequent first; raises `RefusedError`, IndexError or KeyError."""
+        if name in _PUSHED:
+            self.stack.append(_PUSHED[name] if operand is None else operand)
+        elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE", "PUT"):
+            place = len(self.memo) if operand is None else operand
+            if place in self.memo:
+                raise RefusedError("stores a second thing in one place")
+            self.memo[place] = self.stack[-1]
+        elif name in ("BINGET", "LONG_BINGET", "GET"):
+            self.stack.append(self.memo[operand])
+        elif name == "MARK":
+            self.marks.append(len(self.stack))
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            self._build(name, operand)
+
+    def _build(self, name: str, operand: Operand) -> None:
+        stack = self.stack
+        match name:
+            case "TUPLE" | "LIST":
+                items = self._since_mark()
+                stack.append(tuple(items) if name == "TUPLE" else items)
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                self.marks.append(len(stack) - int(name[-1]))
+                stack.append(tuple(self._since_mark()))
+            case "EMPTY_LIST" | "EMPTY_TUPLE":
+                stack.append([] if name == "EMPTY_LIST" else ())
+            case "APPEND" | "APPENDS":
+                items = [stack.pop()] if name == "APPEND" else self._since_mark()
+                _extend(stack[-1], items)
+            case "GLOBAL" | "INST":
+                stack.append(_global(str(operand)))
+                if name == "INST":
+                    raise RefusedError("makes an instance of a class")
+            case "STACK_GLOBAL":
+                attribute, module = stack.pop(), stack.pop()
+                if not (isinstance(module, str) and isinstance(attribute, str)):
+                    raise RefusedError("names something that isn't text")
+                stack.append(_global(f"{module} {attribute}"))
+            case "REDUCE":
+                arguments, function = stack.pop(), stack.pop()
+                stack.append(self._call(function, arguments))
+            case "BUILD":
+                state = stack.pop()
+                _set_state(stack[-1], state)
+
+    def _call(self, function: Any, arguments: Any) -> Any:
+        match function, arguments:
+            case Known.ENCODE | Known.BYTEARRAY, (str() as text, name) if _latin_1(name):
+                return self._encoded(text)
+            case Known.BYTES | Known.BYTEARRAY, ():
+                return memoryview(b"")
+            case Known.BYTES | Known.BYTEARRAY, (memoryview() as data,):
+                return data
+        try:
+            return _array(function, arguments)
+        except ValueError as error:
+            raise RefusedError(str(error)) from None
+
+    def _encoded(self, text: str) -> memoryview:
+        self.left -= len(text)
+        if self.left < 0:
+            raise RefusedError("encodes more text than the file has")
+        try:
+            return memoryview(text.encode("latin-1"))
+        except UnicodeEncodeError:
+            raise RefusedError("encodes text that isn't latin-1") from None
+
+    def _since_mark(self) -> list[Any]:
+        mark = self.marks.pop()
+        if not 0 <= mark <= len(self.stack):
+            raise IndexError
+        items = self.stack[mark:]
+        del self.stack[mark:]
+        return items
+
+
+# Opcodes that push their operand, or what stands here.
+_PUSHED: dict[str, bool | None] = {
+    "SHORT_BINSTRING": None,
+    "BINSTRING": None,
+    "SHORT_BINBYTES": None,
+    "BINBYTES": None,
+    "BINBYTES8": None,
+    "BYTEARRAY8": None,
+    "STRING": None,
+    "UNICODE": None,
+    "INT": None,
+    "LONG": None,
+    "LONG1": None,
+    "BINFLOAT": None,
+    "SHORT_BINUNICODE": None,
+    "BINUNICODE": None,
+    "BININT": None,
+    "BININT1": None,
+    "BININT2": None,
+    "NEWTRUE": True,
+    "NEWFALSE": False,
+    "NONE": None,
+}
+
+
+def _extend(target: Any, items: list[Any]) -> None:
+    if not isinstance(target, list):
+        raise RefusedError("adds to something that isn't a list")
+    if len(target) + len(items) > MAX_ITEMS:
+        raise RefusedError(f"makes a list of more than {MAX_ITEMS} items")
+    target.extend(items)
+
+
+def _global(name: str) -> Known:
+    if name not in _GLOBALS:
+        shown = name[:100].replace(" ", ".")
+        raise RefusedError(f"names {shown!r}, which isn't allowed", hint_for(shown))
+    return _GLOBALS[name]
+
+
+def _array(function: Known, arguments: Any) -> Any:
+    match function, arguments:
+        case Known.DTYPE, _:
+            return picklearrays.dtype(arguments)
+        case Known.RECONSTRUCT, (Known.NDARRAY, (0,), kind) if picklearrays.text(kind) == "b":
+            return Array()
+        case Known.FROM_BUFFER, (memoryview() as data, DType() as kind, shape, _):
+            return _filled(Array(kind), shape, data)
+        case Known.SCALAR, (DType() as kind, memoryview() as data):
+            return _filled(Array(kind), (), data)
+    raise RefusedError("calls something else than the makers of bytes and arrays")
+
+
+def _set_state(target: Any, state: Any) -> None:
+    try:
+        match target, state:
+            case DType(), _:
+                return picklearrays.set_order(target, state)
+            case Array(data=None), (1, shape, DType() as kind, bool() | 0 | 1, data):
+                target.dtype = kind
+                _filled(target, shape, data)
+                return None
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+    raise RefusedError("sets the state of something else than an array")
+
+
+def _filled(array: Array, shape: Any, data: Any) -> Array:
+    array.fill(shape, data)
+    return array
+
+
+def _latin_1(name: Any) -> bool:
+    return picklearrays.text(name) in ("latin1", "latin-1")

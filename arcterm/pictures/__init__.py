@@ -1,0 +1,1 @@
+"""Drawing with characters: pixels to half blocks of colour."""

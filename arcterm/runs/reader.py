@@ -1,0 +1,161 @@
+"""Reading a run for the screens, a bit at a time and off the UI's thread. No Textual."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from arcterm.config import DataConfig
+from arcterm.errors import ArctermError, RunError
+from arcterm.runs import control
+from arcterm.runs.describe import Summary
+from arcterm.runs.events import AnyEvent, decode
+from arcterm.runs.follow import Follower, read_tail
+from arcterm.runs.report import Report, read_report
+from arcterm.runs.state import LIVE, Owner, State, read_owner, read_state
+from arcterm.runs.store import Run
+
+FIRST_CHUNK, CHUNK = 1000, 5000
+LOG_LINES = 300
+
+
+class RunGoneError(RunError):
+    """The run's directory was removed."""
+
+    @classmethod
+    def of(cls, run: Run) -> RunGoneError:
+        """The error, with the next step."""
+        return cls(f"{run.name} was removed: {run.path} is gone", "`arcterm runs` lists what is there")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one look at a run found; `more` tells that there are events left to read at once.
+
+    `report` is that of a job on data that is done.
+    """
+
+    events: list[tuple[int, AnyEvent]]
+    more: bool
+    state: State
+    stopping: bool
+    owner: Owner | None
+    log: list[str]
+    log_name: str
+    report: Report | None = None
+
+
+@dataclass
+class Reader:
+    """Looks at a run again and again; each look takes at most about `limit` events.
+
+    The first one takes few, so that there is something to see at once.
+    """
+
+    run: Run
+    limit: int = FIRST_CHUNK
+    _follower: Follower = field(init=False)
+    _log: tuple[Path, int, list[str]] | None = None
+    _report: Report | None = None
+
+    def __post_init__(self) -> None:
+        self._follower = Follower(self.run)
+
+    def look(self) -> Look:
+        """The events since the last look, and all else as it is now; `RunGoneError` if it was removed."""
+        try:
+            found = self._look()
+        except (ArctermError, OSError) as error:  # files may go while they are read
+            if self.run.removed:
+                raise RunGoneError.of(self.run) from error
+            raise
+        if self.run.removed:
+            raise RunGoneError.of(self.run)
+        return found
+
+    def _look(self) -> Look:
+        events = self._follower.poll(self.limit)
+        state = read_state(self.run)
+        name, log = self._read_log(self.run.attempts())
+        more, self.limit = len(events) >= self.limit, CHUNK
+        return Look(
+            events=events,
+            more=more,
+            state=state,
+            stopping=stop_pending(self.run, state),
+            owner=None if state.state == "damaged" else read_owner(self.run),
+            log=log,
+            log_name=name,
+            report=self._read_report(state),
+        )
+
+    def _read_report(self, state: State) -> Report | None:
+        if state.state == "done" and self._report is None and isinstance(self.run.record.config, DataConfig):
+            self._report = read_report(self.run)
+        return self._report
+
+    def _read_log(self, attempt: int) -> tuple[str, list[str]]:
+        path = log_path(self.run, attempt)
+        if path is None:
+            return "", []
+        size = path.stat().st_size
+        if self._log is None or self._log[:2] != (path, size):
+            self._log = (path, size, read_tail(path, LOG_LINES))
+        return str(path.relative_to(self.run.path)), self._log[2]
+
+
+def stop_pending(run: Run, state: State) -> bool:
+    """Whether somebody asked a live run to stop and it has not yet agreed."""
+    if state.state not in LIVE or not any((run.path / "control").glob("[0-9a-z]*.json")):
+        return False
+    return any(request.verb == "stop" for _, request in control.pending(run))
+
+
+def log_path(run: Run, attempt: int) -> Path | None:
+    """The log worth reading: rank 0's that was written last, else the agent's; None if all are empty."""
+    own = [p for p in run.rank_dir(attempt, 0).glob("*.log") if p.stat().st_size]
+    if own:
+        return max(own, key=lambda p: p.stat().st_mtime_ns)
+    agent = run.attempt_dir(attempt) / "agent.log"
+    return agent if agent.is_file() and agent.stat().st_size else None
+
+
+@dataclass
+class Glance:
+    """The essentials of a run without decoding every event.
+
+    These are starts, verifications, the newest step, phase and skipped record. The newest of a kind is found
+    from the end of each file and the rest by its first bytes, which costs a hundredth of reading all; a
+    second look reads only what is new.
+    """
+
+    run: Run
+    summary: Summary = field(default_factory=Summary)
+    _offsets: dict[str, int] = field(default_factory=dict)
+
+    def look(self) -> Summary:
+        """The summary, brought up to date. Its series hold a few points only."""
+        for path in sorted(self.run.events.glob("[0-9]*-r00000*.jsonl")):
+            lines, end = _telling_lines(path, self._offsets.get(path.name, 0))
+            self._offsets[path.name] = end
+            attempt = int(path.name[:4])
+            events = [event for line in lines if (event := decode(line)) is not None]
+            self.summary.feed((attempt, event) for event in events)
+        return self.summary
+
+
+def _telling_lines(path: Path, start: int) -> tuple[list[bytes], int]:
+    """Whole lines from byte `start` on that a glance needs, in order, and where the next look begins."""
+    if path.stat().st_size <= start:
+        return [], start
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        end = data.rfind(b"\n", start) + 1
+        newest = (b'{"k":"step"', b'{"k":"phase"', b'{"k":"skipped"')
+        found = [data.rfind(kind, start, end) for kind in newest]
+        for kind in (b'{"k":"start"', b'{"k":"verify"'):
+            at = data.find(kind, start, end)
+            while at >= 0:
+                found.append(at)
+                at = data.find(kind, at + 1, end)
+        return [data[at : data.find(b"\n", at) + 1] for at in sorted(found) if at >= 0], max(end, start)

@@ -1,0 +1,217 @@
+"""Between steps: verification, and checkpoints that remember its results."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from arcterm_registry import get
+from arcterm_registry.contracts import FaceDataset, PairSet
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import nn
+
+from arcterm.config import TrainConfig
+from arcterm.errors import ArctermError, DataError
+from arcterm.files import write_json
+from arcterm.formats import images
+from arcterm.runs.events import Message, Phase, Verify
+from arcterm.runs.journal import Sink
+from arcterm.runs.store import Run
+from arcterm.train import checkpoint, pretrained
+from arcterm.train.checkpoint import Trained
+from arcterm.train.head.lazy import LazySGD
+from arcterm.train.report import Teller
+from arcterm.train.world import World
+from arcterm.verify.embed import Embedder
+from arcterm.verify.fold import folded
+from arcterm.verify.ranks import agreed
+
+_FACES = 32  # to look at where there is no verification set
+
+
+class Examiner:
+    """Verifies and saves what is trained, each at most once a step. All ranks call it together."""
+
+    def __init__(
+        self,
+        run: Run,
+        config: TrainConfig,
+        dataset: FaceDataset,
+        trained: Trained,
+        world: World,
+        journal: Sink,
+    ) -> None:
+        self._run = run
+        self._config = config
+        self._dataset = dataset
+        self._trained = trained
+        self._world = world
+        self._journal = journal
+        self._verified = -1
+        self.unverified = False
+        """Whether the run ended before the restored checkpoint was verified, which was due."""
+        self._aside: set[str] = set()
+        self.collapse = ""
+        """How the network has collapsed, as last seen; empty while it has not."""
+
+    def restore(self, path: Path) -> int:
+        """Load a checkpoint; returns its step."""
+        self._journal.write(Phase(phase="loading", detail=f"checkpoint {path.name}"))
+        manifest = checkpoint.restore(path, self._world, self._trained)
+        if manifest.verification:
+            self._verified = manifest.step
+        self.unverified = manifest.unverified
+        return manifest.step
+
+    def begin_from(self, path: Path) -> None:
+        """Start with the weights of a checkpoint or a model file; raises `DataError` if they do not fit."""
+        self._journal.write(Phase(phase="loading", detail=f"weights of {path}"))
+        try:
+            pretrained.load(path, self._trained, keep_head=self._config.head == "keep")
+        except (SafetensorError, OSError, RuntimeError, KeyError) as error:
+            raise DataError(
+                f"the weights of {path} can't be loaded: {error}", "start a new run with another --pretrained"
+            ) from error
+
+    def verify(self, step: int) -> None:
+        """Score every verification set, sharing out the work; the step's checkpoint takes up the accuracies.
+
+        Writes ``verify/step-….json`` and the events. A set that can't be scored is left out from now on.
+        """
+        if self._verified == step:
+            return
+        average_buffers(self._trained, self._world)
+        made = embedder(
+            self._config, self._trained.backbone, self._config.batch_size, self._world, self._journal
+        )
+        results, failed = verify_sets(made, self._dataset, step, self._journal, self._aside)
+        for name, why in failed.items():
+            self._say("warning", f"verification set {name} is set aside: {why}")
+        self._aside |= failed.keys()
+        self._judge(made, results, step)
+        self._verified = step
+        if self._world.first:
+            if results:
+                write_json(self._run.path / "verify" / f"step-{step:010d}.json", results)
+            scores = {r.set: r.accuracy for r in results if r.accuracy is not None}
+            checkpoint.put_scores(self._run, self._config, step, {} if self.collapse else scores)
+            self._journal.sync()
+        self._journal.write(Phase(phase="training"))
+
+    def _judge(self, made: Embedder, results: list[Verify], step: int) -> None:
+        """Say it when the network has collapsed, by what was verified or else what is trained on."""
+        collapse = next((r.collapse for r in results if r.collapse), "")
+        if not results and len(faces := self._some_faces()):
+            collapse = made.collapse_on(faces, "the training data")
+        if collapse and not self.collapse:
+            self._say(
+                "warning",
+                f"{collapse} (step {step}); a new run with a lower --lr or less weight_decay avoids it",
+            )
+        if self.collapse and not collapse:
+            self._say("info", f"the network tells images apart again (step {step})")
+        self.collapse = collapse
+
+    def _some_faces(self) -> NDArray[np.uint8]:
+        """(N, H, W, 3) training images of different places; training itself names those that are broken."""
+        size, found = get("backbone", self._config.backbone).input_size, []
+        for index in np.linspace(0, len(self._dataset) - 1, _FACES).astype(int).tolist():
+            with contextlib.suppress(Exception):
+                found.append(images.decode(self._dataset[index].image, size=size, source=str(index)))
+        return np.array(found, np.uint8)
+
+    def _say(self, level: str, text: str) -> None:
+        self._journal.write(Message(level=level, text=text))
+
+    def save(
+        self,
+        step: int,
+        epoch: int,
+        reason: str,
+        feed: Mapping[str, torch.Tensor],
+        *,
+        unverified: bool = False,
+    ) -> None:
+        """Commit a checkpoint of this step with the state of its `feed`; `unverified` if `verify` follows."""
+        self._journal.write(Phase(phase="checkpoint", detail=f"step {step}"))
+        if step == self._config.steps and isinstance(self._trained.head_optimizer, LazySGD):
+            self._trained.head_optimizer.settle()  # nothing follows, so the weights are left as SGD has them
+        average_buffers(self._trained, self._world)
+        saved = checkpoint.save(
+            self._run,
+            self._config,
+            self._world,
+            self._trained,
+            step=step,
+            epoch=epoch,
+            reason=reason,
+            unverified=unverified,
+            feed=feed,
+        )
+        if saved:
+            self._journal.write(saved)
+            self._journal.sync()
+        self._journal.write(Phase(phase="training"))
+
+
+def embedder(
+    config: TrainConfig, backbone: nn.Module, batch_size: int, world: World, journal: Sink
+) -> Embedder:
+    """`backbone` as it is verified: a copy with its batch norms folded.
+
+    In float32, so that accuracies compare with published ones, unless a GPU was told bfloat16 in so many
+    words.
+    """
+    declared = get("backbone", config.backbone)
+    network = folded(
+        backbone, declared.input_size, lambda text: journal.write(Message(level="info", text=text))
+    )
+    half = config.precision == "bfloat16" and world.device.type == "cuda"
+    dtype = torch.bfloat16 if half else torch.float32
+    return Embedder(network, declared.preprocess, declared.input_size, batch_size, world, dtype)
+
+
+def verify_sets(
+    embedder: Embedder, dataset: FaceDataset, step: int, journal: Sink, leave_out: Collection[str] = ()
+) -> tuple[list[Verify], dict[str, str]]:
+    """Score each set in turn, saying how far it is; also why some could not be, the same on every rank."""
+    names = [name for name in dataset.verification if name not in leave_out]
+    results, failed = [], {}
+    for number, name in enumerate(names, start=1):
+        say = Teller(journal, "verify", f"{name} ({number}/{len(names)})")
+        try:
+            pairs = agreed(embedder.ranks, partial(_read, dataset, name))
+            results.append(embedder.verify(name, pairs, step, say))
+        except DataError as error:
+            failed[name] = error.message
+        else:
+            journal.write(results[-1])
+    return results, failed
+
+
+def _read(dataset: FaceDataset, name: str) -> PairSet:
+    """A verification set; raises `DataError` whatever a stranger's data set raises."""
+    try:
+        return dataset.verification[name]
+    except ArctermError:
+        raise
+    except Exception as error:
+        raise DataError(f"it can't be read: {type(error).__name__}: {error}") from error
+
+
+def average_buffers(trained: Trained, world: World) -> None:
+    """Make running statistics, which each rank keeps of its own images, the mean of all ranks.
+
+    In float64, so that the mean of what is equal already is the same to the last bit.
+    """
+    buffers = [b for b in trained.backbone.buffers() if b.is_floating_point()]
+    if world.size == 1 or not buffers:
+        return
+    whole = world.sum(torch.cat([b.double().flatten() for b in buffers])).div_(world.size)
+    for buffer, mean in zip(buffers, whole.split([b.numel() for b in buffers]), strict=True):
+        buffer.copy_(mean.view_as(buffer))

@@ -1,0 +1,139 @@
+"""What may be done to a training image, each with its probability, by numbers that follow from its key.
+
+In this order: a crop on black (AdaFace: https://arxiv.org/abs/2204.00964), brightness, contrast and
+saturation (MXNet's ColorJitterAug, as in 2018), low resolution (AdaFace), JPEG (2018), a square of grey (its
+cutoff), the mirror image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from arcterm.config import TrainConfig
+from arcterm.formats.images import Pixels, decode, encode_jpeg
+from arcterm.train.feed.sampler import uniform
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float64)
+_GREY = 128
+_KINDS = ("mirror", "crop", "jitter", "lowres", "jpeg", "cutout")
+_COLOURS = ("brightness", "contrast", "saturation")
+_ORDERS = tuple(permutations(_COLOURS))
+_SCALES = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
+
+
+class Draws(NamedTuple):
+    """What a batch's keys decide: for each kind (B,) bool, and the keys for what there is to draw further."""
+
+    keys: NDArray[np.uint64]
+    chosen: dict[str, NDArray[np.bool_]]
+    any: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Probabilities 0..1 of each kind, and their ranges (see the settings of the same names)."""
+
+    mirror: float = 0.0
+    crop: float = 0.0
+    crop_area: float = 0.2
+    jitter: float = 0.0
+    jitter_strength: float = 0.125
+    lowres: float = 0.0
+    lowres_scale: float = 0.2
+    jpeg: float = 0.0
+    jpeg_low: int = 2
+    jpeg_high: int = 20
+    cutout: float = 0.0
+    cutout_size: int = 40
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> Augment:
+        """Those of a training."""
+        return cls(**{name: getattr(config, name) for name in cls.__dataclass_fields__})
+
+    def draw(self, keys: NDArray[np.uint64]) -> Draws:
+        """Decide for each image of a batch; `any` tells which need `apply` (the mirror is left out)."""
+        chosen = {}
+        touched = np.zeros(len(keys), np.bool_)
+        for number, kind in enumerate(_KINDS):
+            share = getattr(self, kind)
+            chosen[kind] = uniform(keys, number) < share if share else np.zeros(len(keys), np.bool_)
+            if kind != "mirror":
+                touched |= chosen[kind]
+        return Draws(keys, chosen, touched)
+
+    def apply(self, pixels: Pixels, draws: Draws, slot: int) -> None:
+        """Change image `slot` of a batch in place, uint8 RGB (H, W, 3); not mirrored."""
+        key = draws.keys[slot : slot + 1]
+
+        def number(stream: int) -> float:
+            return float(uniform(key, stream)[0])
+
+        if draws.chosen["crop"][slot]:
+            _crop(pixels, self.crop_area, [number(n) for n in range(10, 14)])
+        if draws.chosen["jitter"][slot]:
+            _jitter(pixels, self.jitter_strength, [number(n) for n in range(20, 24)])
+        if draws.chosen["lowres"][slot]:
+            _lower(pixels, self.lowres_scale, [number(n) for n in range(30, 33)])
+        if draws.chosen["jpeg"][slot]:
+            quality = self.jpeg_low + int(number(40) * (self.jpeg_high - self.jpeg_low + 1))
+            pixels[:] = decode(encode_jpeg(pixels, quality), size=None, source="augmentation")
+        if draws.chosen["cutout"][slot]:
+            _cut(pixels, self.cutout_size, number(50), number(51))
+
+
+def _crop(pixels: Pixels, least: float, u: list[float]) -> None:
+    """Keep a rectangle of `least` … 1 of the area and 3:4 … 4:3 where it is; the rest becomes black."""
+    height, width = pixels.shape[:2]
+    area = (least + u[0] * (1 - least)) * height * width
+    ratio = (3 / 4) * (16 / 9) ** u[1]
+    w, h = min(width, round((area * ratio) ** 0.5)), min(height, round((area / ratio) ** 0.5))
+    x, y = int(u[2] * (width - w + 1)), int(u[3] * (height - h + 1))
+    kept = pixels[y : y + h, x : x + w].copy()
+    pixels[:] = 0
+    pixels[y : y + h, x : x + w] = kept
+
+
+def _jitter(pixels: Pixels, strength: float, u: list[float]) -> None:
+    """Brightness, contrast and saturation by 1 ± `strength` each, in random order, in one linear map.
+
+    Contrast scales about the mean luma of the image, saturation about each pixel's own (ITU-R BT.601).
+    """
+    matrix, offset = np.eye(3), np.zeros(3)
+    factors = {kind: 1 + strength * (2 * number - 1) for kind, number in zip(_COLOURS, u, strict=False)}
+    grey = np.tile(_LUMA, (3, 1))
+    mean = pixels.reshape(-1, 3).mean(axis=0) @ _LUMA
+    for kind in _ORDERS[int(u[3] * 6)]:
+        f, shift = factors[kind], 0.0
+        step = f * np.eye(3)
+        if kind == "brightness":
+            mean *= f
+        elif kind == "contrast":
+            shift = (1 - f) * mean
+        else:
+            step += (1 - f) * grey
+        matrix, offset = step @ matrix, step @ offset + shift
+    cv2.transform(pixels, np.column_stack([matrix, offset]), pixels)
+
+
+def _lower(pixels: Pixels, least: float, u: list[float]) -> None:
+    """Down to `least` … 1 of the side and back, each by one of five interpolations."""
+    height, width = pixels.shape[:2]
+    scale = least + u[0] * (1 - least)
+    small = (max(1, round(scale * width)), max(1, round(scale * height)))
+    down, up = _SCALES[int(u[1] * 5)], _SCALES[int(u[2] * 5)]
+    pixels[:] = cv2.resize(cv2.resize(pixels, small, interpolation=down), (width, height), interpolation=up)
+
+
+def _cut(pixels: Pixels, size: int, u: float, v: float) -> None:
+    """Grey out a square of `size` pixels around a point anywhere in the image."""
+    height, width = pixels.shape[:2]
+    y, x = int(u * height), int(v * width)
+    half = size // 2
+    pixels[max(0, y - half) : y - half + size, max(0, x - half) : x - half + size] = _GREY

@@ -1,0 +1,240 @@
+"""Where the batches of a training come from: the shuffled data, people by people, or mined triplets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+from arcterm_registry import get
+from arcterm_registry.contracts import FaceDataset, LabelledDataset
+from numpy.typing import NDArray
+from torch import Tensor
+
+from arcterm.config import TrainConfig
+from arcterm.errors import DataError
+from arcterm.runs.events import Mined, Phase
+from arcterm.runs.journal import Sink
+from arcterm.train.checkpoint import Trained
+from arcterm.train.evaluation import average_buffers
+from arcterm.train.feed.augment import Augment
+from arcterm.train.feed.cache import DecodedCache
+from arcterm.train.feed.identities import Identities, SamePerson
+from arcterm.train.feed.loader import Batch, Loader
+from arcterm.train.feed.mining import Miner, Sequence, Tally
+from arcterm.train.feed.quarantine import Quarantine
+from arcterm.train.feed.sampler import Choice, Sampler, keys
+from arcterm.train.head.tuples import TupleHead
+from arcterm.train.report import Teller
+from arcterm.train.world import World
+from arcterm.verify.embed import normalize
+
+_EPS = 1e-10  # inside the root, as in the head
+
+Load = Callable[..., Loader]
+"""A loader of some choices, `substitutes` optional."""
+
+
+class Feed(Protocol):
+    """The batches of one rank."""
+
+    def batches(self, pause: Callable[[], None]) -> Generator[tuple[Batch, float]]:
+        """The batches in order of steps, each with the seconds spent waiting for it.
+
+        `pause` is called before and after anything that takes time and is no step.
+        """
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint must hold so that the batches go on as they would have."""
+
+
+class Chooser(Protocol):
+    """Says which images a rank trains on at any step."""
+
+    def choices(self, first: int, last: int) -> Iterator[Choice]:
+        """Those of the steps `first` … `last`."""
+
+
+def make(
+    config: TrainConfig,
+    dataset: FaceDataset,
+    trained: Trained,
+    world: World,
+    voice: Sink,
+    start: int,
+    kept: Mapping[str, Tensor],
+    quarantine: Quarantine | None = None,
+) -> Feed:
+    """What the loss asks for, for the steps after `start`; a checkpoint of that step has `kept` its state.
+
+    Raises `DataError` if the data has nothing to compare.
+    """
+    image_size = get("backbone", config.backbone).input_size
+    load = partial(
+        Loader,
+        dataset,
+        image_size=image_size,
+        threads=config.loader_threads,
+        device=world.device,
+        augment=Augment.of(config),
+        cache=DecodedCache.make(len(dataset), image_size, config.decoded_cache << 20, world),
+        quarantine=quarantine,
+    )
+    shared = (config.batch_size, world.rank, world.size, config.seed)
+    head = trained.head
+    if not isinstance(head, TupleHead):
+        return Streamed(load, Sampler(len(dataset), *shared), start, config.steps)
+    labels = read_labels(dataset, config.dataset, Teller(voice, "loading", "labels"))
+    load = partial(load, substitutes=SamePerson(labels))
+    if head.feeding.kind == "identities":
+        chooser = Identities(labels, head.feeding.images_per_identity, *shared)
+        return Streamed(load, chooser, start, config.steps)
+    return MinedTriplets(config, load, labels, trained, head, world, voice, Sequence.of(kept, start), start)
+
+
+def read_labels(dataset: FaceDataset, name: str, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
+    """(N,) int64: every record's label; raises `DataError` if they are unfit for comparing people."""
+    if isinstance(dataset, LabelledDataset):
+        labels = np.asarray(dataset.labels(progress), np.int64)
+    else:
+        labels = np.empty(len(dataset), np.int64)
+        for index in range(len(dataset)):
+            labels[index] = dataset[index].label
+            progress(index + 1, len(dataset))
+    if labels.shape != (len(dataset),) or labels.min() < 0 or labels.max() >= dataset.classes:
+        raise DataError(
+            f"data set {name}: its labels are not {len(dataset)} numbers from 0 to {dataset.classes - 1}",
+            "correct its labels() or pack the data again",
+        )
+    counts = np.bincount(labels)
+    if counts.max() < 2 or np.count_nonzero(counts) < 2:
+        raise DataError(
+            f"data set {name}: it takes two people, and one with two images, to have something to compare",
+            "start a new run with other data (--dataset), or with a loss over classes, e.g. cosface",
+        )
+    return labels
+
+
+class Streamed:
+    """Batches that were settled before the training began."""
+
+    def __init__(self, load: Load, chooser: Chooser, start: int, last: int) -> None:
+        self._load = load
+        self._chooser = chooser
+        self._start = start
+        self._last = last
+
+    def batches(self, pause: Callable[[], None]) -> Generator[tuple[Batch, float]]:
+        """Those of the steps after the start, without a pause."""
+        with self._load(self._chooser.choices(self._start + 1, self._last)) as loader:
+            yield from loader
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing: the step tells all."""
+        return {}
+
+
+class MinedTriplets:
+    """Rounds: triplets are mined with the weights as they are, trained on, and mined anew."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        load: Load,
+        labels: NDArray[np.int64],
+        trained: Trained,
+        head: TupleHead,
+        world: World,
+        voice: Sink,
+        sequence: Sequence,
+        start: int,
+    ) -> None:
+        self._config = config
+        self._load = load
+        self._trained = trained
+        self._world = world
+        self._voice = voice
+        self._sequence = sequence
+        self._step = start
+        self._preprocess = get("backbone", config.backbone).preprocess
+        feeding = head.feeding
+        self._miner = Miner(
+            labels=labels,
+            images_per_identity=feeding.images_per_identity,
+            bag=feeding.bag,
+            size=config.global_batch // 3,
+            seed=config.seed,
+            admits=head.loss.admits,
+            embed=self._embed,
+            world=world,
+        )
+
+    def batches(self, pause: Callable[[], None]) -> Generator[tuple[Batch, float]]:
+        """Those of the steps after the start: the rest of the round in progress, then round after round."""
+        while self._step < self._config.steps:
+            if self._step == self._sequence.last:
+                pause()
+                self._mine()
+                pause()
+            with self._load(self._choices()) as loader:
+                for batch, waited in loader:
+                    yield batch, waited
+                    self._step = batch.step
+                    # embeddings are the same after a resume only if no rank has statistics of its own
+                    average_buffers(self._trained, self._world)
+
+    def state(self) -> dict[str, Tensor]:
+        """The round in progress."""
+        return self._sequence.tensors()
+
+    def _choices(self) -> Iterator[Choice]:
+        """This rank's anchors, positives and negatives, for the steps that are left of the round."""
+        sequence, config = self._sequence, self._config
+        count = config.batch_size // 3
+        mine = slice(self._world.rank * count, (self._world.rank + 1) * count)
+        slots = np.arange(config.global_batch).reshape(-1, 3)[mine].T.ravel()
+        for step in range(self._step + 1, min(sequence.last, config.steps) + 1):
+            indices = sequence.triplets[step - 1 - sequence.first, mine].T.ravel()
+            yield Choice(step, indices, keys(config.seed, step, slots))
+
+    def _mine(self) -> None:
+        started = time.perf_counter()
+        self._voice.write(Phase(phase="mining", detail=f"round {self._sequence.round + 1}"))
+        self._trained.backbone.eval()
+        tally = Tally()
+        self._sequence = self._miner.mine(self._sequence, self._step, tally)
+        self._trained.backbone.train()
+        self._voice.write(
+            Mined(
+                step=self._step,
+                round=self._sequence.round,
+                bags=tally.bags,
+                images=tally.images,
+                pairs=tally.pairs,
+                triplets=tally.triplets,
+                steps=len(self._sequence.triplets),
+                seconds=time.perf_counter() - started,
+            )
+        )
+        self._voice.write(Phase(phase="training"))
+
+    def _embed(self, images: NDArray[np.int64]) -> Tensor:
+        """(n, D) normalised embeddings, without mirroring; the work is shared out over the ranks."""
+        share = -(-len(images) // self._world.size)  # the last rank's share may be filled up with repeats
+        first = self._world.rank * share
+        own = images[np.arange(first, first + share).clip(max=len(images) - 1)]
+        size = self._config.batch_size
+        parts = (own[at : at + size] for at in range(0, share, size))
+        say = Teller(self._voice, "mining", f"round {self._sequence.round + 1}")
+        embedded = []
+        plain = (Choice(n, part, np.zeros(len(part), np.uint64)) for n, part in enumerate(parts))
+        with self._load(plain, augment=Augment()) as loader, torch.inference_mode():
+            for batch, _ in loader:
+                pixels = batch.images.to(self._world.device, non_blocking=True)
+                embedded.append(self._trained.backbone(normalize(pixels, self._preprocess)).float())
+                say(min(share, (batch.step + 1) * size), share)
+        whole = self._world.gather(torch.cat(embedded))[: len(images)]
+        return whole * whole.square().sum(1, keepdim=True).add(_EPS).rsqrt()

@@ -1,0 +1,78 @@
+"""Training records that can't be used: passed over, listed in the run, and too many of them end it.
+
+``quarantine/NNNNNNNNNN.json`` in the run directory, one a record by its index, made by the rank that meets it
+first: so each counts once, over all ranks and attempts.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from arcterm.errors import ArctermError, TrainingError
+from arcterm.files import create_json
+from arcterm.runs.events import Skipped
+from arcterm.runs.journal import Sink
+
+
+class Entry(msgspec.Struct, kw_only=True, frozen=True):
+    """What a file in ``quarantine/`` holds."""
+
+    index: int
+    source: str
+    reason: str
+
+
+class Quarantine:
+    """Of a data set's `total` records, as seen by one rank; `share` of them may be out. Safe for threads."""
+
+    def __init__(self, directory: Path, total: int, share: float, journal: Sink, rank: int = 0) -> None:
+        self._directory = directory
+        self._total = total
+        self._share = share
+        self._journal = journal
+        self._rank = rank
+        self._known: set[int] = set()
+        self._lock = threading.Lock()
+
+    def add(self, index: int, error: Exception) -> None:
+        """Record `index` can't be used; raises `TrainingError` if too many are out by now."""
+        with self._lock:
+            if index in self._known:
+                return
+            self._known.add(index)
+            reason = error.message if isinstance(error, ArctermError) else f"{type(error).__name__}: {error}"
+            entry = Entry(index=index, source=f"record {index}", reason=reason)
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            try:
+                create_json(self._directory / f"{index:010d}.json", entry)
+                fresh = True
+            except FileExistsError:
+                fresh = False
+            count = sum(1 for _ in self._directory.iterdir())
+            if fresh:
+                self._journal.write(
+                    Skipped(
+                        rank=self._rank,
+                        index=index,
+                        source=entry.source,
+                        reason=reason,
+                        count=count,
+                        total=self._total,
+                    )
+                )
+        if count > self._share * self._total:
+            raise TrainingError(
+                f"{count:,} of {self._total:,} records can't be used, more than max_broken={self._share:g} "
+                f"allows; the last one: {reason}",
+                "`arcterm data check SRC` names all of them; "
+                "a new run with --set max_broken=SHARE does without them",
+            )
+
+    def substitutes(self, index: int) -> Iterator[int]:
+        """Which records may take its place, the first that can be used does: those that follow it."""
+        for step in range(1, self._total):
+            yield (index + step) % self._total

@@ -1,0 +1,77 @@
+"""What a checkpoint holds of a head: each rank's class rows, and once what is the same on every rank."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.optim import Optimizer
+
+from arcterm.runs.checkpoints import HeadShard
+from arcterm.train import optim
+from arcterm.train.head.head import Head
+from arcterm.train.head.lazy import LazySGD
+
+SHARED = "loss.safetensors"
+_MOMENTUM, _LAZY = ".momentum", "lazy."
+
+
+def rows(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
+    """This rank's classes: parameters and momenta, the class first; with Partial FC when each was touched."""
+    held: dict[str, Tensor] = dict(head.sharded())
+    state = optim.state(optimizer, held, _MOMENTUM)
+    held |= {name: value for name, value in state.items() if value.ndim}
+    return held | ({"touched": optimizer.touched} if isinstance(optimizer, LazySGD) else {})
+
+
+def shared(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
+    """What the loss learned and remembers, with Partial FC what rows owe, with AdamW how often it updated."""
+    held = head.replicated() | optim.state(optimizer, head.replicated(), _MOMENTUM)
+    counts = optim.state(optimizer, head.sharded(), _MOMENTUM)
+    held |= {name: value for name, value in counts.items() if not value.ndim}
+    replay = optimizer.replay() if isinstance(optimizer, LazySGD) else {}
+    return held | {_LAZY + name: value for name, value in replay.items()}
+
+
+def load(folder: Path, shards: list[HeadShard], head: Head, optimizer: Optimizer) -> None:
+    """Put what a checkpoint holds into `head` and `optimizer`, whatever number of ranks wrote it."""
+    held = load_file(folder / SHARED) if (folder / SHARED).exists() else {}
+    named: dict[str, Tensor] = dict(head.sharded())
+    for name, parameter in named.items():
+        _fill(parameter, _read_rows(folder, shards, name, head.classes))
+    state = {key: _read_rows(folder, shards, key, head.classes) for key in optim.names(named, _MOMENTUM)}
+    optim.load(optimizer, named, held | {k: v for k, v in state.items() if v is not None}, _MOMENTUM)
+    for name, value in head.replicated().items():
+        _fill(value, held.get(name))
+    optim.load(optimizer, head.replicated(), held, _MOMENTUM)
+    if isinstance(optimizer, LazySGD):
+        touched = _read_rows(folder, shards, "touched", head.classes)
+        _fill(optimizer.touched, touched)
+        optimizer.restore({key.removeprefix(_LAZY): v for key, v in held.items() if key.startswith(_LAZY)})
+
+
+def load_rows(folder: Path, shards: list[HeadShard], head: Head) -> None:
+    """Put only a checkpoint's rows into `head`: class weights and what the loss learned of each class."""
+    for name, parameter in head.sharded().items():
+        _fill(parameter, _read_rows(folder, shards, name, head.classes))
+
+
+def _read_rows(folder: Path, shards: list[HeadShard], key: str, wanted: range) -> Tensor | None:
+    pieces = []
+    for part in shards:
+        lo, hi = max(part.lo, wanted.start), min(part.hi, wanted.stop)
+        if lo < hi:
+            with safe_open(folder / part.file, framework="pt") as file:
+                if key in file.keys():  # noqa: SIM118  the handle is no dict
+                    pieces.append(file.get_slice(key)[lo - part.lo : hi - part.lo])
+    return torch.cat(pieces) if pieces else None
+
+
+def _fill(tensor: Tensor, value: Tensor | None) -> None:
+    if value is None:
+        raise KeyError("the head's rows")
+    with torch.no_grad():
+        tensor.copy_(value)

@@ -1,0 +1,237 @@
+"""The classification head: class weights shared out over the ranks by class range, and its loss.
+
+Every rank sees the embeddings of the whole batch and its own classes. With Z the sum of exp(logit) over the
+classes that are *not* the target, the loss of an image is softplus(log Z - s·φ(t)): no cancellation when the
+target is nearly certain. `t` is the target's cosine (or raw logit) and φ comes from the loss plug-in. Z comes
+from `stream`, which never holds the logits of more than a few classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from arcterm_registry.contracts import Margin
+from torch import Tensor, nn
+
+from arcterm.train.head.sample import sample
+from arcterm.train.head.tiled import EPS, LINEAR, Stream, streamed
+from arcterm.train.world import World, shard
+
+_INIT_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class HeadOutput:
+    """`loss` is the mean over the global batch, the same on every rank, with gradient; the rest are scalars.
+
+    `accuracy`: share of images whose margin-free target logit exceeds all others. `angle`: mean target angle,
+    degrees. `active`: share of triplets that still have a loss, for losses of triplets.
+    """
+
+    loss: Tensor
+    accuracy: Tensor
+    angle: Tensor
+    active: Tensor | None = None
+
+
+class Head(nn.Module):
+    """Rows `classes` of the class weights, and the loss over all of them.
+
+    `weight` is (rows, D) float32, or (rows, K, D) for a loss with K centres a class, normal with standard
+    deviation √(2 / C); row i is the same whatever the number of ranks. With `sample_rate` below 1 a step
+    compares with that share of the classes, the batch's own always among them (Partial FC, An et al. 2022,
+    arXiv 2203.15565); `fetch` gives their rows, by default so that all others get a gradient of 0. `limit` is
+    the cosine above which another class counts as 0, `dtype` the type of the large products.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        embedding_size: int,
+        margin: Margin,
+        world: World,
+        seed: int,
+        *,
+        sample_rate: float = 1.0,
+        limit: float | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.count = classes
+        self.classes = shard(classes, world.rank, world.size)
+        self.margin = margin
+        self.world = world
+        self.sample_rate = sample_rate
+        self.fetch: Callable[[Tensor], dict[str, Tensor]] = self._dense_rows
+        self._seed = seed
+        self._limit = limit
+        self._dtype = dtype
+        rows = _rows(self.classes, classes, (margin.centers, embedding_size), seed)
+        self.weight = nn.Parameter((rows if margin.centers > 1 else rows[:, 0]).to(world.device))
+        self.bias = nn.Parameter(torch.zeros(len(self.classes), device=world.device)) if margin.bias else None
+        self.own = nn.ParameterDict()
+        for number, (name, (low, high)) in enumerate(sorted(margin.class_parameters.items())):
+            drawn = _uniform(self.classes, seed + number + 1)
+            self.own[name] = nn.Parameter((low + (high - low) * drawn).to(world.device))
+        if isinstance(margin, nn.Module) and world.device.type != "cpu":
+            margin.to(world.device)
+        margin.prepare(round(classes * sample_rate), seed)
+
+    def sharded(self) -> dict[str, nn.Parameter]:
+        """What each rank has of its own classes, by name; the first axis is the class."""
+        named = {"weight": self.weight, "bias": self.bias, **{f"own.{k}": v for k, v in self.own.items()}}
+        return {name: parameter for name, parameter in named.items() if parameter is not None}
+
+    def replicated(self) -> dict[str, Tensor]:
+        """What the loss learns or remembers, the same on every rank, by name."""
+        if not isinstance(self.margin, nn.Module):
+            return {}
+        return {**dict(self.margin.named_buffers()), **dict(self.margin.named_parameters())}
+
+    def forward(self, embeddings: Tensor, labels: Tensor, step: int) -> HeadOutput:
+        """Loss of the local `embeddings` (B, D) and `labels` (B,) int64 and those of the other ranks."""
+        with torch.autocast(embeddings.device.type, enabled=False):
+            features = _Gather.apply(embeddings.to(self.weight.dtype), self.world)
+            return self._score(features, self.world.gather(labels), step)
+
+    def _score(self, features: Tensor, labels: Tensor, step: int) -> HeadOutput:
+        margin = self.margin
+        mine = (labels >= self.classes.start) & (labels < self.classes.stop)
+        local = (labels - self.classes.start).clamp(0, len(self.classes) - 1)
+        rows, local = self._rows_of_step(local, mine, step)
+        weight, bias = rows["weight"], rows.get("bias")
+        root = features.square().sum(1).add(EPS)
+        norm = _Replicated.apply(root.sqrt(), self.world.size)
+        raw = not margin.normalized_features and not margin.normalized_weights
+        unit = features if raw else features * root.rsqrt()[:, None]
+
+        stream = Stream(
+            margin, self.world, unit, weight, bias, local, mine, dtype=self._dtype, limit=self._limit
+        )
+        with torch.no_grad():
+            t, cosine = stream.targets()
+            margin.observe(t, norm, step, stream.survey(t))
+        factor = self._factor(norm)
+        total, highest, t = streamed(stream, unit, factor, weight, bias, t)
+        own = {name: _of_targets(rows[f"own.{name}"], local, mine, self.world) for name in self.own}
+        target = factor * margin.own_target(t, norm, step, own)
+        loss = self._loss(total, target, norm)
+        if (extra := margin.class_penalty({name: rows[f"own.{name}"] for name in self.own})) is not None:
+            loss = loss + _Sum.apply(extra.sum() / self._taking_part(len(unit)), self.world)
+        with torch.no_grad():
+            angle = torch.rad2deg(cosine.clamp(-1, 1).acos()).mean()
+            return HeadOutput(loss, (t > highest).float().mean(), angle)
+
+    def _rows_of_step(self, local: Tensor, mine: Tensor, step: int) -> tuple[dict[str, Tensor], Tensor]:
+        """The class rows that take part in this step, and where among them the targets are."""
+        if self.sample_rate == 1.0:
+            return dict(self.sharded()), local
+        taken = self.taken(len(self.classes), len(local))
+        index = sample(local, mine, self.classes, taken, self._seed, step)
+        return self.fetch(index), torch.searchsorted(index, local).clamp_(max=taken - 1)
+
+    def taken(self, rows: int, batch: int) -> int:
+        """Of `rows` classes of a rank, how many take part in a step: the same every step, and no fewer than
+        the batch may have targets."""
+        return min(rows, max(round(self.sample_rate * rows), batch))
+
+    def _dense_rows(self, index: Tensor) -> dict[str, Tensor]:
+        return {name: parameter[index] for name, parameter in self.sharded().items()}
+
+    def _factor(self, norm: Tensor) -> Tensor:
+        """What multiplies c of each image (B,)."""
+        scale = self.margin.scale
+        raw_norms = self.margin.normalized_weights and not self.margin.normalized_features
+        if isinstance(scale, Tensor):
+            return scale * norm if raw_norms else scale.to(norm.dtype).expand(len(norm))
+        return norm * scale if raw_norms else norm.new_full((len(norm),), scale)
+
+    def _taking_part(self, batch: int) -> int:
+        """Classes of a step over all ranks."""
+        if self.sample_rate == 1.0:
+            return self.count
+        sizes = (len(shard(self.count, rank, self.world.size)) for rank in range(self.world.size))
+        return sum(self.taken(rows, batch) for rows in sizes)
+
+    def _loss(self, total: Tensor, target: Tensor, norm: Tensor) -> Tensor:
+        if self.margin.reduction == "sum":
+            positive = F.softplus(-target, threshold=LINEAR)
+            rows = self.margin.positive_weight * positive + self.margin.negative_weight * total
+        else:
+            rows = F.softplus(total - target, threshold=LINEAR)
+        extra = self.margin.penalty(norm)
+        return (rows if extra is None else rows + extra).mean()
+
+
+def _of_targets(values: Tensor, local: Tensor, mine: Tensor, world: World) -> Tensor:
+    """(n,) values of a rank's classes → (B,) those of the targets, wherever they are."""
+    found: Tensor = _Sum.apply(torch.where(mine, values[local], 0.0), world)
+    return found
+
+
+def _rows(wanted: range, classes: int, shape: tuple[int, int], seed: int) -> Tensor:
+    """Initial weight rows; drawn in blocks, so that a rank draws only what it needs and all agree."""
+    drawn = _blocks(wanted, lambda g: torch.randn(_INIT_ROWS, *shape, generator=g), seed, shape)
+    return drawn * math.sqrt(2 / classes)
+
+
+def _uniform(wanted: range, seed: int) -> Tensor:
+    return _blocks(wanted, lambda g: torch.rand(_INIT_ROWS, generator=g), seed, ())
+
+
+def _blocks(
+    wanted: range, draw: Callable[[torch.Generator], Tensor], seed: int, shape: tuple[int, ...]
+) -> Tensor:
+    blocks = []
+    for block in range(wanted.start // _INIT_ROWS, -(-wanted.stop // _INIT_ROWS)):
+        drawn = draw(torch.Generator().manual_seed(seed * 1_000_003 + block))
+        first = block * _INIT_ROWS
+        blocks.append(drawn[max(wanted.start - first, 0) : wanted.stop - first])
+    return torch.cat(blocks) if blocks else torch.empty(0, *shape)
+
+
+class _Gather(torch.autograd.Function):
+    """All ranks' rows; backward sums every rank's gradient for our rows.
+
+    DDP averages gradients over ranks while the loss is already the mean of the global batch: hence × size.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor, world: World) -> Tensor:
+        ctx.world = world
+        return world.gather(local)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
+        world: World = ctx.world
+        return world.scatter_sum(grads[0]) * world.size, None
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the ranks; every rank's gradient is the whole one, since all compute the same loss."""
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor, world: World) -> Tensor:
+        return world.sum(local.clone())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
+        return grads[0], None
+
+
+class _Replicated(torch.autograd.Function):
+    """A value that every rank computes alike: its gradient is counted once, not once a rank."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, size: int) -> Tensor:
+        ctx.size = size
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
+        return grads[0] / ctx.size, None

@@ -1,0 +1,439 @@
+"""Class weights streamed through in tiles: what a loss needs of all classes, without the logits in memory.
+
+A pass forms one tile of cosines c = x̂·Ŵᵀ at a time, (B, n) for n classes, and keeps only sums over it. The
+backward pass forms each tile once more, turns it into the gradient P of the loss by c, and is done with it:
+
+    dx̂ += (P/‖w‖)·W        dW = (P/‖w‖)ᵀ·x̂ - W·Σ_b(P∘c)/‖w‖²
+
+The second term is the normalisation's; Σ_b(P∘c) costs a pass over the tile, not over the weights. So the
+memory beyond the weights' gradient is a few tiles, whatever the number of classes. The target's own column
+is left out of the tiles: its cosine is made apart, in float32 even where the tiles are bfloat16.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from arcterm_registry.contracts import Margin
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from arcterm.train.head import fused
+from arcterm.train.world import World
+
+LINEAR = 50.0  # where softplus(x) is x to the last bit of a float64; torch's own 20 is 2e-9 off
+EPS = 1e-10  # inside the root, as MXNet's L2Normalization has it
+_ABSENT = -1e30  # a logit that takes no part; finite, so that no infinity meets another
+_CPU_TILE = 1 << 17  # numbers in a tile: it and the weights under it stay in a core's cache
+_CUDA_TILE = 1 << 26
+_TILES = 6  # buffers of a tile's size that a pass has alive at once
+
+
+class Stream:
+    """One step of one rank: the whole batch's features against this rank's class weights.
+
+    `unit` (B, D) are the features, `weight` (C, D) or (C, K, D) the raw weights, `bias` (C,) or None;
+    `local` (B,) int64 is the row of the target's class where `mine` (B,) bool, anything inside elsewhere.
+    `factor` (B,), set by `streamed`, multiplies c. `dtype` is that of the products; tiles are float32 or
+    wider. Other classes' cosines above `limit` count as 0 (the inter-class filter of Partial FC).
+    """
+
+    def __init__(
+        self,
+        margin: Margin,
+        world: World,
+        unit: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        local: Tensor,
+        mine: Tensor,
+        *,
+        dtype: torch.dtype,
+        limit: float | None = None,
+        chunk: int = 0,
+    ) -> None:
+        self.margin = margin
+        self.world = world
+        self.local = local
+        self.mine = mine
+        self.bias = bias
+        self.limit = limit
+        self.classes = len(weight)
+        self.centers = weight[0].numel() // weight.shape[-1] if weight.ndim == 3 else 1
+        self.flat = weight.detach().reshape(-1, weight.shape[-1])
+        self.unit = unit.detach()
+        mapped = overrides(margin, "negatives") or limit is not None or bias is not None
+        self.plain = margin.reduction == "logsumexp" and not mapped
+        self.factor = unit.new_ones(len(unit))
+        self._normalized = margin.normalized_weights
+        self._inverse = self.flat.new_ones(len(self.flat)) if self._normalized else None
+        self._measured = 0
+        self._dtype = dtype if dtype == torch.bfloat16 else self.flat.dtype
+        self._chunk = chunk or chunk_for(len(unit), self.centers, unit.device)
+        # kept for the whole step: a fresh buffer a tile would be handed back to the system each time
+        room = len(unit) * min(self._chunk, self.classes) * self.centers
+        self._buffers = unit.new_empty(room), unit.new_empty(room)
+        self._fused = (
+            self.plain
+            and self._normalized
+            and self.centers == 1
+            and dtype == torch.bfloat16
+            and self.flat.dtype == torch.float32
+            and _has_kernels(unit.device)
+        )
+
+    def parts(self) -> Iterator[slice]:
+        """The classes of each tile in turn."""
+        for start in range(0, self.classes, self._chunk):
+            yield slice(start, min(start + self._chunk, self.classes))
+
+    def targets(self) -> tuple[Tensor, Tensor]:
+        """Target c and the cosine of x and the target's weight, both (B,), from whichever rank has them."""
+        rows = self.flat.view(self.classes, self.centers, -1)[self.local]
+        norm = rows.square().sum(2).add(EPS).sqrt()
+        products = torch.einsum("bd,bkd->bk", self.unit, rows)
+        if self._normalized:
+            products = products / norm
+        t, self.winner = products.max(1)
+        own = t + self.bias.detach()[self.local] if self.bias is not None else t
+        at = norm.gather(1, self.winner[:, None])[:, 0]
+        cosine = t if self._normalized else t / at
+        if not self.margin.normalized_features and not self._normalized:
+            cosine = cosine / self.unit.square().sum(1).add(EPS).sqrt()
+        self.at = at
+        both = self.world.sum(torch.where(self.mine, torch.stack((own, cosine)), 0.0))
+        return both[0], both[1]
+
+    def survey(self, t: Tensor) -> tuple[Tensor, ...]:
+        """What the loss wants summed over all other classes of all ranks, (B,) each."""
+        if not overrides(self.margin, "survey"):
+            return ()
+        sums: list[Tensor] = []
+        for part in self.parts():
+            c = self._c(part)[0]
+            found = [self._mask(x.clone(), part, 0.0).sum(1) for x in self.margin.survey(c, t[:, None])]
+            sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
+        return tuple(self.world.sum(torch.stack(sums)).unbind())
+
+    def reduce(self, left: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Over all other classes of all ranks: log Σ exp z, or Σ log(1 + exp z), and the largest c, (B,)."""
+        if self._fused:
+            total, highest = self._forward_fused(left)
+        elif self.plain:
+            total, highest = self._forward_plain(left)
+        else:
+            total, highest = self._forward_mapped(t)
+        if self.world.size == 1:
+            return total, highest
+        ranks = self.world.gather(torch.stack((total, highest))[None])
+        whole = ranks[:, 0].sum(0) if self.margin.reduction == "sum" else ranks[:, 0].logsumexp(0)
+        return whole, ranks[:, 1].amax(0)
+
+    def gradients(self, left: Tensor, t: Tensor, whole: Tensor, grad: Tensor, grad_t: Tensor) -> _Gradients:
+        """The gradients by left, unit, factor, weight, bias, t's own and the loss's parameters."""
+        if self._fused:
+            by_left, by_weight = fused.gradients(
+                left, self.flat, self._norms(), self._rows_or_none(), left.new_ones(()), whole, grad
+            )
+            found = _Gradients(self, by_weight)
+            found.left = by_left
+        else:
+            found = _Gradients(self, torch.empty_like(self.flat))
+            if self.plain:
+                self._backward_plain(left, whole, grad, found)
+            else:
+                self._backward_mapped(t, whole, grad, found)
+                grad_t = grad_t + found.t
+        self._add_targets(grad_t, t, found)
+        return found
+
+    def _norms(self) -> Tensor:
+        """1/‖w‖ of all rows (R,), of rows not seen yet worked out now."""
+        assert self._inverse is not None
+        for part in self.parts():
+            self._measure(slice(part.start * self.centers, part.stop * self.centers))
+        return self._inverse
+
+    def _measure(self, rows: slice) -> None:
+        if self._inverse is not None and rows.start >= self._measured:
+            norm = torch.linalg.vector_norm(self.flat[rows], dim=1)
+            torch.rsqrt(norm.square_().add_(EPS), out=self._inverse[rows])
+            self._measured = rows.stop
+
+    def _tile(self, left: Tensor, part: slice) -> tuple[Tensor, Tensor | None]:
+        """`left`·Ŵ of the classes of `part`, (B, n), and with several centres which was the largest."""
+        rows = slice(part.start * self.centers, part.stop * self.centers)
+        self._measure(rows)
+        weight = self.flat[rows]
+        tile = self._buffers[0][: len(left) * len(weight)].view(len(left), len(weight))
+        if self._dtype == torch.bfloat16:
+            tile.copy_(_multiply16(left.bfloat16(), weight.bfloat16().T))
+        else:
+            torch.mm(left, weight.T, out=tile)
+        if self._inverse is not None:
+            tile.mul_(self._inverse[rows])
+        if self.centers == 1:
+            return tile, None
+        nearest, winner = tile.view(len(tile), -1, self.centers).max(2)
+        return nearest, winner
+
+    def _c(self, part: slice) -> tuple[Tensor, Tensor, Tensor | None]:
+        """c of the classes of `part` with and without their bias, and which centre it is."""
+        product, winner = self._tile(self.unit, part)
+        c = product if self.bias is None else product + self.bias.detach()[part]
+        return c, product, winner
+
+    def _mask(self, tile: Tensor, part: slice, value: float) -> Tensor:
+        """Put `value` where a column is its row's target; in place, without waiting for the device."""
+        column = self.local - part.start
+        inside = self.mine & (column >= 0) & (column < tile.shape[1])
+        column = column.clamp(0, tile.shape[1] - 1)[:, None]
+        return tile.scatter_(1, column, torch.where(inside[:, None], value, tile.gather(1, column)))
+
+    def _forward_plain(self, left: Tensor) -> tuple[Tensor, Tensor]:
+        top = left.new_full((len(left),), _ABSENT)
+        total = left.new_zeros(len(left))
+        for part in self.parts():
+            z = self._mask(self._tile(left, part)[0], part, _ABSENT)
+            rising = torch.maximum(top, z.amax(1))
+            total.mul_((top - rising).exp_()).add_(z.sub_(rising[:, None]).exp_().sum(1))
+            top = rising
+        return top + total.log(), top / self.factor
+
+    def _forward_fused(self, left: Tensor) -> tuple[Tensor, Tensor]:
+        lse, top = fused.rivals(left, self.flat, self._norms(), self._rows_or_none(), left.new_ones(()))
+        return lse.clamp_min(_ABSENT), top.clamp_min(_ABSENT) / self.factor
+
+    def _forward_mapped(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        summed = self.margin.reduction == "sum"
+        total = torch.full_like(t, 0.0 if summed else _ABSENT)
+        highest = torch.full_like(t, _ABSENT)
+        for part in self.parts():
+            c = self._c(part)[0]
+            z = self._mask(self.factor[:, None] * self._map(c, t), part, _ABSENT)
+            if summed:
+                total += F.softplus(z, threshold=LINEAR).sum(1)
+            else:
+                total = torch.logaddexp(total, z.logsumexp(1))
+            highest = torch.maximum(highest, self._mask(c, part, _ABSENT).amax(1))
+        return total, highest
+
+    def _backward_plain(self, left: Tensor, whole: Tensor, grad: Tensor, found: _Gradients) -> None:
+        found.left = torch.zeros_like(left)
+        for part in self.parts():
+            z, winner = self._tile(left, part)
+            p = self._buffers[1][: z.numel()].view(z.shape)
+            p = self._mask(torch.sub(z, whole[:, None], out=p).exp_(), part, 0.0).mul_(grad[:, None])
+            self._pull(left, part, p, z.mul_(p), winner, found.left, found)
+
+    def _backward_mapped(self, t: Tensor, whole: Tensor, grad: Tensor, found: _Gradients) -> None:
+        learned = [p for p in parameters(self.margin) if p.requires_grad]
+        found.learned = [torch.zeros_like(p) for p in learned]
+        factor = self.factor[:, None]
+        for part in self.parts():
+            c, product, winner = self._c(part)
+            with torch.enable_grad():
+                c = c.detach().requires_grad_()
+                at = t.detach().requires_grad_()
+                mapped = self._map(c, at)
+            y = mapped.detach()
+            z = factor * y
+            p = z.sigmoid() if self.margin.reduction == "sum" else (z - whole[:, None]).exp_()
+            p = self._mask(p, part, 0.0).mul_(grad[:, None])
+            found.factor += (p * y).sum(1)
+            pulled = torch.autograd.grad(mapped, [c, at, *learned], p * factor, allow_unused=True)
+            by_c = pulled[0] if pulled[0] is not None else torch.zeros_like(y)
+            if pulled[1] is not None:
+                found.t += pulled[1]
+            for total, more in zip(found.learned, pulled[2:], strict=True):
+                if more is not None:
+                    total.add_(more)
+            self._pull(self.unit, part, by_c, by_c * product, winner, found.unit, found)
+        self.world.sum(found.t)
+        self.world.sum(found.factor)
+        for total in found.learned:
+            self.world.sum(total)
+
+    def _map(self, c: Tensor, t: Tensor) -> Tensor:
+        mapped = self.margin.negatives(c, t[:, None])
+        return mapped if self.limit is None else torch.where(c > self.limit, 0.0, mapped)
+
+    def _pull(
+        self,
+        left: Tensor,
+        part: slice,
+        p: Tensor,
+        p_c: Tensor,
+        winner: Tensor | None,
+        into: Tensor,
+        found: _Gradients,
+    ) -> None:
+        """Add a tile's gradient `p` (B, n), and `p_c` = p∘c, to those of features and weights."""
+        rows = slice(part.start * self.centers, part.stop * self.centers)
+        weight, out = self.flat[rows], found.weight[rows]
+        if found.bias is not None:
+            found.bias[part] = p.sum(0)
+        if winner is not None:
+            spread = p.new_zeros(len(p), p.shape[1], self.centers)
+            p_c = spread.scatter(2, winner[..., None], p_c[..., None]).flatten(1)
+            p = spread.scatter_(2, winner[..., None], p[..., None]).flatten(1)
+        if self._inverse is not None:
+            inverse = self._inverse[rows]
+            p = p.mul_(inverse)
+        if self._dtype == torch.bfloat16:
+            p = p.bfloat16()
+            into += _multiply16(p, weight.bfloat16())
+            out.copy_(_multiply16(p.T, left.bfloat16()))
+        else:
+            into.addmm_(p, weight)
+            torch.mm(p.T, left, out=out)
+        if self._inverse is not None:
+            out.addcmul_(weight, inverse.square().mul_(p_c.sum(0))[:, None], value=-1)
+
+    def _add_targets(self, grad_t: Tensor, t: Tensor, found: _Gradients) -> None:
+        """The gradient of the targets' own c. Rows of one class are summed first, in a fixed order."""
+        grad = torch.where(self.mine, grad_t, 0.0)
+        rows = self.local * self.centers + self.winner
+        weight = self.flat[rows]
+        same = (rows[:, None] == rows).to(grad.dtype)
+        if self._normalized:
+            scaled = grad / self.at
+            found.unit += scaled[:, None] * weight
+            own = t if self.bias is None else t - self.bias.detach()[self.local]
+            c = torch.where(self.mine, own, 0.0)
+            by_weight = scaled[:, None] * self.unit - (scaled / self.at * c)[:, None] * weight
+        else:
+            found.unit += grad[:, None] * weight
+            by_weight = grad[:, None] * self.unit
+        # duplicates get the same value each, so the order in which they are written does not matter
+        found.weight.index_copy_(0, rows, found.weight[rows] + same @ by_weight)
+        if found.bias is not None:
+            together = (self.local[:, None] == self.local).to(grad.dtype)
+            found.bias.index_copy_(0, self.local, found.bias[self.local] + together @ grad)
+
+    def _rows_or_none(self) -> Tensor:
+        return torch.where(self.mine, self.local, -1)
+
+
+class _Gradients:
+    """Where the gradients of one step are gathered; `weight` is (R, D), as the rows lie in memory."""
+
+    def __init__(self, stream: Stream, weight: Tensor) -> None:
+        self.unit = torch.zeros_like(stream.unit)
+        self.left: Tensor | None = None
+        self.factor = torch.zeros_like(stream.factor)
+        self.weight = weight
+        self.bias = None if stream.bias is None else torch.empty_like(stream.bias)
+        self.t = torch.zeros_like(stream.factor)
+        self.learned: list[Tensor] = []
+
+
+class _Streamed(torch.autograd.Function):
+    """(total, highest c, t) of a `Stream`, differentiable in features, weights and what the loss learns."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        stream: Stream,
+        unit: Tensor,
+        left: Tensor,
+        factor: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        t: Tensor,
+        *learned: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        total, highest = stream.reduce(left, t)
+        ctx.stream, ctx.shape = stream, weight.shape
+        ctx.save_for_backward(left, t, total)
+        ctx.mark_non_differentiable(highest)
+        return total, highest, t.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+        left, t, total = ctx.saved_tensors
+        found = ctx.stream.gradients(left, t, total, grads[0], grads[2])
+        learned = found.learned or [None] * (len(ctx.needs_input_grad) - 7)
+        weight = found.weight.view(ctx.shape)
+        del found.weight  # else autograd would copy what it could keep
+        return None, found.unit, found.left, found.factor, weight, found.bias, None, *learned
+
+
+def streamed(
+    stream: Stream, unit: Tensor, factor: Tensor, weight: Tensor, bias: Tensor | None, t: Tensor
+) -> Any:
+    """Total over the other classes, the largest other c, and t (B,), under autograd.
+
+    `factor` (B,) takes part in autograd too; its gradient is the whole one on every rank.
+    """
+    stream.factor = factor.detach()
+    learned = [p for p in parameters(stream.margin) if p.requires_grad]
+    left = unit * _Summed.apply(factor, stream.world)[:, None] if stream.plain else unit.detach()
+    return _Streamed.apply(stream, unit, left, factor, weight, bias, t, *learned)
+
+
+class _Summed(torch.autograd.Function):
+    """A value of which each rank uses its part: the parts of its gradient are summed."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, world: World) -> Tensor:
+        ctx.world = world
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
+        world: World = ctx.world
+        return world.sum(grads[0].clone()), None
+
+
+@functools.cache
+def chunk_for(batch: int, centers: int, device: torch.device) -> int:
+    """Classes a tile: a tile in cache on a CPU, an eighth of the free memory at most on a GPU.
+
+    A power of two and settled once, so that sums are taken in the same order in every step.
+    """
+    room = _CPU_TILE
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        room = min(_CUDA_TILE, free // 8 // (4 * _TILES))
+    wanted = min(1 << 16, max(512, room // (batch * centers)))
+    return 1 << wanted.bit_length() - 1
+
+
+@functools.cache
+def _has_kernels(device: torch.device) -> bool:
+    return fused.available(device)
+
+
+def overrides(margin: Margin, method: str) -> bool:
+    """Whether a loss has its own `method`, and so needs what only then is done."""
+    return getattr(type(margin), method) is not getattr(Margin, method)
+
+
+def parameters(margin: Margin) -> list[nn.Parameter]:
+    """What the loss learns, the same on every rank."""
+    return list(margin.parameters()) if isinstance(margin, nn.Module) else []
+
+
+def _multiply16(a: Tensor, b: Tensor) -> Tensor:
+    """bfloat16 times bfloat16, summed in float32; the result is float32 where the device can.
+
+    A CPU without instructions for bfloat16 multiplies the rounded numbers as float32: same precision, not
+    the hundredfold time of emulation.
+    """
+    if a.device.type == "cuda":
+        return torch.mm(a, b, out_dtype=torch.float32)
+    if not fast_bfloat16():
+        return torch.mm(a.float(), b.float())
+    return torch.mm(a, b)
+
+
+@functools.cache
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware."""
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
