@@ -15,7 +15,7 @@ def main() -> None:
     environment.forget_current_directory()
     code = 0
     try:
-        from arcterm.cli import streams
+        from arcterm.show import streams
 
         streams.prepare()
         try:
@@ -31,10 +31,10 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     """The exit code of a command line."""
-    from arcterm.cli import streams
+    from arcterm.show import streams
     from arcterm.cli.app import STOPPED, USAGE, run
     from arcterm.cli.mistakes import explained
-    from arcterm.cli.options import say
+    from arcterm.show.output import say
     from arcterm.errors import ArctermError
 
     try:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from arcterm import __version__
-from arcterm.cli.streams import shown
+from arcterm.show.streams import shown
 
 COMMANDS = {
     "train": ("arcterm.cli.train", "Train a BACKBONE with a LOSS; `arcterm plugins` lists both."),

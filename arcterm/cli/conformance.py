@@ -17,7 +17,7 @@ from typing import Any
 from arcterm_registry import PluginError, find, locate, nearest
 
 from arcterm import environment
-from arcterm.cli.options import Stages, say
+from arcterm.show.output import Stages, say
 
 KINDS = ("backbone", "loss", "dataset")
 _MARKS = {"ok": "✓", "failed": "✗", "warning": "!", "skipped": "-"}

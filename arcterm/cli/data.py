@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from arcterm.cli.options import Json, Plain, RunsDir, put_detached, say_waiting
+from arcterm.cli.options import Json, Plain, RunsDir
+from arcterm.show.output import put_detached, say_waiting
 from arcterm.cli.show_data import show
 from arcterm.config import flag
 from arcterm.jobs import TASKS, Place, Task

@@ -12,9 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from arcterm.cli.drawing import Console, cleaned
+from arcterm.show.drawing import Console, cleaned
 from arcterm.config import DataConfig, JobConfig
-from arcterm.console import words
+from arcterm.show import words
 from arcterm.launch.preflight import duration
 from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import AnyEvent, Gpu, Phase, Verify

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from arcterm.cli import completing
-from arcterm.cli.options import Json, RunsDir, Stages, put, put_json, say, say_waiting
+from arcterm.cli.options import Json, RunsDir
+from arcterm.show.output import Stages, put, put_json, say, say_waiting
 from arcterm.errors import ConfigError, DataError
 
 model = typer.Typer(help="Model files in and out.", no_args_is_help=True, rich_markup_mode=None)
@@ -191,7 +192,7 @@ def _known(
 
 
 def _tell(told: dict[str, Any], path: Path | None, as_json: bool) -> None:
-    from arcterm.console import words
+    from arcterm.show import words
 
     facts = told["facts"]
     if as_json:

@@ -10,7 +10,8 @@ from arcterm_registry import KINDS, Backbone, Loss, Option, Plugin, PluginError,
 from typer.core import TyperGroup
 
 from arcterm.cli import completing
-from arcterm.cli.options import Json, put, put_json, say, say_waiting, table
+from arcterm.cli.options import Json
+from arcterm.show.output import put, put_json, say, say_waiting, table
 
 _KINDS = {bool: "yes, no", int: "a whole number", float: "a number", str: "text"}
 

@@ -11,19 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcterm.cli import completing
-from arcterm.cli.options import (
-    Counter,
-    Json,
-    Plain,
-    RunName,
-    RunsDir,
-    put,
-    put_detached,
-    put_json,
-    say,
-    say_waiting,
-    table,
-)
+from arcterm.show.output import Counter, put, put_detached, put_json, say, say_waiting, table
+from arcterm.cli.options import Json, Plain, RunName, RunsDir
 from arcterm.errors import ArctermError, RunError
 
 if TYPE_CHECKING:
@@ -282,7 +271,7 @@ def rm(
     """Remove a run with its checkpoints and logs."""
     from arcterm.runs import store
     from arcterm.runs.state import LIVE, is_locked, read_state
-    from arcterm.runs.text import clean
+    from arcterm.text import clean
 
     run = _find(name, runs_dir)
     if read_state(run).state in LIVE or is_locked(run):
@@ -325,7 +314,7 @@ def _described(run: Run) -> dict[str, Any]:
     import msgspec
 
     from arcterm.config import DataConfig
-    from arcterm.console.taskdraft import command_of
+    from arcterm.console.jobform import command_of
     from arcterm.runs.describe import describe, summarize
     from arcterm.runs.report import read_report
     from arcterm.runs.state import damage
@@ -360,7 +349,7 @@ def _steps(described: dict[str, Any]) -> str:
 
 def _verified(result: dict[str, Any]) -> str:
     """The newest result of a verification set and its best; why there is none where it is withheld."""
-    from arcterm.console import words
+    from arcterm.show import words
 
     best, withheld = result["best_accuracy"], result["withheld"] or result["collapse"]
     said = f"{words.score(result['accuracy'], result['std'])} at step {result['step']}"

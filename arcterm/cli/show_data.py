@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from arcterm.cli.options import Counter, Json, put_json, say
+from arcterm.show.output import Counter, put_json, say
+from arcterm.cli.options import Json
 
 
 def show(
@@ -34,7 +35,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show people and pairs of a data set as pictures in the terminal."""
-    from arcterm.cli.album import open_album
+    from arcterm.show.album import open_album
 
     pairs = pairs or source.endswith(".bin")
     if pairs and people:
@@ -43,7 +44,7 @@ def show(
     if as_json:
         put_json(album.facts_of_sets(images) if pairs else album.facts_of_people(people, images))
         return
-    from arcterm.cli.screenful import Screen
+    from arcterm.show.screenful import Screen
 
     screen = Screen(width)
     if pairs:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from arcterm.cli import completing
-from arcterm.cli.options import Counter, Json, Plain, RunsDir, put_detached, put_json, say, say_waiting
+from arcterm.show.output import Counter, put_detached, put_json, say, say_waiting
+from arcterm.cli.options import Json, Plain, RunsDir
 from arcterm.config import flag, merge, parse_assignments, read_settings
 from arcterm.errors import ConfigError
 from arcterm.settings import FLAGS, SETTINGS

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from arcterm.cli.model import Source, Which, _locate, _target
-from arcterm.cli.options import Json, RunsDir, Stages, put, put_json, say, say_waiting, table
+from arcterm.cli.options import Json, RunsDir
+from arcterm.show.output import Stages, put, put_json, say, say_waiting, table
 
 Resize = Annotated[bool, typer.Option("--resize", help="Stretch images of another size.")]
 

@@ -9,10 +9,10 @@ import time
 from types import FrameType
 from typing import Protocol
 
-from arcterm.cli.options import put, put_json, say
-from arcterm.cli.streams import ReaderGoneError
+from arcterm.show.output import put, put_json, say
+from arcterm.show.streams import ReaderGoneError
 from arcterm.config import DataConfig
-from arcterm.console import words
+from arcterm.show import words
 from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.launch.preflight import duration
@@ -35,7 +35,7 @@ from arcterm.runs.reader import RunGoneError
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, check_whole, read_state
 from arcterm.runs.store import Run
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 _LOOK_SECONDS = 0.25
 _FIRST_SECONDS, _FIRST_LOOK_SECONDS = 3.0, 0.05  # many a job is over by then, and its person waits

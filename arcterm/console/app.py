@@ -91,14 +91,14 @@ class Console(App[None]):
 
     def open_tasks(self) -> None:
         """Show the jobs on data to choose from."""
-        from arcterm.console.screens.tasks import TaskList
+        from arcterm.console.screens.jobs import TaskList
 
         self.push_screen(TaskList(self.root))
         self._fit()
 
     def open_task(self, name: str, texts: Mapping[str, str] | None = None) -> None:
         """Show the form of a job on data, filled with `texts` by field."""
-        from arcterm.console.screens.taskform import TaskForm
+        from arcterm.console.screens.jobform import TaskForm
 
         self.push_screen(TaskForm(self.root, name, texts or {}))
         self._fit()

@@ -6,7 +6,7 @@ from textual import events
 from textual.binding import Binding
 from textual.screen import Screen
 
-from arcterm.console.lines import Line
+from arcterm.show.lines import Line
 from arcterm.console.rows import Rows
 
 _NAMES = {

@@ -14,9 +14,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from arcterm.console import terminal
-from arcterm.console.lines import Line
+from arcterm.show.lines import Line
 from arcterm.console.palette import palette
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 Painter = Callable[[int, int], list[Line]]
 """Draws a panel: (width, height) → at most `height` lines."""

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from arcterm import environment
 from arcterm.errors import DataError
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 PEOPLE_SHOWN = 6
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")

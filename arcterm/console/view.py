@@ -15,7 +15,7 @@ from arcterm.runs.state import LIVE, Owner, State
 from arcterm.runs.store import Run, RunRecord
 
 if TYPE_CHECKING:  # numpy, which the run list does without
-    from arcterm.console.chart import Smoother
+    from arcterm.show.chart import Smoother
 
 _SILENT_SECONDS = 30.0
 

@@ -13,7 +13,7 @@ from arcterm.files import open_regular
 from arcterm.runs.events import AnyEvent, decode
 from arcterm.runs.state import damage
 from arcterm.runs.store import Run
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 _FILE = re.compile(r"(\d{4})-r(\d{5})(?:\.(\d{6}))?\.jsonl")
 _CHUNK = 1 << 20

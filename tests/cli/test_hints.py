@@ -113,7 +113,7 @@ WHERE = {
     "arcterm/settings.py": TRAIN,
     "arcterm/tomlfile.py": TRAIN,
     "registry/arcterm_registry/conformance": [("plugins", "check")],
-    "arcterm/cli/album.py": [("data", "show")],
+    "arcterm/show/album.py": [("data", "show")],
     "arcterm/cli/conformance.py": [("plugins", "check")],
     "arcterm/cli/model.py": [("model", "import"), ("model", "export"), ("embed",)],
     "arcterm/cli/mistakes.py": TRAIN,

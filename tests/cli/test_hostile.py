@@ -15,8 +15,9 @@ import pytest
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import files
-from arcterm.cli import conformance, drawing, live, main, watch
-from arcterm.cli.options import Counter, Stages
+from arcterm.cli import conformance, live, main, watch
+from arcterm.show import drawing
+from arcterm.show.output import Counter, Stages
 from arcterm.config import task_config
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack

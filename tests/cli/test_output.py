@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from arcterm.cli import app, main, streams
-from arcterm.cli.options import put, say, table
+from arcterm.cli import app, main
+from arcterm.show import streams
+from arcterm.show.output import put, say, table
 from arcterm.runs import state, store
 from arcterm.runs.events import Message, Start, Step, Verify
 from arcterm.runs.journal import Journal

@@ -16,8 +16,8 @@ import pytest
 from rich.console import Console
 
 from arcterm.cli import main
-from arcterm.cli.album import open_album
-from arcterm.cli.screenful import Screen
+from arcterm.show.album import open_album
+from arcterm.show.screenful import Screen
 from arcterm.errors import DataError
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack

@@ -9,7 +9,7 @@ from textual.widgets import Input, Select
 
 from arcterm.config import DataConfig, task_config
 from arcterm.console.app import Console
-from arcterm.console.lines import width_of
+from arcterm.show.lines import width_of
 from arcterm.console.panels import job as panels
 from arcterm.console.panels import log
 from arcterm.console.paths import complete
@@ -18,10 +18,10 @@ from arcterm.console.screens.fields import FieldRow
 from arcterm.console.screens.job import JobScreen
 from arcterm.console.screens.pictures import PictureScreen
 from arcterm.console.screens.runs import RunList
-from arcterm.console.screens.taskform import TaskForm
-from arcterm.console.screens.tasks import TaskList
+from arcterm.console.screens.jobform import TaskForm
+from arcterm.console.screens.jobs import TaskList
 from arcterm.console.showing import Shower, Wish, _refusal
-from arcterm.console.taskdraft import TaskDraft, command_of, task_command, task_texts
+from arcterm.console.jobform import TaskDraft, command_of, task_command, task_texts
 from arcterm.console.view import View
 from arcterm.errors import DataError
 from arcterm.jobs import TASKS

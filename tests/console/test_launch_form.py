@@ -9,7 +9,7 @@ import pytest
 from textual.widgets import Input, Select
 
 from arcterm.console.app import Console
-from arcterm.console.draft import Draft, installed, texts_of
+from arcterm.console.trainform import Draft, installed, texts_of
 from arcterm.console.screens.boxes import Problem
 from arcterm.console.screens.dashboard import Dashboard
 from arcterm.console.screens.launch import LaunchForm

@@ -7,8 +7,8 @@ import time
 import msgspec
 import pytest
 
-from arcterm.console import words
-from arcterm.console.lines import heading, spark, spread, width_of, wrap
+from arcterm.show import words
+from arcterm.show.lines import heading, spark, spread, width_of, wrap
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.panels.curves import Lens, curve
 from arcterm.console.view import View

@@ -10,7 +10,7 @@ import sys
 from arcterm.runs.events import Message, encode
 from arcterm.runs.follow import Follower, read_tail
 from arcterm.runs.journal import Journal
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 
 def texts(found):

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 HOSTILE = (
     "a\x1b[31mred\x1b[0m\x1b[2J\x1b]0;title\x07\x1b]8;;http://x\x1b\\\x1bPq\x1b\\"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from arcterm.console.draft import Verdict
-from arcterm.console.lines import Line, heading, shorten, wrap
+from arcterm.console.trainform import Verdict
+from arcterm.show.lines import Line, heading, shorten, wrap
 from arcterm.launch.preflight import Plan, duration
 
 _CHECK_LINES = 5

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from arcterm.console import words
-from arcterm.console.chart import Series, Smoother, stepwise
-from arcterm.console.chart.series import Floats
-from arcterm.console.lines import Line, shorten, width_of
+from arcterm.show import words
+from arcterm.show.chart import Series, Smoother, stepwise
+from arcterm.show.chart.series import Floats
+from arcterm.show.lines import Line, shorten, width_of
 from arcterm.console.view import View
 
 LEVELS = (0.0, 0.6, 0.9, 0.99)

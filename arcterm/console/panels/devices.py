@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from arcterm.console.lines import Line, bar, heading, shorten, spark
+from arcterm.show.lines import Line, bar, heading, shorten, spark
 from arcterm.console.view import View
-from arcterm.console.words import DASH, bytes_
+from arcterm.show.words import DASH, bytes_
 from arcterm.runs.events import Gpu, Rank
 
 _GPU_WIDTH = 43

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arcterm.config import DataConfig, TrainConfig
-from arcterm.console import words
+from arcterm.show import words
 from arcterm.console.catalogue import Entry
-from arcterm.console.lines import Line, pad, shorten, spread
-from arcterm.console.taskdraft import command_of
-from arcterm.runs.text import clean
+from arcterm.show.lines import Line, pad, shorten, spread
+from arcterm.console.jobform import command_of
+from arcterm.text import clean
 
 __all__ = ["Line", "detail", "empty", "first_row", "table", "title"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from arcterm.console import words
-from arcterm.console.lines import Line, heading, shorten, wrap
+from arcterm.show import words
+from arcterm.show.lines import Line, heading, shorten, wrap
 from arcterm.console.view import View
 from arcterm.runs.events import Message, Skipped
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 _LEVELS = {"warning": "warn", "error": "bad"}
 _WARNINGS = 3

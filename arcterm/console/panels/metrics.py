@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from arcterm.console import words
-from arcterm.console.lines import Line, heading, pad, shorten, spark
+from arcterm.show import words
+from arcterm.show.lines import Line, heading, pad, shorten, spark
 from arcterm.console.panels.verification import sign
 from arcterm.console.view import View
 from arcterm.runs.describe import METRICS

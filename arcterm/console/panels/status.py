@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from arcterm.console import words
-from arcterm.console.lines import Line, bar, shorten, spread
+from arcterm.show import words
+from arcterm.show.lines import Line, bar, shorten, spread
 from arcterm.console.panels.verification import best_result
 from arcterm.console.view import View
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 _NARROW = 100
 

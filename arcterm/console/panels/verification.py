@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from arcterm.console.lines import Line, heading, pad
+from arcterm.show.lines import Line, heading, pad
 from arcterm.console.view import View
-from arcterm.console.words import DASH, SET_MARKS, percent
+from arcterm.show.words import DASH, SET_MARKS, percent
 from arcterm.runs.describe import Summary
 
 

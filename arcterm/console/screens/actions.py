@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from arcterm.config import DataConfig, VerifyConfig
-from arcterm.console import words
+from arcterm.show import words
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
 from arcterm.launch import devices, start

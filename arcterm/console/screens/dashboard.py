@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
 from arcterm.config import VerifyConfig
-from arcterm.console import words
-from arcterm.console.chart.view import ChartView
+from arcterm.show import words
+from arcterm.console.chart import ChartView
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked, LookFailed
 from arcterm.console.panels import devices, log, metrics, status, verification

@@ -15,9 +15,9 @@ from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Select, Static
 
-from arcterm.console.draft import Field
+from arcterm.console.trainform import Field
 from arcterm.console.paths import PathSuggester
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 _UNSET = "(default)"
 

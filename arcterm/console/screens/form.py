@@ -12,9 +12,9 @@ from textual.containers import VerticalScroll
 from textual.timer import Timer
 from textual.widget import Widget
 
-from arcterm.console.draft import Verdict
+from arcterm.console.trainform import Verdict
 from arcterm.console.keys import KeyLine
-from arcterm.console.lines import Line, heading, spread
+from arcterm.show.lines import Line, heading, spread
 from arcterm.console.messages import Judged, Refused
 from arcterm.console.panels.answer import Answered, answer
 from arcterm.console.rows import Rows

@@ -14,7 +14,7 @@ from arcterm.console.panels import job, log
 from arcterm.console.rows import Rows
 from arcterm.console.screens.actions import Acting
 from arcterm.console.screens.polling import Polling
-from arcterm.console.taskdraft import task_texts
+from arcterm.console.jobform import task_texts
 from arcterm.console.view import View
 from arcterm.jobs import TASKS
 from arcterm.runs.reader import Reader

@@ -25,7 +25,7 @@ from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.staging import staged_file
 from arcterm.runs.context import Job
 from arcterm.runs.report import Report
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 _MARKED = 1000  # lines of a list whose landmarks are looked at
 _LISTED = 5  # findings of a kind that the terminal shows

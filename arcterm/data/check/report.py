@@ -16,7 +16,7 @@ from arcterm.data.check.parts import Pairs
 from arcterm.data.check.survey import FINE, OTHER_SIZE, Survey
 from arcterm.errors import DataError
 from arcterm.formats.images import encode_jpeg, resize
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 PEOPLE, PER_PERSON, PAIRS, ODD = 12, 4, 12, 24
 """Pictures shown: people drawn at random, images of each, pairs of a kind, faces that don't look aligned."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arcterm.console.chart.render import Mode, Row, render
-from arcterm.console.chart.series import Series, Smoother, smooth, stepwise
+from arcterm.show.chart.render import Mode, Row, render
+from arcterm.show.chart.series import Series, Smoother, smooth, stepwise
 
 __all__ = ["Mode", "Row", "Series", "Smoother", "render", "smooth", "stepwise"]

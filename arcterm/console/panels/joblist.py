@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arcterm.console.lines import Line, pad, shorten, spread, wrap
+from arcterm.show.lines import Line, pad, shorten, spread, wrap
 from arcterm.jobs import Task
 
 _NAME = 10

@@ -7,8 +7,8 @@ from typing import Any
 import rich.console
 from rich.text import Text
 
-from arcterm.cli.streams import ReaderGoneError
-from arcterm.runs.text import clean
+from arcterm.show.streams import ReaderGoneError
+from arcterm.text import clean
 
 
 class Console(rich.console.Console):

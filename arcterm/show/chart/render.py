@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.console.chart.axes import Axes, axes
-from arcterm.console.chart.columns import columns, join
-from arcterm.console.chart.series import Floats, Series
+from arcterm.show.chart.axes import Axes, axes
+from arcterm.show.chart.columns import columns, join
+from arcterm.show.chart.series import Floats, Series
 
 Mode = Literal["braille", "ascii"]
 Row = list[tuple[str, int]]

@@ -9,9 +9,9 @@ from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
-from arcterm.cli.album import Person, Shown, ShownPair, ShownSet
-from arcterm.cli.drawing import Console, cleaned
-from arcterm.cli.options import say
+from arcterm.show.album import Person, Shown, ShownPair, ShownSet
+from arcterm.show.drawing import Console, cleaned
+from arcterm.show.output import say
 from arcterm.pictures.blocks import Line, Mode, beside, draw, placard
 
 # Cells across a face, least and most: enough to know somebody by. Signs show half as much as half blocks.

@@ -14,7 +14,7 @@ from pathlib import Path
 from arcterm_registry import Option, OptionError
 
 from arcterm.config import DataConfig, Value, flag, task_config
-from arcterm.console.draft import Field, Verdict, text_of
+from arcterm.console.trainform import Field, Verdict, text_of
 from arcterm.errors import ArctermError
 from arcterm.jobs import TASKS, Place, Task
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arcterm.console import terminal
-from arcterm.console.chart import render
-from arcterm.console.lines import Line
+from arcterm.show.chart import render
+from arcterm.show.lines import Line
 from arcterm.console.panels.curves import STYLES, Curves
 from arcterm.console.rows import Rows
 

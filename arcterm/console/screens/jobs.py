@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from arcterm.console.keys import KeyLine
-from arcterm.console.panels import tasklist
+from arcterm.console.panels import joblist
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.jobs import TASKS, Place, Task
@@ -59,9 +59,9 @@ class TaskList(ConsoleScreen):
 
     def compose(self) -> ComposeResult:
         """What it is made of."""
-        yield Rows(lambda w, h: tasklist.title(w), id="title")
-        yield TaskTable(lambda w, h: tasklist.table(self.choices, self.cursor, w, h), id="tasks")
-        yield Rows(lambda w, h: tasklist.detail(self.chosen, w, h), id="about")
+        yield Rows(lambda w, h: joblist.title(w), id="title")
+        yield TaskTable(lambda w, h: joblist.table(self.choices, self.cursor, w, h), id="tasks")
+        yield Rows(lambda w, h: joblist.detail(self.chosen, w, h), id="about")
         yield KeyLine()
 
     def action_move(self, rows: int) -> None:

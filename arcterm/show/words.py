@@ -10,7 +10,7 @@ from arcterm.config import DataConfig
 from arcterm.launch.preflight import duration
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import Phase, Skipped
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 DASH = "–"
 METRICS = {

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from arcterm.errors import ArctermError
-from arcterm.runs.text import clean
+from arcterm.text import clean
 
 _NEAREST = "arcterm.nearest"
 _PLAIN = {

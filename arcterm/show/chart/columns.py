@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.console.chart.series import Floats
+from arcterm.show.chart.series import Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,0 +1,1 @@
+"""What a person reads, whoever shows it: the command line and the console alike."""
