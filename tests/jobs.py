@@ -10,7 +10,7 @@ from arcterm.config import task_config
 from arcterm.data.make.pack import pack
 from arcterm.jobs import TASKS
 from arcterm.runs import store
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.events import Event
 from arcterm.runs.store import Run
 
@@ -32,10 +32,10 @@ def make_run(root: Path, task: str) -> Run:
     return store.create(root, config, label="data", argv=[], host="h")
 
 
-def make_job(task: str = "pack", root: Path | None = None, threads: int = 2) -> Job:
+def make_job(task: str = "pack", root: Path | None = None, threads: int = 2) -> JobContext:
     """A job whose run directory is elsewhere, or in `root`; it hears itself as `job.heard`."""
     heard = Heard()
-    made = Job(make_run(root or Path(tempfile.mkdtemp(prefix="arcterm-job-")), task), heard, threads)
+    made = JobContext(make_run(root or Path(tempfile.mkdtemp(prefix="arcterm-job-")), task), heard, threads)
     made.heard = heard  # type: ignore[attr-defined]
     return made
 

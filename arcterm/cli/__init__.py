@@ -31,11 +31,11 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     """The exit code of a command line."""
-    from arcterm.show import streams
     from arcterm.cli.app import STOPPED, USAGE, run
     from arcterm.cli.mistakes import explained
-    from arcterm.show.output import say
     from arcterm.errors import ArctermError
+    from arcterm.show import streams
+    from arcterm.show.output import say
 
     try:
         return run(arguments)

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from arcterm.cli.options import Json, Plain, RunsDir
-from arcterm.show.output import put_detached, say_waiting
 from arcterm.cli.show_data import show
 from arcterm.config import flag
 from arcterm.jobs import TASKS, Place, Task
+from arcterm.show.output import put_detached, say_waiting
 
 data = typer.Typer(help="Make, check and reshape data sets.", no_args_is_help=True, rich_markup_mode=None)
 

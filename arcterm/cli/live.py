@@ -12,14 +12,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from arcterm.show.drawing import Console, cleaned
 from arcterm.config import DataConfig, JobConfig
-from arcterm.show import words
 from arcterm.launch.preflight import duration
 from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import AnyEvent, Gpu, Phase, Verify
 from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
+from arcterm.show import words
+from arcterm.show.drawing import Console, cleaned
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-~=+*#"

@@ -10,8 +10,8 @@ import typer
 
 from arcterm.cli import completing
 from arcterm.cli.options import Json, RunsDir
-from arcterm.show.output import Stages, put, put_json, say, say_waiting
 from arcterm.errors import ConfigError, DataError
+from arcterm.show.output import Stages, put, put_json, say, say_waiting
 
 model = typer.Typer(help="Model files in and out.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcterm.cli import completing
-from arcterm.show.output import Counter, put, put_detached, put_json, say, say_waiting, table
 from arcterm.cli.options import Json, Plain, RunName, RunsDir
 from arcterm.errors import ArctermError, RunError
+from arcterm.show.output import Counter, put, put_detached, put_json, say, say_waiting, table
 
 if TYPE_CHECKING:
     from arcterm.runs.store import Run

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from arcterm.show.output import Counter, put_json, say
 from arcterm.cli.options import Json
+from arcterm.show.output import Counter, put_json, say
 
 
 def show(

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from arcterm.cli import completing
-from arcterm.show.output import Counter, put_detached, put_json, say, say_waiting
 from arcterm.cli.options import Json, Plain, RunsDir
 from arcterm.config import flag, merge, parse_assignments, read_settings
 from arcterm.errors import ConfigError
 from arcterm.settings import FLAGS, SETTINGS
+from arcterm.show.output import Counter, put_detached, put_json, say, say_waiting
 
 _HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
 

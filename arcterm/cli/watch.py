@@ -9,10 +9,7 @@ import time
 from types import FrameType
 from typing import Protocol
 
-from arcterm.show.output import put, put_json, say
-from arcterm.show.streams import ReaderGoneError
 from arcterm.config import DataConfig
-from arcterm.show import words
 from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.launch.preflight import duration
@@ -35,6 +32,9 @@ from arcterm.runs.reader import RunGoneError
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, check_whole, read_state
 from arcterm.runs.store import Run
+from arcterm.show import words
+from arcterm.show.output import put, put_json, say
+from arcterm.show.streams import ReaderGoneError
 from arcterm.text import clean
 
 _LOOK_SECONDS = 0.25

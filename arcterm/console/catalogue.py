@@ -9,13 +9,13 @@ from pathlib import Path
 
 from arcterm.config import DataConfig, TrainConfig
 from arcterm.console.panels.verification import best_result
-from arcterm.show.words import counted, created, job, skipped
 from arcterm.errors import ArctermError
 from arcterm.runs.describe import Summary
 from arcterm.runs.reader import Glance, stop_pending
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, damage, read_state
 from arcterm.runs.store import Run, RunRecord, recorded, scan
+from arcterm.show.words import counted, created, job, skipped
 from arcterm.text import clean
 
 _BUDGET_SECONDS = 0.15

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from arcterm.console import terminal
-from arcterm.show.chart import render
-from arcterm.show.lines import Line
 from arcterm.console.panels.curves import STYLES, Curves
 from arcterm.console.rows import Rows
+from arcterm.show.chart import render
+from arcterm.show.lines import Line
 
 
 class ChartView(Rows):

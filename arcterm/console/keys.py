@@ -6,8 +6,8 @@ from textual import events
 from textual.binding import Binding
 from textual.screen import Screen
 
-from arcterm.show.lines import Line
 from arcterm.console.rows import Rows
+from arcterm.show.lines import Line
 
 _NAMES = {
     "question_mark": "?",

@@ -14,8 +14,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from arcterm.console import terminal
-from arcterm.show.lines import Line
 from arcterm.console.palette import palette
+from arcterm.show.lines import Line
 from arcterm.text import clean
 
 Painter = Callable[[int, int], list[Line]]

@@ -11,7 +11,7 @@ from arcterm.config import DataConfig
 from arcterm.errors import DataError, StopAskedError
 from arcterm.jobs import TASKS
 from arcterm.runs import state
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.journal import Sink
 from arcterm.runs.report import write_report
@@ -23,7 +23,7 @@ def run_task(run: Run, attempt: int, config: DataConfig, journal: Sink) -> Exit:
     task = TASKS[config.task]
     given = {option.name: config.options.get(option.name) for option in task.options}
     state.write_state(run, "running", attempt=attempt)
-    job = Job(run, journal, config.threads)
+    job = JobContext(run, journal, config.threads)
     try:
         report = resolve(task.run)(job, *config.paths, **given)
     except StopAskedError:

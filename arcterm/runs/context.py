@@ -1,4 +1,4 @@
-"""What a job on data works with: it tells how far it is, hears a request to stop, and has a place to work."""
+"""What a running job works with: progress, requests to stop, a scratch folder."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
 
-_TELL_SECONDS = 0.25
+_PROGRESS_SECONDS = 0.25
 
 
-class Job:
+class JobContext:
     """One attempt at a job. `work` is a directory of its own until it is done; `id` names the job."""
 
     def __init__(self, run: Run, journal: Sink, threads: int = 1) -> None:
@@ -32,16 +32,17 @@ class Job:
         self._journal = journal
         self._last = 0.0
 
-    def tell(self, phase: str, done: int, total: int, detail: str = "") -> bool:
-        """Call between two items: `done` of `total` in this phase. Raises `StopAskedError` if asked to stop.
+    def progress(self, done: int, total: int, what: str, detail: str = "") -> bool:
+        """Record that `done` of `total` is done of the phase `what`; call it between two items.
 
-        Returns whether it was told, which happens a few times a second: a good moment to save one's place.
+        Returns whether it was recorded, which happens a few times a second: a good moment to save a state.
+        Raises `StopAskedError` if asked to stop.
         """
         now = time.monotonic()
-        if now - self._last < _TELL_SECONDS and done < total:
+        if now - self._last < _PROGRESS_SECONDS and done < total:
             return False
         self._last = now
-        self._journal.write(Phase(phase=phase, detail=detail, done=done, total=total))
+        self._journal.write(Phase(phase=what, detail=detail, done=done, total=total))
         for request_id, request in control.pending(self._run):
             control.take(self._run, request_id)
             if request.verb == "stop":

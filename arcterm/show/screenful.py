@@ -9,10 +9,10 @@ from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
+from arcterm.pictures.blocks import Line, Mode, beside, draw, placard
 from arcterm.show.album import Person, Shown, ShownPair, ShownSet
 from arcterm.show.drawing import Console, cleaned
 from arcterm.show.output import say
-from arcterm.pictures.blocks import Line, Mode, beside, draw, placard
 
 # Cells across a face, least and most: enough to know somebody by. Signs show half as much as half blocks.
 _FACE: dict[Mode, tuple[int, int]] = {"colour": (16, 20), "grey": (26, 38), "ascii": (26, 38)}

@@ -16,8 +16,6 @@ from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import files
 from arcterm.cli import conformance, live, main, watch
-from arcterm.show import drawing
-from arcterm.show.output import Counter, Stages
 from arcterm.config import task_config
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
@@ -26,6 +24,8 @@ from arcterm.runs.describe import Summary, summarize
 from arcterm.runs.events import Gpu, Gpus, Message, Phase, Skipped, Start, Step, Verify
 from arcterm.runs.journal import Journal
 from arcterm.runs.report import Report, write_report
+from arcterm.show import drawing
+from arcterm.show.output import Counter, Stages
 
 from ..runs.conftest import config
 from ..runs.test_text import HOSTILE

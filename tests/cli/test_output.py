@@ -14,12 +14,12 @@ import pytest
 import typer
 
 from arcterm.cli import app, main
-from arcterm.show import streams
-from arcterm.show.output import put, say, table
 from arcterm.runs import state, store
 from arcterm.runs.events import Message, Start, Step, Verify
 from arcterm.runs.journal import Journal
 from arcterm.runs.report import Report, write_report
+from arcterm.show import streams
+from arcterm.show.output import put, say, table
 
 from ..runs.conftest import config
 

@@ -16,12 +16,12 @@ import pytest
 from rich.console import Console
 
 from arcterm.cli import main
-from arcterm.show.album import open_album
-from arcterm.show.screenful import Screen
 from arcterm.errors import DataError
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.pictures.blocks import RAMPS, Piece, beside, draw, placard
+from arcterm.show.album import open_album
+from arcterm.show.screenful import Screen
 
 Locate = Callable[[str], Path]
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")

@@ -127,7 +127,7 @@ class Canned:
             Skipped(t=self.clock, rank=0, index=index, source=source, reason=reason, count=count, total=total)
         )
 
-    def tell(self, phase: str, done: int, total: int, detail: str = "", pace: float = 1.0) -> None:
+    def progress(self, done: int, total: int, phase: str, detail: str = "", pace: float = 1.0) -> None:
         """How far a job on data is; `pace` seconds have gone by."""
         self.clock += pace
         self.write(Phase(t=self.clock, phase=phase, detail=detail, done=done, total=total))

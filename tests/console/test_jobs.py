@@ -9,19 +9,18 @@ from textual.widgets import Input, Select
 
 from arcterm.config import DataConfig, task_config
 from arcterm.console.app import Console
-from arcterm.show.lines import width_of
+from arcterm.console.jobform import TaskDraft, command_of, task_command, task_texts
 from arcterm.console.panels import job as panels
 from arcterm.console.panels import log
 from arcterm.console.paths import complete
 from arcterm.console.screens.boxes import Confirm, StopBox
 from arcterm.console.screens.fields import FieldRow
 from arcterm.console.screens.job import JobScreen
-from arcterm.console.screens.pictures import PictureScreen
-from arcterm.console.screens.runs import RunList
 from arcterm.console.screens.jobform import TaskForm
 from arcterm.console.screens.jobs import TaskList
+from arcterm.console.screens.pictures import PictureScreen
+from arcterm.console.screens.runs import RunList
 from arcterm.console.showing import Shower, Wish, _refusal
-from arcterm.console.jobform import TaskDraft, command_of, task_command, task_texts
 from arcterm.console.view import View
 from arcterm.errors import DataError
 from arcterm.jobs import TASKS
@@ -29,6 +28,7 @@ from arcterm.launch import torchrun
 from arcterm.runs import control, store
 from arcterm.runs.reader import Reader
 from arcterm.runs.state import Failure, read_state
+from arcterm.show.lines import width_of
 
 SMALL, LARGE = (80, 24), (160, 45)
 
@@ -52,7 +52,7 @@ def live(job):
     """A job under way: 1,200 of 4,000 images in 3 seconds."""
     made = job("pack", "/data/faces", "/data/pack", hold_out=4)
     for done in (0, 400, 800, 1200):
-        made.tell("pack", done, 4000, "images")
+        made.progress(done, 4000, "pack", "images")
     return made
 
 
@@ -60,7 +60,7 @@ def live(job):
 def over(job):
     """A check that has ended with more lines than a screen has."""
     made = job("check", "/data/casia", html="/tmp/report.html")
-    made.tell("records", 500, 500)
+    made.progress(500, 500, "records")
     made.finish("500 records of 20 people", *(f"record {i}: odd" for i in range(90)), problems=3)
     return made
 
@@ -138,7 +138,7 @@ async def test_a_job_is_followed_to_its_report(live, root, until, shown):
     app = Console(root, "last")
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "30%" in shown(app))
-        live.tell("pack", 4000, 4000, "images")
+        live.progress(4000, 4000, "pack", "images")
         live.finish("packed 4,000 images", "[red]not markup[/]", result="/data/pack")
         app.screen.look()
         await until(pilot, lambda: "packed 4,000 images" in shown(app))
@@ -231,7 +231,7 @@ async def test_a_resumed_job_counts_from_where_it_was(live, root):
     live.journal.close()
     live.journal = Journal(live.run.events, 2, 0)
     for done in (1000, 2000, 3000):
-        live.tell("pack", done, 4000, "images")
+        live.progress(done, 4000, "pack", "images")
     view = view_of(live)
     assert [stage.attempt for stage in view.stages] == [1, 2]
     assert "1,000/s" in said(panels.progress(view, 100, 1))
@@ -245,8 +245,8 @@ async def test_a_resumed_job_counts_from_where_it_was(live, root):
 )
 def test_no_panel_is_wider_or_taller_than_its_place(job, panel, ended):
     made = job("merge", *("/data/" + "long/" * 30 for _ in range(3)))
-    made.tell("a phase with a long name", 10**9, 2 * 10**9, "x" * 300)
-    made.tell("a phase with a long name", 10**9 + 5, 2 * 10**9, "y" * 300)
+    made.progress(10**9, 2 * 10**9, "a phase with a long name", "x" * 300)
+    made.progress(10**9 + 5, 2 * 10**9, "a phase with a long name", "y" * 300)
     made.say("warning", "z" * 300)
     if ended == "done":
         made.finish("w " * 300, "\x1b[31mred\x1b[0m", "", problems=10**6, result="/r" * 200)

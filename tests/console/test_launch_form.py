@@ -9,10 +9,10 @@ import pytest
 from textual.widgets import Input, Select
 
 from arcterm.console.app import Console
-from arcterm.console.trainform import Draft, installed, texts_of
 from arcterm.console.screens.boxes import Problem
 from arcterm.console.screens.dashboard import Dashboard
 from arcterm.console.screens.launch import LaunchForm
+from arcterm.console.trainform import Draft, installed, texts_of
 from arcterm.errors import RunError
 from arcterm.launch import torchrun
 from arcterm.launch.preflight import plan

@@ -7,8 +7,6 @@ import time
 import msgspec
 import pytest
 
-from arcterm.show import words
-from arcterm.show.lines import heading, spark, spread, width_of, wrap
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.panels.curves import Lens, curve
 from arcterm.console.view import View
@@ -16,6 +14,8 @@ from arcterm.runs.describe import describe, summarize
 from arcterm.runs.events import Gpu, Gpus, Mined, Step
 from arcterm.runs.reader import Glance, Reader, log_path
 from arcterm.runs.state import Failure, read_state
+from arcterm.show import words
+from arcterm.show.lines import heading, spark, spread, width_of, wrap
 
 
 def view_of(made):

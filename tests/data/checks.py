@@ -17,7 +17,7 @@ from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordWriter
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import store
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
 from arcterm.runs.report import Report
 
@@ -70,10 +70,10 @@ def raw_pack(
     return place
 
 
-def new_job(folder: Path, path: Path) -> Job:
+def new_job(folder: Path, path: Path) -> JobContext:
     """A job that nobody watches."""
     run = store.create(folder / "runs", task_config("check", [path], {}), label="data", argv=[], host="h")
-    return Job(run, NullJournal(), threads=2)
+    return JobContext(run, NullJournal(), threads=2)
 
 
 def run_check(

@@ -24,7 +24,7 @@ from arcterm.formats.images import encode_jpeg, is_jpeg
 from arcterm.formats.pairs.binfile import read_pairs, write_pairs
 from arcterm.formats.pairs.pairing import DifferentPairs, make_pairs, same_pairs
 from arcterm.runs import store
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
 from arcterm.runs.report import Report
 
@@ -40,10 +40,10 @@ print(json.dumps([digests, [type(b).__name__ for b in bins], issame]))
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def job(tmp_path: Path) -> JobContext:
     config = task_config("bin", ["src", "dst"], {})
     run = store.create(tmp_path / "runs", config, label="data", argv=[], host="h")
-    return Job(run, NullJournal(), threads=2)
+    return JobContext(run, NullJournal(), threads=2)
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ def picture(path: Path, seed: int, size: tuple[int, int] = (112, 112)) -> None:
     path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
 
 
-def made(job: Job, src: Path, dst: Path, **options: Any) -> Report:
+def made(job: JobContext, src: Path, dst: Path, **options: Any) -> Report:
     given = {"list": "", "pairs": None, "seed": 0, "resize": False} | options
     return make_bin(job, str(src), str(dst), **given)
 
 
-def listed(job: Job, src: Path, text: str, **options: Any) -> Report:
+def listed(job: JobContext, src: Path, text: str, **options: Any) -> Report:
     path = src.parent / "pairs.txt"
     path.write_text(text, encoding="utf-8")
     return made(job, src, src.parent / "x.bin", list=str(path), **options)
@@ -82,7 +82,7 @@ def contents(path: Path) -> tuple[list[bytes], list[bool]]:
 LIST = "Ann\t1\t3\nBob el Al\t1\t2\nAnn\t1\tc\t3\nBob el Al\t2\tc\t2\n"
 
 
-def test_a_list(job: Job, people: Path, tmp_path: Path) -> None:
+def test_a_list(job: JobContext, people: Path, tmp_path: Path) -> None:
     report = listed(job, people, LIST)
     images, same = contents(tmp_path / "x.bin")
     assert same == [True, True, False, False]
@@ -100,7 +100,7 @@ def test_a_list(job: Job, people: Path, tmp_path: Path) -> None:
     assert len({id(image) for image in read_pairs(tmp_path / "x.bin").images}) == 6
 
 
-def test_python_reads_it_in_a_process_of_its_own(job: Job, people: Path, tmp_path: Path) -> None:
+def test_python_reads_it_in_a_process_of_its_own(job: JobContext, people: Path, tmp_path: Path) -> None:
     listed(job, people, LIST)
     done = subprocess.run(
         [sys.executable, "-c", READER, str(tmp_path / "x.bin")], capture_output=True, text=True, check=True
@@ -116,7 +116,9 @@ def test_python_reads_it_in_a_process_of_its_own(job: Job, people: Path, tmp_pat
     assert json.loads(done.stdout)[0] == digests[::-1] != digests
 
 
-def test_missing_images_are_named_and_nothing_is_dropped(job: Job, people: Path, tmp_path: Path) -> None:
+def test_missing_images_are_named_and_nothing_is_dropped(
+    job: JobContext, people: Path, tmp_path: Path
+) -> None:
     with pytest.raises(DataError) as caught:
         listed(job, people, LIST + "Ann\t1\t9\nNobody\t2\tc\t1\nAnn\t9\tc\t7\n")
     assert "lacks 3 of the 10 images" in caught.value.message
@@ -126,21 +128,21 @@ def test_missing_images_are_named_and_nothing_is_dropped(job: Job, people: Path,
     assert not (tmp_path / "x.bin").exists()
 
 
-def test_twenty_are_named_and_all_are_kept(job: Job, people: Path) -> None:
+def test_twenty_are_named_and_all_are_kept(job: JobContext, people: Path) -> None:
     with pytest.raises(DataError, match=r"lacks 25 of the 26 images.* and 5 more") as caught:
         listed(job, people, "".join(f"Ann 1 {n}\n" for n in range(100, 125)))
     assert caught.value.message.count("(line ") == 20
     assert len((job.work / "missing.txt").read_text().splitlines()) == 25
 
 
-def test_paths_below_the_folder(job: Job, people: Path, tmp_path: Path) -> None:
+def test_paths_below_the_folder(job: JobContext, people: Path, tmp_path: Path) -> None:
     text = "1,Ann/Ann_0001.jpg,Ann/./Ann_0003.JPEG\n0,Ann/Ann_0001.jpg,c/c_0002.PNG\n"
     assert listed(job, people, text).data["images"] == 3
     assert contents(tmp_path / "x.bin")[1] == [True, False]
 
 
 @pytest.mark.parametrize("by_name", [True, False])
-def test_links_that_lead_out(job: Job, people: Path, tmp_path: Path, by_name: bool) -> None:
+def test_links_that_lead_out(job: JobContext, people: Path, tmp_path: Path, by_name: bool) -> None:
     picture(tmp_path / "secret.jpg", 99)
     (people / "Ann" / "Ann_0004.jpg").symlink_to(tmp_path / "secret.jpg")
     with pytest.raises(DataError, match=r"Ann_0004.jpg is a link that leads out of"):
@@ -150,7 +152,7 @@ def test_links_that_lead_out(job: Job, people: Path, tmp_path: Path, by_name: bo
     assert listed(job, people, "Ann 3 4\n").data["images"] == 1
 
 
-def test_a_folder_that_leads_out(job: Job, people: Path, tmp_path: Path) -> None:
+def test_a_folder_that_leads_out(job: JobContext, people: Path, tmp_path: Path) -> None:
     (tmp_path / "away").mkdir()
     picture(tmp_path / "away" / "d_0001.jpg", 5)
     (people / "d").symlink_to(tmp_path / "away")
@@ -160,13 +162,15 @@ def test_a_folder_that_leads_out(job: Job, people: Path, tmp_path: Path) -> None
         made(job, people, tmp_path / "x.bin")
 
 
-def test_two_files_that_could_be_meant(job: Job, people: Path) -> None:
+def test_two_files_that_could_be_meant(job: JobContext, people: Path) -> None:
     picture(people / "Ann" / "Ann_0001.bmp", 5)
     with pytest.raises(DataError, match=r"Ann_0001.bmp and Ann_0001.jpg could both be meant"):
         listed(job, people, "Ann 1 2\n")
 
 
-def test_another_size_is_refused_by_name_unless_resized(job: Job, people: Path, tmp_path: Path) -> None:
+def test_another_size_is_refused_by_name_unless_resized(
+    job: JobContext, people: Path, tmp_path: Path
+) -> None:
     picture(people / "c" / "c_0004.jpg", 7, (60, 50))
     with pytest.raises(DataError, match=r"c_0004.jpg: the image is 50×60, not 112×112") as caught:
         listed(job, people, "c 1 4\n")
@@ -177,14 +181,14 @@ def test_another_size_is_refused_by_name_unless_resized(job: Job, people: Path, 
     assert image.shape == (112, 112, 3)
 
 
-def test_what_is_no_image(job: Job, people: Path, tmp_path: Path) -> None:
+def test_what_is_no_image(job: JobContext, people: Path, tmp_path: Path) -> None:
     (people / "c" / "c_0004.jpg").write_bytes(b"<html>")
     with pytest.raises(DataError, match=r"c_0004.jpg"):
         listed(job, people, "c 1 4\n")
     assert not list(tmp_path.glob("*.bin")) and not list(tmp_path.glob(".*"))
 
 
-def test_all_images_that_can_not_go_in_are_named_at_once(job: Job, people: Path) -> None:
+def test_all_images_that_can_not_go_in_are_named_at_once(job: JobContext, people: Path) -> None:
     (people / "c" / "c_0004.jpg").write_bytes(b"<html>")
     (people / "c" / "c_0005.jpg").touch()
     picture(people / "c" / "c_0006.jpg", 7, (60, 50))
@@ -198,7 +202,7 @@ def test_all_images_that_can_not_go_in_are_named_at_once(job: Job, people: Path)
         assert words in caught.value.message
 
 
-def test_drawn_pairs(job: Job, people: Path, tmp_path: Path) -> None:
+def test_drawn_pairs(job: JobContext, people: Path, tmp_path: Path) -> None:
     report = made(job, people, tmp_path / "x.bin")
     images, same = contents(tmp_path / "x.bin")
     assert report.data["pairs"] == 18 and sum(same) == 9 and report.data["folds"] == 10
@@ -208,7 +212,7 @@ def test_drawn_pairs(job: Job, people: Path, tmp_path: Path) -> None:
     assert images[0] == (people / "Ann" / "Ann_0001.jpg").read_bytes()
 
 
-def test_another_seed_draws_others(job: Job, test_data: Locate, tmp_path: Path) -> None:
+def test_another_seed_draws_others(job: JobContext, test_data: Locate, tmp_path: Path) -> None:
     people = test_data("faces/orl/s1").parent
     for name, seed in (("a", 0), ("b", 0), ("c", 1), ("d", 1)):
         report = made(job, people, tmp_path / f"{name}.bin", pairs=200, seed=seed, resize=True)
@@ -245,7 +249,7 @@ def test_the_same_pairs_of_many_are_never_listed() -> None:
     assert len(make_pairs([1000] * 20, 100)) == 100
 
 
-def test_a_pack_is_no_folder_to_draw_from(job: Job, tmp_path: Path) -> None:
+def test_a_pack_is_no_folder_to_draw_from(job: JobContext, tmp_path: Path) -> None:
     (tmp_path / "pack").mkdir()
     (tmp_path / "pack" / "train.rec").touch()
     with pytest.raises(DataError, match="pack is a pack") as caught:
@@ -253,7 +257,7 @@ def test_a_pack_is_no_folder_to_draw_from(job: Job, tmp_path: Path) -> None:
     assert "--hold-out" in caught.value.hint
 
 
-def test_places_that_are_refused(job: Job, people: Path, tmp_path: Path) -> None:
+def test_places_that_are_refused(job: JobContext, people: Path, tmp_path: Path) -> None:
     def refused(message: str, place: Path, source: Path = people, **options: Any) -> None:
         with pytest.raises(DataError, match=message):
             made(job, source, place, **options)
@@ -272,7 +276,7 @@ def test_places_that_are_refused(job: Job, people: Path, tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.bin", "people", "runs"]
 
 
-def test_pairs_that_say_nothing_or_count_twice_are_named_by_line(job: Job, people: Path) -> None:
+def test_pairs_that_say_nothing_or_count_twice_are_named_by_line(job: JobContext, people: Path) -> None:
     (people / "Ann" / "Ann_0004.jpg").write_bytes((people / "Ann" / "Ann_0001.jpg").read_bytes())
     report = listed(
         job, people, "2 2\n\nAnn 1 1\nAnn 1 3\nAnn 3 1\nAnn 1 4\nAnn 1 c 3\nAnn 4 c 3\nAnn 1 c 1\nAnn 2 c 2\n"
@@ -286,7 +290,7 @@ def test_pairs_that_say_nothing_or_count_twice_are_named_by_line(job: Job, peopl
     assert not any("itself" in line for line in made(job, people, people.parent / "y.bin", pairs=2).lines)
 
 
-def test_copies_that_a_list_calls_two_persons_are_noted(job: Job, people: Path) -> None:
+def test_copies_that_a_list_calls_two_persons_are_noted(job: JobContext, people: Path) -> None:
     """Who uses a list of others' can't change it: only what contradicts itself is refused."""
     (people / "c" / "c_0009.jpg").write_bytes((people / "Ann" / "Ann_0001.jpg").read_bytes())
     report = listed(job, people, "Ann 1 c 9\nAnn 1 3\nAnn 3 c 9\n")
@@ -308,7 +312,7 @@ def test_copies_that_a_list_calls_two_persons_are_noted(job: Job, people: Path) 
     ],
 )
 def test_a_list_that_contradicts_itself_is_refused(
-    job: Job, people: Path, tmp_path: Path, text: str, message: str
+    job: JobContext, people: Path, tmp_path: Path, text: str, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         listed(job, people, text)
@@ -325,18 +329,20 @@ def test_a_list_that_contradicts_itself_is_refused(
         ("name\tpicID1\tpicID2\nAnn\t1\t2\nname1\tpicID1\tname2\tpicID2\nAnn\t1\tc\t2\n", [True, False]),
     ],
 )
-def test_lists_of_other_makers(job: Job, people: Path, tmp_path: Path, text: str, same: list[bool]) -> None:
+def test_lists_of_other_makers(
+    job: JobContext, people: Path, tmp_path: Path, text: str, same: list[bool]
+) -> None:
     listed(job, people, text.replace("ABS", str(people)))
     assert contents(tmp_path / "x.bin")[1] == same
 
 
-def test_a_list_that_counts_from_0_is_told_so(job: Job, people: Path) -> None:
+def test_a_list_that_counts_from_0_is_told_so(job: JobContext, people: Path) -> None:
     with pytest.raises(DataError, match=r"Ann/Ann_0000 \(line 1\)") as caught:
         listed(job, people, "Ann 0 1\nAnn 1 c 0\n")
     assert "counts images from 0" in caught.value.hint and "add 1" in caught.value.hint
 
 
-def test_blocks_of_one_kind_are_noted(job: Job, people: Path) -> None:
+def test_blocks_of_one_kind_are_noted(job: JobContext, people: Path) -> None:
     text = "".join(f"Ann 1 {n % 2 + 2}\n" for n in range(20)) + "".join("Ann 1 c 2\n" for _ in range(20))
     assert any(
         "in 10 of them all are same or all different" in line for line in listed(job, people, text).lines
@@ -346,7 +352,7 @@ def test_blocks_of_one_kind_are_noted(job: Job, people: Path) -> None:
     assert not any("blocks" in line for line in listed(job, people, text).lines)
 
 
-def test_out_and_back_again(job: Job, people: Path, tmp_path: Path) -> None:
+def test_out_and_back_again(job: JobContext, people: Path, tmp_path: Path) -> None:
     made(job, people, tmp_path / "x.bin")
     extract(job, str(tmp_path / "x.bin"), str(tmp_path / "out"), people="")
     made(job, tmp_path / "out", tmp_path / "y.bin", list=str(tmp_path / "out" / "pairs.txt"))
@@ -354,7 +360,7 @@ def test_out_and_back_again(job: Job, people: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out" / "images").iterdir())) == 9
 
 
-def test_a_foreign_set_out_and_back_again(job: Job, test_data: Locate, tmp_path: Path) -> None:
+def test_a_foreign_set_out_and_back_again(job: JobContext, test_data: Locate, tmp_path: Path) -> None:
     foreign = test_data("pairs/small_lfw.bin")
     report = extract(job, str(foreign), str(tmp_path / "out"), people="")
     assert report.data["pairs"] == report.data["same"] == 10

@@ -492,14 +492,14 @@ def test_a_resumed_check_gives_the_same_report(tmp_path: Path, monkeypatch: pyte
     whole = run_check(tmp_path, pack)
     job = new_job(tmp_path, pack)
     monkeypatch.setattr("arcterm.data.check.survey._BATCH", 4)
-    tell, looked = job.tell, []
+    progress, looked = job.progress, []
 
-    def stop(phase: str, done: int, total: int, detail: str = "") -> bool:
+    def stop(done: int, total: int, phase: str, detail: str = "") -> bool:
         if done >= 8 and not looked:
             raise StopAskedError
-        return tell(phase, done, total, detail)
+        return progress(done, total, phase, detail)
 
-    monkeypatch.setattr(job, "tell", stop)
+    monkeypatch.setattr(job, "progress", stop)
     with pytest.raises(StopAskedError):
         check(job, str(pack), "", True, False)
     learn = Survey._learn
@@ -526,7 +526,7 @@ def test_data_that_changed_since_the_stop_is_looked_at_again(
         raise StopAskedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "tell", stop)
+        patch.setattr(job, "progress", stop)
         with pytest.raises(StopAskedError):
             check(job, str(pack), "", True, False)
     _no_magic(pack)

@@ -27,7 +27,7 @@ from arcterm.formats.recordio.container import RecordWriter
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import store
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
 
 Locate = Callable[[str], Path]
@@ -35,20 +35,20 @@ People = dict[str, list[str]]
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[Job]:
+def jobs(tmp_path: Path) -> Iterator[JobContext]:
     """A job each time it is asked."""
 
-    def make() -> Iterator[Job]:
+    def make() -> Iterator[JobContext]:
         while True:
             config = task_config("check", ["src"], {})
             run = store.create(tmp_path / "runs", config, label="data", argv=[], host="h")
-            yield Job(run, NullJournal())
+            yield JobContext(run, NullJournal())
 
     return make()
 
 
 @pytest.fixture
-def job(jobs: Iterator[Job]) -> Job:
+def job(jobs: Iterator[JobContext]) -> JobContext:
     return next(jobs)
 
 
@@ -91,7 +91,7 @@ def people(place: Path) -> list[list[str]]:
     return found
 
 
-def test_merged(job: Job, tmp_path: Path) -> None:
+def test_merged(job: JobContext, tmp_path: Path) -> None:
     a, b = pack(tmp_path / "a", [3, 1], 0), pack(tmp_path / "b", [2, 2, 1], 1000)
     write_pairs(a / "x.bin", [b"1", b"2"], [True])
     write_pairs(b / "x.bin", [b"1", b"2"], [True])
@@ -112,7 +112,7 @@ def test_merged(job: Job, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_person_in_several_places_comes_together(job: Job, tmp_path: Path) -> None:
+def test_a_person_in_several_places_comes_together(job: JobContext, tmp_path: Path) -> None:
     loose = unsorted(tmp_path / "loose", [1, 0, 1, 2, 0, 2])
     assert FacePack(loose).identities == 6
     other = pack(tmp_path / "other", [1, 1], 500, names=False)
@@ -123,21 +123,21 @@ def test_a_person_in_several_places_comes_together(job: Job, tmp_path: Path) -> 
     assert merged.identities == 5 and not (tmp_path / "all" / "labels.txt").exists()
 
 
-def test_classes_without_an_image_lose_their_numbers(job: Job, tmp_path: Path) -> None:
+def test_classes_without_an_image_lose_their_numbers(job: JobContext, tmp_path: Path) -> None:
     a, b = unsorted(tmp_path / "a", [0, 0, 3]), pack(tmp_path / "b", [1], 50)
     report = merge(job, str(a), str(b), str(tmp_path / "ab"))
     assert people(tmp_path / "ab") == [people(a)[0], people(a)[3], *people(b)]
     assert any("2 of the 4 classes" in line for line in report.lines)
 
 
-def test_packs_of_others(job: Job, test_data: Locate, tmp_path: Path) -> None:
+def test_packs_of_others(job: JobContext, test_data: Locate, tmp_path: Path) -> None:
     golden = test_data("mxnet/golden_1_1_0/pack/train.rec").parent
     plain = test_data("recordio/popkorn/train.rec").parent
     merge(job, str(golden), str(plain), str(tmp_path / "both"))
     assert people(tmp_path / "both") == people(golden) + people(plain)
 
 
-def test_merges_that_are_refused(job: Job, tmp_path: Path) -> None:
+def test_merges_that_are_refused(job: JobContext, tmp_path: Path) -> None:
     a, b = pack(tmp_path / "a", [2], 0), pack(tmp_path / "b", [2], 9)
 
     def refused(message: str, *paths: Path) -> None:
@@ -157,7 +157,7 @@ def test_merges_that_are_refused(job: Job, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", [None, 0, 5])
-def test_split_and_merged_again(jobs: Iterator[Job], tmp_path: Path, seed: int | None) -> None:
+def test_split_and_merged_again(jobs: Iterator[JobContext], tmp_path: Path, seed: int | None) -> None:
     whole = pack(tmp_path / "whole", [1, 2, 3, 1, 2, 3, 1], 0)
     paths = [str(tmp_path / name) for name in ("whole", "one", "two", "again")]
     report = split(next(jobs), *paths[:3], people=3, seed=seed)
@@ -174,7 +174,7 @@ def test_split_and_merged_again(jobs: Iterator[Job], tmp_path: Path, seed: int |
             assert (tmp_path / "again" / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_a_tenth_goes_by_default_and_sets_stay(job: Job, tmp_path: Path) -> None:
+def test_a_tenth_goes_by_default_and_sets_stay(job: JobContext, tmp_path: Path) -> None:
     with write_pack(tmp_path / "whole", (16, 16)) as writer:
         for label in range(25):
             writer.add(image(label), label)
@@ -185,7 +185,7 @@ def test_a_tenth_goes_by_default_and_sets_stay(job: Job, tmp_path: Path) -> None
     assert (tmp_path / "one" / "x.bin").exists() and not (tmp_path / "two" / "x.bin").exists()
 
 
-def test_splits_that_are_refused(job: Job, tmp_path: Path) -> None:
+def test_splits_that_are_refused(job: JobContext, tmp_path: Path) -> None:
     whole = str(pack(tmp_path / "whole", [1, 1], 0))
 
     def refused(message: str, first: str, second: str, count: int | None = 1) -> None:
@@ -200,7 +200,7 @@ def test_splits_that_are_refused(job: Job, tmp_path: Path) -> None:
     refused("whole already exists", "whole", "two")
 
 
-def test_no_half_a_split(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_half_a_split(job: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second pack goes again where the first can't appear."""
     pack(tmp_path / "whole", [1, 1, 1], 0)
     rename = Path.rename
@@ -217,15 +217,15 @@ def test_no_half_a_split(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "whole"]
 
 
-class StoppingJob(Job):
+class StoppingJob(JobContext):
     """Always has time to save, and is asked to stop after so many images; the first attempt's id stays."""
 
-    def __init__(self, job: Job, stop: int | None) -> None:
+    def __init__(self, job: JobContext, stop: int | None) -> None:
         self.__dict__.update(job.__dict__)
         self.stop = stop
         self.copied = 0
 
-    def tell(self, phase: str, done: int, total: int, detail: str = "") -> bool:
+    def progress(self, done: int, total: int, phase: str, detail: str = "") -> bool:
         self.copied += phase == "copying"
         if phase == "copying" and done == self.stop:
             raise StopAskedError
@@ -234,7 +234,7 @@ class StoppingJob(Job):
 
 @pytest.mark.parametrize("stop", [1, 4, 5, 8, 9])
 def test_what_was_stopped_goes_on(
-    job: Job, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
+    job: JobContext, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arcterm.formats.recordio.packwriter._SAVE_SECONDS", 0)
     a, b = pack(tmp_path / "a", [3, 1], 0), pack(tmp_path / "b", [2, 2, 1], 1000)
@@ -256,7 +256,7 @@ def test_what_was_stopped_goes_on(
 
 
 def test_killed_between_the_two_appearances(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: JobContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = pack(tmp_path / "whole", [1, 2, 3], 0)
     paths = [str(tmp_path / name) for name in ("whole", "one", "two")]
@@ -276,7 +276,7 @@ def test_killed_between_the_two_appearances(
     assert people(tmp_path / "one") + people(tmp_path / "two") == people(whole)
 
 
-def test_a_source_that_changed_meanwhile(job: Job, tmp_path: Path) -> None:
+def test_a_source_that_changed_meanwhile(job: JobContext, tmp_path: Path) -> None:
     a, b = pack(tmp_path / "a", [3, 1], 0), pack(tmp_path / "b", [2], 9)
     with pytest.raises(StopAskedError):
         merge(StoppingJob(job, 2), str(a), str(b), str(tmp_path / "ab"))
@@ -285,7 +285,7 @@ def test_a_source_that_changed_meanwhile(job: Job, tmp_path: Path) -> None:
         merge(job, str(a), str(b), str(tmp_path / "ab"))
 
 
-def test_extracted(job: Job, tmp_path: Path) -> None:
+def test_extracted(job: JobContext, tmp_path: Path) -> None:
     source = pack(tmp_path / "p", [2, 3], 0)
     extract(job, str(source), str(tmp_path / "out"), people="")
     files = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.jpg"))
@@ -295,7 +295,7 @@ def test_extracted(job: Job, tmp_path: Path) -> None:
         assert (tmp_path / "out" / file).read_bytes() == bytes(read[n].image)
 
 
-def test_extracted_and_packed_again(jobs: Iterator[Job], test_data: Locate, tmp_path: Path) -> None:
+def test_extracted_and_packed_again(jobs: Iterator[JobContext], test_data: Locate, tmp_path: Path) -> None:
     """The golden pack of 2018's packer, by way of a folder, is the same records again."""
     golden = test_data("mxnet/golden_1_1_0/pack/train.rec").parent
     extract(next(jobs), str(golden), str(tmp_path / "out"), people="")
@@ -307,7 +307,7 @@ def test_extracted_and_packed_again(jobs: Iterator[Job], test_data: Locate, tmp_
     assert (tmp_path / "again" / "train.rec").read_bytes() == (golden / "train.rec").read_bytes()
 
 
-def test_some_people(job: Job, tmp_path: Path) -> None:
+def test_some_people(job: JobContext, tmp_path: Path) -> None:
     source = pack(tmp_path / "p", [1, 1, 1, 1], 0, names=False)
     report = extract(job, str(source), str(tmp_path / "out"), people="0, 2-3")
     assert report.data["folders"] == ["0000000", "0000002", "0000003"]
@@ -319,7 +319,7 @@ def test_some_people(job: Job, tmp_path: Path) -> None:
     [("4", "no number 4 among the classes"), ("0-99999999999999", "no number"), ("x", "neither a number"),
      ("3-1", "neither"), ("1,,2", "neither"), ("-1", "neither")],
 )  # fmt: skip
-def test_people_who_are_not_there(job: Job, tmp_path: Path, wanted: str, message: str) -> None:
+def test_people_who_are_not_there(job: JobContext, tmp_path: Path, wanted: str, message: str) -> None:
     source = pack(tmp_path / "p", [1, 1, 1, 1], 0)
     with pytest.raises(DataError, match=message):
         extract(job, str(source), str(tmp_path / "out"), people=wanted)
@@ -330,13 +330,13 @@ def test_ranges() -> None:
     assert parse_ranges("5,0,10-12,11", 20, "x") == [0, 5, 10, 11, 12]
 
 
-def test_a_class_without_an_image(job: Job, tmp_path: Path) -> None:
+def test_a_class_without_an_image(job: JobContext, tmp_path: Path) -> None:
     source = unsorted(tmp_path / "p", [0, 2])
     with pytest.raises(DataError, match="no image of class 1"):
         extract(job, str(source), str(tmp_path / "out"), people="0-2")
 
 
-def test_names_are_made_safe_and_stay_apart(job: Job, tmp_path: Path) -> None:
+def test_names_are_made_safe_and_stay_apart(job: JobContext, tmp_path: Path) -> None:
     names = ["../../etc", ".hidden", "a/b", "a\\b", "A_b", "\x1b[31m", "", "-rf", "é" * 300, "x" * 300]
     with write_pack(tmp_path / "p", (16, 16)) as writer:
         for label in range(len(names)):
@@ -350,7 +350,7 @@ def test_names_are_made_safe_and_stay_apart(job: Job, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "p", "runs"]
 
 
-def test_endings_by_the_first_bytes(jobs: Iterator[Job], tmp_path: Path) -> None:
+def test_endings_by_the_first_bytes(jobs: Iterator[JobContext], tmp_path: Path) -> None:
     heads = [b"\x89PNG\r\n\x1a\n", b"BM", b"P5 1 1", b"RIFF....WEBP", b"\xff\xd8\xff\xe0"]
     write_pairs(tmp_path / "x.bin", [*heads, b"P3 1 1"], [True, False, True])
     extract(next(jobs), str(tmp_path / "x.bin"), str(tmp_path / "out"), people="")
@@ -369,7 +369,7 @@ def test_endings_by_the_first_bytes(jobs: Iterator[Job], tmp_path: Path) -> None
 
 @pytest.mark.parametrize("sealed", [True, False])
 @pytest.mark.parametrize("verb", ["merge", "split", "extract"])
-def test_a_broken_record_is_named(job: Job, tmp_path: Path, verb: str, sealed: bool) -> None:
+def test_a_broken_record_is_named(job: JobContext, tmp_path: Path, verb: str, sealed: bool) -> None:
     source = pack(tmp_path / "p", [2, 2, 2], 0)
     whole = FacePack(source)
     broken = whole[2].source
@@ -391,7 +391,7 @@ def test_a_broken_record_is_named(job: Job, tmp_path: Path, verb: str, sealed: b
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "runs"]
 
 
-def test_a_changed_set_is_not_passed_on(job: Job, tmp_path: Path) -> None:
+def test_a_changed_set_is_not_passed_on(job: JobContext, tmp_path: Path) -> None:
     with write_pack(tmp_path / "p", (16, 16)) as writer:
         writer.add(image(0), 0)
         write_pairs(writer.directory / "x.bin", [b"1", b"2"], [True])

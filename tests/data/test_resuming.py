@@ -17,7 +17,7 @@ from arcterm.data.reshape.extract import extract
 from arcterm.data.reshape.index import make_index
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.pairs.binfile import write_pairs
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
 from tests.jobs import make_job, make_run, pack_people
 
@@ -34,19 +34,19 @@ def people(tmp_path: Path) -> Path:
     return tmp_path / "people"
 
 
-class Stopping(Job):
+class Stopping(JobContext):
     """Tells each time, and is asked to stop at the how-many-th word of a phase."""
 
     def __init__(self, root: Path, phase: str, stop: int | None, task: str) -> None:
         super().__init__(make_run(root, task), NullJournal(), threads=2)
         self.phase, self.stop = phase, stop
 
-    def again(self) -> Job:
+    def again(self) -> JobContext:
         """The job as `arcterm resume` starts it, and nobody stops it."""
         self.stop = None
         return self
 
-    def tell(self, phase: str, done: int, total: int, detail: str = "") -> bool:
+    def progress(self, done: int, total: int, phase: str, detail: str = "") -> bool:
         if phase == self.phase and self.stop is not None:
             self.stop -= 1
             if self.stop < 0:
@@ -54,7 +54,7 @@ class Stopping(Job):
         return True
 
 
-def stopped(root: Path, task: str, phase: str, stop: int, work: Callable[[Job], object]) -> Stopping:
+def stopped(root: Path, task: str, phase: str, stop: int, work: Callable[[JobContext], object]) -> Stopping:
     """A job that was stopped while it did `work`."""
     job = Stopping(root, phase, stop, task)
     with pytest.raises(StopAskedError):
@@ -75,7 +75,7 @@ def test_extract(people: Path, tmp_path: Path, kind: str, stop: int) -> None:
     source = str(tmp_path / ("pack" if kind == "pack" else "x.bin"))
     extract(make_job("extract"), source, str(tmp_path / "whole"), people="")
 
-    def parts(job: Job) -> None:
+    def parts(job: JobContext) -> None:
         extract(job, source, str(tmp_path / "parts"), people="")
 
     job = stopped(tmp_path / "runs", "extract", "writing images", stop, parts)
@@ -98,7 +98,7 @@ def test_extract(people: Path, tmp_path: Path, kind: str, stop: int) -> None:
 def test_extract_of_what_was_changed(people: Path, tmp_path: Path) -> None:
     pack_people(people, tmp_path / "pack")
 
-    def parts(job: Job) -> None:
+    def parts(job: JobContext) -> None:
         extract(job, str(tmp_path / "pack"), str(tmp_path / "parts"), people="")
 
     job = stopped(tmp_path / "runs", "extract", "writing images", 3, parts)
@@ -112,7 +112,7 @@ def test_extract_of_what_was_changed(people: Path, tmp_path: Path) -> None:
 def test_bin(people: Path, tmp_path: Path, stop: int, change: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arcterm.formats.recordio.packwriter._SAVE_SECONDS", 0)
 
-    def made(job: Job, name: str) -> dict[str, Any]:
+    def made(job: JobContext, name: str) -> dict[str, Any]:
         return make_bin(
             job, str(people), str(tmp_path / name), list="", pairs=20, seed=0, resize=False
         ).data | {"path": ""}
@@ -142,7 +142,7 @@ def test_index(people: Path, tmp_path: Path, stop: int, tail: bytes, monkeypatch
     whole = (tmp_path / "pack" / "train.idx").read_text().splitlines()
     (tmp_path / "pack" / "train.idx").unlink()
 
-    def made(job: Job) -> None:
+    def made(job: JobContext) -> None:
         make_index(job, str(tmp_path / "pack"))
 
     job = stopped(tmp_path / "runs", "index", "index", stop, made)

@@ -21,7 +21,7 @@ from arcterm.formats.people import find_people
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import control
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.events import Message
 from tests.jobs import make_job, pack_people
 
@@ -143,7 +143,7 @@ def test_a_stopped_job_goes_on_and_ends_in_the_same_bytes(
             folder.joinpath(f"{number}.jpg").write_bytes(
                 encode_jpeg(rng.integers(0, 255, (112, 112, 3), np.uint8))
             )
-    monkeypatch.setattr("arcterm.runs.context._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("arcterm.runs.context._PROGRESS_SECONDS", 0.0)
     monkeypatch.setattr("arcterm.formats.recordio.packwriter._SAVE_SECONDS", 0.0)
     whole = pack_people(tmp_path / "people", tmp_path / "whole", hold_out=4)
     job = make_job(root=tmp_path / "runs")
@@ -179,13 +179,13 @@ def test_a_stopped_job_goes_on_and_ends_in_the_same_bytes(
 def test_a_job_does_not_go_on_with_other_images(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arcterm.runs.context._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("arcterm.runs.context._PROGRESS_SECONDS", 0.0)
     monkeypatch.setattr("arcterm.formats.recordio.packwriter._SAVE_SECONDS", 0.0)
     for changed in (False, True):
         job = make_job(root=tmp_path / "runs")
         told: list[object] = []
 
-        def stop_at(event: object, job: Job = job, told: list[object] = told) -> None:
+        def stop_at(event: object, job: JobContext = job, told: list[object] = told) -> None:
             told.append(event)
             if len(told) == 4:
                 control.ask(job._run, "stop")

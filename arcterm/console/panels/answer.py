@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from arcterm.console.trainform import Verdict
-from arcterm.show.lines import Line, heading, shorten, wrap
 from arcterm.launch.preflight import Plan, duration
+from arcterm.show.lines import Line, heading, shorten, wrap
 
 _CHECK_LINES = 5
 

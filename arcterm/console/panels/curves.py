@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from arcterm.console.view import View
 from arcterm.show import words
 from arcterm.show.chart import Series, Smoother, stepwise
 from arcterm.show.chart.series import Floats
 from arcterm.show.lines import Line, shorten, width_of
-from arcterm.console.view import View
 
 LEVELS = (0.0, 0.6, 0.9, 0.99)
 """Smoothing weights that a key goes through."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from arcterm.show.lines import Line, bar, heading, shorten, spark
 from arcterm.console.view import View
-from arcterm.show.words import DASH, bytes_
 from arcterm.runs.events import Gpu, Rank
+from arcterm.show.lines import Line, bar, heading, shorten, spark
+from arcterm.show.words import DASH, bytes_
 
 _GPU_WIDTH = 43
 _GPU_PLAIN = 33

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 from arcterm.config import DataConfig
-from arcterm.show import words
-from arcterm.show.lines import Line, bar, heading, pad, shorten, spread, wrap
 from arcterm.console.jobform import command_of
 from arcterm.console.view import Stage, View
 from arcterm.runs.report import Report
+from arcterm.show import words
+from arcterm.show.lines import Line, bar, heading, pad, shorten, spread, wrap
 from arcterm.text import clean
 
 _NAME = 14

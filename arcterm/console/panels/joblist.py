@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arcterm.show.lines import Line, pad, shorten, spread, wrap
 from arcterm.jobs import Task
+from arcterm.show.lines import Line, pad, shorten, spread, wrap
 
 _NAME = 10
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arcterm.config import DataConfig, TrainConfig
-from arcterm.show import words
 from arcterm.console.catalogue import Entry
-from arcterm.show.lines import Line, pad, shorten, spread
 from arcterm.console.jobform import command_of
+from arcterm.show import words
+from arcterm.show.lines import Line, pad, shorten, spread
 from arcterm.text import clean
 
 __all__ = ["Line", "detail", "empty", "first_row", "table", "title"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from arcterm.show import words
-from arcterm.show.lines import Line, heading, shorten, wrap
 from arcterm.console.view import View
 from arcterm.runs.events import Message, Skipped
+from arcterm.show import words
+from arcterm.show.lines import Line, heading, shorten, wrap
 from arcterm.text import clean
 
 _LEVELS = {"warning": "warn", "error": "bad"}

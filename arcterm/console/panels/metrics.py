@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from arcterm.show import words
-from arcterm.show.lines import Line, heading, pad, shorten, spark
 from arcterm.console.panels.verification import sign
 from arcterm.console.view import View
 from arcterm.runs.describe import METRICS
+from arcterm.show import words
+from arcterm.show.lines import Line, heading, pad, shorten, spark
 
 _NAME = 13
 _VALUE = 8

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from arcterm.show import words
-from arcterm.show.lines import Line, bar, shorten, spread
 from arcterm.console.panels.verification import best_result
 from arcterm.console.view import View
+from arcterm.show import words
+from arcterm.show.lines import Line, bar, shorten, spread
 from arcterm.text import clean
 
 _NARROW = 100

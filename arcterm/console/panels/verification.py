@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from arcterm.show.lines import Line, heading, pad
 from arcterm.console.view import View
-from arcterm.show.words import DASH, SET_MARKS, percent
 from arcterm.runs.describe import Summary
+from arcterm.show.lines import Line, heading, pad
+from arcterm.show.words import DASH, SET_MARKS, percent
 
 
 def best_result(summary: Summary) -> tuple[str, float, int] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from arcterm.config import DataConfig, VerifyConfig
-from arcterm.show import words
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
 from arcterm.launch import devices, start
@@ -14,6 +13,7 @@ from arcterm.runs.control import Verb
 from arcterm.runs.reader import RunGoneError
 from arcterm.runs.state import LIVE
 from arcterm.runs.store import Run
+from arcterm.show import words
 
 _ON_LIVE = ("stop", "checkpoint", "verify")
 

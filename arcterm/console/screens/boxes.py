@@ -11,10 +11,10 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 
 from arcterm.console.keys import name_of
-from arcterm.show.lines import Line, pad, wrap
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import Box
 from arcterm.errors import ArctermError
+from arcterm.show.lines import Line, pad, wrap
 from arcterm.text import clean
 
 SMALLEST = (60, 16)

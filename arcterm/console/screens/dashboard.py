@@ -10,7 +10,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
 from arcterm.config import VerifyConfig
-from arcterm.show import words
 from arcterm.console.chart import ChartView
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked, LookFailed
@@ -23,6 +22,7 @@ from arcterm.console.view import View
 from arcterm.runs.reader import Reader
 from arcterm.runs.state import read_state
 from arcterm.runs.store import Run
+from arcterm.show import words
 
 _LIVE_SECONDS, _IDLE_SECONDS, _AGAIN_SECONDS = 0.5, 2.0, 0.001
 _PAINT_EVERY = 4

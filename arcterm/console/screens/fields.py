@@ -15,8 +15,8 @@ from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Select, Static
 
-from arcterm.console.trainform import Field
 from arcterm.console.paths import PathSuggester
+from arcterm.console.trainform import Field
 from arcterm.text import clean
 
 _UNSET = "(default)"

@@ -12,16 +12,16 @@ from textual.containers import VerticalScroll
 from textual.timer import Timer
 from textual.widget import Widget
 
-from arcterm.console.trainform import Verdict
 from arcterm.console.keys import KeyLine
-from arcterm.show.lines import Line, heading, spread
 from arcterm.console.messages import Judged, Refused
 from arcterm.console.panels.answer import Answered, answer
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.fields import FieldRow
+from arcterm.console.trainform import Verdict
 from arcterm.errors import ArctermError
 from arcterm.runs.store import Run
+from arcterm.show.lines import Line, heading, spread
 
 DEBOUNCE_SECONDS = 0.35
 

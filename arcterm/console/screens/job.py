@@ -8,13 +8,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from arcterm.config import DataConfig
+from arcterm.console.jobform import task_texts
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked, LookFailed
 from arcterm.console.panels import job, log
 from arcterm.console.rows import Rows
 from arcterm.console.screens.actions import Acting
 from arcterm.console.screens.polling import Polling
-from arcterm.console.jobform import task_texts
 from arcterm.console.view import View
 from arcterm.jobs import TASKS
 from arcterm.runs.reader import Reader

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from textual.widget import Widget
 
-from arcterm.console.trainform import Verdict
+from arcterm.console.jobform import TaskDraft, judge_task
 from arcterm.console.screens.fields import FieldRow, PathRow, row_for
 from arcterm.console.screens.form import Form, section
 from arcterm.console.screens.jobs import TaskList
-from arcterm.console.jobform import TaskDraft, judge_task
+from arcterm.console.trainform import Verdict
 from arcterm.errors import ConfigError
 from arcterm.jobs import TASKS
 from arcterm.launch import start

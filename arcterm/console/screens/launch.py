@@ -13,9 +13,9 @@ from textual.message import Message
 from textual.widget import Widget
 
 from arcterm.config import OPTION_GROUPS
-from arcterm.console.trainform import SECTIONS, Draft, Verdict, installed, judge
 from arcterm.console.screens.fields import ChoiceRow, FieldRow, TextRow, row_for
 from arcterm.console.screens.form import Form, section
+from arcterm.console.trainform import SECTIONS, Draft, Verdict, installed, judge
 from arcterm.errors import ConfigError
 from arcterm.launch import start
 from arcterm.runs.store import Run

@@ -15,12 +15,12 @@ from textual.message import Message
 from textual.widgets import Input, Label, Static
 
 from arcterm.console.keys import KeyLine
-from arcterm.show.lines import Line, shorten, spread
 from arcterm.console.paths import PathSuggester
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.showing import PEOPLE_SHOWN, Album, Shower, Wish
 from arcterm.errors import ArctermError
+from arcterm.show.lines import Line, shorten, spread
 from arcterm.text import clean
 
 

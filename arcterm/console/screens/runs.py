@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from arcterm.config import DataConfig, TrainConfig
 from arcterm.console.catalogue import Catalogue, Entry
-from arcterm.console.trainform import texts_of
+from arcterm.console.jobform import task_texts
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Listed, LookFailed
 from arcterm.console.panels import listing
@@ -21,7 +21,7 @@ from arcterm.console.rows import Rows
 from arcterm.console.screens.actions import Acting
 from arcterm.console.screens.boxes import Confirm
 from arcterm.console.screens.polling import Polling
-from arcterm.console.jobform import task_texts
+from arcterm.console.trainform import texts_of
 from arcterm.errors import RunError
 from arcterm.jobs import TASKS
 from arcterm.runs import store

@@ -23,7 +23,7 @@ from arcterm.formats.recordio.checksums import NAME as CHECKSUMS
 from arcterm.formats.recordio.checksums import write_checksums
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.staging import staged_file
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 from arcterm.text import clean
 
@@ -40,7 +40,7 @@ class _People(NamedTuple):
     census: Census
 
 
-def check(job: Job, src: str, html: str, duplicates: bool, seal: bool) -> Report:
+def check(job: JobContext, src: str, html: str, duplicates: bool, seal: bool) -> Report:
     """Check the pack, folder, list or ``.bin`` at `src`; raises `DataError` if it is none of them.
 
     The report is also written as HTML beside the job's, and to `html` if given. With `seal` a pack without
@@ -61,7 +61,7 @@ def check(job: Job, src: str, html: str, duplicates: bool, seal: bool) -> Report
     name_damaged(survey, findings)
     pairs: list[Pair] = []
     if duplicates:
-        pairs = check_duplicates(survey, findings, lambda n, total: job.tell("compare images", n, total))
+        pairs = check_duplicates(survey, findings, lambda n, total: job.progress(n, total, "compare images"))
     facts = _facts(path, survey, people, sets)
     facts += _alignment(survey, findings)
     sealed = _finish_pack(path, survey, findings, seal)
@@ -123,7 +123,7 @@ def _sets(directory: Path, size: Size | None, findings: Findings) -> list[Part]:
     return found
 
 
-def _check_training(job: Job, path: Path, survey: Survey, findings: Findings) -> _People | None:
+def _check_training(job: JobContext, path: Path, survey: Survey, findings: Findings) -> _People | None:
     """The training data's structure, labels and census; None where there are verification images only."""
     part = survey.parts[0]
     if isinstance(part, Pairs):
@@ -132,7 +132,9 @@ def _check_training(job: Job, path: Path, survey: Survey, findings: Findings) ->
     classes, names = None, []
     identities = None
     if isinstance(part, PackPart):
-        layout = check_pack(part, survey, findings, lambda n, total: job.tell("check identities", n, total))
+        layout = check_pack(
+            part, survey, findings, lambda n, total: job.progress(n, total, "check identities")
+        )
         items, classes = layout.images, part.classes
         identities = _identities(layout, survey)
         names = _names(part.directory / "labels.txt")
@@ -255,7 +257,7 @@ def _seal(pack: PackPart, survey: Survey, findings: Findings) -> str:
 
 
 def _write_html(
-    job: Job,
+    job: JobContext,
     html: str,
     path: Path,
     facts: list[tuple[str, str]],
@@ -280,7 +282,7 @@ def _report(
     sets: list[dict[str, Any]],
     findings: Findings,
     sealed: str,
-    job: Job,
+    job: JobContext,
     html: str,
 ) -> Report:
     lines = [f"{name}: {value}" for name, value in facts]

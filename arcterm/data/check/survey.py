@@ -26,7 +26,7 @@ from arcterm.data.check.parts import Pairs, Part, Piece
 from arcterm.errors import DataError, StopAskedError
 from arcterm.files import read_json, write_json
 from arcterm.formats.images import Pixels, check_size, decode
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 
 UNSEEN, FINE, NO_IMAGE, DAMAGED, OTHER_SIZE = range(5)
 NO_LABEL, BAD_LABEL = -1, -2
@@ -59,7 +59,7 @@ class Survey:
     `pixels`, and the `thumb` (256,) uint8.
     """
 
-    def __init__(self, job: Job, parts: Sequence[Part], likeness: bool) -> None:
+    def __init__(self, job: JobContext, parts: Sequence[Part], likeness: bool) -> None:
         self.parts = parts
         self.starts = [0, *accumulate(len(part) for part in parts)]
         self.trained = 0 if isinstance(parts[0], Pairs) else len(parts[0])
@@ -89,7 +89,7 @@ class Survey:
                 list(pool.map(self._look_at, edges[:-1], edges[1:]))
                 self._done = stop
                 try:
-                    told = self._job.tell("look at every image", self._done, len(self))
+                    told = self._job.progress(self._done, len(self), "look at every image")
                 except StopAskedError:
                     self._save()
                     raise

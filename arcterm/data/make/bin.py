@@ -24,7 +24,7 @@ from arcterm.formats.people import find_people
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordFile
 from arcterm.formats.recordio.packwriter import PackWriter
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 
 IMAGE_SIZE = (112, 112)
@@ -49,7 +49,7 @@ class _Set(NamedTuple):
 
 
 def make_bin(
-    job: Job, src: str, dst: str, *, list: str, pairs: int | None, seed: int, resize: bool
+    job: JobContext, src: str, dst: str, *, list: str, pairs: int | None, seed: int, resize: bool
 ) -> Report:
     """Write the .bin `dst` of the pairs in the file `list`, or of `pairs` drawn from the people in `src`.
 
@@ -67,7 +67,7 @@ def make_bin(
         chosen = _drawn(source, pairs, seed)
     stored = _read(job, [*dict.fromkeys(chosen.files)], resize)
     odd = find_odd_pairs([stored.images[path] for path in chosen.files], chosen.same)
-    job.tell("writing", len(stored.images), len(stored.images), target.name)
+    job.progress(len(stored.images), len(stored.images), "writing", target.name)
     _require_new(target)
     _write(target, [stored.images[path] for path in chosen.files], chosen.same)
     return _report(target, chosen, stored, odd)
@@ -117,7 +117,7 @@ class _Stored(NamedTuple):
     copied: int
 
 
-def _read(job: Job, paths: Sequence[Path], resize: bool) -> _Stored:
+def _read(job: JobContext, paths: Sequence[Path], resize: bool) -> _Stored:
     """Each file as a JPEG of 112×112, kept in the job for a resume.
 
     Raises `DataError` naming all that can't be stored as one.
@@ -134,7 +134,7 @@ def _read(job: Job, paths: Sequence[Path], resize: bool) -> _Stored:
         for picture, stored in in_order(read, pictures, job.threads):
             if isinstance(stored, DataError):
                 refused.append(stored)
-                job.tell("reading images", len(images) + len(refused), len(paths), picture.path.name)
+                job.progress(len(images) + len(refused), len(paths), "reading images", picture.path.name)
                 continue
             if refused:
                 continue
@@ -144,7 +144,7 @@ def _read(job: Job, paths: Sequence[Path], resize: bool) -> _Stored:
             size += len(stored.data)
             if size > MAX_FILE:
                 raise DataError(f"the images have over {MAX_FILE} bytes, the most of a .bin", "take fewer")
-            if job.tell("reading images", len(images), len(paths), picture.path.name):
+            if job.progress(len(images), len(paths), "reading images", picture.path.name):
                 writer.save(partial(int, copied))
     if refused:
         raise refusal(refused, len(paths), "stored", job.work / "refused.txt")

@@ -20,7 +20,7 @@ from arcterm.errors import DataError
 from arcterm.formats.lists import ImageList, read_list
 from arcterm.formats.people import NO_IMAGE, is_junk, list_people
 from arcterm.formats.recordio.facepack import FacePack
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 
 
 class Folk(NamedTuple):
@@ -48,7 +48,7 @@ class Source(NamedTuple):
     refused: Sequence[DataError] = ()
 
 
-def open_source(job: Job, src: Path) -> Source:
+def open_source(job: JobContext, src: Path) -> Source:
     """What `src` holds: a directory of people, a pack, a ``.lst`` or an archive, unpacked into the job.
 
     Raises `DataError`.
@@ -69,7 +69,7 @@ def open_source(job: Job, src: Path) -> Source:
     return _from_files(src)
 
 
-def _from_pack(job: Job, directory: Path) -> Source:
+def _from_pack(job: JobContext, directory: Path) -> Source:
     pack = FacePack(directory)
     people = copying.find_people(job, pack)
     path = directory / "train.rec"
@@ -134,12 +134,12 @@ class _Lines(Sequence[Picture]):
         return Picture(line.path, line.aligned, line.landmarks, line.box)
 
 
-def _from_archive(job: Job, src: Path) -> Source:
+def _from_archive(job: JobContext, src: Path) -> Source:
     """Unpack into the job's own directory, whole or not at all, and look for a list or people in there."""
     place, done = job.work / "unpacked", job.work / "unpacked.json"
     if not done.exists():
         shutil.rmtree(place, ignore_errors=True)
-        passed_over = archives.unpack(src, place, lambda n, total: job.tell("unpack", n, total, src.name))
+        passed_over = archives.unpack(src, place, lambda n, total: job.progress(n, total, "unpack", src.name))
         done.write_text(str(passed_over), encoding="ascii")
     passed_over = int(done.read_text(encoding="ascii"))
     root = _root(place)

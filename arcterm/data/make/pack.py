@@ -18,7 +18,7 @@ from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.pairs.pairing import Pair, make_pairs
 from arcterm.formats.recordio.packwriter import PackWriter, write_pack
 from arcterm.formats.staging import require_free
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 
 HELD_OUT = "heldout.bin"
@@ -37,7 +37,7 @@ class _Face(NamedTuple):
 
 
 def pack(
-    job: Job,
+    job: JobContext,
     src: str,
     dst: str,
     *,
@@ -105,7 +105,7 @@ class _Packer:
     """Reads the images ahead by threads and stores them in order; refusals are gathered and told together."""
 
     def __init__(
-        self, job: Job, wanted: Wanted, total: int, tally: Tally, refused: Sequence[DataError]
+        self, job: JobContext, wanted: Wanted, total: int, tally: Tally, refused: Sequence[DataError]
     ) -> None:
         self._job, self._wanted, self._total = job, wanted, total
         self._folders = len(refused)
@@ -175,7 +175,7 @@ class _Packer:
         if not self._warned and (warning := early_warning(self.tally)):
             self._job.say(warning, "warning")
             self._warned = True
-        return self._job.tell("pack", self._done, self._total, "images")
+        return self._job.progress(self._done, self._total, "pack", "images")
 
 
 def _faces(people: list[Folk]) -> Iterator[_Face]:

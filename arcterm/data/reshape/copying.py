@@ -18,7 +18,7 @@ from arcterm.formats.labelnames import read_names
 from arcterm.formats.pairs.binfile import set_files
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import NAMES, PackWriter
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 
 Numbers = NDArray[np.int64]
 
@@ -47,11 +47,11 @@ class People(NamedTuple):
         return self.names[number] if self.names else ""
 
 
-def find_people(job: Job, pack: FacePack) -> People:
+def find_people(job: JobContext, pack: FacePack) -> People:
     """Everybody in a pack, whatever the order of its records; raises `DataError` for a damaged one."""
 
     def told(done: int, total: int) -> None:
-        job.tell("reading labels", done, total, pack.directory.name)
+        job.progress(done, total, "reading labels", pack.directory.name)
 
     with naming_check(pack):
         labels = pack.labels(told)
@@ -81,7 +81,7 @@ def naming_check(pack: FacePack) -> Iterator[None]:
 class Copier:
     """Adds people to packs, numbering them from 0 in each, and tells how far it is."""
 
-    def __init__(self, job: Job, total: int) -> None:
+    def __init__(self, job: JobContext, total: int) -> None:
         self._job = job
         self._total = total
         self._done = 0
@@ -101,7 +101,7 @@ class Copier:
                     assert not isinstance(image, np.ndarray)
                     writer.add(image, label, group.name(int(number)))
                 self._done += 1
-                if self._job.tell("copying", self._done, self._total, group.pack.directory.name):
+                if self._job.progress(self._done, self._total, "copying", group.pack.directory.name):
                     writer.save()
 
 

@@ -15,7 +15,7 @@ from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.ranges import parse_ranges
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.staging import staged_directory
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 
 _KEY = re.compile(r" key ([0-9]+) ")
@@ -23,7 +23,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 100
 
 
-def extract(job: Job, src: str, dst: str, *, people: str) -> Report:
+def extract(job: JobContext, src: str, dst: str, *, people: str) -> Report:
     """Write a pack's images to ``dst/PERSON/KEY.jpg``, or a .bin's to ``dst/images`` with ``pairs.txt``.
 
     `people` are the classes to write, all if empty. `data pack` and `data bin --list` read what is written. A
@@ -37,7 +37,7 @@ def extract(job: Job, src: str, dst: str, *, people: str) -> Report:
     return _extract_pairs(job, source, target)
 
 
-def _extract_pack(job: Job, pack: FacePack, target: Path, wanted: str) -> Report:
+def _extract_pack(job: JobContext, pack: FacePack, target: Path, wanted: str) -> Report:
     job.require_unchanged(parts_of([pack]))
     everybody = find_people(job, pack)
     if wanted:
@@ -54,7 +54,7 @@ def _extract_pack(job: Job, pack: FacePack, target: Path, wanted: str) -> Report
         for name in folders.values():
             (directory / name).mkdir(exist_ok=True)
         for done, (index, number) in enumerate(zip(everybody.images, everybody.classes, strict=True)):
-            job.tell("writing images", done, total)
+            job.progress(done, total, "writing images")
             record = read(pack, int(index))
             assert not isinstance(record.image, np.ndarray)
             key = _KEY.search(record.source)
@@ -73,14 +73,14 @@ def _extract_pack(job: Job, pack: FacePack, target: Path, wanted: str) -> Report
     )
 
 
-def _extract_pairs(job: Job, source: Path, target: Path) -> Report:
+def _extract_pairs(job: JobContext, source: Path, target: Path) -> Report:
     job.require_unchanged([source])
     pairs = read_pairs(source)
     names: dict[int, str] = {}
     with staged_directory(target, resume=job.id) as directory:
         (directory / "images").mkdir(exist_ok=True)
         for number, image in enumerate(pairs.images):
-            job.tell("writing images", number, len(pairs.images))
+            job.progress(number, len(pairs.images), "writing images")
             if id(image) not in names:
                 name = f"images/{len(names) + 1:06d}{_ending(image, f'{source}: image {number}')}"
                 names[id(image)] = name
@@ -137,7 +137,7 @@ def _write(path: Path, image: bytes | memoryview) -> None:
     path.write_bytes(image)
 
 
-def _settle(job: Job, total: int) -> None:
+def _settle(job: JobContext, total: int) -> None:
     """Make all files durable before their folder gets its name; one by one would take hours of small ones."""
-    job.tell("writing to disk", total, total)
+    job.progress(total, total, "writing to disk")
     os.sync()

@@ -14,14 +14,14 @@ from arcterm.errors import DataError
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordFile
 from arcterm.formats.staging import staged_file
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 
 _LARGEST = 10**18
 _LINES = 100_000
 
 
-def make_index(job: Job, src: str) -> Report:
+def make_index(job: JobContext, src: str) -> Report:
     """Write the ``.idx`` of the record file `src`, or of the pack in that directory, in the file's order.
 
     A record's key is the id in its header, as MXNet's packers write it; where ids repeat, the records are
@@ -38,7 +38,7 @@ def make_index(job: Job, src: str) -> Report:
     columns = np.array([keys if own else np.arange(len(keys)), offsets], np.int64)
     with staged_file(place) as stage, stage.open("wb") as file:
         file.writelines(_lines(columns))
-    job.tell("index", len(records), len(records), "bytes")
+    job.progress(len(records), len(records), "index", "bytes")
     how = "the keys are the records' own" if own else "the records' ids repeat, so they are numbered from 0"
     return Report(
         lines=[f"indexed {len(keys):,} records; {how}"],
@@ -47,7 +47,7 @@ def make_index(job: Job, src: str) -> Report:
     )
 
 
-def _scan(job: Job, records: RecordFile, place: Path) -> array[int]:
+def _scan(job: JobContext, records: RecordFile, place: Path) -> array[int]:
     """Id and offset of each record in turns; what is found is kept in the file `place` for a resume."""
     found, offset = _kept(place)
     saved = 0
@@ -55,7 +55,7 @@ def _scan(job: Job, records: RecordFile, place: Path) -> array[int]:
         for start, payload in records.scan(offset, len(found) // 2):
             source = f"{records.path}: record {len(found) // 2} at byte {start}"
             found.extend((irheader.unpack(payload, source).id, start))
-            if job.tell("index", start, len(records), "bytes"):
+            if job.progress(start, len(records), "index", "bytes"):
                 found[saved:].tofile(file)
                 saved = len(found)
     return found

@@ -15,13 +15,13 @@ from arcterm.errors import DataError
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.formats.staging import require_free
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 
 __all__ = ["extract", "merge", "split"]
 
 
-def merge(job: Job, *paths: str) -> Report:
+def merge(job: JobContext, *paths: str) -> Report:
     """Make one pack, the last of `paths`, of the others: classes of the second follow those of the first.
 
     A person's images come together even where a pack has them in several places; classes without an image
@@ -60,7 +60,9 @@ def merge(job: Job, *paths: str) -> Report:
     )
 
 
-def split(job: Job, src: str, first: str, second: str, *, people: int | None, seed: int | None) -> Report:
+def split(
+    job: JobContext, src: str, first: str, second: str, *, people: int | None, seed: int | None
+) -> Report:
     """Make two packs of one: `people` go to `second`, a tenth if None, and all others to `first`.
 
     They are the last ones, or with a `seed` drawn ones, and keep their order; the .bin files go to `first`.
@@ -97,7 +99,7 @@ def split(job: Job, src: str, first: str, second: str, *, people: int | None, se
 
 
 def _write_both(
-    job: Job, parts: tuple[People, People], places: tuple[Path, Path], sets: Sequence[Path]
+    job: JobContext, parts: tuple[People, People], places: tuple[Path, Path], sets: Sequence[Path]
 ) -> None:
     """Write two packs so that both appear, one right after the other, or neither."""
     size = parts[0].pack.image_size

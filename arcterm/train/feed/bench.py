@@ -10,7 +10,7 @@ from arcterm_registry.contracts import FaceDataset
 
 from arcterm.data.opening import open_data
 from arcterm.formats import images
-from arcterm.runs.context import Job
+from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 from arcterm.train.feed.augment import Augment
 from arcterm.train.feed.cache import DecodedCache
@@ -23,7 +23,7 @@ _CACHED = 20_000
 
 
 def bench(
-    job: Job, src: str, *, seconds: float = 2.0, batch_size: int = 128, threads: int | None = None
+    job: JobContext, src: str, *, seconds: float = 2.0, batch_size: int = 128, threads: int | None = None
 ) -> Report:
     """Measure bare decoding, the loader at 1, 2, 4 … `threads`, and with its images kept decoded.
 
@@ -36,14 +36,14 @@ def bench(
     counts = _counts(threads or job.threads)
     total = len(counts) + 2
     speeds: dict[str, float] = {}
-    job.tell("bench", 0, total, "bare decoding, one thread")
+    job.progress(0, total, "bench", "bare decoding, one thread")
     speeds["bare"] = _bare(faces, seconds)
     for number, count in enumerate(counts, start=1):
-        job.tell("bench", number, total, f"{count} threads")
+        job.progress(number, total, "bench", f"{count} threads")
         speeds[f"threads {count}"] = _loaded(faces, shape, batch, count, seconds)
-    job.tell("bench", total - 1, total, "kept decoded")
+    job.progress(total - 1, total, "bench", "kept decoded")
     speeds["decoded"] = _kept(faces, shape, batch, counts[-1], seconds)
-    job.tell("bench", total, total)
+    job.progress(total, total, "bench")
     lines = [f"{'bare decoding, 1 thread':<28}{speeds['bare']:>10,.0f} images/s"]
     for count in counts:
         rate = speeds[f"threads {count}"]
