@@ -92,7 +92,7 @@ def _resnet(depth: int, parameters: int, gmacs: float) -> Backbone:
             _ACTIVATION,
         ),
         check=f"arcterm.backbones.sizes:{'bottleneck' if deep else 'basic'}",
-        variants="arcterm.backbones.variants:resnet",
+        variants="arcterm.backbones._variants:resnet",
     )
 
 
@@ -127,7 +127,7 @@ def _dpn(depth: int, parameters: int, gmacs: float) -> Backbone:
         gmacs=gmacs,
         options=(_embedding_size(high=49 * (2368 if depth == 68 else 2688)), _DROPOUT, _OUTPUT, _input(0, 1)),
         check=f"arcterm.backbones.sizes:{'dpn68' if depth == 68 else 'dpn'}",
-        variants="arcterm.backbones.variants:strided",
+        variants="arcterm.backbones._variants:strided",
     )
 
 
@@ -139,7 +139,7 @@ def _densenet(depth: int, channels: int, parameters: int, gmacs: float) -> Backb
         gmacs=gmacs,
         options=(_embedding_size(high=49 * channels), _DROPOUT, _OUTPUT, _input(0, 1), _BLOCK_DROPOUT),
         check=f"arcterm.backbones.sizes:d{depth}",
-        variants="arcterm.backbones.variants:strided",
+        variants="arcterm.backbones._variants:strided",
     )
 
 
@@ -189,7 +189,7 @@ m1 = Backbone(
         ),
     ),
     check="arcterm.backbones.sizes:mobilenet",
-    variants="arcterm.backbones.variants:mobilenet",
+    variants="arcterm.backbones._variants:mobilenet",
 )
 
 m2 = Backbone(
@@ -199,7 +199,7 @@ m2 = Backbone(
     gmacs=0.367,
     options=(_embedding_size(high=49 * 1280), _DROPOUT, _OUTPUT),
     check="arcterm.backbones.sizes:mobilenetv2",
-    variants="arcterm.backbones.variants:outputs",
+    variants="arcterm.backbones._variants:outputs",
 )
 
 y1 = Backbone(
@@ -233,7 +233,7 @@ y1 = Backbone(
         ),
     ),
     check="arcterm.backbones.sizes:mobilefacenet",
-    variants="arcterm.backbones.variants:mobilefacenet",
+    variants="arcterm.backbones._variants:mobilefacenet",
 )
 
 i2 = Backbone(
@@ -243,7 +243,7 @@ i2 = Backbone(
     gmacs=27.89,
     options=(_embedding_size(high=144 * 1536), _DROPOUT, _OUTPUT, _input(0, 1)),
     check="arcterm.backbones.sizes:inception",
-    variants="arcterm.backbones.variants:strided",
+    variants="arcterm.backbones._variants:strided",
 )
 
 p68 = _dpn(68, 93_661_152, 7.01)

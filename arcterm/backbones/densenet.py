@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from arcterm.backbones.heads import Head
-from arcterm.backbones.layers import uniform_in
-from arcterm.backbones.stem import Stem
+from arcterm.backbones._heads import Head
+from arcterm.backbones._layers import uniform_in
+from arcterm.backbones._stems import Stem
 
 _EPS = 2e-5
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from arcterm.backbones.heads import Head
-from arcterm.backbones.layers import fixed_norm, gaussian_in
+from arcterm.backbones._heads import Head
+from arcterm.backbones._layers import fixed_norm, gaussian_in
 
 _EPS = 1e-3
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from arcterm.backbones import heads
-from arcterm.backbones.layers import xavier_out
+from arcterm.backbones import _heads
+from arcterm.backbones._layers import xavier_out
 from arcterm.backbones.sizes import four_counts
 
 _EPS = 1e-3
@@ -69,7 +69,7 @@ def y1(
         Bottleneck(wide, 512, wide, 2),
         *_residuals(wide, 256, counts[2]),
         *_conv(wide, 512),
-        *heads.layers(output, 512, 7, embedding_size, dropout=0.4, eps=_EPS).values(),
+        *_heads.layers(output, 512, 7, embedding_size, dropout=0.4, eps=_EPS).values(),
     )
     xavier_out(network)
     return network

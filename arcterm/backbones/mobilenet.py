@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from arcterm.backbones.heads import Head
-from arcterm.backbones.layers import fixed_norm, uniform_in
+from arcterm.backbones._heads import Head
+from arcterm.backbones._layers import fixed_norm, uniform_in
 
 _EPS = 1e-3
 _BASE = 32

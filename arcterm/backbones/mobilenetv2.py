@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from arcterm.backbones.heads import Head
-from arcterm.backbones.layers import uniform_in
+from arcterm.backbones._heads import Head
+from arcterm.backbones._layers import uniform_in
 
 _EPS = 1e-5
 # expansion, channels, blocks and stride of each stage

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from arcterm.backbones import heads, layers
+from arcterm.backbones import _heads, _layers
 
 _EPS = 2e-5
 
@@ -59,7 +59,7 @@ class SqueezeExcite(nn.Module):
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.conv1 = nn.Conv2d(channels, channels // 16, 1)
-        self.prelu = layers.activation(kind, channels // 16)
+        self.prelu = _layers.activation(kind, channels // 16)
         self.conv2 = nn.Conv2d(channels // 16, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ class ActivatedUnit(Unit):
         self, inputs: int, outputs: int, stride: int, first: bool | None = None, style: Style = Style(unit=1)
     ) -> None:
         super().__init__(inputs, outputs, stride, first, style)
-        self.prelu3 = layers.activation(style.activation, outputs)
+        self.prelu3 = _layers.activation(style.activation, outputs)
 
     def sequence(self, style: Style, inputs: int, convolutions: list[nn.Conv2d]) -> list[nn.Module]:
         """The layers of the body, in order."""
@@ -140,7 +140,7 @@ class PreactivatedUnit(Unit):
         for conv in convolutions:
             made += [
                 nn.BatchNorm2d(conv.in_channels, eps=_EPS),
-                layers.activation(style.activation, conv.in_channels),
+                _layers.activation(style.activation, conv.in_channels),
                 conv,
             ]
         return made
@@ -180,7 +180,7 @@ def _conv_first(style: Style, convolutions: list[nn.Conv2d]) -> list[nn.Module]:
         made += [
             conv,
             nn.BatchNorm2d(conv.out_channels, eps=_EPS),
-            layers.activation(style.activation, conv.out_channels),
+            _layers.activation(style.activation, conv.out_channels),
         ]
     return made[:-1]
 
@@ -223,9 +223,9 @@ class IResNet(nn.Sequential):
             f"layer{i}": _stage(*shape, style)
             for i, shape in enumerate(zip(pairwise(channels), units, strides, strict=True), 1)
         }
-        head = heads.layers(output, channels[-1], side, embedding_size, dropout=dropout, eps=_EPS)
+        head = _heads.layers(output, channels[-1], side, embedding_size, dropout=dropout, eps=_EPS)
         super().__init__(OrderedDict(_stem(style) | stages | head))
-        layers.xavier_out(self)
+        _layers.xavier_out(self)
 
 
 def _stem(style: Style) -> dict[str, nn.Module]:
@@ -233,7 +233,7 @@ def _stem(style: Style) -> dict[str, nn.Module]:
     stem = {
         "conv1": nn.Conv2d(3, 64, 7, 2, 3, bias=False) if small else nn.Conv2d(3, 64, 3, 1, 1, bias=False),
         "bn1": nn.BatchNorm2d(64, eps=_EPS),
-        "prelu": layers.activation(style.activation, 64),
+        "prelu": _layers.activation(style.activation, 64),
     }
     return stem | {"maxpool": nn.MaxPool2d(3, 2, 1)} if small else stem
 

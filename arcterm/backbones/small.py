@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arcterm.backbones.layers import xavier_out
+from arcterm.backbones._layers import xavier_out
 
 _EPS = 1e-5
 _GRID = 4  # each of 4×4 parts of the picture is averaged on its own

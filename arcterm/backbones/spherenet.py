@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from arcterm.backbones.layers import uniform_in
+from arcterm.backbones._layers import uniform_in
 
 _CHANNELS = (3, 64, 128, 256, 512)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from arcterm.backbones import heads
+from arcterm.backbones import _heads
 from arcterm.backbones.sizes import OUTPUTS, fixed
 
 ORDER = {
@@ -36,9 +36,9 @@ def maps(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def head(output: str, size: int = 6, channels: int = 8, side: int = 3, dropout: float = 0.4) -> heads.Head:
+def head(output: str, size: int = 6, channels: int = 8, side: int = 3, dropout: float = 0.4) -> _heads.Head:
     torch.manual_seed(0)
-    return heads.Head(output, channels, side, fixed(output, channels, side) or size, dropout=dropout)
+    return _heads.Head(output, channels, side, fixed(output, channels, side) or size, dropout=dropout)
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -68,12 +68,12 @@ def test_which_gains_stay_one_and_how_much_is_dropped(output: str) -> None:
 @pytest.mark.parametrize(("output", "size"), [("A", 8), ("AX", 8), ("Z", 72)])
 def test_a_size_that_the_map_does_not_give_is_refused(output: str, size: int) -> None:
     with pytest.raises(ValueError, match=rf"output {output} on 8×3×3 gives {size}, not 6; .*={size}"):
-        heads.Head(output, 8, 3, 6)
+        _heads.Head(output, 8, 3, 6)
 
 
 def test_an_unknown_output_is_refused() -> None:
     with pytest.raises(ValueError, match="'K' is unknown; it is one of E, F"):
-        heads.Head("K", 8, 3, 6)
+        _heads.Head("K", 8, 3, 6)
 
 
 def test_gnap_by_hand() -> None:

@@ -17,7 +17,7 @@ from arcterm_registry import get
 from torch import Tensor, nn
 
 from arcterm.backbones import densenet, dpn, inception_resnet, mobilefacenet, mobilenet, mobilenetv2
-from arcterm.backbones.heads import Head
+from arcterm.backbones._heads import Head
 from arcterm.backbones.resnet import IResNet
 from arcterm.backbones.spherenet import s20
 from arcterm.export import layers, mxnet

@@ -10,7 +10,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from arcterm.backbones.layers import embedding_norm, fixed_norm
+from arcterm.backbones._layers import embedding_norm, fixed_norm
 from arcterm.backbones.sizes import OUTPUTS, require
 
 Named = dict[str, nn.Module]
