@@ -35,35 +35,33 @@ ORDER = (
 _PIXELS = "write pixels of the image as it is stored, from its left upper corner"
 
 
-class Problem(NamedTuple):
+class Fault(NamedTuple):
     """What is wrong with landmarks, in words that follow "the landmarks …", and how to mend the list."""
 
     words: str
     hint: str
 
 
-INTERLEAVED = Problem("are x and y by turns", ORDER)
-Y_FIRST = Problem("have y before x", ORDER)
-TURNS_Y_FIRST = Problem("are y and x by turns", ORDER)
-FRACTIONS = Problem("are fractions of the image", "multiply x by the image's width and y by its height")
-BOX_FRACTIONS = Problem(
-    "are fractions of the box", "multiply by the box's sides and add its left upper corner"
-)
-IN_BOX = Problem("count from the box's corner", "add the box's x1 to each x and its y1 to each y")
-MIRRORED = Problem("are those of the mirrored image", "take each x from the image's width - 1")
-UPSIDE_DOWN = Problem("are upside down: y is counted from below", "take each y from the image's height - 1")
-OUTSIDE = Problem("lie outside of the image, as if of an image of another size", _PIXELS)
-BESIDE = Problem(
+INTERLEAVED = Fault("are x and y by turns", ORDER)
+Y_FIRST = Fault("have y before x", ORDER)
+TURNS_Y_FIRST = Fault("are y and x by turns", ORDER)
+FRACTIONS = Fault("are fractions of the image", "multiply x by the image's width and y by its height")
+BOX_FRACTIONS = Fault("are fractions of the box", "multiply by the box's sides and add its left upper corner")
+IN_BOX = Fault("count from the box's corner", "add the box's x1 to each x and its y1 to each y")
+MIRRORED = Fault("are those of the mirrored image", "take each x from the image's width - 1")
+UPSIDE_DOWN = Fault("are upside down: y is counted from below", "take each y from the image's height - 1")
+OUTSIDE = Fault("lie outside of the image, as if of an image of another size", _PIXELS)
+BESIDE = Fault(
     "lie outside of their box, as if of an image of another size", f"{_PIXELS}; the box is x1 y1 x2 y2"
 )
-OTHER_SCALE = Problem("are of another size than their box", f"{_PIXELS}; the box is x1 y1 x2 y2")
-BOX_OF_SIDES = Problem(
+OTHER_SCALE = Fault("are of another size than their box", f"{_PIXELS}; the box is x1 y1 x2 y2")
+BOX_OF_SIDES = Fault(
     "lie outside of their box, which looks like x y width height", "write the box as x1 y1 x2 y2"
 )
-NO_FACE = Problem("are not like a face's", ORDER)
+NO_FACE = Fault("are not like a face's", ORDER)
 
 
-def judge(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Problem | None:
+def judge(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Fault | None:
     """What is wrong with `landmarks` (5, 2) in pixels of an image of (height, width) `size`, if anything.
 
     A wrong order is told by the shape, a wrong place by the image's sides and the `box` x1 y1 x2 y2.
@@ -97,7 +95,7 @@ def _goal() -> NDArray[np.complex128]:
     return found
 
 
-def _order(landmarks: Points, left: float, box: Box | None, size: tuple[int, int]) -> Problem | None:
+def _order(landmarks: Points, left: float, box: Box | None, size: tuple[int, int]) -> Fault | None:
     """The reading of the ten numbers that makes an upright face of them, where one clearly does."""
     height, width = size
     numbers = landmarks.T.reshape(-1)
@@ -120,7 +118,7 @@ def _order(landmarks: Points, left: float, box: Box | None, size: tuple[int, int
     return _swapped(_ORDERS[best]) if best < len(_ORDERS) else list(changed)[best - len(_ORDERS)]
 
 
-def _swapped(order: NDArray[np.int64]) -> Problem:
+def _swapped(order: NDArray[np.int64]) -> Fault:
     """That the places are in another order than the list's: `order` (5,) puts them right."""
     words = {
         (1, 0, 2, 4, 3): "have left and right swapped, both eyes and mouth",
@@ -128,10 +126,10 @@ def _swapped(order: NDArray[np.int64]) -> Problem:
         (0, 1, 2, 4, 3): "have the left and right corner of the mouth swapped",
     }.get(tuple(order.tolist()))
     said = ", ".join(_NAMES[place] for place in np.argsort(order))
-    return Problem(words or f"are in the order {said}", f"{ORDER}, left and right as in the picture")
+    return Fault(words or f"are in the order {said}", f"{ORDER}, left and right as in the picture")
 
 
-def _fractions(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Problem:
+def _fractions(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Fault:
     height, width = size
     whole = landmarks * (width, height)
     if box is None or _inside(whole, box, size):
@@ -145,7 +143,7 @@ def _fractions(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Pro
     return BOX_FRACTIONS if within and x2 > x1 and y2 > y1 else FRACTIONS
 
 
-def _place(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Problem | None:
+def _place(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Fault | None:
     """What is wrong with where a face's landmarks are."""
     height, width = size
     in_image = _inside(landmarks, None, size)

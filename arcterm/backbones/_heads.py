@@ -32,7 +32,7 @@ class NormAware(nn.Module):
         return x * factor
 
 
-class Head(nn.Sequential):
+class OutputLayers(nn.Sequential):
     """`layers` one after the other: (N, C, H, W) → (N, `embedding_size`)."""
 
     def __init__(

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from arcterm.backbones._heads import Head
+from arcterm.backbones._heads import OutputLayers
 from arcterm.backbones._layers import uniform_in
 from arcterm.backbones._stems import Stem
 
 _EPS = 2e-5
 
 
-class Layer(nn.Module):
+class DenseLayer(nn.Module):
     """(N, `inputs`, H, W) → (N, `inputs` + `growth`, H, W): a bottleneck's output, appended."""
 
     def __init__(self, inputs: int, growth: int, dropout: float) -> None:
@@ -52,14 +52,14 @@ class DenseNet(nn.Module):
         channels, counted = self.stem.outputs, 2 * growth
         stages: list[nn.Module] = []
         for stage, count in enumerate(layers):
-            stages += [Layer(channels + i * growth, growth, block_dropout) for i in range(count)]
+            stages += [DenseLayer(channels + i * growth, growth, block_dropout) for i in range(count)]
             channels += count * growth
             if stage < 3:
                 counted = (counted + count * growth) // 2
                 stages += [*_convolution(channels, counted, 1, block_dropout), nn.AvgPool2d(2)]
                 channels = counted
         self.stages = nn.Sequential(*stages)
-        self.head = Head(output, channels, 3 if input == 0 else 7, embedding_size, dropout=dropout)
+        self.head = OutputLayers(output, channels, 3 if input == 0 else 7, embedding_size, dropout=dropout)
         uniform_in(self)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from arcterm.backbones._heads import Head
+from arcterm.backbones._heads import OutputLayers
 from arcterm.backbones._layers import uniform_in
 from arcterm.backbones._stems import Stem
 
@@ -25,7 +25,7 @@ class _Shape:
     growth: tuple[int, int, int, int]
 
 
-class Block(nn.Module):
+class DualPathBlock(nn.Module):
     """BN-ReLU-conv three times; `residual` channels are added to the input's first, `growth` are appended.
 
     (N, `inputs`, H, W) → (N, `outputs`, H/stride, W/stride). A block that `projects`, the first of a stage,
@@ -84,12 +84,14 @@ class DPN(nn.Module):
             for index in range(blocks):
                 first = index == 0
                 stride = 2 if first and stage else 1
-                block = Block(channels, residual, growth, width, shape.groups, projects=first, stride=stride)
+                block = DualPathBlock(
+                    channels, residual, growth, width, shape.groups, projects=first, stride=stride
+                )
                 layers.append(block)
                 channels = block.outputs
             stages.append(nn.Sequential(*layers))
         self.stages = nn.Sequential(*stages)
-        self.head = Head(output, channels, 4 if input == 0 else 7, embedding_size, dropout=dropout)
+        self.head = OutputLayers(output, channels, 4 if input == 0 else 7, embedding_size, dropout=dropout)
         uniform_in(self)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from arcterm.backbones._heads import Head
+from arcterm.backbones._heads import OutputLayers
 from arcterm.backbones._layers import fixed_norm, gaussian_in
 
 _EPS = 1e-3
@@ -30,7 +30,7 @@ class Branches(nn.ModuleList):
         return torch.cat([branch(x) for branch in self], dim=1)
 
 
-class Block(nn.Module):
+class InceptionBlock(nn.Module):
     """x + `scale` · 1×1(branches(x)), then a ReLU unless `last`; (N, `channels`, H, W) → the same."""
 
     def __init__(
@@ -70,7 +70,7 @@ class InceptionResNet(nn.Module):
         self.reduction_b = _reduction_b()
         self.blocks8 = nn.Sequential(*(_block8(0.2) for _ in range(9)), _block8(1.0, last=True))
         self.last = _chain(2080, To(1536, 1))
-        self.head = Head(output, 1536, 5 if input == 0 else 12, embedding_size, dropout=dropout)
+        self.head = OutputLayers(output, 1536, 5 if input == 0 else 12, embedding_size, dropout=dropout)
         gaussian_in(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def _reduction_b() -> Branches:
     )
 
 
-def _block35() -> Block:
+def _block35() -> InceptionBlock:
     branches = Branches(
         [
             _chain(320, To(32, 1)),
@@ -134,10 +134,10 @@ def _block35() -> Block:
             _chain(320, To(32, 1), To(48, 3, 1), To(64, 3, 1)),
         ]
     )
-    return Block(branches, 128, 320, 0.17)
+    return InceptionBlock(branches, 128, 320, 0.17)
 
 
-def _block17() -> Block:
+def _block17() -> InceptionBlock:
     """129 channels, and paddings that lend the height two rows of the width: trained models have them."""
     branches = Branches(
         [
@@ -145,17 +145,17 @@ def _block17() -> Block:
             _chain(1088, To(129, 1), To(160, (1, 7), (1, 2)), To(192, (7, 1), (2, 1))),
         ]
     )
-    return Block(branches, 384, 1088, 0.1)
+    return InceptionBlock(branches, 384, 1088, 0.1)
 
 
-def _block8(scale: float, *, last: bool = False) -> Block:
+def _block8(scale: float, *, last: bool = False) -> InceptionBlock:
     branches = Branches(
         [
             _chain(2080, To(192, 1)),
             _chain(2080, To(192, 1), To(224, (1, 3), (0, 1)), To(256, (3, 1), (1, 0))),
         ]
     )
-    return Block(branches, 448, 2080, scale, last=last)
+    return InceptionBlock(branches, 448, 2080, scale, last=last)
 
 
 def i2(**options: Any) -> InceptionResNet:

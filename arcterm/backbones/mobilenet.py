@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from arcterm.backbones._heads import Head
+from arcterm.backbones._heads import OutputLayers
 from arcterm.backbones._layers import fixed_norm, uniform_in
 
 _EPS = 1e-3
@@ -52,7 +52,7 @@ def m1(
     network = nn.Sequential(
         *_conv(3, base, 3, stride=2 if input == 0 else 1),
         *pairs,
-        Head(output, channels, 4 if input == 0 else 7, embedding_size, dropout=dropout),
+        OutputLayers(output, channels, 4 if input == 0 else 7, embedding_size, dropout=dropout),
     )
     uniform_in(network)
     return network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from arcterm.backbones._heads import Head
+from arcterm.backbones._heads import OutputLayers
 from arcterm.backbones._layers import uniform_in
 
 _EPS = 1e-5
@@ -31,7 +31,7 @@ def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: i
     return [*_linear(inputs, outputs, kernel, stride, groups), nn.ReLU()]
 
 
-class Block(nn.Module):
+class InvertedResidual(nn.Module):
     """1×1 to `width`, depthwise 3×3/stride, linear 1×1; at stride 1 plus its input, projected to fit.
 
     (N, `inputs`, H, W) → (N, `outputs`, H/stride, W/stride).
@@ -61,14 +61,14 @@ def m2(embedding_size: int = 512, dropout: float = 0.4, output: str = "E") -> nn
     before = 32
     for expansion, channels, count, stride in _STAGES:
         # all blocks of a stage are as wide inside as the first, which the channels of the stage before decide
-        blocks.append(Block(before, expansion * before, channels, stride))
-        blocks += [Block(channels, expansion * before, channels, 1) for _ in range(count - 1)]
+        blocks.append(InvertedResidual(before, expansion * before, channels, stride))
+        blocks += [InvertedResidual(channels, expansion * before, channels, 1) for _ in range(count - 1)]
         before = channels
     network = nn.Sequential(
         *_conv(3, 32, 3),
         *blocks,
         *_conv(before, 1280),
-        Head(output, 1280, 7, embedding_size, dropout=dropout),
+        OutputLayers(output, 1280, 7, embedding_size, dropout=dropout),
     )
     uniform_in(network)
     return network

@@ -11,7 +11,7 @@ from arcterm.backbones._layers import uniform_in
 _CHANNELS = (3, 64, 128, 256, 512)
 
 
-class Pair(nn.Module):
+class ResidualUnit(nn.Module):
     """3×3 → PReLU → 3×3 → PReLU, plus the input: (N, `channels`, H, W) → the same shape."""
 
     def __init__(self, channels: int) -> None:
@@ -33,7 +33,7 @@ def _spherenet(pairs: tuple[int, int, int, int], embedding_size: int) -> nn.Sequ
     layers: list[nn.Module] = []
     for (inputs, outputs), count in zip(pairwise(_CHANNELS), pairs, strict=True):
         layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.PReLU(outputs)]
-        layers += [Pair(outputs) for _ in range(count)]
+        layers += [ResidualUnit(outputs) for _ in range(count)]
     network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(512 * 7 * 7, embedding_size))
     uniform_in(network)
     return network

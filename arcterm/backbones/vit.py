@@ -77,7 +77,7 @@ class DropPath(nn.Module):
         return x * kept / (1 - self.rate)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """x + attention(norm(x)), then x + MLP(norm(x)); (N, T, width) → the same."""
 
     def __init__(self, width: int, heads: int, drop_path: float, attention_dropout: float) -> None:
@@ -120,7 +120,7 @@ class VisionTransformer(nn.Module):
         self.pos_embed = nn.Parameter(torch.empty(1, _TOKENS, width))
         self.mask_token = nn.Parameter(torch.empty(1, 1, width), requires_grad=self.kept < _TOKENS)
         rates = [drop_path * index / max(depth - 1, 1) for index in range(depth)]
-        self.blocks = nn.ModuleList(Block(width, heads, rate, attention_dropout) for rate in rates)
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, rate, attention_dropout) for rate in rates)
         self.norm = nn.LayerNorm(width)
         self.feature = nn.Sequential(
             nn.Linear(_TOKENS * width, width, bias=False),

@@ -12,7 +12,7 @@ from arcterm_registry.contracts import DatasetFacts, Record
 from numpy.typing import NDArray
 
 from arcterm.align import similarity
-from arcterm.align.landmarks import Problem, judge
+from arcterm.align.landmarks import Fault, judge
 from arcterm.datasets import filters
 from arcterm.datasets.filters import Progress, Source
 from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
@@ -110,7 +110,7 @@ class ListedFaces:
 
     def wrong_landmarks(self, indices: list[int]) -> list[str]:
         """Sentences about landmarks of those lines that can't be what the list says they are."""
-        looked, wrong = 0, Counter[Problem]()
+        looked, wrong = 0, Counter[Fault]()
         for line in map(self.list.__getitem__, indices):
             if line.aligned or line.landmarks is None:
                 continue

@@ -99,7 +99,7 @@ def test_faces_as_they_are_pass_without_a_word(wide, box):
 
 
 def test_every_problem_says_how_to_mend_the_list():
-    problems = [each for each in vars(marks).values() if isinstance(each, marks.Problem)]
+    problems = [each for each in vars(marks).values() if isinstance(each, marks.Fault)]
     assert len(problems) == 13
     assert all(problem.words and problem.hint for problem in problems)
 

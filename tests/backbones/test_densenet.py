@@ -76,7 +76,7 @@ def convolve(norm: nn.BatchNorm2d, conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 def test_a_layer_appends_to_its_input() -> None:
     torch.manual_seed(0)
-    layer = densenet.Layer(6, 3, 0.2).double().eval()
+    layer = densenet.DenseLayer(6, 3, 0.2).double().eval()
     for tensor in (*layer.parameters(), *layer.buffers()):
         if tensor.is_floating_point():
             nn.init.uniform_(tensor, 0.5, 1.5)

@@ -78,7 +78,9 @@ def convolve(layer: nn.Sequential, x: Tensor) -> Tensor:
     return F.conv2d(x, conv.weight, stride=conv.stride, padding=conv.padding, groups=conv.groups)
 
 
-def apart(block: dpn.Block, residual: Tensor, dense: Tensor, *, projects: bool) -> tuple[Tensor, Tensor]:
+def apart(
+    block: dpn.DualPathBlock, residual: Tensor, dense: Tensor, *, projects: bool
+) -> tuple[Tensor, Tensor]:
     """The block as the paper has it: two maps in, two maps out."""
     x = torch.cat((residual, dense), 1)
     if projects:
@@ -91,7 +93,7 @@ def apart(block: dpn.Block, residual: Tensor, dense: Tensor, *, projects: bool) 
 @pytest.mark.parametrize("projects", [True, False])
 def test_a_block_is_two_paths(projects: bool) -> None:
     torch.manual_seed(0)
-    block = dpn.Block(14, 8, 3, 6, 2, projects=projects, stride=2 if projects else 1).double().eval()
+    block = dpn.DualPathBlock(14, 8, 3, 6, 2, projects=projects, stride=2 if projects else 1).double().eval()
     for tensor in (*block.parameters(), *block.buffers()):
         if tensor.is_floating_point():
             nn.init.uniform_(tensor, 0.5, 1.5)

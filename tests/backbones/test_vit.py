@@ -78,7 +78,7 @@ def test_published_flops(name: str) -> None:
     assert (macs - products) / 1e9 != pytest.approx(gflops, rel=0.01)
 
 
-def by_hand(block: vit.Block, x: Tensor, scale: float, heads: int) -> Tensor:
+def by_hand(block: vit.TransformerBlock, x: Tensor, scale: float, heads: int) -> Tensor:
     """The block image by image and head by head, softmax written out."""
 
     def norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ def by_hand(block: vit.Block, x: Tensor, scale: float, heads: int) -> Tensor:
 
 def test_a_block_by_hand() -> None:
     torch.manual_seed(0)
-    block = vit.Block(24, 3, 0.0, 0.0).double().eval()
+    block = vit.TransformerBlock(24, 3, 0.0, 0.0).double().eval()
     for parameter in block.parameters():
         nn.init.uniform_(parameter, -1.5, 1.5)
     x = torch.randn(2, 7, 24).double()

@@ -17,7 +17,7 @@ from arcterm_registry import get
 from torch import Tensor, nn
 
 from arcterm.backbones import densenet, dpn, inception_resnet, mobilefacenet, mobilenet, mobilenetv2
-from arcterm.backbones._heads import Head
+from arcterm.backbones._heads import OutputLayers
 from arcterm.backbones.resnet import IResNet
 from arcterm.backbones.spherenet import s20
 from arcterm.export import layers, mxnet
@@ -30,7 +30,7 @@ EMBEDDING = 16
 
 def headed(output: str, size: int = EMBEDDING) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 24, 5, 4, 1, bias=False), nn.PReLU(24), Head(output, 24, 7, size, dropout=0.4)
+        nn.Conv2d(3, 24, 5, 4, 1, bias=False), nn.PReLU(24), OutputLayers(output, 24, 7, size, dropout=0.4)
     )
 
 

@@ -11,7 +11,7 @@ from arcterm_registry import get
 
 from arcterm.errors import TrainingError
 from arcterm.train.feed import mining
-from arcterm.train.feed.mining import Miner, Sequence, Tally, pairs, pick, pooled
+from arcterm.train.feed.mining import Miner, MiningCounts, Sequence, pairs, pick, pooled
 from arcterm.train.world import World
 
 ALPHA = 0.3
@@ -129,7 +129,7 @@ def miner(**changes):
 
 
 def test_a_round_fills_two_batches_and_drops_what_is_left_over():
-    tally = Tally()
+    tally = MiningCounts()
     got = miner(bag=30).mine(Sequence.of({}, 4), 4, tally)
     assert (got.round, got.first, got.last) == (1, 4, 4 + len(got.triplets))
     assert got.triplets.shape[1:] == (10, 3)
@@ -145,35 +145,38 @@ def test_the_cursor_walks_the_pool_and_never_crosses_its_end():
     seen, at = [], Sequence.of({}, 0)
     walker = miner(bag=90, embed=lambda images: seen.append(images) or embed(images))
     for _ in range(4):
-        at = walker.mine(at, at.last, Tally())
+        at = walker.mine(at, at.last, MiningCounts())
     pools = [pooled(LABELS, 5, 1, number) for number in range(len(seen))]
     expected = [pool[first : first + 90] for pool in pools for first in (0, 90)]
     assert all(np.array_equal(a, b) for a, b in zip(seen, expected, strict=False))
 
 
 def test_a_bag_larger_than_the_pool_is_the_pool():
-    tally = Tally()
+    tally = MiningCounts()
     miner(bag=10_000).mine(Sequence.of({}, 0), 0, tally)
     assert (tally.bags, tally.images) == (1, 200)
 
 
 def test_a_round_follows_from_the_seed_and_its_number():
-    first = miner().mine(Sequence.of({}, 0), 0, Tally())
-    again = miner().mine(Sequence.of({}, 0), 0, Tally())
+    first = miner().mine(Sequence.of({}, 0), 0, MiningCounts())
+    again = miner().mine(Sequence.of({}, 0), 0, MiningCounts())
     assert np.array_equal(first.triplets, again.triplets)
     kept = Sequence.of(first.tensors(), first.last)
     assert kept.tensors().keys() == first.tensors().keys()
-    after, resumed = (miner().mine(s, first.last, Tally()) for s in (first, kept))
+    after, resumed = (miner().mine(s, first.last, MiningCounts()) for s in (first, kept))
     assert np.array_equal(after.triplets, resumed.triplets)
     assert (after.pool, after.cursor) == (resumed.pool, resumed.cursor)
-    assert not np.array_equal(miner(seed=2).mine(Sequence.of({}, 0), 0, Tally()).triplets, first.triplets)
     assert not np.array_equal(
-        miner(embed=lambda i: embed(i, 0.5)).mine(Sequence.of({}, 0), 0, Tally()).triplets, first.triplets
+        miner(seed=2).mine(Sequence.of({}, 0), 0, MiningCounts()).triplets, first.triplets
+    )
+    assert not np.array_equal(
+        miner(embed=lambda i: embed(i, 0.5)).mine(Sequence.of({}, 0), 0, MiningCounts()).triplets,
+        first.triplets,
     )
 
 
 def test_triplets_come_in_random_order():
-    got = miner(bag=200).mine(Sequence.of({}, 0), 0, Tally())
+    got = miner(bag=200).mine(Sequence.of({}, 0), 0, MiningCounts())
     anchors = LABELS[got.triplets[:, :, 0]]
     assert (np.diff(np.sort(anchors, axis=1), axis=1) > 0).sum() > 5 * len(anchors)
 
@@ -181,7 +184,7 @@ def test_triplets_come_in_random_order():
 def test_nothing_to_mine_is_said_and_ends():
     alike = torch.eye(40, dtype=torch.float64)
     with pytest.raises(TrainingError, match="found 0 triplets in 20 bags of 60 images") as raised:
-        miner(embed=lambda images: alike[LABELS[images]]).mine(Sequence.of({}, 0), 0, Tally())
+        miner(embed=lambda images: alike[LABELS[images]]).mine(Sequence.of({}, 0), 0, MiningCounts())
     assert "loss.bag" in raised.value.hint
 
 
@@ -204,6 +207,8 @@ def test_other_ranks_take_the_choice_of_the_first():
             given.append(tensor.clone())
             return tensor
 
-    one = miner(world=First()).mine(Sequence.of({}, 0), 0, Tally())
-    two = miner(world=Second(given), embed=lambda i: embed(i, 0.9)).mine(Sequence.of({}, 0), 0, Tally())
+    one = miner(world=First()).mine(Sequence.of({}, 0), 0, MiningCounts())
+    two = miner(world=Second(given), embed=lambda i: embed(i, 0.9)).mine(
+        Sequence.of({}, 0), 0, MiningCounts()
+    )
     assert np.array_equal(one.triplets, two.triplets)

@@ -62,7 +62,7 @@ class Stored(NamedTuple):
     copied: bool
     light: alignment.Floats | None = None
     aligned: bool = False
-    problem: landmarks.Problem | None = None
+    problem: landmarks.Fault | None = None
 
 
 class Wanted(NamedTuple):

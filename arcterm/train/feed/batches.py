@@ -24,7 +24,7 @@ from arcterm.train.feed.augment import Augment
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.identities import Identities, SamePerson
 from arcterm.train.feed.loader import Batch, Loader
-from arcterm.train.feed.mining import Miner, Sequence, Tally
+from arcterm.train.feed.mining import Miner, MiningCounts, Sequence
 from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.feed.sampler import Choice, Sampler, keys
 from arcterm.train.head.tuples import TupleHead
@@ -204,7 +204,7 @@ class MinedTriplets:
         started = time.perf_counter()
         self._voice.write(Phase(phase="mining", detail=f"round {self._sequence.round + 1}"))
         self._trained.backbone.eval()
-        tally = Tally()
+        tally = MiningCounts()
         self._sequence = self._miner.mine(self._sequence, self._step, tally)
         self._trained.backbone.train()
         self._voice.write(

@@ -60,7 +60,7 @@ class Sequence:
 
 
 @dataclass
-class Tally:
+class MiningCounts:
     """What a round came to: bags, their images, pairs of one person, triplets found."""
 
     bags: int = 0
@@ -87,7 +87,7 @@ class Miner:
     world: World
     _pool: tuple[int, NDArray[np.int64]] = field(default=(-1, np.empty(0, np.int64)))
 
-    def mine(self, before: Sequence, step: int, tally: Tally) -> Sequence:
+    def mine(self, before: Sequence, step: int, tally: MiningCounts) -> Sequence:
         """The round after `before`, for the steps after `step`; `tally` tells how far it is.
 
         Raises `TrainingError` if `MAX_BAGS` bags hold too few triplets for one batch.
@@ -124,7 +124,7 @@ class Miner:
         return self._pool[1]
 
     def _pick(
-        self, unit: Tensor, images: NDArray[np.int64], number: tuple[int, int], tally: Tally
+        self, unit: Tensor, images: NDArray[np.int64], number: tuple[int, int], tally: MiningCounts
     ) -> NDArray[np.int64]:
         """(n, 3) places in the bag, in random order; rank 0's choice."""
         labels = self.labels[images]

@@ -18,7 +18,7 @@ from arcterm.runs.events import Skipped
 from arcterm.runs.journal import Sink
 
 
-class Entry(msgspec.Struct, kw_only=True, frozen=True):
+class QuarantinedRecord(msgspec.Struct, kw_only=True, frozen=True):
     """What a file in ``quarantine/`` holds."""
 
     index: int
@@ -45,7 +45,7 @@ class Quarantine:
                 return
             self._known.add(index)
             reason = error.message if isinstance(error, ArctermError) else f"{type(error).__name__}: {error}"
-            entry = Entry(index=index, source=f"record {index}", reason=reason)
+            entry = QuarantinedRecord(index=index, source=f"record {index}", reason=reason)
             self._directory.mkdir(mode=0o700, exist_ok=True)
             try:
                 create_json(self._directory / f"{index:010d}.json", entry)
