@@ -1,16 +1,115 @@
-"""Which registered data set a path is, by what their declarations say."""
+"""From text to data set: the one door, for a launch, a rank, a job and the album alike."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
-from arcterm_registry import Dataset, scan
+from arcterm_registry import Dataset, get, names, scan
+from arcterm_registry.contracts import DatasetFacts, FaceDataset
 
-from arcterm.errors import DataError
+from arcterm.config import TrainConfig, Value, options_for
+from arcterm.errors import ArctermError, ConfigError, DataError
+
+Progress = Callable[[int, int], None]
 
 
-def kind_of(path: Path) -> str:
-    """The name of the data set that `path` is: by the files that a directory has, or by a file's ending.
+@dataclass(frozen=True)
+class DataSource:
+    """A registered data set with all of its options, checked; paths among them are absolute."""
+
+    name: str
+    declared: Dataset
+    options: Mapping[str, Value]
+
+    @property
+    def path(self) -> Path | None:
+        """Where the data lies, if the data set takes a path."""
+        return Path(str(self.options["path"])) if "path" in self.options else None
+
+    def inspect(self, progress: Progress | None = None) -> DatasetFacts:
+        """Inspect the data without opening it for training; raises `DataError`.
+
+        `progress` is called with (done, total) if the data set reports it.
+        """
+        with _plugin(self.name):
+            ask = self.declared.load_inspect()
+            reports = progress is not None and "progress" in signature(ask).parameters
+            facts: DatasetFacts = self._call(ask, **({"progress": progress} if reports else {}))
+        return facts
+
+    def open(self) -> FaceDataset:
+        """Open the records and the verification sets; raises `DataError`."""
+        with _plugin(self.name):
+            faces: FaceDataset = self._call(self.declared.load())
+        return faces
+
+    def _call(self, function: Callable[..., Any], **more: Any) -> Any:
+        options = dict(self.options)
+        positional = [options.pop("path")] if "path" in options else []
+        return function(*positional, **options, **more)
+
+
+def from_config(config: TrainConfig) -> DataSource:
+    """The data set of a training, as its config has it; raises `PluginError` if it isn't installed here."""
+    return DataSource(config.dataset, get("dataset", config.dataset), config.dataset_options)
+
+
+def find(text: str, given: Mapping[str, Any] = {}) -> DataSource:
+    """Find the data set that `text` means: a name, a path, or several paths separated by commas.
+
+    Raises `DataError` for a path that is no data set, `PluginError` for an unknown name, `ConfigError` for a
+    wrong option.
+    """
+    options = dict(given)
+    if text in names("dataset") or ":" in text:
+        name = text
+    elif _exists(text):
+        name, options["path"] = _name_of(Path(text).expanduser()), text
+    elif "," in text:
+        name, options["paths"] = "union", text
+    elif "/" in text or text.startswith((".", "~")):
+        raise DataError(
+            f"{text} is not a directory or a file here",
+            "give a pack, a folder of people, a .lst file, several of them with commas, or a name",
+        )
+    else:
+        name = text
+    declared = get("dataset", name)
+    path = options.pop("path", None)
+    values = options_for(declared.options, options, f"dataset {name}")
+    if declared.takes_path:
+        if path is None:
+            raise ConfigError(
+                f"dataset {name!r} needs a path", f"give the path itself, which is then opened as {name}"
+            )
+        values["path"] = _absolute(path)
+    if name == "union":
+        values["paths"] = _several(str(values["paths"]))
+    for option in declared.files:
+        if values[option]:
+            values[option] = _absolute(str(values[option]))
+    return DataSource(name, declared, values)
+
+
+@contextmanager
+def _plugin(name: str) -> Iterator[None]:
+    """Turn an exception of a plug-in's own code into a `DataError` that names the plug-in."""
+    try:
+        yield
+    except ArctermError:
+        raise
+    except Exception as error:
+        what = f"dataset {name!r} can't be read: {type(error).__name__}: {error}"
+        raise DataError(what, "check its files") from error
+
+
+def _name_of(path: Path) -> str:
+    """Name the data set at `path` by the files of the directory, or by the file's ending.
 
     Raises `DataError` for what is none, and for a directory that has only some of the files.
     """
@@ -38,3 +137,28 @@ def kind_of(path: Path) -> str:
     if not whole:
         raise DataError(f"{path} is no data set that is known here", f"known: {', '.join(kinds)}")
     return max(whole, key=lambda name: len(kinds[name]))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except OSError:  # too long for a name, or in a folder that can't be looked into
+        return False
+
+
+def _several(paths: str) -> str:
+    """Make paths separated by commas absolute; raises `DataError` for one that can't stand among several."""
+    # not resolved: a link is the way round a comma
+    found = [str(Path(part.strip()).expanduser().absolute()) for part in paths.split(",") if part.strip()]
+    for path in found:
+        if not _exists(path):
+            raise DataError(f"{path} is not there", "correct the path; no path among several has a comma")
+        if "," in path:
+            raise DataError(
+                f"{path} has a comma, so it can't be one of several", "rename it, or make a link to it"
+            )
+    return ",".join(found)

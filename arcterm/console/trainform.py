@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from arcterm_registry import Backbone, Declaration, Option, OptionError, Plugin, PluginError, get, scan
 
+from arcterm import sources
 from arcterm.config import OPTION_GROUPS, DataConfig, TrainConfig, Value, indices
 from arcterm.errors import ArctermError
 from arcterm.launch import preflight
@@ -236,7 +237,7 @@ def texts_of(config: TrainConfig) -> dict[str, str]:
 
 def _check_dataset(settings: Mapping[str, Any]) -> None:
     text = settings.get("dataset") or preflight.DEFAULT_DATASET
-    preflight.choose_dataset(text, settings.get("dataset_options", {}))
+    sources.find(text, settings.get("dataset_options", {}))
 
 
 def _defaults(kind: str, name: str) -> dict[str, Value | None]:

@@ -8,14 +8,13 @@ import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from arcterm_registry import Backbone, Dataset, Loss, PluginError, get, names
-from arcterm_registry.contracts import DatasetFacts, FaceDataset
+from arcterm_registry import Backbone, Loss, PluginError
+from arcterm_registry.contracts import DatasetFacts
 
-from arcterm import gpus
+from arcterm import gpus, sources
 from arcterm.config import (
     TrainConfig,
     Value,
@@ -25,7 +24,7 @@ from arcterm.config import (
     merge,
     options_for,
 )
-from arcterm.errors import ArctermError, ConfigError, DataError
+from arcterm.errors import ConfigError, DataError
 from arcterm.launch import batchnorm, devices, origin, remarks, sets, sharing
 from arcterm.launch.choice import check_order, chosen
 from arcterm.launch.remarks import shown
@@ -34,7 +33,6 @@ from arcterm.runs.dataset import changed
 from arcterm.runs.dataset import origin as dataset_of
 from arcterm.runs.store import Run
 from arcterm.settings import FLAGS, SETTINGS
-from arcterm.sources import kind_of
 
 Progress = Callable[[int, int], None]
 DEFAULT_DATASET = "demo"
@@ -75,11 +73,9 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     backbone_options = _options("backbone", backbone, given)
     loss_options = _options("loss", loss, given)
     _check_head(loss, given)
-    name, declared, dataset_options = choose_dataset(
-        given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {})
-    )
+    source = sources.find(given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {}))
     chosen_gpus, nproc, where_told = _devices(given.get("gpus"), given.get("nproc"))
-    facts = looked_at(name, declared, dataset_options, progress)
+    facts = sets.inspect(source, progress)
     kept = _kept(given["decoded_cache"], facts)
     feeding = sharing.feeding(given["loss"], loss, loss_options)
     batch = given["batch_size"] or sharing.usual_batch(128 if chosen_gpus else 32, nproc, feeding)
@@ -92,10 +88,10 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     config = TrainConfig(
         backbone=given["backbone"],
         loss=given["loss"],
-        dataset=name,
+        dataset=source.name,
         backbone_options=backbone_options,
         loss_options=loss_options,
-        dataset_options=dataset_options,
+        dataset_options=dict(source.options),
         device="cuda" if chosen_gpus else "cpu",
         nproc=nproc,
         gpus=chosen_gpus,
@@ -113,7 +109,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     lr_why = "" if given["lr"] else f" (0.1 × {batch * nproc} / 1024, at least 0.02)"
     unasked = "" if given.get("dataset") else " (no --dataset given)"
     notes = [
-        f"data      {name}{unasked}: {facts.images:,} images of {facts.classes:,} people",
+        f"data      {source.name}{unasked}: {facts.images:,} images of {facts.classes:,} people",
         f"verify    {verified}; every {config.verify_every:,} steps and at the end",
         f"model     {given['backbone']} + {given['loss']} {_words(loss, loss_options)}".rstrip(),
         f"batch     {batch} × {where} = {batch * nproc} images a step{sharing.words(feeding, batch * nproc)}",
@@ -164,76 +160,6 @@ def command(settings: Mapping[str, Any]) -> str:
             written = shown(value)
             words += [flag(key), written] if direct else ["--set", f"{group}.{key}={written}"]
     return shlex.join(words)
-
-
-def choose_dataset(text: str, given: Mapping[str, Any]) -> tuple[str, Dataset, dict[str, Value]]:
-    """The dataset that `text` means, a name, a path or several parted by commas, and all of its options.
-
-    Paths are made absolute. Raises `DataError` for a path that is no data set, `PluginError` for an unknown
-    name.
-    """
-    options = dict(given)
-    if text in names("dataset") or ":" in text:
-        name = text
-    elif _exists(text):
-        name, options["path"] = kind_of(Path(text).expanduser()), text
-    elif "," in text:
-        name, options["paths"] = "union", text
-    elif "/" in text or text.startswith((".", "~")):
-        raise DataError(
-            f"{text} is not a directory or a file here",
-            "give a pack, a folder of people, a .lst file, several of them with commas, or a name",
-        )
-    else:
-        name = text
-    declared = get("dataset", name)
-    path = options.pop("path", None)
-    values = options_for(declared.options, options, f"dataset {name}")
-    if declared.takes_path:
-        if path is None:
-            raise ConfigError(
-                f"dataset {name!r} needs a path", f"give the path itself, which is then opened as {name}"
-            )
-        values["path"] = _absolute(path)
-    if name == "union":
-        values["paths"] = _several(str(values["paths"]))
-    for option in declared.files:
-        if values[option]:
-            values[option] = _absolute(str(values[option]))
-    return name, declared, values
-
-
-def inspect(
-    name: str, declared: Dataset, options: Mapping[str, Value], progress: Progress | None = None
-) -> DatasetFacts:
-    """What the dataset says of itself; a plug-in's own exception becomes a `DataError` that names it."""
-    positional = [options["path"]] if "path" in options else []
-    rest: dict[str, Any] = {key: value for key, value in options.items() if key != "path"}
-    try:
-        ask = declared.load_inspect()
-        if progress is not None and "progress" in signature(ask).parameters:
-            rest["progress"] = progress
-        facts: DatasetFacts = ask(*positional, **rest)
-    except ArctermError:
-        raise
-    except Exception as error:
-        what = f"dataset {name!r} can't be read: {type(error).__name__}: {error}"
-        raise DataError(what, "check its files") from error
-    return facts
-
-
-def looked_at(
-    name: str, declared: Dataset, options: Mapping[str, Value], progress: Progress | None = None
-) -> DatasetFacts:
-    """`inspect`, and the verification sets that can't be used set aside."""
-
-    def opened() -> FaceDataset:
-        rest = {key: value for key, value in options.items() if key != "path"}
-        found: FaceDataset = declared.load()(*([options["path"]] if "path" in options else []), **rest)
-        return found
-
-    facts = inspect(name, declared, options, progress)
-    return sets.usable(f"{name} {dict(options)}", facts, opened, progress)
 
 
 def estimate(backbone: Backbone, config: TrainConfig) -> float:
@@ -297,31 +223,6 @@ def _check_head(loss: Loss, given: Mapping[str, Any]) -> None:
                 f"loss {given['loss']} compares no classes, so {name} has nothing to act on",
                 f"leave out --set {name}",
             )
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().resolve())
-
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).expanduser().exists()
-    except OSError:  # too long for a name, or in a folder that can't be looked into
-        return False
-
-
-def _several(paths: str) -> str:
-    """The paths that `paths` parts by commas, absolute; raises `DataError` for one that can't stand there."""
-    # not resolved: a link is the way round a comma
-    found = [str(Path(part.strip()).expanduser().absolute()) for part in paths.split(",") if part.strip()]
-    for path in found:
-        if not _exists(path):
-            raise DataError(f"{path} is not there", "correct the path; no path among several has a comma")
-        if "," in path:
-            raise DataError(
-                f"{path} has a comma, so it can't be one of several", "rename it, or make a link to it"
-            )
-    return ",".join(found)
 
 
 def _devices(wanted: str | None, nproc: int | None) -> tuple[list[int], int, str]:

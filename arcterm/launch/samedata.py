@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from arcterm_registry import get
 from arcterm_registry.contracts import DatasetFacts
 
+from arcterm import sources
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError
-from arcterm.launch import preflight
+from arcterm.launch import sets
 from arcterm.runs import dataset
 from arcterm.runs.store import DatasetOrigin, Run
-
-Progress = Callable[[int, int], None]
+from arcterm.sources import Progress
 
 
 def facts_of(config: TrainConfig, progress: Progress | None = None) -> DatasetFacts:
     """What a training's data set is today; raises `DataError`."""
-    declared = get("dataset", config.dataset)
-    return preflight.looked_at(config.dataset, declared, config.dataset_options, progress)
+    return sets.inspect(sources.from_config(config), progress)
 
 
 def origin_of(facts: DatasetFacts) -> DatasetOrigin:

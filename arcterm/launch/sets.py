@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from arcterm_registry.contracts import DatasetFacts, FaceDataset, PairSet
+from arcterm_registry.contracts import DatasetFacts, PairSet
 
 from arcterm.errors import ArctermError
+from arcterm.sources import DataSource, Progress
 
 FOLDS = 10
 
@@ -25,18 +25,14 @@ _looks: dict[str, _Look] = {}
 """What this process has found, by data set and content."""
 
 
-def usable(
-    data: str,
-    facts: DatasetFacts,
-    opened: Callable[[], FaceDataset],
-    progress: Callable[[int, int], None] | None,
-) -> DatasetFacts:
-    """`facts` whose `verification` has only sets that can be scored, and `set_aside` the others.
+def inspect(source: DataSource, progress: Progress | None = None) -> DatasetFacts:
+    """Inspect a data set; `verification` has only sets that can be scored, `set_aside` the others.
 
-    Where the data set hasn't decoded its sets itself, it is `opened` and every image of every set is, once in
-    this process for the same `data`, a name with options.
+    Where the data set hasn't decoded its sets itself, it is opened and every image of every set is, once in
+    this process for the same name, options and content. Raises `DataError`.
     """
-    key = f"{data} {facts.fingerprint} {sorted(facts.verification.items())}"
+    facts = source.inspect(progress)
+    key = f"{source.name} {dict(source.options)} {facts.fingerprint} {sorted(facts.verification.items())}"
     aside, problems = dict(facts.set_aside or {}), list(facts.problems)
     for name, pairs in facts.verification.items():
         if pairs < FOLDS:
@@ -46,7 +42,7 @@ def usable(
             )
     unseen = [name for name in facts.verification if name not in aside] if facts.set_aside is None else []
     if unseen:
-        found = _looks.get(key) or _look(unseen, facts.image_size, opened, progress)
+        found = _looks.get(key) or _look(unseen, facts.image_size, source, progress)
         if found.whole:  # a form asks again and again
             _looks[key] = found
         aside |= found.set_aside
@@ -55,14 +51,9 @@ def usable(
     return replace(facts, verification=left, set_aside=aside, problems=tuple(problems))
 
 
-def _look(
-    names: list[str],
-    size: tuple[int, int],
-    opened: Callable[[], FaceDataset],
-    progress: Callable[[int, int], None] | None,
-) -> _Look:
+def _look(names: list[str], size: tuple[int, int], source: DataSource, progress: Progress | None) -> _Look:
     try:
-        sets = opened().verification
+        sets = source.open().verification
     except Exception as error:  # noqa: BLE001  a plug-in's, which will end the run in the same words
         return _Look({}, [f"the verification sets weren't looked at: {_words(error)}"], whole=False)
     found = _Look({}, [], whole=True)
@@ -76,7 +67,7 @@ def _reason(
     sets: object,
     size: tuple[int, int],
     problems: list[str],
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> dict[str, str]:
     """Why the set is to be set aside, if it is; what it can't measure goes to `problems`."""
     import numpy as np

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,14 +12,14 @@ import numpy as np
 from arcterm_registry.contracts import FaceDataset, LabelledDataset, PairSet
 from numpy.typing import NDArray
 
-from arcterm.errors import ArctermError, DataError
+from arcterm import sources
+from arcterm.errors import DataError
 from arcterm.formats.images import Pixels, decode
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.ranges import parse_ranges
-from arcterm.launch.preflight import choose_dataset, inspect
+from arcterm.sources import Progress
 
-Progress = Callable[[int, int], None]
 FIRST_PEOPLE = 6
 
 
@@ -172,22 +173,13 @@ def open_album(source: str, progress: Progress) -> Album:
     if path.suffix == ".bin":
         pairs = read_pairs(path)
         return Album(source, None, {pairs.name: pairs}, None, progress)
-    name, declared, options = choose_dataset(source, {})
-    if declared.option("resize"):
-        options["resize"] = True  # whatever the size, it is shown small
-    if not declared.takes_path:
-        inspect(name, declared, options, progress)  # makes it, if it must first be made
-    given = dict(options)
-    positional = [given.pop("path")] if "path" in given else []
-    try:
-        faces: FaceDataset = declared.load()(*positional, **given)
-    except ArctermError:
-        raise
-    except Exception as error:
-        what = f"dataset {name!r} can't be opened: {type(error).__name__}: {error}"
-        raise DataError(what, "check its files") from error
-    directory = Path(str(positional[0])) if positional else None
-    return Album(source, faces, faces.verification, directory, progress)
+    found = sources.find(source)
+    if found.declared.option("resize"):  # whatever the size, it is shown small
+        found = replace(found, options={**found.options, "resize": True})
+    if found.path is None:
+        found.inspect(progress)  # makes it, if it must first be made
+    faces = found.open()
+    return Album(source, faces, faces.verification, found.path, progress)
 
 
 def _labels(faces: FaceDataset, progress: Progress) -> NDArray[np.int64]:

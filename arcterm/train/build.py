@@ -10,6 +10,7 @@ from arcterm_registry.contracts import FaceDataset
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from arcterm import sources
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError
 from arcterm.train import optim, precision, recompute
@@ -22,10 +23,7 @@ from arcterm.train.world import World
 
 def dataset(config: TrainConfig) -> FaceDataset:
     """The training data and its verification sets."""
-    options = dict(config.dataset_options)
-    positional = [options.pop("path")] if "path" in options else []
-    made: FaceDataset = _make("dataset", config.dataset, *positional, **options)
-    return made
+    return sources.from_config(config).open()
 
 
 def backbone(config: TrainConfig, device: torch.device) -> nn.Module:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from arcterm_registry import get
 from torch import Tensor
 
+from arcterm import sources
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, TrainingError
 from arcterm.files import read_json
@@ -45,9 +45,7 @@ def check_same_content(run: Run, config: TrainConfig) -> None:
     origin = dataset.origin(run)
     if origin is None:
         return
-    options = dict(config.dataset_options)
-    positional = [options.pop("path")] if "path" in options else []
-    said = dataset.changed(origin, get("dataset", config.dataset).load_inspect()(*positional, **options))
+    said = dataset.changed(origin, sources.from_config(config).inspect())
     if said:
         raise DataError(
             f"the data set changed since this attempt was started: {said}",
