@@ -26,7 +26,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
     monkeypatch.setattr("arcterm.launch.preflight._torch_is_cpu_only", lambda: True)
-    monkeypatch.setattr("arcterm.launch.preflight.inspect", facts)
+    monkeypatch.setattr("arcterm.sources.DataSource.inspect", facts)
 
     def call(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["arcterm", *words])

@@ -15,7 +15,7 @@ from arcterm_registry.contracts import LabelledDataset
 from arcterm.errors import ConfigError, DataError
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
-from arcterm.launch.preflight import choose_dataset
+from arcterm.sources import find
 
 from .conftest import counts, make_folder, make_list, make_pack, pixels
 
@@ -153,24 +153,28 @@ def test_the_golden_pack_alone_and_joined(test_data: Locate) -> None:
 
 def test_dataset_names_a_list_or_several(places: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     pack, folder, lst = places
-    assert choose_dataset(str(pack), {})[::2][0] == "recordio"
-    name, _, values = choose_dataset(str(lst), {})
+    assert find(str(pack)).name == "recordio"
+    found = find(str(lst))
+    name, values = found.name, found.options
     assert (name, values["path"], values["root"]) == ("lst", str(lst), "")
     monkeypatch.chdir(pack.parent)
     (pack.parent / "drop.txt").write_text("")
-    name, _, values = choose_dataset("list/train.lst", {"root": "people", "drop": "drop.txt"})
+    found = find("list/train.lst", {"root": "people", "drop": "drop.txt"})
+    name, values = found.name, found.options
     assert [values[key] for key in ("path", "root", "drop")] == [
         str(lst),
         str(folder),
         str(folder.parent / "drop.txt"),
     ]
-    name, declared, values = choose_dataset("pack, people,list/train.lst", {"min_images": 2})
+    found = find("pack, people,list/train.lst", {"min_images": 2})
+    name, values = found.name, found.options
     assert (name, values["paths"], values["min_images"]) == ("union", paths(places), 2)
     assert "path" not in values
-    assert declared.load_inspect()(**values).classes == 6
-    assert choose_dataset("union", {"paths": "pack,people"})[2]["paths"] == paths(places[:2])
-    assert choose_dataset("lst", {"path": "list/train.lst"})[2]["path"] == str(lst)
-    assert choose_dataset("synthetic", {})[2]["classes"] == 1000
+    assert found.inspect().classes == 6
+    assert found.open().classes == 6
+    assert find("union", {"paths": "pack,people"}).options["paths"] == paths(places[:2])
+    assert find("lst", {"path": "list/train.lst"}).options["path"] == str(lst)
+    assert find("synthetic").options["classes"] == 1000
 
 
 def test_a_directory_with_a_comma(
@@ -178,16 +182,17 @@ def test_a_directory_with_a_comma(
 ) -> None:
     place = make_pack(tmp_path / "a,b", [faces[0], faces[1]])
     make_pack(tmp_path / "c", [faces[0], faces[1]])
-    name, _, values = choose_dataset(str(place), {})
+    found = find(str(place))
+    name, values = found.name, found.options
     assert (name, values["path"]) == ("recordio", str(place))
     with pytest.raises(DataError, match=r"a is not there"):
-        choose_dataset(f"{place},{tmp_path / 'c'}", {})
+        find(f"{place},{tmp_path / 'c'}")
     monkeypatch.chdir(place)
     with pytest.raises(DataError, match="a,b has a comma") as caught:
-        choose_dataset("union", {"paths": f".,{tmp_path / 'c'}"})
+        find("union", {"paths": f".,{tmp_path / 'c'}"})
     assert "make a link" in caught.value.hint
     (tmp_path / "link").symlink_to(place)
-    values = choose_dataset(f"{tmp_path / 'link'},{tmp_path / 'c'}", {})[2]
+    values = find(f"{tmp_path / 'link'},{tmp_path / 'c'}").options
     assert INSPECT(**values).classes == 4
 
 
@@ -206,5 +211,4 @@ def test_a_directory_with_a_comma(
 def test_what_dataset_can_not_mean(text: str, error: type[Exception], said: str, places: list[Path]) -> None:
     (places[0].parent / "notes.txt").write_text("")
     with pytest.raises(error, match=said):
-        _, declared, values = choose_dataset(text.format(places[0].parent), {})
-        declared.load_inspect()(**values)
+        find(text.format(places[0].parent)).inspect()

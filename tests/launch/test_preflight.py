@@ -8,9 +8,9 @@ import pytest
 from arcterm_registry import PluginError
 from arcterm_registry.contracts import DatasetFacts
 
+from arcterm import sources
 from arcterm.config import merge, parse_assignments, read_settings
 from arcterm.errors import ArctermError, ConfigError, DataError
-from arcterm.launch import preflight
 from arcterm.launch.preflight import command, duration, plan
 
 DATA = """
@@ -208,7 +208,7 @@ def test_durations(seconds, words):
 def test_a_pack_with_a_missing_file_says_which(tmp_path):
     (tmp_path / "train.rec").write_bytes(b"")
     with pytest.raises(DataError, match=r"looks like a recordio data set but has no train\.idx"):
-        preflight.choose_dataset(str(tmp_path), {})
+        sources.find(str(tmp_path), {})
 
 
 def triplet(batch_size=None, nproc=1, **options):
@@ -281,7 +281,7 @@ def test_a_verification_set_too_small_for_the_folds_is_set_aside(monkeypatch):
     told = DatasetFacts(
         images=100, classes=5, image_size=(112, 112), fingerprint="f", verification=sets, set_aside={}
     )
-    monkeypatch.setattr(preflight, "inspect", lambda *_: told)
+    monkeypatch.setattr(sources.DataSource, "inspect", lambda *_: told)
     made = ask()
     assert (dict(made.facts.verification), list(made.facts.set_aside)) == ({"mine": 10}, ["few"])
     assert any("few is set aside" in n and "9 pairs, fewer than the 10 folds" in n for n in made.notes)
@@ -326,4 +326,7 @@ def test_a_plug_ins_sets_are_decoded_before_the_launch(distribution, monkeypatch
 
 
 def test_sets_that_can_not_be_looked_at_are_said():
-    assert any("weren't looked at: RuntimeError: not here" in note for note in ask().notes)
+    assert any(
+        "weren't looked at: dataset 'counted' can't be read: RuntimeError: not here" in note
+        for note in ask().notes
+    )

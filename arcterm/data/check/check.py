@@ -98,7 +98,7 @@ def _open(path: Path, findings: Findings, seal: bool) -> list[Part]:
         _note_absent(folder, findings)
         return [folder, *_sets(path, folder.size, findings)]
     if path.suffix == ".lst":
-        listed = Listed("lst", path)
+        listed = Listed(path)
         return [listed, *_sets(path.parent, listed.size, findings)]
     if path.suffix == ".bin":
         return [Pairs(path, read_pairs(path), None)]

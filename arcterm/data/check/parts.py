@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-import arcterm_registry
 import numpy as np
 from arcterm_registry.contracts import FaceDataset
 
+from arcterm import sources
 from arcterm.errors import DataError
 from arcterm.formats.images import read_file
 from arcterm.formats.pairs.binfile import PairBin
@@ -84,12 +84,12 @@ class Marked(Protocol):
 
 
 class Listed:
-    """Any data set of the registry by its name, here ``lst``. Raises `DataError`."""
+    """A list of images, opened as training opens it. Raises `DataError`."""
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self.name = path.name
         self.size: Size | None = STANDARD
-        self.faces: FaceDataset = arcterm_registry.get("dataset", name).load()(path)
+        self.faces: FaceDataset = sources.find(str(path)).open()
         self._state = stamp(path)
 
     def __len__(self) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from arcterm_registry.contracts import FaceDataset
 
-from arcterm.data.opening import open_data
+from arcterm import sources
 from arcterm.formats import images
 from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
@@ -29,7 +28,7 @@ def bench(
 
     Raises `DataError` if the data can't be opened or a record is broken.
     """
-    faces = open_data(Path(src))
+    faces = sources.find(src).open()
     size = images.decode(faces[0].image, size=None, source=faces[0].source).shape[:2]
     shape = (size[0], size[1])
     batch = min(batch_size, len(faces))
