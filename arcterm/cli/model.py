@@ -139,10 +139,10 @@ def show(source: Source, checkpoint: Which = "last", as_json: Json = False, runs
 
 
 def _locate(source: str, runs_dir: Path | None, which: str = "last") -> dict[str, Any]:
-    from arcterm.launch import models
+    from arcterm.launch.model import locate
     from arcterm.runs import store
 
-    return models.locate(source, store.runs_dir(runs_dir), which)
+    return locate(source, store.runs_dir(runs_dir), which)
 
 
 def _stem(source: str) -> str:

@@ -41,7 +41,7 @@ class Model:
 
 
 def open_model(place: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> Model:
-    """The model at a `place` that `launch.models.locate` found.
+    """The model at a `place` that `launch.model.locate` found.
 
     That is ``{"facts": …, "weights": PATH}`` of a checkpoint, ``{"symbol": PATH, "params": PATH}`` or
     ``{"file": PATH}``. `known` may say ``backbone``, ``options``, ``mean`` and ``scale`` of a foreign file.

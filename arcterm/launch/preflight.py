@@ -25,7 +25,7 @@ from arcterm.config import (
     options_for,
 )
 from arcterm.errors import ConfigError, DataError
-from arcterm.launch import batchnorm, devices, origin, remarks, sets, sharing
+from arcterm.launch import batchnorm, devices, pretrained, remarks, sets, sharing
 from arcterm.launch.choice import check_order, chosen
 from arcterm.launch.remarks import shown
 from arcterm.runs import store
@@ -271,7 +271,7 @@ def _origin(
     options: Mapping[str, Value],
     loss: Loss,
     facts: DatasetFacts,
-) -> origin.Origin | None:
+) -> pretrained.Origin | None:
     """What --pretrained means; None without one."""
     keep = given["head"] == "keep"
     if not given["pretrained"]:
@@ -280,9 +280,11 @@ def _origin(
         return None
     if keep and loss.form != "margin":
         raise ConfigError(f"loss {given['loss']!r} has no class weights to keep", "leave out --head keep")
-    found = origin.find(given["pretrained"], store.runs_dir(root), given["backbone"], options, keep_head=keep)
+    found = pretrained.find(
+        given["pretrained"], store.runs_dir(root), given["backbone"], options, keep_head=keep
+    )
     if keep:
-        origin.check_classes(found, facts.classes)
+        pretrained.check_classes(found, facts.classes)
     return found
 
 

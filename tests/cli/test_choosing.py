@@ -269,7 +269,7 @@ def test_something_is_said_before_anything_that_takes_long_begins(arcterm, monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr("arcterm.launch.child.ask", late)
-    monkeypatch.setattr("arcterm.launch.models.locate", late)
+    monkeypatch.setattr("arcterm.launch.model.locate", late)
     monkeypatch.setattr("subprocess.Popen", late)
     assert arcterm(*words)[0] == 130
     assert "PyTorch takes a few seconds" in said[0]

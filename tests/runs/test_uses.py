@@ -6,7 +6,7 @@ import pytest
 
 from arcterm.config import DataConfig, TrainConfig, VerifyConfig
 from arcterm.errors import RunError
-from arcterm.launch import models, origin
+from arcterm.launch import model, pretrained
 from arcterm.runs import checkpoints, state, store, uses
 from arcterm.runs.state import write_state
 
@@ -110,5 +110,5 @@ def test_models_and_pretrained_mean_the_same_run(make, tmp_path):
         make("data", "done")
         make("verify", "done")
     assert isinstance(run.record.config, TrainConfig)
-    assert origin.find("last", root, "tiny", {"embedding_size": 4}).path == folder
-    assert models.locate("last", root)["weights"] == str(folder / checkpoints.BACKBONE)
+    assert pretrained.find("last", root, "tiny", {"embedding_size": 4}).path == folder
+    assert model.locate("last", root)["weights"] == str(folder / checkpoints.BACKBONE)

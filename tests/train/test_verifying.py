@@ -10,7 +10,7 @@ from torch import nn
 from arcterm.config import VerifyConfig
 from arcterm.errors import DataError, TrainingError
 from arcterm.files import read_json
-from arcterm.launch import models
+from arcterm.launch import model
 from arcterm.runs import checkpoints, store
 from arcterm.runs.describe import Summary, describe
 from arcterm.runs.diagnosis import Exit
@@ -245,7 +245,7 @@ def test_verify_says_that_a_network_has_collapsed_and_no_card_has_its_threshold(
     ruined(monkeypatch, "one", 6)
     run, _, _ = train()
     assert verify(run)[1].detail.startswith("the network has collapsed")
-    (score,) = models.facts_of(models.locate(str(run.path), run.path.parent)).scores
+    (score,) = model.facts_of(model.locate(str(run.path), run.path.parent)).scores
     assert (score.accuracy, score.threshold) == (None, None)
     assert score.withheld.startswith("the network has collapsed")
 

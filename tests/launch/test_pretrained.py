@@ -13,7 +13,7 @@ from arcterm_registry.contracts import DatasetFacts
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, ConfigError, DataError, RunError
 from arcterm.files import create_json
-from arcterm.launch import origin, preflight
+from arcterm.launch import preflight, pretrained
 from arcterm.runs import checkpoints, store
 from arcterm.runs.checkpoints import FileDigest, Manifest
 
@@ -48,7 +48,7 @@ def save(run, step, text=b"weights"):
 
 
 def find(text, root, backbone="tiny", options=OPTIONS):
-    return origin.find(str(text), root, backbone, options).path
+    return pretrained.find(str(text), root, backbone, options).path
 
 
 def plan_from(root):
@@ -70,7 +70,7 @@ def test_what_is_damaged_is_passed_over_or_refused_and_never_moved(run, root):
     old, new = save(run, 10), save(run, 20)
     (new / checkpoints.BACKBONE).write_bytes(b"weighty")
     assert find("softmax", root) == old
-    (said,) = origin.find("softmax", root, "tiny", OPTIONS).damaged
+    (said,) = pretrained.find("softmax", root, "tiny", OPTIONS).damaged
     assert f"{new / checkpoints.BACKBONE} is damaged" in said
     with pytest.raises(DataError, match="is damaged"):
         find(new, root)
@@ -238,12 +238,12 @@ def same_function(path, made, factor):
 def test_a_model_file_of_ours_is_taken_as_it_is(files, root, tmp_path):
     made = network()
     ours(tmp_path / "a.safetensors", made, classes=5)
-    found = origin.find("a.safetensors", root, "tiny", OPTIONS, keep_head=True)
-    assert found == origin.Origin(tmp_path / "a.safetensors", 5)
+    found = pretrained.find("a.safetensors", root, "tiny", OPTIONS, keep_head=True)
+    assert found == pretrained.Origin(tmp_path / "a.safetensors", 5)
     assert (files, root.exists()) == ([], False)
     for backbone, options in (("r18", OPTIONS), ("tiny", {**OPTIONS, "dropout": 0.0})):
         with pytest.raises(ConfigError, match=r"holds a backbone tiny dropout=0\.4 embedding_size=128, the"):
-            origin.find("a.safetensors", root, backbone, options)
+            pretrained.find("a.safetensors", root, backbone, options)
 
 
 def test_a_model_file_with_another_scale_is_turned_into_the_declared_one(files, root, tmp_path):
@@ -279,8 +279,8 @@ def test_networks_of_mxnet_begin_a_run(files, root, tmp_path):
     chain(tmp_path, made)
     path = find("m,3", root)
     assert same_function(path, made, 1)
-    assert origin.find("m,3", root, "tiny", OPTIONS).classes == 0
-    assert origin.find("m-0003.params", root, "tiny", OPTIONS, keep_head=True).classes == 5
+    assert pretrained.find("m,3", root, "tiny", OPTIONS).classes == 0
+    assert pretrained.find("m-0003.params", root, "tiny", OPTIONS, keep_head=True).classes == 5
     assert [request["head"] for request in files] == ["drop", "keep"]
 
 
@@ -301,7 +301,7 @@ def test_what_does_not_fit_or_is_not_there_is_told_and_leaves_nothing(files, roo
             find(name, root)
     with pytest.raises(DataError, match="holds no class weights"):
         torch.save(network().state_dict(), tmp_path / "tiny.pth")
-        origin.find("tiny.pth", root, "tiny", OPTIONS, keep_head=True)
+        pretrained.find("tiny.pth", root, "tiny", OPTIONS, keep_head=True)
     assert not root.exists() or not list((root / ".models").iterdir())
 
 
@@ -336,17 +336,17 @@ def test_class_weights_are_kept_for_the_same_people_only(files, root, tmp_path, 
 
 def test_a_checkpoint_has_as_many_class_weights_as_its_manifest_says(run, root):
     folder = save(run, 10)
-    assert origin.find("softmax", root, "tiny", OPTIONS).classes == 0  # without shards there are none
+    assert pretrained.find("softmax", root, "tiny", OPTIONS).classes == 0  # without shards there are none
     manifest = checkpoints.check(folder)
     (folder / checkpoints.MANIFEST).unlink()
     shard = checkpoints.HeadShard(file="head-0.safetensors", lo=0, hi=5)
     files = manifest.files | {shard.file: FileDigest(size=0, sha256="0" * 64)}
     create_json(folder / checkpoints.MANIFEST, msgspec.structs.replace(manifest, head=[shard], files=files))
     (folder / shard.file).touch()
-    found = origin.find("softmax", root, "tiny", OPTIONS)
+    found = pretrained.find("softmax", root, "tiny", OPTIONS)
     assert found.classes == 5
     with pytest.raises(RunError, match=r"head-0\.safetensors is damaged"):
-        origin.find("softmax", root, "tiny", OPTIONS, keep_head=True)
-    origin.check_classes(found, 5)
+        pretrained.find("softmax", root, "tiny", OPTIONS, keep_head=True)
+    pretrained.check_classes(found, 5)
     with pytest.raises(ConfigError, match="holds those of 5 people, the data set has 6"):
-        origin.check_classes(found, 6)
+        pretrained.check_classes(found, 6)

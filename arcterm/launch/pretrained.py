@@ -13,13 +13,13 @@ from arcterm_registry import Backbone, get
 from arcterm.config import TrainConfig, Value
 from arcterm.errors import ConfigError, DataError, RunError
 from arcterm.formats.modelfile import ModelFacts, read_facts
-from arcterm.launch import child, models
+from arcterm.launch import child, model
 from arcterm.runs import checkpoints, store, uses
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.manifest import NAME
 from arcterm.runs.store import Run
 
-_HINT = f"--pretrained takes what `arcterm model show MODEL` takes: {models.HINT}"
+_HINT = f"--pretrained takes what `arcterm model show MODEL` takes: {model.HINT}"
 _ADOPTED = ".models"
 
 
@@ -48,8 +48,8 @@ def find(
     if (path / checkpoints.MANIFEST).is_file():
         manifest = checkpoints.check(path, only=used)
         return _checkpoint(path, manifest, Run(path.resolve().parent.parent), backbone, options)
-    if not path.is_dir() and (path.is_file() or path.suffix in models.FILES or "," in text):
-        return _model(models.locate(text, root), root, backbone, options, keep_head)
+    if not path.is_dir() and (path.is_file() or path.suffix in model.FILES or "," in text):
+        return _model(model.locate(text, root), root, backbone, options, keep_head)
     run = store.find(root, str(path), uses.TRAINED)
     path, manifest, damaged = _newest(run, used)
     return replace(_checkpoint(path, manifest, run, backbone, options), damaged=damaged)
@@ -78,7 +78,7 @@ def _model(
 ) -> Origin:
     if "weights" in place:
         return find(str(Path(place["weights"]).parent), root, backbone, options)
-    facts = models.facts_of(place)
+    facts = model.facts_of(place)
     path = Path(place.get("file", place.get("params", "")))
     declared = get("backbone", backbone)
     if facts is None or not _takes_the_same(facts, declared):
