@@ -37,33 +37,42 @@ HINT = (
 )
 
 
-def locate(text: str, root: Path, which: str = "last") -> dict[str, Any]:
-    """Where the model that `text` means is, as `arcterm.export.model.open_model` takes it.
+def find(text: str, root: Path) -> Run | Path | dict[str, Any]:
+    """Find what `text` means: a run, a checkpoint's directory, or the place of a model file.
 
-    `which` checkpoint of a run: last, best, or a step. Raises `ArctermError` naming what is missing.
+    A place is what `arcterm.export.model.open_model` takes. Raises `ArctermError` naming what is missing.
     """
     path = Path(text).expanduser()
-    if (path / checkpoints.MANIFEST).is_file():
-        return _checkpoint(path, checkpoints.check(path, only=checkpoints.BACKBONE))
     if path.is_file():
         return _file(path)
+    if (path / checkpoints.MANIFEST).is_file():
+        return path
     if found := _EPOCH.fullmatch(text):
         return _mxnet(Path(found[1]).expanduser(), int(found[2]))
     if path.suffix in (*FILES, ".params"):
         raise DataError(f"there is no file {text}", HINT)
     try:
-        run = store.find(root, str(path), uses.TRAINED)
+        return store.find(root, str(path), uses.TRAINED)
     except RunError as error:
         raise RunError(error.message, f"{error.hint}; {HINT}") from None
-    chosen, _ = checkpoints.choose(run, which)
-    return _checkpoint(chosen, checkpoints.check(chosen, only=checkpoints.BACKBONE))
 
 
-def _file(path: Path) -> dict[str, Any]:
+def locate(text: str, root: Path, which: str = "last") -> dict[str, Any]:
+    """Return the place of the model that `text` means, as `arcterm.export.model.open_model` takes it.
+
+    `which` checkpoint of a run: last, best, or a step. Raises `ArctermError` naming what is missing.
+    """
+    found = find(text, root)
+    if isinstance(found, Run):
+        found, _ = checkpoints.choose(found, which)
+    return _checkpoint(found) if isinstance(found, Path) else found
+
+
+def _file(path: Path) -> Path | dict[str, Any]:
     if found := _PARAMS.fullmatch(path.name):
         return _mxnet(path.with_name(found[1]), int(found[2]))
     if path.name == checkpoints.BACKBONE and (path.parent / checkpoints.MANIFEST).is_file():
-        return _checkpoint(path.parent, checkpoints.check(path.parent, only=checkpoints.BACKBONE))
+        return path.parent
     if path.suffix not in FILES:
         raise DataError(f"{path} is no model file that is known here", HINT)
     return {"file": str(path.resolve())}
@@ -82,7 +91,8 @@ def _mxnet(prefix: Path, epoch: int) -> dict[str, Any]:
     return {"symbol": str(symbol.resolve()), "params": str(weights.resolve())}
 
 
-def _checkpoint(path: Path, manifest: Manifest) -> dict[str, Any]:
+def _checkpoint(path: Path) -> dict[str, Any]:
+    manifest = checkpoints.check(path, only=checkpoints.BACKBONE)
     run = Run(path.resolve().parent.parent)
     config = run.config if (run.path / "run.json").is_file() else None
     facts = _facts(path, manifest, config, _scores(run, manifest.step))

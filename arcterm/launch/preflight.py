@@ -271,7 +271,7 @@ def _origin(
     options: Mapping[str, Value],
     loss: Loss,
     facts: DatasetFacts,
-) -> pretrained.Origin | None:
+) -> pretrained.Pretrained | None:
     """What --pretrained means; None without one."""
     keep = given["head"] == "keep"
     if not given["pretrained"]:

@@ -1,20 +1,20 @@
-"""What a run begins with: a checkpoint's backbone, or a model file's."""
+"""The weights that a run starts from: a checkpoint's, or a model file's."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from arcterm_registry import Backbone, get
 
-from arcterm.config import TrainConfig, Value
+from arcterm.config import Value
 from arcterm.errors import ConfigError, DataError, RunError
 from arcterm.formats.modelfile import ModelFacts, read_facts
 from arcterm.launch import child, model
-from arcterm.runs import checkpoints, store, uses
+from arcterm.runs import checkpoints
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.manifest import NAME
 from arcterm.runs.store import Run
@@ -24,7 +24,7 @@ _ADOPTED = ".models"
 
 
 @dataclass(frozen=True)
-class Origin:
+class Pretrained:
     """A checkpoint's directory, or a model file of ours; `classes` is the number of class weights it has.
 
     `damaged` says what is wrong with newer checkpoints of the run, in whose place this one is taken.
@@ -37,47 +37,40 @@ class Origin:
 
 def find(
     text: str, root: Path, backbone: str, options: Mapping[str, Value], *, keep_head: bool = False
-) -> Origin:
-    """What `text` means: a checkpoint, a run's newest whole one, or a model file, its path absolute.
+) -> Pretrained:
+    """Find what `text` means: a checkpoint, a run's newest whole one, or a model file, its path absolute.
 
     A file of another program is first turned into one of ours, once, in ``.models`` of the runs' directory.
     Raises `ArctermError` if there is none, it is damaged, or its backbone is not `backbone` with `options`.
     """
     used = "" if keep_head else checkpoints.BACKBONE
-    path = Path(text).expanduser()
-    if (path / checkpoints.MANIFEST).is_file():
-        manifest = checkpoints.check(path, only=used)
-        return _checkpoint(path, manifest, Run(path.resolve().parent.parent), backbone, options)
-    if not path.is_dir() and (path.is_file() or path.suffix in model.FILES or "," in text):
-        return _model(model.locate(text, root), root, backbone, options, keep_head)
-    run = store.find(root, str(path), uses.TRAINED)
-    path, manifest, damaged = _newest(run, used)
-    return replace(_checkpoint(path, manifest, run, backbone, options), damaged=damaged)
+    found = model.find(text, root)
+    if isinstance(found, dict):
+        return _file(found, root, backbone, options, keep_head)
+    damaged: tuple[str, ...] = ()
+    if isinstance(found, Run):
+        found, manifest, damaged = _newest(found, used)
+    else:
+        manifest = checkpoints.check(found, only=used)
+    run = Run(found.resolve().parent.parent)
+    made = run.config if (run.path / "run.json").is_file() else None  # none of a copy away from its run
+    _check_backbone(found, manifest.backbone, made.backbone_options if made else None, backbone, options)
+    return Pretrained(found.resolve(), manifest.classes if manifest.head else 0, damaged)
 
 
-def check_classes(origin: Origin, classes: int) -> None:
-    """Raise `ConfigError` unless the class weights of `origin` are for `classes` people."""
-    if origin.classes != classes:
-        held = f"those of {origin.classes:,} people" if origin.classes else "no class weights"
+def check_classes(found: Pretrained, classes: int) -> None:
+    """Raise `ConfigError` unless the class weights of `found` are for `classes` people."""
+    if found.classes != classes:
+        held = f"those of {found.classes:,} people" if found.classes else "no class weights"
         raise ConfigError(
-            f"{origin.path} holds {held}, the data set has {classes:,}",
+            f"{found.path} holds {held}, the data set has {classes:,}",
             "--head drop starts with new ones, or give the data that it was trained with",
         )
 
 
-def _checkpoint(
-    path: Path, manifest: Manifest, run: Run, backbone: str, options: Mapping[str, Value]
-) -> Origin:
-    made = _config_of(run)
-    _check_backbone(path, manifest.backbone, made.backbone_options if made else None, backbone, options)
-    return Origin(path.resolve(), manifest.classes if manifest.head else 0)
-
-
-def _model(
+def _file(
     place: dict[str, Any], root: Path, backbone: str, options: Mapping[str, Value], keep_head: bool
-) -> Origin:
-    if "weights" in place:
-        return find(str(Path(place["weights"]).parent), root, backbone, options)
+) -> Pretrained:
     facts = model.facts_of(place)
     path = Path(place.get("file", place.get("params", "")))
     declared = get("backbone", backbone)
@@ -86,7 +79,7 @@ def _model(
         facts = read_facts(path)
         assert facts is not None
     _check_backbone(path, facts.backbone, facts.options, backbone, options)
-    return Origin(path, facts.classes)
+    return Pretrained(path, facts.classes)
 
 
 def _takes_the_same(facts: ModelFacts, declared: Backbone) -> bool:
@@ -97,7 +90,7 @@ def _takes_the_same(facts: ModelFacts, declared: Backbone) -> bool:
 def _adopted(
     place: dict[str, Any], root: Path, backbone: str, options: Mapping[str, Value], keep_head: bool
 ) -> Path:
-    """The file of ours for a foreign one, made if this content was not seen before with these options."""
+    """Turn a foreign file into one of ours, unless this content was seen before with these options."""
     source = Path(place.get("file", place.get("params", "")))
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
@@ -117,7 +110,7 @@ def _adopted(
 
 
 def _newest(run: Run, used: str) -> tuple[Path, Manifest, tuple[str, ...]]:
-    """The newest checkpoint that is whole in the file `used`, or in all; what is wrong with newer ones."""
+    """Return the newest checkpoint whose file `used`, or every file, is whole, and faults of newer ones."""
     damaged: list[str] = []
     found = [path for path in run.checkpoints.glob("step-*") if NAME.fullmatch(path.name)]
     for path in sorted(found, reverse=True):
@@ -127,11 +120,6 @@ def _newest(run: Run, used: str) -> tuple[Path, Manifest, tuple[str, ...]]:
             damaged.append(error.message)
     problem = "; ".join(damaged) or "it has no checkpoint yet"
     raise RunError(f"{run.name} has no backbone to start with: {problem}", _HINT)
-
-
-def _config_of(run: Run) -> TrainConfig | None:
-    """The config of the training that made a checkpoint; None of one that was copied away from its run."""
-    return run.config if (run.path / "run.json").is_file() else None
 
 
 def _check_backbone(

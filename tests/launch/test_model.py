@@ -16,7 +16,7 @@ from arcterm.runs import checkpoints, store
 from arcterm.runs.events import Verify
 
 from ..runs.conftest import config
-from .test_origin import save
+from .test_pretrained import save
 
 OPTIONS = {"embedding_size": 128, "dropout": 0.4}
 

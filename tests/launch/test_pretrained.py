@@ -239,7 +239,7 @@ def test_a_model_file_of_ours_is_taken_as_it_is(files, root, tmp_path):
     made = network()
     ours(tmp_path / "a.safetensors", made, classes=5)
     found = pretrained.find("a.safetensors", root, "tiny", OPTIONS, keep_head=True)
-    assert found == pretrained.Origin(tmp_path / "a.safetensors", 5)
+    assert found == pretrained.Pretrained(tmp_path / "a.safetensors", 5)
     assert (files, root.exists()) == ([], False)
     for backbone, options in (("r18", OPTIONS), ("tiny", {**OPTIONS, "dropout": 0.0})):
         with pytest.raises(ConfigError, match=r"holds a backbone tiny dropout=0\.4 embedding_size=128, the"):
