@@ -75,7 +75,7 @@ class Case:
     def make(self) -> Callable[[], None]:
         """What is timed."""
         torch.manual_seed(0)
-        network: nn.Module = get("backbone", self.backbone).load()(**({"scale": 2} if self.wide else {}))
+        network: nn.Module = get("backbone", self.backbone).make(**({"scale": 2} if self.wide else {}))
         if self.last:
             network.to(memory_format=torch.channels_last)
         if self.half:

@@ -65,7 +65,7 @@ class Problem:
         self.made = self._head()
 
     def _head(self, **how: object) -> Head:
-        margin = get("loss", "arcface").load()(margin=MARGIN, scale=SCALE)
+        margin = get("loss", "arcface").make(margin=MARGIN, scale=SCALE)
         return Head(self.classes, SIZE, margin, World(device=self.device), 0, **how)
 
     def naive(self) -> None:
@@ -210,7 +210,7 @@ def errors(device: torch.device, batch: int, classes: int = 20_000) -> list[dict
                 return naive(x, labels, w).float()  # noqa: B023
 
         def ours(dtype: torch.dtype) -> Callable[[Tensor, Tensor], Tensor]:
-            margin = get("loss", "arcface").load()(margin=MARGIN, scale=SCALE)
+            margin = get("loss", "arcface").make(margin=MARGIN, scale=SCALE)
             head = Head(classes, SIZE, margin, World(device=device), 0, dtype=dtype)
 
             def loss(x: Tensor, w: Tensor) -> Tensor:

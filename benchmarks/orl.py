@@ -37,7 +37,7 @@ def grey(image: object, source: str) -> np.ndarray:
 
 def baselines(pack: Path) -> dict[str, float]:
     """Accuracy of raw pixels and of PCA-100 on the pack's own pairs."""
-    data = get("dataset", "recordio").load()(str(pack))
+    data = get("dataset", "recordio").make(str(pack))
     train = np.stack([grey(data[i].image, data[i].source) for i in range(len(data))])
     pairs = read_pairs(pack / "heldout.bin")
     held = np.stack([grey(image, f"image {i}") for i, image in enumerate(pairs.images)])

@@ -42,7 +42,7 @@ class OutputLayers(nn.Sequential):
         side: int,
         embedding_size: int,
         *,
-        dropout: float = 0.4,
+        dropout: float,
         eps: float = 2e-5,
     ) -> None:
         super().__init__(

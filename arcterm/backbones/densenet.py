@@ -41,11 +41,11 @@ class DenseNet(nn.Module):
         layers: tuple[int, int, int, int],
         growth: int,
         *,
-        embedding_size: int = 512,
-        dropout: float = 0.4,
-        output: str = "E",
-        input: int = 1,
-        block_dropout: float = 0.2,
+        embedding_size: int,
+        dropout: float,
+        output: str,
+        input: int,
+        block_dropout: float,
     ) -> None:
         super().__init__()
         self.stem = Stem(2 * growth, input)

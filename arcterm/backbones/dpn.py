@@ -66,13 +66,7 @@ class DPN(nn.Module):
     """
 
     def __init__(
-        self,
-        shape: _Shape,
-        *,
-        embedding_size: int = 512,
-        dropout: float = 0.4,
-        output: str = "E",
-        input: int = 1,
+        self, shape: _Shape, *, embedding_size: int, dropout: float, output: str, input: int
     ) -> None:
         super().__init__()
         self.stem = Stem(128, input)

@@ -54,9 +54,7 @@ class InceptionResNet(nn.Module):
     The first convolution has stride 1, or 2 with `input` 0; the last map is 12×12, or 5×5.
     """
 
-    def __init__(
-        self, *, embedding_size: int = 512, dropout: float = 0.4, output: str = "E", input: int = 1
-    ) -> None:
+    def __init__(self, *, embedding_size: int, dropout: float, output: str, input: int) -> None:
         super().__init__()
         first = To(32, 3, stride=2 if input == 0 else 1)
         self.stem = nn.Sequential(

@@ -47,9 +47,7 @@ class Residual(nn.Module):
         return total
 
 
-def y1(
-    embedding_size: int = 512, output: str = "GDC", scale: int = 1, blocks: str = "1,4,6,2"
-) -> nn.Sequential:
+def y1(embedding_size: int, output: str, scale: int, blocks: str) -> nn.Sequential:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`).
 
     `scale` multiplies the channels between blocks and leaves those inside them. `blocks` are the residual

@@ -31,13 +31,7 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int =
     ]
 
 
-def m1(
-    embedding_size: int = 512,
-    dropout: float = 0.4,
-    output: str = "E",
-    input: int = 1,
-    multiplier: float = 1.0,
-) -> nn.Sequential:
+def m1(embedding_size: int, dropout: float, output: str, input: int, multiplier: float) -> nn.Sequential:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`).
 
     `multiplier` scales all channels; `input` 0 halves the image in the first convolution. The gains of all

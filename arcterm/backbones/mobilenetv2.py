@@ -55,7 +55,7 @@ class InvertedResidual(nn.Module):
         return y + self.project(x) if self.added else y
 
 
-def m2(embedding_size: int = 512, dropout: float = 0.4, output: str = "E") -> nn.Sequential:
+def m2(embedding_size: int, dropout: float, output: str) -> nn.Sequential:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     blocks: list[nn.Module] = []
     before = 32

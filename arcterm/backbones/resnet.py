@@ -207,13 +207,13 @@ class IResNet(nn.Sequential):
         units: tuple[int, int, int, int],
         *,
         bottleneck: bool = False,
-        embedding_size: int = 512,
-        dropout: float = 0.4,
-        output: str = "E",
-        se: bool = False,
-        input: int = 1,
-        unit: int = 3,
-        activation: str = "prelu",
+        embedding_size: int,
+        dropout: float,
+        output: str,
+        se: bool,
+        input: int,
+        unit: int,
+        activation: str,
     ) -> None:
         style = Style(unit, input, se, activation, bottleneck)
         channels = (64, 256, 512, 1024, 2048) if bottleneck else (64, 64, 128, 256, 512)

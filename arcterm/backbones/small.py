@@ -47,6 +47,6 @@ class Tiny(nn.Module):
         return embeddings
 
 
-def tiny(embedding_size: int = 128, dropout: float = 0.4) -> Tiny:
+def tiny(embedding_size: int, dropout: float) -> Tiny:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return Tiny((32, 64, 128), embedding_size, dropout)

@@ -39,26 +39,26 @@ def _spherenet(pairs: tuple[int, int, int, int], embedding_size: int) -> nn.Sequ
     return network
 
 
-def s20(embedding_size: int = 512) -> nn.Sequential:
+def s20(embedding_size: int) -> nn.Sequential:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return _spherenet((1, 2, 4, 1), embedding_size)
 
 
-def s36(embedding_size: int = 512) -> nn.Sequential:
+def s36(embedding_size: int) -> nn.Sequential:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return _spherenet((2, 4, 8, 2), embedding_size)
 
 
-def s60(embedding_size: int = 512) -> nn.Sequential:
+def s60(embedding_size: int) -> nn.Sequential:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return _spherenet((3, 8, 14, 3), embedding_size)
 
 
-def s64(embedding_size: int = 512) -> nn.Sequential:
+def s64(embedding_size: int) -> nn.Sequential:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return _spherenet((3, 8, 16, 3), embedding_size)
 
 
-def s104(embedding_size: int = 512) -> nn.Sequential:
+def s104(embedding_size: int) -> nn.Sequential:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return _spherenet((3, 8, 36, 3), embedding_size)

@@ -109,10 +109,10 @@ class VisionTransformer(nn.Module):
         depth: int,
         *,
         heads: int = 8,
-        embedding_size: int = 512,
-        drop_path: float = 0.05,
-        mask: float = 0.0,
-        attention_dropout: float = 0.0,
+        embedding_size: int,
+        drop_path: float,
+        mask: float,
+        attention_dropout: float,
     ) -> None:
         super().__init__()
         self.kept = int(_TOKENS * (1 - mask))
@@ -171,11 +171,11 @@ def vit_s(**options: Any) -> VisionTransformer:
     return VisionTransformer(512, 12, **options)
 
 
-def vit_b(mask: float = 0.1, **options: Any) -> VisionTransformer:
+def vit_b(**options: Any) -> VisionTransformer:
     """ViT-B: 24 blocks, 512 wide."""
-    return VisionTransformer(512, 24, mask=mask, **options)
+    return VisionTransformer(512, 24, **options)
 
 
-def vit_l(mask: float = 0.1, **options: Any) -> VisionTransformer:
+def vit_l(**options: Any) -> VisionTransformer:
     """ViT-L: 24 blocks, 768 wide."""
-    return VisionTransformer(768, 24, mask=mask, **options)
+    return VisionTransformer(768, 24, **options)

@@ -65,7 +65,7 @@ def build(facts: ModelFacts) -> nn.Module:
         if facts.input_size != declared.input_size:
             (h, w), (height, width) = facts.input_size, declared.input_size
             raise DataError(f"it takes {w}×{h} images, backbone {facts.backbone!r} {width}×{height}")
-        network = declared.load()(**options)
+        network = declared.make(**options)
     except ArctermError:
         raise
     except PluginError as error:

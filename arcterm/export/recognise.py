@@ -133,7 +133,7 @@ def _made(name: str, declared: Backbone, options: Mapping[str, Any]) -> Iterator
         values = options_for(declared.options, wanted, f"backbone {name}")
         declared.check_together(values)
         with torch.device("meta"):
-            network = declared.load()(**values)
+            network = declared.make(**values)
     except Exception:  # noqa: BLE001  whatever a stranger's factory raises
         return
     if isinstance(network, nn.Module):

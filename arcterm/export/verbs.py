@@ -89,7 +89,7 @@ def normalises(request: Request, progress: Progress) -> dict[str, Any]:
     for device in ("meta", "cpu"):
         try:
             with torch.device(device), torch.no_grad():
-                network = declared.load()(**request["options"]).train()
+                network = declared.make(**request["options"]).train()
                 network(torch.zeros(1, 3, *declared.input_size))
         except Exception as error:  # noqa: BLE001  a plug-in's, which is told with its run
             if "more than 1 value per channel" in str(error):

@@ -22,7 +22,7 @@ def feeding(name: str, loss: Loss, options: Mapping[str, Value]) -> Feeding | No
             "its declaration lacks `feeding`; tell its author",
         )
     try:
-        found: Feeding = loss.load_feeding()(**options)
+        found: Feeding = loss.make_feeding(**options)
     except Exception as error:
         what = f"loss {name!r} can't say how its images are chosen: {type(error).__name__}: {error}"
         raise PluginError(what, "tell its author") from error

@@ -169,7 +169,6 @@ curricularface = Loss(
     summary="CurricularFace: ArcFace whose hard other classes weigh more as training goes on",
     factory="arcterm.losses.hard:CurricularFace",
     paper="Huang et al. 2020, arXiv 2004.00288",
-    global_statistics=True,
     options=(
         _angular(0.5),
         _scale(),
@@ -218,7 +217,6 @@ adacos = Loss(
     summary="AdaCos: no margin, the scale follows the training; nothing to set",
     factory="arcterm.losses.adaptive:AdaCos",
     paper="Zhang et al. 2019, arXiv 1905.00292",
-    global_statistics=True,
 )
 
 adaptiveface = Loss(
@@ -235,7 +233,6 @@ adaface = Loss(
     summary="AdaFace: the margin's kind follows the image's quality, read off the feature norm",
     factory="arcterm.losses.adaptive:AdaFace",
     paper="Kim et al. 2022, arXiv 2204.00964",
-    global_statistics=True,
     options=(
         _number("margin", 0.4, "margin m", 0.0, 1.0),
         _scale(),

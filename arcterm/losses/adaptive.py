@@ -12,6 +12,7 @@ from arcterm_registry.contracts import Margin
 from torch import Tensor, nn
 
 from arcterm.losses.angles import angle, arc
+from arcterm.losses.plain import NormFace
 
 
 class AdaCos(Margin, nn.Module):
@@ -43,11 +44,10 @@ class AdaCos(Margin, nn.Module):
 
 
 @dataclass(kw_only=True)
-class AdaptiveFace(Margin):
+class AdaptiveFace(NormFace):
     """Target cos θ - m_y, m_y learned in [0, 1]; λ·mean(1 - m) asks for large margins."""
 
-    scale: float = 32.0
-    weight: float = 70.0
+    weight: float
     class_parameters = {"margin": (0.3, 0.4)}  # noqa: RUF012  a constant of the class
 
     def own_target(self, t: Tensor, norm: Tensor, step: int, own: Mapping[str, Tensor]) -> Tensor:
@@ -75,9 +75,7 @@ class AdaFace(Margin, nn.Module):
     std: Tensor
     _EDGE = 1e-3  # radians that θ - m·k keeps from 0 and π
 
-    def __init__(
-        self, *, margin: float = 0.4, scale: float = 64.0, h: float = 0.333, alpha: float = 0.01
-    ) -> None:
+    def __init__(self, *, margin: float, scale: float, h: float, alpha: float) -> None:
         super().__init__()
         self.margin = margin
         self.scale = scale
@@ -102,16 +100,15 @@ class AdaFace(Margin, nn.Module):
 
 
 @dataclass(kw_only=True)
-class MagFace(Margin):
+class MagFace(NormFace):
     """ArcFace with a margin that rises linearly with the feature norm a, plus λ·(a/u² + 1/a)."""
 
-    low_margin: float = 0.45
-    high_margin: float = 0.8
-    low_norm: float = 10.0
-    high_norm: float = 110.0
-    weight: float = 35.0
-    scale: float = 64.0
-    easy_margin: bool = True
+    low_margin: float
+    high_margin: float
+    low_norm: float
+    high_norm: float
+    weight: float
+    easy_margin: bool
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
         """Target cosines `t` and norms (B,) → cos(θ + m(‖x‖)); the norm learns too."""
@@ -132,10 +129,10 @@ class ElasticFace(Margin):
         self,
         *,
         margin: float | None = None,
-        sigma: float = 0.05,
-        scale: float = 64.0,
-        base: Literal["arcface", "cosface"] = "arcface",
-        plus: bool = False,
+        sigma: float,
+        scale: float,
+        base: Literal["arcface", "cosface"],
+        plus: bool,
     ) -> None:
         self.margin = {"arcface": 0.5, "cosface": 0.35}[base] if margin is None else margin
         self.sigma = sigma

@@ -23,12 +23,12 @@ class SphereFace2(Margin, nn.Module):
     def __init__(
         self,
         *,
-        margin: float = 0.4,
-        scale: float = 40.0,
-        alpha: float = 0.7,
-        t: float = 3.0,
-        weight: float = 50.0,
-        gradient: Gradient = "detached",
+        margin: float,
+        scale: float,
+        alpha: float,
+        t: float,
+        weight: float,
+        gradient: Gradient,
     ) -> None:
         super().__init__()
         self.margin = margin
@@ -70,7 +70,7 @@ class UniFace(Margin, nn.Module):
 
     reduction = "sum"
 
-    def __init__(self, *, margin: float = 0.4, scale: float = 64.0, weight: float = 1.0) -> None:
+    def __init__(self, *, margin: float, scale: float, weight: float) -> None:
         super().__init__()
         self.margin = margin
         self.scale = scale

@@ -7,7 +7,7 @@ from typing import Any
 from arcterm_registry.contracts import Feeding
 
 
-def triplet(*, mining: str = "semi-hard", images_per_identity: int = 5, bag: int = 3600, **_: Any) -> Feeding:
+def triplet(*, mining: str, images_per_identity: int, bag: int, **_: Any) -> Feeding:
     """Mined triplets for semi-hard mining, people with several images each for batch-hard."""
     if mining == "batch-hard":
         return Feeding(kind="identities", images_per_identity=images_per_identity)

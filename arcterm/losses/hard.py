@@ -10,19 +10,19 @@ from arcterm_registry.contracts import Margin
 from torch import Tensor, nn
 
 from arcterm.losses.angles import arc, turned
+from arcterm.losses.plain import NormFace
 
 
 @dataclass(kw_only=True)
-class MVSoftmax(Margin):
+class MVSoftmax(NormFace):
     """Others beyond the target's margin become τ·c + τ - 1.
 
     The target's margin applies where it can be met: on cosface where t > m, on arcface where t > 0.
     """
 
-    margin: float = 0.35
-    scale: float = 32.0
-    tau: float = 1.12
-    base: Literal["cosface", "arcface"] = "cosface"
+    margin: float
+    tau: float
+    base: Literal["cosface", "arcface"]
 
     def _moved(self, t: Tensor) -> Tensor:
         return t - self.margin if self.base == "cosface" else turned(t, self.margin)
@@ -42,7 +42,7 @@ class CurricularFace(Margin, nn.Module):
 
     t_mean: Tensor
 
-    def __init__(self, *, margin: float = 0.5, scale: float = 64.0, alpha: float = 0.01) -> None:
+    def __init__(self, *, margin: float, scale: float, alpha: float) -> None:
         super().__init__()
         self.margin = margin
         self.scale = scale
@@ -63,13 +63,12 @@ class CurricularFace(Margin, nn.Module):
 
 
 @dataclass(kw_only=True)
-class ArcNeg(Margin):
+class ArcNeg(NormFace):
     """ArcFace; others become w·c + w - 1 with w = α·exp(-(c - f(t))² / σ), which carries no gradient."""
 
-    margin: float = 0.5
-    scale: float = 64.0
-    alpha: float = 1.2
-    sigma: float = 2.0
+    margin: float
+    alpha: float
+    sigma: float
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
         """Target cosines `t` (B,) → ArcFace's."""
@@ -87,15 +86,7 @@ class NPC(Margin):
     Hard is what exceeds cos(θ_y + m0). ā carries no gradient; the margin applies where t > 0.
     """
 
-    def __init__(
-        self,
-        *,
-        m0: float = 0.4,
-        m1: float = 0.2,
-        tau: float = 1.1,
-        a: float = 0.2,
-        scale: float = 64.0,
-    ) -> None:
+    def __init__(self, *, m0: float, m1: float, tau: float, a: float, scale: float) -> None:
         self.m0 = m0
         self.m1 = m1
         self.tau = tau

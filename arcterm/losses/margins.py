@@ -6,18 +6,17 @@ import math
 from dataclasses import dataclass
 
 import torch
-from arcterm_registry.contracts import Margin
 from torch import Tensor
 
 from arcterm.losses.angles import Fallback, Gradient, angle, arc, passed
+from arcterm.losses.plain import NormFace
 
 
 @dataclass(kw_only=True)
-class CosFace(Margin):
+class CosFace(NormFace):
     """Target cos θ - m."""
 
-    margin: float = 0.35
-    scale: float = 64.0
+    margin: float
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
         """Target cosines `t` (B,) → t - m."""
@@ -25,14 +24,13 @@ class CosFace(Margin):
 
 
 @dataclass(kw_only=True)
-class ArcFace(Margin):
+class ArcFace(NormFace):
     """Target cos(θ + m); see `angles.arc` for what happens past θ = π - m."""
 
-    margin: float = 0.5
-    scale: float = 64.0
-    easy_margin: bool = False
-    fallback: Fallback = "line"
-    gradient: Gradient = "exact"
+    margin: float
+    easy_margin: bool
+    fallback: Fallback
+    gradient: Gradient
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
         """Target cosines `t` (B,) → cos(θ + m) or its fallback."""
@@ -40,19 +38,18 @@ class ArcFace(Margin):
 
 
 @dataclass(kw_only=True)
-class Combined(Margin):
+class Combined(NormFace):
     """Target cos(m1·θ + m2) - m3.
 
     Past m1·θ + m2 = π, ``line`` goes on as a line of slope 1 in cos θ that starts as far below -1 as
     ArcFace's does; with m1 = 1 it is ArcFace's.
     """
 
-    m1: float = 1.0
-    m2: float = 0.3
-    m3: float = 0.2
-    scale: float = 64.0
-    fallback: Fallback = "line"
-    gradient: Gradient = "exact"
+    m1: float
+    m2: float
+    m3: float
+    fallback: Fallback
+    gradient: Gradient
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
         """Target cosines `t` (B,) → cos(m1·θ + m2) - m3 or its fallback."""
@@ -68,12 +65,11 @@ class Combined(Margin):
 
 
 @dataclass(kw_only=True)
-class LiArc(Margin):
+class LiArc(NormFace):
     """Target 1 - 2(θ + m)/π; the others 1 - 2θ/π, or with `others` ``cosine`` plain cosines."""
 
-    margin: float = 0.45
-    scale: float = 64.0
-    others: str = "linear"
+    margin: float
+    others: str
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
         """Target cosines `t` (B,) → 1 - 2(θ + m)/π."""
@@ -85,11 +81,10 @@ class LiArc(Margin):
 
 
 @dataclass(kw_only=True)
-class Circle(Margin):
+class Circle(NormFace):
     """Target [1 + m - t]₊·(t - (1 - m)), others [c + m]₊·(c - m); the brackets carry no gradient."""
 
-    margin: float = 0.25
-    scale: float = 256.0
+    margin: float
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
         """Target cosines `t` (B,) → the weighted distance to 1 - m."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from arcterm_registry.contracts import Margin
 
@@ -19,6 +19,6 @@ class Softmax(Margin):
 
 @dataclass(kw_only=True)
 class NormFace(Margin):
-    """Logits s·cos θ."""
+    """Logits s·cos θ; those with a margin build on it."""
 
-    scale: float = 64.0
+    scale: float = field()  # required: without a field the dataclass takes Margin's value for a default

@@ -8,6 +8,7 @@ from arcterm_registry.contracts import Margin
 from torch import Tensor
 
 from arcterm.losses.angles import Gradient, falling, passed
+from arcterm.losses.plain import NormFace
 
 _MANY = 20_000  # classes above which the 2018 scripts annealed later and slower
 
@@ -16,11 +17,11 @@ _MANY = 20_000  # classes above which the 2018 scripts annealed later and slower
 class SphereFace(Margin):
     """Target ‖x‖·(λ·cos θ + ψ(θ)) / (1 + λ) on raw feature norms; λ falls as training goes on."""
 
-    margin: float = 4.0
-    start: float = 1000.0
-    floor: float = 5.0
+    margin: float
+    start: float
+    floor: float
     gamma: float | None = None
-    power: float = 1.0
+    power: float
     freeze: int | None = None
     scale: float = 1.0
     normalized_features: bool = False
@@ -44,12 +45,11 @@ class SphereFace(Margin):
 
 
 @dataclass(kw_only=True)
-class SphereFaceR(Margin):
+class SphereFaceR(NormFace):
     """Target s·ψ(θ), any factor ≥ 1."""
 
-    margin: float = 1.7
-    scale: float = 30.0
-    gradient: Gradient = "detached"
+    margin: float
+    gradient: Gradient
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
         """Target cosines `t` (B,) → ψ(θ)."""

@@ -20,11 +20,11 @@ class Triplet(TupleLoss):
     arXiv 1703.07737, eq. 5); the batch then has two people or more, each with two images or more.
     """
 
-    margin: float = 0.3
-    mining: str = "semi-hard"
-    bag: int = 3600
-    images_per_identity: int = 5
-    max_ap: float = 0.0
+    margin: float
+    mining: str
+    bag: int
+    images_per_identity: int
+    max_ap: float
 
     def admits(self, positive: Tensor, negative: Tensor) -> Tensor:
         """Semi-hard: farther than the positive by less than the margin; none for a positive beyond max_ap."""

@@ -56,7 +56,7 @@ def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | 
     declared = get("loss", config.loss)
     loss = _make("loss", config.loss, **config.loss_options)
     if declared.form == "tuples":
-        feeding = declared.load_feeding()(**config.loss_options)
+        feeding = declared.make_feeding(**config.loss_options)
         return TupleHead(classes, size, loss, feeding, world)
     auto = "float32" if world.device.type == "cpu" else "bfloat16"
     precision = auto if config.head_precision == "auto" else config.head_precision
@@ -97,7 +97,7 @@ def _images(config: TrainConfig, device: torch.device) -> Tensor:
 def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
     """What a plug-in's factory returns; what it raises is told as that plug-in's."""
     try:
-        return get(kind, name).load()(*args, **options)
+        return get(kind, name).make(*args, **options)
     except ArctermError:
         raise
     except Exception as error:

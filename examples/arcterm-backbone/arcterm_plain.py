@@ -23,7 +23,7 @@ plain = Backbone(
 )
 
 
-def build(embedding_size: int = 128) -> nn.Module:
+def build(embedding_size: int) -> nn.Module:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     from torch import nn
 

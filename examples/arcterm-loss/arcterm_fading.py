@@ -10,8 +10,7 @@ from arcterm_registry.contracts import Margin
 class Fading(Margin):
     """Target t - m·(1 - t)/2: the whole margin opposite the centre, none at it."""
 
-    margin: float = 0.5
-    scale: float = 64.0
+    margin: float
 
     def target(self, t, norm, step):
         return t - self.margin * (1 - t) / 2

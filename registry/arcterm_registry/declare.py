@@ -10,7 +10,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from arcterm_registry.contracts import Feeding
 
 Value = bool | int | float | str
 
@@ -132,6 +135,14 @@ class Declaration:
         """Import and return the factory; raises whatever importing the plug-in's code raises."""
         return resolve(self.factory)
 
+    def make(self, *positional: Any, **given: Value) -> Any:
+        """Call the factory with the options `given`, checked, over the declared defaults.
+
+        One whose value is None is left out: the factory works it out. Raises `OptionError`, and whatever
+        the factory raises.
+        """
+        return self.load()(*positional, **self._chosen(given))
+
     def option(self, name: str) -> Option | None:
         """The option called `name`, if there is one."""
         return next((option for option in self.options if option.name == name), None)
@@ -143,6 +154,9 @@ class Declaration:
             if name not in known:
                 raise OptionError(f"there is no option {name!r}; it has: {', '.join(known) or 'none'}")
         return {o.name: o.check(given[o.name]) if o.name in given else o.default for o in self.options}
+
+    def _chosen(self, given: Mapping[str, Value]) -> dict[str, Value]:
+        return {name: value for name, value in self.settings(given).items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,11 +193,11 @@ class Loss(Declaration):
     form: Literal["margin", "tuples"] = "margin"
     feeding: str = ""
     paper: str = ""
-    global_statistics: bool = False
 
-    def load_feeding(self) -> Callable[..., Any]:
-        """Import and return the feeding function."""
-        return resolve(self.feeding)
+    def make_feeding(self, **given: Value) -> Feeding:
+        """The `contracts.Feeding` for the options that `make` is given."""
+        made: Feeding = resolve(self.feeding)(**self._chosen(given))
+        return made
 
 
 @dataclass(frozen=True, kw_only=True)

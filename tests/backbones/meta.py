@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -15,7 +16,12 @@ WEIGHTED = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.PReLU, nn.L
 def build(name: str, **options: object) -> nn.Module:
     """The registered backbone `name` on meta, in eval mode."""
     with torch.device("meta"):
-        return get("backbone", name).load()(**options).eval()
+        return get("backbone", name).load()(**settings(name, **options)).eval()
+
+
+def settings(name: str, **options: object) -> dict[str, Any]:
+    """Every option of a backbone: `options`, whatever they are, over the declared defaults."""
+    return get("backbone", name).settings({}) | options
 
 
 def count(network: nn.Module) -> int:

@@ -27,7 +27,7 @@ TRAINED = [*SMALL, "m1", "m2", "r18", "s20"]
 def build(name: str, seed: int = 0) -> nn.Module:
     """With values, and an embedding so short that little is spent on the last layer."""
     torch.manual_seed(seed)
-    network: nn.Module = get("backbone", name).load()(embedding_size=64)
+    network: nn.Module = get("backbone", name).make(embedding_size=64)
     return network
 
 
@@ -194,7 +194,7 @@ def test_the_example_is_what_it_declares(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples" / "arcterm-backbone"))
     from arcterm_plain import plain
 
-    network = plain.load()()
+    network = plain.make()
     done = meta.forward(network, torch.rand(2, 3, *plain.input_size))
     assert done.shape == (2, plain.embedding_size)
     assert meta.count(network) == plain.parameters

@@ -91,7 +91,7 @@ def test_a_layer_appends_to_its_input() -> None:
 
 def test_weights_start_uniform() -> None:
     torch.manual_seed(0)
-    network = densenet.DenseNet((1, 1, 1, 1), 32, embedding_size=32, input=0)
+    network = densenet.DenseNet((1, 1, 1, 1), 32, **meta.settings("d121", embedding_size=32, input=0))
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             bound = math.sqrt(2 / layer.weight[0].numel())
@@ -101,7 +101,7 @@ def test_weights_start_uniform() -> None:
 
 def test_trains() -> None:
     torch.manual_seed(0)
-    network = densenet.DenseNet((1, 1, 1, 1), 32, embedding_size=32)
+    network = densenet.DenseNet((1, 1, 1, 1), 32, **meta.settings("d121", embedding_size=32))
     loss = network(torch.randn(2, 3, 112, 112)).square().sum()
     loss.backward()
     assert loss.isfinite()

@@ -108,7 +108,9 @@ def test_a_block_is_two_paths(projects: bool) -> None:
 
 def test_trains() -> None:
     torch.manual_seed(0)
-    network = dpn.DPN(dpn._Shape(16, 8, (1, 1, 1, 1), (4, 4, 4, 4)), embedding_size=32, input=0)
+    network = dpn.DPN(
+        dpn._Shape(16, 8, (1, 1, 1, 1), (4, 4, 4, 4)), **meta.settings("p68", embedding_size=32, input=0)
+    )
     loss = network(torch.randn(2, 3, 112, 112)).square().sum()
     loss.backward()
     assert loss.isfinite()

@@ -70,12 +70,12 @@ def test_which_gains_stay_one_and_how_much_is_dropped(output: str) -> None:
 @pytest.mark.parametrize(("output", "size"), [("A", 8), ("AX", 8), ("Z", 72)])
 def test_a_size_that_the_map_does_not_give_is_refused(output: str, size: int) -> None:
     with pytest.raises(ValueError, match=rf"output {output} on 8×3×3 gives {size}, not 6; .*={size}"):
-        _heads.OutputLayers(output, 8, 3, 6)
+        _heads.OutputLayers(output, 8, 3, 6, dropout=0.4)
 
 
 def test_an_unknown_output_is_refused() -> None:
     with pytest.raises(ValueError, match="'K' is unknown; it is one of E, F"):
-        _heads.OutputLayers("K", 8, 3, 6)
+        _heads.OutputLayers("K", 8, 3, 6, dropout=0.4)
 
 
 def test_gnap_by_hand() -> None:

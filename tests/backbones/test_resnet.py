@@ -185,7 +185,9 @@ def test_activations_are_replaced_but_for_the_output_part() -> None:
 @pytest.mark.parametrize("options", [{"unit": u} for u in (1, 2, 3, 4)] + [{"input": 0}, {"se": True}])
 def test_trains(options: dict[str, int], bottleneck: bool) -> None:
     torch.manual_seed(0)
-    network = IResNet((1, 1, 1, 1), bottleneck=bottleneck, embedding_size=32, output="C", **options)
+    network = IResNet(
+        (1, 1, 1, 1), bottleneck=bottleneck, **meta.settings("r18", embedding_size=32, output="C", **options)
+    )
     x = torch.randn(2, 3, 48, 48)
     network(x).square().sum().backward()
     for name, parameter in network.named_parameters():
@@ -195,7 +197,9 @@ def test_trains(options: dict[str, int], bottleneck: bool) -> None:
 
 
 def test_exports_with_any_number_of_images() -> None:
-    network = IResNet((1, 1, 1, 1), embedding_size=32, output="GNAP", unit=2, se=True).eval()
+    network = IResNet(
+        (1, 1, 1, 1), **meta.settings("r18", embedding_size=32, output="GNAP", unit=2, se=True)
+    ).eval()
     x = torch.randn(3, 3, 48, 48)
     batch = torch.export.Dim("batch", min=1, max=64)
     program = torch.export.export(network, (x[:2],), dynamic_shapes=({0: batch},)).module()

@@ -24,8 +24,8 @@ PUBLISHED = {
 
 def small(**options: float) -> vit.VisionTransformer:
     torch.manual_seed(0)
-    settings = {"depth": 2, "heads": 4, "embedding_size": 24, "drop_path": 0.0} | options
-    return vit.VisionTransformer(32, **settings)
+    chosen = meta.settings("vit_t", embedding_size=24, drop_path=0.0) | options
+    return vit.VisionTransformer(32, **({"depth": 2, "heads": 4} | chosen))
 
 
 def arcface_torch(width: int, depth: int, embedding_size: int) -> dict[str, tuple[int, ...]]:

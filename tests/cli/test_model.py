@@ -65,7 +65,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
 
 def network(seed=0):
     torch.manual_seed(seed)
-    return get("backbone", "tiny").load()(embedding_size=64).eval()
+    return get("backbone", "tiny").make(embedding_size=64).eval()
 
 
 @pytest.fixture

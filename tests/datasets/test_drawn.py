@@ -37,7 +37,7 @@ def _cached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_demo_is_a_pack() -> None:
     declared = get("dataset", "demo")
     assert declared.settings({}) == {"identities": 200, "images": 20, "seed": 0}
-    faces = declared.load()(**SMALL)
+    faces = declared.make(**SMALL)
     assert (len(faces), faces.classes, list(faces.verification)) == (6, 3, ["demo_frontal", "demo_pose"])
     assert [faces[n].label for n in range(6)] == [0, 0, 1, 1, 2, 2]
     facts = declared.load_inspect()(**SMALL)
@@ -118,7 +118,7 @@ def test_a_picture_is_one_of_a_person() -> None:
 
 
 def test_pixels_alone_do_not_verify() -> None:
-    faces = get("dataset", "demo").load()(**SMALL)
+    faces = get("dataset", "demo").make(**SMALL)
     for pairs in faces.verification.values():
         pixels = np.stack([decode(image, size=(112, 112), source="") for image in pairs.images])
         flat = pixels[:, ::4, ::4].reshape(len(pixels), -1).astype(np.float32)

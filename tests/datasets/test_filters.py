@@ -55,7 +55,7 @@ def test_the_same_options_for_all(kind: str, people: list[list[bytes]], tmp_path
         assert isinstance(opened, LabelledDataset)
         assert counts(opened) == sizes
         assert (facts.images, facts.classes) == (sum(sizes), len(sizes)) == (len(opened), opened.classes)
-    last = declared.load()(path, drop=str(drop), min_images=2)
+    last = declared.make(path, drop=str(drop), min_images=2)
     assert [bytes(last[n].image) for n in range(7)] == people[3] + people[4]
     with pytest.raises(IndexError):
         last[7]
@@ -115,7 +115,7 @@ def test_an_unknown_person_is_named(
     path = place("recordio", tmp_path, people)
     (tmp_path / "drop.txt").write_bytes(text)
     with pytest.raises(DataError, match=said) as caught:
-        get("dataset", "recordio").load()(path, drop=str(tmp_path / "drop.txt"))
+        get("dataset", "recordio").make(path, drop=str(tmp_path / "drop.txt"))
     assert len(caught.value.message) < 300
 
 
@@ -123,16 +123,16 @@ def test_a_file_that_is_not_there(people: list[list[bytes]], tmp_path: Path) -> 
     path = place("folder", tmp_path, people)
     for drop in (tmp_path / "none.txt", tmp_path):
         with pytest.raises(DataError, match="is not a file"):
-            get("dataset", "folder").load()(path, drop=str(drop))
+            get("dataset", "folder").make(path, drop=str(drop))
 
 
 def test_a_folders_people_are_named_by_their_directories(people: list[list[bytes]], tmp_path: Path) -> None:
     path = make_folder(tmp_path / "f", {"10": people[0], "2": people[1], "x": people[2]})
     (tmp_path / "drop.txt").write_text("10")
-    assert counts(get("dataset", "folder").load()(path, drop=str(tmp_path / "drop.txt"))) == [1, 5]
+    assert counts(get("dataset", "folder").make(path, drop=str(tmp_path / "drop.txt"))) == [1, 5]
     (tmp_path / "drop.txt").write_text("0")
     with pytest.raises(DataError, match="nobody called '0'"):
-        get("dataset", "folder").load()(path, drop=str(tmp_path / "drop.txt"))
+        get("dataset", "folder").make(path, drop=str(tmp_path / "drop.txt"))
 
 
 def test_a_packs_people_are_named_by_number_or_as_in_labels_txt(
@@ -143,15 +143,15 @@ def test_a_packs_people_are_named_by_number_or_as_in_labels_txt(
     (path / "labels.txt").write_text("Ann\nel Al\n\n1\nAnn\n", encoding="utf-8")
     drop = tmp_path / "drop.txt"
     drop.write_text("el Al\n2\n")
-    assert counts(get("dataset", "recordio").load()(path, drop=str(drop))) == [3, 2, 5]
+    assert counts(get("dataset", "recordio").make(path, drop=str(drop))) == [3, 2, 5]
     drop.write_text("1")  # a number, though somebody is called so
-    assert counts(get("dataset", "recordio").load()(path, drop=str(drop))) == [3, 5, 2, 5]
+    assert counts(get("dataset", "recordio").make(path, drop=str(drop))) == [3, 5, 2, 5]
     drop.write_text("Ann")
     with pytest.raises(DataError, match="2 people are called 'Ann', labels 0 and 4"):
-        get("dataset", "recordio").load()(path, drop=str(drop))
+        get("dataset", "recordio").make(path, drop=str(drop))
     (path / "labels.txt").write_text("Ann\nsomebody else's file\n", encoding="utf-8")
     with pytest.raises(DataError, match="nobody called 'Ann'"):
-        get("dataset", "recordio").load()(path, drop=str(drop))
+        get("dataset", "recordio").make(path, drop=str(drop))
 
 
 def test_people_without_images_are_left_out_by_one(people: list[list[bytes]], tmp_path: Path) -> None:
@@ -159,8 +159,8 @@ def test_people_without_images_are_left_out_by_one(people: list[list[bytes]], tm
     path = place("recordio", tmp_path, people)
     (path / "train.crc").unlink(missing_ok=True)
     (path / "property").write_text("9,112,112")
-    assert get("dataset", "recordio").load()(path).classes == 9
-    opened = get("dataset", "recordio").load()(path, min_images=1)
+    assert get("dataset", "recordio").make(path).classes == 9
+    opened = get("dataset", "recordio").make(path, min_images=1)
     assert counts(opened) == SIZES
     facts = get("dataset", "recordio").load_inspect()(path, min_images=1)
     assert "4 of 9 people with fewer than 1 images are left out (0 images)" in facts.problems

@@ -124,9 +124,9 @@ def test_a_pack_resizes_what_is_not_its_size(faces: list[list[bytes]], tmp_path:
     declared = get("dataset", "recordio")
     with pytest.raises(DataError, match="the image is 200×150, not 112×112"):
         declared.load_inspect()(place)
-    assert bytes(declared.load()(place)[1].image) == encode_jpeg(large)
-    opened = declared.load()(place, resize=True)
-    assert opened.pack[1].image == declared.load()(place)[1].image
+    assert bytes(declared.make(place)[1].image) == encode_jpeg(large)
+    opened = declared.make(place, resize=True)
+    assert opened.pack[1].image == declared.make(place)[1].image
     assert bytes(opened[0].image) == faces[0][0]  # not decoded
     for index in (1, 2, 3):
         image = opened[index].image
@@ -134,21 +134,21 @@ def test_a_pack_resizes_what_is_not_its_size(faces: list[list[bytes]], tmp_path:
         assert np.abs(image.astype(int) - face).mean() < 8
     assert np.array_equal(opened[3].image, face)
     assert declared.load_inspect()(place, resize=True).images == 4
-    assert counts(declared.load()(place, resize=True, min_images=2)) == [2, 2]
+    assert counts(declared.make(place, resize=True, min_images=2)) == [2, 2]
 
 
 def test_a_damaged_image_is_named_when_it_is_resized(faces: list[list[bytes]], tmp_path: Path) -> None:
     place = make_pack(tmp_path / "pack", [[b"\xff\xd8\xffnothing"], [faces[0][0]]])
     with pytest.raises(DataError, match=r"pack: train.rec key 1 at byte 0"):
-        get("dataset", "recordio").load()(place, resize=True)[0]
+        get("dataset", "recordio").make(place, resize=True)[0]
 
 
 def test_the_golden_pack_alone_and_joined(test_data: Locate) -> None:
     """The original packer's toy pack: three people with 3, 2 and 1 images."""
     place = test_data("mxnet/golden_1_1_0/pack/train.rec").parent
-    opened = get("dataset", "recordio").load()(place)
+    opened = get("dataset", "recordio").make(place)
     assert counts(opened) == [3, 2, 1]
-    assert counts(get("dataset", "recordio").load()(place, min_images=2)) == [3, 2]
+    assert counts(get("dataset", "recordio").make(place, min_images=2)) == [3, 2]
 
 
 def test_dataset_names_a_list_or_several(places: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

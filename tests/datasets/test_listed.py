@@ -49,7 +49,7 @@ def test_aligned_images_are_their_files(faces: list[list[bytes]], tmp_path: Path
 def test_a_list_by_im2rec_has_the_labels_of_its_pack(test_data: Locate, tmp_path: Path) -> None:
     """MXNet's own tool made the pack of this list; the images are not here, so they are taken out of it."""
     folder = test_data("recordio/popkorn/train.lst").parent
-    pack = get("dataset", "recordio").load()(folder)
+    pack = get("dataset", "recordio").make(folder)
     rows = [line.split("\t") for line in (folder / "train.lst").read_text().splitlines()]
     records = [pack[int(key)] for key, _, _ in rows]  # a pack of im2rec has the list's numbers for keys
     for (key, _, name), record in zip(rows, records, strict=True):

@@ -39,7 +39,7 @@ def test_recordio(pack: Path) -> None:
     a, b = FacePack(pack)[0].image, FacePack(pack)[1].image
     write_pairs(pack / "another.bin", [a, b], [True])
     declared = get("dataset", "recordio")
-    faces = declared.load()(str(pack))
+    faces = declared.make(str(pack))
     assert (len(faces), faces.classes, list(faces.verification)) == (360, 36, ["another", "heldout"])
     record = faces[17]
     assert (record.label, record.source.split(" at ")[0]) == (1, "train.rec key 18")
@@ -56,7 +56,7 @@ def test_recordio(pack: Path) -> None:
 
 def test_verification_sets_are_read_when_asked_for(pack: Path) -> None:
     (pack / "broken.bin").write_bytes(b"\x80\x02cos\nsystem\n.")
-    faces = get("dataset", "recordio").load()(pack)
+    faces = get("dataset", "recordio").make(pack)
     assert len(faces.verification["heldout"].images) == 120
     with pytest.raises(DataError, match=r"broken.bin: GLOBAL at byte 2 names 'os.system'"):
         faces.verification["broken"]
@@ -102,7 +102,7 @@ def test_folder(test_data: Locate, tmp_path: Path) -> None:
     image = encode_jpeg(np.zeros((112, 112, 3), np.uint8))
     write_pairs(tmp_path / "some.bin", [image, image], [True])
     declared = get("dataset", "folder")
-    faces = declared.load()(str(tmp_path), resize=True)
+    faces = declared.make(str(tmp_path), resize=True)
     assert (len(faces), faces.classes, list(faces.verification)) == (20, 2, ["some"])
     assert [faces[n].label for n in range(20)] == [0] * 10 + [1] * 10
     assert faces[9].source == str(tmp_path / "s2" / "10.pgm")
@@ -119,7 +119,7 @@ def test_folder(test_data: Locate, tmp_path: Path) -> None:
 
 def test_folder_refuses_another_size(test_data: Locate) -> None:
     people = test_data("faces/orl/s1").parent
-    faces = get("dataset", "folder").load()(people)
+    faces = get("dataset", "folder").make(people)
     with pytest.raises(DataError, match=r"s1/1.pgm: the image is 92×112, not 112×112") as caught:
         faces[0]
     assert "--resize" in caught.value.hint
@@ -130,7 +130,7 @@ def test_folder_refuses_another_size(test_data: Locate) -> None:
 def test_folder_of_one(test_data: Locate, tmp_path: Path) -> None:
     shutil.copytree(test_data("faces/orl/s1"), tmp_path / "s1")
     with pytest.raises(DataError, match="has one person in it"):
-        get("dataset", "folder").load()(tmp_path)
+        get("dataset", "folder").make(tmp_path)
 
 
 def test_declarations_import_nothing_heavy() -> None:
@@ -159,11 +159,11 @@ def test_threads_read_alike(packed: Path) -> None:
 
 def test_labels_are_told_without_reading_images(packed: Path, test_data: Locate) -> None:
     told: list[tuple[int, int]] = []
-    faces = get("dataset", "recordio").load()(packed)
+    faces = get("dataset", "recordio").make(packed)
     assert isinstance(faces, LabelledDataset)
     labels = faces.labels(lambda *at: told.append(at))
     assert labels.dtype == np.int64
     assert labels.tolist() == [faces[index].label for index in range(len(faces))]
     assert told[-1] == (360, 360)
-    folder = get("dataset", "folder").load()(test_data("faces/orl/s1").parent, resize=True)
+    folder = get("dataset", "folder").make(test_data("faces/orl/s1").parent, resize=True)
     assert folder.labels(lambda *_: None).tolist() == [n // 10 for n in range(400)]

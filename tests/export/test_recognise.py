@@ -75,7 +75,7 @@ def test_backbones_by_their_layers_alone(name):
     ("name", "size"), [*((name, size) for name in SMALL for size in (64, 256)), ("r18", 64)]
 )
 def test_a_plain_file_of_ours_keeps_weights_and_size(tmp_path, name, size):
-    network = get("backbone", name).load()(embedding_size=size)
+    network = get("backbone", name).make(embedding_size=size)
     torch.save(network.state_dict(), tmp_path / "x.pt")
     found = model.open_model({"file": str(tmp_path / "x.pt")})
     assert (found.facts.backbone, found.facts.embedding_size) == (name, size)
@@ -176,7 +176,7 @@ def test_a_backbone_that_is_named_must_fit(held, wanted):
 
 
 def test_options_that_are_given_are_tried(import_):
-    state = get("backbone", "tiny").load()(embedding_size=64).state_dict()
+    state = get("backbone", "tiny").make(embedding_size=64).state_dict()
     found = import_(state, backbone="tiny", options={"dropout": "0.1"})
     assert found.facts.options == {"embedding_size": 64, "dropout": 0.1}
     with pytest.raises(DataError, match=r"of tiny embedding_size=128 dropout=0\.4"):

@@ -101,7 +101,7 @@ class Content(NamedTuple):
 
 def read(place: Path) -> Content:
     """Open the pack as a run does and read all of it; raises `DataError`, also for a problem it tells of."""
-    faces = arcterm_registry.get("dataset", "recordio").load()(place)
+    faces = arcterm_registry.get("dataset", "recordio").make(place)
     labels = faces.labels(lambda done, total: None).tolist()
     records = [faces[index] for index in range(len(faces))]
     pixels = [decode(record.image, size=SIZE, source=record.source).tobytes() for record in records]

@@ -163,7 +163,7 @@ def network(backbone="tiny", embedding_size=128):
     import torch
     from arcterm_registry import get
 
-    made = get("backbone", backbone).load()(embedding_size=embedding_size).eval()
+    made = get("backbone", backbone).make(embedding_size=embedding_size).eval()
     with torch.no_grad():
         for norm in made.modules():
             if getattr(norm, "running_var", None) is not None:

@@ -24,7 +24,7 @@ def head_for(given):
     """The head, holding what `given` holds."""
     declared = get("loss", given.name)
     options = {k: v for k, v in declared.settings(given.options).items() if v is not None}
-    margin = declared.load()(**options)
+    margin = declared.make(**options)
     head = Head(CLASSES, SIZE, margin, World(), seed=0).double()
     values = {"weight": given.weight, "bias": given.bias, **{f"own.{k}": v for k, v in given.own.items()}}
     remembered_now = {RENAMED.get(k, k): v for k, v in given.state.items()}
@@ -102,7 +102,7 @@ def test_finite_at_cosine_one_and_minus_one_and_at_zero_vectors(name, options, d
     wide = torch.float32 if dtype == torch.bfloat16 else dtype
     embeddings, labels, weight = at_the_edges(wide)
     declared = get("loss", name)
-    margin = declared.load()(**{k: v for k, v in declared.settings(options).items() if v is not None})
+    margin = declared.make(**{k: v for k, v in declared.settings(options).items() if v is not None})
     head = Head(CLASSES, SIZE, margin, World(), seed=0, dtype=dtype).to(wide)
     with torch.no_grad():
         head.weight.copy_(weight if margin.centers == 1 else weight[:, None])
@@ -124,7 +124,7 @@ def test_every_loss_falls(name):
     middles = torch.randn(8, 16)
     net = nn.Linear(24, 16)
     pictures = torch.cat((middles[labels], torch.randn(32, 8)), 1)
-    made = declared.load()(**{k: v for k, v in declared.settings({}).items() if v is not None})
+    made = declared.make(**{k: v for k, v in declared.settings({}).items() if v is not None})
     head = Head(8, 16, made, World(), seed=0)
     # binary losses sum over classes and circle squares its scale: their gradients are far larger
     rate = 0.002 if name in ("circle", "sphereface2", "uniface", "magface") else 0.02
@@ -181,7 +181,7 @@ def test_identities(name, options, other, others):
         torch.manual_seed(3)
         declared = get("loss", one)
         values = {k: v for k, v in declared.settings(asked).items() if v is not None}
-        head = Head(CLASSES, SIZE, declared.load()(**values), World(), seed=0).double()
+        head = Head(CLASSES, SIZE, declared.make(**values), World(), seed=0).double()
         embeddings = torch.randn(40, SIZE, dtype=torch.float64).requires_grad_()
         loss = head(embeddings, torch.arange(40) % CLASSES, 1).loss
         loss.backward()
@@ -194,8 +194,8 @@ def test_identities(name, options, other, others):
 @pytest.mark.parametrize(("base", "least"), [("cosface", 0.36), ("arcface", 0.01)])
 def test_mv_softmax_without_a_factor_is_its_base_where_the_margin_applies(base, least):
     t = torch.linspace(least, 0.99, 50, dtype=torch.float64)
-    ours = get("loss", "mv-softmax").load()(tau=1.0, base=base, margin=0.35)
-    theirs = get("loss", base).load()(margin=0.35)
+    ours = get("loss", "mv-softmax").make(tau=1.0, base=base, margin=0.35)
+    theirs = get("loss", base).make(margin=0.35)
     torch.testing.assert_close(ours.target(t, t, 1), theirs.target(t, t, 1))
     tile = torch.linspace(-1, 1, 50, dtype=torch.float64).expand(50, 50)
     torch.testing.assert_close(ours.negatives(tile, t[:, None]), tile)
@@ -203,17 +203,17 @@ def test_mv_softmax_without_a_factor_is_its_base_where_the_margin_applies(base, 
 
 
 def test_curricularface_without_hard_classes_is_arcface():
-    hard = get("loss", "curricularface").load()()
+    hard = get("loss", "curricularface").make()
     t = torch.linspace(0.8, 1, 20, dtype=torch.float64)
     tile = torch.linspace(-1, 0.3, 20, dtype=torch.float64).expand(20, 20)
-    torch.testing.assert_close(hard.target(t, t, 1), get("loss", "arcface").load()().target(t, t, 1))
+    torch.testing.assert_close(hard.target(t, t, 1), get("loss", "arcface").make().target(t, t, 1))
     torch.testing.assert_close(hard.negatives(tile, t[:, None]), tile)
     assert not torch.allclose(hard.negatives(tile + 0.5, t[:, None]), tile + 0.5)
 
 
 @pytest.mark.parametrize(("k", "wanted"), [(-1.0, "arc"), (0.0, "cos"), (1.0, "opposite")])
 def test_adaface_is_arcface_cosface_and_its_opposite(k, wanted):
-    ours = get("loss", "adaface").load()(margin=0.4).double()
+    ours = get("loss", "adaface").make(margin=0.4).double()
     t = torch.linspace(-0.9, 0.9, 30, dtype=torch.float64)
     theta = t.acos()
     formula = {"arc": (theta + 0.4).cos(), "cos": t - 0.4, "opposite": (theta - 0.4).cos() - 0.8}[wanted]
@@ -225,7 +225,7 @@ def test_adaface_is_arcface_cosface_and_its_opposite(k, wanted):
 
 def test_margins_at_random_follow_from_seed_step_and_row():
     def drawn(seed, step, rows=9):
-        margin = get("loss", "elasticface").load()()
+        margin = get("loss", "elasticface").make()
         margin.prepare(10, seed)
         return margin.drawn(rows, step)
 
@@ -244,7 +244,7 @@ def test_the_example_is_sharded_streamed_halved_and_sampled_for_nothing(monkeypa
     embeddings, labels = torch.randn(16, 32) * 3, torch.randint(0, 500, (16,))
     losses = []
     for how in ({}, {"dtype": torch.bfloat16}, {"sample_rate": 0.5}):
-        head = Head(500, 32, fading.load()(margin=0.7), World(), seed=0, **how)
+        head = Head(500, 32, fading.make(margin=0.7), World(), seed=0, **how)
         x = embeddings.clone().requires_grad_()
         loss = head(x, labels, 1).loss
         loss.backward()

@@ -25,7 +25,7 @@ GOLDEN = {
 
 def make(name: str, **options: float | bool) -> Margin:
     declaration = get("loss", name)
-    return declaration.load()(**{k: v for k, v in declaration.settings(options).items() if v is not None})
+    return declaration.make(**{k: v for k, v in declaration.settings(options).items() if v is not None})
 
 
 def target(margin: Margin, t: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ close = functools.partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
 
 
 def triplet(**options):
-    return get("loss", "triplet").load()(margin=MARGIN, **options)
+    return get("loss", "triplet").make(margin=MARGIN, **options)
 
 
 def problem(mining):
@@ -90,7 +90,7 @@ def check(mining, world):
     loss, gradient = expected(mining)
     mine = places(mining, world)
     local = embeddings[mine].requires_grad_()
-    feeding = get("loss", "triplet").load_feeding()(**SETTINGS[mining])
+    feeding = get("loss", "triplet").make_feeding(**SETTINGS[mining])
     head = TupleHead(6, SIZE, triplet(**SETTINGS[mining]), feeding, world)
     out = head(local, labels[mine], 1)
     out.loss.backward()
@@ -167,5 +167,5 @@ def test_every_tuple_loss_says_how_it_is_fed():
     assert "triplet" in tuples
     for loss in tuples.values():
         options = {k: v for k, v in loss.settings({}).items() if v is not None}
-        assert isinstance(loss.load_feeding()(**options), Feeding)
-        assert isinstance(loss.load()(**options), TupleLoss)
+        assert isinstance(loss.make_feeding(**options), Feeding)
+        assert isinstance(loss.make(**options), TupleLoss)

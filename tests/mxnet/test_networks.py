@@ -22,6 +22,7 @@ from arcterm.backbones.resnet import IResNet
 from arcterm.backbones.spherenet import s20
 from arcterm.export import layers, mxnet
 from arcterm.formats.mxnet import params, symbol
+from tests.backbones.meta import settings
 from tests.mxnet.conftest import Oracle
 
 pytestmark = pytest.mark.slow
@@ -35,14 +36,14 @@ def headed(output: str, size: int = EMBEDDING) -> nn.Module:
 
 
 def inception() -> nn.Module:
-    network = inception_resnet.i2(embedding_size=EMBEDDING)
+    network = inception_resnet.i2(**settings("i2", embedding_size=EMBEDDING))
     network.blocks35 = network.blocks35[:1]
     network.blocks17 = network.blocks17[:1]
     network.blocks8 = network.blocks8[8:]
     return network
 
 
-resnet = partial(IResNet, (1, 2, 1, 1), embedding_size=EMBEDDING)
+resnet = partial(IResNet, (1, 2, 1, 1), **settings("r18", embedding_size=EMBEDDING))
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     **{f"head-{output}": partial(headed, output) for output in "EFGHIJBCD"},
     "head-A": partial(headed, "A", 24),
@@ -52,7 +53,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "head-GNAP": partial(headed, "GNAP"),
     "head-GNAP-wide": partial(headed, "GNAP", 48),
     "resnet": resnet,
-    "resnet-trained": partial(IResNet, (1, 1, 1, 1), embedding_size=EMBEDDING),
+    "resnet-trained": partial(IResNet, (1, 1, 1, 1), **settings("r18", embedding_size=EMBEDDING)),
     "resnet-unit1": partial(resnet, unit=1),
     "resnet-unit1-input0": partial(resnet, unit=1, input=0),
     "resnet-unit2-se": partial(resnet, unit=2, se=True),
@@ -62,11 +63,13 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "resnet-deep-unit1-input0": partial(resnet, bottleneck=True, unit=1, input=0),
     "resnet-deep-unit2": partial(resnet, bottleneck=True, unit=2),
     "resnet-deep-input2-se": partial(resnet, bottleneck=True, input=2, se=True),
-    "mobilenet": partial(mobilenet.m1, EMBEDDING, multiplier=0.25),
-    "mobilenet_v2": partial(mobilenetv2.m2, EMBEDDING),
-    "mobilefacenet": partial(mobilefacenet.y1, EMBEDDING, blocks="1,1,2,1"),
-    "dpn": partial(dpn.DPN, dpn._Shape(32, 8, (1, 2, 1, 1), (4, 8, 4, 8)), embedding_size=EMBEDDING),
-    "densenet": partial(densenet.DenseNet, (1, 2, 1, 1), 40, embedding_size=EMBEDDING),
+    "mobilenet": partial(mobilenet.m1, **settings("m1", embedding_size=EMBEDDING, multiplier=0.25)),
+    "mobilenet_v2": partial(mobilenetv2.m2, **settings("m2", embedding_size=EMBEDDING)),
+    "mobilefacenet": partial(mobilefacenet.y1, **settings("y1", embedding_size=EMBEDDING, blocks="1,1,2,1")),
+    "dpn": partial(
+        dpn.DPN, dpn._Shape(32, 8, (1, 2, 1, 1), (4, 8, 4, 8)), **settings("p68", embedding_size=EMBEDDING)
+    ),
+    "densenet": partial(densenet.DenseNet, (1, 2, 1, 1), 40, **settings("d121", embedding_size=EMBEDDING)),
     "inception": inception,
     "spherenet": partial(s20, EMBEDDING),
 }
@@ -225,7 +228,7 @@ def test_full_size_networks_have_mxnets_layers_in_its_order(planned: Path, name:
     shapes = json.loads((planned / f"{name}.json").read_text())
     theirs = symbol.read(planned / f"{name}-symbol.json").layers()
     with torch.device("meta"):
-        network = get("backbone", name).load()(embedding_size=512)
+        network = get("backbone", name).make(embedding_size=512)
     kinds = {"convolution": "conv", "linear": "fc", "batch norm": "bn", "PReLU": "prelu"}
     assert [
         (kinds[layers.kind_of(module)], layers.shape_of(module))

@@ -127,7 +127,7 @@ def test_the_head_that_losses_are_tried_in_is_the_head_that_trains(name):
     """Loss and gradients of the plain head equal those of arcterm's, for every loss, over two steps."""
     declared = get("loss", name)
     settings = {k: v for k, v in declared.settings({}).items() if v is not None}
-    plain, ours = declared.load()(**settings), declared.load()(**settings)
+    plain, ours = declared.make(**settings), declared.make(**settings)
     plain.prepare(9, 0)
     given = problem(plain)
     head = Head(9, given.x.shape[1], ours, World(), seed=0)
@@ -151,7 +151,7 @@ def test_the_head_that_losses_are_tried_in_is_the_head_that_trains(name):
 
 def test_a_module_that_imports_torch_is_heavy_to_list(distribution):
     declared = "from arcterm_registry import Loss\n"
-    declared += "heavy = light = Loss(summary='a toy', factory='arcterm.losses.margins:CosFace')\n"
+    declared += "heavy = light = Loss(summary='a toy', factory='arcterm.losses.plain:Softmax')\n"
     distribution(
         "weighty",
         entry_points="[arcterm.losses]\nheavy = weighty_heavy:heavy\nlight = weighty_light:light\n",
@@ -212,7 +212,7 @@ def test_the_process_answers_in_json_lines_whatever_is_printed(distribution, mon
         entry_points="[arcterm.losses]\nchatty = chatty:chatty\n",
         chatty=(
             "import os\nprint('hello')\nos.system('echo from C')\nfrom arcterm_registry import Loss\n"
-            "chatty = Loss(summary='a toy', factory='arcterm.losses.margins:CosFace')\n"
+            "chatty = Loss(summary='a toy', factory='arcterm.losses.plain:Softmax')\n"
         ),
     )
     monkeypatch.setenv("PYTHONPATH", str(site))

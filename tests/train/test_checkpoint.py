@@ -29,7 +29,7 @@ def trained(world=None, classes=CLASSES, seed=0):
     world = world or World()
     torch.manual_seed(seed)
     backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    head = Head(classes, 4, get("loss", "softmax").load()(), world, seed=seed)
+    head = Head(classes, 4, get("loss", "softmax").make(), world, seed=seed)
     learned = [torch.optim.SGD(list(m.parameters()), lr=0.1, momentum=0.9) for m in (backbone, head)]
     return Trained(backbone, head, *learned)
 
@@ -78,7 +78,7 @@ def test_everything_comes_back(run):
 def many(loss, rate, world=None, seed=0):
     """As `trained`, with any loss and with Partial FC, over enough classes to leave some out."""
     made = trained(world, seed=seed)
-    head = Head(60, 4, get("loss", loss).load()(), world or World(), seed=seed, sample_rate=rate)
+    head = Head(60, 4, get("loss", loss).make(), world or World(), seed=seed, sample_rate=rate)
     asked = config(loss=loss, sample_rate=rate, lr=0.1)
     return Trained(made.backbone, head, made.backbone_optimizer, build.head_optimizer(head, asked))
 

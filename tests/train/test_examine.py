@@ -32,7 +32,7 @@ def run(tmp_path):
 def trained(seed=0, world=None):
     torch.manual_seed(seed)
     backbone = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.BatchNorm1d(4))
-    loss = get("loss", "triplet").load()()
+    loss = get("loss", "triplet").make()
     head = TupleHead(7, 4, loss, Feeding(kind="triplets", images_per_identity=5), world or World())
     sgd = [
         torch.optim.SGD([{"params": list(m.parameters())}], lr=0.1, momentum=0.9) for m in (backbone, head)

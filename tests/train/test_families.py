@@ -65,7 +65,7 @@ def test_trains_resumes_and_is_exported(name, tmp_path, monkeypatch):
     assert ends[0].read_bytes() == ends[1].read_bytes()
     assert ends[0].read_bytes() != (place / checkpoints.BACKBONE).read_bytes()
 
-    network = get("backbone", name).load()(**options)
+    network = get("backbone", name).make(**options)
     checkpoint.load_backbone(ends[0].parent, network)
     facts = ModelFacts(backbone=name, options=options, embedding_size=32)
     # the ONNX exporter takes a minute for hundreds of layers; each kind of layer is in a smaller network too

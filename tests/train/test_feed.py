@@ -94,7 +94,7 @@ def made(world=None, notes=None, start=0, kept=None, trained=None, dataset=None,
     }
     c = config(**asked)
     loss = get("loss", "triplet")
-    head = TupleHead(12, 4, loss.load()(**c.loss_options), loss.load_feeding()(**c.loss_options), world)
+    head = TupleHead(12, 4, loss.make(**c.loss_options), loss.make_feeding(**c.loss_options), world)
     sgd = torch.optim.SGD([{"params": []}], lr=0.1)
     trained = trained or Trained(Colours(), head, sgd, sgd)
     data = dataset or Labelled()

@@ -218,7 +218,7 @@ class TestKernels:
         found = []
         for dtype in (torch.bfloat16, torch.float32):
             torch.manual_seed(0)
-            margin = get("loss", name).load()()
+            margin = get("loss", name).make()
             margin.scale = 4.0 if name == "arcface" else 1.0
             head = Head(150, 40, margin, World(device=DEVICE), 0, dtype=dtype)
             x = torch.randn(30, 40, device=DEVICE).requires_grad_()

@@ -48,7 +48,7 @@ def problem(margin, dtype=torch.float64, labels=LABELS, classes=CLASSES):
 
 def make(name, options, dtype=torch.float64, classes=CLASSES):
     """The loss, ready for the classes, in the dtype."""
-    margin = get("loss", name).load()(**options)
+    margin = get("loss", name).make(**options)
     margin = margin.to(dtype) if isinstance(margin, nn.Module) else margin
     margin.prepare(classes, 0)
     return margin
@@ -180,7 +180,7 @@ def test_any_number_of_ranks_equals_the_plain_head(tmp_path):
 def test_no_step_asks_for_a_number(name, rate):
     """On tensors without values, whatever would wait for a GPU to know one raises."""
     with FakeTensorMode():
-        margin = get("loss", name).load()()
+        margin = get("loss", name).make()
         head = Head(50, SIZE, margin, World(), 0, sample_rate=rate)
         rows = head.sharded()
         others = [p for p in head.parameters() if all(p is not row for row in rows.values())]
@@ -202,7 +202,7 @@ def test_the_comparison_would_notice_a_missing_rival(monkeypatch):
 
 def test_accuracy_and_angle_are_without_margin():
     embeddings = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
-    head = Head(2, 2, get("loss", "arcface").load()(), World(), seed=0)
+    head = Head(2, 2, get("loss", "arcface").make(), World(), seed=0)
     with torch.no_grad():
         head.weight.copy_(torch.tensor([[2.0, 0.0], [0.0, 5.0]]))
     out = head(embeddings, torch.tensor([0, 1, 1]), 1)
@@ -212,7 +212,7 @@ def test_accuracy_and_angle_are_without_margin():
 
 def test_a_certain_target_keeps_its_gradient():
     """Late in training softmax − 1 cancels to zero in float32; softplus of the difference does not."""
-    head = Head(3, 2, get("loss", "cosface").load()(margin=0.0), World(), seed=0)
+    head = Head(3, 2, get("loss", "cosface").make(margin=0.0), World(), seed=0)
     with torch.no_grad():
         head.weight.copy_(torch.tensor([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.0]]))
     x = torch.tensor([[1.0, 0.2]], requires_grad=True)
@@ -237,7 +237,7 @@ def test_shards_are_all_of_it(count, size):
 
 
 def test_initial_rows_do_not_depend_on_the_number_of_ranks():
-    margin = get("loss", "arcface").load()()
+    margin = get("loss", "arcface").make()
     whole = Head(2500, 8, margin, World(), seed=5).weight.detach()
     parts = [Head(2500, 8, margin, World(rank, 3), seed=5).weight.detach() for rank in range(3)]
     assert torch.equal(torch.cat(parts), whole)

@@ -19,7 +19,7 @@ PEOPLE = 24
 
 
 def admits(**options):
-    return get("loss", "triplet").load()(margin=ALPHA, **options).admits
+    return get("loss", "triplet").make(margin=ALPHA, **options).admits
 
 
 def bag(seed=0, people=PEOPLE, spread=0.6):

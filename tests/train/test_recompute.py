@@ -110,10 +110,10 @@ def test_nothing_is_recomputed_in_evaluation_and_a_copy_is_a_copy():
 def test_blocks():
     made = network()
     assert blocks(made) == [made[1], made[2][0], made[2][1]]
-    y1 = get("backbone", "y1").load()()
+    y1 = get("backbone", "y1").make()
     assert len(blocks(y1)) == 15
     with torch.device("meta"):
-        r50, vit = get("backbone", "r50").load()(), get("backbone", "vit_t").load()()
+        r50, vit = get("backbone", "r50").make(), get("backbone", "vit_t").make()
     assert len(blocks(r50)) == 3 + 4 + 14 + 3
     assert len(blocks(vit)) == 12
     vit.recomputable = [vit.patch_embed]

@@ -69,7 +69,7 @@ ALONE = World()
 
 def head_of(name, world=ALONE, **how):
     torch.manual_seed(2)
-    return Head(CLASSES, SIZE, get("loss", name).load()(), world, 5, **how).double()
+    return Head(CLASSES, SIZE, get("loss", name).make(), world, 5, **how).double()
 
 
 def batch(step):
@@ -106,7 +106,7 @@ def test_the_loss_is_that_of_the_sampled_classes_alone():
     taken = part.taken(CLASSES, BATCH)
     assert taken == 27
     chosen = sample(labels, torch.ones(BATCH, dtype=torch.bool), range(CLASSES), taken, 5, 1)
-    alone = Head(taken, SIZE, get("loss", "arcface").load()(), World(), 5).double()
+    alone = Head(taken, SIZE, get("loss", "arcface").make(), World(), 5).double()
     with torch.no_grad():
         alone.weight.copy_(part.weight[chosen])
     loss = part(embeddings, labels, 1).loss
@@ -131,7 +131,7 @@ def in_rank(rank, folder):
         own = (labels >= part.start) & (labels < part.stop)
         chosen.append(sample(local, own, part, head.taken(len(part), BATCH), 5, 3) + part.start)
     union = torch.cat(chosen)
-    alone = Head(len(union), SIZE, get("loss", "cosface").load()(), World(), 5).double()
+    alone = Head(len(union), SIZE, get("loss", "cosface").make(), World(), 5).double()
     with torch.no_grad():
         alone.weight.copy_(head_of("cosface").weight[union])
     wanted = alone(embeddings, torch.searchsorted(union, labels), 3).loss

@@ -77,7 +77,7 @@ def marked(slow: Callable[[str], bool]) -> list[object]:
 def test_every_kind_of_backbone(name):
     declared = get("backbone", name)
     torch.manual_seed(0)
-    network, told = lived_in(declared.load()()).eval(), []
+    network, told = lived_in(declared.make()).eval(), []
     made = folded(network, declared.input_size, told.append)
     assert isinstance(made, fx.GraphModule), told
     x = images(2, 3, *declared.input_size)
@@ -93,7 +93,7 @@ def test_every_kind_of_backbone(name):
 def test_every_kind_of_backbone_exactly(name):
     declared = get("backbone", name)
     torch.manual_seed(0)
-    assert apart(lived_in(declared.load()()), images(1, 3, *declared.input_size)) <= EXACT
+    assert apart(lived_in(declared.make()), images(1, 3, *declared.input_size)) <= EXACT
 
 
 @pytest.mark.parametrize(

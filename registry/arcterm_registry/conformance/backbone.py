@@ -83,7 +83,7 @@ def meta(subject: Subject) -> str:
 def counts(subject: Subject) -> str:
     """Parameters and multiply-adds, with the default options, are the declared ones."""
     declared = _declared(subject)
-    network = subject.factory()().eval()
+    network = subject.declaration.make().eval()
     parameters = sum(p.numel() for p in network.parameters())
     gmacs = _multiply_adds(network, images(subject, 1)) / 1e9
     require(

@@ -173,7 +173,7 @@ def _feeding(subject: Subject, **changed: Any) -> Feeding:
     require(
         said.feeding, "it declares no feeding", 'a loss of form "tuples" names one: package.module:function'
     )
-    fed = said.load_feeding()(**subject.settings(**changed))
+    fed = said.make_feeding(**subject.settings(**changed))
     require(isinstance(fed, Feeding), f"feeding gives {type(fed).__name__}", "return contracts.Feeding")
     found: Feeding = fed
     return found
