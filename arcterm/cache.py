@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from arcterm import files
+from arcterm.errors import DataError
 
 
 def directory() -> Path:
@@ -15,28 +19,22 @@ def directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "arcterm"
 
 
-def place(kind: str, files: Sequence[Path], what: str = "") -> Path | None:
-    """Where `what` was found in `files`, as they are now, is or would be kept; None if one is out of reach.
+def place(kind: str, paths: Sequence[Path], what: str = "") -> Path | None:
+    """Return where `what` was found in the files, as they are now, is or would be kept; None if one is gone.
 
-    A file that is written to, replaced or moved has another place: it goes by path, size, times and inode.
+    A file that is written to, replaced or moved has another place.
     """
-    digest = hashlib.sha256(what.encode())
-    for file in files:
-        try:
-            s = file.stat()
-        except OSError:
-            return None
-        digest.update(os.fsencode(file.resolve()))
-        digest.update(f"\0{s.st_dev} {s.st_ino} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns}\0".encode())
-    return directory() / kind / digest.hexdigest()[:32]
+    try:
+        found = files.stamp((path.resolve() for path in paths), exact=True)
+    except DataError:
+        return None
+    if any(row[1] == -1 for row in found):
+        return None
+    return directory() / kind / hashlib.sha256(f"{what}{found!a}".encode()).hexdigest()[:32]
 
 
 def keep(place: Path, data: bytes) -> None:
-    """Put `data` there in one step; a cache that can't be written only costs the next time its time."""
-    stage = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
+    """Put `data` there; a cache that can't be written only costs the next time its time."""
+    with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        stage.write_bytes(data)
-        stage.replace(place)
-    except OSError:
-        stage.unlink(missing_ok=True)
+        files.write_bytes(place, data)

@@ -1,23 +1,52 @@
-"""Writing small files so that a reader sees the old one or the new one, and never half of one."""
+"""Files that a reader sees whole or not at all, and whether files changed: the one way for each.
+
+Small files are replaced (`write_json`), large ones and directories are filled beside their place and get
+their name at the end (`staged_file`, `staged_directory`, `publish`).
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import stat
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
-from arcterm.errors import ArctermError, DataError
+from arcterm.errors import ArctermError, DataError, StopAskedError
 
 T = TypeVar("T")
+Stamp = list[list[str | int]]
 _LARGEST = 256 << 20
 _RESTORE = "restore it, or remove the run"
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def stamp(paths: Iterable[Path], *, exact: bool = False) -> Stamp:
+    """Return name, bytes and time of change (ns) of each file, to be compared with those of another time.
+
+    An absent file has -1 bytes. With `exact` a copy put back in a file's place is another file, whatever its
+    times say. Raises `DataError` for a file that can't be looked at.
+    """
+    found: Stamp = []
+    for path in paths:
+        try:
+            s = path.stat()
+        except FileNotFoundError:
+            found.append([str(path), -1, 0])
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror}", "check the path and its permissions") from None
+        else:
+            found.append([str(path), s.st_size, s.st_mtime_ns])
+            if exact:
+                found[-1] += [s.st_dev, s.st_ino, s.st_ctime_ns]
+    return found
 
 
 def write_json(path: Path, value: object) -> None:
@@ -31,12 +60,10 @@ def write_bytes(path: Path, data: bytes) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+            sync(file)
+        publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    sync_directory(path.parent)
 
 
 def create_json(path: Path, value: object) -> None:
@@ -48,9 +75,8 @@ def create_bytes(path: Path, data: bytes) -> None:
     """Write `path`, which must not exist, and make it durable; raises FileExistsError."""
     with path.open("xb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_directory(path.parent)
+        sync(file)
+    sync_path(path.parent)
 
 
 def read_json(path: Path, kind: type[T]) -> T:
@@ -66,7 +92,7 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a small file holds; raises OSError, or `DataError` if it is none."""
+    """Read a small file; raises OSError, or `DataError` if it is no file."""
     with open_regular(path) as file:
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
@@ -83,13 +109,92 @@ def open_regular(path: Path) -> BufferedReader:
     return os.fdopen(fd, "rb")
 
 
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def require_free(place: Path) -> None:
+    """Raise `DataError` unless `place` doesn't exist or is an empty directory."""
+    if place.is_dir() and not any(place.iterdir()):
+        return
+    if place.exists() or place.is_symlink():
+        raise DataError(
+            f"{place} already exists and isn't empty", "choose another directory, or remove it first"
+        )
+
+
+def stage_of(place: Path, key: str) -> Path:
+    """Where `place` is filled by the work called `key`."""
+    return place.parent / f".{place.name}.partial.{key}"
+
+
+@contextmanager
+def staged_directory(place: Path, resume: str = "") -> Iterator[Path]:
+    """Yield a new directory beside `place` that becomes `place` at the end, and vanishes on an error.
+
+    With `resume`, a name for the work, what a stopped or killed attempt of that name left is yielded again,
+    and a stop that was asked for leaves it. Raises `DataError` if `place` holds something, before or at the
+    end, or if the disk doesn't take it.
+    """
+    require_free(place)
+    stage = stage_of(place, resume or secrets.token_hex(6))
+    kept = False
     try:
-        os.fsync(fd)
+        stage.mkdir(parents=True, exist_ok=bool(resume))
+        yield stage
+        for file in (*stage.iterdir(), stage):
+            sync_path(file)
+        require_free(place)
+        publish(stage, place)
+    except StopAskedError:
+        kept = bool(resume)
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{place} can't be written: {error.strerror or error}", "check free space and permissions there"
+        ) from error
     finally:
-        os.close(fd)
+        if not kept:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextmanager
+def staged_file(place: Path) -> Iterator[Path]:
+    """Yield a path beside `place` that replaces `place` at the end; raises `DataError` as above.
+
+    It gets the mode of a new file, by the umask, also from writers that make private files.
+    """
+    stage = place.parent / f".{place.name}.partial.{secrets.token_hex(6)}"
+    try:
+        stage.touch(exist_ok=False)
+        mode = stat.S_IMODE(stage.stat().st_mode)
+        yield stage
+        stage.chmod(mode)
+        sync_path(stage)
+        publish(stage, place)
+    except OSError as error:
+        raise DataError(
+            f"{place} can't be written: {error.strerror or error}", "check free space and permissions there"
+        ) from error
+    finally:
+        stage.unlink(missing_ok=True)
+
+
+def publish(stage: Path, place: Path) -> None:
+    """Give what is written at `stage` its name, durably: `place` is replaced if it is a file."""
+    stage.replace(place)
+    sync_path(place.parent)
+
+
+def sync(file: IO[bytes]) -> None:
+    """Make what was written into an open file durable."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_path(path: Path) -> None:
+    """Make a file's bytes, or the names in a directory, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def ulid() -> str:

@@ -23,9 +23,9 @@ from arcterm.export import foreign, recognise
 from arcterm.export.foreign import Foreign
 from arcterm.export.layers import Fit, fill, fill_by_name, in_order
 from arcterm.export.recognise import Candidate
+from arcterm.files import staged_file
 from arcterm.formats import modelfile
 from arcterm.formats.modelfile import ModelFacts
-from arcterm.formats.staging import staged_file
 
 _ERRNO = re.compile(r"os error (\d+)")
 

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from arcterm.errors import DataError
 from arcterm.export import card, embedding, model, writers
 from arcterm.export.model import Model
-from arcterm.formats.staging import staged_file
+from arcterm.files import staged_file
 
 Request = Mapping[str, Any]
 Progress = Callable[[str, int, int], None]

@@ -52,11 +52,7 @@ def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
             "put the data back, or start a new run",
         )
     if said and not accept:
-        raise DataError(
-            f"the data set changed since the run was made: {said}",
-            f"put the data back; or go on with it as it is: `arcterm resume {run.id} --accept-changed-data`; "
-            "or start a new run",
-        )
+        raise dataset.changed_error(run, said)
     aside = dict(facts.set_aside or {})
     if said or aside != dataset.set_aside(run):
         dataset.go_on_with(run, origin_of(facts), aside, accepted=bool(said))

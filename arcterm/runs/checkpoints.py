@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from arcterm.errors import DataError, RunError
-from arcterm.files import open_regular, ulid
+from arcterm.files import Stamp, open_regular, stamp, ulid
 from arcterm.runs import manifest as manifests
 from arcterm.runs.manifest import BACKBONE, MANIFEST, NAME, FileDigest, HeadShard, Manifest
 from arcterm.runs.store import Run
@@ -219,7 +219,7 @@ def _whole(paths: list[Path], count: int, known: dict[Path, bool]) -> Iterator[P
             yield path
 
 
-_seen_whole: dict[Path, list[tuple[str, int, int, int]]] = {}
+_seen_whole: dict[Path, Stamp] = {}
 """Stamps of checkpoints that this process has read once, so that a save does not read gigabytes again."""
 
 
@@ -234,9 +234,8 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _stamps(path: Path) -> list[tuple[str, int, int, int]]:
-    files = [(file.name, file.stat()) for file in sorted(path.glob("*.safetensors"))]
-    return [(name, info.st_size, info.st_mtime_ns, info.st_ino) for name, info in files]
+def _stamps(path: Path) -> Stamp:
+    return stamp(sorted(path.glob("*.safetensors")), exact=True)
 
 
 def discard(path: Path) -> None:

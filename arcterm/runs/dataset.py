@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm.errors import ArctermError
+from arcterm.errors import ArctermError, DataError
 from arcterm.files import read_json, ulid, write_json
 from arcterm.runs.store import DatasetOrigin, Run
 
@@ -89,6 +89,15 @@ def changed(was: DatasetOrigin, now: DatasetFacts) -> str:
     if train and sets and train[0] == sets[0]:
         return "the images are the same, the verification sets are not"
     return f"{counts} as before, but with other labels, contents or order"
+
+
+def changed_error(run: Run, said: str) -> DataError:
+    """Return the error of a resume whose data differs, as `said`, from what the run began with."""
+    return DataError(
+        f"the data set changed since the run was made: {said}",
+        f"put the data back; or go on with it as it is: `arcterm resume {run.id} --accept-changed-data`; "
+        "or start a new run",
+    )
 
 
 def _halves(fingerprint: str) -> list[str]:

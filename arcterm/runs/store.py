@@ -15,8 +15,7 @@ import msgspec
 
 from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
 from arcterm.errors import ArctermError, DataError, RunError
-from arcterm.files import create_json, read_json, sync_directory
-from arcterm.formats.staging import stage_of
+from arcterm.files import create_json, publish, read_json, stage_of
 
 if TYPE_CHECKING:
     from arcterm.runs.uses import Use
@@ -198,8 +197,7 @@ def create(
             (unfinished / folder).mkdir(parents=True, mode=0o700)
         (unfinished / "lock").touch(mode=0o600)
         create_json(unfinished / "run.json", record)
-        unfinished.rename(root / run_id)
-        sync_directory(root)
+        publish(unfinished, root / run_id)
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise RunError(f"can't make a run in {root}: {error.strerror}", "choose another --runs-dir") from None

@@ -14,7 +14,7 @@ from string import Template
 from arcterm_registry import find, nearest
 
 from arcterm.errors import ConfigError
-from arcterm.formats.staging import staged_directory
+from arcterm.files import staged_directory
 
 GROUPS = {"backbone": "backbones", "loss": "losses", "dataset": "datasets"}
 _HERE = Path(__file__).parent

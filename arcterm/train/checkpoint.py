@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from torch.optim import Optimizer
 
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, TrainingError
-from arcterm.files import create_json, read_json, sync_directory
+from arcterm.files import create_json, publish, read_json, sync
 from arcterm.runs import checkpoints
 from arcterm.runs import manifest as manifests
 from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest
@@ -270,15 +269,14 @@ def _commit(
         t=time.time(),
     )
     manifests.create(folder, manifest)
-    folder.rename(run.checkpoints / checkpoints.name_of(step))
-    sync_directory(run.checkpoints)
+    publish(folder, run.checkpoints / checkpoints.name_of(step))
     return manifest
 
 
 def _write(path: Path, tensors: dict[str, Tensor]) -> FileDigest:
     save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path)
     with path.open("rb") as file:
-        os.fsync(file.fileno())
+        sync(file)
         return FileDigest(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from arcterm.config import DataConfig
 from arcterm.errors import DataError, RunError
-from arcterm.files import read_json
-from arcterm.formats.staging import stage_of
+from arcterm.files import read_json, stage_of
 from arcterm.runs import state, store
 from arcterm.runs.describe import describe
 from arcterm.runs.follow import Follower

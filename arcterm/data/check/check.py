@@ -17,12 +17,11 @@ from arcterm.data.check.parts import Folder, Listed, Marked, Pairs, Part, Size
 from arcterm.data.check.structure import Layout, check_labels, check_pack, name_damaged
 from arcterm.data.check.survey import DAMAGED, FINE, NO_IMAGE, OTHER_SIZE, Survey
 from arcterm.errors import DataError
-from arcterm.files import write_bytes
+from arcterm.files import staged_file, write_bytes
 from arcterm.formats.pairs.binfile import read_pairs, set_files
 from arcterm.formats.recordio.checksums import NAME as CHECKSUMS
 from arcterm.formats.recordio.checksums import write_checksums
 from arcterm.formats.recordio.facepack import FacePack
-from arcterm.formats.staging import staged_file
 from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 from arcterm.text import clean

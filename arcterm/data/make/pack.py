@@ -14,10 +14,10 @@ from arcterm.data.make.inputs import Folk, Source, open_source
 from arcterm.data.make.tally import Counter, Tally, early_warning, landmark_data, landmark_lines
 from arcterm.data.reshape.copying import copy_files
 from arcterm.errors import DataError
+from arcterm.files import require_free
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.pairs.pairing import Pair, make_pairs
 from arcterm.formats.recordio.packwriter import PackWriter, write_pack
-from arcterm.formats.staging import require_free
 from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from arcterm.data.reshape.copying import People, find_people, parts_of, read
 from arcterm.errors import DataError
+from arcterm.files import staged_directory
 from arcterm.formats.images import ending
 from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.ranges import parse_ranges
 from arcterm.formats.recordio.facepack import FacePack
-from arcterm.formats.staging import staged_directory
 from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 

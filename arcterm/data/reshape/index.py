@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
+from arcterm.files import staged_file
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordFile
-from arcterm.formats.staging import staged_file
 from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 

@@ -12,9 +12,9 @@ import numpy as np
 from arcterm.data.reshape.copying import Copier, People, copy_files, find_people, parts_of, verification_sets
 from arcterm.data.reshape.extract import extract
 from arcterm.errors import DataError
+from arcterm.files import require_free
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import write_pack
-from arcterm.formats.staging import require_free
 from arcterm.runs.context import JobContext
 from arcterm.runs.report import Report
 

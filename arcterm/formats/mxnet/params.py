@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
+from arcterm.files import staged_file
 from arcterm.formats.recordio.container import map_file
-from arcterm.formats.staging import staged_file
 
 Array = NDArray[Any]
 

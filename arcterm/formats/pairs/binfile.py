@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
+from arcterm.files import staged_file
 from arcterm.formats.pairs.opcodes import MAX_ITEM, RAW, UNFIT
 from arcterm.formats.pairs.picklearrays import Array
 from arcterm.formats.pairs.picklemachine import MAX_ITEMS, load
 from arcterm.formats.people import is_junk
 from arcterm.formats.recordio.container import map_file
-from arcterm.formats.staging import staged_file
 
 MAX_FILE = 4 << 30
 

@@ -8,7 +8,6 @@ of 4 is split there and the magic dropped, so that whoever scans for the magic f
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
+from arcterm import files
 from arcterm.errors import DataError
 from arcterm.formats.lfs import refuse_pointer
 
@@ -155,8 +155,7 @@ class RecordWriter:
         sizes = []
         for file in (self._file, self._index):
             if file:
-                file.flush()
-                os.fsync(file.fileno())
+                files.sync(file)
             sizes.append(file.tell() if file else 0)
         return sizes[0], sizes[1]
 

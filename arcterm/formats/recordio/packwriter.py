@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 
 from arcterm.errors import DataError
+from arcterm.files import staged_directory, sync
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.checksums import write_checksums
 from arcterm.formats.recordio.container import RecordWriter, framed
-from arcterm.formats.staging import staged_directory
 
 NAMES = "labels.txt"
 _PLACES = ".places.jsonl"
@@ -104,8 +104,7 @@ class PackWriter:
         )
         with (self.directory / _PLACES).open("ab") as file:
             file.write(msgspec.json.encode(place) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         self._saved, self._saved_at = (self.classes, self.images), time.monotonic()
 
     def finish(self, image_size: tuple[int, int]) -> None:
@@ -135,9 +134,9 @@ def write_pack(
 ) -> Iterator[PackWriter]:
     """Make a pack of (height, width) images that appears as `place` when the block ends, or not at all.
 
-    Files put into the writer's `directory` become part of it. With `resume` (see `staging`) it goes on after
-    the images of a stopped attempt: add those that follow the writer's first `images`. Raises `DataError` if
-    `place` is taken, can't be written or got no image.
+    Files put into the writer's `directory` become part of it. With `resume`, as `files.staged_directory` has
+    it, it goes on after the images of a stopped attempt: add those that follow the writer's first `images`.
+    Raises `DataError` if `place` is taken, can't be written or got no image.
     """
     with staged_directory(place, resume) as directory:
         writer = PackWriter(directory)

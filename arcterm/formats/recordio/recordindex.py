@@ -6,8 +6,6 @@ mapped from then on: opened in milliseconds, and in memory once for all processe
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import struct
 import zlib
@@ -82,7 +80,8 @@ def read_index(path: Path, size: int) -> RecordIndex:
     if columns is None:
         columns = _parse(path, size)
         if place:
-            _save(place, columns)
+            data = columns.astype("<i8").tobytes()
+            cache.keep(place, _HEAD.pack(_MAGIC, columns.shape[1], zlib.crc32(data)) + data)
     index = RecordIndex(path, columns[0], columns[1])
     last = int(index.offsets.argmax())
     if index.offsets[last] >= size:  # of a cached one: the record file has shrunk since
@@ -135,15 +134,10 @@ def _outside(path: Path, line: str, key: int, offset: int, size: int) -> DataErr
 
 
 def _cached(path: Path) -> Path | None:
-    """Where the columns of this very file are or would be kept; None if it isn't worth it."""
-    try:
-        facts = path.stat()
-    except OSError:  # reading it will say so
+    """Return where the columns of this very file are or would be kept; None if it isn't worth it."""
+    if not path.is_file() or path.stat().st_size < _CACHED_FROM:  # reading it will say if it can't be
         return None
-    if facts.st_size < _CACHED_FROM:
-        return None
-    told = f"{path.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}\0{facts.st_ino}"
-    return cache.directory() / "index" / f"{hashlib.sha256(os.fsencode(told)).hexdigest()[:32]}.columns"
+    return cache.place("index", [path])
 
 
 def _load(place: Path) -> NDArray[np.int64] | None:
@@ -158,15 +152,3 @@ def _load(place: Path) -> NDArray[np.int64] | None:
     if magic != _MAGIC or len(data) != _HEAD.size + 16 * count or zlib.crc32(data[_HEAD.size :]) != crc:
         return None
     return np.frombuffer(data, "<i8", offset=_HEAD.size).reshape(2, count)
-
-
-def _save(place: Path, columns: NDArray[np.int64]) -> None:
-    """Keep the columns; a cache that can't be written only costs the next start its time."""
-    data = columns.astype("<i8").tobytes()
-    stage = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        stage.write_bytes(_HEAD.pack(_MAGIC, columns.shape[1], zlib.crc32(data)) + data)
-        stage.replace(place)
-    except OSError:
-        stage.unlink(missing_ok=True)
