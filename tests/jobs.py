@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ class Heard(list[Event]):
         """Nothing to make durable."""
 
 
-def make_run(root: Path, task: str) -> Run:
+def make_run(root: Path, task: str, paths: Sequence[str] = ()) -> Run:
     """The run directory of a job on data."""
-    config = task_config(task, ["x"] * len(TASKS[task].places), {})
+    config = task_config(task, paths or ["x"] * len(TASKS[task].places), {})
     return store.create(root, config, label="data", argv=[], host="h")
 
 

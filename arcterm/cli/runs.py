@@ -191,7 +191,10 @@ def stop(
 def resume(
     name: _Ended = "last",
     accept_changed_data: Annotated[
-        bool, typer.Option("--accept-changed-data", help="Go on with other data than it was made with.")
+        bool,
+        typer.Option(
+            "--accept-changed-data", help="Go on with other data than it was made with; a job begins again."
+        ),
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
     from_start: Annotated[

@@ -8,7 +8,7 @@ from arcterm import sources
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError
 from arcterm.launch import sets
-from arcterm.runs import dataset
+from arcterm.runs import context, dataset
 from arcterm.runs.store import DatasetOrigin, Run
 from arcterm.sources import Progress
 
@@ -29,13 +29,15 @@ def origin_of(facts: DatasetFacts) -> DatasetOrigin:
 
 
 def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
-    """See that a training goes on with the data that it was made of, and note verification sets set aside.
+    """Check that a training goes on with the data that it was made of; note verification sets set aside.
 
-    Changed data is noted if `accept`. Raises `DataError` for it otherwise, and for another number of people,
-    of which the class weights are.
+    Changed data is noted if `accept`; a job looks for itself as it begins. Raises `DataError` for changed
+    data otherwise, and for another number of people, of which the class weights are.
     """
     config, was = run.record.config, dataset.origin(run)
     if not isinstance(config, TrainConfig) or was is None:
+        if accept:
+            context.accept_changed_data(run)
         return
     facts = facts_of(config, progress)
     said = dataset.changed(was, facts)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
+import shutil
 import time
-from collections.abc import Sequence
 from itertools import zip_longest
-from pathlib import Path
 
 import msgspec
 
-from arcterm.errors import DataError, StopAskedError
-from arcterm.files import write_bytes
+from arcterm.errors import StopAskedError
+from arcterm.files import Stamp, write_bytes
 from arcterm.runs import control
+from arcterm.runs.dataset import changed_error
 from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import Sink
-from arcterm.runs.store import Run
+from arcterm.runs.store import Run, remove_stages
 
 _PROGRESS_SECONDS = 0.25
+_ACCEPTED = "changed-data-accepted"
 
 
 class JobContext:
@@ -28,6 +28,8 @@ class JobContext:
         self.threads = threads
         self.work = run.path / "work"
         self.work.mkdir(mode=0o700, exist_ok=True)
+        self._accepted = (self.work / _ACCEPTED).exists()
+        (self.work / _ACCEPTED).unlink(missing_ok=True)
         self._run = run
         self._journal = journal
         self._last = 0.0
@@ -49,37 +51,38 @@ class JobContext:
                 raise StopAskedError
         return True
 
-    def require_unchanged(self, files: Sequence[Path]) -> None:
-        """Raise `DataError` if these aren't the files, as they were, that the job's first attempt gave here.
+    def require_unchanged(self, data: Stamp) -> None:
+        """Raise `DataError` if `data` isn't what the first attempt gave: a `files.stamp` of what is read.
 
-        What a stopped attempt left and what is made now would be a mixture.
+        A list of images is given as its name and a digest of their names. What a stopped attempt left and
+        what is made now would be a mixture: where changed data was accepted, the job begins again.
         """
-        now = _as_they_are(files)
         note = self.work / "sources.json"
+        was: Stamp = msgspec.json.decode(note.read_bytes()) if note.exists() else data
+        for old, new in zip_longest(was, data):
+            if old != new:
+                if not self._accepted:
+                    raise changed_error(self._run, _difference(old or new))
+                self.say("the data set changed, which was accepted: the job begins again", "warning")
+                remove_stages(self._run)
+                shutil.rmtree(self.work)
+                self.work.mkdir(mode=0o700)
+                break
         if not note.exists():
-            write_bytes(note, msgspec.json.encode(now))
-        for mine, its in zip_longest(now, msgspec.json.decode(note.read_bytes())):
-            if mine != its:
-                raise DataError(
-                    f"{(mine or its)[0]} was changed since the job was stopped",
-                    "start a new job in place of a resume",
-                )
-
-    def place_for(self, files: Sequence[Path]) -> Path:
-        """A directory for what is made of these files as they are: another one as soon as one changes."""
-        digest = hashlib.sha256(msgspec.json.encode(_as_they_are(files))).hexdigest()
-        place = self.work / digest
-        place.mkdir(exist_ok=True)
-        return place
+            write_bytes(note, msgspec.json.encode(data))
 
     def say(self, text: str, level: str = "info") -> None:
         """Something a person should know now."""
         self._journal.write(Message(level=level, text=text))
 
 
-def _as_they_are(files: Sequence[Path]) -> list[list[str | int]]:
-    """Name, bytes and time of change of each; raises `DataError` for one that is gone."""
-    try:
-        return [[str(path), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in files]
-    except OSError as error:
-        raise DataError(f"{error.filename}: {error.strerror}", "check the path and its permissions") from None
+def accept_changed_data(run: Run) -> None:
+    """Let the next attempt of a job begin again if its data changed."""
+    (run.path / "work").mkdir(mode=0o700, exist_ok=True)
+    (run.path / "work" / _ACCEPTED).touch()
+
+
+def _difference(row: list[str | int]) -> str:
+    if len(row) == 2:
+        return f"images in {row[0]} were added, removed or renamed"
+    return f"{row[0]} is not the file that it was"

@@ -326,12 +326,17 @@ def remove(run: Run) -> None:
         if run.path.is_symlink():
             run.path.unlink()
             return
-        record = recorded(run)
-        if record is not None and isinstance(record.config, DataConfig):
-            for path in record.config.paths:
-                shutil.rmtree(stage_of(Path(path), run.id), ignore_errors=True)
+        remove_stages(run)
         run.path.rename(doomed)
         shutil.rmtree(doomed)
     except OSError as error:
         left = doomed if os.path.lexists(doomed) else run.path
         raise DataError(f"can't remove {run.path}: {error.strerror}", f"remove {left} by hand") from None
+
+
+def remove_stages(run: Run) -> None:
+    """Delete what a stopped job left beside the places that it writes."""
+    record = recorded(run)
+    if record is not None and isinstance(record.config, DataConfig):
+        for path in record.config.paths:
+            shutil.rmtree(stage_of(Path(path), run.id), ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -27,6 +28,7 @@ from arcterm.runs import store
 from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
 from arcterm.runs.report import Report
+from tests.jobs import make_job
 
 Locate = Callable[[str], Path]
 
@@ -65,7 +67,10 @@ def picture(path: Path, seed: int, size: tuple[int, int] = (112, 112)) -> None:
 
 def made(job: JobContext, src: Path, dst: Path, **options: Any) -> Report:
     given = {"list": "", "pairs": None, "seed": 0, "resize": False} | options
-    return make_bin(job, str(src), str(dst), **given)
+    report = make_bin(job, str(src), str(dst), **given)
+    shutil.rmtree(job.work)  # as when a job is done
+    job.work.mkdir()
+    return report
 
 
 def listed(job: JobContext, src: Path, text: str, **options: Any) -> Report:
@@ -354,7 +359,7 @@ def test_blocks_of_one_kind_are_noted(job: JobContext, people: Path) -> None:
 
 def test_out_and_back_again(job: JobContext, people: Path, tmp_path: Path) -> None:
     made(job, people, tmp_path / "x.bin")
-    extract(job, str(tmp_path / "x.bin"), str(tmp_path / "out"), people="")
+    extract(make_job("extract"), str(tmp_path / "x.bin"), str(tmp_path / "out"), people="")
     made(job, tmp_path / "out", tmp_path / "y.bin", list=str(tmp_path / "out" / "pairs.txt"))
     assert (tmp_path / "x.bin").read_bytes() == (tmp_path / "y.bin").read_bytes()
     assert len(list((tmp_path / "out" / "images").iterdir())) == 9
@@ -362,7 +367,7 @@ def test_out_and_back_again(job: JobContext, people: Path, tmp_path: Path) -> No
 
 def test_a_foreign_set_out_and_back_again(job: JobContext, test_data: Locate, tmp_path: Path) -> None:
     foreign = test_data("pairs/small_lfw.bin")
-    report = extract(job, str(foreign), str(tmp_path / "out"), people="")
+    report = extract(make_job("extract"), str(foreign), str(tmp_path / "out"), people="")
     assert report.data["pairs"] == report.data["same"] == 10
     made(job, tmp_path / "out", tmp_path / "y.bin", list=str(tmp_path / "out" / "pairs.txt"))
     ours, theirs = read_pairs(tmp_path / "y.bin"), pickle.loads(foreign.read_bytes(), encoding="bytes")

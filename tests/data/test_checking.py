@@ -20,6 +20,8 @@ from arcterm.datasets.verification import VerificationSets
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.images import decode, encode_jpeg, resize
 from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.runs.context import JobContext, accept_changed_data
+from arcterm.runs.journal import NullJournal
 from tests.data.checks import (
     IMAGES,
     flip,
@@ -516,7 +518,7 @@ def test_a_resumed_check_gives_the_same_report(tmp_path: Path, monkeypatch: pyte
     assert again.lines[:-1] == whole.lines[:-1]
 
 
-def test_data_that_changed_since_the_stop_is_looked_at_again(
+def test_data_that_changed_since_the_stop_is_refused_and_looked_at_again_if_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pack = make_pack(tmp_path / "pack", sealed=False)
@@ -531,6 +533,10 @@ def test_data_that_changed_since_the_stop_is_looked_at_again(
             check(job, str(pack), "", True, False)
     _no_magic(pack)
     os.utime(pack / "train.rec", ns=(1, 1))
+    with pytest.raises(DataError, match=r"train\.rec is not the file that it was"):
+        check(job, str(pack), "", True, False)
+    accept_changed_data(job._run)
+    job = JobContext(job._run, NullJournal(), threads=2)
     assert kinds(check(job, str(pack), "", True, False)) == {"record": 1}
 
 

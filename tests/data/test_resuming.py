@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,10 +13,12 @@ import pytest
 
 from arcterm.data.make.bin import make_bin
 from arcterm.data.make.imagefiles import Picture, Stored, Wanted
+from arcterm.data.make.pack import pack
 from arcterm.data.reshape.extract import extract
 from arcterm.data.reshape.index import make_index
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.launch import samedata
 from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
 from tests.jobs import make_job, make_run, pack_people
@@ -37,9 +39,10 @@ def people(tmp_path: Path) -> Path:
 class Stopping(JobContext):
     """Tells each time, and is asked to stop at the how-many-th word of a phase."""
 
-    def __init__(self, root: Path, phase: str, stop: int | None, task: str) -> None:
-        super().__init__(make_run(root, task), NullJournal(), threads=2)
-        self.phase, self.stop = phase, stop
+    def __init__(self, root: Path, phase: str, stop: int, task: str, paths: Sequence[str]) -> None:
+        super().__init__(make_run(root, task, paths), NullJournal(), threads=2)
+        self.phase = phase
+        self.stop: int | None = stop
 
     def again(self) -> JobContext:
         """The job as `arcterm resume` starts it, and nobody stops it."""
@@ -54,9 +57,16 @@ class Stopping(JobContext):
         return True
 
 
-def stopped(root: Path, task: str, phase: str, stop: int, work: Callable[[JobContext], object]) -> Stopping:
+def stopped(
+    root: Path,
+    task: str,
+    phase: str,
+    stop: int,
+    work: Callable[[JobContext], object],
+    paths: Sequence[str] = (),
+) -> Stopping:
     """A job that was stopped while it did `work`."""
-    job = Stopping(root, phase, stop, task)
+    job = Stopping(root, phase, stop, task, paths)
     with pytest.raises(StopAskedError):
         work(job)
     return job
@@ -103,13 +113,73 @@ def test_extract_of_what_was_changed(people: Path, tmp_path: Path) -> None:
 
     job = stopped(tmp_path / "runs", "extract", "writing images", 3, parts)
     os.utime(tmp_path / "pack" / "train.idx", (1, 1))
-    with pytest.raises(DataError, match=r"train\.idx was changed since the job was stopped"):
+    with pytest.raises(DataError, match=r"train\.idx is not the file that it was") as refused:
         parts(job.again())
+    assert refused.value.message.startswith("the data set changed since the run was made: ")
+    assert f"`arcterm resume {job.id} --accept-changed-data`" in refused.value.hint
+    assert "or start a new run" in refused.value.hint
+
+
+class Beginning(NamedTuple):
+    """A job, what makes of it and where, and a change of its data."""
+
+    name: str
+    phase: str
+    begin: Callable[[JobContext, Path, Path], object]
+    written: str
+    change: Callable[[Path], object]
+
+
+def _overwrite(file: Path) -> None:
+    cv2.imwrite(str(file), np.zeros((112, 112, 3), np.uint8))
+
+
+BEGINNINGS = [
+    Beginning(
+        "pack",
+        "pack",
+        lambda job, people, out: pack(job, str(people), str(out / "pack")),
+        "pack/train.rec",
+        lambda people: _overwrite(people / "p0" / "9.png"),
+    ),
+    Beginning(
+        "bin",
+        "reading images",
+        lambda job, people, out: make_bin(
+            job, str(people), str(out / "x.bin"), list="", pairs=20, seed=0, resize=False
+        ),
+        "x.bin",
+        lambda people: _overwrite(people / "p0" / "1.png"),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", BEGINNINGS, ids=lambda case: case.name)
+def test_where_changed_data_is_accepted_the_job_begins_again(
+    people: Path, tmp_path: Path, case: Beginning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arcterm.formats.recordio.packwriter._SAVE_SECONDS", 0)
+    made = tmp_path / "parts" / case.written
+    made.parent.parent.mkdir(exist_ok=True)
+
+    def begin(job: JobContext) -> None:
+        case.begin(job, people, tmp_path / "parts")
+
+    job = stopped(tmp_path / "runs", case.name, case.phase, 9, begin, [str(people), str(made.parent)])
+    case.change(people)
+    with pytest.raises(DataError, match="changed since the run was made"):
+        begin(job.again())
+    samedata.check(job._run, accept=False)
+    with pytest.raises(DataError, match="changed since the run was made"):
+        begin(JobContext(job._run, NullJournal(), threads=2))
+    samedata.check(job._run, accept=True)
+    begin(JobContext(job._run, NullJournal(), threads=2))
+    case.begin(make_job(case.name), people, tmp_path / "whole")
+    assert made.read_bytes() == (tmp_path / "whole" / case.written).read_bytes()
 
 
 @pytest.mark.parametrize("stop", [0, 1, 9, 15])
-@pytest.mark.parametrize("change", [False, True])
-def test_bin(people: Path, tmp_path: Path, stop: int, change: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bin(people: Path, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arcterm.formats.recordio.packwriter._SAVE_SECONDS", 0)
 
     def made(job: JobContext, name: str) -> dict[str, Any]:
@@ -119,8 +189,6 @@ def test_bin(people: Path, tmp_path: Path, stop: int, change: bool, monkeypatch:
 
     job = stopped(tmp_path / "runs", "bin", "reading images", stop, lambda job: made(job, "parts.bin"))
     assert not (tmp_path / "parts.bin").exists()
-    if change:
-        cv2.imwrite(str(people / "p0" / "1.png"), np.zeros((112, 112, 3), np.uint8))
     whole = made(make_job("bin"), "whole.bin")
     read = []
     really = Wanted.read
@@ -132,7 +200,7 @@ def test_bin(people: Path, tmp_path: Path, stop: int, change: bool, monkeypatch:
     monkeypatch.setattr(Wanted, "read", counted)
     assert made(job.again(), "parts.bin") == whole
     assert (tmp_path / "parts.bin").read_bytes() == (tmp_path / "whole.bin").read_bytes()
-    assert len(read) == whole["images"] - (0 if change else stop)
+    assert len(read) == whole["images"] - stop
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2, 9, 25])

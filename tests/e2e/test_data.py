@@ -82,6 +82,12 @@ def test_a_killed_job_goes_on_where_it_was(arcterm, people):
     worker.send_signal(signal.SIGKILL)
     arcterm.wait_for_failure(job)
     assert not (arcterm.folder / "parts").exists() and stage.exists()
+    image = next(path for path in (arcterm.folder / "many").rglob("*") if path.is_file())
+    image.rename(arcterm.folder / image.name)
+    refused = arcterm("resume", job, code=3).stderr
+    assert "the data set changed since the run was made: images in" in refused
+    assert f"`arcterm resume {job} --accept-changed-data`; or start a new run" in refused
+    (arcterm.folder / image.name).rename(image)
     again = arcterm.json("resume", job)
     assert again | {"path": ""} == expected | {"path": ""}
     for file in sorted((arcterm.folder / "whole").iterdir()):

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.data.check.findings import Findings
-from arcterm.data.check.parts import Piece, Size, stamp
+from arcterm.data.check.parts import Piece, Size
 from arcterm.errors import DataError
+from arcterm.files import Stamp, stamp
 from arcterm.formats.images import decode
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.checksums import Checksums, read_checksums
@@ -73,9 +74,8 @@ class PackPart:
         payload = self.records.at(int(self.offsets[number]), f"key {self.keys[number]}")
         return irheader.unpack(payload, f"{self.directory}: {self.where(number)}")
 
-    def state(self) -> str:
-        """Size and time of the record file and the index."""
-        return " ".join(stamp(self.directory / name) for name in ("train.rec", "train.idx"))
+    def state(self) -> Stamp:
+        return stamp(self.directory / name for name in ("train.rec", "train.idx"))
 
     def position(self, key: int) -> int | None:
         """Where `key` is in the order of keys; None if the index lacks it."""

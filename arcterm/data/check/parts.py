@@ -10,7 +10,7 @@ import numpy as np
 from arcterm_registry.contracts import FaceDataset
 
 from arcterm import sources
-from arcterm.errors import DataError
+from arcterm.files import Stamp, stamp
 from arcterm.formats.images import read_file
 from arcterm.formats.pairs.binfile import PairBin
 from arcterm.formats.people import list_people
@@ -45,15 +45,15 @@ class Part(Protocol):
     def look(self, number: int) -> Piece:
         """Item `number`; called from several threads."""
 
-    def state(self) -> str:
-        """What tells these files from others of the same name."""
+    def state(self) -> Stamp:
+        """Size and time of the files, or another mark of them, compared on resume."""
 
 
 class Folder:
     """A folder of people: labels in natural order of their names. Raises `DataError`."""
 
     def __init__(self, path: Path) -> None:
-        self.name = path.name
+        self.path, self.name = path, path.name
         self.size: Size | None = STANDARD
         found = list_people(path)
         self.empty = found.empty
@@ -70,9 +70,8 @@ class Folder:
         file = self.files[number]
         return Piece(read_file(file), float(self._labels[number]), str(file))
 
-    def state(self) -> str:
-        """How many files."""
-        return str(len(self.files))
+    def state(self) -> Stamp:
+        return [[str(self.path), len(self.files)]]
 
 
 @runtime_checkable
@@ -90,7 +89,7 @@ class Listed:
         self.name = path.name
         self.size: Size | None = STANDARD
         self.faces: FaceDataset = sources.find(str(path)).open()
-        self._state = stamp(path)
+        self._state = stamp([path])
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -100,8 +99,7 @@ class Listed:
         record = self.faces[number]
         return Piece(record.image, record.label, record.source)
 
-    def state(self) -> str:
-        """Size and time of the list."""
+    def state(self) -> Stamp:
         return self._state
 
 
@@ -113,7 +111,7 @@ class Pairs:
 
     def __init__(self, path: Path, pairs: PairBin, size: Size | None) -> None:
         self.name, self.size, self.pairs = path.name, size, pairs
-        self._state = stamp(path)
+        self._state = stamp([path])
         self._first: list[int] = []
         known: dict[bytes, int] = {}
         self.sides: list[int] = []
@@ -134,17 +132,5 @@ class Pairs:
         place = self._first[number]
         return f"{self.name} image {place} (pair {place // 2})"
 
-    def state(self) -> str:
-        """Size and time of the file."""
+    def state(self) -> Stamp:
         return self._state
-
-
-def stamp(path: Path) -> str:
-    """Size and time of a file; ``absent`` if it isn't there. Raises `DataError` if it can't be looked at."""
-    try:
-        facts = path.stat()
-    except FileNotFoundError:
-        return "absent"
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}", "check its permissions") from None
-    return f"{facts.st_size} {facts.st_mtime_ns}"

@@ -46,7 +46,6 @@ _LIKENESS = {"bytes": "<u8", "pixels": "<u8", "thumb": ("u1", (THUMB * THUMB,))}
 
 class _Progress(msgspec.Struct):
     done: int
-    of: list[str]
 
 
 class Survey:
@@ -173,14 +172,11 @@ class Survey:
         return pixels
 
     def _resume(self) -> tuple[int, bool]:
-        """How many items are done, and whether the files have yet to be made."""
-        self._of = [f"{part.name} {len(part)} {part.size} {part.state()}" for part in self.parts]
+        """Return how many items are done, and whether the files have yet to be made; raises `DataError`."""
+        self._job.require_unchanged([row for part in self.parts for row in part.state()])
         saved = self._place / "progress.json"
         if saved.exists():
-            progress = read_json(saved, _Progress)
-            if progress.of == self._of:
-                return progress.done, False
-            self._job.say("the data has changed since the stop; looking at all of it again", "warning")
+            return read_json(saved, _Progress).done, False
         shutil.rmtree(self._place, ignore_errors=True)
         self._place.mkdir(parents=True)
         return 0, True
@@ -212,7 +208,7 @@ class Survey:
         for file in self._files.values():
             file.flush()
         self._saved = time.monotonic()
-        write_json(self._place / "progress.json", _Progress(self._done, self._of))
+        write_json(self._place / "progress.json", _Progress(self._done))
 
 
 def thumbnail(rgb: Pixels) -> NDArray[np.uint8]:

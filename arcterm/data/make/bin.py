@@ -16,6 +16,7 @@ import msgspec
 from arcterm.data.make.imagefiles import Picture, Wanted, in_order, refusal
 from arcterm.data.make.listedimages import locate, real_path
 from arcterm.errors import DataError
+from arcterm.files import stamp
 from arcterm.formats.pairs.binfile import MAX_FILE, write_pairs
 from arcterm.formats.pairs.oddpairs import OddPairs, find_odd_pairs
 from arcterm.formats.pairs.pairing import BLOCKS, make_pairs
@@ -122,7 +123,9 @@ def _read(job: JobContext, paths: Sequence[Path], resize: bool) -> _Stored:
 
     Raises `DataError` naming all that can't be stored as one.
     """
-    place = job.place_for(paths)
+    job.require_unchanged(stamp(paths))
+    place = job.work / "images"
+    place.mkdir(exist_ok=True)
     writer = PackWriter(place)
     images = dict(zip(paths, _kept(place / "train.rec"), strict=False))
     copied = msgspec.json.decode(writer.note) or 0

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.data.check.parts import stamp
 from arcterm.data.make import archives
 from arcterm.data.make.imagefiles import Picture
 from arcterm.data.reshape import copying
 from arcterm.errors import DataError
+from arcterm.files import stamp
 from arcterm.formats.lists import ImageList, read_list
 from arcterm.formats.people import NO_IMAGE, is_junk, list_people
 from arcterm.formats.recordio.facepack import FacePack
@@ -33,15 +33,13 @@ class Folk(NamedTuple):
 class Source(NamedTuple):
     """Everybody in the order of classes, how many files were passed over, and whether a list said it.
 
-    `digest` (hex) is another where there are other images, or the same in another order. `junk` counts what
-    systems leave in folders; `refused` are people without an image; `sets` are the verification sets of a
-    pack, and `size` its (height, width).
+    `junk` counts what systems leave in folders; `refused` are people without an image; `sets` are the
+    verification sets of a pack, and `size` its (height, width).
     """
 
     people: list[Folk]
     ignored: int
     listed: bool
-    digest: str
     junk: int = 0
     sets: Sequence[Path] = ()
     size: tuple[int, int] | None = None
@@ -54,6 +52,7 @@ def open_source(job: JobContext, src: Path) -> Source:
     Raises `DataError`.
     """
     if archives.is_archive(src) and src.is_file():
+        job.require_unchanged(stamp([src]))
         return _from_archive(job, src)
     if (src / "train.rec").exists() or src.name == "train.rec":
         return _from_pack(job, src if src.is_dir() else src.parent)
@@ -66,21 +65,22 @@ def open_source(job: JobContext, src: Path) -> Source:
             f"{src} is a verification set: it doesn't say whose its images are",
             f"`arcterm data extract {src} FOLDER` writes its images",
         )
-    return _from_files(src)
+    source = _from_files(src)
+    job.require_unchanged(stamp([src]) if source.listed else [[str(src), _digest(source.people)]])
+    return source
 
 
 def _from_pack(job: JobContext, directory: Path) -> Source:
     pack = FacePack(directory)
+    job.require_unchanged(stamp(copying.parts_of([pack])))
     people = copying.find_people(job, pack)
     path = directory / "train.rec"
     folk = []
     for label in people.present().tolist():
         start, stop = np.searchsorted(people.classes, [label, label + 1]).tolist()
         folk.append(Folk(people.name(label) or str(label), _Records(path, pack, people.images[start:stop])))
-    digest = hashlib.sha256((directory / "train.idx").read_bytes())
-    digest.update(stamp(path).encode())
     sets = copying.verification_sets([pack])
-    return Source(folk, 0, False, digest.hexdigest(), sets=sets, size=pack.image_size)
+    return Source(folk, 0, False, sets=sets, size=pack.image_size)
 
 
 class _Records(Sequence[Picture]):
@@ -98,17 +98,20 @@ class _Records(Sequence[Picture]):
 
 def _from_files(src: Path) -> Source:
     if src.suffix == ".lst" or src.is_file():
-        people = _listed(src)
-        with src.open("rb") as file:
-            return Source(people, 0, True, hashlib.file_digest(file, "sha256").hexdigest())
+        return Source(_listed(src), 0, True)
     listed = list_people(src)
     found, ignored, junk = listed.people, listed.ignored, listed.junk
     refused = [DataError(f"{folder} has no image", NO_IMAGE) for folder in listed.empty]
-    digest = hashlib.sha256()
-    for name, images in found:
-        digest.update(b"\0".join(os.fsencode(text) for text in (name, *(p.name for p in images), "/")))
     folk = [Folk(name, [Picture(path) for path in images]) for name, images in found]
-    return Source(folk, ignored, False, digest.hexdigest(), junk, refused=refused)
+    return Source(folk, ignored, False, junk, refused=refused)
+
+
+def _digest(people: list[Folk]) -> str:
+    """Digest the names of all images in order: reading a folder of millions again would take hours."""
+    digest = hashlib.sha256()
+    for name, pictures in people:
+        digest.update(b"\0".join(os.fsencode(text) for text in (name, *(p.path.name for p in pictures), "/")))
+    return digest.hexdigest()
 
 
 def _listed(path: Path) -> list[Folk]:

@@ -76,7 +76,7 @@ def pack(
         job.say(
             f"{what}; the images are looked at too, so that all that is wrong is named at once", "warning"
         )
-    packer = _Packer(job, Wanted(image_size, resize, align), total, Tally(source.digest), source.refused)
+    packer = _Packer(job, Wanted(image_size, resize, align), total, Tally(), source.refused)
     with write_pack(place, image_size, resume=job.id) as writer:
         packer.fill(writer, trained)
         stored = packer.keep(held)
@@ -124,7 +124,7 @@ class _Packer:
         """Add everybody's images, after those that are there already."""
         faces = _faces(people)
         if writer.images:
-            self._go_on(msgspec.json.decode(writer.note, type=Tally))
+            self._counter = Counter(msgspec.json.decode(writer.note, type=Tally))
             self._done = writer.images
             next(islice(faces, writer.images - 1, None))
         for face, stored in self._read(faces):
@@ -132,15 +132,6 @@ class _Packer:
                 writer.add(stored.data, face.label, face.name)
             if self._told() and not self._refused:
                 writer.save(self._counter.judge)
-
-    def _go_on(self, tally: Tally) -> None:
-        """Take up what a stopped attempt counted; raises `DataError` if it had other images before it."""
-        if tally.source != self.tally.source:
-            raise DataError(
-                "images were added, removed or renamed since the job was stopped",
-                "what was packed is put away: start the same command again",
-            )
-        self._counter = Counter(tally)
 
     def keep(self, people: list[Folk]) -> list[bytes]:
         """Everybody's images, in order."""

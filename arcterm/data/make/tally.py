@@ -28,13 +28,12 @@ class Wrong(msgspec.Struct):
 
 
 class Tally(msgspec.Struct):
-    """What was stored so far of `source`: images copied, and the first that look misplaced of `odd`.
+    """What was stored so far: images copied, and the first that look misplaced of `odd`.
 
     Of those `aligned` here, `judged` were looked at and `astray` don't show a face in its place; `wrong` has
     the problems of landmarks by their words.
     """
 
-    source: str
     copied: int = 0
     encoded: int = 0
     odd: int = 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from arcterm.data.reshape.copying import People, find_people, parts_of, read
 from arcterm.errors import DataError
-from arcterm.files import staged_directory
+from arcterm.files import staged_directory, stamp
 from arcterm.formats.images import ending
 from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.ranges import parse_ranges
@@ -38,7 +38,7 @@ def extract(job: JobContext, src: str, dst: str, *, people: str) -> Report:
 
 
 def _extract_pack(job: JobContext, pack: FacePack, target: Path, wanted: str) -> Report:
-    job.require_unchanged(parts_of([pack]))
+    job.require_unchanged(stamp(parts_of([pack])))
     everybody = find_people(job, pack)
     if wanted:
         numbers = parse_ranges(wanted, pack.classes, f"classes of {pack.directory}")
@@ -74,7 +74,7 @@ def _extract_pack(job: JobContext, pack: FacePack, target: Path, wanted: str) ->
 
 
 def _extract_pairs(job: JobContext, source: Path, target: Path) -> Report:
-    job.require_unchanged([source])
+    job.require_unchanged(stamp([source]))
     pairs = read_pairs(source)
     names: dict[int, str] = {}
     with staged_directory(target, resume=job.id) as directory:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
-from arcterm.files import staged_file
+from arcterm.files import staged_file, stamp
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordFile
 from arcterm.runs.context import JobContext
@@ -33,7 +33,8 @@ def make_index(job: JobContext, src: str) -> Report:
     if place.exists():
         raise DataError(f"{place} already exists", "if it is wrong, move it away first")
     records = RecordFile(records_path)
-    keys, offsets = np.array(_scan(job, records, job.place_for([records_path]) / "found")).reshape(-1, 2).T
+    job.require_unchanged(stamp([records_path]))
+    keys, offsets = np.array(_scan(job, records, job.work / "found")).reshape(-1, 2).T
     own = len(np.unique(keys)) == len(keys) and int(keys.max()) < _LARGEST
     columns = np.array([keys if own else np.arange(len(keys)), offsets], np.int64)
     with staged_file(place) as stage, stage.open("wb") as file:

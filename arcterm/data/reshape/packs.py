@@ -12,7 +12,7 @@ import numpy as np
 from arcterm.data.reshape.copying import Copier, People, copy_files, find_people, parts_of, verification_sets
 from arcterm.data.reshape.extract import extract
 from arcterm.errors import DataError
-from arcterm.files import require_free
+from arcterm.files import require_free, stamp
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs.context import JobContext
@@ -33,7 +33,7 @@ def merge(job: JobContext, *paths: str) -> Report:
     packs = [FacePack(Path(path)) for path in paths[:-1]]
     _require_alike(packs)
     sets = verification_sets(packs)
-    job.require_unchanged(parts_of(packs))
+    job.require_unchanged(stamp(parts_of(packs)))
     people = [find_people(job, pack) for pack in packs]
     with write_pack(target, packs[0].image_size, resume=job.id) as writer:
         Copier(job, sum(len(pack) for pack in packs)).copy(people, writer)
@@ -73,7 +73,7 @@ def split(
         raise DataError(f"{first} and {second} are one place", "give two directories")
     pack = FacePack(Path(src))
     sets = verification_sets([pack])
-    job.require_unchanged(parts_of([pack]))
+    job.require_unchanged(stamp(parts_of([pack])))
     everybody = find_people(job, pack)
     moved = np.isin(everybody.classes, _chosen(everybody, people, seed))
     parts = everybody.where(~moved), everybody.where(moved)
