@@ -54,7 +54,7 @@ class Examiner:
         self._journal = journal
         self._verified = -1
         self.unverified = False
-        """Whether the run ended before the restored checkpoint was verified, which was due."""
+        """Whether the restored checkpoint has yet to be verified, which was due at its step."""
         self._aside: set[str] = set()
         self.collapse = ""
         """How the network has collapsed, as last seen; empty while it has not."""
@@ -65,7 +65,9 @@ class Examiner:
         manifest = checkpoint.restore(path, self._world, self._trained)
         if manifest.verification:
             self._verified = manifest.step
-        self.unverified = manifest.unverified
+        # format 1 does not say whether it was verified; of the last step that is always due
+        unseen = not manifest.verification and manifest.step == self._config.steps
+        self.unverified = manifest.unverified or unseen
         return manifest.step
 
     def begin_from(self, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -44,110 +45,127 @@ _KEEP_BUFFERS = (
 )
 
 
+@dataclass(frozen=True)
+class Training:
+    """What the steps of an attempt work with on one rank; `journal` is silent on all but the first."""
+
+    run: Run
+    attempt: int
+    config: TrainConfig
+    world: World
+    journal: Sink
+    trained: Trained
+    examiner: Examiner
+    feed: Feed
+    model: Model
+    start: int
+    steps_per_epoch: int
+
+
 def train(
     run: Run, attempt: int, config: TrainConfig, world: World, journal: Sink, resume: Path | None
 ) -> Exit:
     """Train from scratch, or on from the checkpoint `resume`, to the last step or to a requested stop."""
-    voice = journal if world.first else NullJournal()
-    voice.write(Phase(phase="loading", detail=f"data set {config.dataset}"))
+    first_journal = journal if world.first else NullJournal()
+    first_journal.write(Phase(phase="loading", detail=f"data set {config.dataset}"))
     dataset = leave_out(build.dataset(config), data.set_aside(run))
     guard.check_same_data(run, len(dataset), dataset.classes)
     if resume and world.first:
         guard.check_same_content(run, config)
-    voice.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
+    first_journal.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
     trained = build.trained(config, dataset.classes, world)
-    examiner = Examiner(run, config, dataset, trained, world, voice)
+    examiner = Examiner(run, config, dataset, trained, world, first_journal)
     if config.pretrained and not resume:
         examiner.begin_from(Path(config.pretrained))
     start = examiner.restore(resume) if resume else 0
-    kept = guard.feed_state(run, resume) if resume else {}
+    feed_state = guard.feed_state(run, resume) if resume else {}
     quarantine = Quarantine(run.path / "quarantine", len(dataset), config.max_broken, journal, world.rank)
-    fed = batches.make(config, dataset, trained, world, voice, start, kept, quarantine)
+    feed = batches.make(config, dataset, trained, world, first_journal, start, feed_state, quarantine)
     announce(journal, world, start, config.steps)
     if world.first:
         state.write_state(run, "running", attempt=attempt, step=start)
+    # before the model is wrapped and compiled: a verification that was due may be all that is left to do
     if examiner.unverified:
         examiner.verify(start)
-    model = _model(config, trained.backbone, world, voice)
-    voice.write(Phase(phase="training"))
-    per_epoch = len(dataset) // config.global_batch
-    return _steps(run, attempt, config, world, voice, fed, model, trained, examiner, start, per_epoch)
+    model = _model(config, trained.backbone, world, first_journal)
+    first_journal.write(Phase(phase="training"))
+    parts = (run, attempt, config, world, first_journal, trained, examiner, feed, model)
+    return _steps(Training(*parts, start=start, steps_per_epoch=len(dataset) // config.global_batch))
 
 
-def _steps(
-    run: Run,
-    attempt: int,
-    config: TrainConfig,
-    world: World,
-    voice: Sink,
-    fed: Feed,
-    model: Model,
-    trained: Trained,
-    examiner: Examiner,
-    start: int,
-    per_epoch: int,
-) -> Exit:
-    declared = get("backbone", config.backbone)
+def _steps(training: Training) -> Exit:
+    run, config, world = training.run, training.config, training.world
+    trained, examiner = training.trained, training.examiner
+    preprocess = get("backbone", config.backbone).preprocess
     agreement = Agreement(run, world)
-    report = Reporter(voice, config, world.device)
-    step = start
-    with closing(fed.batches(report.pause)) as batches:
+    report = Reporter(training.journal, config, world.device)
+    step = training.start
+    with closing(training.feed.batches(report.pause)) as batches:
         for batch, waited in batches:
             step = batch.step
-            epoch = (step - 1) // per_epoch + 1
+            epoch = (step - 1) // training.steps_per_epoch + 1
             report.mark("start")
             rate = learning_rate(config, step)
             for optimizer in (trained.backbone_optimizer, trained.head_optimizer):
                 optimizer.param_groups[0]["lr"] = rate
                 optimizer.zero_grad(set_to_none=True)
-            # drawn anew each step, so that dropout is no state that a checkpoint must hold
+            # From run, step and rank: dropout differs between ranks, and a resumed step draws what it would
+            # have drawn, without a checkpoint holding the state of a generator.
             torch.manual_seed(guard.step_seed(config.seed, step, world.rank))
 
-            pixels = batch.images.to(world.device, non_blocking=True)
-            labels = batch.labels.to(world.device, non_blocking=True)
+            # The backbone alone: near a cosine of 1 bfloat16 goes in steps of 0.004, so the head rounds only
+            # the large products, by its own setting, and keeps targets and sums in float32.
             with precision.autocast(config.precision, world.device):
-                embeddings = model(normalize(pixels, declared.preprocess))
-            scored = trained.head(embeddings, labels, step)
+                embeddings = training.model(normalize(batch.images, preprocess))
+            # A collective: each rank scores the whole batch against its own classes, and the sums over ranks
+            # make the loss that of the global batch, the same number everywhere.
+            output = trained.head(embeddings, batch.labels, step)
             report.mark("forward")
-            scored.loss.backward()
+            # The head's collectives run in reverse and give each rank its own embeddings' gradient; then DDP
+            # averages the backbone's, bucket by bucket. Class rows live on one rank each, where their gradient
+            # is whole: they are never exchanged.
+            output.loss.backward()
             report.mark("backward")
+            # After the average, so that all ranks find the same norm without asking each other. Rows of
+            # classes are left alone: their norm would differ from rank to rank.
             if config.clip:
                 nn.utils.clip_grad_norm_(trained.backbone.parameters(), config.clip)
             trained.backbone_optimizer.step()
             trained.head_optimizer.step()
             report.mark("update")
-            report.step(step, epoch, rate, waited, scored)
+            report.step(step, epoch, rate, waited, output)
 
+            # Saving and verifying are collectives, so ranks must decide alike. They act on what rank 0 found
+            # a step ago: looking for themselves, one could see a request that another has yet to see.
             asked = agreement.verbs()
             stopping = "stop" in asked and step < config.steps
             if stopping and world.first:
-                state.write_state(run, "stopping", attempt=attempt, step=step)
+                state.write_state(run, "stopping", attempt=training.attempt, step=step)
             verifying = step % config.verify_every == 0 or step == config.steps or "verify" in asked
             saving = verifying or step % config.checkpoint_every == 0 or asked & {"stop", "checkpoint"}
             if saving:
-                report.flush()
+                report.flush()  # a loss that is not finite ends the run before it is saved
                 reason = (
                     "stop" if stopping else "verified" if verifying else "requested" if asked else "scheduled"
                 )
-                # first, so that nothing that happens to a verification takes the steps with it
-                examiner.save(step, epoch, reason, fed.state(), unverified=verifying)
+                # Saved first and marked as unverified, so that a verification that is killed costs no step:
+                # the next attempt makes up for it.
+                examiner.save(step, epoch, reason, training.feed.state(), unverified=verifying)
                 if verifying:
                     examiner.verify(step)
                 report.pause()
             if stopping:
-                said = "; ".join(filter(None, (f"checkpoint at step {step}", examiner.collapse)))
-                return Exit(reason="stopped", step=step, detail=said, t=time.time())
+                detail = "; ".join(filter(None, (f"checkpoint at step {step}", examiner.collapse)))
+                return Exit(reason="stopped", step=step, detail=detail, t=time.time())
     report.flush()
-    if start == config.steps:  # the steps were made, what follows them was interrupted
-        examiner.verify(step)
     return Exit(reason="done", step=step, detail=examiner.collapse, t=time.time())
 
 
-def _model(config: TrainConfig, backbone: nn.Module, world: World, voice: Sink) -> Model:
-    """What the steps run: the backbone, with its gradients averaged over the ranks, compiled if asked for."""
+def _model(config: TrainConfig, backbone: nn.Module, world: World, journal: Sink) -> Model:
+    """Wrap the backbone for the steps: gradients averaged over the ranks, and compiled if asked for."""
     if config.precision == "bfloat16" and not precision.has_bfloat16(world.device):
         text = "this processor has no instructions for bfloat16: precision=float32 is many times faster"
-        voice.write(Message(level="warning", text=text))
+        journal.write(Message(level="warning", text=text))
     model = _distributed(backbone, world)
     if not config.compile:
         return model
@@ -155,15 +173,17 @@ def _model(config: TrainConfig, backbone: nn.Module, world: World, voice: Sink) 
     pixels = torch.zeros(config.batch_size, *declared.input_size, 3, dtype=torch.uint8, device=world.device)
     images = normalize(pixels, declared.preprocess)
     return compiled(
-        model, config.backbone, images, config.precision, voice, whole=config.gradient_checkpointing
+        model, config.backbone, images, config.precision, journal, whole=config.gradient_checkpointing
     )
 
 
 def _distributed(backbone: nn.Module, world: World) -> nn.Module:
-    """The backbone with its gradients averaged over the ranks; statistics stay each rank's own."""
+    """Wrap the backbone so that its gradients are averaged over the ranks."""
     if world.size == 1 or not any(p.requires_grad for p in backbone.parameters()):
         return backbone
     devices = [world.device] if world.device.type == "cuda" else None
     options: dict[str, Any] = {"device_ids": devices, "gradient_as_bucket_view": True}
+    # Batch norms keep their own rank's statistics: sending rank 0's at every step would cost a collective and
+    # lose what the others saw. The examiner averages them before it saves or verifies.
     options[_KEEP_BUFFERS] = False
     return DistributedDataParallel(backbone, **options)

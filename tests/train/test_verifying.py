@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from arcterm.errors import DataError, TrainingError
 from arcterm.files import read_json
 from arcterm.launch import model
 from arcterm.runs import checkpoints, store
+from arcterm.runs import manifest as manifests
 from arcterm.runs.describe import Summary, describe
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Checkpoint, Message, Verify
@@ -120,6 +122,18 @@ def test_a_run_that_ends_while_verifying_catches_up(train, monkeypatch, at, befo
         assert torch.equal(tensor, weights(run)[name]), name
     verified = [(e.step, e.accuracy) for e in of(Verify, again)]
     assert verified == [(e.step, e.accuracy) for e in of(Verify, told) if e.step >= at]
+
+
+@pytest.mark.parametrize(("seen", "verified"), [({}, ["dots"]), ({"dots": 0.5}, [])])
+def test_a_last_step_without_accuracies_is_verified_once_by_a_resume(train, seen, verified):
+    """As a checkpoint looks that does not say whether it was verified: format 1 had no word for it."""
+    run, _, _ = train()
+    path = run.checkpoints / checkpoints.name_of(6)
+    manifests.replace(path, msgspec.structs.replace(manifests.read(path), verification=seen))
+    _, ended, heard = train(run=run, resume=6)
+    assert (ended.reason, ended.step) == ("done", 6)
+    assert [e.set for e in of(Verify, heard)] == verified
+    assert set(scores(run)[6]) == {"dots"}
 
 
 def test_a_step_that_was_verified_twice_counts_once(train):
