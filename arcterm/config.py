@@ -8,18 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
-from arcterm_registry import Option, OptionError, nearest
+from arcterm_registry import JobSpec, Option, OptionError, PluginError, get, nearest
 
-from arcterm import tomlfile
+from arcterm import commandline, tomlfile
+from arcterm.commandline import Value, flag
 from arcterm.errors import ConfigError
-from arcterm.jobs import TASKS
 from arcterm.neighbours import near, way
 from arcterm.settings import FLAGS, SETTINGS
-
-Value = bool | int | float | str
 
 OPTION_GROUPS = ("backbone", "loss", "dataset")
 _MANY = 1_000_000
@@ -28,11 +26,32 @@ _CHECKED = ("nproc", "batch_size", "epochs", "steps", "lr", "warmup", "clip", "k
 _BY_NAME = {option.name: option for option in SETTINGS}
 
 
-class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", tag="train"):
+PATH_FIELD = "path."
+"""How the key of a field for a job's path begins."""
+
+
+def field_text(value: Value) -> str:
+    """A value as a form's field has it."""
+    return ("yes" if value else "no") if isinstance(value, bool) else commandline.written(value)
+
+
+class StopWords(NamedTuple):
+    """When a soft request to stop is heard, what is `kept` then, and what stopping `at_once` costs."""
+
+    softly: str
+    kept: str
+    at_once: str
+
+
+class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="training"):
     """A training run, complete. `batch_size` is per rank, `steps` the total, `gpus` empty on a CPU.
 
     Settings that another version of arcterm wrote and this one does not know are passed over when it is read.
     """
+
+    kind: ClassVar[str] = "training"
+    resumes: ClassVar[bool] = True
+    ranks: ClassVar[bool] = True
 
     backbone: str
     loss: str
@@ -115,35 +134,176 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", ta
         """Images per step over all ranks."""
         return self.batch_size * self.nproc
 
+    @property
+    def train(self) -> TrainConfig:
+        """The training that a run is about: this one."""
+        return self
 
-class VerifyConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", tag="verify"):
-    """A verification of one checkpoint: `train` is the config of the run that made it."""
+    @property
+    def plugins(self) -> list[tuple[str, str]]:
+        """(kind, name) of the plug-ins that it uses."""
+        return [("backbone", self.backbone), ("loss", self.loss), ("dataset", self.dataset)]
 
-    checkpoint: str
-    train: TrainConfig
-    device: Literal["cuda", "cpu"]
-    nproc: int
-    gpus: list[int] = []
-    threads: int = 1
-    batch_size: int
+    @property
+    def label(self) -> str:
+        """What its run's id says of it."""
+        return f"{self.backbone}-{self.loss}"
+
+    @property
+    def title(self) -> str:
+        """What it is: ``r50 arcface``."""
+        return f"{self.backbone} {self.loss}"
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths that it reads."""
+        return [str(self.dataset_options["path"])] if "path" in self.dataset_options else []
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that ask for it again, as `merge` takes them; those at their default are left out."""
+        asked: dict[str, Any] = {kind: getattr(self, kind) for kind in OPTION_GROUPS}
+        for kind in OPTION_GROUPS:
+            usual = _defaults(kind, asked[kind])
+            given = getattr(self, f"{kind}_options")
+            asked[f"{kind}_options"] = {k: v for k, v in given.items() if v != usual.get(k)}
+        asked["dataset"] = asked["dataset_options"].pop("path", "") or asked["dataset"]
+        for option in SETTINGS:
+            value = getattr(self, option.name)
+            if value not in (option.default, []) and option.name != "epochs":
+                asked[option.name] = ",".join(map(str, value)) if isinstance(value, list) else value
+        return asked
+
+    @property
+    def command(self) -> str:
+        """The command line that asks for it again."""
+        return commandline.training(self.settings())
+
+    @property
+    def form(self) -> tuple[str, dict[str, str]]:
+        """The job whose form asks for it again, none, and the texts of the launch form by field."""
+        texts = {}
+        for key, value in self.settings().items():
+            group = key.removesuffix("_options")
+            for name, given in value.items() if isinstance(value, dict) else [("", value)]:
+                texts[f"{group}.{name}" if name else key] = field_text(given)
+        return "", texts
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Its cells in a list of runs."""
+        return {"backbone": self.backbone, "loss": self.loss, "dataset": self.dataset}
+
+    @property
+    def stop_words(self) -> StopWords:
+        """When a request to stop is heard, and what it costs."""
+        return StopWords(
+            softly="after a checkpoint",
+            kept="nothing is lost",
+            at_once="steps after the last checkpoint are lost",
+        )
 
 
-class DataConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="job", tag="data"):
-    """A job on a data set: `task` of `tasks.TASKS`, its absolute `paths` in order, all of its `options`.
+class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="job"):
+    """A run of the job called `name`: its absolute `paths` in order, all of its `options`.
 
-    An option that is missing is worked out by the task. It runs in one process, on the CPU.
+    An option that is missing is worked out by the job. `ranks` tells that it runs on every rank, `train` is
+    the training that it is about. What its declaration says is kept here as far as a reader needs it.
     """
 
-    task: str
+    kind: ClassVar[str] = "job"
+    steps: ClassVar[int] = 0
+
+    name: str
+    group: str
     paths: list[str]
     options: dict[str, Value] = {}
-    device: Literal["cpu"] = "cpu"
+    ranks: bool = False
+    stops: str = ""
+    resumes: bool = True
+    train: TrainConfig | None = None
+    device: Literal["cuda", "cpu"] = "cpu"
     nproc: int = 1
     gpus: list[int] = []
     threads: int = 1
 
+    @property
+    def declared(self) -> JobSpec | None:
+        """Its declaration; None where the package that it came from is gone or broken."""
+        try:
+            return get("job", self.name)
+        except PluginError:
+            return None
 
-JobConfig = TrainConfig | VerifyConfig | DataConfig
+    @property
+    def plugins(self) -> list[tuple[str, str]]:
+        """(kind, name) of the plug-ins that it uses."""
+        return [("job", self.name), *(self.train.plugins if self.train else ())]
+
+    @property
+    def label(self) -> str:
+        """What its run's id says of it."""
+        return "-".join(filter(None, (self.group, self.name)))
+
+    @property
+    def title(self) -> str:
+        """What it is and of what: ``data pack faces``."""
+        return " ".join(filter(None, (self.group, self.name, self.source)))
+
+    @property
+    def source(self) -> str:
+        """The name of what it reads."""
+        return Path(self.paths[0]).name if self.paths else ""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Its cells in a list of runs; one that is missing has nothing to say."""
+        if self.train is None:
+            return {"dataset": self.source}
+        return self.train.columns | {"loss": f"{self.train.loss} {self.name}"}
+
+    @property
+    def command(self) -> str:
+        """The command line that asks for it again; options that equal their default are left out."""
+        usual = {option.name: option.default for option in self.declared.options} if self.declared else {}
+        given = {
+            key: value
+            for key, value in self.options.items()
+            if key not in usual or not (value == usual[key] or (value == "" and usual[key] is None))
+        }
+        return commandline.job(self.group, self.name, self.paths, given)
+
+    @property
+    def form(self) -> tuple[str, dict[str, str]] | None:
+        """The job whose form asks for it again, and its texts by field; None where no form offers it."""
+        declared = self.declared
+        if declared is None or not declared.group:
+            return None
+        many = len(self.paths) - len(declared.paths) + 1
+        texts, rest = {}, list(self.paths)
+        for place in declared.paths:
+            count = many if place.many else 1
+            texts[PATH_FIELD + place.name] = ", ".join(rest[:count])
+            del rest[:count]
+        usual = {option.name: option.default for option in declared.options}
+        return self.name, texts | {k: field_text(v) for k, v in self.options.items() if v != usual.get(k)}
+
+    @property
+    def stop_words(self) -> StopWords:
+        """When a request to stop is heard, and what it costs."""
+        now = "what it did since it last saved is done again" if self.resumes else "it begins again"
+        soft = "what is done is kept" if self.resumes else "its results so far are kept"
+        return StopWords(softly=self.stops, kept=soft, at_once=now)
+
+
+Config = TrainConfig | JobConfig
+
+
+def _defaults(kind: str, name: str) -> dict[str, Value | None]:
+    """The defaults of a plug-in's options; none are known of one that is gone."""
+    try:
+        return {option.name: option.default for option in get(kind, name).options}
+    except PluginError:
+        return {}
 
 
 def check_setting(name: str, value: Value) -> Value:
@@ -153,11 +313,6 @@ def check_setting(name: str, value: Value) -> Value:
         return option.check(value)
     except OptionError as error:
         raise ConfigError(str(error), f"change {_way(name)}: {option.help}") from None
-
-
-def flag(name: str) -> str:
-    """The command-line flag of a setting: ``batch_size`` → ``--batch-size``."""
-    return "--" + name.replace("_", "-")
 
 
 def _way(name: str) -> str:
@@ -248,36 +403,37 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def task_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any]) -> DataConfig:
-    """A job on data; raises `ConfigError` for an unknown task, a wrong number of paths or a bad option."""
-    task = TASKS.get(name)
-    if task is None:
-        raise ConfigError(
-            f"there is no job {name!r} on data", nearest(name, TASKS).replace("installed", "jobs")
-        )
-    least = len(task.places) + (1 if task.places[0].many else 0)
-    if len(paths) < least or (len(paths) > least and not task.places[0].many):
-        wanted = " ".join(p.name.upper() + ("…" if p.many else "") for p in task.places)
-        raise ConfigError(
-            f"data {name} takes {wanted}, not {len(paths)} paths",
-            f"give {wanted}",
-        )
-    options = options_for(task.options, given, f"data {name}")
-    for file in task.files:
-        if options[file]:
+def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any]) -> JobConfig:
+    """A job in one process; raises `PluginError` if there is none, `ConfigError` for its paths or options."""
+    declared = get("job", name)
+    title = " ".join(filter(None, (declared.group, name)))
+    many = any(place.many for place in declared.paths)
+    least = len(declared.paths)
+    if len(paths) < least or (len(paths) > least and not many):
+        wanted = " ".join(p.name.upper() + ("…" if p.many else "") for p in declared.paths)
+        raise ConfigError(f"{title} takes {wanted}, not {len(paths)} paths", f"give {wanted}")
+    options = options_for(declared.options, given, title)
+    for file in declared.files:
+        if options.get(file):
             options[file] = _whole(str(options[file]))
-    whole = [_whole(path) for path in paths]
-    return DataConfig(task=name, paths=whole, options=options, threads=len(os.sched_getaffinity(0)))
+    return JobConfig(
+        name=name,
+        group=declared.group,
+        paths=[_whole(path) for path in paths],
+        options=options,
+        ranks=declared.ranks,
+        stops=declared.stops,
+        resumes=declared.resumes,
+        threads=len(os.sched_getaffinity(0)),
+    )
 
 
 def _whole(path: str | Path) -> str:
-    """A path that means the same in every directory; raises `ConfigError` for the home of nobody."""
+    """`path` made absolute; raises `ConfigError` if ~user does not exist."""
     try:
         return str(Path(path).expanduser().absolute())
     except RuntimeError:
-        raise ConfigError(
-            f"{path} is in the home of somebody who isn't known here", "write the path out"
-        ) from None
+        raise ConfigError(f"{path}: there is no such user here", "write the path out") from None
 
 
 def options_for(declared: Iterable[Option], given: Mapping[str, Any], owner: str) -> dict[str, Value]:

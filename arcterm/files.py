@@ -11,11 +11,11 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import msgspec
 
@@ -79,11 +79,16 @@ def create_bytes(path: Path, data: bytes) -> None:
     sync_path(path.parent)
 
 
-def read_json(path: Path, kind: type[T]) -> T:
-    """The JSON of `path` as `kind`; raises FileNotFoundError, or `DataError` if it is something else."""
+def read_json(path: Path, kind: type[T], upgraded: Callable[[Any], Any] | None = None) -> T:
+    """The JSON of `path` as `kind`; raises FileNotFoundError, or `DataError` if it is something else.
+
+    `upgraded` turns what an earlier version wrote into what this one writes.
+    """
     hint = _RESTORE
     data = read_bytes(path)
     try:
+        if upgraded is not None:
+            return msgspec.convert(upgraded(msgspec.json.decode(data)), kind)
         return msgspec.json.decode(data, type=kind)
     except ArctermError as error:  # a value that the type itself refuses
         raise DataError(f"{path} is not what arcterm wrote: {error.message}", hint) from None

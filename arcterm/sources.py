@@ -12,7 +12,8 @@ from typing import Any
 from arcterm_registry import Dataset, get, names, scan
 from arcterm_registry.contracts import DatasetFacts, FaceDataset
 
-from arcterm.config import TrainConfig, Value, options_for
+from arcterm.commandline import Value
+from arcterm.config import TrainConfig, options_for
 from arcterm.errors import ArctermError, ConfigError, DataError
 
 Progress = Callable[[int, int], None]

@@ -41,10 +41,10 @@ def test_data() -> Callable[[str], Path]:
 
 
 @contextmanager
-def little_room() -> Iterator[None]:
-    """No file of this process gets longer than 100 bytes, as on a full disk."""
+def little_room(size: int = 100) -> Iterator[None]:
+    """No file of this process gets longer than `size` bytes, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:

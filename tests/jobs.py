@@ -1,4 +1,4 @@
-"""Jobs on data in this process, for tests."""
+"""Jobs in this process, for tests."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from arcterm.config import task_config
+from arcterm_registry import get
+
+from arcterm.config import JobConfig, TrainConfig, job_config
 from arcterm.data.make.pack import pack
-from arcterm.jobs import TASKS
 from arcterm.runs import store
 from arcterm.runs.context import JobContext
 from arcterm.runs.events import Event
@@ -27,9 +28,17 @@ class Heard(list[Event]):
         """Nothing to make durable."""
 
 
-def make_run(root: Path, task: str, paths: Sequence[str] = ()) -> Run:
-    """The run directory of a job on data."""
-    config = task_config(task, paths or ["x"] * len(TASKS[task].places), {})
+def verification(train: TrainConfig, run: str = "/runs/r", step: int = 400, **changes: Any) -> JobConfig:
+    """The verification of a checkpoint of a training."""
+    spec = get("job", "verify")
+    fields: dict[str, Any] = {"stops": spec.stops, "resumes": spec.resumes, "ranks": True, "train": train}
+    options = {"checkpoint": str(step)}
+    return JobConfig(name="verify", group="", paths=[run], options=options, **fields | changes)
+
+
+def make_run(root: Path, name: str, paths: Sequence[str] = ()) -> Run:
+    """The run directory of a job."""
+    config = job_config(name, paths or ["x"] * len(get("job", name).paths), {})
     return store.create(root, config, label="data", argv=[], host="h")
 
 

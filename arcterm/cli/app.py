@@ -26,7 +26,8 @@ COMMANDS = {
     "embed": ("arcterm.cli.trial", "Embed images with a model."),
     "compare": ("arcterm.cli.trial", "Say how alike two faces are."),
     "plugins": ("arcterm.cli.plugins", "List what can be picked, check a plug-in, begin one."),
-    "data": ("arcterm.cli.data", "Make, check and reshape data sets."),
+    "data": ("arcterm.cli.jobs", "Make, check and reshape data sets."),
+    "job": ("arcterm.cli.jobs", "Jobs of installed packages."),
     "model": ("arcterm.cli.model", "Model files in and out."),
 }
 """Where each command is, and how it is listed."""

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from arcterm.config import DataConfig, JobConfig
+from arcterm.config import Config
 from arcterm.launch.preflight import duration
 from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import AnyEvent, Gpu, Phase, Verify
@@ -118,9 +118,11 @@ class JobLive(Live):
     _stopping = _JOB_HINT
 
     def _picture(self, state: State, summary: Summary, note: str) -> RenderableType:
-        config = self._run.record.config
-        name = words.job(config) if isinstance(config, DataConfig) else self._run.name
-        title = cleaned(name, "bold").append("  ").append(state.state, _COLOURS.get(state.state, ""))
+        title = (
+            cleaned(self._run.record.config.title, "bold")
+            .append("  ")
+            .append(state.state, _COLOURS.get(state.state, ""))
+        )
         title.append_text(cleaned(f"  {self._run.id}", "dim"))
         live = state.state in LIVE
         parts: list[RenderableType] = [title]
@@ -194,7 +196,7 @@ def _verification(summary: Summary) -> RenderableType:
             grid.add_row(
                 "verify",
                 cleaned(name),
-                Text(words.score(last.accuracy, last.std), "bold"),
+                Text(last.score, "bold"),
                 _best(best, last),
                 Text(tar),
             )
@@ -208,7 +210,7 @@ def _best(best: Verify | None, last: Verify) -> Text:
     return Text(f"best {best.accuracy:.4f} @ {best.step:,}", "green")
 
 
-def _machine(config: JobConfig, summary: Summary) -> RenderableType:
+def _machine(config: Config, summary: Summary) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     own = own_gpus(config, summary)
     for _, gpu in own:

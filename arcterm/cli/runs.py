@@ -88,11 +88,10 @@ def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -
         put_json(described)
         return
     config = described["config"] or {}
-    is_job = config.get("job") == "data"
     for key in ("id", "name", "path", "created", "state", "reason"):
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
-    if is_job:
+    if config.get("kind") == "job":
         _show_job(described)
     else:
         _show_training(described)
@@ -104,7 +103,7 @@ def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -
             put(f"next step         {failure['hint']}")
         if failure["traceback"]:
             put(*failure["traceback"].splitlines())
-    if is_job and described["report"]:
+    if described.get("report"):
         put("", *described["report"]["lines"])
 
 
@@ -166,7 +165,7 @@ def stop(
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Stop a run after a checkpoint, a job on data before its next item."""
+    """Stop a run after a checkpoint, a job before its next item."""
     from arcterm.cli.watch import RunFailedError
     from arcterm.launch import start
     from arcterm.runs import uses
@@ -207,16 +206,15 @@ def resume(
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Go on from the newest whole checkpoint; a job on data goes on where it was stopped."""
+    """Go on from the newest whole checkpoint; a job goes on where it was stopped."""
     from arcterm.cli.watch import watch
-    from arcterm.config import DataConfig
     from arcterm.launch import devices, start
     from arcterm.runs import uses
     from arcterm.runs.store import recorded
 
     run = _find(name, runs_dir, uses.RESUMABLE)
     record = recorded(run)
-    if record is not None and not isinstance(record.config, DataConfig):
+    if record is not None and record.config.ranks:
         say_waiting(f"resuming {run.name}")
     before = run.attempts()
     if wait:
@@ -242,10 +240,9 @@ def verify(
     runs_dir: RunsDir = None,
 ) -> None:
     """Verify a checkpoint of a run."""
-    from arcterm.cli.watch import verify_words, watch
+    from arcterm.cli.watch import watch
     from arcterm.launch import devices, start
     from arcterm.runs import store, uses
-    from arcterm.runs.describe import summarize
 
     root = store.runs_dir(runs_dir)
     run = store.find(root, name, uses.TRAINED)
@@ -253,17 +250,11 @@ def verify(
     job = start.verify(run, root, which=checkpoint, argv=sys.argv, say=say)
     told = devices.moved(run.config, job.record.config.gpus)
     say(f"verifying as {job.id}{f', {told}' if told else ''}")
-    if as_json:
-        watch(job, plain=True, as_json=True, owner=True)
-        return
-    watch(job, plain=False, as_json=False, owner=True, talk=True)
-    _, summary, _ = summarize(job)
-    if not summary.verification:
-        say("the data set has no verification sets")
-    if sys.stdout.isatty():
-        return
-    for results in summary.verification.values():
-        put(verify_words(results[-1]))
+    try:
+        watch(job, plain=as_json, as_json=False, owner=True, talk=as_json)
+    finally:
+        if as_json:
+            put_json(_described(job))
 
 
 def rm(
@@ -316,8 +307,6 @@ def _described(run: Run) -> dict[str, Any]:
     """What is known of a run; of a job on data also its command, its phase and its report."""
     import msgspec
 
-    from arcterm.config import DataConfig
-    from arcterm.console.jobform import command_of
     from arcterm.runs.describe import describe, summarize
     from arcterm.runs.report import read_report
     from arcterm.runs.state import damage
@@ -326,10 +315,10 @@ def _described(run: Run) -> dict[str, Any]:
     described = describe(run)
     record = recorded(run)
     config = record.config if record else None
-    if isinstance(config, DataConfig):
+    if config is not None and config.kind == "job":
         phase = summarize(run)[1].phase
         shown = ("phase", "detail", "done", "total")
-        described["command"] = command_of(config)
+        described["command"] = config.command
         described["phase"] = {key: getattr(phase, key) for key in shown} if phase else None
         described["report"] = None
         try:
@@ -344,7 +333,7 @@ def _steps(described: dict[str, Any]) -> str:
     """Steps made of those to make; of a job on data what is done in its phase."""
     if described["config"] is None:
         return ""
-    if described["config"]["job"] == "data":
+    if described["config"]["kind"] == "job":
         phase = described["phase"]
         return f"{phase['done']}/{phase['total']}" if phase else ""
     return f"{described['step']}/{described['steps']}"
@@ -366,7 +355,7 @@ def _number(value: Any) -> str:
 
 def _best(described: dict[str, Any]) -> str:
     """The best of each verification set; what a job on data found or made."""
-    if described["config"] and described["config"]["job"] == "data":
+    if described["config"] and described["config"]["kind"] == "job":
         report = described["report"] or {"problems": 0, "result": ""}
         found = f"{report['problems']} problem{'s' * (report['problems'] != 1)}"
         return found if report["problems"] else Path(report["result"]).name

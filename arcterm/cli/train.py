@@ -11,7 +11,8 @@ import typer
 
 from arcterm.cli import completing
 from arcterm.cli.options import Json, Plain, RunsDir
-from arcterm.config import flag, merge, parse_assignments, read_settings
+from arcterm.commandline import flag
+from arcterm.config import merge, parse_assignments, read_settings
 from arcterm.errors import ConfigError
 from arcterm.settings import FLAGS, SETTINGS
 from arcterm.show.output import Counter, put_detached, put_json, say, say_waiting

@@ -9,7 +9,6 @@ import time
 from types import FrameType
 from typing import Protocol
 
-from arcterm.config import DataConfig
 from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.launch.preflight import duration
@@ -102,13 +101,13 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1,
     if run.removed:
         raise RunGoneError.of(run)
     check_whole(run)
-    _conclude(run, state, as_json)
+    _conclude(run, state, as_json, talk)
 
 
-def _conclude(run: Run, state: State, as_json: bool) -> None:
+def _conclude(run: Run, state: State, as_json: bool, talk: bool) -> None:
     """Say how the run ended; raises `RunFailedError` if it isn't done."""
-    if isinstance(run.record.config, DataConfig):
-        _conclude_task(run, state, as_json)
+    if run.record.config.kind == "job":
+        _conclude_job(run, state, as_json, talk)
         return
     if as_json:
         put_json(describe(run))
@@ -130,8 +129,8 @@ def _conclude(run: Run, state: State, as_json: bool) -> None:
     raise RunFailedError(f"{run.name} failed on {where}: {failure.cause}", hint, 5)
 
 
-def _conclude_task(run: Run, state: State, as_json: bool) -> None:
-    """What came of a job on data: its report, or the mistake in the words of whoever met it."""
+def _conclude_job(run: Run, state: State, as_json: bool, talk: bool) -> None:
+    """Print a job's report, to stderr if it is talk, or raise its error."""
     report = read_report(run) if state.state == "done" else None
     if report is not None:
         if as_json:
@@ -140,9 +139,12 @@ def _conclude_task(run: Run, state: State, as_json: bool) -> None:
             say(*report.lines)
             put(report.result)
         else:
-            put(*report.lines)
+            (say if talk else put)(*report.lines)
         if report.problems:
             raise RunFailedError(f"{report.problems:,} problem{'s' * (report.problems != 1)} found", "", 3)
+        return
+    if state.state == "done":  # the verification of an older arcterm has no report
+        say(f"{run.name} is done: {run.path}")
         return
     if state.state == "stopped":
         raise RunFailedError(f"stopped: {state.reason}", advice.resuming(run), 130)
@@ -196,8 +198,7 @@ class _Interrupts:
             return
         try:
             start.stop(self._run, now=self._count == 2)
-            is_job = isinstance(self._run.record.config, DataConfig)
-            softly = "stopping, what is done is kept" if is_job else "stopping after a checkpoint"
+            softly = f"stopping {self._run.record.config.stop_words.softly}"
             self.note = f"{softly}; Ctrl-C again stops at once" if self._count == 1 else "stopping at once"
         except ArctermError as error:
             self.note = error.message
@@ -231,7 +232,7 @@ class Lines:
             case Mined():
                 return f"mined   step {event.step:,}  {mined_words(event)}"
             case Verify():
-                return f"verify  step {event.step:,}  {verify_words(event)}"
+                return f"verify  step {event.step:,}  {event.line}"
             case Skipped():
                 return f"skip    {words.skip(event)} ({event.count:,} of {event.total:,})"
             case Checkpoint():
@@ -301,21 +302,11 @@ def mined_words(mined: Mined) -> str:
     )
 
 
-def verify_words(result: Verify) -> str:
-    """A verification result in words."""
-    scored = f"{result.set} {words.score(result.accuracy, result.std)}  XNorm {float(result.xnorm):.2f}"
-    if result.threshold is None:
-        return f"{scored}  TAR@1e-3 {words.DASH}  threshold {words.DASH}  ({result.withheld or 'withheld'})"
-    tar = "" if result.tar is None else f"  TAR@1e-3 {result.tar:.4f}"
-    why = f"  ({result.collapse})" if result.collapse else ""
-    return f"{scored}{tar}  threshold {result.threshold:.3f}{why}"
-
-
 def _view(run: Run, plain: bool, to_stderr: bool, owner: bool) -> View:
     """How `run` is shown. stdout is for what a job makes, so its lines are talk."""
-    is_job = isinstance(run.record.config, DataConfig)
+    kind = run.record.config.kind
     if plain or not sys.stdout.isatty():
-        return JobLines(to_stderr=True) if is_job else Lines(to_stderr=to_stderr)
+        return JobLines(to_stderr=True) if kind == "job" else Lines(to_stderr=to_stderr)
     from arcterm.cli.live import JobLive, Live
 
-    return JobLive(run, owner) if is_job else Live(run, owner)
+    return JobLive(run, owner) if kind == "job" else Live(run, owner)

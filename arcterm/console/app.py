@@ -15,7 +15,7 @@ from textual.filter import LineFilter
 from textual.geometry import Size
 from textual.screen import Screen
 
-from arcterm.config import DataConfig
+from arcterm.config import Config
 from arcterm.console import ending, terminal
 from arcterm.console.keys import HELP, described, name_of
 from arcterm.console.keystrokes import Keystrokes
@@ -89,19 +89,25 @@ class Console(App[None]):
         self.push_screen(LaunchForm(self.root, texts or {"backbone": "tiny", "loss": "arcface"}))
         self._fit()
 
-    def open_tasks(self) -> None:
-        """Show the jobs on data to choose from."""
-        from arcterm.console.screens.jobs import TaskList
+    def open_jobs(self) -> None:
+        """Show the jobs to choose from."""
+        from arcterm.console.screens.jobs import JobList
 
-        self.push_screen(TaskList(self.root))
+        self.push_screen(JobList(self.root))
         self._fit()
 
-    def open_task(self, name: str, texts: Mapping[str, str] | None = None) -> None:
-        """Show the form of a job on data, filled with `texts` by field."""
-        from arcterm.console.screens.jobform import TaskForm
+    def open_job(self, name: str, texts: Mapping[str, str] | None = None) -> None:
+        """Show the form of a job, filled with `texts` by field."""
+        from arcterm.console.screens.jobform import JobForm
 
-        self.push_screen(TaskForm(self.root, name, texts or {}))
+        self.push_screen(JobForm(self.root, name, texts or {}))
         self._fit()
+
+    def open_again(self, config: Config) -> None:
+        """Show the form that asks for `config` again, where there is one."""
+        if (form := config.form) is not None:
+            name, texts = form
+            self.open_job(name, texts) if name else self.open_form(texts)
 
     def open_pictures(self, source: str = "") -> None:
         """Show a data set as pictures, or ask which."""
@@ -113,7 +119,7 @@ class Console(App[None]):
     @staticmethod
     def _screen_of(run: Run) -> Screen[None]:
         check_whole(run)
-        if isinstance(run.record.config, DataConfig):
+        if run.record.config.kind == "job":
             from arcterm.console.screens.job import JobScreen
 
             return JobScreen(run)

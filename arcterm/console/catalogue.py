@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from arcterm.config import DataConfig, TrainConfig
 from arcterm.console.panels.verification import best_result
 from arcterm.errors import ArctermError
 from arcterm.runs.describe import Summary
@@ -15,7 +14,7 @@ from arcterm.runs.reader import Glance, stop_pending
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, damage, read_state
 from arcterm.runs.store import Run, RunRecord, recorded, scan
-from arcterm.show.words import counted, created, job, skipped
+from arcterm.show.words import counted, created, skipped
 from arcterm.text import clean
 
 _BUDGET_SECONDS = 0.15
@@ -25,7 +24,7 @@ _BUDGET_SECONDS = 0.15
 class Entry:
     """One run in the list; `record` is None where it can't be read.
 
-    `best` is (set or ``mean``, accuracy, step); `known` tells that the events were read. For a job on data
+    `best` is (set or ``mean``, accuracy, step); `known` tells that the events were read. For a job
     `step` and `steps` are what is done in its phase, `problems` is what it found, `said` what it tells.
     """
 
@@ -57,13 +56,7 @@ class Entry:
     def text(self) -> str:
         """What the filter looks at."""
         c = self.record.config if self.record else None
-        if c is None:
-            about = ""
-        elif isinstance(c, DataConfig):
-            about = " ".join([job(c), *c.paths])
-        else:
-            train = c if isinstance(c, TrainConfig) else c.train
-            about = f"{train.backbone} {train.loss} {train.dataset}"
+        about = " ".join([c.title, *c.columns.values(), *c.paths]) if c else ""
         return f"{self.name} {self.run.id} {self.word} {about}".lower()
 
     def matches(self, text: str) -> bool:
@@ -128,7 +121,7 @@ class Catalogue:
 
     def _with_events(self, entry: Entry) -> Entry:
         summary = self._glances.setdefault(entry.run.id, Glance(entry.run)).look()
-        if entry.record and isinstance(entry.record.config, DataConfig):
+        if entry.record and entry.record.config.kind == "job":
             return _of_job(entry, summary)
         last = summary.last_step
         return replace(
@@ -143,7 +136,7 @@ class Catalogue:
 
 
 def _of_job(entry: Entry, summary: Summary) -> Entry:
-    """A job on data: how far its phase is, or what came of it."""
+    """A job: how far its phase is, or what came of it."""
     phase = summary.phase
     doing = " ".join(filter(None, (phase.phase, counted(phase)))) if phase else ""
     report = read_report(entry.run) if entry.state.state == "done" else None
@@ -164,7 +157,7 @@ def _blank(run: Run, state: State) -> Entry:
     return Entry(
         run=run,
         record=record,
-        name=job(config) if isinstance(config, DataConfig) and run.name == run.id else run.name,
+        name=clean(run.title),
         state=state,
         step=state.step,
         steps=getattr(config, "steps", 0),

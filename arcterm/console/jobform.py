@@ -1,51 +1,47 @@
-"""A job on data being thought up: the texts of its form, what is wrong with them, its command.
-
-No Textual: the form shows a draft and changes it.
-"""
+"""State of a job's form: its texts, what is wrong with them, the command. No Textual."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from arcterm_registry import Option, OptionError
+from arcterm_registry import JobPath, JobSpec, Option, OptionError, get
 
-from arcterm.config import DataConfig, Value, flag, task_config
-from arcterm.console.trainform import Field, Verdict, text_of
+from arcterm import commandline
+from arcterm.commandline import Value
+from arcterm.config import PATH_FIELD, job_config
+from arcterm.console.trainform import Field, Verdict
 from arcterm.errors import ArctermError
-from arcterm.jobs import TASKS, Place, Task
-
-_PLACE = "place."
 
 
 @dataclass
-class TaskDraft:
-    """`texts` holds what each field says, by its key: ``place.src`` for a path, else an option's name."""
+class JobDraft:
+    """`texts` holds what each field says, by its key: ``path.src`` for a path, else an option's name."""
 
-    task: Task
+    name: str
+    spec: JobSpec
     texts: dict[str, str] = field(default_factory=dict)
 
     def places(self) -> list[Field]:
         """The fields of the paths, in order."""
         return [
             Field(
-                key=_PLACE + place.name,
+                key=PATH_FIELD + place.name,
                 option=Option(name=place.name, type=str, default=None, help=place.help),
             )
-            for place in self.task.places
+            for place in self.spec.paths
         ]
 
     def fields(self) -> dict[str, Field]:
         """Every field, by key."""
-        own = [Field(key=option.name, option=option) for option in self.task.options]
+        own = [Field(key=option.name, option=option) for option in self.spec.options]
         return {f.key: f for f in [*self.places(), *own]}
 
-    def place(self, key: str) -> Place | None:
+    def place(self, key: str) -> JobPath | None:
         """The path that a field is for; None for an option."""
-        return next((place for place in self.task.places if _PLACE + place.name == key), None)
+        return next((place for place in self.spec.paths if PATH_FIELD + place.name == key), None)
 
     def relevant(self, key: str) -> bool:
         """Every field means something."""
@@ -84,78 +80,50 @@ class TaskDraft:
 
     def paths(self) -> list[str]:
         """All paths, in order."""
-        return [path for place in self.task.places for path in self._paths(place)]
+        return [path for place in self.spec.paths for path in self._paths(place)]
 
     def options(self) -> dict[str, Value]:
         """The options that are given and right."""
         return {
             option.name: option.parse(text)
-            for option in self.task.options
+            for option in self.spec.options
             if (text := self.texts.get(option.name, "").strip()) and not self.problem(option.name)
         }
 
     def command(self) -> str:
         """The command line that asks for the same."""
-        return task_command(self.task.name, self.paths(), self.options())
+        given = {key: value for key, value in self.options().items() if value != self._usual(key)}
+        return commandline.job(self.spec.group, self.name, self.paths(), given)
 
-    def _paths(self, place: Place) -> list[str]:
-        text = self.texts.get(_PLACE + place.name, "")
+    def _usual(self, key: str) -> Value | None:
+        option = self.spec.option(key)
+        return option.default if option else None
+
+    def _paths(self, place: JobPath) -> list[str]:
+        text = self.texts.get(PATH_FIELD + place.name, "")
         parts = re.split(r"[,\n]", text) if place.many else [text]
         return [part.strip() for part in parts if part.strip()]
 
 
-def task_command(name: str, paths: Sequence[str], options: Mapping[str, Value]) -> str:
-    """``arcterm data NAME …`` for a shell; options that equal their default are left out."""
-    task = TASKS.get(name)
-    usual = {option.name: option.default for option in task.options} if task else {}
-    words = ["arcterm", "data", name, *(f"./{p}" if p.startswith("-") else p for p in paths)]
-    for key, value in options.items():
-        if key in usual and (value == usual[key] or (value == "" and usual[key] is None)):
-            continue
-        if isinstance(value, bool):
-            words.append(flag(key) if value else f"--no-{flag(key)[2:]}")
-        else:
-            words += [flag(key), f"{value:.10g}" if isinstance(value, float) else str(value)]
-    return shlex.join(words)
-
-
-def command_of(config: DataConfig) -> str:
-    """The command line that asks for a job again."""
-    return task_command(config.task, config.paths, config.options)
-
-
-def judge_task(name: str, paths: Sequence[str], options: Mapping[str, Value]) -> Verdict:
+def judge_job(name: str, paths: Sequence[str], options: Mapping[str, Value]) -> Verdict:
     """Check everything that takes time: whether the paths that are read exist, then the whole config."""
-    task = TASKS[name]
-    many = len(paths) - len(task.places) + 1
-    places = [p for place in task.places for p in [place] * (many if place.many else 1)]
+    declared = get("job", name).paths
+    many = len(paths) - len(declared) + 1
+    places = [p for place in declared for p in [place] * (many if place.many else 1)]
     problems: dict[str, str] = {}
     for place, path in zip(places, paths, strict=False):
         try:
             whole = Path(path).expanduser()
         except RuntimeError:  # ~nobody
-            problems[_PLACE + place.name] = f"there is no home directory {path.partition('/')[0]}"
+            problems[PATH_FIELD + place.name] = f"there is no home directory {path.partition('/')[0]}"
             continue
         if not place.written and not whole.exists():
-            problems[_PLACE + place.name] = f"there is no {whole.absolute()}"
+            problems[PATH_FIELD + place.name] = f"there is no {whole.absolute()}"
         elif place.written and (whole.is_file() or (whole.is_dir() and any(whole.iterdir()))):
-            problems[_PLACE + place.name] = f"{whole.absolute()} is already there; choose another"
+            problems[PATH_FIELD + place.name] = f"{whole.absolute()} is already there; choose another"
     if problems:
         return Verdict(problems=problems)
     try:
-        return Verdict(job=task_config(name, paths, options))
+        return Verdict(job=job_config(name, paths, options))
     except ArctermError as error:
         return Verdict(problems={"": f"{error.message}: {error.hint}" if error.hint else error.message})
-
-
-def task_texts(config: DataConfig) -> dict[str, str]:
-    """The fields that ask for `config` again; what equals its default is left empty."""
-    task = TASKS[config.task]
-    many = len(config.paths) - len(task.places) + 1
-    texts, rest = {}, list(config.paths)
-    for place in task.places:
-        count = many if place.many else 1
-        texts[_PLACE + place.name] = ", ".join(rest[:count])
-        del rest[:count]
-    usual = {option.name: option.default for option in task.options}
-    return texts | {k: text_of(v) for k, v in config.options.items() if v != usual.get(k)}

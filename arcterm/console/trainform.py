@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from arcterm_registry import Backbone, Declaration, Option, OptionError, Plugin, PluginError, get, scan
+from arcterm_registry import Backbone, Declaration, Option, OptionError, Plugin, PluginError, scan
 
-from arcterm import sources
-from arcterm.config import OPTION_GROUPS, DataConfig, TrainConfig, Value, indices
+from arcterm import commandline, sources
+from arcterm.config import OPTION_GROUPS, JobConfig, field_text, indices
 from arcterm.errors import ArctermError
 from arcterm.launch import preflight
 from arcterm.launch.preflight import Plan
@@ -58,7 +57,7 @@ class Field:
     def placeholder(self) -> str:
         """What an empty field stands for."""
         default = self.option.default
-        return "" if default is None else text_of(default)
+        return "" if default is None else field_text(default)
 
     def renamed(self, key: str) -> Field:
         """The same field for another key."""
@@ -70,7 +69,7 @@ class Verdict:
     """The answer to a draft: a plan or a job, or problems by field (empty key: no field in particular)."""
 
     plan: Plan | None = None
-    job: DataConfig | None = None
+    job: JobConfig | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -156,7 +155,7 @@ class Draft:
         return entry.option.help + (f"  ({shown.replace(' ', '')})" if shown else "")
 
     def settings(self) -> dict[str, Any]:
-        """What `preflight.plan` and `preflight.command` take; fields with a problem are left out."""
+        """What `preflight.plan` and `commandline.training` take; fields with a problem are left out."""
         found: dict[str, Any] = {kind: self.texts[kind] for kind in OPTION_GROUPS if self.texts.get(kind)}
         for key, entry in self.fields().items():
             text = self.texts.get(key, "").strip()
@@ -172,7 +171,7 @@ class Draft:
 
     def command(self) -> str:
         """The command line that asks for the same."""
-        return preflight.command(self.settings())
+        return commandline.training(self.settings())
 
     def _plugin_problem(self, kind: str, text: str) -> str:
         plugin = self.plugin(kind)
@@ -219,33 +218,9 @@ def judge(settings: Mapping[str, Any], root: Path) -> Verdict:
         return Verdict(problems={"": _sentence(error)})
 
 
-def texts_of(config: TrainConfig) -> dict[str, str]:
-    """The fields that ask for `config` again; what equals its default is left empty."""
-    texts = {kind: getattr(config, kind) for kind in OPTION_GROUPS}
-    for kind in OPTION_GROUPS:
-        usual = _defaults(kind, texts[kind])
-        given = getattr(config, f"{kind}_options")
-        texts |= {f"{kind}.{k}": text_of(v) for k, v in given.items() if v != usual.get(k)}
-    path = texts.pop("dataset.path", "")
-    texts["dataset"] = path or texts["dataset"]
-    for option in SETTINGS:
-        value = msgspec.to_builtins(getattr(config, option.name))
-        if value not in (option.default, []) and option.name != "epochs":
-            texts[option.name] = ",".join(map(str, value)) if isinstance(value, list) else text_of(value)
-    return texts
-
-
 def _check_dataset(settings: Mapping[str, Any]) -> None:
     text = settings.get("dataset") or preflight.DEFAULT_DATASET
     sources.find(text, settings.get("dataset_options", {}))
-
-
-def _defaults(kind: str, name: str) -> dict[str, Value | None]:
-    """The defaults of a plug-in's options; none are known of one that is gone."""
-    try:
-        return {option.name: option.default for option in get(kind, name).options}
-    except PluginError:
-        return {}
 
 
 def _sentence(error: ArctermError | PluginError) -> str:
@@ -255,10 +230,3 @@ def _sentence(error: ArctermError | PluginError) -> str:
 
 def _shown_name(plugin: Plugin) -> str:
     return plugin.full_name if plugin.duplicate else plugin.name
-
-
-def text_of(value: Value) -> str:
-    """A value as a field says it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)

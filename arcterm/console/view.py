@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from arcterm.config import TrainConfig, VerifyConfig
+from arcterm_registry.contracts import JobReport
+
+from arcterm.config import TrainConfig
 from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import Gpu, Phase
 from arcterm.runs.reader import Look
-from arcterm.runs.report import Report
 from arcterm.runs.state import LIVE, Owner, State
 from arcterm.runs.store import Run, RunRecord
 
@@ -56,7 +57,7 @@ class View:
     log: list[str] = field(default_factory=list)
     log_name: str = ""
     problem: str = ""
-    report: Report | None = None
+    report: JobReport | None = None
     stages: list[Stage] = field(default_factory=list)
     smoothers: dict[tuple[str, float], Smoother] = field(default_factory=dict)
 
@@ -85,9 +86,8 @@ class View:
 
     @property
     def config(self) -> TrainConfig:
-        """The training that the run is about, also for a verification; `RunError` for a job on data."""
-        config = self.record.config
-        return config.train if isinstance(config, VerifyConfig) else self.run.config
+        """The training that the run is about; `RunError` for a job that is about none."""
+        return self.record.config.train or self.run.config
 
     @property
     def step(self) -> int:

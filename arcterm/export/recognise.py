@@ -14,7 +14,8 @@ from arcterm_registry import Backbone, OptionError, PluginError, get, names
 from arcterm_registry.declare import resolve
 from torch import nn
 
-from arcterm.config import Value, options_for
+from arcterm.commandline import Value
+from arcterm.config import options_for
 from arcterm.errors import DataError
 from arcterm.export.layers import Difference, Layer, difference, in_order, shape_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from arcterm.config import Value
+from arcterm.commandline import Value
 from arcterm.errors import ConfigError
 from arcterm.launch import child
 

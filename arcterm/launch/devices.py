@@ -7,7 +7,7 @@ import re
 from importlib import metadata
 
 from arcterm import gpus
-from arcterm.config import JobConfig, TrainConfig
+from arcterm.config import Config, TrainConfig
 from arcterm.errors import RunError
 
 _LOCAL = re.compile(r"cu(\d+)(\d)$")
@@ -72,7 +72,7 @@ def told(chosen: list[int], unfit: str) -> str:
     return f"the CPU: {there}{'; '.join(filter(None, (trouble, unfit or (why if found else ''))))}"
 
 
-def today(config: JobConfig) -> list[int]:
+def today(config: Config) -> list[int]:
     """The GPUs on which a run goes on today, as ``CUDA_VISIBLE_DEVICES`` now says; none of one on the CPU.
 
     Raises `RunError` if there are fewer than it has ranks: its batches are shared out over that many.
@@ -93,7 +93,7 @@ def for_verification(config: TrainConfig) -> list[int]:
     return _found(config)[0]
 
 
-def moved(config: JobConfig, found: list[int]) -> str:
+def moved(config: Config, found: list[int]) -> str:
     """That what `config` describes is done on other GPUs than it began on, `found`; empty if it is not."""
     if found == config.gpus:
         return ""
@@ -103,7 +103,7 @@ def moved(config: JobConfig, found: list[int]) -> str:
     return f"on GPU {', '.join(map(str, found))} today: {began}"
 
 
-def _found(config: JobConfig) -> tuple[list[int], str]:
+def _found(config: Config) -> tuple[list[int], str]:
     """Which GPUs a run that began on some can have today, and why they are not all."""
     if not config.gpus:
         return [], ""

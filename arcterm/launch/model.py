@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from arcterm_registry import Backbone, get
 
-from arcterm.config import TrainConfig, Value, options_for
+from arcterm.commandline import Value
+from arcterm.config import TrainConfig, options_for
 from arcterm.errors import DataError, RunError
 from arcterm.files import read_json
 from arcterm.formats.modelfile import ModelFacts, SetScore, read_facts
@@ -21,7 +22,7 @@ from arcterm.runs.store import Run
 _EPOCH = re.compile(r"(.+),(\d+)")
 _PARAMS = re.compile(r"(.+)-(\d{4})\.params")
 _LOCAL = (
-    "job",
+    "kind",
     "dataset_options",
     "backbone_options",
     "device",

@@ -8,7 +8,7 @@ import psutil
 
 from arcterm.runs.store import Run
 
-_PROGRAMS = {"arcterm.processes.agent", "arcterm.processes.rank"}
+_PROGRAMS = {f"arcterm.processes.{name}" for name in ("agent", "rank", "solo")}
 _SECONDS = 15.0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,24 +14,16 @@ from arcterm_registry import Backbone, Loss, PluginError
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import gpus, sources
-from arcterm.config import (
-    TrainConfig,
-    Value,
-    check_settings,
-    flag,
-    indices,
-    merge,
-    options_for,
-)
+from arcterm.commandline import Value, written
+from arcterm.config import TrainConfig, check_settings, indices, merge, options_for
 from arcterm.errors import ConfigError, DataError
 from arcterm.launch import batchnorm, devices, pretrained, remarks, sets, sharing
 from arcterm.launch.choice import check_order, chosen
-from arcterm.launch.remarks import shown
 from arcterm.runs import store
 from arcterm.runs.dataset import changed
 from arcterm.runs.dataset import origin as dataset_of
 from arcterm.runs.store import Run
-from arcterm.settings import FLAGS, SETTINGS
+from arcterm.settings import SETTINGS
 
 Progress = Callable[[int, int], None]
 DEFAULT_DATASET = "demo"
@@ -136,32 +127,6 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     return Plan(config=config, facts=facts, notes=notes, seconds=seconds, warning=_long(seconds, config))
 
 
-def command(settings: Mapping[str, Any]) -> str:
-    """The command line that asks for `settings`, quoted for a shell."""
-    words = ["arcterm", "train", str(settings.get("backbone", "")), str(settings.get("loss", ""))]
-    for key in ("dataset", "name"):
-        if settings.get(key):
-            words += [flag(key), str(settings[key])]
-    for option in SETTINGS:
-        value = settings.get(option.name)
-        if value not in (None, option.default, ""):
-            written = shown(value)
-            if option.type is bool and value is True and option.name in FLAGS:
-                words.append(flag(option.name))
-            elif option.type is not bool and option.name in FLAGS:
-                words += [flag(option.name), written]
-            else:
-                words += ["--set", f"{option.name}={written}"]
-    for group in ("loss", "backbone", "dataset"):
-        for key, value in settings.get(f"{group}_options", {}).items():
-            if value is None or value == "":
-                continue
-            direct = group == "loss" and key in ("margin", "scale")
-            written = shown(value)
-            words += [flag(key), written] if direct else ["--set", f"{group}.{key}={written}"]
-    return shlex.join(words)
-
-
 def estimate(backbone: Backbone, config: TrainConfig) -> float:
     """Rough seconds of training: 6 × multiply-adds an image, at this machine's speed."""
     flops = 6e9 * backbone.gmacs * config.global_batch * config.steps
@@ -196,7 +161,7 @@ def _recipe(asked: Mapping[str, Any]) -> dict[str, Value]:
 
 def _usual(backbone: str, recipe: Mapping[str, Value], asked: Mapping[str, Any]) -> list[str]:
     """A line for what the backbone's recipe decided, if it decided anything."""
-    taken = [f"{key} {shown(value)}" for key, value in recipe.items() if key not in asked]
+    taken = [f"{key} {written(value)}" for key, value in recipe.items() if key not in asked]
     return [f"recipe    {', '.join(taken)}, as {backbone} is usually trained"] if taken else []
 
 
@@ -368,4 +333,4 @@ def _words(declared: Loss, options: Mapping[str, Value]) -> str:
     """Margin and scale, and what else is not the default."""
     usual = {option.name: option.default for option in declared.options}
     told = [k for k, value in options.items() if k in ("margin", "scale") or value != usual[k]]
-    return " ".join(f"{key} {shown(options[key])}" for key in told)
+    return " ".join(f"{key} {written(options[key])}" for key in told)

@@ -10,7 +10,7 @@ from typing import Any
 
 from arcterm_registry import Backbone, get
 
-from arcterm.config import Value
+from arcterm.commandline import Value
 from arcterm.errors import ConfigError, DataError, RunError
 from arcterm.formats.modelfile import ModelFacts, read_facts
 from arcterm.launch import child, model

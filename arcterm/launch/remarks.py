@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from arcterm.config import OPTION_GROUPS, TrainConfig, Value
+from arcterm.commandline import written
+from arcterm.config import OPTION_GROUPS, TrainConfig
 
 # they have lines of their own in a plan
 _SAID = (*OPTION_GROUPS, "name", "nproc", "gpus", "batch_size", "epochs", "steps", "lr", "pretrained")
@@ -27,13 +28,13 @@ _ACTS_WITH = {
 def given(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
     """A line with every setting and plug-in's option that was given and has no line of its own."""
     told = [
-        f"{key} {shown(value)}"
+        f"{key} {written(value)}"
         for key, value in asked.items()
         if key not in _SAID and not key.endswith("_options") and value not in (None, "")
     ]
     for group in OPTION_GROUPS:
         options = getattr(config, f"{group}_options")
-        told += [f"{group}.{key} {shown(options[key])}" for key in asked.get(f"{group}_options", {})]
+        told += [f"{group}.{key} {written(options[key])}" for key in asked.get(f"{group}_options", {})]
     return [f"given     {', '.join(told)}"] if told else []
 
 
@@ -43,7 +44,7 @@ def idle(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
     for key, (other, wanted) in _ACTS_WITH.items():
         now = getattr(config, other)
         if asked.get(key) not in (None, "") and (now != wanted if wanted else not now):
-            lines.append(f"note      {key} does nothing: {other} is {shown(now)}")
+            lines.append(f"note      {key} does nothing: {other} is {written(now)}")
     late = [str(step) for step in config.milestones if step >= config.steps]
     if late:
         which = "every milestone" if len(late) == len(config.milestones) else f"milestone {', '.join(late)}"
@@ -52,10 +53,3 @@ def idle(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
             f"(milestones {', '.join(map(str, config.milestones))})"
         )
     return lines
-
-
-def shown(value: Value) -> str:
-    """A setting's value as it is written on a command line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)

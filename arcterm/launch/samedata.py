@@ -35,10 +35,11 @@ def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
     data otherwise, and for another number of people, of which the class weights are.
     """
     config, was = run.record.config, dataset.origin(run)
-    if not isinstance(config, TrainConfig) or was is None:
+    if config.kind != "training" or config.train is None or was is None:
         if accept:
             context.accept_changed_data(run)
         return
+    config = config.train
     facts = facts_of(config, progress)
     said = dataset.changed(was, facts)
     if said and facts.classes != was.classes:

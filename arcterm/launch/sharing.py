@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from arcterm_registry import Loss, PluginError
 from arcterm_registry.contracts import DatasetFacts, Feeding
 
-from arcterm.config import Value
+from arcterm.commandline import Value
 from arcterm.errors import ConfigError
 
 

@@ -15,14 +15,13 @@ from importlib import metadata
 from pathlib import Path
 
 import msgspec
-from arcterm_registry import locate
+from arcterm_registry import get, locate
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import environment
-from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
+from arcterm.config import Config, JobConfig
 from arcterm.errors import DataError, RunError
-from arcterm.jobs import TASKS
-from arcterm.launch import devices, samedata, torchrun
+from arcterm.launch import devices, engine, samedata
 from arcterm.launch.preflight import Plan, cores
 from arcterm.runs import advice, checkpoints, control, state, store
 from arcterm.runs.store import PluginOrigin, Run
@@ -40,10 +39,8 @@ _VERSIONS = (
 
 def start(plan: Plan, root: Path, *, name: str = "", argv: Sequence[str] = ()) -> Run:
     """Make a run of `plan` and start it; raises `RunError` if the name is taken."""
-    config = plan.config
-    label = f"{config.backbone}-{config.loss}"
-    run = _create(root, config, label, name, argv, config, plan.facts)
-    torchrun.submit(run)
+    run = _create(root, plan.config, argv, name=name, facts=plan.facts)
+    engine.submit(run)
     return run
 
 
@@ -71,7 +68,7 @@ def resume(
         )
     checkpoints.require_start(run, found, from_start)
     samedata.check(run, accept=accept_changed_data, progress=progress)
-    torchrun.submit(run, *(["--from-start"] if from_start else []))
+    engine.submit(run, *(["--from-start"] if from_start else []))
     return found.notes
 
 
@@ -111,8 +108,7 @@ def stop(run: Run, *, now: bool = False) -> str:
         raise RunError(f"{run.name} is {current.state}, there is nothing to stop", f"{step} {does}")
     if not now:
         control.ask(run, "stop")
-        is_job = isinstance(run.record.config, DataConfig)
-        softly = "before its next item" if is_job else "after a checkpoint"
+        softly = run.record.config.stop_words.softly
         return f"asked {run.name} to stop {softly}; --now does not wait for it"
     owner = state.read_owner(run)
     if owner is not None and current.state in state.LIVE:
@@ -170,59 +166,64 @@ def verify(
     """
     state.check_whole(run)
     train = run.config
-    path, manifest = checkpoints.choose(run, which)
+    _, manifest = checkpoints.choose(run, which)
     found = devices.for_verification(train)
     nproc = len(found) if train.gpus else train.nproc
-    config = VerifyConfig(
-        checkpoint=str(path.resolve()),
+    declared = get("job", "verify")
+    config = JobConfig(
+        name="verify",
+        group=declared.group,
+        paths=[str(run.path.resolve())],
+        options={"checkpoint": str(manifest.step)},
+        ranks=declared.ranks,
+        stops=declared.stops,
+        resumes=declared.resumes,
         train=train,
         device="cuda" if found else "cpu",
         nproc=max(1, nproc),
         gpus=found,
         threads=1 if found else max(1, cores() // max(1, nproc)),
-        batch_size=train.batch_size,
     )
     facts = samedata.facts_of(train)
     for note in samedata.notes(run, facts):
         say(note)
-    made = _create(root, config, f"verify-{train.backbone}-{manifest.step}", "", argv, train, facts)
-    torchrun.submit(made)
+    made = _create(root, config, argv, label=f"verify-{train.backbone}-{manifest.step}", facts=facts)
+    engine.submit(made)
     return made
 
 
-def data(config: DataConfig, root: Path, *, argv: Sequence[str] = ()) -> Run:
-    """Start a job on data, as a run of its own; raises `DataError` if there is nothing at a path it reads."""
-    places = TASKS[config.task].places
+def job(config: JobConfig, root: Path, *, argv: Sequence[str] = ()) -> Run:
+    """Start a job, as a run of its own; raises `DataError` if there is nothing at a path that it reads."""
+    places = get("job", config.name).paths
     for number, path in enumerate(config.paths):
         place = places[max(0, number - len(config.paths) + len(places))]
         if not place.written and not Path(path).exists():
-            raise DataError(f"{path} does not exist", f"data {config.task}: {place.help}")
-    made = _create(root, config, f"data-{config.task}", "", argv, None, None)
-    torchrun.submit(made)
+            raise DataError(f"{path} does not exist", f"{config.title.rpartition(' ')[0]}: {place.help}")
+    made = _create(root, config, argv)
+    engine.submit(made)
     return made
 
 
 def _create(
     root: Path,
-    config: JobConfig,
-    label: str,
-    name: str,
+    config: Config,
     argv: Sequence[str],
-    train: TrainConfig | None,
-    facts: DatasetFacts | None,
+    *,
+    name: str = "",
+    label: str = "",
+    facts: DatasetFacts | None = None,
 ) -> Run:
-    used = [_origin(kind, getattr(train, kind)) for kind in ("backbone", "loss", "dataset")] if train else []
     return store.create(
         root,
         config,
-        label=label,
+        label=label or config.label,
         name=name,
         argv=list(argv),
         host=socket.gethostname(),
         git=_git_revision(),
         versions=_versions(),
-        plugins=used,
-        dataset=samedata.origin_of(facts) if facts and isinstance(config, TrainConfig) else None,
+        plugins=[_origin(kind, plugin) for kind, plugin in config.plugins],
+        dataset=samedata.origin_of(facts) if facts and config.kind == "training" else None,
         set_aside=dict(facts.set_aside or {}) if facts else {},
     )
 

@@ -22,7 +22,6 @@ from types import FrameType
 import psutil
 
 from arcterm import environment, gpus, parent_death
-from arcterm.config import DataConfig
 from arcterm.errors import ArctermError, RunError
 from arcterm.files import write_json
 from arcterm.processes import rendezvous
@@ -95,13 +94,13 @@ class Supervisor:
 
     def _start_agent(self, meeting: Path) -> None:
         found = checkpoints.newest_valid(self.run, from_start=self.from_start)
-        # a job on data is one process without torch; ranks are started by torchrun's agent
-        alone = isinstance(self.run.record.config, DataConfig)
-        program = "arcterm.processes.rank" if alone else "arcterm.processes.agent"
+        # ranks are started by torchrun's agent; a job without them is one process, without torch
+        ranks = self.run.record.config.ranks
+        program = "arcterm.processes.agent" if ranks else "arcterm.processes.solo"
         argv = [sys.executable, "-m", program, str(self.run.path), str(self.attempt)]
         environ = self._environment() | {"ARCTERM_RENDEZVOUS": str(meeting)}
-        if alone:  # its threads are its own, a part of the work each
-            environ |= {"RANK": "0", "ARCTERM_AGENT_PID": str(os.getpid()), "OMP_NUM_THREADS": "1"}
+        if not ranks:  # its threads are its own, a part of the work each
+            environ["OMP_NUM_THREADS"] = "1"
         launch = Launch(
             argv=argv,
             env=_kept(environ),

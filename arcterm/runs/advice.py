@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from arcterm.config import DataConfig, TrainConfig
 from arcterm.runs import checkpoints
 from arcterm.runs.store import Run
 
 
 def resuming(run: Run) -> str:
     """What resuming `run` would do, with the command."""
-    command = f"`arcterm resume {run.id}`"
-    if isinstance(run.record.config, DataConfig):
-        return f"{command} goes on where it was"
-    if not isinstance(run.record.config, TrainConfig):
-        return f"{command} begins it again"
+    command, config = f"`arcterm resume {run.id}`", run.record.config
+    if config.kind == "job":
+        return f"{command} {'goes on where it was' if config.resumes else 'begins it again'}"
     step = checkpoints.newest_step(run)
     if step is None:
         return f"{command} begins again: nothing was saved yet"
@@ -23,11 +20,9 @@ def resuming(run: Run) -> str:
 def cost(run: Run) -> str:
     """What ending `run` at once costs."""
     config = run.record.config
-    if isinstance(config, DataConfig):
-        return "what was done is kept"
-    if not isinstance(config, TrainConfig):
-        return "nothing of it is kept"
-    return "nothing was saved yet" if _saved(run) is None else "steps after the last checkpoint are lost"
+    if config.kind == "job":
+        return "what was done is kept" if config.resumes else "nothing of it is kept"
+    return "nothing was saved yet" if _saved(run) is None else config.stop_words.at_once
 
 
 def again(run: Run, change: str) -> str:
@@ -44,4 +39,4 @@ def mended(run: Run) -> str:
 
 
 def _saved(run: Run) -> int | None:
-    return checkpoints.newest_step(run) if isinstance(run.record.config, TrainConfig) else None
+    return checkpoints.newest_step(run) if run.record.config.kind == "training" else None

@@ -5,33 +5,51 @@ from __future__ import annotations
 import shutil
 import time
 from itertools import zip_longest
+from typing import Protocol
 
 import msgspec
 
-from arcterm.errors import StopAskedError
+from arcterm.errors import DataError, StopAskedError
 from arcterm.files import Stamp, write_bytes
 from arcterm.runs import control
 from arcterm.runs.dataset import changed_error
 from arcterm.runs.events import Message, Phase
-from arcterm.runs.journal import Sink
+from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.store import Run, remove_stages
 
 _PROGRESS_SECONDS = 0.25
 _ACCEPTED = "changed-data-accepted"
 
 
-class JobContext:
-    """One attempt at a job. `work` is a directory of its own until it is done; `id` names the job."""
+class Ranks(Protocol):
+    """The ranks that do a job together, as far as this module needs them."""
 
-    def __init__(self, run: Run, journal: Sink, threads: int = 1) -> None:
+    @property
+    def first(self) -> bool: ...
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is set on any rank; all ranks ask."""
+
+
+class JobContext:
+    """One attempt at a job. `work` is a directory of its own until it is done; `id` names the job.
+
+    On ranks `world` holds them: rank 0 alone reports progress, and `agree` is where a stop is heard.
+    """
+
+    def __init__(self, run: Run, journal: Sink, threads: int = 1, world: Ranks | None = None) -> None:
         self.id = run.id
         self.threads = threads
         self.work = run.path / "work"
         self.work.mkdir(mode=0o700, exist_ok=True)
+        self.run = run
+        self.world = world
+        self.step = 0
+        self.own_journal = journal
+        self.journal: Sink = journal if world is None or world.first else NullJournal()
         self._accepted = (self.work / _ACCEPTED).exists()
-        (self.work / _ACCEPTED).unlink(missing_ok=True)
-        self._run = run
-        self._journal = journal
+        if world is None:
+            (self.work / _ACCEPTED).unlink(missing_ok=True)
         self._last = 0.0
 
     def progress(self, done: int, total: int, what: str, detail: str = "") -> bool:
@@ -44,12 +62,22 @@ class JobContext:
         if now - self._last < _PROGRESS_SECONDS and done < total:
             return False
         self._last = now
-        self._journal.write(Phase(phase=what, detail=detail, done=done, total=total))
-        for request_id, request in control.pending(self._run):
-            control.take(self._run, request_id)
-            if request.verb == "stop":
-                raise StopAskedError
+        self.journal.write(Phase(phase=what, detail=detail, done=done, total=total))
+        if self.world is None and self._stop_asked():
+            raise StopAskedError
         return True
+
+    def agree(self) -> None:
+        """A point that all ranks reach: raises `StopAskedError` on every one if a stop was asked for."""
+        asked = (self.world is None or self.world.first) and self._stop_asked()
+        if asked if self.world is None else self.world.any(asked):
+            raise StopAskedError
+
+    def _stop_asked(self) -> bool:
+        requests = control.pending(self.run)
+        for request_id, _ in requests:
+            control.take(self.run, request_id)
+        return any(request.verb == "stop" for _, request in requests)
 
     def require_unchanged(self, data: Stamp) -> None:
         """Raise `DataError` if `data` isn't what the first attempt gave: a `files.stamp` of what is read.
@@ -62,18 +90,23 @@ class JobContext:
         for old, new in zip_longest(was, data):
             if old != new:
                 if not self._accepted:
-                    raise changed_error(self._run, _difference(old or new))
+                    raise changed_error(self.run, _difference(old or new))
                 self.say("the data set changed, which was accepted: the job begins again", "warning")
-                remove_stages(self._run)
+                remove_stages(self.run)
                 shutil.rmtree(self.work)
                 self.work.mkdir(mode=0o700)
                 break
         if not note.exists():
-            write_bytes(note, msgspec.json.encode(data))
+            try:
+                write_bytes(note, msgspec.json.encode(data))
+            except OSError as error:
+                raise DataError(
+                    f"{note} can't be written: {error.strerror}", "make room on that disk"
+                ) from None
 
     def say(self, text: str, level: str = "info") -> None:
         """Something a person should know now."""
-        self._journal.write(Message(level=level, text=text))
+        self.journal.write(Message(level=level, text=text))
 
 
 def accept_changed_data(run: Run) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from arcterm.config import JobConfig
+from arcterm.config import Config
 from arcterm.runs import checkpoints, dataset
 from arcterm.runs.events import (
     AnyEvent,
@@ -194,7 +194,7 @@ def summarize(run: Run) -> tuple[State, Summary, Follower]:
     return read_state(run), summary, follower
 
 
-def own_gpus(config: JobConfig | None, summary: Summary) -> list[tuple[str, Gpu]]:
+def own_gpus(config: Config | None, summary: Summary) -> list[tuple[str, Gpu]]:
     """(host, GPU) of the GPUs that a run works on: none on the CPU.
 
     An older arcterm reported all GPUs of a host; of those they are the ones in the config.

@@ -10,7 +10,6 @@ from typing import Literal
 
 import msgspec
 
-from arcterm.config import DataConfig, TrainConfig
 from arcterm.errors import DataError
 from arcterm.files import read_json
 from arcterm.runs import advice
@@ -156,7 +155,7 @@ def diagnose(run: Run, attempt: int, agent_code: int) -> Failure:
     lost peer is a witness's, so that somebody must have died before it.
     """
     report = _read_report(run, attempt)
-    if isinstance(run.record.config, DataConfig) and agent_code < 0:  # it has no agent but is its own rank
+    if not run.record.config.ranks and agent_code < 0:  # it has no agent but is its own rank
         report = AgentReport(ranks=[Fallen(rank=0, pid=0, exit_code=agent_code)])
     errors = {rank: e for rank, e in _exits(run, attempt).items() if e.reason == "error"}
     first = min(errors, key=lambda rank: errors[rank].t, default=None)
@@ -275,7 +274,7 @@ def _likely(text: str) -> _Cause | None:
 def _step(run: Run, cause: _Cause) -> str:
     step = cause.step
     if step.startswith("with "):
-        if isinstance(run.record.config, TrainConfig):
+        if run.record.config.kind == "training":
             return advice.again(run, step)
         step = cause.otherwise
     return step.format(resume=advice.resuming(run))

@@ -102,6 +102,21 @@ class Verify(Event, tag="verify", omit_defaults=False):
     collapse: str = ""
     seconds: float = 0.0
 
+    @property
+    def score(self) -> str:
+        """``0.9962 ± 0.0031``; a dash where it is withheld."""
+        return "–" if self.accuracy is None or self.std is None else f"{self.accuracy:.4f} ± {self.std:.4f}"
+
+    @property
+    def line(self) -> str:
+        """The result in words."""
+        scored = f"{self.set} {self.score}  XNorm {float(self.xnorm):.2f}"
+        if self.threshold is None:
+            return f"{scored}  TAR@1e-3 –  threshold –  ({self.withheld or 'withheld'})"
+        tar = "" if self.tar is None else f"  TAR@1e-3 {self.tar:.4f}"
+        why = f"  ({self.collapse})" if self.collapse else ""
+        return f"{scored}{tar}  threshold {self.threshold:.3f}{why}"
+
 
 class Checkpoint(Event, tag="checkpoint"):
     """A checkpoint was committed; `name` is its directory under ``ckpt/``, `reason` why it was taken."""

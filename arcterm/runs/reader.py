@@ -6,13 +6,14 @@ import mmap
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from arcterm.config import DataConfig
+from arcterm_registry.contracts import JobReport
+
 from arcterm.errors import ArctermError, RunError
 from arcterm.runs import control
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import AnyEvent, decode
 from arcterm.runs.follow import Follower, read_tail
-from arcterm.runs.report import Report, read_report
+from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, Owner, State, read_owner, read_state
 from arcterm.runs.store import Run
 
@@ -43,7 +44,7 @@ class Look:
     owner: Owner | None
     log: list[str]
     log_name: str
-    report: Report | None = None
+    report: JobReport | None = None
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Reader:
     limit: int = FIRST_CHUNK
     _follower: Follower = field(init=False)
     _log: tuple[Path, int, list[str]] | None = None
-    _report: Report | None = None
+    _report: JobReport | None = None
 
     def __post_init__(self) -> None:
         self._follower = Follower(self.run)
@@ -90,8 +91,8 @@ class Reader:
             report=self._read_report(state),
         )
 
-    def _read_report(self, state: State) -> Report | None:
-        if state.state == "done" and self._report is None and isinstance(self.run.record.config, DataConfig):
+    def _read_report(self, state: State) -> JobReport | None:
+        if state.state == "done" and self._report is None and self.run.record.config.kind == "job":
             self._report = read_report(self.run)
         return self._report
 

@@ -22,7 +22,6 @@ from typing import Literal
 
 import msgspec
 
-from arcterm.config import DataConfig
 from arcterm.errors import ArctermError, DataError, RunError
 from arcterm.files import read_json, write_json
 from arcterm.runs import advice
@@ -221,7 +220,7 @@ def check_resumable(run: Run) -> None:
             f"`arcterm resume {run.id} --wait` waits for that",
         )
     if now.state == "done":
-        if isinstance(run.record.config, DataConfig):
+        if run.record.config.kind == "job":
             raise RunError(f"{run.name} is done", f"`arcterm show {run.id}` has its report")
         raise RunError(
             f"{run.name} is done: all {run.config.steps} steps were made", "start a new run with more steps"

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from arcterm.config import DataConfig, JobConfig, TrainConfig, VerifyConfig
+from arcterm.config import Config, TrainConfig
 from arcterm.errors import ArctermError, DataError, RunError
 from arcterm.files import create_json, publish, read_json, stage_of
+from arcterm.runs.older import upgraded
 
 if TYPE_CHECKING:
     from arcterm.runs.uses import Use
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+")
-KINDS = {TrainConfig: "training", VerifyConfig: "verification", DataConfig: "job on data"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -55,7 +55,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     created: str
-    config: JobConfig
+    config: Config
     argv: list[str]
     host: str
     git: str = ""
@@ -86,6 +86,16 @@ class Run:
         return record.name if record and record.name else self.id
 
     @property
+    def title(self) -> str:
+        """The given name, or what a job is and of what, or the id."""
+        record = recorded(self)
+        return (
+            self.id
+            if record is None
+            else record.name or (record.config.title if record.config.kind == "job" else self.id)
+        )
+
+    @property
     def created(self) -> str:
         """When it was made, ISO 8601, UTC; as its id tells where ``run.json`` can't be read."""
         record = recorded(self)
@@ -101,7 +111,7 @@ class Run:
         """``run.json``; raises `RunError` if the directory is not a run, `DataError` if it is damaged."""
         path = self.path / "run.json"
         try:
-            record = read_json(path, RunRecord)
+            record = read_json(path, RunRecord, upgraded)
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(
                 f"{self.path} is not a run: it has no run.json", "`arcterm runs` lists the runs"
@@ -118,13 +128,11 @@ class Run:
 
     @property
     def config(self) -> TrainConfig:
-        """The training config; raises `RunError` for a run that is another job."""
+        """The training config; raises `RunError` for the run of a job."""
         config = self.record.config
-        if not isinstance(config, TrainConfig):
-            raise RunError(
-                f"{self.name} is a {KINDS[type(config)]}, not a training run", "name a training run"
-            )
-        return config
+        if config.kind != "training" or config.train is None:
+            raise RunError(f"{self.name} is a job, {config.title}, not a training", "name a training")
+        return config.train
 
     @property
     def events(self) -> Path:
@@ -157,7 +165,7 @@ def runs_dir(given: Path | None = None) -> Path:
 
 def create(
     root: Path,
-    config: JobConfig,
+    config: Config,
     *,
     label: str,
     name: str = "",
@@ -337,6 +345,5 @@ def remove(run: Run) -> None:
 def remove_stages(run: Run) -> None:
     """Delete what a stopped job left beside the places that it writes."""
     record = recorded(run)
-    if record is not None and isinstance(record.config, DataConfig):
-        for path in record.config.paths:
-            shutil.rmtree(stage_of(Path(path), run.id), ignore_errors=True)
+    for path in record.config.paths if record else []:
+        shutil.rmtree(stage_of(Path(path), run.id), ignore_errors=True)

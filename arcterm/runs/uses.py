@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from arcterm.config import TrainConfig, VerifyConfig
 from arcterm.errors import RunError
 from arcterm.runs import checkpoints
 from arcterm.runs.state import LIVE, State, read_state
-from arcterm.runs.store import KINDS, Run
+from arcterm.runs.store import Run
 
 
 @dataclass(frozen=True)
@@ -31,25 +30,22 @@ class Use:
             elif self.fits(run, state):
                 return run
             else:
-                there[f"{state.state} {KINDS[type(run.record.config)]}"] += 1
+                there[f"{state.state} {run.record.config.kind}"] += 1
         found = ", ".join(_counted(count, what) for what, count in there.items())
         raise RunError(f"there is no {self.what} in {root}, only {found}", "`arcterm runs` lists the runs")
 
 
 def _counted(count: int, what: str) -> str:
-    """``1 done training``, ``2 done jobs on data``."""
-    if count == 1:
-        return f"1 {what}"
-    return f"{count} {what.replace('job', 'jobs') if 'job' in what else f'{what}s'}"
+    """``1 done training``, ``2 done jobs``."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _trained(run: Run, state: State) -> bool:
-    return isinstance(run.record.config, TrainConfig) and bool(checkpoints.list_checkpoints(run))
+    return run.record.config.kind == "training" and bool(checkpoints.list_checkpoints(run))
 
 
 def _resumable(run: Run, state: State) -> bool:
-    over = state.state in ("stopped", "failed", "lost")
-    return over and not isinstance(run.record.config, VerifyConfig)
+    return state.state in ("stopped", "failed", "lost") and run.record.config.resumes
 
 
 WATCHED = Use("run that can be watched", lambda run, state: True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from pathlib import Path
 
-from arcterm.config import DataConfig
 from arcterm.launch.preflight import duration
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import Phase, Skipped
@@ -100,16 +98,6 @@ def ago(seconds: float) -> str:
     return f"{max(0, seconds):.0f} s"
 
 
-def job(config: DataConfig) -> str:
-    """What a job on data is and of what: ``data pack faces``."""
-    return f"data {clean(config.task)} {source(config)}".strip()
-
-
-def source(config: DataConfig) -> str:
-    """The name of what a job on data reads."""
-    return clean(Path(config.paths[0]).name) if config.paths else ""
-
-
 def counted(phase: Phase) -> str:
     """``1,200/4,000 images``; what is done alone where nobody knows the total."""
     done = f"{phase.done:,}" if phase.done else ""
@@ -161,7 +149,6 @@ __all__ = [
     "counted",
     "created",
     "duration",
-    "job",
     "metric",
     "percent",
     "problems",
@@ -169,6 +156,5 @@ __all__ = [
     "short",
     "skip",
     "skipped",
-    "source",
     "state",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -179,12 +179,21 @@ def embedder(
 
 
 def verify_sets(
-    embedder: Embedder, dataset: FaceDataset, step: int, journal: Sink, leave_out: Collection[str] = ()
+    embedder: Embedder,
+    dataset: FaceDataset,
+    step: int,
+    journal: Sink,
+    leave_out: Collection[str] = (),
+    between: Callable[[], None] = lambda: None,
 ) -> tuple[list[Verify], dict[str, str]]:
-    """Score each set in turn, saying how far it is; also why some could not be, the same on every rank."""
+    """Score each set in turn, saying how far it is; also why some could not be, the same on every rank.
+
+    `between` is called by every rank before each set.
+    """
     names = [name for name in dataset.verification if name not in leave_out]
     results, failed = [], {}
     for number, name in enumerate(names, start=1):
+        between()
         say = Teller(journal, "verify", f"{name} ({number}/{len(names)})")
         try:
             pairs = agreed(embedder.ranks, partial(_read, dataset, name))

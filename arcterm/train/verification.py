@@ -1,47 +1,58 @@
-"""The verification of one checkpoint, as a job of its own."""
+"""``verify``: the job that scores a checkpoint."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
+from typing import cast
 
-from arcterm.config import VerifyConfig
+import msgspec
+from arcterm_registry.contracts import JobReport
+
 from arcterm.errors import DataError
 from arcterm.files import write_json
-from arcterm.runs import checkpoints, state
-from arcterm.runs.diagnosis import Exit
-from arcterm.runs.events import Message, Phase, Verify
-from arcterm.runs.journal import NullJournal, Sink
+from arcterm.runs import checkpoints
+from arcterm.runs.context import JobContext
+from arcterm.runs.events import Verify
 from arcterm.runs.store import Run
-from arcterm.train import build, checkpoint
+from arcterm.train import build
+from arcterm.train.checkpoint import load_backbone
 from arcterm.train.evaluation import embedder, verify_sets
 from arcterm.train.feed.leftout import leave_out
 from arcterm.train.report import announce
 from arcterm.train.world import World
 
 
-def verify(run: Run, attempt: int, config: VerifyConfig, world: World, journal: Sink) -> Exit:
-    """Score every set of the data set with the backbone of ``config.checkpoint``."""
-    voice = journal if world.first else NullJournal()
-    path = Path(config.checkpoint)
-    voice.write(Phase(phase="loading", detail=f"checkpoint {path.name}"))
-    manifest = checkpoints.check(path, only=checkpoints.BACKBONE)
-    backbone = build.backbone(config.train, world.device)
-    checkpoint.load_backbone(path, backbone)
-    dataset = leave_out(build.dataset(config.train), run.record.set_aside)
-    announce(journal, world, manifest.step, manifest.step)
-    if world.first:
-        state.write_state(run, "running", attempt=attempt, step=manifest.step)
-    made = embedder(config.train, backbone, config.batch_size, world, voice)
-    results, failed = verify_sets(made, dataset, manifest.step, voice)
-    _require_scores(f"{path.parent.parent.name}/{path.name}", results, failed)
+def verify(context: JobContext, run: str, *, checkpoint: str) -> JobReport:
+    """Score every set of the data set with the backbone of a checkpoint of `run`, on every rank.
+
+    The embeddings of a set are shared out over the ranks and gathered on all of them, so that each comes to
+    the same scores and to the same error; rank 0 writes them down.
+    """
+    world, config = cast(World, context.world), context.run.record.config.train
+    if config is None:
+        raise DataError(f"{context.run.path} doesn't say which training it is about", "verify it again")
+    context.progress(0, 0, "loading", f"checkpoint {checkpoint}")
+    path, manifest = checkpoints.choose(Run(Path(run)), checkpoint)
+    checkpoints.check(path, only=checkpoints.BACKBONE)
+    backbone = build.backbone(config, world.device)
+    load_backbone(path, backbone)
+    dataset = leave_out(build.dataset(config), context.run.record.set_aside)
+    announce(context.own_journal, world, manifest.step, manifest.step)
+    context.step = manifest.step
+    made = embedder(config, backbone, config.batch_size, world, context.journal)
+    results, failed = verify_sets(made, dataset, manifest.step, context.journal, between=context.agree)
+    _require_scores(f"{Path(run).name}/{path.name}", results, failed)
     collapse = next((result.collapse for result in results if result.collapse), "")
     said = [f"verification set {name} is set aside: {why}" for name, why in failed.items()]
     for text in filter(None, [*said, collapse]):
-        voice.write(Message(level="warning", text=text))
+        context.say(text, "warning")
     if world.first:
-        write_json(run.path / "verify" / f"step-{manifest.step:010d}.json", results)
-    return Exit(reason="done", step=manifest.step, detail=collapse, t=time.time())
+        write_json(context.run.path / "verify" / f"step-{manifest.step:010d}.json", results)
+    return JobReport(
+        lines=[result.line for result in results] or ["the data set has no verification sets"],
+        data={"step": manifest.step, "verification": msgspec.to_builtins(results)},
+        reason=collapse,
+    )
 
 
 def _require_scores(source: str, results: list[Verify], failed: dict[str, str]) -> None:

@@ -79,6 +79,10 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is set on any rank; all ranks ask."""
+        return bool(self.max(torch.tensor([float(flag)])).item())
+
     def max(self, tensor: torch.Tensor) -> torch.Tensor:
         """Maximum over the ranks, in place."""
         if self.size > 1:

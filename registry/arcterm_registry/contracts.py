@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
@@ -211,8 +213,48 @@ class DatasetFacts:
     earlier: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobReport:
+    """What a job gives: `lines` for a person, `data` (anything that JSON holds) for a script.
+
+    `problems` counts what is wrong with the data that was looked at; a command that finds some ends with exit
+    code 3. `result` is the path that was made, if one was; `reason` stands beside the run's state.
+    """
+
+    lines: list[str]
+    data: dict[str, Any] = field(default_factory=dict)
+    problems: int = 0
+    result: str = ""
+    reason: str = ""
+
+
+class JobContext(Protocol):
+    """What a running job works with."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads it may keep busy."""
+
+    @property
+    def work(self) -> Path:
+        """A directory of the job's own, which a resume finds again; it is removed when the job is done."""
+
+    def progress(self, done: int, total: int, what: str, detail: str = "") -> bool:
+        """Record that `done` of `total` is done of the phase `what`; call it between two items.
+
+        Returns whether it was recorded, which happens a few times a second: a good moment to save a state.
+        Raises if somebody asked the job to stop: let it pass.
+        """
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Show a message, ``"info"`` or ``"warning"``, to whoever watches."""
+
+
 class LauncherFactory(Protocol):
     """What a launcher's factory returns."""
 
-    def submit(self, run: Any) -> str:
-        """Start the run in a process of its own and return the engine's id for it."""
+    def submit(self, run: Any, *options: str) -> str:
+        """Start the run in a process of its own and return the engine's id for it.
+
+        `options` are for its supervisor (`arcterm.processes.supervisor`).
+        """

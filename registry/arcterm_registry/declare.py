@@ -224,6 +224,38 @@ class Dataset(Declaration):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobPath:
+    """A path that a job takes; `many` takes one or more, and only the first can; `written` is made by it."""
+
+    name: str
+    help: str
+    many: bool = False
+    written: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec(Declaration):
+    """A named piece of work other than training, as a run of its own: seen, stopped and resumed like one.
+
+    `factory` is called as ``function(context, *paths, **options)`` with a `contracts.JobContext`, absolute
+    paths and every option; it returns a `contracts.JobReport`. An option whose default is None and that is
+    not given comes as None. `files` are the options that name a file: they are made absolute, too.
+
+    It runs in one process without torch, or with `ranks` on every rank. `group` is the command below which
+    it stands, ``arcterm data NAME`` or ``arcterm job NAME``; empty for one with a command of its own. `stops`
+    says when a request to stop is heard; without `resumes` a resume begins it again.
+    """
+
+    kind: ClassVar[str] = "job"
+    paths: tuple[JobPath, ...]
+    files: tuple[str, ...] = ()
+    ranks: bool = False
+    group: str = "job"
+    stops: str = "before its next item"
+    resumes: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Launcher(Declaration):
     """An engine that starts runs."""
 

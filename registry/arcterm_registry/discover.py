@@ -21,16 +21,26 @@ from typing import Literal, overload
 
 import entrypoints
 
-from arcterm_registry.declare import Backbone, Dataset, Declaration, Detector, Launcher, Loss, Tracker
+from arcterm_registry.declare import (
+    Backbone,
+    Dataset,
+    Declaration,
+    Detector,
+    JobSpec,
+    Launcher,
+    Loss,
+    Tracker,
+)
 from arcterm_registry.probe import Answer, Probe
 
 KINDS: dict[str, type[Declaration]] = {
-    declared.kind: declared for declared in (Backbone, Loss, Dataset, Launcher, Tracker, Detector)
+    declared.kind: declared for declared in (Backbone, Loss, Dataset, JobSpec, Launcher, Tracker, Detector)
 }
 _GROUPS = {
     "backbone": "arcterm.backbones",
     "loss": "arcterm.losses",
     "dataset": "arcterm.datasets",
+    "job": "arcterm.jobs",
     "launcher": "arcterm.launchers",
     "tracker": "arcterm.trackers",
     "detector": "arcterm.detectors",
@@ -87,6 +97,8 @@ def get(kind: Literal["backbone"], name: str) -> Backbone: ...
 def get(kind: Literal["loss"], name: str) -> Loss: ...
 @overload
 def get(kind: Literal["dataset"], name: str) -> Dataset: ...
+@overload
+def get(kind: Literal["job"], name: str) -> JobSpec: ...
 @overload
 def get(kind: Literal["launcher"], name: str) -> Launcher: ...
 @overload

@@ -366,7 +366,7 @@ def damaged(run, step):
 def test_resume_says_what_it_does_not_go_on_from(arcterm, finished, monkeypatch):
     """A supervisor is not started: what it is asked for is seen here."""
     asked = []
-    monkeypatch.setattr("arcterm.launch.torchrun.submit", lambda *words: asked.append(words[1:]))
+    monkeypatch.setattr("arcterm.launch.engine.submit", lambda *words: asked.append(words[1:]))
     state.write_state(finished, "failed", attempt=1, step=30)
     assert arcterm("resume", "done-one", "--detach")[0] == 0  # nothing was saved, so nothing is lost
     damaged(finished, 20)

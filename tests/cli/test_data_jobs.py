@@ -9,17 +9,18 @@ import subprocess
 import sys
 
 import pytest
+from arcterm_registry.contracts import JobReport
 from rich.console import Console
 from typer.testing import CliRunner
 
 from arcterm.cli import live, watch
 from arcterm.cli.app import build
-from arcterm.config import TrainConfig, task_config
+from arcterm.config import TrainConfig, job_config
 from arcterm.runs import control, state, store
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import Message, Phase, Skipped
 from arcterm.runs.journal import Journal
-from arcterm.runs.report import Report, write_report
+from arcterm.runs.report import write_report
 from arcterm.runs.state import Failure, read_state
 
 ARCTERM = [sys.executable, "-m", "arcterm"]
@@ -69,7 +70,7 @@ def pack(done=1200, start=0, **changes):
     return Phase(t=100.0, done=start, **told), Phase(t=101.0, done=done, **told)
 
 
-JOB = task_config("pack", ["/data/faces", "/data/pack"], {"hold_out": 4})
+JOB = job_config("pack", ["/data/faces", "/data/pack"], {"hold_out": 4})
 
 
 def arcterm(*words, code=0):
@@ -165,7 +166,7 @@ def test_what_is_drawn_last_asks_for_nothing(made, capsys):
 
 
 def test_long_names_keep_a_job_in_its_lines(made, capsys):
-    config = task_config("pack", ["/data/" + "n" * 200, "/data/pack"], {})
+    config = job_config("pack", ["/data/" + "n" * 200, "/data/pack"], {})
     text = drawn(live.JobLive, made(config), pack(detail="d" * 200), width=60)
     assert all(len(line) <= 60 for line in text.splitlines())
 
@@ -181,7 +182,7 @@ def test_a_training_draws_what_it_skipped(made, capsys):
 
 
 def finish(run, **changes):
-    write_report(run, Report(**{"lines": ["packed 4,000 images"], "data": {"n": 4000}, **changes}))
+    write_report(run, JobReport(**{"lines": ["packed 4,000 images"], "data": {"n": 4000}, **changes}))
     state.write_state(run, "done", attempt=1)
 
 
@@ -219,7 +220,7 @@ def test_ctrl_c_stops_a_job_softly_then_at_once(made, monkeypatch):
     monkeypatch.setattr("arcterm.launch.start.os.kill", lambda pid, number: signalled.append(number))
     interrupts = watch._Interrupts(run, owner=True)
     interrupts.handle(2, None)
-    assert interrupts.note == "stopping, what is done is kept; Ctrl-C again stops at once"
+    assert interrupts.note == "stopping before its next item; Ctrl-C again stops at once"
     assert [request.verb for _, request in control.pending(run)] == ["stop"]
     assert not signalled
     interrupts.handle(2, None)
@@ -232,7 +233,7 @@ def test_ctrl_c_stops_a_job_softly_then_at_once(made, monkeypatch):
 def test_runs_lists_jobs_beside_trainings(made):
     made(TRAINING)
     finish(made(JOB, *pack(done=4000)), result="/data/my-pack")
-    finish(made(task_config("check", ["/data/p"], {}), *pack(phase="records")), problems=3)
+    finish(made(job_config("check", ["/data/p"], {}), *pack(phase="records")), problems=3)
     made(JOB)
     rows = arcterm("runs").stdout.splitlines()
     assert any("4000/4000" in row and "my-pack" in row and "done" in row for row in rows)
@@ -313,7 +314,7 @@ def test_a_real_job_is_watched_to_its_end(tmp_path):
     assert "12/12" in call("runs").stdout
     assert f"arcterm data pack {tmp_path}/faces {tmp_path}/out" in call("show", "last").stdout
     refused = call("resume", "last", code=4)
-    assert "only 1 done job on data" in refused.stderr
+    assert "only 1 done job" in refused.stderr
     (tmp_path / "nobody").mkdir()
     failed = call("data", "pack", "nobody", "other", code=3)
     assert "nobody" in failed.stderr

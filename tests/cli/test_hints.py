@@ -86,7 +86,7 @@ def options_of(*words: str) -> set[str]:
     context = typer.main.get_command(app.build(words)).make_context("arcterm", ["-"], resilient_parsing=True)
     command = context.command
     for word in words:
-        command = command.commands[word]
+        command = command.get_command(context, word)
     return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
 
 

@@ -12,18 +12,18 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from arcterm_registry.contracts import DatasetFacts
+from arcterm_registry.contracts import DatasetFacts, JobReport
 
 from arcterm import files
 from arcterm.cli import conformance, live, main, watch
-from arcterm.config import task_config
+from arcterm.config import job_config
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import state, store
 from arcterm.runs.describe import Summary, summarize
 from arcterm.runs.events import Gpu, Gpus, Message, Phase, Skipped, Start, Step, Verify
 from arcterm.runs.journal import Journal
-from arcterm.runs.report import Report, write_report
+from arcterm.runs.report import write_report
 from arcterm.show import drawing
 from arcterm.show.output import Counter, Stages
 
@@ -96,13 +96,13 @@ def training(tmp_path):
 def job(tmp_path):
     """A checked pack of another's."""
     run = store.create(
-        tmp_path / "runs", task_config("check", [f"/x/{EVIL}"], {}), label="x", argv=[EVIL], host=EVIL
+        tmp_path / "runs", job_config("check", [f"/x/{EVIL}"], {}), label="x", argv=[EVIL], host=EVIL
     )
     journal = Journal(run.events, 1, 0)
     for event in EVENTS[3:]:
         journal.write(event)
     journal.close()
-    write_report(run, Report(lines=[EVIL, EVIL], data={EVIL: EVIL}, problems=2, result=EVIL))
+    write_report(run, JobReport(lines=[EVIL, EVIL], data={EVIL: EVIL}, problems=2, result=EVIL))
     state.write_state(run, "done", attempt=1)
     return run
 

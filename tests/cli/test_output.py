@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 import typer
+from arcterm_registry.contracts import JobReport
 
 from arcterm.cli import app, main
 from arcterm.runs import state, store
 from arcterm.runs.events import Message, Start, Step, Verify
 from arcterm.runs.journal import Journal
-from arcterm.runs.report import Report, write_report
+from arcterm.runs.report import write_report
 from arcterm.show import streams
 from arcterm.show.output import put, say, table
 
@@ -158,10 +159,10 @@ def test_a_watched_training_ends_as_the_training(arcterm, run, status, reason, c
 
 
 def test_the_report_of_a_check_goes_to_stdout(arcterm, tmp_path):
-    from arcterm.config import task_config
+    from arcterm.config import job_config
 
-    made = store.create(tmp_path / "runs", task_config("check", ["/x"], {}), label="x", argv=[], host="h")
-    write_report(made, Report(lines=["5 images", "1 of them is damaged"], data={"n": 1}, problems=1))
+    made = store.create(tmp_path / "runs", job_config("check", ["/x"], {}), label="x", argv=[], host="h")
+    write_report(made, JobReport(lines=["5 images", "1 of them is damaged"], data={"n": 1}, problems=1))
     state.write_state(made, "done", attempt=1)
     code, out, err = arcterm("attach", "last")
     assert (code, out) == (3, "5 images\n1 of them is damaged\n")

@@ -8,16 +8,17 @@ import os
 import sys
 
 import pytest
+from arcterm_registry.contracts import JobReport
 from rich.console import Console
 
 from arcterm.cli import live, main
-from arcterm.config import DataConfig, VerifyConfig
-from arcterm.launch import torchrun
+from arcterm.config import JobConfig
+from arcterm.launch import engine
 from arcterm.runs import control, state, store
 from arcterm.runs.describe import summarize
 from arcterm.runs.events import Gpu, Gpus, Rank
 from arcterm.runs.journal import Journal
-from arcterm.runs.report import Report, write_report
+from arcterm.runs.report import write_report
 
 from ..runs.conftest import config
 from ..runs.test_checkpoints import save
@@ -28,7 +29,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
     """``arcterm(*words)`` → (exit code, stdout, stderr), in an empty folder, nothing of it started."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
-    monkeypatch.setattr(torchrun, "submit", lambda run: state.write_state(run, "done", attempt=1))
+    monkeypatch.setattr(engine, "submit", lambda run: state.write_state(run, "done", attempt=1))
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["arcterm", *words])
@@ -59,7 +60,7 @@ def make(tmp_path):
     return run
 
 
-CHECK = DataConfig(task="check", paths=["/pack"])
+CHECK = JobConfig(name="check", group="data", paths=["/pack"])
 
 
 def test_verify_without_a_run_takes_the_newest_training_with_a_checkpoint(arcterm, make, tmp_path):
@@ -70,8 +71,9 @@ def test_verify_without_a_run_takes_the_newest_training_with_a_checkpoint(arcter
         code, _, err = arcterm(*["verify", "last"][: 5 - count])
         assert code == 0, err
         verification = store.list_runs(tmp_path / "runs")[0]
-        assert isinstance(verification.record.config, VerifyConfig)
-        assert verification.record.config.checkpoint == str(training.checkpoints / "step-0000000007")
+        config_of = verification.record.config
+        assert (config_of.name, config_of.paths) == ("verify", [str(training.path)])
+        assert config_of.options == {"checkpoint": "7"}
         assert len(store.list_runs(tmp_path / "runs")) == count
     assert json.loads(arcterm("show", "--json")[1])["id"] == verification.id
 
@@ -89,7 +91,7 @@ def test_stop_and_resume_without_a_run(arcterm, make):
     state.write_state(live, "done", attempt=1)
     code, _, err = arcterm("stop")
     assert code == 4
-    assert "there is no live run in runs, only 2 done jobs on data, 1 done training" in err
+    assert "there is no live run in runs, only 2 done jobs, 1 done training" in err
     code, _, err = arcterm("resume", "last")
     assert code == 4 and "no stopped, failed or lost training or job in runs" in err
 
@@ -136,7 +138,7 @@ def test_a_damaged_run_costs_one_row(arcterm, make, file):
 
 def test_other_damage_costs_one_row_too(arcterm, make):
     job, training = make(CHECK, "done", name="job"), make(config(), "done", name="training")
-    write_report(job, Report(lines=["fine"]))
+    write_report(job, JobReport(lines=["fine"]))
     (job.path / "report.json").write_text("[")
     (training.events / "0001-r00000.jsonl").mkdir()
     rows = {row["name"]: row for row in json.loads(arcterm("runs", "--json")[1])}
@@ -151,7 +153,7 @@ def test_other_damage_costs_one_row_too(arcterm, make):
 def test_a_job_is_no_training_to_verify(arcterm, make):
     make(CHECK, "done", name="job")
     code, _, err = arcterm("verify", "job")
-    assert code == 4 and "job is a job on data, not a training run" in err
+    assert code == 4 and "job is a job, data check pack, not a training" in err
 
 
 def test_the_live_picture_of_a_run_on_the_cpu_shows_no_gpu(make):

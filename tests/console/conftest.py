@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from arcterm_registry.contracts import JobReport
 
-from arcterm.config import TrainConfig, task_config
+from arcterm.config import TrainConfig, job_config
 from arcterm.runs import state, store
 from arcterm.runs.events import (
     Checkpoint,
@@ -33,7 +34,7 @@ from arcterm.runs.events import (
     Verify,
 )
 from arcterm.runs.journal import Journal
-from arcterm.runs.report import Report, write_report
+from arcterm.runs.report import write_report
 from arcterm.runs.store import DatasetOrigin, Run
 
 NOTE = "no NVIDIA driver here (NVML Shared Library Not Found)"
@@ -134,7 +135,7 @@ class Canned:
 
     def finish(self, *lines: str, problems: int = 0, result: str = "") -> None:
         """A job on data ends with a report."""
-        write_report(self.run, Report(lines=list(lines), problems=problems, result=result, data={"n": 1}))
+        write_report(self.run, JobReport(lines=list(lines), problems=problems, result=result, data={"n": 1}))
         self.become("done")
 
     def become(self, name: state.StateName, **fields: object) -> None:
@@ -191,7 +192,7 @@ def canned(root: Path, name: str = "", *, steps: int = 400, nproc: int = 2, **ch
 
 def canned_job(root: Path, task: str, *paths: str, **options: object) -> Canned:
     """A job on data of this process that has started and told nothing."""
-    config = task_config(task, paths, options)
+    config = job_config(task, paths, options)
     run = store.create(root, config, label=f"data-{task}", argv=["arcterm", "data", task], host="box")
     (run.path / "attempts" / "0001").mkdir()
     made = Canned(run, Journal(run.events, 1, 0), 0, clock=time.time() - 10)

@@ -5,26 +5,27 @@ from __future__ import annotations
 import shlex
 
 import pytest
+from arcterm_registry import get
 from textual.widgets import Input, Select
 
-from arcterm.config import DataConfig, task_config
+from arcterm.config import JobConfig, job_config
 from arcterm.console.app import Console
-from arcterm.console.jobform import TaskDraft, command_of, task_command, task_texts
+from arcterm.console.jobform import JobDraft
 from arcterm.console.panels import job as panels
 from arcterm.console.panels import log
 from arcterm.console.paths import complete
 from arcterm.console.screens.boxes import Confirm, StopBox
 from arcterm.console.screens.fields import FieldRow
 from arcterm.console.screens.job import JobScreen
-from arcterm.console.screens.jobform import TaskForm
-from arcterm.console.screens.jobs import TaskList
+from arcterm.console.screens.jobform import JobForm
+from arcterm.console.screens.jobs import JobList
 from arcterm.console.screens.pictures import PictureScreen
 from arcterm.console.screens.runs import RunList
 from arcterm.console.showing import Shower, Wish, _refusal
 from arcterm.console.view import View
 from arcterm.errors import DataError
-from arcterm.jobs import TASKS
-from arcterm.launch import torchrun
+from arcterm.jobs import offered
+from arcterm.launch import engine
 from arcterm.runs import control, store
 from arcterm.runs.reader import Reader
 from arcterm.runs.state import Failure, read_state
@@ -191,7 +192,7 @@ async def test_a_job_that_has_told_nothing_says_what_it_waits_for(job, root, unt
 
 async def test_stop_and_resume(live, root, until, shown, monkeypatch):
     submitted = []
-    monkeypatch.setattr(torchrun, "submit", lambda run: submitted.append(run.id))
+    monkeypatch.setattr(engine, "submit", lambda run: submitted.append(run.id))
     app = Console(root, "last")
     async with app.run_test(size=SMALL, notifications=True) as pilot:
         await until(pilot, lambda: "30%" in shown(app))
@@ -307,7 +308,7 @@ def quick(monkeypatch, make):
     """Checks follow typing at once, and nothing is started."""
     submitted = []
     monkeypatch.setattr("arcterm.console.screens.form.DEBOUNCE_SECONDS", 0.02)
-    monkeypatch.setattr(torchrun, "submit", lambda run: submitted.append(run.id))
+    monkeypatch.setattr(engine, "submit", lambda run: submitted.append(run.id))
     return submitted
 
 
@@ -325,14 +326,14 @@ async def test_a_job_is_chosen_filled_in_and_started(quick, faces, root, until, 
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "d data" in shown(app))
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, TaskList) and "Pack a folder" in shown(app))
-        for name in TASKS:
+        await until(pilot, lambda: isinstance(app.screen, JobList) and "Pack a folder" in shown(app))
+        for name in offered():
             assert f" {name} " in shown(app)
         await pilot.press("j", "k", "enter")
-        await until(pilot, lambda: isinstance(app.screen, TaskForm) and "2 problems" in shown(app))
-        assert "give src" in note(app, "place.src")
-        write(app, "place.src", str(faces))
-        write(app, "place.dst", str(tmp_path / "my pack"))
+        await until(pilot, lambda: isinstance(app.screen, JobForm) and "2 problems" in shown(app))
+        assert "give src" in note(app, "path.src")
+        write(app, "path.src", str(faces))
+        write(app, "path.dst", str(tmp_path / "my pack"))
         write(app, "hold_out", "4")
         await until(pilot, lambda: "ready: ^g or F5 starts it" in shown(app))
         assert app.screen.draft.command().endswith("my pack' --hold-out 4")
@@ -340,7 +341,7 @@ async def test_a_job_is_chosen_filled_in_and_started(quick, faces, root, until, 
         await until(pilot, lambda: isinstance(app.screen, JobScreen))
         run = app.screen.view.run
         assert quick == [run.id]
-        assert run.record.config == task_config("pack", [faces, tmp_path / "my pack"], {"hold_out": 4})
+        assert run.record.config == job_config("pack", [faces, tmp_path / "my pack"], {"hold_out": 4})
         assert run.record.argv[:3] == ["arcterm", "data", "pack"]
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, RunList))
@@ -350,31 +351,31 @@ async def test_a_job_is_chosen_filled_in_and_started(quick, faces, root, until, 
 async def test_a_form_names_what_is_wrong_beside_the_field(quick, faces, root, until, shown):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
-        app.open_task("pack", {"place.src": "/nowhere/at all", "place.dst": str(faces)})
-        await until(pilot, lambda: isinstance(app.screen, TaskForm) and app.screen.query(".note"))
-        await until(pilot, lambda: "there is no /nowhere/at all" in note(app, "place.src"))
-        assert "is already there" in note(app, "place.dst")
+        app.open_job("pack", {"path.src": "/nowhere/at all", "path.dst": str(faces)})
+        await until(pilot, lambda: isinstance(app.screen, JobForm) and app.screen.query(".note"))
+        await until(pilot, lambda: "there is no /nowhere/at all" in note(app, "path.src"))
+        assert "is already there" in note(app, "path.dst")
         write(app, "pairs", "3")
         await until(pilot, lambda: "20 ≤ pairs" in note(app, "pairs"))
         await pilot.press("ctrl+g")
         await until(pilot, lambda: app.screen.query_one("#field-pairs").has_focus_within)
-        write(app, "place.src", "~nobody-here/x")
+        write(app, "path.src", "~nobody-here/x")
         write(app, "pairs", "")
-        await until(pilot, lambda: "no home directory ~nobody-here" in note(app, "place.src"))
+        await until(pilot, lambda: "no home directory ~nobody-here" in note(app, "path.src"))
         assert not store.list_runs(root)
 
 
 async def test_several_packs_are_given_in_one_field(quick, faces, root, until, shown, tmp_path):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
-        app.open_task("merge", {})
-        await until(pilot, lambda: isinstance(app.screen, TaskForm) and app.screen.query("Input"))
+        app.open_job("merge", {})
+        await until(pilot, lambda: isinstance(app.screen, JobForm) and app.screen.query("Input"))
         from textual import events
 
-        app.screen.query_one("#field-place-src Input").post_message(
+        app.screen.query_one("#field-path-src Input").post_message(
             events.Paste(f"{faces}/ann\n{faces}/bob\n")
         )
-        write(app, "place.dst", str(tmp_path / "both"))
+        write(app, "path.dst", str(tmp_path / "both"))
         await until(pilot, lambda: "ready" in shown(app))
         await pilot.press("f5")
         await until(pilot, lambda: isinstance(app.screen, JobScreen))
@@ -385,9 +386,9 @@ async def test_several_packs_are_given_in_one_field(quick, faces, root, until, s
 async def test_a_path_is_completed(quick, faces, root, until, shown):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
-        app.open_task("check", {})
-        await until(pilot, lambda: isinstance(app.screen, TaskForm) and app.screen.query("Input"))
-        field = app.screen.query_one("#field-place-src Input", Input)
+        app.open_job("check", {})
+        await until(pilot, lambda: isinstance(app.screen, JobForm) and app.screen.query("Input"))
+        field = app.screen.query_one("#field-path-src Input", Input)
         field.value = f"{faces}/"
         await pilot.press("end", "a")
         await until(pilot, lambda: field._suggestion)
@@ -400,8 +401,8 @@ async def test_fork_asks_for_the_same_job_again(quick, over, root, until, shown)
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "✓ done" in shown(app))
         await pilot.press("f")
-        await until(pilot, lambda: isinstance(app.screen, TaskForm) and app.screen.query("Select"))
-        assert command_of(over.run.record.config) == app.screen.draft.command()
+        await until(pilot, lambda: isinstance(app.screen, JobForm) and app.screen.query("Select"))
+        assert over.run.record.config.command == app.screen.draft.command()
         app.screen.query_one("#field-duplicates Select", Select).value = "no"
         await until(pilot, lambda: "--no-duplicates" in shown(app))
 
@@ -440,16 +441,16 @@ def test_the_command_asks_for_the_same_job(name, paths, options, monkeypatch):
     from arcterm.cli.app import build
 
     asked = []
-    monkeypatch.setattr("arcterm.launch.start.data", lambda config, root, argv: asked.append(config) or NAMED)
-    config = task_config(name, paths, options)
-    words = shlex.split(command_of(config))
+    monkeypatch.setattr("arcterm.launch.start.job", lambda config, root, argv: asked.append(config) or NAMED)
+    config = job_config(name, paths, options)
+    words = shlex.split(config.command)
     assert words[:3] == ["arcterm", "data", name]
     done = CliRunner().invoke(build(["data"]), [*words[1:], "--detach"])
     assert done.exit_code == 0, done.output
     assert asked == [config]
-    draft = TaskDraft(TASKS[name], task_texts(config))
+    draft = JobDraft(name, get("job", name), config.form[1])
     assert not draft.problems()
-    assert task_config(name, draft.paths(), draft.options()) == config
+    assert job_config(name, draft.paths(), draft.options()) == config
 
 
 class _Named:
@@ -460,11 +461,12 @@ NAMED = _Named()
 
 
 def test_a_command_of_a_job_that_is_not_known_here_is_still_told():
-    config = DataConfig(task="later", paths=["-odd"], options={"some_thing": True, "off": False, "x": 1.5})
-    assert command_of(config) == "arcterm data later ./-odd --some-thing --no-off --x 1.5"
-    assert (
-        task_command("pack", ["a", "b"], {"hold_out": 0, "pairs": 20}) == "arcterm data pack a b --pairs 20"
+    config = JobConfig(
+        name="later", group="data", paths=["-odd"], options={"some_thing": True, "off": False, "x": 1.5}
     )
+    assert config.command == "arcterm data later ./-odd --some-thing --no-off --x 1.5"
+    known = JobConfig(name="pack", group="data", paths=["a", "b"], options={"hold_out": 0, "pairs": 20})
+    assert known.command == "arcterm data pack a b --pairs 20"
 
 
 # --- pictures
@@ -516,7 +518,7 @@ async def test_pictures_are_reached_from_the_choice_of_jobs(album, root, until, 
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "d data" in shown(app))
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, TaskList))
+        await until(pilot, lambda: isinstance(app.screen, JobList))
         await pilot.press("G", "enter")
         await until(pilot, lambda: isinstance(app.screen, PictureScreen) and app.screen.focused)
         await pilot.press(*"demo", "enter")
@@ -557,10 +559,10 @@ async def test_every_screen_is_drawn_on_a_plain_terminal(
         await pilot.press("v")
         await until(pilot, lambda: "people 0" in shown(app))
         await pilot.press("q", "f")
-        await until(pilot, lambda: isinstance(app.screen, TaskForm) and "hold out" in shown(app))
+        await until(pilot, lambda: isinstance(app.screen, JobForm) and "hold out" in shown(app))
         screens.append(shown(app))
-        app.open_tasks()
-        await until(pilot, lambda: isinstance(app.screen, TaskList) and "Pack a folder" in shown(app))
+        app.open_jobs()
+        await until(pilot, lambda: isinstance(app.screen, JobList) and "Pack a folder" in shown(app))
         screens.append(shown(app))
         if variable == "ARCTERM_ASCII":
             assert all(screen.isascii() for screen in screens)
@@ -571,13 +573,13 @@ async def test_every_screen_is_drawn_on_a_plain_terminal(
 async def test_every_form_fits(quick, root, until, shown, size):
     app = Console(root)
     async with app.run_test(size=size) as pilot:
-        for name, task in TASKS.items():
-            app.open_task(name)
-            await until(pilot, lambda: isinstance(app.screen, TaskForm) and "problem" in shown(app))
+        for name, spec in offered().items():
+            app.open_job(name)
+            await until(pilot, lambda: isinstance(app.screen, JobForm) and "problem" in shown(app))
             assert all(len(line) <= size[0] for line in shown(app).splitlines())
             assert {row.key for row in app.screen.query(FieldRow)} == {
-                *(f"place.{place.name}" for place in task.places),
-                *(option.name for option in task.options),
+                *(f"path.{place.name}" for place in spec.paths),
+                *(option.name for option in spec.options),
             }
             app.pop_screen()
 
@@ -596,7 +598,7 @@ async def test_a_real_job_from_the_form_to_its_report(make, root, until, shown, 
             cv2.imwrite(str(folder / f"{image}.jpg"), pixels)
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
-        app.open_task("pack", {"place.src": str(tmp_path / "faces"), "place.dst": str(tmp_path / "out")})
+        app.open_job("pack", {"path.src": str(tmp_path / "faces"), "path.dst": str(tmp_path / "out")})
         await until(pilot, lambda: "ready" in shown(app))
         await pilot.press("ctrl+g")
         await until(pilot, lambda: isinstance(app.screen, JobScreen))

@@ -12,9 +12,9 @@ from arcterm.console.app import Console
 from arcterm.console.screens.boxes import Problem
 from arcterm.console.screens.dashboard import Dashboard
 from arcterm.console.screens.launch import LaunchForm
-from arcterm.console.trainform import Draft, installed, texts_of
+from arcterm.console.trainform import Draft, installed
 from arcterm.errors import RunError
-from arcterm.launch import torchrun
+from arcterm.launch import engine
 from arcterm.launch.preflight import plan
 from arcterm.runs import store
 
@@ -171,7 +171,7 @@ async def test_a_broken_plugin_is_listed_with_its_error(form, until, shown):
 
 async def test_launch_starts_the_run_and_opens_its_dashboard(form, until, root, monkeypatch):
     submitted = []
-    monkeypatch.setattr(torchrun, "submit", lambda run: submitted.append(run.id))
+    monkeypatch.setattr(engine, "submit", lambda run: submitted.append(run.id))
     async with form(name="mine", steps="12") as (app, pilot):
         await pilot.press("ctrl+g")  # before the check has come back: it starts as soon as it has
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
@@ -188,7 +188,7 @@ async def test_a_start_that_fails_is_told_and_can_be_tried_again(form, until, sh
     def refuse(run):
         raise RunError("no processes left", "close something")
 
-    monkeypatch.setattr(torchrun, "submit", refuse)
+    monkeypatch.setattr(engine, "submit", refuse)
     async with form() as (app, pilot):
         await pilot.press("ctrl+g")
         await until(pilot, lambda: "no processes left" in shown(app))
@@ -261,7 +261,7 @@ def test_epochs_and_steps_exclude_each_other(toys):
 def test_a_config_becomes_a_draft_that_asks_for_it_again(toys):
     asked = {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn", "steps": 9, "mirror": 0.2}
     config = plan({**asked, "loss_options": {"margin": 0.3}}).config
-    draft = Draft(installed(), texts_of(config))
+    draft = Draft(installed(), config.form[1])
     assert not draft.problems()
     assert plan(draft.settings()).config == config
 

@@ -9,19 +9,20 @@ import msgspec
 import pytest
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm.config import VerifyConfig
 from arcterm.console.app import Console
 from arcterm.console.screens.boxes import Confirm, Help, Problem, StopBox, TooSmall
 from arcterm.console.screens.dashboard import Dashboard
+from arcterm.console.screens.job import JobScreen
 from arcterm.console.screens.launch import LaunchForm
 from arcterm.console.screens.runs import RunList
 from arcterm.errors import RunError
-from arcterm.launch import samedata, torchrun
+from arcterm.launch import engine, samedata
 from arcterm.runs import control, state, store
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.events import Gpu, Gpus, Message, Phase, Skipped, Start, Step, encode
 from arcterm.runs.journal import Journal
 from arcterm.runs.state import Failure
+from tests.jobs import verification
 
 SMALL, LARGE = (80, 24), (160, 45)
 
@@ -277,7 +278,7 @@ async def test_stop_at_once_signals_the_supervisor(busy, root, until, monkeypatc
 
 async def test_resume_submits_the_run(busy, root, until, shown, monkeypatch):
     submitted = []
-    monkeypatch.setattr(torchrun, "submit", lambda run: submitted.append(run.name))
+    monkeypatch.setattr(engine, "submit", lambda run: submitted.append(run.name))
     monkeypatch.setattr(samedata, "facts_of", data_of("f"))
     busy.become("stopped")
     app = Console(root, "smoke-run")
@@ -292,7 +293,7 @@ async def test_resume_submits_the_run(busy, root, until, shown, monkeypatch):
 
 
 async def test_resuming_on_other_data_is_refused_with_both_choices(busy, root, until, shown, monkeypatch):
-    monkeypatch.setattr(torchrun, "submit", lambda run: pytest.fail("it was started"))
+    monkeypatch.setattr(engine, "submit", lambda run: pytest.fail("it was started"))
     monkeypatch.setattr(samedata, "facts_of", data_of("g"))
     busy.become("stopped")
     app = Console(root, "smoke-run")
@@ -314,7 +315,7 @@ async def test_an_error_is_shown_with_the_next_step(busy, root, until, shown, mo
     def refuse(run):
         raise RunError("can't start [a] supervisor", "look at the limits")
 
-    monkeypatch.setattr(torchrun, "submit", refuse)
+    monkeypatch.setattr(engine, "submit", refuse)
     monkeypatch.setattr(samedata, "facts_of", data_of("f"))
     busy.become("failed", failure=Failure(cause="x"))
     app = Console(root, "smoke-run")
@@ -340,18 +341,15 @@ async def test_a_failed_run_shows_its_account(busy, root, until, shown):
 
 async def test_a_verification_is_a_run_like_others(make, root, until, shown):
     made = make("trained")
-    config = VerifyConfig(
-        checkpoint="ckpt/step-0000000400", train=made.run.config, device="cpu", nproc=1, batch_size=32
-    )
+    config = verification(made.run.config, str(made.run.path), 400)
     run = store.create(root, config, label="verify", name="check", argv=[], host="box")
     state.write_state(run, "done", attempt=1)
     app = Console(root)
     async with app.run_test(size=LARGE) as pilot:
         await until(pilot, lambda: "arcface verify" in shown(app))
-        assert "verification of ckpt/step-0000000400" in shown(app)
+        assert f"verify {made.run.path} --checkpoint 400" in shown(app)
         await pilot.press("enter")
-        await until(pilot, lambda: dashboard(app) and "✓ done" in shown(app))
-        assert "1 CPU rank  " in shown(app)
+        await until(pilot, lambda: isinstance(app.screen, JobScreen) and "✓ done" in shown(app))
 
 
 async def test_a_damaged_run_is_told_and_stops_nothing(make, root, until, shown):
@@ -373,7 +371,7 @@ async def test_a_run_that_is_removed_while_it_is_shown_is_told_and_left(
 ):
     make("other")
     submitted = []
-    monkeypatch.setattr(torchrun, "submit", submitted.append)
+    monkeypatch.setattr(engine, "submit", submitted.append)
     app = Console(root, name)
     async with app.run_test(size=SMALL, notifications=True) as pilot:
         if name is None:
@@ -489,18 +487,16 @@ async def test_the_stop_box_never_promises_negative_steps(
 
 
 async def test_a_verification_is_not_promised_a_checkpoint(make, root, until, shown):
-    config = VerifyConfig(
-        checkpoint="c", train=make("trained").run.config, device="cpu", nproc=1, batch_size=32
-    )
+    config = verification(make("trained").run.config)
     run = store.create(root, config, label="verify", name="check", argv=[], host="box")
     state.take_ownership(run, 1, "local")
     state.write_state(run, "running", attempt=1)
     app = Console(root, "check")
     async with app.run_test(size=SMALL) as pilot:
-        await until(pilot, lambda: dashboard(app))
+        await until(pilot, lambda: isinstance(app.screen, JobScreen))
         await pilot.press("S")
         await until(pilot, lambda: isinstance(app.screen, StopBox))
-        assert "checkpoint" not in shown(app)
+        assert "before its next verification set" in shown(app)
 
 
 @pytest.mark.parametrize("size", [(80, 16), SMALL, LARGE])

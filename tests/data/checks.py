@@ -8,8 +8,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from arcterm_registry.contracts import JobReport
 
-from arcterm.config import task_config
+from arcterm.config import job_config
 from arcterm.data.check.check import check
 from arcterm.formats.images import Pixels, encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
@@ -19,7 +20,6 @@ from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import store
 from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
-from arcterm.runs.report import Report
 
 PEOPLE, IMAGES = 4, 3
 
@@ -72,18 +72,18 @@ def raw_pack(
 
 def new_job(folder: Path, path: Path) -> JobContext:
     """A job that nobody watches."""
-    run = store.create(folder / "runs", task_config("check", [path], {}), label="data", argv=[], host="h")
+    run = store.create(folder / "runs", job_config("check", [path], {}), label="data", argv=[], host="h")
     return JobContext(run, NullJournal(), threads=2)
 
 
 def run_check(
     folder: Path, path: Path, *, html: str = "", duplicates: bool = True, seal: bool = False
-) -> Report:
+) -> JobReport:
     """Check `path`; runs are made in `folder`."""
     return check(new_job(folder, path), str(path), html, duplicates, seal)
 
 
-def kinds(report: Report, *, notes: bool = False) -> dict[str, int]:
+def kinds(report: JobReport, *, notes: bool = False) -> dict[str, int]:
     """Kind → count of the problems, or of everything."""
     found: dict[str, Any] = report.data["findings"]
     return {kind: each["count"] for kind, each in found.items() if notes or each["problem"]}

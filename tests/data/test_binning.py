@@ -16,8 +16,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from arcterm_registry.contracts import JobReport
 
-from arcterm.config import task_config
+from arcterm.config import job_config
 from arcterm.data.make.bin import make_bin
 from arcterm.data.reshape.packs import extract
 from arcterm.errors import DataError
@@ -27,7 +28,6 @@ from arcterm.formats.pairs.pairing import DifferentPairs, make_pairs, same_pairs
 from arcterm.runs import store
 from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
-from arcterm.runs.report import Report
 from tests.jobs import make_job
 
 Locate = Callable[[str], Path]
@@ -43,7 +43,7 @@ print(json.dumps([digests, [type(b).__name__ for b in bins], issame]))
 
 @pytest.fixture
 def job(tmp_path: Path) -> JobContext:
-    config = task_config("bin", ["src", "dst"], {})
+    config = job_config("bin", ["src", "dst"], {})
     run = store.create(tmp_path / "runs", config, label="data", argv=[], host="h")
     return JobContext(run, NullJournal(), threads=2)
 
@@ -65,7 +65,7 @@ def picture(path: Path, seed: int, size: tuple[int, int] = (112, 112)) -> None:
     path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
 
 
-def made(job: JobContext, src: Path, dst: Path, **options: Any) -> Report:
+def made(job: JobContext, src: Path, dst: Path, **options: Any) -> JobReport:
     given = {"list": "", "pairs": None, "seed": 0, "resize": False} | options
     report = make_bin(job, str(src), str(dst), **given)
     shutil.rmtree(job.work)  # as when a job is done
@@ -73,7 +73,7 @@ def made(job: JobContext, src: Path, dst: Path, **options: Any) -> Report:
     return report
 
 
-def listed(job: JobContext, src: Path, text: str, **options: Any) -> Report:
+def listed(job: JobContext, src: Path, text: str, **options: Any) -> JobReport:
     path = src.parent / "pairs.txt"
     path.write_text(text, encoding="utf-8")
     return made(job, src, src.parent / "x.bin", list=str(path), **options)

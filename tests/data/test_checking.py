@@ -535,8 +535,8 @@ def test_data_that_changed_since_the_stop_is_refused_and_looked_at_again_if_acce
     os.utime(pack / "train.rec", ns=(1, 1))
     with pytest.raises(DataError, match=r"train\.rec is not the file that it was"):
         check(job, str(pack), "", True, False)
-    accept_changed_data(job._run)
-    job = JobContext(job._run, NullJournal(), threads=2)
+    accept_changed_data(job.run)
+    job = JobContext(job.run, NullJournal(), threads=2)
     assert kinds(check(job, str(pack), "", True, False)) == {"record": 1}
 
 

@@ -254,9 +254,10 @@ def test_natural_order(people: Path) -> None:
     assert [person.name for person in found.people] == [f"p{n}" for n in range(1, 13)]
 
 
-def test_a_full_disk_leaves_no_part_of_a_pack(people: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "what"), [(100, "sources.json"), (1000, "pack")])
+def test_a_full_disk_leaves_no_part_of_a_pack(people: Path, tmp_path: Path, size: int, what: str) -> None:
     job = make_job()
-    with little_room(), pytest.raises(DataError, match=r"pack can't be written: File too large"):
+    with little_room(size), pytest.raises(DataError, match=rf"{what} can't be written: File too large"):
         pack(job, str(people), str(tmp_path / "pack"), resize=True)
     assert [path.name for path in tmp_path.iterdir()] == ["people"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arcterm.config import task_config
+from arcterm.config import job_config
 from arcterm.data.reshape.packs import extract, merge, split
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.images import encode_jpeg
@@ -40,7 +40,7 @@ def jobs(tmp_path: Path) -> Iterator[JobContext]:
 
     def make() -> Iterator[JobContext]:
         while True:
-            config = task_config("check", ["src"], {})
+            config = job_config("check", ["src"], {})
             run = store.create(tmp_path / "runs", config, label="data", argv=[], host="h")
             yield JobContext(run, NullJournal())
 

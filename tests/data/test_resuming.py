@@ -169,11 +169,11 @@ def test_where_changed_data_is_accepted_the_job_begins_again(
     case.change(people)
     with pytest.raises(DataError, match="changed since the run was made"):
         begin(job.again())
-    samedata.check(job._run, accept=False)
+    samedata.check(job.run, accept=False)
     with pytest.raises(DataError, match="changed since the run was made"):
-        begin(JobContext(job._run, NullJournal(), threads=2))
-    samedata.check(job._run, accept=True)
-    begin(JobContext(job._run, NullJournal(), threads=2))
+        begin(JobContext(job.run, NullJournal(), threads=2))
+    samedata.check(job.run, accept=True)
+    begin(JobContext(job.run, NullJournal(), threads=2))
     case.begin(make_job(case.name), people, tmp_path / "whole")
     assert made.read_bytes() == (tmp_path / "whole" / case.written).read_bytes()
 

@@ -153,9 +153,9 @@ def test_a_stopped_job_goes_on_and_ends_in_the_same_bytes(
     def stop_at(event: object) -> None:
         told.append(event)
         if len(told) == 80:
-            control.ask(job._run, "stop")
+            control.ask(job.run, "stop")
 
-    monkeypatch.setattr(job._journal, "write", stop_at)
+    monkeypatch.setattr(job.journal, "write", stop_at)
     with pytest.raises(StopAskedError):
         pack(*arguments, hold_out=4)
     (stage,) = tmp_path.glob(".parts.partial.*")
@@ -164,7 +164,7 @@ def test_a_stopped_job_goes_on_and_ends_in_the_same_bytes(
     with (stage / ".places.jsonl").open("ab") as file:
         file.write(b'{"sizes":[')
     told.clear()
-    monkeypatch.setattr(job._journal, "write", told.append)
+    monkeypatch.setattr(job.journal, "write", told.append)
     report = pack(*arguments, hold_out=4).data
     assert len(told) < 150  # it did not begin anew
     assert report | {"path": ""} == whole | {"path": ""}
@@ -188,9 +188,9 @@ def test_a_job_does_not_go_on_with_other_images(
         def stop_at(event: object, job: JobContext = job, told: list[object] = told) -> None:
             told.append(event)
             if len(told) == 4:
-                control.ask(job._run, "stop")
+                control.ask(job.run, "stop")
 
-        monkeypatch.setattr(job._journal, "write", stop_at)
+        monkeypatch.setattr(job.journal, "write", stop_at)
         with pytest.raises(StopAskedError):
             pack(job, str(pictures), str(tmp_path / "pack"))
         if not changed:

@@ -77,7 +77,7 @@ def test_a_killed_job_goes_on_where_it_was(arcterm, people):
     (worker,) = [
         process
         for process in psutil.process_iter()
-        if "arcterm.processes.rank" in _words(process) and any(job in word for word in _words(process))
+        if "arcterm.processes.solo" in _words(process) and any(job in word for word in _words(process))
     ]
     worker.send_signal(signal.SIGKILL)
     arcterm.wait_for_failure(job)

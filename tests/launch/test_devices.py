@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm.config import VerifyConfig
 from arcterm.errors import ConfigError, RunError
-from arcterm.launch import devices, preflight, start, torchrun
+from arcterm.launch import devices, engine, preflight, start
 from arcterm.processes import supervisor
 from arcterm.runs import state, store
 from arcterm.runs.store import Run
@@ -160,7 +159,7 @@ def test_gpus_are_counted_as_the_driver_does_and_only_visible_ones_had(stand_in)
 def trained(tmp_path, monkeypatch):
     """``trained([0, 1])``: a stopped training that began on those GPUs; what it starts is not started."""
     started: list[Run] = []
-    monkeypatch.setattr(torchrun, "submit", started.append)
+    monkeypatch.setattr(engine, "submit", started.append)
 
     def make(gpus):
         job = config(device="cuda" if gpus else "cpu", nproc=len(gpus) or 2, gpus=gpus)
@@ -242,7 +241,7 @@ def test_a_checkpoint_is_verified_on_what_is_there_today(
     torch(version)
     run = trained(began)
     made = start.verify(run, tmp_path / "runs").record.config
-    assert isinstance(made, VerifyConfig)
+    assert (made.kind, made.name) == ("job", "verify")
     ranks = len(gpus) or (1 if began else 2)
     assert (made.gpus, made.nproc, made.device) == (gpus, ranks, "cuda" if gpus else "cpu")
     told = devices.moved(run.record.config, made.gpus)

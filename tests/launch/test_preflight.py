@@ -9,9 +9,10 @@ from arcterm_registry import PluginError
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import sources
+from arcterm.commandline import training as command
 from arcterm.config import merge, parse_assignments, read_settings
 from arcterm.errors import ArctermError, ConfigError, DataError
-from arcterm.launch.preflight import command, duration, plan
+from arcterm.launch.preflight import duration, plan
 
 DATA = """
 from arcterm_registry import Dataset, Option

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from arcterm_registry.contracts import DatasetFacts
 
+from arcterm import commandline
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, ConfigError, DataError, RunError
 from arcterm.files import create_json
@@ -139,7 +140,7 @@ def test_the_plan_holds_the_absolute_path(run, root, monkeypatch):
     assert plan.config.pretrained == str(saved)
     assert any(str(saved) in note for note in plan.notes)
     assert isinstance(plan.config, TrainConfig)
-    assert "--pretrained softmax" in preflight.command(settings)
+    assert "--pretrained softmax" in commandline.training(settings)
     assert preflight.plan({**settings, "pretrained": ""}, root=root).config.pretrained == ""
 
 
@@ -326,7 +327,7 @@ def test_class_weights_are_kept_for_the_same_people_only(files, root, tmp_path, 
         made = preflight.plan(settings, root=root)
         assert (made.config.head, made.config.pretrained) == ("keep", str(tmp_path / "a.safetensors"))
         assert any("backbone and class weights of" in note for note in made.notes)
-        assert "head=keep" in preflight.command(settings).replace("--head keep", "head=keep")
+        assert "head=keep" in commandline.training(settings).replace("--head keep", "head=keep")
         return
     with pytest.raises(ConfigError) as raised:
         preflight.plan(settings, root=root)

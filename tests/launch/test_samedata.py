@@ -18,7 +18,7 @@ from arcterm.files import create_json
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
-from arcterm.launch import preflight, samedata, start, torchrun
+from arcterm.launch import engine, preflight, samedata, start
 from arcterm.runs import checkpoints, dataset, state, store
 from arcterm.runs.checkpoints import Manifest
 from arcterm.train import guard
@@ -48,7 +48,7 @@ def run(request, tmp_path, monkeypatch):
     if request.param == "recordio":
         (data / "train.crc").unlink()
     write_pairs(data / "x.bin", [*IMAGES[:20]], [True, False] * 5)
-    monkeypatch.setattr(torchrun, "submit", lambda run: started.append(run.id))
+    monkeypatch.setattr(engine, "submit", lambda run: started.append(run.id))
     started = []
     made = make_run(tmp_path / "runs", request.param, data)
     made.started = started

@@ -15,10 +15,10 @@ import pytest
 
 from arcterm.cli import runs as cli
 from arcterm.cli.watch import RunFailedError, watch
-from arcterm.config import task_config
+from arcterm.config import job_config
 from arcterm.errors import RunError, StartError
 from arcterm.files import write_json
-from arcterm.launch import start, torchrun
+from arcterm.launch import engine, local, start
 from arcterm.runs import state, store
 from arcterm.runs.state import Owner, read_state, write_state
 
@@ -35,7 +35,7 @@ def interpreter(tmp_path, monkeypatch):
         path = tmp_path / "python"
         path.write_text(f"#!{sys.executable}\nimport os, sys, time\n{body}\n")
         path.chmod(0o700)
-        monkeypatch.setattr("arcterm.launch.torchrun.sys.executable", str(path))
+        monkeypatch.setattr("arcterm.launch.local.sys.executable", str(path))
 
     return install
 
@@ -54,7 +54,7 @@ def interpreter(tmp_path, monkeypatch):
 def test_a_start_ends_with_the_last_words(run, interpreter, body, said):
     interpreter(body)
     with pytest.raises(StartError) as raised:
-        torchrun.submit(run)
+        engine.submit(run)
     assert said in raised.value.message
     assert raised.value.exit_code == 5
     told = read_state(run)
@@ -69,7 +69,7 @@ def test_a_start_ends_with_the_last_words(run, interpreter, body, said):
 def test_a_supervisor_that_can_not_write_says_so(run):
     (run.path / "owner.json").mkdir()
     with pytest.raises(StartError, match="Is a directory"):
-        torchrun.submit(run)
+        engine.submit(run)
 
 
 def test_a_supervisor_on_a_full_disk_says_so_to_who_started_it(run):
@@ -108,9 +108,9 @@ def test_a_run_that_could_not_be_made_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_supervisor_that_hangs_is_given_up(run, interpreter, monkeypatch):
     interpreter("time.sleep(600)")
-    monkeypatch.setattr(torchrun, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(local, "_PATIENCE_SECONDS", 0.1)
     with pytest.raises(StartError, match="it was not up after"):
-        torchrun.submit(run)
+        engine.submit(run)
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_a_supervisor_that_hangs_is_given_up(run, interpreter, monkeypatch):
 def test_a_run_that_can_not_be_written_is_words(run, damage, said):
     damage(run)
     with pytest.raises(RunError, match=f"can't start {run.id}.*{said}"):
-        torchrun.submit(run)
+        engine.submit(run)
 
 
 def test_no_python_is_words(run, monkeypatch):
-    monkeypatch.setattr("arcterm.launch.torchrun.sys.executable", "/no/such/python")
+    monkeypatch.setattr("arcterm.launch.local.sys.executable", "/no/such/python")
     with pytest.raises(RunError, match="No such file"):
-        torchrun.submit(run)
+        engine.submit(run)
 
 
 def test_a_run_that_never_started_is_watched_to_an_end(run):
@@ -151,7 +151,7 @@ def test_of_several_resumes_one_succeeds(tmp_path):
             cv2.imwrite(
                 str(tmp_path / "faces" / person / f"{image}.png"), np.full((112, 112, 3), 9, np.uint8)
             )
-    config = task_config("pack", [str(tmp_path / "faces"), str(tmp_path / "out")], {})
+    config = job_config("pack", [str(tmp_path / "faces"), str(tmp_path / "out")], {})
     job = store.create(tmp_path / "runs", config, label="data-pack", argv=[], host="h")
     write_state(job, "stopped", attempt=0)
     command = [sys.executable, "-m", "arcterm", "resume", job.id, "--runs-dir", str(tmp_path / "runs")]
@@ -167,14 +167,14 @@ def test_of_several_resumes_one_succeeds(tmp_path):
 
 def test_the_lock_goes_to_the_supervisor_without_a_gap(run, interpreter):
     interpreter("os.write(int(sys.argv[6]), b'ready'); os.close(int(sys.argv[6])); time.sleep(600)")
-    pid = int(torchrun.submit(run))
+    pid = int(engine.submit(run))
     try:
         with pytest.raises(RunError, match="is being run by another process"):
-            torchrun.submit(run)
+            engine.submit(run)
         assert run.attempts() == 1
     finally:
         psutil.Process(pid).kill()
-        torchrun._supervisors.pop().wait()
+        local._supervisors.pop().wait()
     assert not state.is_locked(run)
 
 
@@ -195,25 +195,22 @@ def lost(run):
     return run
 
 
-def orphan(run):
-    """A process that looks like a rank of `run`."""
-    words = [
-        sys.executable,
-        "-c",
-        "import sys; print(flush=True); sys.stdin.read()",
-        "-m",
-        "arcterm.processes.rank",
-    ]
+def orphan(run, program):
+    """A process that looks like one of `run`'s."""
+    words = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", "-m"]
     process = subprocess.Popen(
-        [*words, "arcterm.processes.rank", str(run.path), "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*words, f"arcterm.processes.{program}", str(run.path), "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     process.stdout.readline()
     return process
 
 
-def test_stop_now_ends_what_outlived_the_supervisor(lost, tmp_path):
+@pytest.mark.parametrize("program", ["agent", "rank", "solo"])
+def test_stop_now_ends_what_outlived_the_supervisor(lost, tmp_path, program):
     other = store.Run(tmp_path / "runs" / f"{lost.id}-other")
-    mine, foreign = orphan(lost), orphan(other)
+    mine, foreign = orphan(lost, program), orphan(other, program)
     try:
         with pytest.raises(RunError, match=r"is lost.*\n.*stop .* --now"):
             start.stop(lost)

@@ -8,7 +8,7 @@ import shutil
 import msgspec
 import pytest
 
-from arcterm.config import DataConfig
+from arcterm.config import JobConfig
 from arcterm.errors import DataError, RunError
 from arcterm.files import read_json, stage_of
 from arcterm.runs import state, store
@@ -188,7 +188,7 @@ def test_of_a_run_that_is_a_link_the_link_goes(tmp_path, torn):
 
 
 def test_removing_a_job_by_a_link_leaves_what_it_began(tmp_path):
-    job = DataConfig(task="pack", paths=[str(tmp_path / "in"), str(tmp_path / "out")])
+    job = JobConfig(name="pack", group="data", paths=[str(tmp_path / "in"), str(tmp_path / "out")])
     run = store.create(tmp_path / "runs", job, label="data-pack", argv=[], host="h")
     stage = stage_of(tmp_path / "out", run.id)
     stage.mkdir()

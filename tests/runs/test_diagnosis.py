@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from arcterm_registry import get
 
-from arcterm.config import VerifyConfig, task_config
+from arcterm.config import job_config
 from arcterm.files import write_json
-from arcterm.jobs import TASKS
 from arcterm.runs import advice, store
 from arcterm.runs.checkpoints import MANIFEST, name_of
 from arcterm.runs.diagnosis import AgentReport, Exit, Fallen, diagnose
+
+from ..jobs import verification
 
 LOST = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer"
 WAITED = "DistBackendError: NCCL watchdog: Timed out waiting 600000ms for recv operation to complete"
@@ -38,7 +40,7 @@ def saved(run, step):
 @pytest.fixture
 def job(tmp_path):
     """A job on data."""
-    config = task_config("pack", ["x"] * len(TASKS["pack"].places), {})
+    config = job_config("pack", ["x"] * len(get("job", "pack").paths), {})
     return store.create(tmp_path, config, label="data", argv=[], host="h")
 
 
@@ -177,10 +179,7 @@ def test_what_resuming_does_depends_on_what_was_saved(run, step, said):
 @pytest.fixture
 def check(run, tmp_path):
     """A verification."""
-    verify = VerifyConfig(
-        checkpoint="c", train=run.config, device="cpu", nproc=2, gpus=[], threads=1, batch_size=8
-    )
-    return store.create(tmp_path / "v", verify, label="verify", argv=[], host="h")
+    return store.create(tmp_path / "v", verification(run.config, nproc=2), label="verify", argv=[], host="h")
 
 
 def test_a_job_on_data_goes_on_where_it_was_and_a_verification_begins_again(job, check):

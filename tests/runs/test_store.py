@@ -33,8 +33,8 @@ def test_run_json_round_trips_and_is_private(run):
     assert run.config == config()
     assert stat.S_IMODE(run.path.stat().st_mode) == 0o700
     raw = msgspec.json.decode((run.path / "run.json").read_bytes())
-    assert raw["config"]["job"] == "train"
-    assert raw["format_version"] == 1
+    assert raw["config"]["kind"] == "training"
+    assert raw["format_version"] == 2
 
 
 def test_a_name_is_used_once(run):

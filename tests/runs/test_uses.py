@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from arcterm.config import DataConfig, TrainConfig, VerifyConfig
+from arcterm.config import JobConfig, TrainConfig
 from arcterm.errors import RunError
 from arcterm.launch import model, pretrained
 from arcterm.runs import checkpoints, state, store, uses
 from arcterm.runs.state import write_state
 
+from ..jobs import verification
 from .conftest import config
 from .test_checkpoints import save
 
 JOBS = {
     "train": config(),
-    "verify": VerifyConfig(checkpoint="/c", train=config(), device="cpu", nproc=1, batch_size=8),
-    "data": DataConfig(task="check", paths=["/pack"]),
+    "verify": verification(config()),
+    "data": JobConfig(name="check", group="data", paths=["/pack"]),
 }
 
 
@@ -87,7 +88,7 @@ def test_what_is_looked_for_and_what_there_is_are_said(make, last):
     with pytest.raises(RunError) as error:
         last(uses.TRAINED)
     assert "no training with a checkpoint in" in error.value.message
-    assert "only 1 stopped verification, 2 done jobs on data" in error.value.message
+    assert "only 1 stopped job, 2 done jobs" in error.value.message
     with pytest.raises(RunError, match="no live run in"):
         last(uses.LIVING)
 

@@ -8,18 +8,19 @@ import pytest
 import torch
 from torch import nn
 
-from arcterm.config import VerifyConfig
 from arcterm.errors import DataError, TrainingError
 from arcterm.files import read_json
 from arcterm.launch import model
 from arcterm.runs import checkpoints, store
 from arcterm.runs import manifest as manifests
+from arcterm.runs.context import JobContext
 from arcterm.runs.describe import Summary, describe
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Checkpoint, Message, Verify
 from arcterm.train import build, checkpoint, evaluation, loop, verification
 from arcterm.train.world import World
 
+from .. import jobs
 from ..runs.conftest import config
 from .test_loop import Dots, Heard, Pairs, weights
 
@@ -240,10 +241,9 @@ def test_a_healthy_network_has_not_collapsed(train):
 
 
 def verify(run):
-    path = run.checkpoints / checkpoints.name_of(6)
-    asked = VerifyConfig(checkpoint=str(path), train=config(**WAY), device="cpu", nproc=1, batch_size=8)
+    asked = jobs.verification(config(**WAY), str(run.path), 6)
     job = store.create(run.path.parent, asked, label="verify", argv=[], host="h")
-    return job, verification.verify(job, 1, asked, World(), Heard())
+    return job, verification.verify(JobContext(job, Heard(), 1, World()), str(run.path), checkpoint="6")
 
 
 def test_a_checkpoint_whose_embeddings_are_zero_is_refused_by_verify(train, monkeypatch):
@@ -258,7 +258,7 @@ def test_a_checkpoint_whose_embeddings_are_zero_is_refused_by_verify(train, monk
 def test_verify_says_that_a_network_has_collapsed_and_no_card_has_its_threshold(train, monkeypatch):
     ruined(monkeypatch, "one", 6)
     run, _, _ = train()
-    assert verify(run)[1].detail.startswith("the network has collapsed")
+    assert verify(run)[1].reason.startswith("the network has collapsed")
     (score,) = model.facts_of(model.locate(str(run.path), run.path.parent)).scores
     assert (score.accuracy, score.threshold) == (None, None)
     assert score.withheld.startswith("the network has collapsed")

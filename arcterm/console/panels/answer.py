@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from arcterm.config import PATH_FIELD
 from arcterm.console.trainform import Verdict
 from arcterm.launch.preflight import Plan, duration
 from arcterm.show.lines import Line, heading, shorten, wrap
@@ -60,7 +61,7 @@ def _plan(plan: Plan, width: int, room: int) -> list[Line]:
 
 
 def _problem(key: str, text: str, width: int) -> list[Line]:
-    name = key.removeprefix("place.").replace("_", " ")
+    name = key.removeprefix(PATH_FIELD).replace("_", " ")
     lead = f"{name}: " if key and not text.startswith(key.rpartition(".")[2]) else ""
     return [
         [(f" {'!' if i == 0 else ' '} {row}", "bad")] for i, row in enumerate(wrap(lead + text, width - 4))

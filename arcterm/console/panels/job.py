@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
-from arcterm.config import DataConfig
-from arcterm.console.jobform import command_of
+from arcterm_registry.contracts import JobReport
+
 from arcterm.console.view import Stage, View
-from arcterm.runs.report import Report
 from arcterm.show import words
 from arcterm.show.lines import Line, bar, heading, pad, shorten, spread, wrap
 from arcterm.text import clean
@@ -23,7 +22,7 @@ def status(view: View, width: int, height: int) -> list[Line]:
     owner = view.owner
     pid = f"pid {owner.pid} detached" if owner and view.live else ""
     took = f"took {words.duration(_seconds(view))}" if not view.live and view.stages else ""
-    name = shorten(_job(view), max(12, width - 40))
+    name = shorten(clean(view.record.config.title), max(12, width - 40))
     left = [(name, "bold"), (word, role), (pid or took, "dim"), (view.run.id, "dim")]
     right = [(ending, "bold")] if view.live else []
     return [spread([item for item in left if item[0]], right, width)]
@@ -55,9 +54,7 @@ def notice(view: View, width: int, height: int) -> list[Line]:
 
 def command(view: View, width: int, height: int) -> list[Line]:
     """The command line that asks for the job again."""
-    config = view.record.config
-    text = command_of(config) if isinstance(config, DataConfig) else ""
-    rows = wrap(clean(text), width - 2)
+    rows = wrap(clean(view.record.config.command), width - 2)
     if len(rows) > height - 1:
         rows = [*rows[: height - 2], shorten(" ".join(rows[height - 2 :]), width - 2)]
     return [heading("command", width), *([(f" {row}", "accent")] for row in rows)][:height]
@@ -89,7 +86,7 @@ def _account(view: View, width: int) -> tuple[tuple[str, str], list[Line]]:
     return ("progress", "head"), [_stage(stage, width) for stage in view.stages]
 
 
-def _report(report: Report, width: int) -> tuple[tuple[str, str], list[Line]]:
+def _report(report: JobReport, width: int) -> tuple[tuple[str, str], list[Line]]:
     found = f": {words.problems(report.problems)}" if report.problems else ""
     rows: list[Line] = []
     for line in report.lines:
@@ -146,17 +143,12 @@ def _what(view: View) -> tuple[str, str]:
         (failure.cause if failure else "", "bad"),
         (f"no word for {words.duration(quiet)}" if quiet else "", "warn"),
         ("" if view.live else view.state.reason or ended, over),
-        ("stop asked for: it ends before its next item" if view.stopping else "", "warn"),
+        (f"stop asked for: it ends {view.record.config.stop_words.softly}" if view.stopping else "", "warn"),
         ("" if phase else f"{view.word}; its process is yet to say what it does", "accent"),
         (view.summary.messages[-1].text if view.summary.messages else "", ""),
         ("it runs by itself: leaving does not stop it", "dim"),
     )
     return next(((text, role) for text, role in sentences if text), ("", ""))
-
-
-def _job(view: View) -> str:
-    config = view.record.config
-    return words.job(config) if isinstance(config, DataConfig) else view.run.name
 
 
 def _seconds(view: View) -> float:

@@ -1,11 +1,13 @@
-"""The jobs on data to choose from, and what the one under the cursor takes."""
+"""The jobs to choose from, and what the one under the cursor takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arcterm.jobs import Task
+from arcterm_registry import JobSpec
+
 from arcterm.show.lines import Line, pad, shorten, spread, wrap
+from arcterm.text import clean
 
 _NAME = 10
 
@@ -15,27 +17,27 @@ def title(width: int) -> list[Line]:
     return [spread([("data", "head"), ("jobs that make, check and reshape data sets", "dim")], [], width)]
 
 
-def table(tasks: Sequence[Task], cursor: int, width: int, height: int) -> list[Line]:
+def table(jobs: Sequence[tuple[str, JobSpec]], cursor: int, width: int, height: int) -> list[Line]:
     """A line per job: its name and what it does."""
     lines: list[Line] = [[("  " + pad("job", _NAME), "dim"), (" what it does", "dim")]]
-    for index, task in enumerate(tasks):
+    for index, (name, spec) in enumerate(jobs):
         at = index == cursor
-        row = (pad(task.name, _NAME), "cursor" if at else "bold")
-        said = (pad(" " + task.summary, width - _NAME - 2), "cursor" if at else "")
+        row = (pad(clean(name), _NAME), "cursor" if at else "bold")
+        said = (pad(" " + clean(spec.summary), width - _NAME - 2), "cursor" if at else "")
         lines.append([("▸ " if at else "  ", "cursor" if at else ""), row, said])
     return lines[:height]
 
 
-def detail(task: Task, width: int, height: int) -> list[Line]:
+def detail(name: str, spec: JobSpec, width: int, height: int) -> list[Line]:
     """What a job does in full, its paths and its options."""
     lines: list[Line] = [[("─" * width, "rule")]]
-    lines += [[(f" {row}", "bold")] for row in wrap(task.summary, width - 2)]
-    for place in task.places:
+    lines += [[(f" {row}", "bold")] for row in wrap(clean(spec.summary), width - 2)]
+    for place in spec.paths:
         more = " (one or more)" if place.many else ""
         lines.append(
-            [(f" {pad(place.name, _NAME)} ", "accent"), (shorten(place.help + more, width - 13), "")]
+            [(f" {pad(place.name, _NAME)} ", "accent"), (shorten(clean(place.help) + more, width - 13), "")]
         )
-    options = ", ".join(option.name.replace("_", " ") for option in task.options)
+    options = ", ".join(option.name.replace("_", " ") for option in spec.options)
     if options:
         lines.append([(f" {pad('options', _NAME)} ", "dim"), (shorten(options, width - 13), "dim")])
     return lines[:height]

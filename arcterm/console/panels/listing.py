@@ -6,9 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from arcterm.config import DataConfig, TrainConfig
 from arcterm.console.catalogue import Entry
-from arcterm.console.jobform import command_of
 from arcterm.show import words
 from arcterm.show.lines import Line, pad, shorten, spread
 from arcterm.text import clean
@@ -91,16 +89,11 @@ def _row(entry: Entry, columns: list[Column], name_width: int) -> Line:
         "device": f"{c.nproc} × {'GPU' if c.device == 'cuda' else 'CPU'}" if c else words.DASH,
     }
     roles = {"state": role}
-    if c is None:
-        values |= dict.fromkeys(("backbone", "loss fn", "dataset"), words.DASH)
-    elif isinstance(c, DataConfig):
-        values |= {"backbone": words.DASH, "loss fn": words.DASH, "dataset": words.source(c)}
-        if entry.problems:
-            values["best %"], roles["best %"] = words.problems(entry.problems), "warn"
-    else:
-        train = c if isinstance(c, TrainConfig) else c.train
-        loss = train.loss if c is train else f"{train.loss} verify"
-        values |= {"backbone": train.backbone, "loss fn": loss, "dataset": train.dataset}
+    cells = c.columns if c else {}
+    for name, cell in (("backbone", "backbone"), ("loss fn", "loss"), ("dataset", "dataset")):
+        values[name] = clean(cells.get(cell, words.DASH))
+    if entry.problems:
+        values["best %"], roles["best %"] = words.problems(entry.problems), "warn"
     line: Line = [("  ", ""), (pad(entry.name, name_width), "bold" if entry.live else "")]
     return line + [(" " + pad(values[c.name], c.width, c.right), roles.get(c.name, "")) for c in columns]
 
@@ -117,23 +110,21 @@ def _asked(entry: Entry) -> str:
     if record is None:
         return "what it was asked to do can't be read; D removes it"
     c = record.config
-    if isinstance(c, DataConfig):
-        return command_of(c).removeprefix("arcterm ")
-    return " ".join(record.argv[1:] if record.argv[:1] == ["arcterm"] else record.argv) or (
-        f"{c.backbone} {c.loss}" if isinstance(c, TrainConfig) else f"verification of {c.checkpoint}"
-    )
+    if c.kind == "job":
+        return c.command.removeprefix("arcterm ")
+    return " ".join(record.argv[1:] if record.argv[:1] == ["arcterm"] else record.argv) or c.title
 
 
 def _told(entry: Entry) -> tuple[str, str]:
     state, failure = entry.state, entry.state.failure
-    is_job = entry.record is not None and isinstance(entry.record.config, DataConfig)
+    kind = entry.record.config.kind if entry.record else ""
     if failure:
         who = "launcher" if failure.rank is None else f"rank {failure.rank}"
-        cause = (failure.error or failure.cause) if is_job else f"{who}: {failure.cause}"
+        cause = (failure.error or failure.cause) if kind == "job" else f"{who}: {failure.cause}"
         return " → ".join(filter(None, (cause.replace("\n", " "), failure.hint))), "bad"
     if state.reason:
         return state.reason, "bad" if state.state in ("lost", "damaged") else "dim"
-    return entry.said, "" if is_job else "warn"
+    return entry.said, "" if kind == "job" else "warn"
 
 
 def empty(root: Path, width: int) -> list[Line]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from arcterm.config import DataConfig, VerifyConfig
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
 from arcterm.launch import devices, start
-from arcterm.runs import checkpoints, control
+from arcterm.runs import advice, checkpoints, control
 from arcterm.runs.control import Verb
 from arcterm.runs.reader import RunGoneError
 from arcterm.runs.state import LIVE
 from arcterm.runs.store import Run
-from arcterm.show import words
 
 _ON_LIVE = ("stop", "checkpoint", "verify")
 
@@ -61,14 +59,10 @@ class Acting(ConsoleScreen):
 
     def _stop_box(self, run: Run) -> StopBox:
         config = run.record.config
-        if isinstance(config, DataConfig):
-            softly = "before its next item: what is done is kept"
-            now = "at once: what it did since it last saved is done again"
-            return StopBox(words.job(config), softly, now)
-        if isinstance(config, VerifyConfig):
-            softly = "when it is done: a verification looks at no request before"
-            return StopBox(run.name, softly, "at once: what it scored is scored again")
-        softly = "after a checkpoint, within seconds: nothing is lost"
+        said = config.stop_words
+        if config.kind == "job":
+            return StopBox(run.title, f"{said.softly}: {said.kept}", f"at once: {said.at_once}")
+        softly = f"{said.softly}, within seconds: {said.kept}"
         return StopBox(run.name, softly, f"at once: {self._loss(run)}")
 
     def _loss(self, run: Run) -> str:
@@ -99,19 +93,12 @@ class Acting(ConsoleScreen):
         if run is None:
             return
         config = run.record.config
-        step = checkpoints.newest_step(run)
-        told = f"{run.name} begins again: nothing was saved yet"
-        if step is not None:
-            told = f"{run.name} goes on from its newest checkpoint"
-        if isinstance(config, DataConfig):
-            told = f"{words.job(config)} goes on"
-        elif isinstance(config, VerifyConfig):
-            told = f"{run.name} is scored again"
+        done = advice.resuming(run).partition("` ")[2]
 
         def resume() -> Callable[[], None]:
             notes = start.resume(run)
             moved = devices.moved(config, devices.today(config))
-            return self._told("; ".join([f"{told}, {moved}" if moved else told, *notes]))
+            return self._told("; ".join([f"{run.title} {done}{f', {moved}' if moved else ''}", *notes]))
 
         self.perform(resume)
 
@@ -124,10 +111,7 @@ class Acting(ConsoleScreen):
         self._ask("verify", "a verification is asked for")
 
     def _stop(self, run: Run, now: bool) -> None:
-        kind = type(run.record.config)
-        softly = {DataConfig: "before its next item", VerifyConfig: "when it is done"}.get(
-            kind, "after a checkpoint"
-        )
+        softly = run.record.config.stop_words.softly
 
         def stop() -> Callable[[], None]:
             start.stop(run, now=now)

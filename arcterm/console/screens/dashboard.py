@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
-from arcterm.config import VerifyConfig
 from arcterm.console.chart import ChartView
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked, LookFailed
@@ -130,9 +129,7 @@ class Dashboard(Acting, Polling):
         return self.view.step
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what the run's state allows; a verification looks at no request."""
-        if action in ("checkpoint", "verify") and isinstance(self.view.record.config, VerifyConfig):
-            return False
+        """Offer what the run's state allows."""
         return self.may(action, self.view.state.state)
 
     def action_metric(self, by: int) -> None:

@@ -1,4 +1,4 @@
-"""A job on data, live or over: its progress, then its report."""
+"""A job, live or over: its progress, then its report."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from arcterm.config import DataConfig
-from arcterm.console.jobform import task_texts
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked, LookFailed
 from arcterm.console.panels import job, log
@@ -16,7 +14,6 @@ from arcterm.console.rows import Rows
 from arcterm.console.screens.actions import Acting
 from arcterm.console.screens.polling import Polling
 from arcterm.console.view import View
-from arcterm.jobs import TASKS
 from arcterm.runs.reader import Reader
 from arcterm.runs.state import read_state
 from arcterm.runs.store import Run
@@ -125,16 +122,14 @@ class JobScreen(Acting, Polling):
 
     def action_fork(self) -> None:
         """Open the form with the job's settings."""
-        config = self.view.record.config
-        if isinstance(config, DataConfig) and config.task in TASKS:
-            self.console_app.open_task(config.task, task_texts(config))
+        self.console_app.open_again(self.view.record.config)
 
     def action_pictures(self) -> None:
         """Look at what it made, or else at what it read."""
-        config, report = self.view.record.config, self.view.report
+        paths, report = self.view.record.config.paths, self.view.report
         made = report.result if report else ""
-        if isinstance(config, DataConfig):
-            self.console_app.open_pictures(made or config.paths[0])
+        if made or paths:
+            self.console_app.open_pictures(made or paths[0])
 
     def action_output(self) -> None:
         """Enlarge the log, or put it back."""

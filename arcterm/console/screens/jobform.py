@@ -1,4 +1,4 @@
-"""The form of a job on data: its paths and options, made from what `tasks.TASKS` says of it."""
+"""The form of a job: its paths and options, made from its declaration."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from arcterm_registry import get
 from textual.widget import Widget
 
-from arcterm.console.jobform import TaskDraft, judge_task
+from arcterm.console.jobform import JobDraft, judge_job
 from arcterm.console.screens.fields import FieldRow, PathRow, row_for
 from arcterm.console.screens.form import Form, section
-from arcterm.console.screens.jobs import TaskList
+from arcterm.console.screens.jobs import JobList
 from arcterm.console.trainform import Verdict
 from arcterm.errors import ConfigError
-from arcterm.jobs import TASKS
 from arcterm.launch import start
 from arcterm.runs.store import Run
 
 
-class TaskForm(Form):
-    """A new job on data."""
+class JobForm(Form):
+    """A new job."""
 
     def __init__(self, root: Path, name: str, texts: Mapping[str, str]) -> None:
         super().__init__(root)
-        self.draft = TaskDraft(TASKS[name], dict(texts))
+        self.draft = JobDraft(name, get("job", name), dict(texts))
 
     @property
-    def asking(self) -> TaskDraft:
+    def asking(self) -> JobDraft:
         """What the fields say."""
         return self.draft
 
     def about(self) -> tuple[str, str]:
         """What the form is for, and a remark."""
-        return f"data {self.draft.task.name}", self.draft.task.summary
+        return f"{self.draft.spec.group} {self.draft.name}", self.draft.spec.summary
 
     def rows(self) -> list[Widget]:
         """All fields: paths, then options."""
@@ -65,19 +65,19 @@ class TaskForm(Form):
 
     def question(self) -> Callable[[], Verdict]:
         """What checks the whole as it is now."""
-        name, paths, options = self.draft.task.name, self.draft.paths(), self.draft.options()
-        return lambda: judge_task(name, paths, options)
+        name, paths, options = self.draft.name, self.draft.paths(), self.draft.options()
+        return lambda: judge_job(name, paths, options)
 
     def beginning(self, verdict: Verdict) -> Callable[[], Run]:
         """What starts the job."""
         job, argv = verdict.job, shlex.split(self.draft.command())
         if job is None:
             raise ConfigError("the form isn't checked yet", "wait until it says that it is ready")
-        return lambda: start.data(job, self.root, argv=argv)
+        return lambda: start.job(job, self.root, argv=argv)
 
     def launched(self, run: Run) -> None:
         """Show the job; the way back from it leads past the form and the choice of jobs."""
         self.console_app.leave()
-        if isinstance(self.app.screen, TaskList):
+        if isinstance(self.app.screen, JobList):
             self.console_app.leave()
         self.console_app.open_run(run)

@@ -1,10 +1,11 @@
-"""The jobs on data: choose one, and its form opens."""
+"""The jobs: choose one, and its form opens."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import ClassVar
 
+from arcterm_registry import JobPath, JobSpec
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,30 +14,30 @@ from arcterm.console.keys import KeyLine
 from arcterm.console.panels import joblist
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
-from arcterm.jobs import TASKS, Place, Task
+from arcterm.jobs import offered
 
-SHOW = Task(
-    name="show",
+SHOW = JobSpec(
+    factory="",
+    group="data",
     summary="Look at a data set: its people and the pairs of its verification sets, as pictures.",
-    places=(Place(name="src", help="A pack, a folder of people, a .lst, a .bin, or a data set's name."),),
-    run="",
+    paths=(JobPath(name="src", help="A pack, a folder of people, a .lst, a .bin, or a data set's name."),),
 )
 """Not a job: it is a screen."""
 
 
-class TaskTable(Rows):
+class JobTable(Rows):
     """The list; a click opens the row under the pointer."""
 
     def on_click(self, event: events.Click) -> None:
         """Choose the row and open it."""
         screen = self.screen
-        if isinstance(screen, TaskList) and 1 <= event.y <= len(screen.choices):
+        if isinstance(screen, JobList) and 1 <= event.y <= len(screen.choices):
             screen.action_move(event.y - 1 - screen.cursor)
             screen.action_open()
 
 
-class TaskList(ConsoleScreen):
-    """Everything that can be done with data."""
+class JobList(ConsoleScreen):
+    """Everything that can be done beside training."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", tooltip="fill in the form of this job"),
@@ -49,19 +50,19 @@ class TaskList(ConsoleScreen):
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
-        self.choices: list[Task] = [*TASKS.values(), SHOW]
+        self.choices: list[tuple[str, JobSpec]] = [*offered().items(), ("show", SHOW)]
         self.cursor = 0
 
     @property
-    def chosen(self) -> Task:
+    def chosen(self) -> tuple[str, JobSpec]:
         """The job under the cursor."""
         return self.choices[self.cursor]
 
     def compose(self) -> ComposeResult:
         """What it is made of."""
         yield Rows(lambda w, h: joblist.title(w), id="title")
-        yield TaskTable(lambda w, h: joblist.table(self.choices, self.cursor, w, h), id="tasks")
-        yield Rows(lambda w, h: joblist.detail(self.chosen, w, h), id="about")
+        yield JobTable(lambda w, h: joblist.table(self.choices, self.cursor, w, h), id="tasks")
+        yield Rows(lambda w, h: joblist.detail(*self.chosen, w, h), id="about")
         yield KeyLine()
 
     def action_move(self, rows: int) -> None:
@@ -72,7 +73,7 @@ class TaskList(ConsoleScreen):
 
     def action_open(self) -> None:
         """Open the form, or the pictures."""
-        if self.chosen is SHOW:
+        if self.chosen[1] is SHOW:
             self.console_app.open_pictures()
         else:
-            self.console_app.open_task(self.chosen.name)
+            self.console_app.open_job(self.chosen[0])

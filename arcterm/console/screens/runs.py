@@ -11,9 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from arcterm.config import DataConfig, TrainConfig
 from arcterm.console.catalogue import Catalogue, Entry
-from arcterm.console.jobform import task_texts
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Listed, LookFailed
 from arcterm.console.panels import listing
@@ -21,9 +19,7 @@ from arcterm.console.rows import Rows
 from arcterm.console.screens.actions import Acting
 from arcterm.console.screens.boxes import Confirm
 from arcterm.console.screens.polling import Polling
-from arcterm.console.trainform import texts_of
 from arcterm.errors import RunError
-from arcterm.jobs import TASKS
 from arcterm.runs import store
 from arcterm.runs.state import is_locked
 from arcterm.runs.store import Run
@@ -191,17 +187,14 @@ class RunList(Acting, Polling):
         self.console_app.open_form()
 
     def action_data(self) -> None:
-        """Choose a job on data."""
-        self.console_app.open_tasks()
+        """Choose a job."""
+        self.console_app.open_jobs()
 
     def action_fork(self) -> None:
         """Open the form with the run's settings."""
         record = self.chosen.record if self.chosen else None
-        config = record.config if record else None
-        if isinstance(config, TrainConfig):
-            self.console_app.open_form(texts_of(config))
-        elif isinstance(config, DataConfig) and config.task in TASKS:
-            self.console_app.open_task(config.task, task_texts(config))
+        if record is not None:
+            self.console_app.open_again(record.config)
 
     def action_delete(self) -> None:
         """Remove a run that is over, after a question."""
@@ -220,9 +213,10 @@ class RunList(Acting, Polling):
                 self.perform(delete)
 
         record = self.chosen.record
-        is_job = record is not None and isinstance(record.config, DataConfig)
         kept = "with its report and logs is removed for ever; the data stays"
-        text = f"{run.path} {kept if is_job else 'with its checkpoints and logs is removed for ever'}."
+        if record is None or record.config.kind == "training":
+            kept = "with its checkpoints and logs is removed for ever"
+        text = f"{run.path} {kept}."
         self.app.push_screen(Confirm(f"delete {self.chosen.name}?", text), answer)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

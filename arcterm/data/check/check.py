@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from arcterm_registry.contracts import JobReport
 
 from arcterm.data.check import report
 from arcterm.data.check.census import Census, count_people
@@ -23,7 +24,6 @@ from arcterm.formats.recordio.checksums import NAME as CHECKSUMS
 from arcterm.formats.recordio.checksums import write_checksums
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.runs.context import JobContext
-from arcterm.runs.report import Report
 from arcterm.text import clean
 
 _MARKED = 1000  # lines of a list whose landmarks are looked at
@@ -39,7 +39,7 @@ class _People(NamedTuple):
     census: Census
 
 
-def check(job: JobContext, src: str, html: str, duplicates: bool, seal: bool) -> Report:
+def check(job: JobContext, src: str, html: str, duplicates: bool, seal: bool) -> JobReport:
     """Check the pack, folder, list or ``.bin`` at `src`; raises `DataError` if it is none of them.
 
     The report is also written as HTML beside the job's, and to `html` if given. With `seal` a pack without
@@ -283,7 +283,7 @@ def _report(
     sealed: str,
     job: JobContext,
     html: str,
-) -> Report:
+) -> JobReport:
     lines = [f"{name}: {value}" for name, value in facts]
     if people is not None:
         lines += people.census.lines()
@@ -304,7 +304,7 @@ def _report(
         "sealed": sealed == "written",
         "html": str(shown),
     }
-    return Report(lines=[clean(line) for line in lines], data=data, problems=findings.problems)
+    return JobReport(lines=[clean(line) for line in lines], data=data, problems=findings.problems)
 
 
 def _lines(findings: Findings, kind: str) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from arcterm_registry.contracts import JobReport
 
 from arcterm.data.make.imagefiles import Picture, Wanted, in_order, refusal
 from arcterm.data.make.listedimages import locate, real_path
@@ -26,7 +27,6 @@ from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordFile
 from arcterm.formats.recordio.packwriter import PackWriter
 from arcterm.runs.context import JobContext
-from arcterm.runs.report import Report
 
 IMAGE_SIZE = (112, 112)
 
@@ -51,7 +51,7 @@ class _Set(NamedTuple):
 
 def make_bin(
     job: JobContext, src: str, dst: str, *, list: str, pairs: int | None, seed: int, resize: bool
-) -> Report:
+) -> JobReport:
     """Write the .bin `dst` of the pairs in the file `list`, or of `pairs` drawn from the people in `src`.
 
     JPEG files of 112×112 go in byte for byte, others are encoded. A stopped job goes on where it was. Raises
@@ -206,11 +206,11 @@ def _write(target: Path, images: Sequence[bytes], same: Sequence[bool]) -> None:
     write_pairs(target, images, same)
 
 
-def _report(target: Path, chosen: _Set, stored: _Stored, odd: OddPairs) -> Report:
+def _report(target: Path, chosen: _Set, stored: _Stored, odd: OddPairs) -> JobReport:
     images, encoded = len(stored.images), len(stored.images) - stored.copied
     count, same = len(chosen.same), sum(chosen.same)
     folds = "" if chosen.folds is None else f" in {chosen.folds} folds"
-    return Report(
+    return JobReport(
         lines=[
             f"{count:,} pairs{folds}: {same:,} same, {count - same:,} different; of {images:,} images",
             f"{stored.copied:,} JPEG files of 112×112 copied, {encoded:,} images encoded",

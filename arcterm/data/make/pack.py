@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from arcterm_registry.contracts import JobReport
 
 from arcterm.data.make.imagefiles import Picture, Stored, Wanted, in_order, refusal
 from arcterm.data.make.inputs import Folk, Source, open_source
@@ -19,7 +21,6 @@ from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.pairs.pairing import Pair, make_pairs
 from arcterm.formats.recordio.packwriter import PackWriter, write_pack
 from arcterm.runs.context import JobContext
-from arcterm.runs.report import Report
 
 HELD_OUT = "heldout.bin"
 IMAGE_SIZE = (112, 112)
@@ -46,7 +47,7 @@ def pack(
     resize: bool = False,
     align: bool = False,
     image_size: tuple[int, int] = IMAGE_SIZE,
-) -> Report:
+) -> JobReport:
     """Pack what `src` holds (see `sources`) into the face pack `dst`; the same input gives the same bytes.
 
     People and images go in natural order, or a list's in the order of its labels. The last `hold_out` people
@@ -89,7 +90,7 @@ def pack(
     report = _report(place, source, trained, held, chosen, packer, image_size)
     taken = [f"verification sets: {', '.join(path.stem for path in sets)}"] if sets else []
     data = {**report.data, "verification": [path.name for path in sets]}
-    return msgspec.structs.replace(report, lines=[*report.lines, *taken, *note], data=data)
+    return replace(report, lines=[*report.lines, *taken, *note], data=data)
 
 
 def _sets(source: Source, image_size: tuple[int, int], *, held_out: bool) -> tuple[list[Path], list[str]]:
@@ -198,7 +199,7 @@ def _report(
     chosen: list[Pair],
     packer: _Packer,
     image_size: tuple[int, int],
-) -> Report:
+) -> JobReport:
     tally = packer.tally
     images = sum(len(person.pictures) for person in trained)
     held_images = sum(len(person.pictures) for person in held)
@@ -218,7 +219,7 @@ def _report(
         lines.append(f"{tally.odd:,} images{looked} don't look aligned (eyes and mouth in ArcFace's places):")
         lines += [f"  {name}" for name in tally.odd_names]
     lines += landmark_lines(tally)
-    return Report(
+    return JobReport(
         lines=lines,
         data={
             "path": str(place.resolve()),

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from arcterm_registry.contracts import JobReport
 
 from arcterm.data.reshape.copying import People, find_people, parts_of, read
 from arcterm.errors import DataError
@@ -16,14 +17,13 @@ from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.ranges import parse_ranges
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.runs.context import JobContext
-from arcterm.runs.report import Report
 
 _KEY = re.compile(r" key ([0-9]+) ")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 100
 
 
-def extract(job: JobContext, src: str, dst: str, *, people: str) -> Report:
+def extract(job: JobContext, src: str, dst: str, *, people: str) -> JobReport:
     """Write a pack's images to ``dst/PERSON/KEY.jpg``, or a .bin's to ``dst/images`` with ``pairs.txt``.
 
     `people` are the classes to write, all if empty. `data pack` and `data bin --list` read what is written. A
@@ -37,7 +37,7 @@ def extract(job: JobContext, src: str, dst: str, *, people: str) -> Report:
     return _extract_pairs(job, source, target)
 
 
-def _extract_pack(job: JobContext, pack: FacePack, target: Path, wanted: str) -> Report:
+def _extract_pack(job: JobContext, pack: FacePack, target: Path, wanted: str) -> JobReport:
     job.require_unchanged(stamp(parts_of([pack])))
     everybody = find_people(job, pack)
     if wanted:
@@ -61,7 +61,7 @@ def _extract_pack(job: JobContext, pack: FacePack, target: Path, wanted: str) ->
             name = f"{key[1] if key else index}{_ending(record.image, f'{pack.directory}: {record.source}')}"
             _write(directory / folders[int(number)] / name, record.image)
         _settle(job, total)
-    return Report(
+    return JobReport(
         lines=[f"{total:,} images of {len(folders):,} people in {target}"],
         data={
             "path": str(target),
@@ -73,7 +73,7 @@ def _extract_pack(job: JobContext, pack: FacePack, target: Path, wanted: str) ->
     )
 
 
-def _extract_pairs(job: JobContext, source: Path, target: Path) -> Report:
+def _extract_pairs(job: JobContext, source: Path, target: Path) -> JobReport:
     job.require_unchanged(stamp([source]))
     pairs = read_pairs(source)
     names: dict[int, str] = {}
@@ -91,7 +91,7 @@ def _extract_pairs(job: JobContext, source: Path, target: Path) -> Report:
         (directory / "pairs.txt").write_text(text, encoding="ascii")
         _settle(job, len(pairs.images))
     count, same = len(pairs.same), int(pairs.same.sum())
-    return Report(
+    return JobReport(
         lines=[
             f"{count:,} pairs, {same:,} same, of {len(names):,} images in {target}",
             f"back again: `arcterm data bin {target} NAME.bin --list {target / 'pairs.txt'}`",

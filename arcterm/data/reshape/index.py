@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from arcterm_registry.contracts import JobReport
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
@@ -15,13 +16,12 @@ from arcterm.files import staged_file, stamp
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordFile
 from arcterm.runs.context import JobContext
-from arcterm.runs.report import Report
 
 _LARGEST = 10**18
 _LINES = 100_000
 
 
-def make_index(job: JobContext, src: str) -> Report:
+def make_index(job: JobContext, src: str) -> JobReport:
     """Write the ``.idx`` of the record file `src`, or of the pack in that directory, in the file's order.
 
     A record's key is the id in its header, as MXNet's packers write it; where ids repeat, the records are
@@ -41,7 +41,7 @@ def make_index(job: JobContext, src: str) -> Report:
         file.writelines(_lines(columns))
     job.progress(len(records), len(records), "index", "bytes")
     how = "the keys are the records' own" if own else "the records' ids repeat, so they are numbered from 0"
-    return Report(
+    return JobReport(
         lines=[f"indexed {len(keys):,} records; {how}"],
         data={"path": str(place.resolve()), "records": len(keys), "own_keys": own},
         result=str(place),

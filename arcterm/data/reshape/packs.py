@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from arcterm_registry.contracts import JobReport
 
 from arcterm.data.reshape.copying import Copier, People, copy_files, find_people, parts_of, verification_sets
 from arcterm.data.reshape.extract import extract
@@ -16,12 +17,11 @@ from arcterm.files import require_free, stamp
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs.context import JobContext
-from arcterm.runs.report import Report
 
 __all__ = ["extract", "merge", "split"]
 
 
-def merge(job: JobContext, *paths: str) -> Report:
+def merge(job: JobContext, *paths: str) -> JobReport:
     """Make one pack, the last of `paths`, of the others: classes of the second follow those of the first.
 
     A person's images come together even where a pack has them in several places; classes without an image
@@ -39,7 +39,7 @@ def merge(job: JobContext, *paths: str) -> Report:
         Copier(job, sum(len(pack) for pack in packs)).copy(people, writer)
         copy_files(sets, writer.directory)
     counts = [len(group.present()) for group in people]
-    return Report(
+    return JobReport(
         lines=[
             f"{writer.images:,} images of {writer.classes:,} people in {target}",
             *_first_numbers(people, counts),
@@ -62,7 +62,7 @@ def merge(job: JobContext, *paths: str) -> Report:
 
 def split(
     job: JobContext, src: str, first: str, second: str, *, people: int | None, seed: int | None
-) -> Report:
+) -> JobReport:
     """Make two packs of one: `people` go to `second`, a tenth if None, and all others to `first`.
 
     They are the last ones, or with a `seed` drawn ones, and keep their order; the .bin files go to `first`.
@@ -82,7 +82,7 @@ def split(
         {"path": str(place), "images": len(part.images), "classes": len(part.present())}
         for place, part in zip(places, parts, strict=True)
     ]
-    return Report(
+    return JobReport(
         lines=[
             *(f"{part['images']:,} images of {part['classes']:,} people in {part['path']}" for part in told),
             *_unused([everybody]),

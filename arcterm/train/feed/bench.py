@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from arcterm_registry.contracts import FaceDataset
+from arcterm_registry.contracts import FaceDataset, JobReport
 
 from arcterm import sources
 from arcterm.formats import images
 from arcterm.runs.context import JobContext
-from arcterm.runs.report import Report
 from arcterm.train.feed.augment import Augment
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.loader import Loader
@@ -23,7 +22,7 @@ _CACHED = 20_000
 
 def bench(
     job: JobContext, src: str, *, seconds: float = 2.0, batch_size: int = 128, threads: int | None = None
-) -> Report:
+) -> JobReport:
     """Measure bare decoding, the loader at 1, 2, 4 … `threads`, and with its images kept decoded.
 
     Raises `DataError` if the data can't be opened or a record is broken.
@@ -51,7 +50,7 @@ def bench(
             f"{f'loader, {count} threads':<28}{rate:>10,.0f} images/s  {share:.0%} of bare, a thread"
         )
     lines.append(f"{'loader, images kept decoded':<28}{speeds['decoded']:>10,.0f} images/s")
-    return Report(
+    return JobReport(
         lines=lines,
         data={"images": len(faces), "images_per_second": {k: round(v, 1) for k, v in speeds.items()}},
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
 import subprocess
@@ -12,22 +11,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from arcterm_registry import Launcher
+
 from arcterm import environment
-from arcterm.errors import RunError, StartError
+from arcterm.errors import StartError
 from arcterm.runs import state
 from arcterm.runs.follow import read_tail
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
 
 _PATIENCE_SECONDS = 120.0
-_MENDING = {
-    errno.ENOSPC: "make room on that disk",
-    errno.EDQUOT: "make room on that disk",
-    errno.EACCES: "make it writable",
-    errno.EROFS: "make it writable",
-    errno.EAGAIN: "look at the system's process limits",
-    errno.ENOMEM: "free some memory",
-}
 
 
 class _Detached(subprocess.Popen[bytes]):
@@ -39,6 +32,11 @@ class _Detached(subprocess.Popen[bytes]):
 
 _supervisors: list[_Detached] = []
 """Those that this process started, kept until they have ended so that none is left as a zombie."""
+
+
+launcher = Launcher(
+    summary="torchrun on this machine, in a session of its own", factory="arcterm.launch.local:Local"
+)
 
 
 class Local:
@@ -61,15 +59,6 @@ class Local:
                 raise _not_started(run, attempt, process, said, log)
         _supervisors[:] = [p for p in _supervisors if p.poll() is None] + [process]
         return str(process.pid)
-
-
-def submit(run: Run, *options: str) -> str:
-    """Start `run` with the local engine, its supervisor with `options`."""
-    try:
-        return Local().submit(run, *options)
-    except OSError as error:
-        step = _MENDING.get(error.errno or 0, "look at the run's directory")
-        raise RunError(f"can't start {run.id}: {error}", f"{step}, then `arcterm resume {run.id}`") from None
 
 
 def _start(run: Run, attempt: int, lock: int, log: Path, options: Sequence[str]) -> tuple[_Detached, str]:

@@ -1,0 +1,61 @@
+"""The command line that asks for the same as a form or a run does, quoted for a shell."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from arcterm_registry import Option
+
+from arcterm.settings import FLAGS, SETTINGS
+
+Value = bool | int | float | str
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a setting: ``batch_size`` → ``--batch-size``."""
+    return "--" + name.replace("_", "-")
+
+
+def written(value: Value) -> str:
+    """A setting's value as it is written on a command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def training(settings: Mapping[str, Any]) -> str:
+    """``arcterm train BACKBONE LOSS …`` for `settings` (see `config.merge`)."""
+    words = ["arcterm", "train", str(settings.get("backbone", "")), str(settings.get("loss", ""))]
+    for key in ("dataset", "name"):
+        if settings.get(key):
+            words += [flag(key), str(settings[key])]
+    for option in SETTINGS:
+        value = settings.get(option.name)
+        if value not in (None, option.default, ""):
+            words += _setting(option, value)
+    for group in ("loss", "backbone", "dataset"):
+        for key, value in settings.get(f"{group}_options", {}).items():
+            if value is None or value == "":
+                continue
+            direct = group == "loss" and key in ("margin", "scale")
+            words += [flag(key), written(value)] if direct else ["--set", f"{group}.{key}={written(value)}"]
+    return shlex.join(words)
+
+
+def _setting(option: Option, value: Value) -> list[str]:
+    if option.name not in FLAGS or (option.type is bool and value is not True):
+        return ["--set", f"{option.name}={written(value)}"]
+    return [flag(option.name)] if option.type is bool else [flag(option.name), written(value)]
+
+
+def job(group: str, name: str, paths: Sequence[str], options: Mapping[str, Value]) -> str:
+    """``arcterm GROUP NAME PATHS … OPTIONS``."""
+    words = ["arcterm", *filter(None, [group]), name, *(f"./{p}" if p.startswith("-") else p for p in paths)]
+    for key, value in options.items():
+        if isinstance(value, bool):
+            words.append(flag(key) if value else f"--no-{flag(key)[2:]}")
+        else:
+            words += [flag(key), written(value)]
+    return shlex.join(words)

@@ -1,0 +1,108 @@
+"""One working process of an attempt: its output, its journal, and its last word in ``exit.json``."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from arcterm.errors import ArctermError
+from arcterm.files import write_json
+from arcterm.runs.diagnosis import Exit
+from arcterm.runs.events import End, Message
+from arcterm.runs.journal import Journal
+from arcterm.runs.store import Run
+
+Work = Callable[[Journal], tuple[Exit, Callable[[], None]]]
+"""Does the run's work; returns how it ended, and how to leave the other processes that did it."""
+
+
+def perform(run: Run, attempt: int, rank: int, work: Work) -> int:
+    """Do `work` as process number `rank`; 0 if it ended in good order, else the process ends here."""
+    folder = run.rank_dir(attempt, rank)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _redirect(folder)
+    journal = None
+    try:
+        journal = Journal(run.events, attempt, rank)
+        ended, leave = work(journal)
+        # all of it before the process group is left
+        journal.write(End(reason=ended.reason, step=ended.step))
+        write_json(folder / "exit.json", ended)
+    except BaseException as error:  # noqa: BLE001  the process's last word, whatever it is
+        _die(run, rank, error, journal, folder)
+    try:
+        leave()
+    except Exception as error:  # noqa: BLE001  the work is done, and its result is what it is
+        traceback.print_exc()
+        journal.write(Message(level="warning", text=f"rank {rank}: leaving the other ranks failed: {error}"))
+    journal.close()
+    return 0
+
+
+def _die(run: Run, rank: int, error: BaseException, journal: Journal | None, folder: Path) -> NoReturn:
+    """Say what went wrong wherever it can be said, and end at once.
+
+    What others do at the end of a process, leaving its process group first of all, may wait for ranks that
+    wait for this one.
+    """
+    said = _last_word(run, error)
+
+    def to_journal() -> None:
+        if journal is not None:
+            text = f"rank {rank}: {said.error}\n{said.hint}".strip()
+            journal.write(Message(level="error", text=text[:2000]))
+            journal.sync()
+
+    def to_log() -> None:
+        sys.stderr.write("".join(traceback.format_exception(error)))
+        sys.stderr.flush()
+        sys.stdout.flush()
+
+    def to_file() -> None:
+        write_json(folder / "exit.json", said)
+
+    for speak in (to_file, to_log, to_journal):
+        with contextlib.suppress(Exception):  # a full disk takes one of them, or all
+            speak()
+    os._exit(1)
+
+
+def _last_word(run: Run, error: BaseException) -> Exit:
+    """What went wrong; without a traceback where words say it that a person can act on."""
+    if not isinstance(error, ArctermError):
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, SystemExit):
+            text = f"sys.exit({error.code!r}) was called, which nothing in a rank may do"
+        return Exit(reason="error", error=text, traceback=_trace(error), t=time.time())
+    return Exit(
+        reason="error",
+        error=error.message,
+        hint=error.hint,
+        # a plug-in's author has to find what it raised
+        traceback=_trace(error) if error.__cause__ is not None and run.record.config.ranks else "",
+        exit_code=error.exit_code,
+        t=time.time(),
+    )
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _redirect(folder: Path) -> None:
+    """Send what this process prints to files of its own, and stacks to a third on SIGUSR2."""
+    for number, name in ((1, "stdout.log"), (2, "stderr.log")):
+        fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(fd, number)
+        os.close(fd)
+    faulthandler.enable(file=2)
+    stacks = os.open(folder / "stack.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    faulthandler.register(signal.SIGUSR2, file=stacks, all_threads=True)
