@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from arcterm.train.head.head import Head
-from arcterm.train.head.lazy import LazySGD
+from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.head.tiled import fast_bfloat16
 from arcterm.train.world import World
 

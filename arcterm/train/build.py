@@ -16,7 +16,7 @@ from arcterm.errors import ArctermError, DataError
 from arcterm.train import optim, precision, recompute
 from arcterm.train.checkpoint import Trained
 from arcterm.train.head.head import Head
-from arcterm.train.head.lazy import LazySGD
+from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World
 

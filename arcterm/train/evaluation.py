@@ -24,7 +24,7 @@ from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
 from arcterm.train import checkpoint, pretrained
 from arcterm.train.checkpoint import Trained
-from arcterm.train.head.lazy import LazySGD
+from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.report import Teller
 from arcterm.train.world import World
 from arcterm.verify.embed import Embedder

@@ -122,8 +122,8 @@ def _steps(training: Training) -> Exit:
             output = trained.head(embeddings, batch.labels, step)
             report.mark("forward")
             # The head's collectives run in reverse and give each rank its own embeddings' gradient; then DDP
-            # averages the backbone's, bucket by bucket. Class rows live on one rank each, where their gradient
-            # is whole: they are never exchanged.
+            # averages the backbone's, bucket by bucket. Class rows live on one rank each and have their whole
+            # gradient there: they are never exchanged.
             output.loss.backward()
             report.mark("backward")
             # After the average, so that all ranks find the same norm without asking each other. Rows of

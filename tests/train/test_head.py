@@ -15,7 +15,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from arcterm.train.head.head import Head
-from arcterm.train.head.lazy import LazySGD
+from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.world import World, shard
 
 CLASSES, SIZE, BATCH = 7, 5, 12

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from arcterm.runs.checkpoints import HeadShard
 from arcterm.train import optim
 from arcterm.train.head.head import Head
-from arcterm.train.head.lazy import LazySGD
+from arcterm.train.head.partial_fc import LazySGD
 
 SHARED = "loss.safetensors"
 _MOMENTUM, _LAZY = ".momentum", "lazy."

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from arcterm.train.head import lazy
-from arcterm.train.head.lazy import LazySGD
+from arcterm.train.head import partial_fc
+from arcterm.train.head.partial_fc import LazySGD
 
 ROWS, SIZE = 60, 4
 
@@ -51,7 +51,7 @@ def run(steps, *, factor=1.0, after=None):
 
 @pytest.mark.parametrize("window", [4096, 16])
 def test_rows_end_as_with_dense_gradients(window, monkeypatch):
-    monkeypatch.setattr(lazy, "_WINDOW", window)
+    monkeypatch.setattr(partial_fc, "_WINDOW", window)
     own, dense, moving, wanted = run(400)
     for name in own:
         torch.testing.assert_close(own[name], dense[name], rtol=1e-12, atol=1e-12)
