@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 
 from arcterm.train.head.head import Head
-from arcterm.train.head.partial_fc import LazySGD
-from arcterm.train.head.sample import chance, sample
+from arcterm.train.head.partial_fc import LazySGD, chance, sample
 from arcterm.train.world import World, shard
 
 CLASSES, SIZE, BATCH = 90, 6, 8

@@ -61,6 +61,9 @@ def rivals(
     B, (C, D) = len(unit), weight.shape
     plan = _plan(unit.device, weight.dtype, precision)
     blocks, tiles = _ceil(B, plan.rows), _ceil(C, plan.columns)
+    # Few images leave most processors idle: the classes are split among programs too. Each keeps a maximum
+    # and a sum of its own, and the sums are joined below in a fixed order, where atomics would not be
+    # repeatable.
     splits = max(1, min(tiles, _WAVES * plan.processors // max(blocks, 1)))
     highest, lse = unit.new_full((2, splits, B), -math.inf)
     if B and C:
@@ -102,17 +105,19 @@ def gradients(
     from arcterm.train.head import kernels
 
     x = plan.operand(unit)
-    # The gradient of a mean comes as one number expanded.
+    # the kernels know no strides, and the gradient of a mean comes as one number expanded
     inverse, targets, lse, grad = (t.contiguous() for t in (inverse, targets, lse, grad))
     blocks, width, run = _ceil(B, plan.rows), plan.width(D), plan.run(B, C)
     shares = x.new_empty(B, run)
     moments = unit.new_empty(blocks, run)
+    # as in the forward pass: what is split to fill the processors ends in `parts`, summed once at the end
     tiles = blocks * _ceil(D, width)
     span = _ceil(_ceil(run, max(1, plan.processors // tiles)), plan.depth) * plan.depth
     parts = unit.new_zeros(_ceil(run, span), B, D)
     narrow = {**plan.options, "BN": width}
     with torch.cuda.device_of(unit):
         for start in range(0, C, run):
+            # the second and third kernel read what the first wrote while it is still in the L2 cache
             w, norms = weight[start : start + run], inverse[start : start + run]
             n = len(w)
             kernels.weigh[blocks, _ceil(n, plan.columns)](

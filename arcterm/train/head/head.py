@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from arcterm_registry.contracts import Margin
 from torch import Tensor, nn
 
-from arcterm.train.head.sample import sample
+from arcterm.train.head import collectives
+from arcterm.train.head.partial_fc import sample
 from arcterm.train.head.tiled import EPS, LINEAR, Stream, streamed
 from arcterm.train.world import World, shard
 
@@ -95,8 +95,9 @@ class Head(nn.Module):
 
     def forward(self, embeddings: Tensor, labels: Tensor, step: int) -> HeadOutput:
         """Loss of the local `embeddings` (B, D) and `labels` (B,) int64 and those of the other ranks."""
+        # Embeddings travel and class rows stay: a batch is some thousand rows, the classes are millions.
         with torch.autocast(embeddings.device.type, enabled=False):
-            features = _Gather.apply(embeddings.to(self.weight.dtype), self.world)
+            features = collectives.gather(embeddings.to(self.weight.dtype), self.world)
             return self._score(features, self.world.gather(labels), step)
 
     def _score(self, features: Tensor, labels: Tensor, step: int) -> HeadOutput:
@@ -106,13 +107,19 @@ class Head(nn.Module):
         rows, local = self._rows_of_step(local, mine, step)
         weight, bias = rows["weight"], rows.get("bias")
         root = features.square().sum(1).add(EPS)
-        norm = _Replicated.apply(root.sqrt(), self.world.size)
+        # Margins and penalties of the norm are computed alike on every rank, the cosines below by each rank
+        # for its own classes: the way back to the features sums over ranks, so the norm's part goes in once.
+        norm = collectives.count_once(root.sqrt(), self.world)
         raw = not margin.normalized_features and not margin.normalized_weights
         unit = features if raw else features * root.rsqrt()[:, None]
 
         stream = Stream(
             margin, self.world, unit, weight, bias, local, mine, dtype=self._dtype, limit=self._limit
         )
+        # In this order on all ranks: a target's cosine is known to the rank that has its class alone, what
+        # the loss sums over all classes needs it, and what the loss remembers is moved by both before
+        # `own_target` and the tiles read it. Each margin sees the whole batch, so all ranks remember the
+        # same.
         with torch.no_grad():
             t, cosine = stream.targets()
             margin.observe(t, norm, step, stream.survey(t))
@@ -122,7 +129,7 @@ class Head(nn.Module):
         target = factor * margin.own_target(t, norm, step, own)
         loss = self._loss(total, target, norm)
         if (extra := margin.class_penalty({name: rows[f"own.{name}"] for name in self.own})) is not None:
-            loss = loss + _Sum.apply(extra.sum() / self._taking_part(len(unit)), self.world)
+            loss = loss + collectives.reduce(extra.sum() / self._taking_part(len(unit)), self.world)
         with torch.no_grad():
             angle = torch.rad2deg(cosine.clamp(-1, 1).acos()).mean()
             return HeadOutput(loss, (t > highest).float().mean(), angle)
@@ -131,6 +138,8 @@ class Head(nn.Module):
         """The class rows that take part in this step, and where among them the targets are."""
         if self.sample_rate == 1.0:
             return dict(self.sharded()), local
+        # The number is fixed, so that shapes are too; which rows follows from (seed, step, class), so a
+        # resumed run draws the same. Where two targets share a row, or lie elsewhere, chance fills up.
         taken = self.taken(len(self.classes), len(local))
         index = sample(local, mine, self.classes, taken, self._seed, step)
         return self.fetch(index), torch.searchsorted(index, local).clamp_(max=taken - 1)
@@ -159,6 +168,7 @@ class Head(nn.Module):
         return sum(self.taken(rows, batch) for rows in sizes)
 
     def _loss(self, total: Tensor, target: Tensor, norm: Tensor) -> Tensor:
+        # softplus of a difference: -log of a probability near 1 would cancel to 0, and its gradient with it
         if self.margin.reduction == "sum":
             positive = F.softplus(-target, threshold=LINEAR)
             rows = self.margin.positive_weight * positive + self.margin.negative_weight * total
@@ -170,8 +180,7 @@ class Head(nn.Module):
 
 def _of_targets(values: Tensor, local: Tensor, mine: Tensor, world: World) -> Tensor:
     """(n,) values of a rank's classes → (B,) those of the targets, wherever they are."""
-    found: Tensor = _Sum.apply(torch.where(mine, values[local], 0.0), world)
-    return found
+    return collectives.reduce(torch.where(mine, values[local], 0.0), world)
 
 
 def _rows(wanted: range, classes: int, shape: tuple[int, int], seed: int) -> Tensor:
@@ -193,45 +202,3 @@ def _blocks(
         first = block * _INIT_ROWS
         blocks.append(drawn[max(wanted.start - first, 0) : wanted.stop - first])
     return torch.cat(blocks) if blocks else torch.empty(0, *shape)
-
-
-class _Gather(torch.autograd.Function):
-    """All ranks' rows; backward sums every rank's gradient for our rows.
-
-    DDP averages gradients over ranks while the loss is already the mean of the global batch: hence × size.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, local: Tensor, world: World) -> Tensor:
-        ctx.world = world
-        return world.gather(local)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
-        world: World = ctx.world
-        return world.scatter_sum(grads[0]) * world.size, None
-
-
-class _Sum(torch.autograd.Function):
-    """Sum over the ranks; every rank's gradient is the whole one, since all compute the same loss."""
-
-    @staticmethod
-    def forward(ctx: Any, local: Tensor, world: World) -> Tensor:
-        return world.sum(local.clone())
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
-        return grads[0], None
-
-
-class _Replicated(torch.autograd.Function):
-    """A value that every rank computes alike: its gradient is counted once, not once a rank."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, size: int) -> Tensor:
-        ctx.size = size
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
-        return grads[0] / ctx.size, None

@@ -1,7 +1,8 @@
-"""SGD that leaves rows without a gradient alone and makes up for it, exactly, when they are next needed.
+"""Partial FC: which classes take part in a step, and SGD that touches no other.
 
-While a row has no gradient, a step of SGD with momentum μ, decay λ and rate r is linear in its weight w and
-momentum m, the same for every number in the row:
+Rows without a gradient are left alone and brought up to date, exactly, when they are next needed. While a row
+has no gradient, a step of SGD with momentum μ, decay λ and rate r is linear in its weight w and momentum m,
+the same for every number in the row:
 
     m ← μ·m + λ·w        w ← w - r·m        (w, m) ← M·(w, m)   with   M = (1 - rλ, -rμ; λ, μ)
 
@@ -20,6 +21,39 @@ from torch.optim import SGD
 _WINDOW = 4096  # steps that a row may wait
 _CPU_ROWS = 512  # rows updated at a time, to stay in a core's cache
 _CUDA_ROWS = 1 << 16
+# splitmix64's constants, as signed numbers
+_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+_MIX = (0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64))
+_FIRST = (1 << 62) - 1
+
+
+def sample(local: Tensor, mine: Tensor, classes: range, count: int, seed: int, step: int) -> Tensor:
+    """`count` different rows of `classes`, rising (count,) int64; targets come first, then chance.
+
+    `local` (B,) int64 are the rows of the targets that are `mine` (B,) bool; `count` is no less than their
+    number. What chance gives a class follows from (seed, step, class) alone, so a resumed run draws the same.
+    Nothing here waits for the device.
+    """
+    rows = len(classes)
+    keys = torch.empty(rows + 1, dtype=torch.int64, device=local.device)
+    keys[:rows] = chance(classes, seed, step, local.device)
+    keys.scatter_(0, torch.where(mine, local, rows), _FIRST)  # the slot at the end takes what is not ours
+    return keys[:rows].topk(count, sorted=False).indices.sort().values
+
+
+def chance(classes: range, seed: int, step: int, device: torch.device) -> Tensor:
+    """A number in [0, 2⁶² - 1) for each class, from (seed, step, class) (splitmix64's finalizer)."""
+    x = torch.arange(classes.start, classes.stop, device=device).mul_(_GOLDEN)
+    x += _wrapped(seed * _MIX[0] + step * _MIX[1])
+    for multiplier in _MIX:
+        x = (x ^ ((x >> 31) & ((1 << 33) - 1))).mul_(multiplier)
+    x ^= (x >> 31) & ((1 << 33) - 1)
+    return ((x >> 2) & _FIRST).clamp_(max=_FIRST - 1)
+
+
+def _wrapped(number: int) -> int:
+    """`number` as a signed 64-bit one."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 class LazySGD(SGD):

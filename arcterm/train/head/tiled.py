@@ -22,7 +22,7 @@ from arcterm_registry.contracts import Margin
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from arcterm.train.head import fused
+from arcterm.train.head import collectives, fused
 from arcterm.train.world import World
 
 LINEAR = 50.0  # where softplus(x) is x to the last bit of a float64; torch's own 20 is 2e-9 off
@@ -77,6 +77,7 @@ class Stream:
         # kept for the whole step: a fresh buffer a tile would be handed back to the system each time
         room = len(unit) * min(self._chunk, self.classes) * self.centers
         self._buffers = unit.new_empty(room), unit.new_empty(room)
+        # the kernels know one centre, one factor and no map, and live on units that multiply bfloat16
         self._fused = (
             self.plain
             and self._normalized
@@ -105,11 +106,12 @@ class Stream:
         if not self.margin.normalized_features and not self._normalized:
             cosine = cosine / self.unit.square().sum(1).add(EPS).sqrt()
         self.at = at
+        # one rank has an image's class and all others add 0: a broadcast whose source the label decides
         both = self.world.sum(torch.where(self.mine, torch.stack((own, cosine)), 0.0))
         return both[0], both[1]
 
     def survey(self, t: Tensor) -> tuple[Tensor, ...]:
-        """What the loss wants summed over all other classes of all ranks, (B,) each."""
+        """Sum the loss's `survey` over all other classes of all ranks, (B,) each."""
         if not overrides(self.margin, "survey"):
             return ()
         sums: list[Tensor] = []
@@ -120,7 +122,7 @@ class Stream:
         return tuple(self.world.sum(torch.stack(sums)).unbind())
 
     def reduce(self, left: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Over all other classes of all ranks: log Σ exp z, or Σ log(1 + exp z), and the largest c, (B,)."""
+        """Reduce all ranks' other classes to log Σ exp z, or Σ log(1 + exp z), and to the largest c, (B,)."""
         if self._fused:
             total, highest = self._forward_fused(left)
         elif self.plain:
@@ -129,6 +131,8 @@ class Stream:
             total, highest = self._forward_mapped(t)
         if self.world.size == 1:
             return total, highest
+        # Gathered and not summed: exp of a log-sum may overflow. All ranks add up in the order of ranks, so
+        # they get the same bits, without which replicated parameters would drift apart.
         ranks = self.world.gather(torch.stack((total, highest))[None])
         whole = ranks[:, 0].sum(0) if self.margin.reduction == "sum" else ranks[:, 0].logsumexp(0)
         return whole, ranks[:, 1].amax(0)
@@ -143,6 +147,8 @@ class Stream:
             found.left = by_left
         else:
             found = _Gradients(self, torch.empty_like(self.flat))
+            # a tile's share of the whole batch's softmax is exp(z - whole): with the sum over all ranks saved
+            # from the forward pass, no rank has to ask another for it
             if self.plain:
                 self._backward_plain(left, whole, grad, found)
             else:
@@ -199,6 +205,7 @@ class Stream:
         total = left.new_zeros(len(left))
         for part in self.parts():
             z = self._mask(self._tile(left, part)[0], part, _ABSENT)
+            # the sum is kept relative to the largest logit so far, and scaled down when a larger one comes
             rising = torch.maximum(top, z.amax(1))
             total.mul_((top - rising).exp_()).add_(z.sub_(rising[:, None]).exp_().sum(1))
             top = rising
@@ -226,6 +233,7 @@ class Stream:
         found.left = torch.zeros_like(left)
         for part in self.parts():
             z, winner = self._tile(left, part)
+            # p beside z, then p∘z over z: a third buffer would push the tile out of the cache
             p = self._buffers[1][: z.numel()].view(z.shape)
             p = self._mask(torch.sub(z, whole[:, None], out=p).exp_(), part, 0.0).mul_(grad[:, None])
             self._pull(left, part, p, z.mul_(p), winner, found.left, found)
@@ -236,6 +244,7 @@ class Stream:
         factor = self.factor[:, None]
         for part in self.parts():
             c, product, winner = self._c(part)
+            # autograd differentiates the loss's own map a tile at a time: its graph is no larger than that
             with torch.enable_grad():
                 c = c.detach().requires_grad_()
                 at = t.detach().requires_grad_()
@@ -253,6 +262,8 @@ class Stream:
                 if more is not None:
                     total.add_(more)
             self._pull(self.unit, part, by_c, by_c * product, winner, found.unit, found)
+        # All ranks have t, the factor and what the loss learns, and each has seen its own classes' part of
+        # their gradients. The order of these sums is that of every rank.
         self.world.sum(found.t)
         self.world.sum(found.factor)
         for total in found.learned:
@@ -299,6 +310,7 @@ class Stream:
         grad = torch.where(self.mine, grad_t, 0.0)
         rows = self.local * self.centers + self.winner
         weight = self.flat[rows]
+        # a product with who-shares-a-row: atomic additions would come in another order in every run
         same = (rows[:, None] == rows).to(grad.dtype)
         if self._normalized:
             scaled = grad / self.at
@@ -373,22 +385,10 @@ def streamed(
     """
     stream.factor = factor.detach()
     learned = [p for p in parameters(stream.margin) if p.requires_grad]
-    left = unit * _Summed.apply(factor, stream.world)[:, None] if stream.plain else unit.detach()
+    # A plain loss has factor · c = (factor · x̂)·Ŵ: once on the features and not on every tile, and autograd
+    # takes the gradient of the factor from theirs.
+    left = unit * collectives.spread(factor, stream.world)[:, None] if stream.plain else unit.detach()
     return _Streamed.apply(stream, unit, left, factor, weight, bias, t, *learned)
-
-
-class _Summed(torch.autograd.Function):
-    """A value of which each rank uses its part: the parts of its gradient are summed."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, world: World) -> Tensor:
-        ctx.world = world
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
-        world: World = ctx.world
-        return world.sum(grads[0].clone()), None
 
 
 @functools.cache

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from arcterm_registry.contracts import Feeding, TupleLoss
 from torch import Tensor, nn
 
+from arcterm.train.head import collectives
 from arcterm.train.head.head import HeadOutput
 from arcterm.train.world import World
 
@@ -36,7 +35,7 @@ class TupleHead(nn.Module):
         """
         with torch.autocast(embeddings.device.type, enabled=False):
             exact = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-            whole = self._in_order(_Gather.apply(exact, self.world))
+            whole = self._in_order(collectives.gather_alike(exact, self.world))
             scores = self.loss.score(whole, self._in_order(self.world.gather(labels)), step)
             with torch.no_grad():
                 accuracy = (scores.positive < scores.negative).float().mean()
@@ -50,20 +49,3 @@ class TupleHead(nn.Module):
             return rows
         blocks = rows.reshape(self.world.size, 3, -1, *rows.shape[1:])
         return blocks.transpose(0, 1).reshape(rows.shape)
-
-
-class _Gather(torch.autograd.Function):
-    """All ranks' rows. Every rank computes the same loss from them, so its gradient of our rows is the whole.
-
-    DDP averages gradients over ranks while the loss is already the mean of the global batch: hence × size.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, local: Tensor, world: World) -> Tensor:
-        ctx.world, ctx.rows = world, local.shape[0]
-        return world.gather(local)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
-        first = ctx.world.rank * ctx.rows
-        return grads[0][first : first + ctx.rows] * ctx.world.size, None
