@@ -15,8 +15,7 @@ from arcterm_registry.contracts import DatasetFacts, FaceDataset
 from arcterm.commandline import Value
 from arcterm.config import TrainConfig, options_for
 from arcterm.errors import ArctermError, ConfigError, DataError
-
-Progress = Callable[[int, int], None]
+from arcterm.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class DataSource:
     def inspect(self, progress: Progress | None = None) -> DatasetFacts:
         """Inspect the data without opening it for training; raises `DataError`.
 
-        `progress` is called with (done, total) if the data set reports it.
+        `progress` is called if the data set reports it.
         """
         with _plugin(self.name):
             ask = self.declared.load_inspect()

@@ -17,7 +17,7 @@ from typing import Any
 from arcterm_registry import PluginError, find, locate, nearest
 
 from arcterm import environment
-from arcterm.show.output import Stages, say
+from arcterm.show.output import ProgressLine, say
 
 KINDS = ("backbone", "loss", "dataset")
 _MARKS = {"ok": "✓", "failed": "✗", "warning": "!", "skipped": "-"}
@@ -51,7 +51,7 @@ class Trial:
         )
         names: list[str] = ["declaration"]
         made, spent = 0, 0.0
-        stages = Stages()
+        progress = ProgressLine()
         try:
             for told in _answers(process, started + self.time_limit + _GRACE):
                 if "error" in told:
@@ -60,13 +60,13 @@ class Trial:
                     return
                 if "finding" in told:
                     made, spent = made + 1, spent + told["finding"]["seconds"]
-                    stages("", made, made)
+                    progress(made, made)
                     yield told["finding"]
                 names = told.get("checks", names)
                 if made < len(names):
-                    stages(names[made], made, len(names))
+                    progress(made, len(names), names[made])
         finally:
-            stages("", 1, 1)
+            progress(1, 1)
             code = _end(process)
         seconds = time.monotonic() - started
         running = names[min(made, len(names) - 1)]

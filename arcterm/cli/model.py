@@ -11,7 +11,7 @@ import typer
 from arcterm.cli import completing
 from arcterm.cli.options import Json, RunsDir
 from arcterm.errors import ConfigError, DataError
-from arcterm.show.output import Stages, put, put_json, say, say_waiting
+from arcterm.show.output import ProgressLine, put, put_json, say, say_waiting
 
 model = typer.Typer(help="Model files in and out.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -76,7 +76,7 @@ def import_(
             "target": str(path),
             "head": head,
         },
-        Stages(),
+        ProgressLine(),
     )
     _tell(told, path, as_json)
 
@@ -123,7 +123,7 @@ def export(
             "preprocess": preprocess,
             "head": head,
         },
-        Stages(),
+        ProgressLine(),
     )
     _tell(told, path, as_json)
 
@@ -134,7 +134,7 @@ def show(source: Source, checkpoint: Which = "last", as_json: Json = False, runs
     from arcterm.launch import child
 
     say_waiting(f"reading {source}")
-    told = child.ask("show", {"place": _locate(source, runs_dir, checkpoint), "known": {}}, Stages())
+    told = child.ask("show", {"place": _locate(source, runs_dir, checkpoint), "known": {}}, ProgressLine())
     _tell(told, None, as_json)
 
 

@@ -13,7 +13,7 @@ import typer
 from arcterm.cli import completing
 from arcterm.cli.options import Json, Plain, RunName, RunsDir
 from arcterm.errors import ArctermError, RunError
-from arcterm.show.output import Counter, put, put_detached, put_json, say, say_waiting, table
+from arcterm.show.output import ProgressLine, put, put_detached, put_json, say, say_waiting, table
 
 if TYPE_CHECKING:
     from arcterm.runs.store import Run
@@ -219,7 +219,7 @@ def resume(
     before = run.attempts()
     if wait:
         start.wait_until_free(run, say)
-    progress = Counter("looking at the data")
+    progress = ProgressLine("looking at the data")
     notes = start.resume(
         run, accept_changed_data=accept_changed_data, from_start=from_start, progress=progress
     )

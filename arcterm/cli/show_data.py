@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from arcterm.cli.options import Json
-from arcterm.show.output import Counter, put_json, say
+from arcterm.show.output import ProgressLine, put_json, say
 
 
 def show(
@@ -40,7 +40,7 @@ def show(
     pairs = pairs or source.endswith(".bin")
     if pairs and people:
         raise typer.BadParameter("pairs have no class numbers", param_hint="--people")
-    album = open_album(source, Counter("reading"))
+    album = open_album(source, ProgressLine("reading"))
     if as_json:
         put_json(album.facts_of_sets(images) if pairs else album.facts_of_people(people, images))
         return

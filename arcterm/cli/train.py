@@ -15,7 +15,7 @@ from arcterm.commandline import flag
 from arcterm.config import merge, parse_assignments, read_settings
 from arcterm.errors import ConfigError
 from arcterm.settings import FLAGS, SETTINGS
-from arcterm.show.output import Counter, put_detached, put_json, say, say_waiting
+from arcterm.show.output import ProgressLine, put_detached, put_json, say, say_waiting
 
 _HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
 
@@ -65,7 +65,7 @@ def _run(
 
     root = store.runs_dir(runs_dir)
     store.check_name(root, settings.get("name", ""))
-    plan = preflight.plan(settings, Counter("getting the data ready"), root)
+    plan = preflight.plan(settings, ProgressLine("getting the data ready"), root)
     for note in plan.notes:
         say(f"  {note}")
     if plan.warning:

@@ -9,7 +9,7 @@ import typer
 
 from arcterm.cli.model import Source, Which, _locate, _target
 from arcterm.cli.options import Json, RunsDir
-from arcterm.show.output import Stages, put, put_json, say, say_waiting, table
+from arcterm.show.output import ProgressLine, put, put_json, say, say_waiting, table
 
 Resize = Annotated[bool, typer.Option("--resize", help="Stretch images of another size.")]
 
@@ -129,4 +129,4 @@ def _ask(
         "flip": flip,
         "target": str(target) if target else "",
     }
-    return child.ask("embed", request, Stages())
+    return child.ask("embed", request, ProgressLine())

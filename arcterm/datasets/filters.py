@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from arcterm.datasets.sameness import joined
 from arcterm.errors import DataError
-
-Progress = Callable[[int, int], None]
+from arcterm.progress import Progress, unheard
 
 _LARGEST = 1 << 28  # bytes of a list of people
 
@@ -116,7 +115,7 @@ def choose(source: Source, min_images: int, drop: str, progress: Progress | None
     if not min_images and not drop:
         return source
     dropped = _dropped(Path(drop).expanduser(), source) if drop else np.zeros(source.classes, np.bool_)
-    labels = source.labels(progress or (lambda done, total: None))
+    labels = source.labels(progress or unheard)
     counts = np.bincount(labels, minlength=source.classes)
     few = (counts < min_images) & ~dropped
     told = []
@@ -138,7 +137,7 @@ def choose(source: Source, min_images: int, drop: str, progress: Progress | None
 
 def inspect(source: Source, min_images: int, drop: str, progress: Progress | None = None) -> DatasetFacts:
     """Facts of what `choose` gives; raises `DataError`."""
-    progress = progress or (lambda done, total: None)
+    progress = progress or unheard
     facts = choose(source, min_images, drop, progress).facts(progress)
     if facts.verification:
         return facts

@@ -14,7 +14,7 @@ from arcterm_registry.contracts import DatasetFacts, Record
 from numpy.typing import NDArray
 
 from arcterm.datasets import filters
-from arcterm.datasets.filters import Progress, Source
+from arcterm.datasets.filters import Source
 from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
 from arcterm.datasets.sameness import SAMPLE, TrainDigest, file_sizes, file_start, spread
 from arcterm.datasets.verification import VerificationSets
@@ -22,6 +22,7 @@ from arcterm.datasets.verification import look as look_at_sets
 from arcterm.errors import DataError
 from arcterm.formats import images as codec
 from arcterm.formats.people import find_people
+from arcterm.progress import Progress
 
 _NAMED = 5
 _LOOKED = 1000

@@ -15,12 +15,13 @@ from arcterm_registry.contracts import DatasetFacts, PairSet, Record
 from numpy.typing import NDArray
 
 from arcterm.datasets import filters
-from arcterm.datasets.filters import Progress, Source
+from arcterm.datasets.filters import Source
 from arcterm.datasets.folders import FolderFaces
 from arcterm.datasets.listed import ListedFaces
 from arcterm.datasets.packs import PackedFaces
 from arcterm.datasets.sameness import joined
 from arcterm.errors import DataError
+from arcterm.progress import Progress
 
 
 class JoinedSets(Mapping[str, PairSet]):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from arcterm.align import similarity
 from arcterm.align.landmarks import Fault, judge
 from arcterm.datasets import filters
-from arcterm.datasets.filters import Progress, Source
+from arcterm.datasets.filters import Source
 from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
 from arcterm.datasets.sameness import SAMPLE, TrainDigest, file_sizes, file_start, spread
 from arcterm.datasets.verification import VerificationSets
@@ -22,6 +22,7 @@ from arcterm.datasets.verification import look as look_at_sets
 from arcterm.errors import DataError
 from arcterm.formats.images import decode, read_file
 from arcterm.formats.lists import ImageList, ListedImage
+from arcterm.progress import Progress
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image

@@ -12,7 +12,7 @@ from arcterm_registry.contracts import DatasetFacts, Record
 from numpy.typing import NDArray
 
 from arcterm.datasets import filters, packdigest
-from arcterm.datasets.filters import Progress, Source
+from arcterm.datasets.filters import Source
 from arcterm.datasets.fitting import fit, look, samples
 from arcterm.datasets.packdigest import PackDigest
 from arcterm.datasets.verification import VerificationSets
@@ -20,6 +20,7 @@ from arcterm.datasets.verification import look as look_at_sets
 from arcterm.errors import DataError
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.recordio.facepack import FacePack
+from arcterm.progress import Progress
 
 
 class PackedFaces:

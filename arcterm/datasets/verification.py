@@ -11,12 +11,12 @@ from typing import NamedTuple
 import msgspec
 
 from arcterm import cache
-from arcterm.datasets.filters import Progress
 from arcterm.errors import DataError
 from arcterm.formats.pairs.binfile import PairBin, read_pairs, set_files
 from arcterm.formats.pairs.usable import check_usable, unmeasured
 from arcterm.formats.recordio import checksums
 from arcterm.formats.recordio.checksums import Checksums, read_checksums
+from arcterm.progress import Progress, unheard
 
 _REMEMBERED_FROM = 4 << 20  # bytes; a smaller set is decoded in less time than a cache is worth
 _WHOLE = 1 << 30  # bytes of a file that are digested; of a larger one pieces from its start to its end
@@ -104,7 +104,7 @@ def _look(sets: VerificationSets, name: str, size: tuple[int, int], progress: Pr
         return known
     try:
         held = sets.read(name)
-        check_usable(name, held, size, progress if place else _quiet)
+        check_usable(name, held, size, progress if place else unheard)  # a small set takes no time
     except DataError as error:
         return error.message
     found = _Sound(len(held.same), unmeasured(name, held.same), _digest(path))
@@ -119,10 +119,6 @@ def _place(sets: VerificationSets, name: str, size: tuple[int, int]) -> Path | N
     if not path.is_file() or path.stat().st_size < _REMEMBERED_FROM:
         return None
     return cache.place("sets", [path, *([sums] if sums.exists() else [])], f"1 {size}")
-
-
-def _quiet(done: int, total: int) -> None:
-    """Progress of what takes no time."""
 
 
 def _remembered(place: Path) -> _Sound | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from arcterm.errors import DataError
 from arcterm.export.model import Model
 from arcterm.formats import images
+from arcterm.progress import Progress
 from arcterm.verify import collapse
 from arcterm.verify.embed import normalize
 
@@ -28,7 +29,7 @@ def embed(
     *,
     resize: bool,
     flip: bool,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Floats:
     """Raw embeddings (N, D) float32 of image files; with `flip` the sums with those of their mirror images.
 
@@ -43,7 +44,7 @@ def embed(
         with torch.inference_mode():
             y = model.network(x)
             rows.append((y + model.network(x.flip(3)) if flip else y).numpy())
-        progress("embedding", min(start + _BATCH, len(files)), len(files))
+        progress(min(start + _BATCH, len(files)), len(files), "embedding")
     found: Floats = np.concatenate(rows)
     if useless := collapse.useless(found, "", [str(file) for file in files]):
         raise DataError(

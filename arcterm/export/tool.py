@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from typing import Any, TextIO
 
 from arcterm import parent_death
 from arcterm.errors import ArctermError
+from arcterm.progress import Progress
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     os.dup2(2, 1)
     request = json.load(sys.stdin)
     try:
-        answer: dict[str, Any] = {"result": _answer(sys.argv[1], request, _teller(answers))}
+        answer: dict[str, Any] = {"result": _answer(sys.argv[1], request, _reported(answers))}
     except ArctermError as error:
         told = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
         answer = {"error": told}
@@ -33,7 +33,7 @@ def main() -> int:
     return 0
 
 
-def _answer(verb: str, request: dict[str, Any], progress: Callable[[str, int, int], None]) -> Any:
+def _answer(verb: str, request: dict[str, Any], progress: Progress) -> Any:
     import torch
 
     from arcterm.export.verbs import VERBS
@@ -42,8 +42,8 @@ def _answer(verb: str, request: dict[str, Any], progress: Callable[[str, int, in
     return VERBS[verb](request, progress)
 
 
-def _teller(answers: TextIO) -> Callable[[str, int, int], None]:
-    return lambda what, done, total: _put(answers, {"progress": [what, done, total]})
+def _reported(answers: TextIO) -> Progress:
+    return lambda done, total, what="": _put(answers, {"progress": [done, total, what]})
 
 
 def _put(answers: TextIO, told: dict[str, Any]) -> None:

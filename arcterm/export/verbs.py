@@ -17,14 +17,14 @@ from arcterm.errors import DataError
 from arcterm.export import card, embedding, model, writers
 from arcterm.export.model import Model
 from arcterm.files import staged_file
+from arcterm.progress import Progress
 
 Request = Mapping[str, Any]
-Progress = Callable[[str, int, int], None]
 
 
 def import_(request: Request, progress: Progress) -> dict[str, Any]:
     """Read ``place``, a foreign file, and write it to ``target`` as ours; ``head`` keep or drop."""
-    progress("reading", 0, 2)
+    progress(0, 2, "reading")
     found = model.open_model(request["place"], request["known"])
     if request["head"] == "keep" and found.head is None:
         raise DataError(f"{found.facts.source} holds no class weights", "leave out --head keep")
@@ -32,9 +32,9 @@ def import_(request: Request, progress: Progress) -> dict[str, Any]:
         found = _headless(found)
     if request.get("declared_input"):
         found = model.as_declared(found)
-    progress("writing", 1, 2)
+    progress(1, 2, "writing")
     model.save(found, Path(request["target"]))
-    progress("writing", 2, 2)
+    progress(2, 2, "writing")
     return _told(found)
 
 
@@ -45,14 +45,14 @@ def show(request: Request, progress: Progress) -> dict[str, Any]:
 
 def export(request: Request, progress: Progress) -> dict[str, Any]:
     """Write ``place`` to ``target`` in ``format``, checked, with its card beside it."""
-    progress("reading", 0, 3)
+    progress(0, 3, "reading")
     found = model.open_model(request["place"], request["known"])
     if request["head"] == "keep":
         found = _with_head(found, request["place"])
     elif request["head"] == "drop":
         found = _headless(found)
     target, inside = Path(request["target"]), request["preprocess"] == "inside"
-    progress(f"writing {request['format']}", 1, 3)
+    progress(1, 3, f"writing {request['format']}")
     with staged_file(target) as stage:
         parity = writers.write(found, request["format"], stage, inside=inside)
         text = card.write(
@@ -63,7 +63,7 @@ def export(request: Request, progress: Progress) -> dict[str, Any]:
         )
         with staged_file(target.with_name(f"{target.name}.md")) as beside:
             beside.write_text(text, encoding="utf-8")
-    progress(f"writing {request['format']}", 3, 3)
+    progress(3, 3, f"writing {request['format']}")
     return _told(found) | {"differences": parity.differences, "card": text}
 
 

@@ -1,7 +1,7 @@
 """Short work that needs torch, done for the host side by a process of its own.
 
-The process gets a JSON request on stdin and answers in JSON lines on stdout: ``{"progress": [what, done,
-total]}`` any number of times, then ``{"result": …}`` or ``{"error": {…}}``.
+The process gets a JSON request on stdin and answers in JSON lines on stdout: ``{"progress": [done, total,
+what]}`` any number of times, then ``{"result": …}`` or ``{"error": {…}}``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import IO, Any
 
 from arcterm import environment, errors
 from arcterm.errors import ArctermError, FailedError
-
-Progress = Callable[[str, int, int], None]
+from arcterm.progress import Progress
 
 _KINDS = {
     kind.__name__: kind

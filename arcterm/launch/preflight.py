@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from arcterm.config import TrainConfig, check_settings, indices, merge, options_
 from arcterm.errors import ConfigError, DataError
 from arcterm.launch import batchnorm, devices, pretrained, remarks, sets, sharing
 from arcterm.launch.choice import check_order, chosen
+from arcterm.progress import Progress
 from arcterm.runs import store
 from arcterm.runs.dataset import changed
 from arcterm.runs.dataset import origin as dataset_of
 from arcterm.runs.store import Run
 from arcterm.settings import SETTINGS
 
-Progress = Callable[[int, int], None]
 DEFAULT_DATASET = "demo"
 LONG_SECONDS = 3600.0
 _GPU_FLOPS = 30e12

@@ -8,9 +8,9 @@ from arcterm import sources
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError
 from arcterm.launch import sets
+from arcterm.progress import Progress
 from arcterm.runs import context, dataset
 from arcterm.runs.store import DatasetOrigin, Run
-from arcterm.sources import Progress
 
 
 def facts_of(config: TrainConfig, progress: Progress | None = None) -> DatasetFacts:

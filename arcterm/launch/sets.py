@@ -8,7 +8,8 @@ from typing import NamedTuple
 from arcterm_registry.contracts import DatasetFacts, PairSet
 
 from arcterm.errors import ArctermError
-from arcterm.sources import DataSource, Progress
+from arcterm.progress import Progress, unheard
+from arcterm.sources import DataSource
 
 FOLDS = 10
 
@@ -76,7 +77,7 @@ def _reason(
 
     try:
         pairs: PairSet = sets[name]  # type: ignore[index]
-        check_usable(name, pairs, size, progress or (lambda done, total: None))
+        check_usable(name, pairs, size, progress or unheard)
         problems += unmeasured(name, np.asarray(pairs.same, np.bool_))
     except Exception as error:  # noqa: BLE001  a plug-in's, whatever it is
         return {name: _words(error)}

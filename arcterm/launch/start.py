@@ -23,6 +23,7 @@ from arcterm.config import Config, JobConfig
 from arcterm.errors import DataError, RunError
 from arcterm.launch import devices, engine, samedata
 from arcterm.launch.preflight import Plan, cores
+from arcterm.progress import Progress
 from arcterm.runs import advice, checkpoints, control, state, store
 from arcterm.runs.store import PluginOrigin, Run
 
@@ -49,7 +50,7 @@ def resume(
     *,
     accept_changed_data: bool = False,
     from_start: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[str]:
     """Go on from the newest whole checkpoint; returns what is to be said of damaged ones.
 

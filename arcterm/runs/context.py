@@ -50,10 +50,10 @@ class JobContext:
         self._accepted = (self.work / _ACCEPTED).exists()
         if world is None:
             (self.work / _ACCEPTED).unlink(missing_ok=True)
-        self._last = 0.0
+        self._last, self._what = 0.0, ""
 
-    def progress(self, done: int, total: int, what: str, detail: str = "") -> bool:
-        """Record that `done` of `total` is done of the phase `what`; call it between two items.
+    def progress(self, done: int, total: int, what: str = "", detail: str = "") -> bool:
+        """Record that `done` of `total` is done of the phase `what` or the last one; call between two items.
 
         Returns whether it was recorded, which happens a few times a second: a good moment to save a state.
         Raises `StopAskedError` if asked to stop.
@@ -61,8 +61,8 @@ class JobContext:
         now = time.monotonic()
         if now - self._last < _PROGRESS_SECONDS and done < total:
             return False
-        self._last = now
-        self.journal.write(Phase(phase=what, detail=detail, done=done, total=total))
+        self._last, self._what = now, what or self._what
+        self.journal.write(Phase(phase=self._what, detail=detail, done=done, total=total))
         if self.world is None and self._stop_asked():
             raise StopAskedError
         return True

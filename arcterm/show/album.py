@@ -18,7 +18,7 @@ from arcterm.formats.images import Pixels, decode
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.ranges import parse_ranges
-from arcterm.sources import Progress
+from arcterm.progress import Progress
 
 FIRST_PEOPLE = 6
 

@@ -36,29 +36,22 @@ def put_json(value: Any) -> None:
     write(sys.stdout, json.dumps(value, indent=2) + "\n")
 
 
-class Counter:
-    """Says ``what: done of total`` in place, in a terminal; nothing elsewhere."""
+class ProgressLine:
+    """Show ``what: done of total`` in place, in a terminal, and nothing elsewhere (see `arcterm.progress`).
 
-    def __init__(self, what: str) -> None:
-        self._what = clean(what)
+    `what` is said of progress that doesn't say itself of what it is.
+    """
+
+    def __init__(self, what: str = "") -> None:
+        self._what = self._shown = what
         self._last = 0.0
 
-    def __call__(self, done: int, total: int) -> None:
-        """Tell how far it is, ten times a second at most."""
-        now = time.monotonic()
-        if sys.stderr.isatty() and (done == total or now - self._last > 0.1):
-            self._last = now
-            end = "\n" if done == total else ""
-            write(sys.stderr, f"\r{self._what}: {done:,} of {total:,}{end}")
-
-
-class Stages:
-    """Says what a process is at, in place, in a terminal; nothing elsewhere."""
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Tell it; the last of a stage clears the line."""
-        if sys.stderr.isatty():
-            told = "" if done >= total else f"{clean(what)} … {done} of {total}"
+    def __call__(self, done: int, total: int, what: str = "", /) -> None:
+        """Show it, ten times a second at most; when all is done, the line is cleared."""
+        now, what = time.monotonic(), what or self._what
+        if sys.stderr.isatty() and (done >= total or what != self._shown or now - self._last > 0.1):
+            self._last, self._shown = now, what
+            told = "" if done >= total else f"{clean(what)}: {done:,} of {total:,}"
             write(sys.stderr, f"\r\x1b[K{told}")
 
 

@@ -66,7 +66,7 @@ class LabelledDataset(FaceDataset, Protocol):
     dataset every record is read once to learn them.
     """
 
-    def labels(self, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
+    def labels(self, progress: Callable[[int, int], object]) -> NDArray[np.int64]:
         """(N,) int64: the label of each record; `progress` may be told (done, total) on the way."""
 
 

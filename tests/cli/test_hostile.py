@@ -25,7 +25,7 @@ from arcterm.runs.events import Gpu, Gpus, Message, Phase, Skipped, Start, Step,
 from arcterm.runs.journal import Journal
 from arcterm.runs.report import write_report
 from arcterm.show import drawing
-from arcterm.show.output import Counter, Stages
+from arcterm.show.output import ProgressLine
 
 from ..runs.conftest import config
 from ..runs.test_text import HOSTILE
@@ -220,8 +220,8 @@ def test_what_is_drawn_in_place_is_clean(monkeypatch):
             return True
 
     monkeypatch.setattr(sys, "stderr", Terminal())
-    Counter(EVIL)(1, 2)
-    Stages()(EVIL, 1, 2)
+    ProgressLine(EVIL)(1, 2)
+    ProgressLine()(1, 2, EVIL)
     left = sys.stderr.getvalue().replace("\r\x1b[K", "").replace("\r", "")
     assert "evil" in left and not ACTS.search(left)
 

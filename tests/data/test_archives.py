@@ -16,10 +16,7 @@ from hypothesis import strategies as st
 
 from arcterm.data.make.archives import FLOOR, is_archive, unpack
 from arcterm.errors import DataError
-
-
-def quiet(done: int, total: int) -> None:
-    """Nobody looks."""
+from arcterm.progress import unheard
 
 
 def zipped(place: Path, **entries: bytes) -> Path:
@@ -45,7 +42,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.T
 
 def test_plain_files_come_out(tmp_path: Path) -> None:
     place = zipped(tmp_path / "a.zip", **{"a/1.jpg": b"one", "a/readme.html": b"x", "b.lst": b"list"})
-    assert unpack(place, tmp_path / "out", quiet) == 1
+    assert unpack(place, tmp_path / "out", unheard) == 1
     found = {str(p.relative_to(tmp_path / "out")): p.read_bytes() for p in (tmp_path / "out").rglob("*.*")}
     assert found == {"a/1.jpg": b"one", "b.lst": b"list"}
     assert all(p.stat().st_mode & 0o077 == 0 for p in (tmp_path / "out").rglob("*"))
@@ -61,7 +58,7 @@ def test_names_that_lead_out(tmp_path: Path, name: str, make: str) -> None:
     else:
         tarred(place, (entry(name), b"x"), mode="w")
     with pytest.raises(DataError, match=r"leads out of the archive|a backslash in its name") as caught:
-        unpack(place, tmp_path / "out", quiet)
+        unpack(place, tmp_path / "out", unheard)
     assert repr(name).strip("'")[:4] in caught.value.message
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [place]
 
@@ -69,7 +66,7 @@ def test_names_that_lead_out(tmp_path: Path, name: str, make: str) -> None:
 @pytest.mark.parametrize("name", ["a\x1b[31m.jpg", "a\n.jpg", "a\u202egpj.exe.jpg", "\x07.jpg"])
 def test_names_with_control_characters(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="control characters") as caught:
-        unpack(zipped(tmp_path / "a.zip", **{name: b"x"}), tmp_path / "out", quiet)
+        unpack(zipped(tmp_path / "a.zip", **{name: b"x"}), tmp_path / "out", unheard)
     assert caught.value.message.isprintable()
 
 
@@ -81,7 +78,7 @@ def test_names_with_control_characters(tmp_path: Path, name: str) -> None:
 def test_links_and_devices(tmp_path: Path, kind: bytes) -> None:
     place = tarred(tmp_path / "a.tgz", (entry("a.jpg", kind, "/etc/passwd"), b""))
     with pytest.raises(DataError, match=r"member 'a.jpg' is a link or a device"):
-        unpack(place, tmp_path / "out", quiet)
+        unpack(place, tmp_path / "out", unheard)
 
 
 def test_a_link_in_a_zip(tmp_path: Path) -> None:
@@ -90,7 +87,7 @@ def test_a_link_in_a_zip(tmp_path: Path) -> None:
         info.external_attr = 0o120777 << 16
         bundle.writestr(info, "/etc/passwd")
     with pytest.raises(DataError, match=r"'a.jpg' is a link"):
-        unpack(tmp_path / "a.zip", tmp_path / "out", quiet)
+        unpack(tmp_path / "a.zip", tmp_path / "out", unheard)
 
 
 def make_zip_bomb(folder: Path) -> Path:
@@ -116,7 +113,7 @@ def test_what_swells(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     place = make(tmp_path)
     assert place.stat().st_size < 200_000
     with pytest.raises(DataError, match="to more than 100 times its size"):
-        unpack(place, tmp_path / "out", quiet)
+        unpack(place, tmp_path / "out", unheard)
     assert sum(p.stat().st_size for p in (tmp_path / "out").rglob("*") if p.is_file()) <= FLOOR
 
 
@@ -128,14 +125,14 @@ def test_a_zip_that_lies_about_its_sizes(tmp_path: Path) -> None:
     data[at + 24 : at + 28] = (10).to_bytes(4, "little")
     place.write_bytes(data)
     with pytest.raises(DataError):
-        unpack(place, tmp_path / "out", quiet)
+        unpack(place, tmp_path / "out", unheard)
     assert sum(p.stat().st_size for p in (tmp_path / "out").rglob("*") if p.is_file()) <= 10
 
 
 def test_twice_the_same_name(tmp_path: Path) -> None:
     place = tarred(tmp_path / "a.tar", (entry("a.jpg"), b"x"), (entry("a.jpg"), b"y"), mode="w")
     with pytest.raises(DataError, match=r"can't be unpacked: .*exists"):
-        unpack(place, tmp_path / "out", quiet)
+        unpack(place, tmp_path / "out", unheard)
 
 
 def test_damage(tmp_path: Path) -> None:
@@ -146,7 +143,7 @@ def test_damage(tmp_path: Path) -> None:
         place = tmp_path / f"{number}.tgz"
         place.write_bytes(data)
         with pytest.raises(DataError, match=rf"{number}.tgz (is damaged|can't be unpacked)"):
-            unpack(place, tmp_path / f"out{number}", quiet)
+            unpack(place, tmp_path / f"out{number}", unheard)
 
 
 @settings(max_examples=60, deadline=None)
@@ -156,7 +153,7 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
     start = data.draw(st.sampled_from([b"PK\x03\x04", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\x00", b""]))
     (folder / "a.zip").write_bytes(start + data.draw(st.binary(max_size=600)))
     with contextlib.suppress(DataError):
-        unpack(folder / "a.zip", folder / "out", quiet)
+        unpack(folder / "a.zip", folder / "out", unheard)
 
 
 def test_names_of_archives() -> None:

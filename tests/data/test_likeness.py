@@ -16,6 +16,7 @@ from arcterm.data.check import likeness
 from arcterm.data.check.likeness import MOST_DIFFERENCE, Near, differ, flat, near_duplicates
 from arcterm.data.check.survey import thumbnail
 from arcterm.formats.images import Pixels, decode, encode_jpeg, resize
+from arcterm.progress import unheard
 
 Thumbs = NDArray[np.uint8]
 
@@ -43,7 +44,7 @@ def find(all_thumbs: Thumbs, labels: NDArray[np.int64] | None = None) -> Near:
     def may_pair(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.ones(len(a), bool) if labels is None else labels[a] != labels[b]
 
-    return near_duplicates(all_thumbs, np.arange(len(all_thumbs)), may_pair, lambda _done, _all: None)
+    return near_duplicates(all_thumbs, np.arange(len(all_thumbs)), may_pair, unheard)
 
 
 def smooth(rng: np.random.Generator, count: int) -> Thumbs:
@@ -136,7 +137,7 @@ def test_the_search_ends_where_there_is_no_end_of_pairs() -> None:
         many.astype(np.uint8),
         np.arange(2000),
         lambda a, b: np.ones(len(a), bool),
-        lambda _done, _all: None,
+        unheard,
         most=1000,
     )
     assert not near.all

@@ -39,7 +39,7 @@ def test_the_request_arrives_and_the_answer_returns(stand_in):
         """
 asked = json.load(sys.stdin)
 for n in (1, 2):
-    print(json.dumps({"progress": ["reading", n, 2]}), flush=True)
+    print(json.dumps({"progress": [n, 2, "reading"]}), flush=True)
 print(json.dumps({"result": {"words": sys.argv[1:], "asked": asked}}))
 """
     )
@@ -49,7 +49,7 @@ print(json.dumps({"result": {"words": sys.argv[1:], "asked": asked}}))
         "words": ["-m", "arcterm.export.tool", "show", str(os.getpid())],
         "asked": {"place": {"file": "größe"}},
     }
-    assert told == [("reading", 1, 2), ("reading", 2, 2)]
+    assert told == [(1, 2, "reading"), (2, 2, "reading")]
     assert child.ask("show", {})["asked"] == {}
 
 
@@ -99,10 +99,10 @@ def test_a_process_that_reads_nothing_or_says_much(stand_in):
 
 
 def test_an_interrupted_conversation_leaves_no_process(stand_in):
-    stand_in(f"print(json.dumps({{'progress': ['x', os.getpid(), 2]}}), flush=True); time.sleep({60})")
+    stand_in(f"print(json.dumps({{'progress': [os.getpid(), 2, 'x']}}), flush=True); time.sleep({60})")
     seen = []
 
-    def interrupt(_, number, __):
+    def interrupt(number, *_):
         seen.append(number)
         raise KeyboardInterrupt
 

@@ -60,7 +60,7 @@ def check(job: JobContext, src: str, html: str, duplicates: bool, seal: bool) ->
     name_damaged(survey, findings)
     pairs: list[Pair] = []
     if duplicates:
-        pairs = check_duplicates(survey, findings, lambda n, total: job.progress(n, total, "compare images"))
+        pairs = check_duplicates(survey, findings, job.progress)
     facts = _facts(path, survey, people, sets)
     facts += _alignment(survey, findings)
     sealed = _finish_pack(path, survey, findings, seal)
@@ -131,9 +131,7 @@ def _check_training(job: JobContext, path: Path, survey: Survey, findings: Findi
     classes, names = None, []
     identities = None
     if isinstance(part, PackPart):
-        layout = check_pack(
-            part, survey, findings, lambda n, total: job.progress(n, total, "check identities")
-        )
+        layout = check_pack(part, survey, findings, job.progress)
         items, classes = layout.images, part.classes
         identities = _identities(layout, survey)
         names = _names(part.directory / "labels.txt")

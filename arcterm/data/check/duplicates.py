@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from arcterm.data.check.findings import KEPT, Findings
 from arcterm.data.check.likeness import flat, near_duplicates
 from arcterm.data.check.survey import FINE, OTHER_SIZE, Survey
+from arcterm.progress import Progress
 
 Ints = NDArray[np.int64]
 
@@ -25,7 +25,7 @@ class Pair(NamedTuple):
     leak: bool
 
 
-def check_duplicates(survey: Survey, findings: Findings, tell: Callable[[int, int], Any]) -> list[Pair]:
+def check_duplicates(survey: Survey, findings: Findings, progress: Progress) -> list[Pair]:
     """Find them among the images that a survey has seen; the first ones are returned, exact ones first."""
     state = survey["state"]
     items = np.flatnonzero((state == FINE) | (state == OTHER_SIZE))
@@ -35,7 +35,7 @@ def check_duplicates(survey: Survey, findings: Findings, tell: Callable[[int, in
         findings.add("flat", f"{survey.name(item)} is all but one grey")
     findings.more("flat", int(blank.sum()) - min(int(blank.sum()), KEPT))
     pairs = _exact(survey, items, findings, leaks)
-    return pairs + _near(survey, items[~blank], findings, leaks, tell)
+    return pairs + _near(survey, items[~blank], findings, leaks, progress)
 
 
 class _Leaks:
@@ -94,9 +94,7 @@ def _exact(survey: Survey, items: Ints, findings: Findings, leaks: _Leaks) -> li
     return pairs
 
 
-def _near(
-    survey: Survey, items: Ints, findings: Findings, leaks: _Leaks, tell: Callable[[int, int], Any]
-) -> list[Pair]:
+def _near(survey: Survey, items: Ints, findings: Findings, leaks: _Leaks, progress: Progress) -> list[Pair]:
     trained = survey.trained
     if not trained:
         return []
@@ -111,7 +109,7 @@ def _near(
         differ: NDArray[np.bool_] = (labels[a] != labels[b]) & (digests[a] != digests[b])
         return differ & ~both_tested
 
-    near = near_duplicates(survey["thumb"], items, may_pair, tell)
+    near = near_duplicates(survey["thumb"], items, may_pair, progress)
     pairs: list[Pair] = []
     for (one, other), difference in zip(near.pairs.tolist(), near.difference.tolist(), strict=True):
         leak = other >= trained

@@ -37,6 +37,8 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from arcterm.progress import Progress
+
 MOST_BITS = 12
 MOST_DIFFERENCE = 0.2
 FLATTEST = 3.0
@@ -66,7 +68,7 @@ def near_duplicates(
     thumbs: Bytes,
     items: Ints,
     may_pair: Callable[[Ints, Ints], NDArray[np.bool_]],
-    tell: Callable[[int, int], object],
+    progress: Progress,
     most: int = 100_000,
 ) -> Near:
     """Near duplicates among `items` (N,), rows of `thumbs` (T, 256) uint8, which may be a mapped file.
@@ -79,7 +81,7 @@ def near_duplicates(
     total = 0
     steps = _candidates(thumbs, items)
     for number, step in enumerate(steps):
-        tell(number, len(steps))
+        progress(number, len(steps), "compare images")
         for one, other in step:
             a, b = items[one], items[other]
             wanted = may_pair(a, b)
@@ -91,7 +93,7 @@ def near_duplicates(
             total += int(near.sum())
             if total >= most:
                 return _sorted(found, differences, False)
-            tell(number, len(steps))
+            progress(number, len(steps), "compare images")
     return _sorted(found, differences, True)
 
 

@@ -6,7 +6,6 @@ Everything is judged by what the records hold, as a survey found it, not by what
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from arcterm.data.check.packpart import PackPart, walk
 from arcterm.data.check.survey import BAD_LABEL, DAMAGED, NO_IMAGE, NO_LABEL, OTHER_SIZE, Survey
 from arcterm.errors import DataError
 from arcterm.formats.recordio.facepack import EXACT_FLOAT32
+from arcterm.progress import Progress
 
 AGAIN = "pack the images again"
 _SHOWN = 5
@@ -33,13 +33,11 @@ class Layout(NamedTuple):
     last: int
 
 
-def check_pack(
-    pack: PackPart, survey: Survey, findings: Findings, tell: Callable[[int, int], object]
-) -> Layout:
-    """Find what contradicts itself in a surveyed pack; `tell` is told identity records done and all."""
+def check_pack(pack: PackPart, survey: Survey, findings: Findings, progress: Progress) -> Layout:
+    """Find what contradicts itself in a surveyed pack; `progress` counts identity records."""
     layout = _layout(pack, survey, findings)
     if len(layout.identities):
-        _check_ranges(pack, survey, layout, findings, tell)
+        _check_ranges(pack, survey, layout, findings, progress)
     _check_checksums(pack, survey, findings)
     _check_bytes(pack, survey, findings)
     return layout
@@ -122,7 +120,7 @@ def _check_ranges(
     survey: Survey,
     layout: Layout,
     findings: Findings,
-    tell: Callable[[int, int], object],
+    progress: Progress,
 ) -> None:
     """Each identity record must cover all images of one label, and all of them together every image."""
     labels = np.full(layout.last, NO_LABEL, np.int32)
@@ -130,7 +128,7 @@ def _check_ranges(
     seen: dict[int, int] = {}
     covered: int | None = 0
     for number, position in enumerate(layout.identities.tolist()):
-        tell(number, len(layout.identities))
+        progress(number, len(layout.identities), "check identities")
         try:
             first, end = pack.record(position).labels[:2]
         except (DataError, ValueError):  # named as a damaged record; where the next one begins isn't known

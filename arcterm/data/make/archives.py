@@ -20,6 +20,7 @@ from typing import IO, Any, NamedTuple
 from arcterm.errors import DataError
 from arcterm.formats.lfs import refuse_pointer_file
 from arcterm.formats.people import IMAGE_TYPES, is_junk
+from arcterm.progress import Progress
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_RATIO, FLOOR = 100, 16 << 20
@@ -44,8 +45,6 @@ _DAMAGE = (
     MemoryError,
 )
 
-Progress = Callable[[int, int], object]
-
 
 class Member(NamedTuple):
     """A file in an archive: its name, whether it is plain, how many bytes it takes, how to read them."""
@@ -65,7 +64,7 @@ def is_archive(path: Path) -> bool:
 def unpack(archive: Path, target: Path, progress: Progress) -> int:
     """Write the images and lists of `archive` below `target`, a new directory; returns files passed over.
 
-    `progress` is told bytes read and in all. Raises `DataError` naming the member for a name that leads
+    `progress` counts the bytes that were read. Raises `DataError` naming the member for a name that leads
     elsewhere or has control characters, a link or device, and content of more than 100 times the archive.
     """
     refuse_pointer_file(archive)
@@ -83,7 +82,7 @@ def unpack(archive: Path, target: Path, progress: Progress) -> int:
                 if written > limit:
                     raise _too_much(archive, _shown(member.name))
                 _write(member, target)
-                progress(min(file.tell(), archive.stat().st_size), archive.stat().st_size)
+                progress(min(file.tell(), archive.stat().st_size), archive.stat().st_size, "unpack")
     except _DAMAGE as error:
         raise DataError(
             f"{archive} is damaged or no archive: {_shown(str(error)) or 'it ends too early'}",

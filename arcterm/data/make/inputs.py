@@ -142,7 +142,7 @@ def _from_archive(job: JobContext, src: Path) -> Source:
     place, done = job.work / "unpacked", job.work / "unpacked.json"
     if not done.exists():
         shutil.rmtree(place, ignore_errors=True)
-        passed_over = archives.unpack(src, place, lambda n, total: job.progress(n, total, "unpack", src.name))
+        passed_over = archives.unpack(src, place, job.progress)
         done.write_text(str(passed_over), encoding="ascii")
     passed_over = int(done.read_text(encoding="ascii"))
     root = _root(place)

@@ -50,11 +50,11 @@ class People(NamedTuple):
 def find_people(job: JobContext, pack: FacePack) -> People:
     """Everybody in a pack, whatever the order of its records; raises `DataError` for a damaged one."""
 
-    def told(done: int, total: int) -> None:
+    def read_labels(done: int, total: int, _: str = "", /) -> None:
         job.progress(done, total, "reading labels", pack.directory.name)
 
     with naming_check(pack):
-        labels = pack.labels(told)
+        labels = pack.labels(read_labels)
         if pack.checksums is not None:
             pack.checksums.check_file(NAMES)
     images = np.argsort(labels, kind="stable")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 from arcterm_registry.contracts import DatasetFacts
@@ -17,8 +16,7 @@ from arcterm.errors import DataError
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
-
-Progress = Callable[[int, int], None]
+from arcterm.progress import Progress
 
 # Part of the cache's name: another number where the pictures become other pictures.
 VERSION = 1

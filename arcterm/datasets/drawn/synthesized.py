@@ -10,9 +10,9 @@ import numpy as np
 from arcterm_registry.contracts import DatasetFacts, PairSet, Record
 from numpy.typing import NDArray
 
-from arcterm.datasets.filters import Progress
 from arcterm.datasets.fitting import IMAGE_SIZE
 from arcterm.formats.images import Pixels, decode, encode_jpeg
+from arcterm.progress import Progress
 
 PICTURES = 64
 _NOISE = 13.0  # grey levels: a JPEG of quality 95 then has about 8 KB, as a face's

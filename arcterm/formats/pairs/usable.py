@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from arcterm.errors import DataError
 from arcterm.formats.images import decode
+from arcterm.progress import Progress
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image
@@ -21,9 +22,7 @@ FOLDS = 10
 _CHUNK = 64  # images a thread decodes in a row
 
 
-def check_usable(
-    name: str, pairs: PairSet, size: tuple[int, int], progress: Callable[[int, int], None]
-) -> None:
+def check_usable(name: str, pairs: PairSet, size: tuple[int, int], progress: Progress) -> None:
     """Decode every image of the set; raises `DataError` unless all are whole and (height, width) `size`.
 
     So it does for images that aren't two a pair. An object that stands for several images is decoded once;

@@ -22,6 +22,7 @@ from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.checksums import read_checksums
 from arcterm.formats.recordio.container import RecordFile
 from arcterm.formats.recordio.recordindex import read_index
+from arcterm.progress import Progress
 
 EXACT_FLOAT32 = 1 << 24
 MAX_CLASSES, MAX_SIDE = 1 << 30, 4096
@@ -99,7 +100,7 @@ class FacePack:
         possible = 1 <= first < end <= len(self) + 1 and first.is_integer() and end.is_integer()
         return range(int(first) - 1, int(end) - 1) if possible else None, f"{first:g} to {end:g}"
 
-    def labels(self, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
+    def labels(self, progress: Progress) -> NDArray[np.int64]:
         """(N,) int64: the label of each image; `progress` is told (done, total).
 
         Read off the identity records where they are in order, else off every image's header; no image is
@@ -115,7 +116,7 @@ class FacePack:
         progress(len(self), len(self))
         return found
 
-    def _labels_by_identity(self, progress: Callable[[int, int], None]) -> NDArray[np.int64] | None:
+    def _labels_by_identity(self, progress: Progress) -> NDArray[np.int64] | None:
         """Labels where identity records follow one another, each with one label, all different; else None.
 
         That is so unless the pack was made from an unsorted list.

@@ -46,7 +46,7 @@ class _Faces:
 class _LabelledFaces(_Faces):
     """The same of one that knows its labels (see `contracts.LabelledDataset`)."""
 
-    def labels(self, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
+    def labels(self, progress: Callable[[int, int], object]) -> NDArray[np.int64]:
         """(N,) int64: the label of each record."""
         assert isinstance(self._whole, LabelledDataset)
         return self._whole.labels(progress)
