@@ -30,7 +30,7 @@ def layers_of(symbol: Symbol, arrays: Arrays) -> list[Layer]:
     return [_layer(found, arrays) for found in symbol.layers()]
 
 
-def _layer(found: symbols.Layer, arrays: Arrays) -> Layer:
+def _layer(found: symbols.ArrayNode, arrays: Arrays) -> Layer:
     normed = found.kind == "bn"
     held = {_ROLES.get(role, role): _array(found.name, name, arrays) for role, name in found.arrays.items()}
     return Layer(

@@ -27,7 +27,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 Pixels = NDArray[np.uint8]
 MAX_PIXELS = 36_000_000
-"""What a camera takes; a 700-byte file may declare a hundred times as many."""
+"""More than a camera takes; a 700-byte file may declare a hundred times as many."""
 MAX_BYTES = 1 << 26
 """Of an image file."""
 MAX_SCANS = 64
@@ -58,7 +58,7 @@ def decode(image: bytes | memoryview | Pixels, *, size: tuple[int, int] | None, 
     if isinstance(image, np.ndarray) and image.ndim > 1:
         pixels = _as_rgb(image, source)
     else:
-        pixels = _decoded(memoryview(image).cast("B"), source)  # type: ignore[arg-type]
+        pixels = _decode(memoryview(image).cast("B"), source)  # type: ignore[arg-type]
     if size is not None:
         check_size(pixels, size, source)
     return pixels
@@ -68,7 +68,7 @@ def check_size(pixels: Pixels, size: tuple[int, int], source: str) -> None:
     """Raise `DataError` unless the image is (height, width) `size`."""
     if pixels.shape[:2] != size:
         raise DataError(
-            f"{source}: the image is {_words(pixels.shape)}, not {_words(size)}",
+            f"{source}: the image is {_dimensions(pixels.shape)}, not {_dimensions(size)}",
             "align or resize the images: `arcterm data pack SRC DST --resize` stretches them",
         )
 
@@ -131,28 +131,28 @@ def is_jpeg(data: bytes | memoryview) -> bool:
 
 
 def ending(data: bytes | memoryview) -> str:
-    """What the name of such an image file ends in, by its first bytes; empty for a kind that isn't read."""
+    """File name suffix for an image that begins with `data`; empty for a kind that isn't read."""
     head = bytes(data[:8])
     return next((name for beginning, name in _ENDINGS.items() if head.startswith(beginning)), "")
 
 
-def _decoded(data: memoryview, source: str) -> Pixels:
+def _decode(data: memoryview, source: str) -> Pixels:
     if is_jpeg(data):
-        return _decoded_jpeg(data, source)
+        return _decode_jpeg(data, source)
     kind = ending(data)
     if not kind:
-        raise _not_whole(data, source)
+        raise _incomplete_error(data, source)
     if kind == ".png":
-        data = _whole_png(data, source)
-    return _decoded_by_opencv(data, source)  # which holds other kinds to OPENCV_IO_MAX_IMAGE_PIXELS
+        data = _checked_png(data, source)
+    return _decode_by_opencv(data, source)  # which holds other kinds to OPENCV_IO_MAX_IMAGE_PIXELS
 
 
-def _decoded_jpeg(data: memoryview, source: str) -> Pixels:
+def _decode_jpeg(data: memoryview, source: str) -> Pixels:
     if bytes(data).count(_SCAN) > MAX_SCANS:
         raise DataError(f"{source}: the image has more than {MAX_SCANS} scans", "remove or replace it")
     try:
-        if _jpeg_colours(data, source) == "CMYK":
-            return _decoded_by_opencv(data, source)
+        if _jpeg_colour_space(data, source) == "CMYK":
+            return _decode_by_opencv(data, source)
         pixels = simplejpeg.decode_jpeg(data, "RGB")
     except ValueError as error:
         raise DataError(
@@ -160,42 +160,42 @@ def _decoded_jpeg(data: memoryview, source: str) -> Pixels:
             "remove or replace it",
         ) from None
     # a camera's note on how it was held: OpenCV turns the picture, as MXNet's reader did
-    return _decoded_by_opencv(data, source) if _EXIF in bytes(data[:64]) else cast(Pixels, pixels)
+    return _decode_by_opencv(data, source) if _EXIF in bytes(data[:64]) else cast(Pixels, pixels)
 
 
-def _jpeg_colours(data: memoryview, source: str) -> str:
-    """How a JPEG's colours are stored, if the header can say; raises `DataError` for too many pixels."""
+def _jpeg_colour_space(data: memoryview, source: str) -> str:
+    """Colour space of a JPEG, empty if the header can't say; raises `DataError` for too many pixels."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     except KeyError:  # no name for the rarest ways, such as 4:4:1; OpenCV holds these to the limit
-        _decoded_by_opencv(data, source)
+        _decode_by_opencv(data, source)
         return ""
     _check_pixels(height, width, source)
     return str(colours)
 
 
-def _whole_png(data: memoryview, source: str) -> memoryview:
+def _checked_png(data: memoryview, source: str) -> memoryview:
     """A PNG from its first byte to its last; raises `DataError` for too many pixels or a damaged chunk.
 
     OpenCV goes on behind the end, and makes room for as much as a chunk says that it has.
     """
     if len(data) < 33 or bytes(data[8:16]) != b"\0\0\0\rIHDR":
-        raise _not_whole(data, source)
+        raise _incomplete_error(data, source)
     width, height = struct.unpack_from(">II", data, 16)
     _check_pixels(height, width, source)
     at, kind = 8, b""
     while kind != b"IEND":
         if at + 12 > len(data):
-            raise _not_whole(data, source)
+            raise _incomplete_error(data, source)
         length, kind = struct.unpack_from(">I4s", data, at)
         crc = data[at + 8 + length : at + 12 + length]
         if zlib.crc32(data[at + 4 : at + 8 + length]).to_bytes(4, "big") != crc:
-            raise _not_whole(data, source)
+            raise _incomplete_error(data, source)
         at += 12 + length
     return data[:at]
 
 
-def _decoded_by_opencv(data: memoryview, source: str) -> Pixels:
+def _decode_by_opencv(data: memoryview, source: str) -> Pixels:
     raw = np.frombuffer(data, np.uint8)
     try:
         pixels = cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB) if raw.size else None
@@ -203,7 +203,7 @@ def _decoded_by_opencv(data: memoryview, source: str) -> Pixels:
         reason = f"declares more than {MAX_PIXELS:,} pixels" if "PIXELS" in str(error) else "is damaged"
         raise DataError(f"{source}: the image {reason}", "remove or replace it") from None
     if pixels is None:
-        raise _not_whole(data, source)
+        raise _incomplete_error(data, source)
     return cast(Pixels, pixels)
 
 
@@ -215,7 +215,7 @@ def _check_pixels(height: int, width: int, source: str) -> None:
         )
 
 
-def _not_whole(data: memoryview, source: str) -> DataError:
+def _incomplete_error(data: memoryview, source: str) -> DataError:
     if is_pointer(data):
         return DataError(f"{source}: instead of an image there is a Git LFS pointer", LFS_HINT)
     return DataError(
@@ -225,7 +225,7 @@ def _not_whole(data: memoryview, source: str) -> DataError:
 
 
 def _reason(error: ValueError) -> str:
-    """libjpeg's words, without the name of its function."""
+    """libjpeg's message without the name of its function."""
     return str(error).splitlines()[0].partition("(): ")[2][:120] or str(error)[:120]
 
 
@@ -240,6 +240,6 @@ def _as_rgb(pixels: Pixels, source: str) -> Pixels:
     return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
 
 
-def _words(shape: tuple[int, ...]) -> str:
-    """A shape as people say it, width first."""
+def _dimensions(shape: tuple[int, ...]) -> str:
+    """``WIDTH×HEIGHT`` of a shape."""
     return f"{shape[1]}×{shape[0]}"

@@ -1,4 +1,4 @@
-"""What the classes of a face pack are called: ``labels.txt`` beside it, a line a class."""
+"""Class names of a face pack: ``labels.txt`` beside it, one per line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MAX_BYTES = 256 << 20
 
 
 def read_names(directory: Path, classes: int) -> list[str]:
-    """The name of each class, empty for one without; no names at all where no file fits the pack.
+    """The name of each class, empty for one without; an empty list where no file fits the pack.
 
-    Others keep other things in a file of that name, so one that doesn't fit is no error. Raises `DataError`
-    where the pack has checksums and the file isn't what it was.
+    Other programs write other files of that name, so one that doesn't fit is no error. Raises `DataError`
+    if the file doesn't match the pack's checksum.
     """
     path = directory / NAMES
     if checksums := read_checksums(directory):

@@ -25,7 +25,7 @@ def refuse_pointer(head: bytes | memoryview, path: Path) -> None:
     """Raise `DataError` if the file `path`, which begins with `head`, is a pointer; names those beside it."""
     if not is_pointer(head):
         return
-    others = sorted(_beside(path))
+    others = sorted(_find_pointers_beside(path))
     named = ", ".join(others[:_NAMED]) + (
         f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
     )
@@ -34,7 +34,7 @@ def refuse_pointer(head: bytes | memoryview, path: Path) -> None:
 
 
 def refuse_pointer_file(path: Path) -> None:
-    """Likewise, reading the file's first bytes; what can't be read is for its reader to say."""
+    """Likewise, reading the file's first bytes; one that can't be read passes, for its reader to report."""
     try:
         with path.open("rb") as file:
             head = file.read(len(_START))
@@ -43,8 +43,8 @@ def refuse_pointer_file(path: Path) -> None:
     refuse_pointer(head, path)
 
 
-def _beside(path: Path) -> list[str]:
-    """Names of other pointers in the directory, as far as it was looked through."""
+def _find_pointers_beside(path: Path) -> list[str]:
+    """Names of other pointers among the first `_LOOKED_AT` entries of the directory."""
     found = []
     try:
         for other in islice(path.parent.iterdir(), _LOOKED_AT):

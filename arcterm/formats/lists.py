@@ -1,4 +1,4 @@
-"""A list of images, ``.lst``: one image a line, its fields parted by tabs, in one of two shapes.
+"""A list of images, ``.lst``: one image a line, its fields separated by tabs, in one of two shapes.
 
 ``2018``: aligned (0 or 1), path, label; then, where known, a box x1 y1 x2 y2 in whole pixels; then, where
 known, five landmarks, first the five x, then the five y. ``im2rec``, of MXNet's tool: number, label, path;
@@ -35,7 +35,7 @@ _BOX_LIMIT = 1 << 31
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _C1 = re.compile(r"[\x7f-\x9f]")
 _WHOLE = re.compile(rb"[0-9]+\.0*")
-# What nearly all lines are. Possessive, so that millions of them leave nothing to backtrack to.
+# Nearly all lines. Possessive, so that millions of them leave nothing to backtrack to.
 _PATH = rb" *+[^\x00-\x20\x7f][^\x00-\x1f\x7f]*+"
 _LABEL = b"[0-9]{1,%d}+" % _LABEL_DIGITS
 _PIXEL = rb"(?:\t-?+[0-9]{1,9}+)"
@@ -45,8 +45,8 @@ _PLAIN = {
     "im2rec": re.compile(rb"(?:[0-9]++\t%b(?:\.0*+)?+\t%b\n)*+" % (_LABEL, _PATH)),
 }
 _EXPECTED = {
-    "2018": "a line is: aligned (0 or 1), path, label, then box and landmarks if known, parted by tabs",
-    "im2rec": "a line is: number, label, path, parted by tabs",
+    "2018": "a line is: aligned (0 or 1), path, label, then box and landmarks if known, tab-separated",
+    "im2rec": "a line is: number, label, path, tab-separated",
 }
 
 
@@ -62,7 +62,7 @@ class ListedImage(NamedTuple):
 
 
 class _BadLineError(Exception):
-    """What is wrong with a line; `line` counts from 1, and `others` are bad ones after it."""
+    """A line that can't be parsed; `line` counts from 1, and `others` are bad ones after it."""
 
     def __init__(self, reason: str, line: int = 0, others: tuple[int, ...] = ()) -> None:
         super().__init__(reason)
@@ -96,7 +96,7 @@ class ImageList:
         self._end = _content_end(self._map[-_TAIL:], len(self._map))
         if self._end <= self._start:
             raise DataError(f"{path} has no line in it", _EXPECTED["2018"])
-        self.shape, columns = self._read()
+        self.shape, columns = self._detect_shape()
         self.labels, self.aligned, self.fields = columns
         self._starts = self._line_starts()
 
@@ -109,35 +109,34 @@ class ImageList:
             raise IndexError(index)
         start, stop = self._starts[index : index + 2].tolist()
         try:
-            return _parse(self._map[start : stop - 1], self.shape, index + 1, self.root)
+            return _parse_line(self._map[start : stop - 1], self.shape, index + 1, self.root)
         except _BadLineError as bad:
             raise self._error(bad, self.shape, index + 1) from None
 
     def __iter__(self) -> Iterator[ListedImage]:
-        """The lines in their order."""
         return (self[index] for index in range(len(self)))
 
-    def _read(self) -> tuple[Shape, _Columns]:
+    def _detect_shape(self) -> tuple[Shape, _Columns]:
         """The shape that every line has, and the columns in it."""
         try:
-            return "2018", self._columns("2018")
+            return "2018", self._parse_columns("2018")
         except _BadLineError as bad:
             first = bad
         try:
-            return "im2rec", self._columns("im2rec")
+            return "im2rec", self._parse_columns("im2rec")
         except _BadLineError as bad:
             # the first line says what the list was meant to be
             if first.line == 1 and bad.line > 1:
                 raise self._error(bad, "im2rec", bad.line) from None
         raise self._error(first, "2018", first.line)
 
-    def _columns(self, shape: Shape) -> _Columns:
+    def _parse_columns(self, shape: Shape) -> _Columns:
         """The columns of all lines; raises `_BadLineError`."""
         found: list[_Columns] = []
         line = 1
         for start, stop in self._blocks():
             block = self._map[start:stop]
-            found.append(_plain_lines(block, shape) or _any_lines(block, shape, line))
+            found.append(_parse_plain_lines(block, shape) or _parse_lines(block, shape, line))
             line += len(found[-1].labels)
         return _Columns(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
@@ -190,67 +189,67 @@ def refuse_utf_16(head: bytes, path: Path) -> None:
         raise DataError(f"{path} isn't text: byte 0 says that it is UTF-16, not UTF-8", "save it as UTF-8")
 
 
-def _parse(text: bytes, shape: Shape, line: int, root: Path) -> ListedImage:
+def _parse_line(text: bytes, shape: Shape, line: int, root: Path) -> ListedImage:
     """The item of a line without its line feed; raises `_BadLineError`."""
     if shape == "im2rec":
         fields = [field.strip(b" ") for field in text.rstrip(b"\r\n").split(b"\t")]
         if len(fields) != 3:
-            raise _BadLineError(f"it has {_fields(len(fields))}, not 3")
+            raise _BadLineError(f"it has {_count_fields(len(fields))}, not 3")
         if not fields[0].isdigit():
-            raise _BadLineError(f"the number {_shown(fields[0])} is no whole number")
+            raise _BadLineError(f"the number {_quote(fields[0])} is no whole number")
         # the tool writes the label 3 as 3.000000
-        label = _label(fields[1].partition(b".")[0] if _WHOLE.fullmatch(fields[1]) else fields[1])
-        return ListedImage(line, root / _path(fields[2]), label, True, None, None)
+        label = _parse_label(fields[1].partition(b".")[0] if _WHOLE.fullmatch(fields[1]) else fields[1])
+        return ListedImage(line, root / _parse_path(fields[2]), label, True, None, None)
     fields = [field.strip(b" ") for field in text.rstrip().split(b"\t")]
     if len(fields) not in (3, 7, 17):
-        raise _BadLineError(f"it has {_fields(len(fields))}, not 3, 7 or 17")
+        raise _BadLineError(f"it has {_count_fields(len(fields))}, not 3, 7 or 17")
     if fields[0] not in (b"0", b"1"):
-        raise _BadLineError(f"the first field is {_shown(fields[0])}, not 0 or 1")
-    path, label = root / _path(fields[1]), _label(fields[2])
-    box = _box(fields[3:7]) if len(fields) > 3 else None
-    landmarks = _landmarks(fields[7:]) if len(fields) > 7 else None
+        raise _BadLineError(f"the first field is {_quote(fields[0])}, not 0 or 1")
+    path, label = root / _parse_path(fields[1]), _parse_label(fields[2])
+    box = _parse_box(fields[3:7]) if len(fields) > 3 else None
+    landmarks = _parse_landmarks(fields[7:]) if len(fields) > 7 else None
     return ListedImage(line, path, label, fields[0] == b"1", box, landmarks)
 
 
-def _path(field: bytes) -> str:
+def _parse_path(field: bytes) -> str:
     try:
         path = field.decode("utf-8")
     except UnicodeDecodeError:
-        raise _BadLineError(f"the path {_shown(field)} is not UTF-8") from None
+        raise _BadLineError(f"the path {_quote(field)} is not UTF-8") from None
     if not path:
         raise _BadLineError("the path is empty")
     if _CONTROL.search(path):
-        raise _BadLineError(f"the path {_shown(field)} has control characters")
+        raise _BadLineError(f"the path {_quote(field)} has control characters")
     return path
 
 
-def _label(field: bytes) -> int:
+def _parse_label(field: bytes) -> int:
     if not field.isdigit() or len(field) > _LABEL_DIGITS:
-        raise _BadLineError(f"the label {_shown(field)} is no whole number from 0 to 10^{_LABEL_DIGITS} - 1")
+        raise _BadLineError(f"the label {_quote(field)} is no whole number from 0 to 10^{_LABEL_DIGITS} - 1")
     return int(field)
 
 
-def _box(fields: list[bytes]) -> Box:
+def _parse_box(fields: list[bytes]) -> Box:
     try:
         box = tuple(int(field) for field in fields if b"_" not in field)
     except ValueError:
         box = ()
     if len(box) != 4 or not all(-_BOX_LIMIT < side < _BOX_LIMIT for side in box):
-        raise _BadLineError(f"the box {_shown(b' '.join(fields))} is not four whole numbers")
+        raise _BadLineError(f"the box {_quote(b' '.join(fields))} is not four whole numbers")
     return box[0], box[1], box[2], box[3]
 
 
-def _landmarks(fields: list[bytes]) -> NDArray[np.float64]:
+def _parse_landmarks(fields: list[bytes]) -> NDArray[np.float64]:
     try:
         numbers = [float(field) for field in fields if b"_" not in field]
     except ValueError:
         numbers = []
     if len(numbers) != 10 or not all(map(math.isfinite, numbers)):
-        raise _BadLineError(f"the landmarks {_shown(b' '.join(fields))} are not ten numbers")
+        raise _BadLineError(f"the landmarks {_quote(b' '.join(fields))} are not ten numbers")
     return np.array(numbers).reshape(2, 5).T
 
 
-def _any_lines(block: bytes, shape: Shape, first: int) -> _Columns:
+def _parse_lines(block: bytes, shape: Shape, first: int) -> _Columns:
     """The columns of lines of any kind, `first` and following; raises `_BadLineError` naming bad ones."""
     labels, aligned, fields = [], [], []
     bad: list[tuple[int, str]] = []
@@ -258,7 +257,7 @@ def _any_lines(block: bytes, shape: Shape, first: int) -> _Columns:
     nowhere = Path()
     for number, text in enumerate(lines, first):
         try:
-            item = _parse(text, shape, number, nowhere)
+            item = _parse_line(text, shape, number, nowhere)
         except _BadLineError as error:
             bad.append((number, error.reason))
             if len(bad) > _NAMED:
@@ -272,7 +271,7 @@ def _any_lines(block: bytes, shape: Shape, first: int) -> _Columns:
     return _Columns(np.array(labels, np.int64), np.array(aligned, np.bool_), np.array(fields, np.uint8))
 
 
-def _plain_lines(block: bytes, shape: Shape) -> _Columns | None:
+def _parse_plain_lines(block: bytes, shape: Shape) -> _Columns | None:
     """The columns of lines that all are as `_PLAIN` says, found at once; None if one isn't."""
     block = block.removesuffix(b"\n") + b"\n"
     if not _PLAIN[shape].fullmatch(block) or not _is_text(block):
@@ -284,10 +283,10 @@ def _plain_lines(block: bytes, shape: Shape) -> _Columns | None:
     first = after - fields + 1  # each line's first tab
     if shape == "im2rec":
         return _Columns(
-            _numbers(data, tabs[first] + 1), np.ones(len(ends), np.bool_), fields.astype(np.uint8)
+            _parse_numbers(data, tabs[first] + 1), np.ones(len(ends), np.bool_), fields.astype(np.uint8)
         )
     aligned = data[tabs[first] - 1] == ord("1")
-    return _Columns(_numbers(data, tabs[first + 1] + 1), aligned, fields.astype(np.uint8))
+    return _Columns(_parse_numbers(data, tabs[first + 1] + 1), aligned, fields.astype(np.uint8))
 
 
 def _is_text(block: bytes) -> bool:
@@ -300,7 +299,7 @@ def _is_text(block: bytes) -> bool:
         return False
 
 
-def _numbers(data: NDArray[np.uint8], begins: NDArray[np.int64]) -> NDArray[np.int64]:
+def _parse_numbers(data: NDArray[np.uint8], begins: NDArray[np.int64]) -> NDArray[np.int64]:
     """(N,) int64: the whole numbers that begin at `begins`, each with something else after it."""
     numbers = np.zeros(len(begins), np.int64)
     inside = np.ones(len(begins), np.bool_)
@@ -313,11 +312,11 @@ def _numbers(data: NDArray[np.uint8], begins: NDArray[np.int64]) -> NDArray[np.i
     return numbers
 
 
-def _fields(count: int) -> str:
+def _count_fields(count: int) -> str:
     return "1 field" if count == 1 else f"{count} fields"
 
 
-def _shown(field: bytes) -> str:
+def _quote(field: bytes) -> str:
     """A field as a message quotes it, at most 60 characters."""
     text = field.decode("utf-8", "backslashreplace")
     return ascii(text if len(text) <= 60 else f"{text[:57]}...")

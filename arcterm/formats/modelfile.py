@@ -1,4 +1,4 @@
-"""Model files: safetensors whose metadata says what the weights are and what their images need.
+"""Model files: safetensors with metadata that describes the weights and the images they take.
 
 The header is read here without torch; the weights are read where torch is.
 """
@@ -29,7 +29,7 @@ class SetScore(msgspec.Struct, frozen=True, kw_only=True):
     """How a model did on one verification set; thresholds are squared L2 distances, 0..4.
 
     `threshold` is that of the best accuracy, `far_threshold` that of a false-accept rate of 1e-3, at which
-    `tar` is the true-accept rate. All are None where they would say nothing; `withheld` says why.
+    `tar` is the true-accept rate. All are None where they would mean nothing; `withheld` is the reason.
     """
 
     set: str
@@ -43,7 +43,7 @@ class SetScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model file says of itself beside its weights.
+    """Metadata of a model file.
 
     An image is RGB, uint8, `input_size` (height, width), and enters as ``(image - mean) * scale``. `classes`
     is the number of class weights kept, 0 if none. `recipe` holds the settings of the run it comes from.
@@ -87,13 +87,13 @@ def read_facts(path: Path) -> ModelFacts | None:
 
     Raises `DataError` if it is no safetensors file.
     """
-    described = _header(path).get("__metadata__", {})
+    described = _read_header(path).get("__metadata__", {})
     if not isinstance(described, dict) or not all(isinstance(v, str) for v in described.values()):
         raise DataError(f"{path}: its metadata is no table of texts", "export the model again")
     return facts_in(path, described)
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _read_header(path: Path) -> dict[str, Any]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

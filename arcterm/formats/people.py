@@ -1,4 +1,4 @@
-"""A folder with one directory per person: who is in it and which images they have."""
+"""A folder with one directory per person: the people and their image files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JUNK = frozenset(
     }
 )  # fmt: skip
 NO_IMAGE = f"image files end in {', '.join(sorted(IMAGE_TYPES))}; or remove what is empty"
-"""What to do about a folder or a file with nothing in it."""
+"""The next step for a folder or a file with nothing in it."""
 _NAMED = 20
 
 _NUMBER = re.compile(r"([0-9]+)")
@@ -35,10 +35,10 @@ class Person(NamedTuple):
 
 
 class People(NamedTuple):
-    """Everybody in natural order, and how many files were passed over for not being images.
+    """All people in natural order, and how many files were ignored for not being images.
 
     `empty` are directories in which there is no image, `hollow` image files without a byte in them, and
-    `pointers` those that are Git LFS's; `junk` counts what systems leave in folders.
+    `pointers` those that are Git LFS's; `junk` counts files that operating systems leave in folders.
     """
 
     people: list[Person]
@@ -55,17 +55,17 @@ def is_junk(name: str) -> bool:
 
 
 def find_people(folder: Path) -> People:
-    """List `folder` without reading any image, and see that everybody has one; raises `DataError`.
+    """List `folder` without reading any image; raises `DataError` if a person has none.
 
-    That names everybody without an image, and the image files that are no images by their size, at once.
+    The error names all people without an image, and all image files that are empty or pointers.
     """
     found = list_people(folder)
     if found.empty:
         raise DataError(
             "; ".join(
-                _named(found.empty, "has no image", "folders have no image")
-                + _named(found.hollow, "is an empty file", "image files are empty")
-                + _named(found.pointers, "is a Git LFS pointer", "image files are Git LFS pointers")
+                _name_paths(found.empty, "has no image", "folders have no image")
+                + _name_paths(found.hollow, "is an empty file", "image files are empty")
+                + _name_paths(found.pointers, "is a Git LFS pointer", "image files are Git LFS pointers")
             ),
             NO_IMAGE + (f"; {LFS_HINT}" if found.pointers else ""),
         )
@@ -75,15 +75,15 @@ def find_people(folder: Path) -> People:
 def list_people(folder: Path) -> People:
     """List `folder` without reading any image; names that begin with a dot aren't looked at.
 
-    Raises `DataError` if it isn't a directory or has nobody in it.
+    Raises `DataError` if it isn't a directory or has no directory in it.
     """
     people, ignored, empty, hollow, pointers = [], 0, [], [], []
-    directories, junk = _listed(folder)
+    directories, junk = _list_folder(folder)
     for directory in directories:
         if not directory.is_dir():
             ignored += 1
             continue
-        entries, left = _listed(directory)
+        entries, left = _list_folder(directory)
         files = [file for file in entries if file.is_file()]
         images = [file for file in files if file.suffix.lower() in IMAGE_TYPES]
         if images:
@@ -107,8 +107,8 @@ def natural(name: str) -> tuple[list[str | int], str]:
     return [int(part) if part.isdecimal() else part for part in _NUMBER.split(name)], name
 
 
-def _listed(folder: Path) -> tuple[list[Path], int]:
-    """What is in a folder in natural order, and how many things were left out as junk."""
+def _list_folder(folder: Path) -> tuple[list[Path], int]:
+    """Contents of a folder in natural order, and the number of entries left out as junk."""
     try:
         found = list(folder.iterdir())
     except OSError as error:
@@ -121,15 +121,15 @@ def _listed(folder: Path) -> tuple[list[Path], int]:
 
 
 def _is_pointer(file: Path) -> bool:
-    """Whether a small file is a pointer; one that can't be read is for its reader to name."""
+    """Whether a small file is a pointer; False if it can't be read, for its reader to report."""
     try:
         return is_pointer(file.read_bytes())
     except OSError:
         return False
 
 
-def _named(paths: Sequence[Path], one: str, several: str) -> list[str]:
-    """A sentence about some paths, if there are any: how many, and the first ones by name."""
+def _name_paths(paths: Sequence[Path], one: str, several: str) -> list[str]:
+    """At most one sentence about `paths`: how many, and the first ones by name."""
     if len(paths) < 2:
         return [f"{path} {one}" for path in paths]
     more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""

@@ -1,4 +1,4 @@
-"""Numbers as people write them: ``0,5,10-19``."""
+"""Ranges of numbers as users type them: ``0,5,10-19``."""
 
 from __future__ import annotations
 

@@ -227,9 +227,9 @@ def test_any_bytes_are_a_list_or_refused(tmp_path: Path, data: bytes) -> None:
 @example(data=b"1\ta\t1\n1\tb\t22", shape="2018")
 @example(data=b"12\t1.0\ta\n1\t3\tb", shape="im2rec")
 def test_lines_read_at_once_are_as_read_one_by_one(data: bytes, shape: lists.Shape) -> None:
-    quick = lists._plain_lines(data, shape)
+    quick = lists._parse_plain_lines(data, shape)
     if quick is not None:
-        slow = lists._any_lines(data, shape, 1)
+        slow = lists._parse_lines(data, shape, 1)
         assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(quick, slow, strict=True))
 
 

@@ -18,7 +18,7 @@ from arcterm.data.reshape.copying import copy_files
 from arcterm.errors import DataError
 from arcterm.files import require_free
 from arcterm.formats.pairs.binfile import write_pairs
-from arcterm.formats.pairs.pairing import Pair, make_pairs
+from arcterm.formats.pairs.pairing import ImagePair, make_pairs
 from arcterm.formats.recordio.packwriter import PackWriter, write_pack
 from arcterm.runs.context import JobContext
 
@@ -196,7 +196,7 @@ def _report(
     source: Source,
     trained: list[Folk],
     held: list[Folk],
-    chosen: list[Pair],
+    chosen: list[ImagePair],
     packer: _Packer,
     image_size: tuple[int, int],
 ) -> JobReport:

@@ -62,12 +62,12 @@ _MAX_LITERAL = 256  # characters; what is longer is no number
 
 
 def canonical(op: str) -> str:
-    """The usual name of an operator that has several."""
+    """The usual name of an operator, given any of its names."""
     return _ALIASES.get(op, op)
 
 
 def attributes(op: str, texts: Mapping[str, str]) -> dict[str, Value]:
-    """The values of an operator's attributes, defaults included; unknown ones as they look.
+    """The values of an operator's attributes, defaults included; unknown ones parsed by `literal`.
 
     An empty stride, dilation or padding is filled to the kernel's length. Raises `ValueError` that names an
     attribute whose text isn't of its type.
@@ -75,7 +75,7 @@ def attributes(op: str, texts: Mapping[str, str]) -> dict[str, Value]:
     values = dict(_DEFAULTS.get(op, {}))
     for name, text in texts.items():
         try:
-            values[name] = _typed(text, values.get(name))
+            values[name] = _convert(text, values.get(name))
         except ValueError:
             raise ValueError(f"{name} is {text[:_MAX_LITERAL]!r}") from None
     kernel = values.get("kernel")
@@ -85,7 +85,7 @@ def attributes(op: str, texts: Mapping[str, str]) -> dict[str, Value]:
 
 
 def literal(text: str) -> Value:
-    """What a text looks like: None, a truth value, a number, a tuple of numbers, or itself."""
+    """Parse a text without a type: None, a bool, a number, a tuple of numbers, or the text itself."""
     if text == "None" or text in _TRUTH:
         return _TRUTH.get(text)
     if len(text) > _MAX_LITERAL:
@@ -93,48 +93,48 @@ def literal(text: str) -> Value:
     inside = _TUPLE.fullmatch(text.strip())
     try:
         if inside is None:
-            return _number(text)
-        return tuple(_number(part) for part in inside[1].rstrip(" ,").split(",") if inside[1].strip())
+            return _parse_number(text)
+        return tuple(_parse_number(part) for part in inside[1].rstrip(" ,").split(",") if inside[1].strip())
     except ValueError:
         return text
 
 
-def _typed(text: str, default: Value) -> Value:
+def _convert(text: str, default: Value) -> Value:
     """`text` as a value of the default's type, "None" as the default; raises `ValueError`."""
     if text == "None":
         return default
     match default:
         case bool():
-            return _truth(text)
+            return _parse_bool(text)
         case int():
-            return _integer(text)
+            return _parse_integer(text)
         case float():
-            return _real(text)
+            return _parse_real(text)
         case tuple():
             value = literal(text)
-            return value if isinstance(value, tuple) else (_integer(text),)
+            return value if isinstance(value, tuple) else (_parse_integer(text),)
         case _:
             return literal(text)
 
 
-def _truth(text: str) -> bool:
+def _parse_bool(text: str) -> bool:
     value = {**_TRUTH, "true": True, "1": True, "false": False, "0": False}.get(text)
     if value is None:
         raise ValueError
     return value
 
 
-def _number(text: str) -> int | float:
-    return _integer(text) if _INTEGER.fullmatch(text.strip()) else _real(text)
+def _parse_number(text: str) -> int | float:
+    return _parse_integer(text) if _INTEGER.fullmatch(text.strip()) else _parse_real(text)
 
 
-def _integer(text: str) -> int:
+def _parse_integer(text: str) -> int:
     if not _INTEGER.fullmatch(text.strip()):
         raise ValueError
     return int(text.strip().rstrip("L"))
 
 
-def _real(text: str) -> float:
+def _parse_real(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError

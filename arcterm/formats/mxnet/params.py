@@ -1,7 +1,7 @@
 """MXNet's ``.params``: named arrays in one file, as every version since 2015 wrote them.
 
 ``u64 0x112, u64 0, u64 count, arrays, u64 names, (u64 length, bytes) per name``, little-endian; no names at
-all, or one per array. An array begins with a word that tells its version, then its shape:
+all, or one per array. An array begins with a word that is its version, then its shape:
 
 - V1 ``F993fac8``: u32 ndim, i64 each. V2 ``F993fac9``: i32 storage (0 is dense) before that.
 - V3 ``F993faca``: as V2, and ndim is i32 with -1 for an array without a shape; ndim 0 is a scalar.
@@ -72,9 +72,9 @@ def read(path: Path) -> dict[str, Array]:
 
 
 def write(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Put `arrays` into `path` as MXNet 1.x does (V2, dense); the file appears whole or not at all.
+    """Write `arrays` to `path` as MXNet 1.x does (V2, dense); the file appears whole or not at all.
 
-    Raises `ValueError` for what MXNet 1.x has no place for: other dtypes than float16, 32, 64, int8, 32,
+    Raises `ValueError` for arrays that MXNet 1.x can't store: other dtypes than float16, 32, 64, int8, 32,
     64, uint8 and bool, and scalars. Raises `DataError` if the disk doesn't take it.
     """
     for name, array in arrays.items():
@@ -105,7 +105,7 @@ class _Cursor:
         return len(self.map) - self.at
 
     def take(self, size: int, what: str) -> int:
-        """Go `size` bytes on, and return where they begin."""
+        """Skip `size` bytes and return the offset of the first."""
         if size > self.left:
             raise self.broken(f"ends within {what}: {size} bytes of it are due and {self.left} are left")
         self.at += size
@@ -149,10 +149,10 @@ def _read_array(cursor: _Cursor, what: str) -> Array:
         raise cursor.broken(f"gives {what} the impossible shape {shape}", start)
     size = math.prod(shape)
     first = cursor.take(size * dtype.itemsize, f"the values of {what}, shape {shape}")
-    return _values(np.frombuffer(cursor.map, dtype, size, first), flag).reshape(shape)
+    return _copy_values(np.frombuffer(cursor.map, dtype, size, first), flag).reshape(shape)
 
 
-def _values(stored: Array, flag: int) -> Array:
+def _copy_values(stored: Array, flag: int) -> Array:
     """A copy of mapped values that owns its memory, in a dtype that numpy has."""
     if flag == _BOOL:
         return np.not_equal(stored, 0)

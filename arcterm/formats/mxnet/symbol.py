@@ -1,7 +1,7 @@
 """MXNet's ``-symbol.json``: a network as a list of nodes, each after the nodes that it takes its inputs from.
 
 ``nodes`` have ``op`` ("null" is a variable), ``name``, ``inputs`` (node, which of its outputs, …) and
-attributes, all text, under ``attrs`` (before 1.0 ``attr``, before 0.9 ``param``). What an attribute isn't
+attributes, all text, under ``attrs`` (before 1.0 ``attr``, before 0.9 ``param``). An attribute that isn't
 given has the op's default. ``heads`` are the outputs of the whole. Source: MXNet's symbol files and
 ``src/nnvm/legacy_json_util.cc``.
 """
@@ -49,7 +49,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Layer:
+class ArrayNode:
     """A node with arrays: `kind` is conv, fc, bn, prelu, or the op's name; `arrays` maps roles to names.
 
     Roles are weight and bias; gamma, beta, moving_mean and moving_var; of other ops input1, input2, ….
@@ -77,7 +77,7 @@ class Symbol:
         """
         order: list[Node] = []
         seen: set[int] = set()
-        stack = [(self._output(output), False)]
+        stack = [(self._find_output(output), False)]
         while stack:
             number, inputs_done = stack.pop()
             if inputs_done:
@@ -88,9 +88,9 @@ class Symbol:
                 stack += [(source, False) for source in reversed(self.nodes[number].inputs)]
         return order
 
-    def layers(self, output: str | None = None) -> list[Layer]:
-        """What has arrays among the nodes that `output` needs, in order of use; raises `DataError`."""
-        found = (self._layer(node) for node in self.in_order(output))
+    def layers(self, output: str | None = None) -> list[ArrayNode]:
+        """The nodes with arrays that `output` needs, in order of use; raises `DataError`."""
+        found = (self._array_node(node) for node in self.in_order(output))
         return [layer for layer in found if layer.arrays]
 
     def preprocess(self, data: str = "data") -> tuple[float, float] | None:
@@ -107,36 +107,36 @@ class Symbol:
             now, op, scalar = users[0].index, users[0].op, users[0].attrs.get("scalar")
             if op not in _CHANGES_NOTHING and isinstance(scalar, float):
                 found = True
-                factor, offset = _shifted(op, scalar, factor, offset)
+                factor, offset = _apply_shift(op, scalar, factor, offset)
         if not (found and factor and math.isfinite(factor) and math.isfinite(offset / factor)):
             return None
         return -offset / factor, factor
 
     @cached_property
     def _users(self) -> dict[int, list[Node]]:
-        """By a node's number, the nodes that take something from it."""
+        """By a node's number, the nodes that take its output."""
         users: dict[int, list[Node]] = {}
         for node in self.nodes:
             for source in dict.fromkeys(node.inputs):
                 users.setdefault(source, []).append(node)
         return users
 
-    def _output(self, output: str | None) -> int:
+    def _find_output(self, output: str | None) -> int:
         name = output or "fc1_output"
         for node in reversed(self.nodes):
             if node.op != "null" and f"{node.name}_output" == name.rstrip("0123456789"):
-                return node.index if output else self._activated(node.index)
+                return node.index if output else self._activation_of(node.index)
         if output is None and self.heads:
-            return self._embedding(self.heads[0])
-        raise DataError(f"{self.path} has no output {name!r}", f"it ends in {self._ends()}")
+            return self._strip_loss(self.heads[0])
+        raise DataError(f"{self.path} has no output {name!r}", f"it ends in {self._output_names()}")
 
-    def _activated(self, number: int) -> int:
-        """The activation that alone uses a node, if so: head D ends in it, and fc1 is what it acts on."""
+    def _activation_of(self, number: int) -> int:
+        """The activation that is the only user of a node, else the node: head D ends in one, after fc1."""
         users = self._users.get(number, [])
         return users[0].index if len(users) == 1 and users[0].op in ("LeakyReLU", "Activation") else number
 
-    def _embedding(self, number: int) -> int:
-        """What a head is computed from, before losses, class weights and normalising for them."""
+    def _strip_loss(self, number: int) -> int:
+        """The node a head is computed from, before losses, class weights and normalising for them."""
         while self.nodes[number].inputs:
             node = self.nodes[number]
             first = node.inputs[0]
@@ -147,24 +147,26 @@ class Symbol:
             number = first
         return number
 
-    def _ends(self) -> str:
+    def _output_names(self) -> str:
         return ", ".join(f"{self.nodes[head].name}_output" for head in self.heads[:8])
 
-    def _layer(self, node: Node) -> Layer:
+    def _array_node(self, node: Node) -> ArrayNode:
         kind, roles = _WEIGHTED.get(node.op, (node.op, ()))
         stored = {n: self.nodes[source] for n, source in enumerate(node.inputs[1:], 1)}
         if not roles:
             names = {f"input{n}": each.name for n, each in stored.items() if each.op == "null"}
-            return Layer(kind, node.name, names, node.attrs)
+            return ArrayNode(kind, node.name, names, node.attrs)
         if node.attrs.get("no_bias") or node.attrs.get("act_type", "prelu") != "prelu":
             roles = roles[:-1]
         if kind == "bn" and len(stored) == 2:  # before 0.9 the statistics weren't nodes
             implied = {role: f"{node.name}_{role}" for role in roles[2:]}
-            return Layer(kind, node.name, self._names(node, roles[:2], stored) | implied, node.attrs)
-        return Layer(kind, node.name, self._names(node, roles, stored), node.attrs)
+            return ArrayNode(
+                kind, node.name, self._names_by_role(node, roles[:2], stored) | implied, node.attrs
+            )
+        return ArrayNode(kind, node.name, self._names_by_role(node, roles, stored), node.attrs)
 
-    def _names(self, node: Node, roles: tuple[str, ...], stored: dict[int, Node]) -> dict[str, str]:
-        """The names of a node's arrays by their roles, which are its inputs after the first."""
+    def _names_by_role(self, node: Node, roles: tuple[str, ...], stored: dict[int, Node]) -> dict[str, str]:
+        """Names of a node's arrays, its inputs after the first, by role."""
         if len(stored) != len(roles):
             self._refuse(node, f"has {len(stored)} inputs after its first, not {len(roles)}")
         computed = next((each for each in stored.values() if each.op != "null"), None)
@@ -176,8 +178,8 @@ class Symbol:
         raise DataError(f"{self.path}: {node.op} {node.name[:80]!r} {why}", "this network can't be imported")
 
 
-def _shifted(op: str, scalar: float, factor: float, offset: float) -> tuple[float, float]:
-    """What an operation with a number makes of ``factor * image + offset``."""
+def _apply_shift(op: str, scalar: float, factor: float, offset: float) -> tuple[float, float]:
+    """(factor, offset) after applying an operation with a number to ``factor * image + offset``."""
     match op:
         case "_plus_scalar":
             return factor, offset + scalar
@@ -212,38 +214,38 @@ def read(path: Path) -> Symbol:
         with path.open("rb") as file:
             data = file.read(min(path.stat().st_size, _MAX_BYTES) + 1)
         if len(data) > _MAX_BYTES:
-            raise _broken(path, f"is longer than {_MAX_BYTES} bytes")
+            raise _symbol_error(path, f"is longer than {_MAX_BYTES} bytes")
         refuse_pointer(data, path)
         found = msgspec.json.decode(data, type=_File)
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}", "check the path") from None
     except RecursionError:
-        raise _broken(path, "is nested too deep") from None
+        raise _symbol_error(path, "is nested too deep") from None
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise _broken(path, str(error)) from None
-    nodes = tuple(_node(path, index, each) for index, each in enumerate(found.nodes))
+        raise _symbol_error(path, str(error)) from None
+    nodes = tuple(_make_node(path, index, each) for index, each in enumerate(found.nodes))
     heads = tuple(head[0] for head in found.heads)
     if max(heads, default=-1) >= len(nodes):
-        raise _broken(path, f"has output {max(heads)} of {len(nodes)} nodes")
+        raise _symbol_error(path, f"has output {max(heads)} of {len(nodes)} nodes")
     return Symbol(path, nodes, heads)
 
 
-def _node(path: Path, index: int, node: _FileNode) -> Node:
+def _make_node(path: Path, index: int, node: _FileNode) -> Node:
     where = f"node {index} {node.name[:80]!r}"
     if not (node.name.isprintable() and node.op.isprintable()):
-        raise _broken(path, f"has control characters in {where}")
+        raise _symbol_error(path, f"has control characters in {where}")
     inputs = tuple(reference[0] for reference in node.inputs)
     if max(inputs, default=-1) >= index:
-        raise _broken(path, f"gives {where} input {max(inputs)}, which isn't an earlier node")
+        raise _symbol_error(path, f"gives {where} input {max(inputs)}, which isn't an earlier node")
     op = operators.canonical(node.op)
     try:
         attrs = operators.attributes(op, node.attr | node.param | node.attrs)
     except ValueError as error:
-        raise _broken(path, f"has an attribute at {where} that can't be: {error}") from None
+        raise _symbol_error(path, f"has an attribute at {where} that can't be: {error}") from None
     return Node(index, op, node.name, attrs, inputs)
 
 
-def _broken(path: Path, what: str) -> DataError:
+def _symbol_error(path: Path, what: str) -> DataError:
     return DataError(
         f"{path}: the symbol {what}", "it is damaged, or is no -symbol.json of MXNet: copy it again"
     )

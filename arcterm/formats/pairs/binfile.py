@@ -1,6 +1,6 @@
 """Verification sets: a ``.bin`` is a pickle of ``(images, same)``, images 2i and 2i + 1 being pair i.
 
-Such files come from strangers, and unpickling runs what a file says: they are read by `picklemachine`.
+Such files come from strangers, and unpickling one could run any code: `picklemachine` reads them.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def read_items(path: Path) -> tuple[list[memoryview], list[bool]]:
         raise DataError(f"{path} has {len(data)} bytes; at most {MAX_FILE} are allowed", "split the set")
     match load(data, path):
         case (list() | tuple() | Array() as images, list() | tuple() | Array() as same):
-            return [_image(path, *item) for item in enumerate(_items(path, "images", images))], [
-                _flag(path, *item) for item in enumerate(_items(path, "booleans", same))
+            return [_image_bytes(path, *item) for item in enumerate(_sequence(path, "images", images))], [
+                _is_same(path, *item) for item in enumerate(_sequence(path, "booleans", same))
             ]
     raise DataError(f"{path} isn't a pair of lists, images and booleans", UNFIT)
 
@@ -79,26 +79,26 @@ def write_pairs(path: Path, images: Sequence[bytes | memoryview], same: Sequence
     if max(len(image) for image in images) > MAX_ITEM:
         raise DataError(f"{path}: an image has more than {MAX_ITEM} bytes", "resize the images")
     with staged_file(path) as stage, stage.open("wb") as file:
-        for piece in _pickled(images, same):
+        for piece in _pickle(images, same):
             file.write(piece)
 
 
-def _items(path: Path, what: str, found: Any) -> Sequence[Any]:
-    """What a list, a tuple or an array has in it."""
+def _sequence(path: Path, what: str, found: Any) -> Sequence[Any]:
+    """Items of a list, a tuple or an array; raises `DataError` if it has none or too many."""
     items: Any = found
     if isinstance(found, Array):
         # an array with several sides has none, however many numbers it has
         items = range(found.count) if found.one_side and found.count > MAX_ITEMS else found.items()
     if items is None:
         raw = what == "images"
-        said = f"its {what} are one {found.words()}" + (": raw pixels, not encoded images" if raw else "")
-        raise DataError(f"{path}: {said}", RAW if raw else UNFIT)
+        reason = f"its {what} are one {found.words()}" + (": raw pixels, not encoded images" if raw else "")
+        raise DataError(f"{path}: {reason}", RAW if raw else UNFIT)
     if len(items) > MAX_ITEMS:
         raise DataError(f"{path}: more than {MAX_ITEMS} {what}", "split the set")
     return cast(Sequence[Any], items)
 
 
-def _image(path: Path, index: int, item: Any) -> memoryview:
+def _image_bytes(path: Path, index: int, item: Any) -> memoryview:
     data = item.image() if isinstance(item, Array) else item
     if isinstance(data, memoryview):
         return data
@@ -110,7 +110,7 @@ def _image(path: Path, index: int, item: Any) -> memoryview:
     raise DataError(f"{path}: image {index} is of type {type(item).__name__}", UNFIT)
 
 
-def _flag(path: Path, index: int, item: Any) -> bool:
+def _is_same(path: Path, index: int, item: Any) -> bool:
     if isinstance(item, Array) and item.count == 1:
         item = (item.numbers() or [item])[0]
     if not isinstance(item, int | float) or item not in (0, 1):
@@ -121,7 +121,7 @@ def _flag(path: Path, index: int, item: Any) -> bool:
     return bool(item)
 
 
-def _pickled(images: Sequence[bytes | memoryview], same: Sequence[bool]) -> Iterator[bytes]:
+def _pickle(images: Sequence[bytes | memoryview], same: Sequence[bool]) -> Iterator[bytes]:
     """The pickle in pieces, opcode by opcode as Python 2's cPickle writes it."""
     stored: dict[int, int] = {}
     memo = 1
@@ -129,25 +129,25 @@ def _pickled(images: Sequence[bytes | memoryview], same: Sequence[bool]) -> Iter
     def image(item: bytes | memoryview) -> bytes:
         nonlocal memo
         if id(item) in stored:
-            return _numbered(b"hj", stored[id(item)])
+            return _memo_opcode(b"hj", stored[id(item)])
         stored[id(item)] = memo
         memo += 1
         head = b"U%c" % len(item) if len(item) < 256 else b"T" + struct.pack("<i", len(item))
-        return head + item + _numbered(b"qr", memo - 1)
+        return head + item + _memo_opcode(b"qr", memo - 1)
 
     yield b"\x80\x02]q\x00"
-    yield from _appended(image(item) for item in images)
-    yield b"]" + _numbered(b"qr", memo)
-    yield from _appended(b"\x88" if flag else b"\x89" for flag in same)
-    yield b"\x86" + _numbered(b"qr", memo + 1) + b"."
+    yield from _append_batches(image(item) for item in images)
+    yield b"]" + _memo_opcode(b"qr", memo)
+    yield from _append_batches(b"\x88" if flag else b"\x89" for flag in same)
+    yield b"\x86" + _memo_opcode(b"qr", memo + 1) + b"."
 
 
-def _appended(items: Iterator[bytes]) -> Iterator[bytes]:
-    """Items in batches of 1000, a batch of one without a mark."""
+def _append_batches(items: Iterator[bytes]) -> Iterator[bytes]:
+    """Opcodes that append items in batches of 1000, a batch of one without a mark."""
     while batch := list(islice(items, 1000)):
         yield batch[0] + b"a" if len(batch) == 1 else b"(" + b"".join(batch) + b"e"
 
 
-def _numbered(opcodes: bytes, number: int) -> bytes:
+def _memo_opcode(opcodes: bytes, number: int) -> bytes:
     """The short or the long opcode for memo entry `number`."""
     return opcodes[:1] + bytes([number]) if number < 256 else opcodes[1:] + struct.pack("<I", number)

@@ -20,7 +20,7 @@ class OddPairs(NamedTuple):
 
 
 def find_odd_pairs(images: Sequence[Hashable], same: Sequence[bool]) -> OddPairs:
-    """Look through pairs given by what tells their images apart, two a pair, and their answers."""
+    """Find odd pairs: `images` are comparable keys of the images, two a pair, `same` (P,) the answers."""
     found = OddPairs([], [], [], [])
     first: dict[tuple[Hashable, Hashable], int] = {}
     for pair, answer in enumerate(same):

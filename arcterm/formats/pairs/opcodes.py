@@ -63,7 +63,7 @@ _ALLOWED = {
 _MAKERS = ("OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID")
 # A string as Python 2 writes it; possessive, so that megabytes leave nothing to backtrack to.
 _ESCAPED = re.compile(rb"(?:[^\\]++|\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}))*+")
-# Of what others put into such files by mistake; whatever else a file names may be there to be run.
+# Data types put into such files by mistake; any other name may be there to be run.
 _DATA_OF_OTHERS = re.compile(
     r"numpy(\._?core)?\.[A-Za-z_.]*(matrix|recarray|memmap|MaskedArray|_mareconstruct|datetime64|str_|bytes_)"
     r"|torch\._utils\._rebuild_\w+|torch\.(\w+Storage|Size|storage\._load_from_bytes)|PIL\.\w+\.\w+|pandas\.[\w.]+"
@@ -88,7 +88,7 @@ RAW = (
 
 
 def hint_for(name: str) -> str:
-    """What to do about a file that names `name`: data of another kind, or code that could be run."""
+    """The next step for a file that names `name`: data of another kind, or code that could be run."""
     return UNFIT if _DATA_OF_OTHERS.fullmatch(name) else DANGER
 
 
@@ -103,9 +103,9 @@ def opcodes(data: memoryview, path: Path) -> Iterator[tuple[str, Operand, int]]:
         for _ in range(min(MAX_OPCODES, 1000 + len(data) // 2)):
             start, code = position, data[position]
             if code not in _ALLOWED:
-                raise _not_allowed(path, code, start)
+                raise _opcode_error(path, code, start)
             name = _ALLOWED[code]
-            operand, position = _operand(data, name, start + 1)
+            operand, position = _read_operand(data, name, start + 1)
             yield name, operand, start
             if name == "STOP":
                 return
@@ -129,7 +129,7 @@ class _TooLargeError(ValueError):
         super().__init__(f"has an item of {size} bytes; at most {MAX_ITEM} are allowed")
 
 
-def _not_allowed(path: Path, code: int, start: int) -> DataError:
+def _opcode_error(path: Path, code: int, start: int) -> DataError:
     name = _NAMES.get(code)
     if start == 0 and name is None:
         return DataError(f"{path} is no verification set: it doesn't begin as a pickle does", UNFIT)
@@ -140,7 +140,7 @@ def _not_allowed(path: Path, code: int, start: int) -> DataError:
     return DataError(f"{path}: pickle opcode {shown} at byte {start} isn't allowed", hint)
 
 
-def _operand(data: memoryview, name: str, position: int) -> tuple[Operand, int]:
+def _read_operand(data: memoryview, name: str, position: int) -> tuple[Operand, int]:
     """The operand at `position` and where the next opcode is."""
     if name in _GLOBALS:
         words = bytes(data[position : position + MAX_NAME]).split(b"\n", 2)
@@ -150,8 +150,8 @@ def _operand(data: memoryview, name: str, position: int) -> tuple[Operand, int]:
             words[1]
         ) + 2
     if name in _LINES:
-        line = _line(data, position)
-        return _worth(name, line), position + len(line) + 1
+        line = _read_line(data, position)
+        return _parse_text(name, line), position + len(line) + 1
     number = _NUMBERS.get(name)
     if number is None:
         return None, position
@@ -169,7 +169,7 @@ def _operand(data: memoryview, name: str, position: int) -> tuple[Operand, int]:
     return str(item, "utf-8") if "UNICODE" in name else item, position + value
 
 
-def _line(data: memoryview, position: int) -> bytes:
+def _read_line(data: memoryview, position: int) -> bytes:
     """The bytes up to the next line feed, looked for in ever larger pieces."""
     size = MAX_NAME
     while True:
@@ -184,15 +184,15 @@ def _line(data: memoryview, position: int) -> bytes:
         size *= 4
 
 
-def _worth(name: str, line: bytes) -> Operand:
-    """What a line of text is worth; raises ValueError."""
+def _parse_text(name: str, line: bytes) -> Operand:
+    """Parse the operand of a text opcode; raises `ValueError`."""
     if name == "UNICODE":
         text = line.decode("raw-unicode-escape")
         if len(text) > MAX_ITEM:
             raise _TooLargeError(len(text))
         return text
     if name == "STRING":
-        return memoryview(_string(line))
+        return memoryview(_unescape(line))
     if name == "INT" and line in (b"00", b"01"):
         return line == b"01"
     digits = line.removesuffix(b"L") if name == "LONG" else line
@@ -201,7 +201,7 @@ def _worth(name: str, line: bytes) -> Operand:
     return int(digits)
 
 
-def _string(line: bytes) -> bytes:
+def _unescape(line: bytes) -> bytes:
     """A byte string as Python 2 writes it."""
     inside = line[1:-1]
     if len(line) < 2 or line[:1] not in b"'\"" or line[:1] != line[-1:] or not _ESCAPED.fullmatch(inside):

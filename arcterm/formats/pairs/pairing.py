@@ -1,4 +1,4 @@
-"""Which images of some people make up a verification set, and in which order.
+"""Choose and order the image pairs of a verification set.
 
 The images are numbered in order, person by person. Same pairs are (i, j), i < j, of one person, in that
 order; different pairs are drawn without replacement from all (a, b), a < b, of two persons, in that order.
@@ -19,7 +19,7 @@ BLOCKS = 10
 MAX_PAIRS = 500_000
 
 
-class Pair(NamedTuple):
+class ImagePair(NamedTuple):
     """Two image numbers and whether they show one person."""
 
     a: int
@@ -27,8 +27,8 @@ class Pair(NamedTuple):
     same: bool
 
 
-def make_pairs(counts: Sequence[int], limit: int | None = None, seed: int = 0) -> list[Pair]:
-    """As many same as different pairs of persons with `counts` images each, in ten like blocks.
+def make_pairs(counts: Sequence[int], limit: int | None = None, seed: int = 0) -> list[ImagePair]:
+    """Make as many same as different pairs of persons with `counts` images each, in ten like blocks.
 
     There are as many as the rarer kind allows, or `limit` in all. Fewer same pairs than there are come evenly
     from their list, from the first on, or with another `seed` than 0 from a drawn one; different pairs are
@@ -62,12 +62,12 @@ def make_pairs(counts: Sequence[int], limit: int | None = None, seed: int = 0) -
     return pairs
 
 
-def same_pairs(counts: Sequence[int]) -> Sequence[Pair]:
+def same_pairs(counts: Sequence[int]) -> Sequence[ImagePair]:
     """Every two images of one person, computed when asked for."""
     return _SamePairs(counts)
 
 
-class _SamePairs(Sequence[Pair]):
+class _SamePairs(Sequence[ImagePair]):
     def __init__(self, counts: Sequence[int]) -> None:
         ends = list(accumulate(counts))
         self._ends = [end for count, end in zip(counts, ends, strict=True) for _ in range(count)]
@@ -77,16 +77,16 @@ class _SamePairs(Sequence[Pair]):
     def __len__(self) -> int:
         return self._until[-1] if self._until else 0
 
-    def __getitem__(self, index: int) -> Pair:  # type: ignore[override]
+    def __getitem__(self, index: int) -> ImagePair:  # type: ignore[override]
         """Pair `index`."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         a = bisect_right(self._until, index)
         before = self._until[a - 1] if a else 0
-        return Pair(a, a + 1 + index - before, True)
+        return ImagePair(a, a + 1 + index - before, True)
 
 
-class DifferentPairs(Sequence[Pair]):
+class DifferentPairs(Sequence[ImagePair]):
     """Every two images of different persons, computed when asked for."""
 
     def __init__(self, counts: Sequence[int]) -> None:
@@ -98,10 +98,10 @@ class DifferentPairs(Sequence[Pair]):
     def __len__(self) -> int:
         return self._until[-1] if self._until else 0
 
-    def __getitem__(self, index: int) -> Pair:  # type: ignore[override]
+    def __getitem__(self, index: int) -> ImagePair:  # type: ignore[override]
         """Pair `index`; image a is followed by the `_others[a]`-th and later images."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         a = bisect_right(self._until, index)
         before = self._until[a - 1] if a else 0
-        return Pair(a, self._others[a] + index - before, False)
+        return ImagePair(a, self._others[a] + index - before, False)

@@ -1,4 +1,4 @@
-"""NumPy arrays as a pickle describes them: what its calls give, without making any array.
+"""NumPy arrays as a pickle describes them: the calls are understood, and no array is made.
 
 A file may name four makers: of a dtype, of an empty array whose state follows, of an array over a buffer
 (protocol 5), and of a scalar. Their data stay views into the file.
@@ -41,7 +41,7 @@ class Array:
 
     def fill(self, shape: Any, data: Any) -> None:
         """Take `data` for an array of `shape`; raises ValueError if they don't belong together."""
-        if self.dtype is None or not isinstance(shape, tuple) or not _sides(shape):
+        if self.dtype is None or not isinstance(shape, tuple) or not _is_shape(shape):
             raise ValueError("gives an array without a shape")
         count = math.prod(shape)
         if isinstance(data, list):
@@ -61,7 +61,7 @@ class Array:
 
     @property
     def count(self) -> int:
-        """How many items it has."""
+        """Number of items."""
         return math.prod(self.shape)
 
     @property
@@ -95,14 +95,14 @@ class Array:
             return self.data
         if self.data is not None and self.dtype.kind[0] == "S" and self.dtype.size:
             return [
-                _unpadded(self.data[at : at + self.dtype.size])
+                _strip_padding(self.data[at : at + self.dtype.size])
                 for at in range(0, len(self.data), self.dtype.size)
             ]
         return self.numbers()
 
 
 def dtype(arguments: Any) -> DType:
-    """What calling ``numpy.dtype`` gives; raises ValueError."""
+    """Result of calling ``numpy.dtype``; raises `ValueError`."""
     match arguments:
         case (kind, 0, 1) if _KIND.fullmatch(text(kind)):
             return DType(text(kind))
@@ -110,7 +110,7 @@ def dtype(arguments: Any) -> DType:
 
 
 def set_order(target: DType, state: Any) -> None:
-    """What ``numpy.dtype.__setstate__`` does; raises ValueError for a dtype of several fields."""
+    """Do as ``numpy.dtype.__setstate__``; raises `ValueError` for a dtype of several fields."""
     match state:
         case (3, order, None, None, None, int(), int(), int()) if text(order) in ("|", "<", ">", "="):
             target.order = text(order)
@@ -125,11 +125,11 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _sides(shape: tuple[Any, ...]) -> bool:
+def _is_shape(shape: tuple[Any, ...]) -> bool:
     """Whether `shape` is a few numbers, and not something that is costly to multiply or to print."""
     return len(shape) <= _MOST_SIDES and all(type(side) is int and 0 <= side < 1 << 40 for side in shape)
 
 
-def _unpadded(item: memoryview) -> memoryview:
-    """A byte string without the zeros that numpy fills it up with."""
+def _strip_padding(item: memoryview) -> memoryview:
+    """A byte string without numpy's zero padding."""
     return item[: len(bytes(item).rstrip(b"\0"))]

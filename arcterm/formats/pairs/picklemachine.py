@@ -32,7 +32,7 @@ class Known(Enum):
 
 
 class RefusedError(Exception):
-    """What is wrong with the opcode at hand, and what to do about it."""
+    """An opcode that is refused, and the next step."""
 
     def __init__(self, reason: str, hint: str = AGAIN) -> None:
         super().__init__(reason)
@@ -57,7 +57,7 @@ _GLOBALS = {
 
 
 def load(data: memoryview, path: Path) -> Any:
-    """What the pickle `data` of the file `path` holds: tuples, lists, views, `Array`, bool, int, str, None.
+    """Contents of the pickle `data` of the file `path`: tuples, lists, views, `Array`, bool, int, str, None.
 
     Raises `DataError` naming the opcode and its offset for anything else.
     """
@@ -102,25 +102,25 @@ class _Machine:
         stack = self.stack
         match name:
             case "TUPLE" | "LIST":
-                items = self._since_mark()
+                items = self._pop_mark()
                 stack.append(tuple(items) if name == "TUPLE" else items)
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 self.marks.append(len(stack) - int(name[-1]))
-                stack.append(tuple(self._since_mark()))
+                stack.append(tuple(self._pop_mark()))
             case "EMPTY_LIST" | "EMPTY_TUPLE":
                 stack.append([] if name == "EMPTY_LIST" else ())
             case "APPEND" | "APPENDS":
-                items = [stack.pop()] if name == "APPEND" else self._since_mark()
-                _extend(stack[-1], items)
+                items = [stack.pop()] if name == "APPEND" else self._pop_mark()
+                _extend_list(stack[-1], items)
             case "GLOBAL" | "INST":
-                stack.append(_global(str(operand)))
+                stack.append(_find_global(str(operand)))
                 if name == "INST":
                     raise RefusedError("makes an instance of a class")
             case "STACK_GLOBAL":
                 attribute, module = stack.pop(), stack.pop()
                 if not (isinstance(module, str) and isinstance(attribute, str)):
                     raise RefusedError("names something that isn't text")
-                stack.append(_global(f"{module} {attribute}"))
+                stack.append(_find_global(f"{module} {attribute}"))
             case "REDUCE":
                 arguments, function = stack.pop(), stack.pop()
                 stack.append(self._call(function, arguments))
@@ -130,18 +130,18 @@ class _Machine:
 
     def _call(self, function: Any, arguments: Any) -> Any:
         match function, arguments:
-            case Known.ENCODE | Known.BYTEARRAY, (str() as text, name) if _latin_1(name):
-                return self._encoded(text)
+            case Known.ENCODE | Known.BYTEARRAY, (str() as text, name) if _is_latin_1(name):
+                return self._encode(text)
             case Known.BYTES | Known.BYTEARRAY, ():
                 return memoryview(b"")
             case Known.BYTES | Known.BYTEARRAY, (memoryview() as data,):
                 return data
         try:
-            return _array(function, arguments)
+            return _make_array(function, arguments)
         except ValueError as error:
             raise RefusedError(str(error)) from None
 
-    def _encoded(self, text: str) -> memoryview:
+    def _encode(self, text: str) -> memoryview:
         self.left -= len(text)
         if self.left < 0:
             raise RefusedError("encodes more text than the file has")
@@ -150,7 +150,7 @@ class _Machine:
         except UnicodeEncodeError:
             raise RefusedError("encodes text that isn't latin-1") from None
 
-    def _since_mark(self) -> list[Any]:
+    def _pop_mark(self) -> list[Any]:
         mark = self.marks.pop()
         if not 0 <= mark <= len(self.stack):
             raise IndexError
@@ -159,7 +159,7 @@ class _Machine:
         return items
 
 
-# Opcodes that push their operand, or what stands here.
+# Opcodes that push their operand, or the value given here.
 _PUSHED: dict[str, bool | None] = {
     "SHORT_BINSTRING": None,
     "BINSTRING": None,
@@ -184,7 +184,7 @@ _PUSHED: dict[str, bool | None] = {
 }
 
 
-def _extend(target: Any, items: list[Any]) -> None:
+def _extend_list(target: Any, items: list[Any]) -> None:
     if not isinstance(target, list):
         raise RefusedError("adds to something that isn't a list")
     if len(target) + len(items) > MAX_ITEMS:
@@ -192,23 +192,23 @@ def _extend(target: Any, items: list[Any]) -> None:
     target.extend(items)
 
 
-def _global(name: str) -> Known:
+def _find_global(name: str) -> Known:
     if name not in _GLOBALS:
         shown = name[:100].replace(" ", ".")
         raise RefusedError(f"names {shown!r}, which isn't allowed", hint_for(shown))
     return _GLOBALS[name]
 
 
-def _array(function: Known, arguments: Any) -> Any:
+def _make_array(function: Known, arguments: Any) -> Any:
     match function, arguments:
         case Known.DTYPE, _:
             return picklearrays.dtype(arguments)
         case Known.RECONSTRUCT, (Known.NDARRAY, (0,), kind) if picklearrays.text(kind) == "b":
             return Array()
         case Known.FROM_BUFFER, (memoryview() as data, DType() as kind, shape, _):
-            return _filled(Array(kind), shape, data)
+            return _fill(Array(kind), shape, data)
         case Known.SCALAR, (DType() as kind, memoryview() as data):
-            return _filled(Array(kind), (), data)
+            return _fill(Array(kind), (), data)
     raise RefusedError("calls something else than the makers of bytes and arrays")
 
 
@@ -219,17 +219,17 @@ def _set_state(target: Any, state: Any) -> None:
                 return picklearrays.set_order(target, state)
             case Array(data=None), (1, shape, DType() as kind, bool() | 0 | 1, data):
                 target.dtype = kind
-                _filled(target, shape, data)
+                _fill(target, shape, data)
                 return None
     except ValueError as error:
         raise RefusedError(str(error)) from None
     raise RefusedError("sets the state of something else than an array")
 
 
-def _filled(array: Array, shape: Any, data: Any) -> Array:
+def _fill(array: Array, shape: Any, data: Any) -> Array:
     array.fill(shape, data)
     return array
 
 
-def _latin_1(name: Any) -> bool:
+def _is_latin_1(name: Any) -> bool:
     return picklearrays.text(name) in ("latin1", "latin-1")

@@ -1,4 +1,4 @@
-"""Whether a verification set can be used, and what it can't measure: looked at before a launch."""
+"""Checks before a launch: can a verification set be used, and what can't it measure?"""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _CHUNK = 64  # images a thread decodes in a row
 def check_usable(name: str, pairs: PairSet, size: tuple[int, int], progress: Progress) -> None:
     """Decode every image of the set; raises `DataError` unless all are whole and (height, width) `size`.
 
-    So it does for images that aren't two a pair. An object that stands for several images is decoded once;
-    `progress` is told (done, total) images.
+    Likewise for images that aren't two a pair. An object that stands for several images is decoded once;
+    `progress` is called with (done, total) images.
     """
     images, count = pairs.images, len(pairs.same)
     if len(images) != 2 * count:
         raise DataError(f"it has {len(images)} images for {count} pairs", "a pair needs two: make it again")
-    wanted = _distinct(images)
+    wanted = _distinct_indexes(images)
     chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
 
-    def broken(chunk: list[int]) -> list[DataError]:
-        return [e for i in chunk if (e := _error(images[i], size, f"{name}.bin image {i}"))]
+    def errors_in(chunk: list[int]) -> list[DataError]:
+        return [e for i in chunk if (e := _decode_error(images[i], size, f"{name}.bin image {i}"))]
 
     errors: list[DataError] = []
     done = 0
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for chunk, found in zip(chunks, pool.map(broken, chunks), strict=True):
+        for chunk, found in zip(chunks, pool.map(errors_in, chunks), strict=True):
             errors += found
             done += len(chunk)
             progress(done, len(wanted))
@@ -73,8 +73,8 @@ def unmeasured(name: str, same: NDArray[np.bool_]) -> list[str]:
     ]
 
 
-def _distinct(images: Sequence[Image]) -> list[int]:
-    """Indexes of the images, of those that are one and the same object the first."""
+def _distinct_indexes(images: Sequence[Image]) -> list[int]:
+    """Indexes of the images, the first of each object that stands for several."""
     if not isinstance(images, list | tuple):
         return list(range(len(images)))
     first: dict[int, int] = {}
@@ -83,7 +83,7 @@ def _distinct(images: Sequence[Image]) -> list[int]:
     return list(first.values())
 
 
-def _error(image: Image, size: tuple[int, int], source: str) -> DataError | None:
+def _decode_error(image: Image, size: tuple[int, int], source: str) -> DataError | None:
     try:
         decode(image, size=size, source=source)
     except DataError as error:

@@ -2,7 +2,7 @@
 
 A record is one or more parts, each ``magic u32, lrec u32, payload, zeros to 4 bytes`` (little-endian). The
 top 3 bits of lrec say which part it is, the low 29 its length. A payload that holds the magic at a multiple
-of 4 is split there and the magic dropped, so that whoever scans for the magic finds only true beginnings.
+of 4 is split there and the magic dropped, so that a scan for the magic finds only true beginnings.
 """
 
 from __future__ import annotations
@@ -76,16 +76,16 @@ class RecordFile:
         """
         flag, start, end = self._part(offset, record)
         if flag == WHOLE:
-            return self.view[start:end], _aligned(end)
+            return self.view[start:end], _align(end)
         if flag != FIRST:
-            raise self._broken(offset, record, "begins in the middle of a split record")
+            raise self._error(offset, record, "begins in the middle of a split record")
         parts = [self.view[start:end]]
         while flag != LAST:
-            flag, start, end = self._part(_aligned(end), record)
+            flag, start, end = self._part(_align(end), record)
             if flag not in (MIDDLE, LAST):
-                raise self._broken(offset, record, "is split and its last part is missing")
+                raise self._error(offset, record, "is split and its last part is missing")
             parts.append(self.view[start:end])
-        return memoryview(MAGIC_BYTES.join(parts)), _aligned(end)
+        return memoryview(MAGIC_BYTES.join(parts)), _align(end)
 
     def begins(self, offset: int) -> bool:
         """Whether a record begins at byte `offset`, or the file ends before it."""
@@ -97,17 +97,17 @@ class RecordFile:
     def _part(self, offset: int, record: str | int) -> tuple[int, int, int]:
         """(flag, first byte, one past the last byte) of the part whose frame is at `offset`."""
         if not 0 <= offset <= len(self._map) - _FRAME.size:
-            raise self._broken(offset, record, f"lies outside the file of {len(self._map)} bytes")
+            raise self._error(offset, record, f"lies outside the file of {len(self._map)} bytes")
         magic, lrec = _FRAME.unpack_from(self._map, offset)
         if magic != MAGIC:
-            raise self._broken(offset, record, "doesn't begin with the RecordIO magic")
+            raise self._error(offset, record, "doesn't begin with the RecordIO magic")
         start = offset + _FRAME.size
         end = start + (lrec & _LENGTH_MASK)
         if end > len(self._map):
-            raise self._broken(offset, record, f"ends {end - len(self._map)} bytes after the file's end")
+            raise self._error(offset, record, f"ends {end - len(self._map)} bytes after the file's end")
         return lrec >> _LENGTH_BITS, start, end
 
-    def _broken(self, offset: int, record: str | int, what: str) -> DataError:
+    def _error(self, offset: int, record: str | int, what: str) -> DataError:
         name = f"key {record}" if isinstance(record, int) else record
         return DataError(
             f"{self.path}: {name} at byte {offset} {what}",
@@ -160,7 +160,7 @@ class RecordWriter:
         return sizes[0], sizes[1]
 
     def close(self) -> None:
-        """Close both files, also where the disk doesn't take what is left."""
+        """Close both files, the index even if the records can't be flushed."""
         try:
             self._file.close()
         finally:
@@ -174,17 +174,17 @@ def framed(payload: bytes) -> bytes:
     cuts = [int(word) * 4 for word in np.flatnonzero(words == MAGIC)]
     starts, ends = [0, *(cut + 4 for cut in cuts)], [*cuts, len(payload)]
     flags = [FIRST, *[MIDDLE] * (len(cuts) - 1), LAST] if cuts else [WHOLE]
-    parts = [_framed_part(flag, payload[a:b]) for flag, a, b in zip(flags, starts, ends, strict=True)]
+    parts = [_frame_part(flag, payload[a:b]) for flag, a, b in zip(flags, starts, ends, strict=True)]
     return b"".join(parts)
 
 
-def _framed_part(flag: int, part: bytes) -> bytes:
+def _frame_part(flag: int, part: bytes) -> bytes:
     if len(part) > _LENGTH_MASK:
         raise ValueError(f"a record part of {len(part)} bytes doesn't fit RecordIO's 29-bit length")
     return _FRAME.pack(MAGIC, flag << _LENGTH_BITS | len(part)) + part + bytes(-len(part) % 4)
 
 
-def _aligned(offset: int) -> int:
+def _align(offset: int) -> int:
     return offset + (-offset % 4)
 
 

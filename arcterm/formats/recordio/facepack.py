@@ -33,7 +33,7 @@ class FacePack:
     """A pack, opened for reading by 0-based image index; cheap to open, safe for several threads.
 
     `classes` people, `image_size` (height, width), `identities` identity records (0 for im2rec's packs),
-    `header_problem` in words what is odd about the header record and what was taken for granted instead.
+    `header_problem` a sentence about an odd header record and what is assumed instead, or empty.
     Raises `DataError` if a file is missing, cut short or isn't what it should be.
     """
 
@@ -45,12 +45,12 @@ class FacePack:
         self.header_problem = ""
         self.checksums = read_checksums(directory)
         self._check_files()
-        self._where = self._images()
+        self._where = self._image_slice()
         self._keys, self._offsets = self._index.keys[self._where], self._index.offsets[self._where]
         self._checked = bytearray(len(self._offsets))  # images, each when it is first read
-        self._whole()
+        self._check_last_record()
         facts = directory / "property"
-        self.classes, self.image_size = read_property(facts) if facts.exists() else self._counted()
+        self.classes, self.image_size = read_property(facts) if facts.exists() else self._count_classes()
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -80,17 +80,17 @@ class FacePack:
         """Image indexes of identity record `number`, in the order of the pack; raises `DataError`."""
         if not 0 <= number < self.identities:
             raise IndexError(f"identity {number} of {self.identities}")
-        images, told = self._range(number)
+        images, bounds = self._identity_range(number)
         if images is None:
             raise DataError(
-                f"{self._records.path}: identity {number} names images {told} of {len(self)}",
+                f"{self._records.path}: identity {number} names images {bounds} of {len(self)}",
                 "pack the images again",
             )
         return images
 
-    def _range(self, number: int) -> tuple[range | None, str]:
-        """Image indexes of an identity record, None if there can be no such, and what it says in words."""
-        record = self._record(len(self) + 1 + number)
+    def _identity_range(self, number: int) -> tuple[range | None, str]:
+        """Image indexes of an identity record, None if they are impossible, and its bounds as text."""
+        record = self._read_record(len(self) + 1 + number)
         if record.flag < 2:
             raise DataError(
                 f"{self._records.path}: identity {number} names images with one label, not with two",
@@ -101,7 +101,7 @@ class FacePack:
         return range(int(first) - 1, int(end) - 1) if possible else None, f"{first:g} to {end:g}"
 
     def labels(self, progress: Progress) -> NDArray[np.int64]:
-        """(N,) int64: the label of each image; `progress` is told (done, total).
+        """(N,) int64: the label of each image; `progress` is called with (done, total).
 
         Read off the identity records where they are in order, else off every image's header; no image is
         decoded. Raises `DataError` for a damaged record.
@@ -125,7 +125,7 @@ class FacePack:
         known: set[int] = set()
         end = 0
         for number in range(self.identities):
-            images, _ = self._range(number)
+            images, _ = self._identity_range(number)
             if images is None:  # beyond 2^24 the float32 keys of a range are rounded
                 return None
             label = self[images[0]].label
@@ -151,13 +151,13 @@ class FacePack:
         for name in ("property", "train.idx"):
             self.checksums.check_file(name)
 
-    def _images(self) -> slice:
-        """Where the images are in the index, in the order of image indexes."""
-        header = self._record(0) if 0 in self._index else None
+    def _image_slice(self) -> slice:
+        """Slice of the index that holds the images, in the order of image indexes."""
+        header = self._read_record(0) if 0 in self._index else None
         if header is None or header.image:
             return slice(0, len(self._index))
         if not header.flag:
-            return self._images_by_look(header.labels[0])
+            return self._search_image_slice(header.labels[0])
         if header.flag == 1:
             raise DataError(
                 f"{self._records.path}: the header record has one label, {header.labels[0]:g}, not two",
@@ -187,8 +187,8 @@ class FacePack:
             )
         return images
 
-    def _images_by_look(self, label: float) -> slice:
-        """Where the images are if the header record has one label: from key 1 to the last record with one."""
+    def _search_image_slice(self, label: float) -> slice:
+        """Slice of the images where the header has one label: key 1 to the last record with an image."""
         keys = self._index.keys
         stop, past = 1, len(self._index)
         while stop < past:  # images come before identities
@@ -207,10 +207,10 @@ class FacePack:
         return self._index.dense(1, last)
 
     def _has_image(self, key: int) -> bool:
-        return key in self._index and bool(self._record(key).image)
+        return key in self._index and bool(self._read_record(key).image)
 
-    def _whole(self) -> None:
-        """Check that the last record is all there and the file's last, so that a cut-off copy is found."""
+    def _check_last_record(self) -> None:
+        """Check that the last record is complete and ends the file, so that a cut-off copy is found."""
         last = int(self._index.offsets.argmax())
         key, offset = self._index.keys[last], int(self._index.offsets[last])
         end = self._records.read(offset, f"key {key}")[1]
@@ -221,7 +221,7 @@ class FacePack:
                 "the index is cut short, damaged or another file's: copy both again, together",
             )
 
-    def _counted(self) -> tuple[int, tuple[int, int]]:
+    def _count_classes(self) -> tuple[int, tuple[int, int]]:
         """Class count and image size of a pack without `property`; reads every label of an im2rec pack."""
         record, source = self.take_apart(0)
         height, width = decode(record.image, size=None, source=f"{self.directory}: {source}").shape[:2]
@@ -233,7 +233,7 @@ class FacePack:
         return int(largest) + 1, (height, width)
 
     def take_apart(self, index: int) -> tuple[irheader.ImageRecord, str]:
-        """The record of image `index`, whatever its label, and where it is; raises `DataError` if damaged."""
+        """The record of image `index`, whatever its label, and its place; raises `DataError` if damaged."""
         key, offset = self._keys.item(index), self._offsets.item(index)
         source = f"train.rec key {key} at byte {offset}"
         payload, end = self._records.read(offset, key)
@@ -243,7 +243,7 @@ class FacePack:
         return irheader.unpack(payload, source), source
 
     def _check_record(self, position: int, offset: int, end: int, source: str) -> None:
-        """Compare a record with its checksum; without one, see that something known follows it."""
+        """Compare a record with its checksum; without one, check that a known record follows it."""
         if self.checksums is None:
             # a wrong length leads to where no record begins, by the file and by the index
             if not self._records.begins(end) and not (self._index.offsets == end).any():
@@ -257,7 +257,7 @@ class FacePack:
                 f"copy the pack again; `arcterm data check {self.directory}` names all damaged records",
             )
 
-    def _record(self, key: int) -> irheader.ImageRecord:
+    def _read_record(self, key: int) -> irheader.ImageRecord:
         position = self._index.position(key)
         offset = self._index.offset(key)
         payload, end = self._records.read(offset, f"key {key}")

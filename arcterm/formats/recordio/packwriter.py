@@ -39,9 +39,9 @@ class _Place(msgspec.Struct):
 
 
 class PackWriter:
-    """What `write_pack` yields: takes the images of a pack in order of their class, and counts them.
+    """Takes the images of a pack in order of their class, and counts them; `write_pack` makes one.
 
-    `note` is the JSON of what was noted with the place that a stopped attempt is gone on with; else ``null``.
+    `note` is the JSON saved with the last place of a stopped attempt that is resumed; else ``null``.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -62,12 +62,12 @@ class PackWriter:
 
     @property
     def images(self) -> int:
-        """Images so far; more than none at the start if a stopped attempt is gone on with."""
+        """Images so far; not 0 at the start if a stopped attempt is resumed."""
         return len(self._crcs)
 
     @property
     def classes(self) -> int:
-        """People so far."""
+        """Classes so far."""
         return len(self._first_keys)
 
     def add(self, image: bytes | memoryview, label: int, name: str = "") -> None:
@@ -88,9 +88,9 @@ class PackWriter:
         self._crcs.append(self._write(key, irheader.pack((label, 1), key, bytes(image))))
 
     def save(self, note: Callable[[], object] | None = None) -> None:
-        """Make what is there durable, so that a stopped attempt goes on from here; at most every two seconds.
+        """Make the pack so far durable, so that a stopped attempt resumes here; at most every two seconds.
 
-        What `note` returns, a JSON value, is kept with it.
+        The JSON value that `note` returns is saved with it.
         """
         if time.monotonic() - self._saved_at < _SAVE_SECONDS:
             return

@@ -50,7 +50,7 @@ class RecordIndex:
         return int(self.offsets[position])
 
     def dense(self, first: int, last: int, what: str = "images") -> slice:
-        """Where the keys first … last - 1 are, those of `what`; raises `DataError` naming a missing one."""
+        """Slice of the keys first … last - 1, those of `what`; raises `DataError` naming a missing one."""
         start, stop = (int(n) for n in np.searchsorted(self.keys, [first, last]))
         found = self.keys[start:stop]
         if len(found) != last - first:
@@ -75,8 +75,8 @@ def read_index(path: Path, size: int) -> RecordIndex:
     Raises `DataError` naming the line if one isn't ``key<TAB>offset`` or its offset is outside, and a key or
     an offset that is there twice.
     """
-    place = _cached(path)
-    columns = _load(place) if place else None
+    place = _cache_path(path)
+    columns = _load_columns(place) if place else None
     if columns is None:
         columns = _parse(path, size)
         if place:
@@ -85,7 +85,7 @@ def read_index(path: Path, size: int) -> RecordIndex:
     index = RecordIndex(path, columns[0], columns[1])
     last = int(index.offsets.argmax())
     if index.offsets[last] >= size:  # of a cached one: the record file has shrunk since
-        raise _outside(path, "", int(index.keys[last]), int(index.offsets[last]), size)
+        raise _offset_error(path, "", int(index.keys[last]), int(index.offsets[last]), size)
     return index
 
 
@@ -94,38 +94,38 @@ def _parse(path: Path, size: int) -> NDArray[np.int64]:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}", _again(path)) from None
+        raise DataError(f"{path} can't be read: {error.strerror}", _recovery_hint(path)) from None
     refuse_pointer(text, path)
     text = text.removeprefix(BOM_UTF8)
     if not text.strip():
-        raise DataError(f"{path} is empty", _again(path))
+        raise DataError(f"{path} is empty", _recovery_hint(path))
     match = _LINES.match(text)
     end = match.end() if match else 0
     if end != len(text):
         line = text.count(b"\n", 0, end) + 1
-        raise DataError(f"{path} line {line} isn't 'key<TAB>byte offset'", _again(path))
+        raise DataError(f"{path} line {line} isn't 'key<TAB>byte offset'", _recovery_hint(path))
     rows = np.fromstring(text.decode("ascii"), dtype=np.int64, sep=" ").reshape(-1, 2)
     outside = np.flatnonzero(rows[:, 1] >= size)
     if outside.size:
         line = int(outside[0])
-        raise _outside(path, f" line {line + 1}", int(rows[line, 0]), int(rows[line, 1]), size)
+        raise _offset_error(path, f" line {line + 1}", int(rows[line, 0]), int(rows[line, 1]), size)
     columns = np.ascontiguousarray(rows[np.argsort(rows[:, 0], kind="stable")].T)
     repeated = np.flatnonzero(columns[0, 1:] == columns[0, :-1])
     if repeated.size:
-        raise DataError(f"{path} lists key {columns[0, repeated[0]]} twice", _again(path))
+        raise DataError(f"{path} lists key {columns[0, repeated[0]]} twice", _recovery_hint(path))
     places = np.sort(columns[1])
     shared = np.flatnonzero(places[1:] == places[:-1])
     if shared.size:
-        raise DataError(f"{path} lists byte {places[shared[0]]} for two keys", _again(path))
+        raise DataError(f"{path} lists byte {places[shared[0]]} for two keys", _recovery_hint(path))
     return columns
 
 
-def _again(path: Path) -> str:
-    """How to come by another index."""
+def _recovery_hint(path: Path) -> str:
+    """How to get another index."""
     return f"copy it again, or move it away and run `arcterm data index {path.parent}`, which makes it"
 
 
-def _outside(path: Path, line: str, key: int, offset: int, size: int) -> DataError:
+def _offset_error(path: Path, line: str, key: int, offset: int, size: int) -> DataError:
     return DataError(
         f"{path}{line}: byte {offset} of key {key} is outside the record file of {size} bytes, "
         f"{path.with_suffix('.rec').name}",
@@ -133,14 +133,14 @@ def _outside(path: Path, line: str, key: int, offset: int, size: int) -> DataErr
     )
 
 
-def _cached(path: Path) -> Path | None:
+def _cache_path(path: Path) -> Path | None:
     """Return where the columns of this very file are or would be kept; None if it isn't worth it."""
     if not path.is_file() or path.stat().st_size < _CACHED_FROM:  # reading it will say if it can't be
         return None
     return cache.place("index", [path])
 
 
-def _load(place: Path) -> NDArray[np.int64] | None:
+def _load_columns(place: Path) -> NDArray[np.int64] | None:
     """The kept columns, mapped; None if there are none or they are damaged."""
     try:
         data = memoryview(map_file(place))
