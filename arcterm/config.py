@@ -24,6 +24,7 @@ _MANY = 1_000_000
 _CHOSEN = (*OPTION_GROUPS, "name")
 _CHECKED = ("nproc", "batch_size", "epochs", "steps", "lr", "warmup", "clip", "keep_last", "seed")
 _BY_NAME = {option.name: option for option in SETTINGS}
+_DEFAULT: dict[str, Any] = {option.name: option.default for option in SETTINGS}
 
 
 PATH_FIELD = "path."
@@ -43,7 +44,24 @@ class StopWords(NamedTuple):
     at_once: str
 
 
-class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="training"):
+class Augmentation(msgspec.Struct, frozen=True, kw_only=True):
+    """How often training images are changed, and how much; `SETTINGS` says what each setting means."""
+
+    mirror: float | bool = _DEFAULT["mirror"]
+    crop: float = _DEFAULT["crop"]
+    crop_area: float = _DEFAULT["crop_area"]
+    jitter: float = _DEFAULT["jitter"]
+    jitter_strength: float = _DEFAULT["jitter_strength"]
+    lowres: float = _DEFAULT["lowres"]
+    lowres_scale: float = _DEFAULT["lowres_scale"]
+    jpeg: float = _DEFAULT["jpeg"]
+    jpeg_low: int = _DEFAULT["jpeg_low"]
+    jpeg_high: int = _DEFAULT["jpeg_high"]
+    cutout: float = _DEFAULT["cutout"]
+    cutout_size: int = _DEFAULT["cutout_size"]
+
+
+class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag="training"):
     """A training run, complete. `batch_size` is per rank, `steps` the total, `gpus` empty on a CPU.
 
     Settings that another version of arcterm wrote and this one does not know are passed over when it is read.
@@ -67,43 +85,31 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     epochs: int
     steps: int
     lr: float
-    schedule: Literal["poly", "multistep"] = "poly"
-    power: float = 2.0
+    schedule: Literal["poly", "multistep"] = _DEFAULT["schedule"]
+    power: float = _DEFAULT["power"]
     milestones: list[int] = []
-    gamma: float = 0.1
-    warmup: float = 0.0
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    clip: float = 0.0
-    sample_rate: float = 1.0
-    interclass_filter: float = 1.0
-    head_precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool = False
-    gradient_checkpointing: bool = False
-    mirror: float | bool = 0.5
-    crop: float = 0.0
-    crop_area: float = 0.2
-    jitter: float = 0.0
-    jitter_strength: float = 0.125
-    lowres: float = 0.0
-    lowres_scale: float = 0.2
-    jpeg: float = 0.0
-    jpeg_low: int = 2
-    jpeg_high: int = 20
-    cutout: float = 0.0
-    cutout_size: int = 40
-    verify_every: int = 2000
-    checkpoint_every: int = 2000
-    keep_last: int = 3
-    keep_best: int = 1
-    seed: int = 0
-    loader_threads: int = 2
-    decoded_cache: int = 0
-    max_broken: float = 0.001
-    pretrained: str = ""
-    head: Literal["drop", "keep"] = "drop"
+    gamma: float = _DEFAULT["gamma"]
+    warmup: float = _DEFAULT["warmup"]
+    optimizer: Literal["sgd", "adamw"] = _DEFAULT["optimizer"]
+    momentum: float = _DEFAULT["momentum"]
+    weight_decay: float = _DEFAULT["weight_decay"]
+    clip: float = _DEFAULT["clip"]
+    sample_rate: float = _DEFAULT["sample_rate"]
+    interclass_filter: float = _DEFAULT["interclass_filter"]
+    head_precision: Literal["auto", "float32", "bfloat16"] = _DEFAULT["head_precision"]
+    precision: Literal["auto", "float32", "bfloat16"] = _DEFAULT["precision"]
+    compile: bool = _DEFAULT["compile"]
+    gradient_checkpointing: bool = _DEFAULT["gradient_checkpointing"]
+    verify_every: int = _DEFAULT["verify_every"]
+    checkpoint_every: int = _DEFAULT["checkpoint_every"]
+    keep_last: int = _DEFAULT["keep_last"]
+    keep_best: int = _DEFAULT["keep_best"]
+    seed: int = _DEFAULT["seed"]
+    loader_threads: int = _DEFAULT["loader_threads"]
+    decoded_cache: int = _DEFAULT["decoded_cache"]
+    max_broken: float = _DEFAULT["max_broken"]
+    pretrained: str = _DEFAULT["pretrained"]
+    head: Literal["drop", "keep"] = _DEFAULT["head"]
 
     def __post_init__(self) -> None:
         if isinstance(self.mirror, bool):  # an older arcterm's yes and no

@@ -32,13 +32,13 @@ import simplejpeg
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from arcterm.config import Augmentation
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordFile
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.formats.recordio.recordindex import read_index
-from arcterm.train.feed.augment import Augment
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.loader import Loader
 from arcterm.train.feed.sampler import Sampler
@@ -148,8 +148,8 @@ def ours(
     """Batches of the loader, mirrored as in training on a CPU; a GPU would mirror them itself."""
     steps = len(faces) // BATCH
     choices = Sampler(len(faces), BATCH, seed=random.randrange(1000)).choices(1, steps)
-    augment = Augment(mirror=mirror)
-    with Loader(faces, choices, image_size=SIZE, threads=threads, augment=augment, cache=cache) as loader:
+    how = {"augmentation": Augmentation(mirror=mirror), "cache": cache}
+    with Loader(faces, choices, image_size=SIZE, threads=threads, **how) as loader:
         for batch, _ in loader:
             yield len(batch.labels)
 

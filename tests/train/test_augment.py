@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from arcterm.config import Augmentation
 from arcterm.train.feed import augment
-from arcterm.train.feed.augment import Augment
+from arcterm.train.feed.augment import draw
 from arcterm.train.feed.sampler import keys
 
 KINDS = ("crop", "jitter", "lowres", "jpeg", "cutout")
@@ -21,12 +22,12 @@ def picture(seed: int = 0) -> np.ndarray:
     return cv2.resize(coarse, (112, 112), interpolation=cv2.INTER_CUBIC)
 
 
-def applied(one: Augment, count: int = 400) -> list[np.ndarray]:
-    draws = one.draw(keys(0, 0, np.arange(count)))
+def applied(one: Augmentation, count: int = 400) -> list[np.ndarray]:
+    draws = draw(one, keys(0, 0, np.arange(count)))
     found = []
     for slot in range(count):
         pixels = picture()
-        one.apply(pixels, draws, slot)
+        draws.apply(pixels, slot)
         found.append(pixels)
     return found
 
@@ -35,20 +36,20 @@ def applied(one: Augment, count: int = 400) -> list[np.ndarray]:
 def test_a_kind_happens_as_often_as_it_is_told(kind):
     plain = picture()
     for share in (0.0, 0.3, 1.0):
-        one = Augment(**{kind: share})
-        draws = one.draw(keys(1, 2, np.arange(20_000)))
+        one = Augmentation(**{kind: share})
+        draws = draw(one, keys(1, 2, np.arange(20_000)))
         assert draws.any.mean() == pytest.approx(share, abs=0.015)
         changed = np.mean([not np.array_equal(p, plain) for p in applied(one)])
         assert changed == pytest.approx(share, abs=0.08)
 
 
 def test_nothing_is_touched_without_a_probability():
-    draws = Augment(mirror=1.0).draw(keys(0, 0, np.arange(9)))
+    draws = draw(Augmentation(mirror=1.0), keys(0, 0, np.arange(9)))
     assert draws.chosen["mirror"].all() and not draws.any.any()
 
 
 def test_kinds_are_drawn_apart():
-    draws = Augment(mirror=0.5, **dict.fromkeys(KINDS, 0.5)).draw(keys(0, 0, np.arange(50_000)))
+    draws = draw(Augmentation(mirror=0.5, **dict.fromkeys(KINDS, 0.5)), keys(0, 0, np.arange(50_000)))
     drawn = np.array([draws.chosen[kind] for kind in ("mirror", *KINDS)], float)
     assert np.abs(np.corrcoef(drawn) - np.eye(6)).max() < 0.02
 
@@ -56,7 +57,7 @@ def test_kinds_are_drawn_apart():
 def test_a_crop_stays_where_it_is():
     plain = picture()
     areas, ratios = [], []
-    for pixels in applied(Augment(crop=1.0, crop_area=0.2)):
+    for pixels in applied(Augmentation(crop=1.0, crop_area=0.2)):
         rows, columns = np.flatnonzero(pixels.any(axis=(1, 2))), np.flatnonzero(pixels.any(axis=(0, 2)))
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         assert np.array_equal(pixels[box], plain[box])
@@ -118,7 +119,7 @@ def test_low_resolution_loses_detail_and_keeps_the_size():
 
 
 def test_jpeg_compresses_by_a_quality_of_the_range():
-    one = Augment(jpeg=1.0, jpeg_low=5, jpeg_high=7)
+    one = Augmentation(jpeg=1.0, jpeg_low=5, jpeg_high=7)
     candidates = {
         cv2.imdecode(
             cv2.imencode(".jpg", picture()[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, q])[1],
@@ -132,7 +133,7 @@ def test_jpeg_compresses_by_a_quality_of_the_range():
 
 def test_a_square_of_grey_is_clipped_at_the_edge():
     sizes = []
-    for pixels in applied(Augment(cutout=1.0, cutout_size=40)):
+    for pixels in applied(Augmentation(cutout=1.0, cutout_size=40)):
         grey = (pixels != picture()).any(axis=2)
         rows, columns = np.flatnonzero(grey.any(axis=1)), np.flatnonzero(grey.any(axis=0))
         box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -13,11 +13,11 @@ import pytest
 import torch
 from arcterm_registry.contracts import Record
 
+from arcterm.config import Augmentation
 from arcterm.errors import DataError, TrainingError
 from arcterm.formats.images import decode, encode_jpeg
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import write_pack
-from arcterm.train.feed.augment import Augment
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.identities import SamePerson
 from arcterm.train.feed.loader import Loader, _Buffer
@@ -28,7 +28,7 @@ from arcterm.train.world import World
 from tests.jobs import Heard
 
 SIZE = (112, 112)
-EVERYTHING = Augment(
+EVERYTHING = Augmentation(
     mirror=0.5, crop=0.5, jitter=0.5, jitter_strength=0.4, lowres=0.5, jpeg=0.5, cutout=0.5, cutout_size=30
 )
 
@@ -79,19 +79,19 @@ def test_images_are_decoded_as_they_are(pack):
 def test_threads_ranks_and_cache_change_nothing(pack):
     faces, steps = FacePack(pack), 14
     one = list(Sampler(60, 8, seed=3).choices(1, steps))
-    expected = loaded(faces, one, augment=EVERYTHING, threads=1)
+    expected = loaded(faces, one, augmentation=EVERYTHING, threads=1)
     assert len({images.tobytes() for _, images, _ in expected}) == steps
     for threads in (2, 5):
-        again = loaded(faces, one, augment=EVERYTHING, threads=threads)
+        again = loaded(faces, one, augmentation=EVERYTHING, threads=threads)
         assert all(np.array_equal(a[1], b[1]) for a, b in zip(expected, again, strict=True))
     cache = DecodedCache.make(40, SIZE, 1 << 30, World())
     for _ in range(2):
-        again = loaded(faces, one, augment=EVERYTHING, cache=cache)
+        again = loaded(faces, one, augmentation=EVERYTHING, cache=cache)
         assert all(np.array_equal(a[1], b[1]) for a, b in zip(expected, again, strict=True))
     seen = {n for choice in one for n in choice.indices.tolist()}
     assert {n for n in range(60) if cache.has(n)} == {n for n in seen if n < 40} and len(seen) > 50
     parts = [
-        loaded(faces, list(Sampler(60, 4, rank, 2, seed=3).choices(1, steps)), augment=EVERYTHING)
+        loaded(faces, list(Sampler(60, 4, rank, 2, seed=3).choices(1, steps)), augmentation=EVERYTHING)
         for rank in (0, 1)
     ]
     for whole, left, right in zip(expected, *parts, strict=True):
@@ -158,7 +158,7 @@ def test_another_epoch_or_seed_is_another_picture(pack):
     found = []
     for seed, first in ((0, 1), (0, 8), (1, 1)):
         choices = list(Sampler(60, 8, seed=seed).choices(first, first + 6))
-        found.append(by_index(loaded(faces, choices, augment=EVERYTHING), choices))
+        found.append(by_index(loaded(faces, choices, augmentation=EVERYTHING), choices))
     for other in found[1:]:
         common = found[0].keys() & other.keys()
         same = sum(np.array_equal(found[0][n][0], other[n][0]) for n in common)

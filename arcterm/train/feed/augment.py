@@ -1,4 +1,4 @@
-"""What may be done to a training image, each with its probability, by numbers that follow from its key.
+"""Changes of training images, each with its probability, by numbers that follow from an image's key.
 
 In this order: a crop on black (AdaFace: https://arxiv.org/abs/2204.00964), brightness, contrast and
 saturation (MXNet's ColorJitterAug, as in 2018), low resolution (AdaFace), JPEG (2018), a square of grey (its
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.config import TrainConfig
+from arcterm.config import Augmentation
 from arcterm.formats.images import Pixels, decode, encode_jpeg
 from arcterm.train.feed.sampler import uniform
+
+UNCHANGED = Augmentation(mirror=0.0)
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float64)
 _GREY = 128
@@ -27,65 +28,48 @@ _ORDERS = tuple(permutations(_COLOURS))
 _SCALES = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
 
 
-class Draws(NamedTuple):
-    """What a batch's keys decide: for each kind (B,) bool, and the keys for what there is to draw further."""
+@dataclass(frozen=True)
+class Draws:
+    """Which images of a batch are changed by each kind, (B,) bool, and the keys for what is drawn further.
 
+    `any` are those that `apply` changes: the mirror image is the loader's.
+    """
+
+    asked: Augmentation
     keys: NDArray[np.uint64]
     chosen: dict[str, NDArray[np.bool_]]
     any: NDArray[np.bool_]
 
-
-@dataclass(frozen=True)
-class Augment:
-    """Probabilities 0..1 of each kind, and their ranges (see the settings of the same names)."""
-
-    mirror: float = 0.0
-    crop: float = 0.0
-    crop_area: float = 0.2
-    jitter: float = 0.0
-    jitter_strength: float = 0.125
-    lowres: float = 0.0
-    lowres_scale: float = 0.2
-    jpeg: float = 0.0
-    jpeg_low: int = 2
-    jpeg_high: int = 20
-    cutout: float = 0.0
-    cutout_size: int = 40
-
-    @classmethod
-    def of(cls, config: TrainConfig) -> Augment:
-        """Those of a training."""
-        return cls(**{name: getattr(config, name) for name in cls.__dataclass_fields__})
-
-    def draw(self, keys: NDArray[np.uint64]) -> Draws:
-        """Decide for each image of a batch; `any` tells which need `apply` (the mirror is left out)."""
-        chosen = {}
-        touched = np.zeros(len(keys), np.bool_)
-        for number, kind in enumerate(_KINDS):
-            share = getattr(self, kind)
-            chosen[kind] = uniform(keys, number) < share if share else np.zeros(len(keys), np.bool_)
-            if kind != "mirror":
-                touched |= chosen[kind]
-        return Draws(keys, chosen, touched)
-
-    def apply(self, pixels: Pixels, draws: Draws, slot: int) -> None:
-        """Change image `slot` of a batch in place, uint8 RGB (H, W, 3); not mirrored."""
-        key = draws.keys[slot : slot + 1]
+    def apply(self, pixels: Pixels, slot: int) -> None:
+        """Change image `slot` of the batch in place, uint8 RGB (H, W, 3)."""
+        asked, key = self.asked, self.keys[slot : slot + 1]
 
         def number(stream: int) -> float:
             return float(uniform(key, stream)[0])
 
-        if draws.chosen["crop"][slot]:
-            _crop(pixels, self.crop_area, [number(n) for n in range(10, 14)])
-        if draws.chosen["jitter"][slot]:
-            _jitter(pixels, self.jitter_strength, [number(n) for n in range(20, 24)])
-        if draws.chosen["lowres"][slot]:
-            _lower(pixels, self.lowres_scale, [number(n) for n in range(30, 33)])
-        if draws.chosen["jpeg"][slot]:
-            quality = self.jpeg_low + int(number(40) * (self.jpeg_high - self.jpeg_low + 1))
+        if self.chosen["crop"][slot]:
+            _crop(pixels, asked.crop_area, [number(n) for n in range(10, 14)])
+        if self.chosen["jitter"][slot]:
+            _jitter(pixels, asked.jitter_strength, [number(n) for n in range(20, 24)])
+        if self.chosen["lowres"][slot]:
+            _lower(pixels, asked.lowres_scale, [number(n) for n in range(30, 33)])
+        if self.chosen["jpeg"][slot]:
+            quality = asked.jpeg_low + int(number(40) * (asked.jpeg_high - asked.jpeg_low + 1))
             pixels[:] = decode(encode_jpeg(pixels, quality), size=None, source="augmentation")
-        if draws.chosen["cutout"][slot]:
-            _cut(pixels, self.cutout_size, number(50), number(51))
+        if self.chosen["cutout"][slot]:
+            _cut(pixels, asked.cutout_size, number(50), number(51))
+
+
+def draw(asked: Augmentation, keys: NDArray[np.uint64]) -> Draws:
+    """Decide for each image of a batch by its key (B,) which kinds change it."""
+    chosen = {}
+    touched = np.zeros(len(keys), np.bool_)
+    for number, kind in enumerate(_KINDS):
+        share = getattr(asked, kind)
+        chosen[kind] = uniform(keys, number) < share if share else np.zeros(len(keys), np.bool_)
+        if kind != "mirror":
+            touched |= chosen[kind]
+    return Draws(asked, keys, chosen, touched)
 
 
 def _crop(pixels: Pixels, least: float, u: list[float]) -> None:

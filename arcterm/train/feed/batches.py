@@ -20,7 +20,7 @@ from arcterm.runs.events import Mined, Phase
 from arcterm.runs.journal import Sink
 from arcterm.train.checkpoint import Trained
 from arcterm.train.evaluation import average_buffers
-from arcterm.train.feed.augment import Augment
+from arcterm.train.feed.augment import UNCHANGED
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.identities import Identities, SamePerson
 from arcterm.train.feed.loader import Batch, Loader
@@ -79,7 +79,7 @@ def make(
         image_size=image_size,
         threads=config.loader_threads,
         device=world.device,
-        augment=Augment.of(config),
+        augmentation=config,
         cache=DecodedCache.make(len(dataset), image_size, config.decoded_cache << 20, world),
         quarantine=quarantine,
     )
@@ -231,7 +231,7 @@ class MinedTriplets:
         say = Teller(self._voice, "mining", f"round {self._sequence.round + 1}")
         embedded = []
         plain = (Choice(n, part, np.zeros(len(part), np.uint64)) for n, part in enumerate(parts))
-        with self._load(plain, augment=Augment()) as loader, torch.inference_mode():
+        with self._load(plain, augmentation=UNCHANGED) as loader, torch.inference_mode():
             for batch, _ in loader:
                 pixels = batch.images.to(self._world.device, non_blocking=True)
                 embedded.append(self._trained.backbone(normalize(pixels, self._preprocess)).float())

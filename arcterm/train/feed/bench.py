@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from arcterm_registry.contracts import FaceDataset, JobReport
 
 from arcterm import sources
+from arcterm.config import Augmentation
 from arcterm.formats import images
 from arcterm.runs.context import JobContext
-from arcterm.train.feed.augment import Augment
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.loader import Loader
 from arcterm.train.feed.sampler import Choice, Sampler
@@ -88,7 +88,7 @@ def _loaded(
     choices = _endless(Sampler(count or len(faces), batch))
     done, started = 0, 0.0
     with Loader(
-        faces, choices, image_size=size, threads=threads, augment=Augment(mirror=0.5), cache=cache
+        faces, choices, image_size=size, threads=threads, augmentation=Augmentation(), cache=cache
     ) as loader:
         for loaded, _ in loader:
             now = time.perf_counter()

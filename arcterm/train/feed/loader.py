@@ -18,9 +18,10 @@ import torch
 from arcterm_registry.contracts import FaceDataset
 from numpy.typing import NDArray
 
+from arcterm.config import Augmentation
 from arcterm.errors import DataError, TrainingError
 from arcterm.formats import images
-from arcterm.train.feed.augment import Augment, Draws
+from arcterm.train.feed.augment import UNCHANGED, Draws, draw
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.feed.sampler import Choice
@@ -75,7 +76,7 @@ class Loader:
         image_size: tuple[int, int],
         threads: int,
         device: torch.device = _CPU,
-        augment: Augment | None = None,
+        augmentation: Augmentation = UNCHANGED,
         cache: DecodedCache | None = None,
         quarantine: Quarantine | None = None,
         substitutes: Substitutes | None = None,
@@ -84,7 +85,7 @@ class Loader:
         self._choices = choices
         self._size = image_size
         self._threads = threads
-        self._augment = augment or Augment()
+        self._augmentation = augmentation
         self._cache = cache
         self._quarantine = quarantine
         self._substitutes = substitutes or (quarantine.substitutes if quarantine else lambda index: iter(()))
@@ -165,7 +166,7 @@ class Loader:
     def _start(self, choice: Choice, buffer: _Buffer) -> list[Future[None]]:
         """Hand a batch to the threads, a run of slots each."""
         count = len(choice.indices)
-        draws = self._augment.draw(choice.keys)
+        draws = draw(self._augmentation, choice.keys)
         buffer.mirrored.numpy()[:] = draws.chosen["mirror"]
         ends = [count * n // self._threads for n in range(self._threads + 1)]
         return [
@@ -202,7 +203,7 @@ class Loader:
             pixels = buffer.pixels[slot]
             labels.append(self._read(index, pixels))
             if change:
-                self._augment.apply(pixels, draws, slot)
+                draws.apply(pixels, slot)
             if flip and on_host:
                 cv2.flip(pixels, 1, pixels)
         buffer.numbers[part] = labels
