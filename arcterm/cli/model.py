@@ -63,7 +63,7 @@ def import_(
     runs_dir: RunsDir = None,
 ) -> None:
     """Turn another program's model into a file of ours; nothing in it is run."""
-    from arcterm.launch import child
+    from arcterm.processes import child
 
     say_waiting(f"reading {source}")
     place = _locate(source, runs_dir)
@@ -102,7 +102,7 @@ def export(
     runs_dir: RunsDir = None,
 ) -> None:
     """Write a model for use elsewhere, compared with PyTorch at batches of 1 and 7 before it is kept."""
-    from arcterm.launch import child
+    from arcterm.processes import child
 
     if preprocess == "inside" and form == "safetensors":
         raise ConfigError("safetensors hold weights, no graph to put preprocessing in", "--preprocess card")
@@ -131,7 +131,7 @@ def export(
 @model.command()
 def show(source: Source, checkpoint: Which = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """Say what a model is: backbone, options, preprocessing, scores."""
-    from arcterm.launch import child
+    from arcterm.processes import child
 
     say_waiting(f"reading {source}")
     told = child.ask("show", {"place": _locate(source, runs_dir, checkpoint), "known": {}}, ProgressLine())

@@ -118,7 +118,7 @@ def _ask(
     flip: bool,
     target: Path | None,
 ) -> dict[str, Any]:
-    from arcterm.launch import child
+    from arcterm.processes import child
 
     say_waiting(f"embedding {len(images)} image{'s' * (len(images) != 1)} with {source}")
     request = {

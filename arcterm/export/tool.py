@@ -2,8 +2,8 @@
 
 python -m arcterm.export.tool VERB PARENT
 
-A JSON request comes on stdin; JSON lines go to stdout as `launch.child` reads them. What plug-ins print goes
-to stderr.
+A JSON request comes on stdin; JSON lines go to stdout as `processes.child` reads them. Output of plug-ins
+goes to stderr.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from arcterm.commandline import Value
 from arcterm.errors import ConfigError
-from arcterm.launch import child
+from arcterm.processes import child
 
 
 def check(backbone: str, options: Mapping[str, Value], batch: int) -> None:

@@ -13,7 +13,8 @@ from arcterm_registry import Backbone, get
 from arcterm.commandline import Value
 from arcterm.errors import ConfigError, DataError, RunError
 from arcterm.formats.modelfile import ModelFacts, read_facts
-from arcterm.launch import child, model
+from arcterm.launch import model
+from arcterm.processes import child
 from arcterm.runs import checkpoints
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.manifest import NAME

@@ -268,7 +268,7 @@ def test_something_is_said_before_anything_that_takes_long_begins(arcterm, monke
         said.append(capsys.readouterr().err)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("arcterm.launch.child.ask", late)
+    monkeypatch.setattr("arcterm.processes.child.ask", late)
     monkeypatch.setattr("arcterm.launch.model.locate", late)
     monkeypatch.setattr("subprocess.Popen", late)
     assert arcterm(*words)[0] == 130

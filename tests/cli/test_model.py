@@ -45,7 +45,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
-    monkeypatch.setattr("arcterm.launch.child.ask", ask)
+    monkeypatch.setattr("arcterm.processes.child.ask", ask)
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["arcterm", *words])

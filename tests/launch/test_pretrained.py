@@ -155,7 +155,7 @@ def files(tmp_path, monkeypatch):
         asked.append(json.loads(json.dumps(request)))
         return VERBS[verb](asked[-1], lambda *_: None)
 
-    monkeypatch.setattr("arcterm.launch.child.ask", ask)
+    monkeypatch.setattr("arcterm.processes.child.ask", ask)
     monkeypatch.chdir(tmp_path)
     return asked
 

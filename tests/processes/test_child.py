@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from arcterm.errors import ArctermError, ConfigError, DataError
-from arcterm.launch import child
+from arcterm.processes import child
 
 pytestmark = pytest.mark.long
 
