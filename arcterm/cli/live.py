@@ -15,7 +15,8 @@ from rich.text import Text
 from arcterm.config import Config
 from arcterm.launch.preflight import duration
 from arcterm.runs.describe import Summary, own_gpus
-from arcterm.runs.events import AnyEvent, Gpu, Phase, Verify
+from arcterm.runs.events import Gpu, Phase, Verify
+from arcterm.runs.reader import Events
 from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
 from arcterm.show import words
@@ -42,7 +43,7 @@ class Live:
         self._live.start()
         self._open = True
 
-    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]], note: str) -> None:
+    def show(self, state: State, summary: Summary, events: Events, note: str) -> None:
         """Draw the present."""
         self._live.update(self._picture(state, summary, note), refresh=True)
 
@@ -97,7 +98,7 @@ class Live:
         ascii_only = not (self._console.encoding or "").lower().startswith("utf")
         grid = Table.grid(padding=(0, 2))
         width = max(16, min(60, self._console.width - 46))
-        losses = Text(sparkline(summary.series["loss"], width, ascii_only), style="green")
+        losses = Text(sparkline(summary.sampled("loss"), width, ascii_only), style="green")
         grid.add_row("loss", Text(f"{float(last.loss):.4f}", style="bold"), losses)
         grid.add_row(
             "lr",

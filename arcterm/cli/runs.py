@@ -50,7 +50,7 @@ def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
 
     root = store.runs_dir(runs_dir)
     found, others = store.scan(root)
-    described = [_described(run) for run in found]
+    described = [_described(run, as_json) for run in found]
     if as_json:
         put_json(described)
     elif described:
@@ -83,7 +83,7 @@ def _table(described: list[dict[str, Any]]) -> list[str]:
 
 def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """Show one run in full."""
-    described = _described(_find(name, runs_dir))
+    described = _described(_find(name, runs_dir), as_json)
     if as_json:
         put_json(described)
         return
@@ -180,7 +180,7 @@ def stop(
         time.sleep(0.1)
     ended = read_state(run)
     if as_json:
-        put_json(_described(run))
+        put_json(_described(run, check=True))
     elif wait:
         put(f"{run.name} is {ended.state}: {ended.reason}")
     if wait and ended.state in ("failed", "lost"):
@@ -254,7 +254,7 @@ def verify(
         watch(job, plain=as_json, as_json=False, owner=True, talk=as_json)
     finally:
         if as_json:
-            put_json(_described(job))
+            put_json(_described(job, check=True))
 
 
 def rm(
@@ -303,20 +303,25 @@ def _find(name: str, runs_dir: Path | None, use: Use | None = None) -> Any:
     return store.find(store.runs_dir(runs_dir), name, use)
 
 
-def _described(run: Run) -> dict[str, Any]:
-    """What is known of a run; of a job on data also its command, its phase and its report."""
+def _described(run: Run, check: bool) -> dict[str, Any]:
+    """What is known of a run; of a job on data also its command, its phase and its report.
+
+    Its corrupt records are all counted if it is to `check` them.
+    """
     import msgspec
 
-    from arcterm.runs.describe import describe, summarize
+    from arcterm.runs.describe import describe
+    from arcterm.runs.reader import Reader
     from arcterm.runs.report import read_report
     from arcterm.runs.state import damage
     from arcterm.runs.store import recorded
 
-    described = describe(run)
+    reader = Reader(run, check=check)
+    described = describe(reader)
     record = recorded(run)
     config = record.config if record else None
     if config is not None and config.kind == "job":
-        phase = summarize(run)[1].phase
+        phase = reader.summary.phase
         shown = ("phase", "detail", "done", "total")
         described["command"] = config.command
         described["phase"] = {key: getattr(phase, key) for key in shown} if phase else None

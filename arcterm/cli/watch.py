@@ -26,8 +26,7 @@ from arcterm.runs.events import (
     Step,
     Verify,
 )
-from arcterm.runs.follow import Follower
-from arcterm.runs.reader import RunGoneError
+from arcterm.runs.reader import Events, Reader, RunGoneError
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, check_whole, read_state
 from arcterm.runs.store import Run
@@ -44,7 +43,7 @@ _LINE_SECONDS = 5.0
 class View(Protocol):
     """Something that shows a run."""
 
-    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]], note: str) -> None:
+    def show(self, state: State, summary: Summary, events: Events, note: str) -> None:
         """Take in what is new; `note` is what was last answered to the person."""
 
     def close(self) -> None:
@@ -68,14 +67,12 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1,
         if (handler := signal.getsignal(number)) is not signal.SIG_IGN:  # nohup
             previous[number] = handler
             signal.signal(number, _end)
-    follower, summary = Follower(run), Summary()
+    reader = Reader(run, curve=True)
     try:
         while True:
             state = read_state(run)
-            events = follower.poll()
-            summary.feed(events)
             try:
-                view.show(state, summary, events, interrupts.note)
+                view.show(state, reader.refresh(), reader.events(), interrupts.note)
             except ReaderGoneError:
                 say(f"{run.name}: {state.state}; `arcterm attach {run.id}` shows it again")
                 raise
@@ -84,7 +81,7 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1,
             if interrupts.leave:
                 view.close()
                 if as_json and not owner:
-                    put_json(describe(run))
+                    put_json(describe(Reader(run, check=True)))
                 say(f"{name} goes on; `arcterm attach {run.id}` comes back to it")
                 raise KeyboardInterrupt
             early = time.monotonic() - began < _FIRST_SECONDS
@@ -110,7 +107,7 @@ def _conclude(run: Run, state: State, as_json: bool, talk: bool) -> None:
         _conclude_job(run, state, as_json, talk)
         return
     if as_json:
-        put_json(describe(run))
+        put_json(describe(Reader(run, check=True)))
     if state.state == "done":
         but = f", but {state.reason}" if state.reason else ""
         say(f"{run.name} is done{but}: {run.path}")
@@ -173,7 +170,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 class _Silent:
     """Shows nothing."""
 
-    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]], note: str) -> None:
+    def show(self, state: State, summary: Summary, events: Events, note: str) -> None:
         """Nothing is said before the end."""
 
     def close(self) -> None:
@@ -212,7 +209,7 @@ class Lines:
         self._last = 0.0
         self._note = ""
 
-    def show(self, state: State, summary: Summary, events: list[tuple[int, AnyEvent]], note: str) -> None:
+    def show(self, state: State, summary: Summary, events: Events, note: str) -> None:
         """Print what is new."""
         if note != self._note:
             self._note = note
@@ -288,8 +285,7 @@ class JobLines(Lines):
         if told and not ended and event.t - self._last < _LINE_SECONDS:
             return ""
         self._last = event.t
-        # events come in batches: what is left is known of the newest alone
-        eta = summary.phase_eta() if event is summary.phase else None
+        eta = summary.phase_eta() if event == summary.phase else None  # of earlier ones it isn't known
         left = f"{words.duration(eta)} left" if eta else ""
         return "  ".join(filter(None, (f"{clean(event.phase):<7} {words.counted(event)}", left)))
 

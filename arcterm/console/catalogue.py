@@ -10,7 +10,7 @@ from pathlib import Path
 from arcterm.console.panels.verification import best_result
 from arcterm.errors import ArctermError
 from arcterm.runs.describe import Summary
-from arcterm.runs.reader import Glance, stop_pending
+from arcterm.runs.reader import Reader, stop_pending
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, damage, read_state
 from arcterm.runs.store import Run, RunRecord, recorded, scan
@@ -77,7 +77,7 @@ class Catalogue:
     _stamp: int = -1
     _entries: dict[str, Entry] = field(default_factory=dict)
     _stamps: dict[str, int] = field(default_factory=dict)
-    _glances: dict[str, Glance] = field(default_factory=dict)
+    _readers: dict[str, Reader] = field(default_factory=dict)
 
     def refresh(self) -> tuple[list[Entry], bool]:
         """All entries, newest first, and whether some were left unread for lack of time."""
@@ -103,7 +103,7 @@ class Catalogue:
         if stamp != self._stamp or stamp == -1:
             (self._runs, self.others), self._stamp = scan(self.root), stamp
             ids = {run.id for run in self._runs}
-            for cache in (self._entries, self._stamps, self._glances):
+            for cache in (self._entries, self._stamps, self._readers):
                 for gone in cache.keys() - ids:
                     del cache[gone]
 
@@ -120,7 +120,9 @@ class Catalogue:
         self._entries[run.id] = self._with_events(entry) if read_events else entry
 
     def _with_events(self, entry: Entry) -> Entry:
-        summary = self._glances.setdefault(entry.run.id, Glance(entry.run)).look()
+        reader = self._readers.setdefault(entry.run.id, Reader(entry.run))
+        summary = reader.refresh()
+        entry = replace(entry, state=reader.judge(entry.state))
         if entry.record and entry.record.config.kind == "job":
             return _of_job(entry, summary)
         last = summary.last_step

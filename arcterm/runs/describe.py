@@ -9,10 +9,13 @@ import statistics
 from array import array
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from arcterm.config import Config
 from arcterm.runs import checkpoints, dataset
+from arcterm.runs.essentials import PACE_STEPS, sampled_zeros
 from arcterm.runs.events import (
     AnyEvent,
     Checkpoint,
@@ -28,12 +31,13 @@ from arcterm.runs.events import (
     Step,
     Verify,
 )
-from arcterm.runs.follow import Follower
-from arcterm.runs.state import State, read_state
-from arcterm.runs.store import Run, recorded
+from arcterm.runs.state import read_state
+from arcterm.runs.store import recorded
+
+if TYPE_CHECKING:
+    from arcterm.runs.reader import Reader
 
 METRICS = ("loss", "accuracy", "angle", "lr", "images_per_second", "data_wait")
-_RECENT = 50
 _GPU_HISTORY = 600
 
 
@@ -105,7 +109,7 @@ class Summary:
 
     def seconds_per_step(self) -> float | None:
         """Median time between recent steps, wall clock; None before the third step."""
-        recent = self.times[-_RECENT:]
+        recent = self.times[-PACE_STEPS:]
         gaps = [later - sooner for sooner, later in itertools.pairwise(recent)]
         return max(0.0, statistics.median(gaps)) if len(gaps) >= 2 else None  # a clock may be set back
 
@@ -129,6 +133,11 @@ class Summary:
         results = self.verification.get(name, [])
         scored = [(v.accuracy, -v.step, v) for v in results if v.accuracy is not None and not v.collapse]
         return max(scored, key=lambda pair: pair[:2])[2] if scored else None
+
+    def sampled(self, name: str) -> list[float]:
+        """A metric at steps evenly spaced, 9,999 at most, for a chart a line high."""
+        every = 10 ** sampled_zeros(self.steps[-1] if self.steps else 0)
+        return [v for step, v in zip(self.steps, self.series[name], strict=True) if step % every == 0]
 
     def _begin(self, attempt: int) -> None:
         self.attempt = attempt
@@ -168,8 +177,10 @@ class Summary:
 
     def _verify(self, event: Verify) -> None:
         """A step that was verified again, as after an interruption, counts once."""
-        before = self.verification.setdefault(event.set, [])
-        self.verification[event.set] = [v for v in before if v.step != event.step] + [event]
+        results = self.verification.setdefault(event.set, [])
+        if results and results[-1].step >= event.step:
+            results[:] = [v for v in results if v.step != event.step]
+        results.append(event)
 
     def _step(self, event: Step) -> None:
         if self.steps and event.step <= self.steps[-1]:  # made or read again: the curve has each step once
@@ -187,13 +198,6 @@ class Summary:
             history.append(float("nan") if gpu.utilisation is None else gpu.utilisation)
 
 
-def summarize(run: Run) -> tuple[State, Summary, Follower]:
-    """State and everything written so far, and the follower to go on with."""
-    follower, summary = Follower(run), Summary()
-    summary.feed(follower.poll())
-    return read_state(run), summary, follower
-
-
 def own_gpus(config: Config | None, summary: Summary) -> list[tuple[str, Gpu]]:
     """(host, GPU) of the GPUs that a run works on: none on the CPU.
 
@@ -207,17 +211,13 @@ def own_gpus(config: Config | None, summary: Summary) -> list[tuple[str, Gpu]]:
     return [(host, gpu) for host, gpu in found if gpu.index in config.gpus] or found
 
 
-def describe(run: Run) -> dict[str, Any]:
+def describe(reader: Reader) -> dict[str, Any]:
     """What ``arcterm show --json`` prints: plain values, accuracies as fractions.
 
     Of a run that is damaged, what can be read; `reason` says what can't.
     """
-    import msgspec
-
-    state, summary, follower = summarize(run)
-    if follower.damaged:
-        reasons = filter(None, (state.reason if state.state == "damaged" else "", *follower.damaged.values()))
-        state = msgspec.structs.replace(state, state="damaged", reason="; ".join(reasons))
+    run, summary = reader.run, reader.refresh()
+    state = reader.judge(read_state(run))
     record, last = recorded(run), summary.last_step
     config = record.config if record else None
     verification = {}
@@ -264,7 +264,7 @@ def describe(run: Run) -> dict[str, Any]:
         "gpus": msgspec.to_builtins(gpus),
         "ranks": [msgspec.to_builtins(rank) for _, rank in sorted(summary.ranks.items())],
         "skipped": [msgspec.to_builtins(skipped) for skipped in summary.skipped.values()],
-        "corrupt_records": follower.corrupt,
+        "corrupt_records": reader.essentials.corrupt,
         **dataset.describe(run),
         "config": msgspec.to_builtins(config),
     }

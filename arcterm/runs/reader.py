@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import mmap
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from arcterm_registry.contracts import JobReport
 
 from arcterm.errors import ArctermError, RunError
 from arcterm.runs import control
 from arcterm.runs.describe import Summary
-from arcterm.runs.events import AnyEvent, decode
+from arcterm.runs.events import AnyEvent
 from arcterm.runs.follow import Follower, read_tail
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, Owner, State, read_owner, read_state
 from arcterm.runs.store import Run
+
+Events = Iterable[tuple[int, AnyEvent]]
+"""(attempt, event), oldest first."""
 
 FIRST_CHUNK, CHUNK = 1000, 5000
 LOG_LINES = 300
@@ -49,19 +53,43 @@ class Look:
 
 @dataclass
 class Reader:
-    """Looks at a run again and again; each look takes at most about `limit` events.
+    """Reads a run again and again: its essentials by `refresh`, every event by `events` or `look`.
 
-    The first one takes few, so that there is something to see at once.
+    With a `curve` the summary's `sampled` values are among the essentials; with `check` every line is
+    checked, and ``essentials.corrupt`` counts all that are no events. A look takes at most `limit` events:
+    the first one few, so that there is something to see at once.
     """
 
     run: Run
     limit: int = FIRST_CHUNK
-    _follower: Follower = field(init=False)
+    curve: bool = False
+    check: bool = False
+    summary: Summary = field(default_factory=Summary)
     _log: tuple[Path, int, list[str]] | None = None
     _report: JobReport | None = None
 
     def __post_init__(self) -> None:
+        self.essentials = Follower(self.run)
         self._follower = Follower(self.run)
+
+    def refresh(self) -> Summary:
+        """The summary of all that is written now, from as few events as it takes."""
+        if self.essentials.outdated():  # what an attempt goes on from may lie far back
+            self.essentials, self.summary = Follower(self.run), Summary()
+        self.summary.feed(self.essentials.essentials(self.curve, self.check))
+        return self.summary
+
+    def events(self) -> Events:
+        """Every event since the last call, decoded when it is asked for."""
+        return self._follower.events()
+
+    def judge(self, state: State) -> State:
+        """`state`, or ``damaged`` where files of events can't be read."""
+        damaged = self.essentials.damaged | self._follower.damaged
+        if not damaged:
+            return state
+        reasons = filter(None, (state.reason if state.state == "damaged" else "", *damaged.values()))
+        return msgspec.structs.replace(state, state="damaged", reason="; ".join(reasons))
 
     def look(self) -> Look:
         """The events since the last look, and all else as it is now; `RunGoneError` if it was removed."""
@@ -77,7 +105,7 @@ class Reader:
 
     def _look(self) -> Look:
         events = self._follower.poll(self.limit)
-        state = read_state(self.run)
+        state = self.judge(read_state(self.run))
         name, log = self._read_log(self.run.attempts())
         more, self.limit = len(events) >= self.limit, CHUNK
         return Look(
@@ -120,43 +148,3 @@ def log_path(run: Run, attempt: int) -> Path | None:
         return max(own, key=lambda p: p.stat().st_mtime_ns)
     agent = run.attempt_dir(attempt) / "agent.log"
     return agent if agent.is_file() and agent.stat().st_size else None
-
-
-@dataclass
-class Glance:
-    """The essentials of a run without decoding every event.
-
-    These are starts, verifications, the newest step, phase and skipped record. The newest of a kind is found
-    from the end of each file and the rest by its first bytes, which costs a hundredth of reading all; a
-    second look reads only what is new.
-    """
-
-    run: Run
-    summary: Summary = field(default_factory=Summary)
-    _offsets: dict[str, int] = field(default_factory=dict)
-
-    def look(self) -> Summary:
-        """The summary, brought up to date. Its series hold a few points only."""
-        for path in sorted(self.run.events.glob("[0-9]*-r00000*.jsonl")):
-            lines, end = _telling_lines(path, self._offsets.get(path.name, 0))
-            self._offsets[path.name] = end
-            attempt = int(path.name[:4])
-            events = [event for line in lines if (event := decode(line)) is not None]
-            self.summary.feed((attempt, event) for event in events)
-        return self.summary
-
-
-def _telling_lines(path: Path, start: int) -> tuple[list[bytes], int]:
-    """Whole lines from byte `start` on that a glance needs, in order, and where the next look begins."""
-    if path.stat().st_size <= start:
-        return [], start
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        end = data.rfind(b"\n", start) + 1
-        newest = (b'{"k":"step"', b'{"k":"phase"', b'{"k":"skipped"')
-        found = [data.rfind(kind, start, end) for kind in newest]
-        for kind in (b'{"k":"start"', b'{"k":"verify"'):
-            at = data.find(kind, start, end)
-            while at >= 0:
-                found.append(at)
-                at = data.find(kind, at + 1, end)
-        return [data[at : data.find(b"\n", at) + 1] for at in sorted(found) if at >= 0], max(end, start)

@@ -17,9 +17,9 @@ from arcterm.cli import main
 from arcterm.cli.app import COMMANDS
 from arcterm.cli.live import Live
 from arcterm.runs import checkpoints, state, store
-from arcterm.runs.describe import summarize
 from arcterm.runs.events import Message, Mined, Start, Step, Verify
 from arcterm.runs.journal import Journal
+from arcterm.runs.reader import Reader
 
 from ..runs.conftest import config
 from ..runs.test_checkpoints import save
@@ -185,7 +185,7 @@ def test_triplets_are_told_where_there_are_any(arcterm, finished):
     assert "active 25%" in lines
     live = Live(finished)
     live._console = Console(width=100, file=io.StringIO(), force_terminal=False)
-    _, summary, _ = summarize(finished)
+    summary = Reader(finished).refresh()
     live._console.print(live._numbers(summary))
     live.close()
     assert re.search(r"triplets\s+25% active\s+round 1: 70 of 80 pairs", live._console.file.getvalue())
@@ -341,7 +341,7 @@ def test_what_is_withheld_is_a_dash_and_null(arcterm, withheld):
     assert arcterm("runs")[1].splitlines()[1].split()[4:6] == ["lfw", "–"]
     _code, out, _err = arcterm("attach", "done-one", "--plain")
     assert "lfw –  XNorm 7.50  TAR@1e-3 –  threshold –  (all 60 pairs of lfw are same)" in out
-    state_, summary, _ = summarize(withheld)
+    state_, summary = state.read_state(withheld), Reader(withheld).refresh()
     console = Console(file=io.StringIO(), width=150)
     live = Live(withheld)
     live.close()

@@ -20,9 +20,10 @@ from arcterm.config import job_config
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import state, store
-from arcterm.runs.describe import Summary, summarize
+from arcterm.runs.describe import Summary
 from arcterm.runs.events import Gpu, Gpus, Message, Phase, Skipped, Start, Step, Verify
 from arcterm.runs.journal import Journal
+from arcterm.runs.reader import Reader
 from arcterm.runs.report import write_report
 from arcterm.show import drawing
 from arcterm.show.output import ProgressLine
@@ -124,7 +125,7 @@ def test_a_run_drawn_in_a_terminal(training, job, view, monkeypatch):
     drawn = io.StringIO()
     shown = view(run)
     shown._console = drawing.Console(file=drawn, force_terminal=True, width=120, color_system="truecolor")
-    _, summary, _ = summarize(run)
+    summary = Reader(run).refresh()
     for status in ("running", "failed"):
         shown._console.print(shown._picture(state.State(state=status), summary, EVIL))
     shown.close()

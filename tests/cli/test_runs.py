@@ -15,9 +15,9 @@ from arcterm.cli import live, main
 from arcterm.config import JobConfig
 from arcterm.launch import engine
 from arcterm.runs import control, state, store
-from arcterm.runs.describe import summarize
 from arcterm.runs.events import Gpu, Gpus, Rank
 from arcterm.runs.journal import Journal
+from arcterm.runs.reader import Reader
 from arcterm.runs.report import write_report
 
 from ..runs.conftest import config
@@ -162,7 +162,7 @@ def test_the_live_picture_of_a_run_on_the_cpu_shows_no_gpu(make):
     journal.write(Gpus(host="h", gpus=[Gpu(index=0, name="NVIDIA H200")]))
     journal.write(Rank(rank=0, cpu=97.0, memory=1 << 30))
     drawn = Console(width=100, file=io.StringIO(), force_terminal=False)
-    drawn.print(live._machine(run.record.config, summarize(run)[1]))
+    drawn.print(live._machine(run.record.config, Reader(run).refresh()))
     text = drawn.file.getvalue()
     assert "H200" not in text and "CPU 97 %" in text
 

@@ -710,7 +710,7 @@ async def test_a_run_with_events_that_cannot_be_read_is_a_row(make, root, until,
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "! damaged" in shown(app))
-        assert "events/0002-r00000.jsonl can't be read" in shown(app)
+        assert "events/0002-r00000.jsonl is not what arcterm wrote: it is no file" in shown(app)
 
 
 def copied(app):

@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from arcterm.runs import store
-from arcterm.runs.describe import summarize
+from arcterm.runs.describe import Summary
+from arcterm.runs.reader import Reader
 from tests.e2e.conftest import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -61,10 +62,12 @@ def continue_and_check(arcterm, run: str):
     last = arcterm.show("victim")["checkpoints"][-1]["step"]
     told = arcterm.json("resume", "victim")
     assert (told["state"], told["step"], told["attempt"]) == ("done", 400, 2)
-    _, summary, follower = summarize(store.Run(Path(run)))
+    reader = Reader(store.Run(Path(run)), check=True)
+    summary = Summary()
+    summary.feed(reader.events())
     assert summary.starts[0].step == last
     assert list(summary.steps) == list(range(1, 401))
-    assert follower.corrupt == 0
+    assert reader.corrupt == 0
 
 
 def test_a_killed_rank_fails_the_run_and_it_resumes(arcterm, running):

@@ -14,6 +14,7 @@ from arcterm.files import read_json, stage_of
 from arcterm.runs import state, store
 from arcterm.runs.describe import describe
 from arcterm.runs.follow import Follower
+from arcterm.runs.reader import Reader
 from arcterm.runs.report import read_report
 from arcterm.runs.state import State, check_whole, read_state, write_state
 from arcterm.runs.store import Run
@@ -79,7 +80,7 @@ def test_a_damaged_file_is_a_state_with_a_reason(torn, file, damage):
     damage(torn.path / file)
     found = Run(torn.path)
     assert [r.id for r in store.list_runs(root)] == [other.id, found.id]
-    told = describe(found)
+    told = describe(Reader(found, check=True))
     assert told["state"] == "damaged" == read_state(found).state
     assert told["reason"].startswith(file) or "it has no run.json" in told["reason"]
     assert str(root) not in told["reason"]
@@ -104,7 +105,7 @@ def test_a_damaged_file_is_a_state_with_a_reason(torn, file, damage):
 def test_a_run_json_of_another_kind(torn, changes, said):
     told = msgspec.json.decode((torn.path / "run.json").read_bytes())
     (torn.path / "run.json").write_bytes(msgspec.json.encode(told | changes))
-    assert said in describe(Run(torn.path))["reason"]
+    assert said in describe(Reader(Run(torn.path), check=True))["reason"]
 
 
 def test_a_config_that_refuses_its_values_is_damage(torn):
@@ -130,7 +131,7 @@ def test_a_run_without_run_json_is_damaged_and_what_is_called_otherwise_is_count
     (root / "20261123T174403Z-r50-cosface-7f3a").write_text("a file")
     runs, others = store.scan(root)
     assert ([r.id for r in runs], others) == ([run.id], 3)
-    assert describe(runs[0])["reason"] == "is not a run: it has no run.json"
+    assert describe(Reader(runs[0], check=True))["reason"] == "is not a run: it has no run.json"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_event_files_that_cannot_be_read_are_named_and_the_others_read(torn, dam
     damage(torn.events / "0001-r00000.jsonl")
     follower = Follower(torn)
     assert follower.poll() == []
-    told = describe(torn)
+    told = describe(Reader(torn, check=True))
     if damage in (directory, pipe):
         assert follower.damaged.keys() == {"0001-r00000.jsonl"}
         assert told["state"] == "damaged"
@@ -155,7 +156,7 @@ def test_event_files_that_cannot_be_read_are_named_and_the_others_read(torn, dam
 def test_events_that_are_no_directory(torn):
     shutil.rmtree(torn.events)
     torn.events.write_text("")
-    assert describe(torn)["reason"] == "events can't be read: Not a directory"
+    assert describe(Reader(torn, check=True))["reason"] == "events can't be read: Not a directory"
 
 
 @pytest.mark.parametrize("damage", [of(b"{}"), directory, pipe], ids=["foreign", "dir", "pipe"])
@@ -165,7 +166,7 @@ def test_a_damaged_manifest_hides_no_other_checkpoint_and_a_report_is_refused(to
     for path in (folder / "manifest.json", torn.path / "report.json"):
         path.write_text("{}")
         damage(path)
-    assert describe(torn)["checkpoints"] == []
+    assert describe(Reader(torn, check=True))["checkpoints"] == []
     with pytest.raises(DataError, match=r"report\.json"):
         read_report(torn)
 
@@ -182,7 +183,7 @@ def test_of_a_run_that_is_a_link_the_link_goes(tmp_path, torn):
     assert (kept / "state.json").is_file()
     torn.path.symlink_to(tmp_path / "nowhere")
     (found,) = store.list_runs(root)
-    assert describe(found)["state"] == "damaged"
+    assert describe(Reader(found, check=True))["state"] == "damaged"
     store.remove(found)
     assert list(root.iterdir()) == []
 

@@ -9,6 +9,7 @@ import pytest
 from arcterm.runs.describe import Summary, describe
 from arcterm.runs.events import Checkpoint, Gpu, Gpus, Mined, Phase, Start, Step, Verify, real
 from arcterm.runs.journal import Journal
+from arcterm.runs.reader import Reader
 
 
 def start(attempt, step=0):
@@ -92,10 +93,13 @@ def test_describe_has_what_scripts_rely_on(run):
     journal = Journal(run.events, 1, 0)
     for _, event in (start(1), step(1), step(2), verify(2, 0.75)):
         journal.write(event)
-    assert (describe(run)["mined"], describe(run)["active"]) == (None, None)
+    assert (describe(Reader(run, check=True))["mined"], describe(Reader(run, check=True))["active"]) == (
+        None,
+        None,
+    )
     journal.write(mined(step=2, round=1)[1])
     journal.write(Checkpoint(step=2, name="step-0000000002", bytes=1, seconds=0.1, reason="x"))
-    told = describe(run)
+    told = describe(Reader(run, check=True))
     wanted = {
         "state",
         "step",

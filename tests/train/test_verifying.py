@@ -17,6 +17,7 @@ from arcterm.runs.context import JobContext
 from arcterm.runs.describe import Summary, describe
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Checkpoint, Message, Verify
+from arcterm.runs.reader import Reader
 from arcterm.train import build, checkpoint, evaluation, loop, verification
 from arcterm.train.world import World
 
@@ -230,7 +231,7 @@ def test_a_collapsed_network_is_said_and_never_the_best(train, monkeypatch, how,
         assert (event.accuracy, event.std) == scored
     if dataset is not NoSets:
         assert checkpoints.choose(run, "best")[1].step == 3
-        assert describe(run)["checkpoints"][-1]["verification"] == {}
+        assert describe(Reader(run, check=True))["checkpoints"][-1]["verification"] == {}
 
 
 def test_a_healthy_network_has_not_collapsed(train):
