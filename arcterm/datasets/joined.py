@@ -32,7 +32,7 @@ class JoinedSets(Mapping[str, PairSet]):
     """
 
     def __init__(self, parts: Sequence[tuple[Path, Mapping[str, PairSet]]]) -> None:
-        self.origins: dict[str, tuple[int, str]] = {}
+        self.members: dict[str, tuple[int, str]] = {}
         self._parts = parts
         for number, (directory, sets) in enumerate(parts):
             for name in sets:
@@ -40,22 +40,22 @@ class JoinedSets(Mapping[str, PairSet]):
                 if any(_same(file, parts[n][0] / f"{own}.bin") for n, own in self._called(name)):
                     continue
                 new = name
-                while new in self.origins:
+                while new in self.members:
                     new = f"{new}@{number + 1}"
-                self.origins[new] = (number, name)
+                self.members[new] = (number, name)
 
     def _called(self, name: str) -> list[tuple[int, str]]:
-        return [origin for origin in self.origins.values() if origin[1] == name]
+        return [member for member in self.members.values() if member[1] == name]
 
     def __getitem__(self, name: str) -> PairSet:
-        number, own = self.origins[name]
+        number, own = self.members[name]
         return self._parts[number][1][own]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.origins)
+        return iter(self.members)
 
     def __len__(self) -> int:
-        return len(self.origins)
+        return len(self.members)
 
 
 class JoinedFaces:
@@ -109,7 +109,7 @@ class JoinedFaces:
                     f"{place} has images of {w}×{h}, {self.places[0]} of {width}×{height}",
                     "pack one of them again with `arcterm data pack SRC DST --resize`",
                 )
-        sets = {name: (facts[number], own) for name, (number, own) in self.verification.origins.items()}
+        sets = {name: (facts[number], own) for name, (number, own) in self.verification.members.items()}
         earlier = "\n".join(part.earlier[0] for part in facts)
         return DatasetFacts(
             images=len(self),

@@ -22,7 +22,7 @@ from arcterm.launch.choice import check_order, chosen
 from arcterm.progress import Progress
 from arcterm.runs import store
 from arcterm.runs.dataset import changed
-from arcterm.runs.dataset import origin as dataset_of
+from arcterm.runs.dataset import current as recorded_dataset
 from arcterm.runs.store import Run
 from arcterm.settings import SETTINGS
 
@@ -74,7 +74,7 @@ def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Pa
     steps, epochs, pace = _length(given, facts, batch * nproc)
     _check_fit(backbone, facts, nproc)
     batchnorm.check(given["backbone"], backbone_options, batch)
-    begun = _origin(given, root, backbone_options, loss, facts)
+    begun = _pretrained(given, root, backbone_options, loss, facts)
     lr_rule = max(0.02, 0.1 * batch * nproc / 1024)
     config = TrainConfig(
         backbone=given["backbone"],
@@ -230,7 +230,7 @@ def _length(given: Mapping[str, Any], facts: DatasetFacts, batch: int) -> tuple[
     return given["epochs"] * per_epoch, given["epochs"], f" ({given['epochs']} epochs of {per_epoch:,})"
 
 
-def _origin(
+def _pretrained(
     given: Mapping[str, Any],
     root: Path | None,
     options: Mapping[str, Value],
@@ -258,7 +258,7 @@ def _other_people(config: TrainConfig, facts: DatasetFacts) -> str:
     run = Run(Path(config.pretrained).parent.parent)
     if config.head != "keep" or not config.pretrained or (record := store.recorded(run)) is None:
         return ""
-    was = dataset_of(run) if record.dataset else None
+    was = recorded_dataset(run) if record.dataset else None
     said = changed(was, facts) if was else ""
     return f"the class weights of {config.pretrained} were made with other data: {said}" if said else ""
 

@@ -10,7 +10,7 @@ from arcterm.errors import DataError
 from arcterm.launch import sets
 from arcterm.progress import Progress
 from arcterm.runs import context, dataset
-from arcterm.runs.store import DatasetOrigin, Run
+from arcterm.runs.store import RecordedDataset, Run
 
 
 def facts_of(config: TrainConfig, progress: Progress | None = None) -> DatasetFacts:
@@ -18,9 +18,9 @@ def facts_of(config: TrainConfig, progress: Progress | None = None) -> DatasetFa
     return sets.inspect(sources.from_config(config), progress)
 
 
-def origin_of(facts: DatasetFacts) -> DatasetOrigin:
+def record_of(facts: DatasetFacts) -> RecordedDataset:
     """What a run records of its data."""
-    return DatasetOrigin(
+    return RecordedDataset(
         fingerprint=facts.fingerprint,
         images=facts.images,
         classes=facts.classes,
@@ -34,7 +34,7 @@ def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
     Changed data is noted if `accept`; a job looks for itself as it begins. Raises `DataError` for changed
     data otherwise, and for another number of people, of which the class weights are.
     """
-    config, was = run.record.config, dataset.origin(run)
+    config, was = run.record.config, dataset.current(run)
     if config.kind != "training" or config.train is None or was is None:
         if accept:
             context.accept_changed_data(run)
@@ -58,12 +58,12 @@ def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
         raise dataset.changed_error(run, said)
     aside = dict(facts.set_aside or {})
     if said or aside != dataset.set_aside(run):
-        dataset.go_on_with(run, origin_of(facts), aside, accepted=bool(said))
+        dataset.go_on_with(run, record_of(facts), aside, accepted=bool(said))
 
 
 def notes(run: Run, facts: DatasetFacts) -> list[str]:
     """What to say before a run's checkpoint is verified on its data as it is today."""
-    was = dataset.origin(run)
+    was = dataset.current(run)
     said = dataset.changed(was, facts) if was else ""
     aside = (facts.set_aside or {}).items()
     return [

@@ -25,7 +25,7 @@ from arcterm.launch import devices, engine, samedata
 from arcterm.launch.preflight import Plan, cores
 from arcterm.progress import Progress
 from arcterm.runs import advice, checkpoints, control, state, store
-from arcterm.runs.store import PluginOrigin, Run
+from arcterm.runs.store import RecordedPlugin, Run
 
 _VERSIONS = (
     "arcterm",
@@ -223,17 +223,17 @@ def _create(
         host=socket.gethostname(),
         git=_git_revision(),
         versions=_versions(),
-        plugins=[_origin(kind, plugin) for kind, plugin in config.plugins],
-        dataset=samedata.origin_of(facts) if facts and config.kind == "training" else None,
+        plugins=[_recorded(kind, plugin) for kind, plugin in config.plugins],
+        dataset=samedata.record_of(facts) if facts and config.kind == "training" else None,
         set_aside=dict(facts.set_aside or {}) if facts else {},
     )
 
 
-def _origin(kind: str, name: str) -> PluginOrigin:
+def _recorded(kind: str, name: str) -> RecordedPlugin:
     plugin = locate(kind, name)
     record = plugin.path / "RECORD"
     digest = hashlib.sha256(record.read_bytes()).hexdigest() if record.is_file() else ""
-    return PluginOrigin(
+    return RecordedPlugin(
         kind=kind,
         name=plugin.name,
         distribution=plugin.distribution,

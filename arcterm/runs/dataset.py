@@ -10,7 +10,7 @@ from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.errors import ArctermError, DataError
 from arcterm.files import read_json, ulid, write_json
-from arcterm.runs.store import DatasetOrigin, Run
+from arcterm.runs.store import RecordedDataset, Run
 
 
 class DataNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class DataNow(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     t: float
-    dataset: DatasetOrigin
+    dataset: RecordedDataset
     set_aside: dict[str, str] = {}
     accepted: bool = False
 
@@ -34,8 +34,8 @@ def history(run: Run) -> list[DataNow]:
         return []
 
 
-def origin(run: Run) -> DatasetOrigin | None:
-    """What the data must be now; None for a run that isn't a training."""
+def current(run: Run) -> RecordedDataset | None:
+    """Return what the data must be now; None for a run that is no training."""
     known = history(run)
     return known[-1].dataset if known else run.record.dataset
 
@@ -49,7 +49,7 @@ def set_aside(run: Run) -> dict[str, str]:
 def describe(run: Run) -> dict[str, Any]:
     """What a script is told; what can't be read of it is told as nothing."""
     try:
-        known, now, aside = history(run), origin(run), set_aside(run)
+        known, now, aside = history(run), current(run), set_aside(run)
     except ArctermError:
         known, now, aside = [], None, {}
     return {
@@ -59,7 +59,7 @@ def describe(run: Run) -> dict[str, Any]:
     }
 
 
-def go_on_with(run: Run, dataset: DatasetOrigin, set_aside: dict[str, str], *, accepted: bool) -> None:
+def go_on_with(run: Run, dataset: RecordedDataset, set_aside: dict[str, str], *, accepted: bool) -> None:
     """Note what is trained on from now on.
 
     Accepted data has records of its own: what is known of broken ones is put aside with the old.
@@ -75,7 +75,7 @@ def accepted_since(run: Run, t: float) -> bool:
     return any(entry.accepted and entry.t > t for entry in history(run))
 
 
-def changed(was: DatasetOrigin, now: DatasetFacts) -> str:
+def changed(was: RecordedDataset, now: DatasetFacts) -> str:
     """How data differs from what was recorded, in words; empty if it doesn't.
 
     A fingerprint that an older arcterm recorded is compared with what it would record today.

@@ -26,7 +26,7 @@ _ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-class PluginOrigin(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedPlugin(msgspec.Struct, frozen=True, kw_only=True):
     """Where a plug-in that the run uses came from; `record_sha256` is the digest of its RECORD file."""
 
     kind: str
@@ -36,7 +36,7 @@ class PluginOrigin(msgspec.Struct, frozen=True, kw_only=True):
     record_sha256: str = ""
 
 
-class DatasetOrigin(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedDataset(msgspec.Struct, frozen=True, kw_only=True):
     """What the training data was when the run was made: image and class counts, pairs per set."""
 
     fingerprint: str
@@ -60,8 +60,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     git: str = ""
     versions: dict[str, str] = {}
-    plugins: list[PluginOrigin] = []
-    dataset: DatasetOrigin | None = None
+    plugins: list[RecordedPlugin] = []
+    dataset: RecordedDataset | None = None
     set_aside: dict[str, str] = {}
 
 
@@ -173,8 +173,8 @@ def create(
     host: str,
     git: str = "",
     versions: dict[str, str] | None = None,
-    plugins: list[PluginOrigin] | None = None,
-    dataset: DatasetOrigin | None = None,
+    plugins: list[RecordedPlugin] | None = None,
+    dataset: RecordedDataset | None = None,
     set_aside: dict[str, str] | None = None,
 ) -> Run:
     """Make a run directory; `label` goes into the id. Raises `RunError` if the name is taken or not one."""

@@ -31,21 +31,21 @@ def check_same_data(run: Run, images: int, classes: int) -> None:
 
     What is in it was compared before the launch.
     """
-    origin = dataset.origin(run)
-    if origin and (origin.images, origin.classes) != (images, classes):
+    was = dataset.current(run)
+    if was and (was.images, was.classes) != (images, classes):
         raise DataError(
             f"the data set changed: {images} images of {classes} people, "
-            f"it had {origin.images} of {origin.classes} when the run was made",
+            f"it had {was.images} of {was.classes} when the run was made",
             f"put the data back, or `arcterm resume {run.id}`, which says how to go on",
         )
 
 
 def check_same_content(run: Run, config: TrainConfig) -> None:
     """Raise `DataError` if the data isn't what was resumed, as the host of the ranks sees it."""
-    origin = dataset.origin(run)
-    if origin is None:
+    was = dataset.current(run)
+    if was is None:
         return
-    said = dataset.changed(origin, sources.from_config(config).inspect())
+    said = dataset.changed(was, sources.from_config(config).inspect())
     if said:
         raise DataError(
             f"the data set changed since this attempt was started: {said}",

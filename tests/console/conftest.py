@@ -35,7 +35,7 @@ from arcterm.runs.events import (
 )
 from arcterm.runs.journal import Journal
 from arcterm.runs.report import write_report
-from arcterm.runs.store import DatasetOrigin, Run
+from arcterm.runs.store import RecordedDataset, Run
 
 NOTE = "no NVIDIA driver here (NVML Shared Library Not Found)"
 
@@ -174,7 +174,7 @@ def canned(root: Path, name: str = "", *, steps: int = 400, nproc: int = 2, **ch
         name=name,
         argv=["arcterm", "train", config.backbone, config.loss],
         host="box",
-        dataset=DatasetOrigin(fingerprint="f", images=6400, classes=100, verification={"lfw": 600}),
+        dataset=RecordedDataset(fingerprint="f", images=6400, classes=100, verification={"lfw": 600}),
     )
     (run.path / "attempts" / "0001").mkdir()
     made = Canned(run, Journal(run.events, 1, 0), steps)

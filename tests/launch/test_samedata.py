@@ -62,7 +62,7 @@ def make_run(root, kind, data):
     )  # fmt: skip
     facts = samedata.facts_of(config)
     made = store.create(
-        root, config, label="x", argv=[], host="h", dataset=samedata.origin_of(facts),
+        root, config, label="x", argv=[], host="h", dataset=samedata.record_of(facts),
         set_aside=dict(facts.set_aside),
     )  # fmt: skip
     state.write_state(made, "stopped", attempt=1, step=1)
@@ -215,7 +215,7 @@ def test_a_set_that_has_become_readable_is_used_again(run):
     (run.path / "run.json").write_text(json.dumps(told))
     run = store.Run(run.path)
     start.resume(run)
-    assert dataset.set_aside(run) == {} and dataset.origin(run).verification == {"x": 10}
+    assert dataset.set_aside(run) == {} and dataset.current(run).verification == {"x": 10}
     assert msgspec.to_builtins(dataset.history(run)[0])["accepted"] is False
 
 
