@@ -1,6 +1,6 @@
 """What a run is asked to do, frozen and checked; `settings` lists what can be set.
 
-A `TrainConfig` is complete: every number that was left open has been worked out (`launch.preflight`).
+A `TrainConfig` is complete: every number that was left open has been worked out (`launch.plan`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from arcterm.config import Config
-from arcterm.launch.preflight import duration
+from arcterm.launch.plan import duration
 from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import Gpu, Phase, Verify
 from arcterm.runs.reader import Events

@@ -60,12 +60,13 @@ def _run(
         say(f"looking at {settings['dataset']}")
     else:
         say("no --dataset: using the demo, faces drawn by arcterm itself")
-    from arcterm.launch import preflight, start  # after the first line, which nobody shall wait for
+    from arcterm.launch import start  # after the first line, which nobody shall wait for
+    from arcterm.launch.plan import make_plan
     from arcterm.runs import store
 
     root = store.runs_dir(runs_dir)
     store.check_name(root, settings.get("name", ""))
-    plan = preflight.plan(settings, ProgressLine("getting the data ready"), root)
+    plan = make_plan(settings, ProgressLine("getting the data ready"), root)
     for note in plan.notes:
         say(f"  {note}")
     if plan.warning:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from arcterm.errors import ArctermError
 from arcterm.launch import start
-from arcterm.launch.preflight import duration
+from arcterm.launch.plan import duration
 from arcterm.runs import advice
 from arcterm.runs.describe import Summary, describe
 from arcterm.runs.events import (

@@ -15,8 +15,7 @@ from arcterm_registry import Backbone, Declaration, Option, OptionError, Plugin,
 from arcterm import commandline, sources
 from arcterm.config import OPTION_GROUPS, JobConfig, field_text, indices
 from arcterm.errors import ArctermError
-from arcterm.launch import preflight
-from arcterm.launch.preflight import Plan
+from arcterm.launch.plan import DEFAULT_DATASET, Plan, make_plan
 from arcterm.runs import store
 from arcterm.settings import SETTINGS
 
@@ -155,7 +154,7 @@ class Draft:
         return entry.option.help + (f"  ({shown.replace(' ', '')})" if shown else "")
 
     def settings(self) -> dict[str, Any]:
-        """What `preflight.plan` and `commandline.training` take; fields with a problem are left out."""
+        """What `launch.plan.make_plan` and `commandline.training` take; fields with a problem are left out."""
         found: dict[str, Any] = {kind: self.texts[kind] for kind in OPTION_GROUPS if self.texts.get(kind)}
         for key, entry in self.fields().items():
             text = self.texts.get(key, "").strip()
@@ -213,13 +212,13 @@ def judge(settings: Mapping[str, Any], root: Path) -> Verdict:
     if problems:
         return Verdict(problems=problems)
     try:
-        return Verdict(plan=preflight.plan(settings, root=root))
+        return Verdict(plan=make_plan(settings, root=root))
     except (ArctermError, PluginError) as error:
         return Verdict(problems={"": _sentence(error)})
 
 
 def _check_dataset(settings: Mapping[str, Any]) -> None:
-    text = settings.get("dataset") or preflight.DEFAULT_DATASET
+    text = settings.get("dataset") or DEFAULT_DATASET
     sources.find(text, settings.get("dataset_options", {}))
 
 

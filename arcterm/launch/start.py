@@ -22,7 +22,7 @@ from arcterm import environment
 from arcterm.config import Config, JobConfig
 from arcterm.errors import DataError, RunError
 from arcterm.launch import devices, engine, samedata
-from arcterm.launch.preflight import Plan, cores
+from arcterm.launch.plan import Plan, cores
 from arcterm.progress import Progress
 from arcterm.runs import advice, checkpoints, control, state, store
 from arcterm.runs.store import RecordedPlugin, Run

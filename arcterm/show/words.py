@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 
-from arcterm.launch.preflight import duration
+from arcterm.launch.plan import duration
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import Phase, Skipped
 from arcterm.text import clean

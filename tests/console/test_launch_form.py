@@ -15,7 +15,7 @@ from arcterm.console.screens.launch import LaunchForm
 from arcterm.console.trainform import Draft, installed
 from arcterm.errors import RunError
 from arcterm.launch import engine
-from arcterm.launch.preflight import plan
+from arcterm.launch.plan import make_plan
 from arcterm.runs import store
 
 pytestmark = pytest.mark.long
@@ -50,7 +50,7 @@ toy-drawn = toy:drawn
 def toys(distribution, make, monkeypatch):
     """A distribution with a backbone, a broken one, two losses and a data set."""
     monkeypatch.setattr("arcterm.console.screens.form.DEBOUNCE_SECONDS", 0.02)
-    monkeypatch.setattr("arcterm.launch.preflight._cpu_flops", lambda: 1e11)
+    monkeypatch.setattr("arcterm.launch.plan._cpu_flops", lambda: 1e11)
     distribution("toy", entry_points=ENTRIES, toy=TOY, toy_broken="raise RuntimeError('no [timm] here')")
 
 
@@ -260,10 +260,10 @@ def test_epochs_and_steps_exclude_each_other(toys):
 
 def test_a_config_becomes_a_draft_that_asks_for_it_again(toys):
     asked = {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn", "steps": 9, "mirror": 0.2}
-    config = plan({**asked, "loss_options": {"margin": 0.3}}).config
+    config = make_plan({**asked, "loss_options": {"margin": 0.3}}).config
     draft = Draft(installed(), config.form[1])
     assert not draft.problems()
-    assert plan(draft.settings()).config == config
+    assert make_plan(draft.settings()).config == config
 
 
 BURST = """

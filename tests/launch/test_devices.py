@@ -6,7 +6,8 @@ import pytest
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.errors import ConfigError, RunError
-from arcterm.launch import devices, engine, preflight, start
+from arcterm.launch import devices, engine, start
+from arcterm.launch.plan import make_plan
 from arcterm.processes import supervisor
 from arcterm.runs import state, store
 from arcterm.runs.store import Run
@@ -33,7 +34,7 @@ def torch(monkeypatch):
 
 def planned(**settings):
     """The config of a plan, and its line on devices."""
-    made = preflight.plan({"backbone": "tiny", "loss": "arcface", "dataset": "demo", **settings})
+    made = make_plan({"backbone": "tiny", "loss": "arcface", "dataset": "demo", **settings})
     lines = [note.removeprefix("device    ") for note in made.notes if note.startswith("device ")]
     assert len(lines) < 2
     return made.config, lines[0] if lines else ""

@@ -14,7 +14,8 @@ from arcterm import commandline
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, ConfigError, DataError, RunError
 from arcterm.files import create_json
-from arcterm.launch import preflight, pretrained
+from arcterm.launch import pretrained
+from arcterm.launch.plan import make_plan
 from arcterm.runs import checkpoints, store
 from arcterm.runs.checkpoints import FileDigest, Manifest
 
@@ -55,7 +56,7 @@ def find(text, root, backbone="tiny", options=OPTIONS):
 def plan_from(root):
     settings = {"backbone": "tiny", "loss": "softmax", "pretrained": "softmax", "steps": 4, "batch_size": 8}
     options = {"classes": 8, "images": 64}
-    return preflight.plan({**settings, "dataset": "synthetic", "dataset_options": options}, root=root)
+    return make_plan({**settings, "dataset": "synthetic", "dataset_options": options}, root=root)
 
 
 def test_a_run_gives_its_newest_checkpoint_and_a_path_itself(run, root, monkeypatch):
@@ -136,12 +137,12 @@ def test_the_plan_holds_the_absolute_path(run, root, monkeypatch):
     facts = DatasetFacts(images=1000, classes=10, image_size=(112, 112), fingerprint="x")
     monkeypatch.setattr("arcterm.sources.DataSource.inspect", lambda *_: facts)
     settings = {"backbone": "tiny", "loss": "triplet", "pretrained": "softmax", "nproc": 1}
-    plan = preflight.plan(settings, root=root)
+    plan = make_plan(settings, root=root)
     assert plan.config.pretrained == str(saved)
     assert any(str(saved) in note for note in plan.notes)
     assert isinstance(plan.config, TrainConfig)
     assert "--pretrained softmax" in commandline.training(settings)
-    assert preflight.plan({**settings, "pretrained": ""}, root=root).config.pretrained == ""
+    assert make_plan({**settings, "pretrained": ""}, root=root).config.pretrained == ""
 
 
 @pytest.fixture
@@ -324,15 +325,15 @@ def test_class_weights_are_kept_for_the_same_people_only(files, root, tmp_path, 
     settings = {"backbone": "tiny", "loss": "arcface", "pretrained": "a.safetensors", "nproc": 1}
     settings |= {"head": "keep"} | changes
     if not said:
-        made = preflight.plan(settings, root=root)
+        made = make_plan(settings, root=root)
         assert (made.config.head, made.config.pretrained) == ("keep", str(tmp_path / "a.safetensors"))
         assert any("backbone and class weights of" in note for note in made.notes)
         assert "head=keep" in commandline.training(settings).replace("--head keep", "head=keep")
         return
     with pytest.raises(ConfigError) as raised:
-        preflight.plan(settings, root=root)
+        make_plan(settings, root=root)
     assert said in str(raised.value)
-    assert preflight.plan({**settings, "head": "drop"}, root=root).config.head == "drop"
+    assert make_plan({**settings, "head": "drop"}, root=root).config.head == "drop"
 
 
 def test_a_checkpoint_has_as_many_class_weights_as_its_manifest_says(run, root):

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from arcterm.config import PATH_FIELD
 from arcterm.console.trainform import Verdict
-from arcterm.launch.preflight import Plan, duration
+from arcterm.launch.plan import Plan, duration
 from arcterm.show.lines import Line, heading, shorten, wrap
 
 _CHECK_LINES = 5

@@ -12,7 +12,7 @@ from arcterm import sources
 from arcterm.commandline import training as command
 from arcterm.config import merge, parse_assignments, read_settings
 from arcterm.errors import ArctermError, ConfigError, DataError
-from arcterm.launch.preflight import duration, plan
+from arcterm.launch.plan import duration, make_plan
 
 DATA = """
 from arcterm_registry import Dataset, Option
@@ -32,13 +32,13 @@ def make(**options): raise RuntimeError("not here")
 @pytest.fixture(autouse=True)
 def counted(distribution, monkeypatch):
     distribution("counted", entry_points="[arcterm.datasets]\ncounted = counted:data\n", counted=DATA)
-    monkeypatch.setattr("arcterm.launch.preflight.gpus.select", lambda wanted: wanted)
-    monkeypatch.setattr("arcterm.launch.preflight._torch_is_cpu_only", lambda: False)
-    monkeypatch.setattr("arcterm.launch.preflight.cores", lambda: 4)
+    monkeypatch.setattr("arcterm.launch.plan.gpus.select", lambda wanted: wanted)
+    monkeypatch.setattr("arcterm.launch.plan._torch_is_cpu_only", lambda: False)
+    monkeypatch.setattr("arcterm.launch.plan.cores", lambda: 4)
 
 
 def ask(**settings):
-    return plan({"backbone": "tiny", "loss": "arcface", "dataset": "counted", **settings})
+    return make_plan({"backbone": "tiny", "loss": "arcface", "dataset": "counted", **settings})
 
 
 def test_defaults_are_worked_out_and_said():
@@ -79,7 +79,7 @@ def test_later_layers_win_and_options_are_merged():
     merged = merge(file, parse_assignments(["loss.margin=0.2", "weight_decay=0"]), {"steps": 10})
     assert "epochs" not in merged
     assert merged["loss_options"] == {"margin": "0.2", "scale": 32.0}
-    config = plan({"backbone": "tiny", "loss": "cosface", "dataset": "counted", **merged}).config
+    config = make_plan({"backbone": "tiny", "loss": "cosface", "dataset": "counted", **merged}).config
     assert (config.loss_options["margin"], config.loss_options["scale"], config.weight_decay) == (
         0.2,
         32.0,
@@ -94,7 +94,7 @@ def test_a_toml_file(tmp_path):
     )
     settings = read_settings(path)
     assert settings["lr"] == 1.0
-    config = plan({**settings, "dataset": "counted", "schedule": "multistep"}).config
+    config = make_plan({**settings, "dataset": "counted", "schedule": "multistep"}).config
     assert (config.milestones, config.loss_options["margin"]) == ([5, 9], 0.1)
 
 
@@ -163,7 +163,7 @@ def test_a_dataset_that_raises_is_named(distribution):
 
 
 def test_what_takes_long_says_so_with_the_faster_choice(monkeypatch):
-    monkeypatch.setattr("arcterm.launch.preflight._cpu_flops", lambda: 60e9)
+    monkeypatch.setattr("arcterm.launch.plan._cpu_flops", lambda: 60e9)
     long = ask(backbone="r50", dataset_options={"images": 100_000})
     assert "this will take about" in long.warning
     assert "--steps" in long.warning
@@ -196,7 +196,7 @@ def test_the_command_asks_for_the_same():
         "nproc": int(words[words.index("--nproc") + 1]),
         "loss_options": {"margin": float(words[words.index("--margin") + 1])},
     }
-    assert plan(merge(parse_assignments(sets), again)).config == plan(settings).config
+    assert make_plan(merge(parse_assignments(sets), again)).config == make_plan(settings).config
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,9 @@ class Plan:
     warning: str
 
 
-def plan(settings: Mapping[str, Any], progress: Progress | None = None, root: Path | None = None) -> Plan:
+def make_plan(
+    settings: Mapping[str, Any], progress: Progress | None = None, root: Path | None = None
+) -> Plan:
     """Work out a complete config from `settings` (see `config.merge`).
 
     `progress` is told how far a data set is that must first be made; other runs are looked for in `root`.
