@@ -1,4 +1,4 @@
-"""Text of strangers, made fit to be shown."""
+"""Text of strangers made fit to be shown, and seconds in words: for every side."""
 
 from __future__ import annotations
 
@@ -15,3 +15,14 @@ def clean(text: str) -> str:
     """`text` as one line without escape sequences, control characters and bidirectional overrides."""
     text = _BREAK.sub(" ", _SEQUENCE.sub("", text))
     return _UNDECODED.sub("\ufffd", _CONTROL.sub("", text))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``45 s``, ``12 min``, ``3 h 20 min``, ``4 days``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds // 3600:.0f} h {seconds % 3600 / 60:.0f} min"
+    return f"{seconds / 86400:.0f} days"

@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from arcterm.config import Config
-from arcterm.launch.plan import duration
 from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import Gpu, Phase, Verify
 from arcterm.runs.reader import Events
@@ -21,6 +20,7 @@ from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
 from arcterm.show import words
 from arcterm.show.drawing import Console, cleaned
+from arcterm.text import duration
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-~=+*#"

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from arcterm.errors import ArctermError
 from arcterm.launch import start
-from arcterm.launch.plan import duration
 from arcterm.runs import advice
 from arcterm.runs.describe import Summary, describe
 from arcterm.runs.events import (
@@ -33,7 +32,7 @@ from arcterm.runs.store import Run
 from arcterm.show import words
 from arcterm.show.output import put, put_json, say
 from arcterm.show.streams import ReaderGoneError
-from arcterm.text import clean
+from arcterm.text import clean, duration
 
 _LOOK_SECONDS = 0.25
 _FIRST_SECONDS, _FIRST_LOOK_SECONDS = 3.0, 0.05  # many a job is over by then, and its person waits

@@ -154,7 +154,7 @@ class Draft:
         return entry.option.help + (f"  ({shown.replace(' ', '')})" if shown else "")
 
     def settings(self) -> dict[str, Any]:
-        """What `launch.plan.make_plan` and `commandline.training` take; fields with a problem are left out."""
+        """Return what `make_plan` and `commandline.training` take; fields with a problem are left out."""
         found: dict[str, Any] = {kind: self.texts[kind] for kind in OPTION_GROUPS if self.texts.get(kind)}
         for key, entry in self.fields().items():
             text = self.texts.get(key, "").strip()

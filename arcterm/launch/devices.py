@@ -2,19 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from importlib import metadata
+from typing import NamedTuple
 
 from arcterm import gpus
-from arcterm.config import Config, TrainConfig
-from arcterm.errors import RunError
+from arcterm.config import Config, TrainConfig, indices
+from arcterm.errors import ConfigError, RunError
 
 _LOCAL = re.compile(r"cu(\d+)(\d)$")
 _REQUIRED = re.compile(
     r"(?:nvidia-[a-z-]+-cu(\d\d)\b|(?:cuda-toolkit|nvidia-cuda-runtime)\S*\s*\(?==(\d+)\.)"
 )
 _CURE = "install a PyTorch with CUDA in its place (pytorch.org/get-started)"
+
+
+class Devices(NamedTuple):
+    """The GPUs of a run, none of one on the CPU; its ranks; a remark on them, empty where all is as usual."""
+
+    gpus: list[int]
+    nproc: int
+    remark: str
+
+
+def choose(wanted: str | None, nproc: int | None) -> Devices:
+    """Choose where a run works from what --gpus and --nproc say; raises `ConfigError` if that can't be."""
+    asked = indices(wanted or "", "gpus")
+    if wanted and wanted.strip() and not asked:
+        raise ConfigError(f"--gpus {wanted} names no GPU", "write --gpus 0,2")
+    unfit = too_old() if torch_has_cuda() else without_cuda()
+    if unfit and asked:
+        raise ConfigError(f"--gpus {wanted} can't be had: {unfit}", "or leave out --gpus")
+    chosen = [] if unfit else gpus.select(asked)
+    said = remark(chosen, unfit)
+    if not chosen:
+        if nproc and nproc > 4 * cores():
+            raise ConfigError(
+                f"{nproc} ranks on {cores()} CPU cores", f"change --nproc; at most {4 * cores()}"
+            )
+        return Devices([], nproc or 1, said)
+    if nproc and nproc > len(chosen):
+        there = f"{len(chosen)} GPU{'s' * (len(chosen) > 1)}"
+        hint = "one rank a GPU: lower --nproc or widen --gpus"
+        raise ConfigError(f"{nproc} ranks on {there}", f"{hint}; {said}" if said else hint)
+    return Devices(chosen[: nproc or len(chosen)], nproc or len(chosen), said)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def torch_version() -> str:
@@ -56,7 +94,7 @@ def too_old() -> str:
     )
 
 
-def told(chosen: list[int], unfit: str) -> str:
+def remark(chosen: list[int], unfit: str) -> str:
     """What is to be said of the GPUs that were `chosen` for a run; empty where all is as usual.
 
     `unfit` says why the installed PyTorch can use none.

@@ -1,11 +1,13 @@
-"""Lines of a plan about the settings that were given: which they are, and which of them do nothing."""
+"""Lines of a plan about its settings: the loss, the recipe, those given, and those that do nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from arcterm.commandline import written
+from arcterm_registry import Loss
+
+from arcterm.commandline import Value, written
 from arcterm.config import OPTION_GROUPS, TrainConfig
 
 # they have lines of their own in a plan
@@ -23,6 +25,20 @@ _ACTS_WITH = {
     "cutout_size": ("cutout", None),
 }
 """A setting, the other one that it needs, and which value of that; None is any above 0."""
+
+
+def loss(declared: Loss, config: TrainConfig) -> str:
+    """Margin and scale, and the other options that aren't the default."""
+    usual = {option.name: option.default for option in declared.options}
+    options = config.loss_options
+    told = [k for k, value in options.items() if k in ("margin", "scale") or value != usual[k]]
+    return " ".join(f"{key} {written(options[key])}" for key in told)
+
+
+def recipe(recipe: Mapping[str, Value], asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
+    """A line for what the backbone's recipe decided, if it decided anything."""
+    taken = [f"{key} {written(value)}" for key, value in recipe.items() if key not in asked]
+    return [f"recipe    {', '.join(taken)}, as {config.backbone} is usually trained"] if taken else []
 
 
 def given(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:

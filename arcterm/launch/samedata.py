@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import sources
@@ -9,7 +11,7 @@ from arcterm.config import TrainConfig
 from arcterm.errors import DataError
 from arcterm.launch import sets
 from arcterm.progress import Progress
-from arcterm.runs import context, dataset
+from arcterm.runs import context, dataset, store
 from arcterm.runs.store import RecordedDataset, Run
 
 
@@ -70,3 +72,13 @@ def notes(run: Run, facts: DatasetFacts) -> list[str]:
         *([f"note: the data set changed since the run was made: {said}"] if said else []),
         *(f"note: verification set {name} is set aside: {reason}" for name, reason in aside),
     ]
+
+
+def other_people(config: TrainConfig, facts: DatasetFacts) -> str:
+    """Return a sentence if class weights are kept that a run made of other data; empty otherwise."""
+    run = Run(Path(config.pretrained).parent.parent)
+    if config.head != "keep" or not config.pretrained or (record := store.recorded(run)) is None:
+        return ""
+    was = dataset.current(run) if record.dataset else None
+    said = dataset.changed(was, facts) if was else ""
+    return f"the class weights of {config.pretrained} were made with other data: {said}" if said else ""

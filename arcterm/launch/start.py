@@ -22,7 +22,7 @@ from arcterm import environment
 from arcterm.config import Config, JobConfig
 from arcterm.errors import DataError, RunError
 from arcterm.launch import devices, engine, samedata
-from arcterm.launch.plan import Plan, cores
+from arcterm.launch.plan import Plan
 from arcterm.progress import Progress
 from arcterm.runs import advice, checkpoints, control, state, store
 from arcterm.runs.store import RecordedPlugin, Run
@@ -183,7 +183,7 @@ def verify(
         device="cuda" if found else "cpu",
         nproc=max(1, nproc),
         gpus=found,
-        threads=1 if found else max(1, cores() // max(1, nproc)),
+        threads=1 if found else max(1, devices.cores() // max(1, nproc)),
     )
     facts = samedata.facts_of(train)
     for note in samedata.notes(run, facts):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import datetime
 import math
 
-from arcterm.launch.plan import duration
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import Phase, Skipped
-from arcterm.text import clean
+from arcterm.text import clean, duration
 
 DASH = "–"
 METRICS = {

@@ -25,7 +25,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
     """``arcterm(*words)`` → (exit code, stdout, stderr), in an empty folder; the data are never looked at."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
-    monkeypatch.setattr("arcterm.launch.plan._torch_is_cpu_only", lambda: True)
+    monkeypatch.setattr("arcterm.launch.devices.torch_has_cuda", lambda: False)
     monkeypatch.setattr("arcterm.sources.DataSource.inspect", facts)
 
     def call(*words: str) -> tuple[int, str, str]:

@@ -32,7 +32,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
     """``arcterm(*words)`` → (exit code, stdout, stderr), in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
-    monkeypatch.setattr("arcterm.launch.plan._torch_is_cpu_only", lambda: True)
+    monkeypatch.setattr("arcterm.launch.devices.torch_has_cuda", lambda: False)
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["arcterm", *words])

@@ -12,7 +12,8 @@ from arcterm import sources
 from arcterm.commandline import training as command
 from arcterm.config import merge, parse_assignments, read_settings
 from arcterm.errors import ArctermError, ConfigError, DataError
-from arcterm.launch.plan import duration, make_plan
+from arcterm.launch.plan import make_plan
+from arcterm.text import duration
 
 DATA = """
 from arcterm_registry import Dataset, Option
@@ -32,9 +33,10 @@ def make(**options): raise RuntimeError("not here")
 @pytest.fixture(autouse=True)
 def counted(distribution, monkeypatch):
     distribution("counted", entry_points="[arcterm.datasets]\ncounted = counted:data\n", counted=DATA)
-    monkeypatch.setattr("arcterm.launch.plan.gpus.select", lambda wanted: wanted)
-    monkeypatch.setattr("arcterm.launch.plan._torch_is_cpu_only", lambda: False)
-    monkeypatch.setattr("arcterm.launch.plan.cores", lambda: 4)
+    monkeypatch.setattr("arcterm.launch.devices.gpus.select", lambda wanted: wanted)
+    monkeypatch.setattr("arcterm.launch.devices.torch_has_cuda", lambda: True)
+    monkeypatch.setattr("arcterm.launch.devices.cores", lambda: 4)
+    monkeypatch.setattr("arcterm.launch.estimate.cores", lambda: 4)
 
 
 def ask(**settings):
@@ -163,7 +165,7 @@ def test_a_dataset_that_raises_is_named(distribution):
 
 
 def test_what_takes_long_says_so_with_the_faster_choice(monkeypatch):
-    monkeypatch.setattr("arcterm.launch.plan._cpu_flops", lambda: 60e9)
+    monkeypatch.setattr("arcterm.launch.estimate._cpu_flops", lambda: 60e9)
     long = ask(backbone="r50", dataset_options={"images": 100_000})
     assert "this will take about" in long.warning
     assert "--steps" in long.warning

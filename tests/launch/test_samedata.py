@@ -18,7 +18,7 @@ from arcterm.files import create_json
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
-from arcterm.launch import engine, plan, samedata, start
+from arcterm.launch import engine, samedata, start
 from arcterm.runs import checkpoints, dataset, state, store
 from arcterm.runs.checkpoints import Manifest
 from arcterm.train import guard
@@ -239,7 +239,7 @@ def test_class_weights_that_are_kept_for_other_people_are_named(run):
         asked = msgspec.structs.replace(
             run.config, head="keep", pretrained=str(run.checkpoints / "step-0000000001")
         )
-        return plan._other_people(asked, samedata.facts_of(run.config))
+        return samedata.other_people(asked, samedata.facts_of(run.config))
 
     assert said() == ""
     other_person(data_of(run))

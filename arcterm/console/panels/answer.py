@@ -6,8 +6,9 @@ from typing import Protocol
 
 from arcterm.config import PATH_FIELD
 from arcterm.console.trainform import Verdict
-from arcterm.launch.plan import Plan, duration
+from arcterm.launch.plan import Plan
 from arcterm.show.lines import Line, heading, shorten, wrap
+from arcterm.text import duration
 
 _CHECK_LINES = 5
 

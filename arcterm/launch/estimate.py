@@ -1,0 +1,66 @@
+"""How long a training will roughly take, and whether the memory that it asks for is free."""
+
+from __future__ import annotations
+
+import time
+
+from arcterm_registry import Backbone
+from arcterm_registry.contracts import DatasetFacts
+
+from arcterm.config import TrainConfig
+from arcterm.errors import ConfigError
+from arcterm.launch.devices import cores
+from arcterm.text import duration
+
+LONG_SECONDS = 3600.0
+_GPU_FLOPS = 30e12
+_CPU_SHARE = 0.5
+
+
+def seconds(backbone: Backbone, config: TrainConfig) -> float:
+    """Estimate the seconds of training: 6 × multiply-adds an image, at this machine's speed."""
+    flops = 6e9 * backbone.gmacs * config.global_batch * config.steps
+    if config.gpus:
+        return flops / (_GPU_FLOPS * config.nproc)
+    return flops / (_cpu_flops() * min(cores(), config.nproc * config.threads))
+
+
+def warning(seconds: float, config: TrainConfig) -> str:
+    """Say that a training takes long and what is faster; empty below an hour."""
+    if seconds <= LONG_SECONDS:
+        return ""
+    steps = max(1, int(config.steps * LONG_SECONDS / seconds))
+    faster = f"--steps {steps} takes about an hour"
+    if not config.gpus and config.backbone != "tiny":
+        faster += f"; `arcterm train tiny {config.loss}` is made for a CPU"
+    return f"this will take about {duration(seconds)} on this machine; faster: {faster}"
+
+
+def decoded_cache(budget: int, facts: DatasetFacts) -> list[str]:
+    """Return a line about images kept decoded in `budget` MiB; `ConfigError` if the memory isn't free."""
+    if not budget:
+        return []
+    import psutil
+
+    each = 3 * facts.image_size[0] * facts.image_size[1]
+    count = min(facts.images, (budget << 20) // each)
+    needed, free = count * each >> 20, psutil.virtual_memory().available >> 20
+    if needed > free:
+        raise ConfigError(
+            f"decoded_cache: {count:,} decoded images take {needed:,} MiB and {free:,} are free",
+            f"give --set decoded_cache={free * 3 // 4} or less",
+        )
+    return [f"cache     {count:,} of {facts.images:,} images kept decoded, {needed:,} MiB"]
+
+
+def _cpu_flops() -> float:
+    """Multiply-adds of a core in training, per second: half of a timed float32 matrix product."""
+    import numpy as np
+
+    a = np.ones((512, 512), np.float32)
+    a @ a
+    started, used = time.perf_counter(), time.process_time()
+    for _ in range(4):
+        a @ a
+    busy = max(time.process_time() - used, time.perf_counter() - started)
+    return _CPU_SHARE * 4 * 2 * 512**3 / busy
