@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +36,21 @@ class DataSource:
         `progress` is called if the data set reports it.
         """
         with _plugin(self.name):
-            ask = self.declared.load_inspect()
-            reports = progress is not None and "progress" in signature(ask).parameters
-            facts: DatasetFacts = self._call(ask, **({"progress": progress} if reports else {}))
-        return facts
+            return self.declared.make_facts(*self._paths, progress=progress, **self._rest)
 
     def open(self) -> FaceDataset:
         """Open the records and the verification sets; raises `DataError`."""
         with _plugin(self.name):
-            faces: FaceDataset = self._call(self.declared.load())
+            faces: FaceDataset = self.declared.make(*self._paths, **self._rest)
         return faces
 
-    def _call(self, function: Callable[..., Any], **more: Any) -> Any:
-        options = dict(self.options)
-        positional = [options.pop("path")] if "path" in options else []
-        return function(*positional, **options, **more)
+    @property
+    def _paths(self) -> list[Value]:
+        return [self.options["path"]] if "path" in self.options else []
+
+    @property
+    def _rest(self) -> dict[str, Value]:
+        return {name: value for name, value in self.options.items() if name != "path"}
 
 
 def from_config(config: TrainConfig) -> DataSource:

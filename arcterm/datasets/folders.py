@@ -112,9 +112,7 @@ class FolderFaces:
         return made.fingerprint(sets), earlier.hexdigest()
 
 
-def open_dataset(
-    path: str | Path, *, resize: bool = False, min_images: int = 0, drop: str = ""
-) -> FolderFaces | Source:
+def open_dataset(path: str | Path, *, resize: bool, min_images: int, drop: str) -> FolderFaces | Source:
     """Open the folder `path`; raises `DataError`."""
     return filters.choose(FolderFaces(Path(path), resize), min_images, drop)
 
@@ -122,9 +120,9 @@ def open_dataset(
 def inspect(
     path: str | Path,
     *,
-    resize: bool = False,
-    min_images: int = 0,
-    drop: str = "",
+    resize: bool,
+    min_images: int,
+    drop: str,
     progress: Progress | None = None,
 ) -> DatasetFacts:
     """Facts of the folder `path`, one image of each person and every .bin read; raises `DataError`."""

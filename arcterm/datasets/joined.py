@@ -129,19 +129,17 @@ class JoinedFaces:
         )
 
 
-def open_dataset(
-    *, paths: str = "", resize: bool = False, min_images: int = 0, drop: str = ""
-) -> JoinedFaces | Source:
+def open_dataset(*, paths: str, resize: bool, min_images: int, drop: str) -> JoinedFaces | Source:
     """Open the data sets that `paths` names, parted by commas; raises `DataError`."""
     return filters.choose(JoinedFaces(_places(paths), resize), min_images, drop)
 
 
 def inspect(
     *,
-    paths: str = "",
-    resize: bool = False,
-    min_images: int = 0,
-    drop: str = "",
+    paths: str,
+    resize: bool,
+    min_images: int,
+    drop: str,
     progress: Progress | None = None,
 ) -> DatasetFacts:
     """Facts of all data sets together, each looked at as when alone; raises `DataError`."""

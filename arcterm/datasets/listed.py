@@ -147,7 +147,7 @@ class ListedFaces:
 
 
 def open_dataset(
-    path: str | Path, *, root: str = "", resize: bool = False, min_images: int = 0, drop: str = ""
+    path: str | Path, *, root: str, resize: bool, min_images: int, drop: str
 ) -> ListedFaces | Source:
     """Open the list `path`; raises `DataError`."""
     return filters.choose(_open(path, root, resize), min_images, drop)
@@ -156,10 +156,10 @@ def open_dataset(
 def inspect(
     path: str | Path,
     *,
-    root: str = "",
-    resize: bool = False,
-    min_images: int = 0,
-    drop: str = "",
+    root: str,
+    resize: bool,
+    min_images: int,
+    drop: str,
     progress: Progress | None = None,
 ) -> DatasetFacts:
     """Facts of the list `path`, a few images and every .bin beside it read; raises `DataError`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from arcterm_registry.contracts import DatasetFacts, Record
@@ -125,17 +124,7 @@ def _too_many(pack: FacePack, digest: PackDigest) -> str:
     return ""
 
 
-@overload
-def open_dataset(path: str | Path, *, resize: bool = False) -> PackedFaces: ...
-
-
-@overload
-def open_dataset(path: str | Path, *, resize: bool = False, min_images: int, drop: str) -> Source: ...
-
-
-def open_dataset(
-    path: str | Path, *, resize: bool = False, min_images: int = 0, drop: str = ""
-) -> PackedFaces | Source:
+def open_dataset(path: str | Path, *, resize: bool, min_images: int, drop: str) -> PackedFaces | Source:
     """Open the pack in directory `path`; raises `DataError`."""
     return filters.choose(PackedFaces(Path(path), resize), min_images, drop)
 
@@ -143,9 +132,9 @@ def open_dataset(
 def inspect(
     path: str | Path,
     *,
-    resize: bool = False,
-    min_images: int = 0,
-    drop: str = "",
+    resize: bool,
+    min_images: int,
+    drop: str,
     progress: Progress | None = None,
 ) -> DatasetFacts:
     """Facts of the pack in `path`, a few records and all verification sets read; raises `DataError`."""

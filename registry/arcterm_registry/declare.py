@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from arcterm_registry.contracts import Feeding
+    from arcterm_registry.contracts import DatasetFacts, Feeding
 
 Value = bool | int | float | str
 
@@ -218,9 +219,15 @@ class Dataset(Declaration):
     suffixes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
 
-    def load_inspect(self) -> Callable[..., Any]:
-        """Import and return the inspect function."""
-        return resolve(self.inspect)
+    def make_facts(
+        self, *positional: Any, progress: Callable[[int, int], object] | None = None, **given: Value
+    ) -> DatasetFacts:
+        """Inspect the data that `make` would open with the same arguments; raises what `inspect` raises."""
+        ask = resolve(self.inspect)
+        reports = progress is not None and "progress" in signature(ask).parameters
+        more = {"progress": progress} if reports else {}
+        facts: DatasetFacts = ask(*positional, **self._chosen(given), **more)
+        return facts
 
 
 @dataclass(frozen=True, kw_only=True)

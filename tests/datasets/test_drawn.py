@@ -40,7 +40,7 @@ def test_the_demo_is_a_pack() -> None:
     faces = declared.make(**SMALL)
     assert (len(faces), faces.classes, list(faces.verification)) == (6, 3, ["demo_frontal", "demo_pose"])
     assert [faces[n].label for n in range(6)] == [0, 0, 1, 1, 2, 2]
-    facts = declared.load_inspect()(**SMALL)
+    facts = declared.make_facts(**SMALL)
     assert dict(facts.verification) == {"demo_frontal": 400, "demo_pose": 400}
     assert (facts.images, facts.image_size, facts.problems) == (6, (112, 112), ())
     for pairs in faces.verification.values():

@@ -51,7 +51,7 @@ def test_the_same_options_for_all(kind: str, people: list[list[bytes]], tmp_path
         ({"drop": str(drop), "min_images": 2}, [2, 5]),
         ({"min_images": 5}, [5, 5]),
     ):
-        opened, facts = declared.load()(path, **options), declared.load_inspect()(path, **options)
+        opened, facts = declared.make(path, **options), declared.make_facts(path, **options)
         assert isinstance(opened, LabelledDataset)
         assert counts(opened) == sizes
         assert (facts.images, facts.classes) == (sum(sizes), len(sizes)) == (len(opened), opened.classes)
@@ -64,7 +64,7 @@ def test_the_same_options_for_all(kind: str, people: list[list[bytes]], tmp_path
 
 
 def test_who_is_left_out_is_said(people: list[list[bytes]], tmp_path: Path) -> None:
-    path, inspect = place("recordio", tmp_path, people), get("dataset", "recordio").load_inspect()
+    path, inspect = place("recordio", tmp_path, people), get("dataset", "recordio").make_facts
     drop = tmp_path / "drop.txt"
     drop.write_text("1\n4")
     told: list[tuple[int, int]] = []
@@ -85,7 +85,7 @@ def test_who_is_left_out_is_said(people: list[list[bytes]], tmp_path: Path) -> N
 
 
 def test_nobody_is_left(people: list[list[bytes]], tmp_path: Path) -> None:
-    path, load = place("recordio", tmp_path, people), get("dataset", "recordio").load()
+    path, load = place("recordio", tmp_path, people), get("dataset", "recordio").make
     with pytest.raises(DataError, match="nobody is left: 5 of 5 people with fewer than 6 images") as caught:
         load(path, min_images=6)
     assert caught.value.hint == "change --set dataset.min_images"
@@ -162,7 +162,7 @@ def test_people_without_images_are_left_out_by_one(people: list[list[bytes]], tm
     assert get("dataset", "recordio").make(path).classes == 9
     opened = get("dataset", "recordio").make(path, min_images=1)
     assert counts(opened) == SIZES
-    facts = get("dataset", "recordio").load_inspect()(path, min_images=1)
+    facts = get("dataset", "recordio").make_facts(path, min_images=1)
     assert "4 of 9 people with fewer than 1 images are left out (0 images)" in facts.problems
 
 

@@ -11,7 +11,7 @@ from arcterm.errors import DataError
 
 from .conftest import make_folder
 
-INSPECT = get("dataset", "folder").load_inspect()
+INSPECT = get("dataset", "folder").make_facts
 
 
 def test_leftovers_and_files_without_an_image_are_told_once(faces: list[list[bytes]], tmp_path: Path) -> None:

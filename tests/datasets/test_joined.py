@@ -20,7 +20,7 @@ from arcterm.sources import find
 from .conftest import counts, make_folder, make_list, make_pack, pixels
 
 Locate = Callable[[str], Path]
-OPEN, INSPECT = get("dataset", "union").load(), get("dataset", "union").load_inspect()
+OPEN, INSPECT = get("dataset", "union").make, get("dataset", "union").make_facts
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_pack_resizes_what_is_not_its_size(faces: list[list[bytes]], tmp_path:
     place = make_pack(tmp_path / "pack", [[faces[0][0], encode_jpeg(large)], [grey, png]])
     declared = get("dataset", "recordio")
     with pytest.raises(DataError, match="the image is 200×150, not 112×112"):
-        declared.load_inspect()(place)
+        declared.make_facts(place)
     assert bytes(declared.make(place)[1].image) == encode_jpeg(large)
     opened = declared.make(place, resize=True)
     assert opened.pack[1].image == declared.make(place)[1].image
@@ -133,7 +133,7 @@ def test_a_pack_resizes_what_is_not_its_size(faces: list[list[bytes]], tmp_path:
         assert isinstance(image, np.ndarray) and image.shape == (112, 112, 3)
         assert np.abs(image.astype(int) - face).mean() < 8
     assert np.array_equal(opened[3].image, face)
-    assert declared.load_inspect()(place, resize=True).images == 4
+    assert declared.make_facts(place, resize=True).images == 4
     assert counts(declared.make(place, resize=True, min_images=2)) == [2, 2]
 
 

@@ -21,7 +21,7 @@ from arcterm.formats.pairs.binfile import write_pairs
 from .conftest import counts, make_folder, make_list, pixels
 
 Locate = Callable[[str], Path]
-OPEN, INSPECT = get("dataset", "lst").load(), get("dataset", "lst").load_inspect()
+OPEN, INSPECT = get("dataset", "lst").make, get("dataset", "lst").make_facts
 
 
 def test_aligned_images_are_their_files(faces: list[list[bytes]], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordWriter
 from arcterm.formats.recordio.facepack import FacePack
 
-OPEN, INSPECT = get("dataset", "recordio").load(), get("dataset", "recordio").load_inspect()
+OPEN, INSPECT = get("dataset", "recordio").make, get("dataset", "recordio").make_facts
 PICTURES = [encode_jpeg(np.full((112, 112, 3), 20 * n, np.uint8)) for n in range(12)]
 
 

@@ -46,7 +46,7 @@ def test_recordio(pack: Path) -> None:
     assert decode(record.image, size=(112, 112), source=record.source).shape == (112, 112, 3)
     assert len(faces.verification["heldout"].same) == 60
     assert faces.verification["heldout"] is faces.verification["heldout"]
-    facts = declared.load_inspect()(str(pack))
+    facts = declared.make_facts(str(pack))
     assert (facts.images, facts.classes, facts.image_size, facts.problems) == (360, 36, (112, 112), ())
     assert dict(facts.verification) == {"another": 1, "heldout": 60}
     assert [len(part) for part in facts.fingerprint.split(":")] == [1, 64, 64]
@@ -60,7 +60,7 @@ def test_verification_sets_are_read_when_asked_for(pack: Path) -> None:
     assert len(faces.verification["heldout"].images) == 120
     with pytest.raises(DataError, match=r"broken.bin: GLOBAL at byte 2 names 'os.system'"):
         faces.verification["broken"]
-    facts = get("dataset", "recordio").load_inspect()(pack)
+    facts = get("dataset", "recordio").make_facts(pack)
     assert list(facts.verification) == ["heldout"]
     assert list(facts.set_aside) == ["broken"] and "os.system" in facts.set_aside["broken"]
 
@@ -69,14 +69,14 @@ def test_problems_are_told(pack: Path) -> None:
     (pack / "heldout.bin").unlink()
     (pack / "train.crc").unlink()
     (pack / "property").write_text("40,112,112")
-    facts = get("dataset", "recordio").load_inspect()(pack)
+    facts = get("dataset", "recordio").make_facts(pack)
     assert facts.classes == 40
     assert "no verification set" in facts.problems[0]
     assert "40 classes and train.idx lists 36 identities" in facts.problems[1]
 
 
 def test_inspection_finds_what_would_stop_training(pack: Path) -> None:
-    inspect = get("dataset", "recordio").load_inspect()
+    inspect = get("dataset", "recordio").make_facts
     (pack / "train.crc").unlink()
     (pack / "property").write_text("20,112,112")
     with pytest.raises(DataError, match="the classes are 0 to 19"):
@@ -108,12 +108,12 @@ def test_folder(test_data: Locate, tmp_path: Path) -> None:
     assert faces[9].source == str(tmp_path / "s2" / "10.pgm")
     pixels = faces[10].image
     assert isinstance(pixels, np.ndarray) and pixels.shape == (112, 112, 3) and pixels.dtype == np.uint8
-    facts = declared.load_inspect()(str(tmp_path), resize=True)
+    facts = declared.make_facts(str(tmp_path), resize=True)
     assert (facts.images, facts.classes, dict(facts.verification), facts.problems) == (20, 2, {"some": 1}, ())
     with pytest.raises(IndexError):
         faces[20]
     (tmp_path / "s2" / "9.pgm").write_bytes(b"P5 1 1 255 a")
-    again = declared.load_inspect()(str(tmp_path), resize=True)
+    again = declared.make_facts(str(tmp_path), resize=True)
     assert again.fingerprint != facts.fingerprint
 
 
@@ -124,7 +124,7 @@ def test_folder_refuses_another_size(test_data: Locate) -> None:
         faces[0]
     assert "--resize" in caught.value.hint
     with pytest.raises(DataError, match="the image is 92×112"):
-        get("dataset", "folder").load_inspect()(people)
+        get("dataset", "folder").make_facts(people)
 
 
 def test_folder_of_one(test_data: Locate, tmp_path: Path) -> None:

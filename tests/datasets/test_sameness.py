@@ -30,7 +30,7 @@ def make(kind: str, place: Path, faces: list[list[bytes]]) -> Path:
 
 
 def fingerprint(kind: str, path: Path, **options: object) -> str:
-    inspect = get("dataset", kind).load_inspect()
+    inspect = get("dataset", kind).make_facts
     found = inspect(paths=str(path), **options) if kind == "union" else inspect(path, **options)
     return str(found.fingerprint)
 
@@ -91,7 +91,7 @@ def test_what_a_pack_holds_is_part_of_it(
 ) -> None:
     pack = make("recordio", tmp_path / "pack", faces)
     (pack / "train.crc").unlink()
-    inspect = get("dataset", "recordio").load_inspect()
+    inspect = get("dataset", "recordio").make_facts
     before = inspect(pack)
     change(pack)
     after = inspect(pack)

@@ -76,7 +76,7 @@ def test_one_picture_sets_its_set_aside(
         (place / "train.crc").unlink(missing_ok=True)
     write_pairs(place / "good.bin", images, MIXED)
     write_pairs(place / "bad.bin", [*images[:7], broken(images), *images[8:]], MIXED)
-    inspect = get("dataset", kind).load_inspect()
+    inspect = get("dataset", kind).make_facts
     facts = inspect(paths=str(path)) if kind == "union" else inspect(path)
     assert dict(facts.verification) == {"good": 20}
     assert list(facts.set_aside) == ["bad"]
@@ -114,7 +114,7 @@ def test_where_all_are_set_aside_it_is_said(faces: list[list[bytes]], tmp_path: 
     pack = make_pack(tmp_path / "pack", [faces[0][:3], faces[1][:3]])
     (pack / "train.crc").unlink()
     (pack / "lfw.bin").write_bytes(b"nothing")
-    facts = get("dataset", "recordio").load_inspect()(pack)
+    facts = get("dataset", "recordio").make_facts(pack)
     assert dict(facts.verification) == {} and list(facts.set_aside) == ["lfw"]
     assert "no verification set (*.bin) that can be used" in facts.problems[0]
 

@@ -10,7 +10,7 @@ from arcterm_registry.contracts import LabelledDataset
 
 from .conftest import counts, pixels, quiet
 
-OPEN, INSPECT = get("dataset", "synthetic").load(), get("dataset", "synthetic").load_inspect()
+OPEN, INSPECT = get("dataset", "synthetic").make, get("dataset", "synthetic").make_facts
 
 
 def test_counts_and_labels() -> None:

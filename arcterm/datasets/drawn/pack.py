@@ -9,7 +9,7 @@ from arcterm_registry.contracts import DatasetFacts
 from numpy.random import Generator
 
 from arcterm import cache
-from arcterm.datasets import packs
+from arcterm.datasets import filters, packs
 from arcterm.datasets.drawn import traits
 from arcterm.datasets.drawn.camera import picture
 from arcterm.errors import DataError
@@ -29,16 +29,14 @@ COUPLES = ((0, 0, 1), (0, 2, 3), (1, 0, 2), (3, 1, 3))
 _FIRST_STRANGER = 1_000_000
 
 
-def open_dataset(*, identities: int = 200, images: int = 20, seed: int = 0) -> packs.PackedFaces:
+def open_dataset(*, identities: int, images: int, seed: int) -> packs.PackedFaces:
     """Open the drawn pack, drawing it first if it isn't in the cache; raises `DataError`."""
-    return packs.open_dataset(build(identities, images, seed))
+    return packs.PackedFaces(build(identities, images, seed))
 
 
-def inspect(
-    *, identities: int = 200, images: int = 20, seed: int = 0, progress: Progress | None = None
-) -> DatasetFacts:
+def inspect(*, identities: int, images: int, seed: int, progress: Progress | None = None) -> DatasetFacts:
     """Facts of the drawn pack, which is drawn if it isn't in the cache; raises `DataError`."""
-    return packs.inspect(build(identities, images, seed, progress))
+    return filters.inspect(packs.PackedFaces(build(identities, images, seed, progress)), 0, "")
 
 
 def cached(identities: int, images: int, seed: int) -> Path:

@@ -46,16 +46,12 @@ class SyntheticFaces:
         return np.arange(self.images) % self.classes
 
 
-def open_dataset(
-    *, classes: int = 1000, images: int = 10_000, seed: int = 0, decoded: bool = False
-) -> SyntheticFaces:
+def open_dataset(*, classes: int, images: int, seed: int, decoded: bool) -> SyntheticFaces:
     """Draw the pictures."""
     return SyntheticFaces(classes, images, seed, decoded)
 
 
-def inspect(
-    *, classes: int = 1000, images: int = 10_000, seed: int = 0, decoded: bool = False
-) -> DatasetFacts:
+def inspect(*, classes: int, images: int, seed: int, decoded: bool) -> DatasetFacts:
     """What the options say."""
     options = f"synthetic 1 {classes} {images} {seed} {decoded}"
     return DatasetFacts(

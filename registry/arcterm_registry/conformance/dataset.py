@@ -277,8 +277,7 @@ def _positional(subject: Subject) -> Iterable[str]:
 
 
 def _facts(subject: Subject) -> DatasetFacts:
-    facts: DatasetFacts = _declared(subject).load_inspect()(*_positional(subject), **subject.settings())
-    return facts
+    return _declared(subject).make_facts(*_positional(subject), **subject.settings())
 
 
 def _open(subject: Subject) -> FaceDataset:
