@@ -19,7 +19,7 @@ from arcterm.runs.reader import Events
 from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
 from arcterm.show import words
-from arcterm.show.drawing import Console, cleaned
+from arcterm.show.drawing import OutputConsole, cleaned
 from arcterm.text import duration
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -38,7 +38,7 @@ class Live:
     def __init__(self, run: Run, owner: bool = True) -> None:
         self._run = run
         self._hint = self._stopping if owner else _LEAVING.format(run.id)
-        self._console = Console()
+        self._console = OutputConsole()
         self._live = RichLive(console=self._console, auto_refresh=False, transient=False)
         self._live.start()
         self._open = True

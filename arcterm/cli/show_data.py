@@ -44,15 +44,18 @@ def show(
     if as_json:
         put_json(album.facts_of_sets(images) if pairs else album.facts_of_people(people, images))
         return
-    from arcterm.show.screenful import Screen
+    from arcterm.show.drawing import OutputConsole
+    from arcterm.show.faces import draw_person, draw_set, mode_of, print_drawn
 
-    screen = Screen(width)
-    if pairs:
-        for held in album.sets(images):
-            screen.show_set(held)
-    else:
-        for person in album.people(people, images):
-            screen.show_person(person)
+    console = OutputConsole(highlight=False, width=width)
+    columns, mode = width or console.width, mode_of(console)
+    drawn = (
+        (draw_set(held, columns, mode) for held in album.sets(images))
+        if pairs
+        else (draw_person(person, columns, mode) for person in album.people(people, images))
+    )
+    for each in drawn:
+        print_drawn(console, each, columns)
     if album.unreadable:
         count = f"{album.unreadable:,} record{'s' * (album.unreadable != 1)}"
         say(f"{count} can't be read and belong to nobody here; `arcterm data check {source}` names them")

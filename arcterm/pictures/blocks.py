@@ -23,11 +23,12 @@ _DITHER = (np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5
 
 
 class Piece(NamedTuple):
-    """Signs of one look: the colour of the sign and of what is behind it, None for the terminal's own."""
+    """Text in one colour on another, None for the terminal's own, and in a style by name, such as bold."""
 
     text: str
     front: Colour | None = None
     back: Colour | None = None
+    style: str = ""
 
 
 Line = list[Piece]

@@ -23,7 +23,7 @@ from arcterm.progress import Progress
 FIRST_PEOPLE = 6
 
 
-class Shown(NamedTuple):
+class ShownImage(NamedTuple):
     """An image: its pixels and where it lies; in place of pixels a `problem` if it can't be read."""
 
     pixels: Pixels | None
@@ -31,13 +31,13 @@ class Shown(NamedTuple):
     problem: str = ""
 
 
-class Person(NamedTuple):
+class ShownPerson(NamedTuple):
     """A class, its name if it has one, the `total` of its images, and the first of them."""
 
     number: int
     name: str
     total: int
-    images: list[Shown]
+    images: list[ShownImage]
 
 
 class ShownPair(NamedTuple):
@@ -45,8 +45,8 @@ class ShownPair(NamedTuple):
 
     number: int
     same: bool
-    a: Shown
-    b: Shown
+    a: ShownImage
+    b: ShownImage
 
 
 class ShownSet(NamedTuple):
@@ -79,7 +79,12 @@ class Album:
         self._progress = progress
         self.unreadable = 0
 
-    def people(self, wanted: str, images: int) -> Iterator[Person]:
+    @property
+    def classes(self) -> int:
+        """Number of people; 0 of a .bin."""
+        return self._faces.classes if self._faces else 0
+
+    def people(self, wanted: str, images: int) -> Iterator[ShownPerson]:
         """The classes `wanted`, the first few if empty, with at most `images` each; raises `DataError`."""
         faces = self._faces
         assert faces is not None
@@ -91,7 +96,7 @@ class Album:
         for number in numbers:
             indexes = np.flatnonzero(labels == number)
             shown = [_record(faces, int(index)) for index in indexes[:images]]
-            yield Person(number, self._name(number, shown), len(indexes), shown)
+            yield ShownPerson(number, self._name(number, shown), len(indexes), shown)
 
     def sets(self, pairs: int) -> Iterator[ShownSet]:
         """Every verification set with `pairs` of its pairs; raises `DataError` if there is none."""
@@ -156,7 +161,7 @@ class Album:
             ],
         }
 
-    def _name(self, number: int, shown: list[Shown]) -> str:
+    def _name(self, number: int, shown: list[ShownImage]) -> str:
         """What the pack calls the class, or the folder that holds its images."""
         if self._names:
             return self._names[number]
@@ -198,19 +203,19 @@ def _labels(faces: FaceDataset, progress: Progress) -> NDArray[np.int64]:
     return found
 
 
-def _record(faces: FaceDataset, index: int) -> Shown:
+def _record(faces: FaceDataset, index: int) -> ShownImage:
     try:
         record = faces[index]
     except DataError as error:
-        return Shown(None, "", error.message)
+        return ShownImage(None, "", error.message)
     return _decoded(record.image, record.source)
 
 
-def _decoded(image: Any, source: str) -> Shown:
+def _decoded(image: Any, source: str) -> ShownImage:
     try:
-        return Shown(decode(image, size=None, source=source), source)
+        return ShownImage(decode(image, size=None, source=source), source)
     except DataError as error:
-        return Shown(None, source, error.message)
+        return ShownImage(None, source, error.message)
 
 
 def _some(same: NDArray[np.bool_], count: int) -> list[int]:

@@ -13,15 +13,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from rich.console import Console
 
 from arcterm.cli import main
 from arcterm.errors import DataError
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.pictures.blocks import RAMPS, Piece, beside, draw, placard
+from arcterm.progress import unheard
 from arcterm.show.album import open_album
-from arcterm.show.screenful import Screen
+from arcterm.show.drawing import OutputConsole
+from arcterm.show.faces import draw_person, draw_set, mode_of, print_drawn
 
 Locate = Callable[[str], Path]
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -188,13 +189,13 @@ def test_terminals(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     file = io.TextIOWrapper(io.BytesIO(), "utf-8")
-    console = Console(file=file, force_terminal=True, width=width, highlight=False)
+    console = OutputConsole(file=file, force_terminal=True, width=width, highlight=False)
     assert console.color_system == system
-    screen, album = Screen(width, console), open_album(str(pack), lambda done, total: None)
+    album, mode = open_album(str(pack), unheard), mode_of(console)
     for person in album.people("", 6):
-        screen.show_person(person)
+        print_drawn(console, draw_person(person, width, mode), width)
     for held in album.sets(3):
-        screen.show_set(held)
+        print_drawn(console, draw_set(held, width, mode), width)
     file.seek(0)
     text = file.read()
     assert re.search(expected, text)

@@ -21,7 +21,6 @@ from arcterm.console.screens.jobform import JobForm
 from arcterm.console.screens.jobs import JobList
 from arcterm.console.screens.pictures import PictureScreen
 from arcterm.console.screens.runs import RunList
-from arcterm.console.showing import Shower, Wish, _refusal
 from arcterm.console.view import View
 from arcterm.errors import DataError
 from arcterm.jobs import offered
@@ -30,6 +29,7 @@ from arcterm.runs import control, store
 from arcterm.runs.reader import Reader
 from arcterm.runs.state import Failure, read_state
 from arcterm.show.lines import width_of
+from arcterm.show.pages import Page, PageDrawer, PageRequest
 
 SMALL, LARGE = (80, 24), (160, 45)
 
@@ -474,18 +474,18 @@ def test_a_command_of_a_job_that_is_not_known_here_is_still_told():
 
 @pytest.fixture
 def album(monkeypatch):
-    """What the console asks ``arcterm data show`` for, and what that answers, without a process."""
+    """The pages that the console asks for, drawn without a process."""
     asked = []
 
-    def run(shower, wish, options):
-        asked.append([*options, "--pairs"] if wish.pairs else list(options))
-        if wish.source == "/nowhere":
-            raise _refusal(wish.source, "arcterm: /nowhere is not there\n  → give a pack\n")
-        if "--json" in options:
-            return '{"classes": 8, "people": []}'
-        return "\x1b[1m0\x1b[0m  ann  8 images\n\x1b[38;2;9;8;7;48;2;1;2;3m▀▀▀▀\x1b[0m\n"
+    def draw(drawer, request, progress):
+        asked.append(request)
+        progress(3, 4)
+        if request.source == "/nowhere":
+            raise DataError("/nowhere is not there", "give a pack")
+        face = [[("▀▀▀▀", (9, 8, 7), (1, 2, 3), "")]]
+        return Page([[("0  ann\x1b[2J  8 images", None, None, "bold")], *face], 0 if request.pairs else 8)
 
-    monkeypatch.setattr(Shower, "_run", run)
+    monkeypatch.setattr(PageDrawer, "draw", draw)
     return asked
 
 
@@ -498,13 +498,14 @@ async def test_pictures_of_people_and_pairs(album, live, root, until, shown):
         await until(pilot, lambda: isinstance(app.screen, PictureScreen) and "▀▀▀▀" in shown(app))
         assert "people 0–5 of 8" in shown(app)
         assert "/data/faces" in shown(app)
-        assert album[-1] == ["--width", "76", "--images", "6", "--people", "0-5"]
+        assert "ann  8 images" in shown(app)
+        assert (album[-1].width, album[-1].page) == (76, 0)
         await pilot.press("n")
         await until(pilot, lambda: "people 6–7 of 8" in shown(app))
-        assert album[-1][-1] == "6-7"
+        assert album[-1].page == 1
         await pilot.press("n", "v")
         await until(pilot, lambda: "pairs" in shown(app).splitlines()[0])
-        assert album[-1] == ["--width", "76", "--images", "6", "--pairs"]
+        assert album[-1].pairs
         await pilot.press("e", "ctrl+u", *"/nowhere", "enter")
         await until(pilot, lambda: "/nowhere is not there" in shown(app))
         assert "→ give a pack" in shown(app)
@@ -527,20 +528,22 @@ async def test_pictures_are_reached_from_the_choice_of_jobs(album, root, until, 
 
 @pytest.mark.slow
 def test_pictures_of_a_real_pack(test_data):
-    """What the process prints is colour and no escape; a path that is none is refused in its words."""
+    """The process answers with coloured text; a path that is none is refused in its words."""
     pack = test_data("mxnet/golden_1_1_0/pack")
-    shown = Shower().show(Wish(source=str(pack), width=76))
-    assert shown.classes > 1
-    assert "▀" in shown.text.plain
-    assert "\x1b" not in shown.text.plain
-    assert any(str(span.style).startswith("#") or "rgb" in str(span.style) for span in shown.text.spans)
-    assert Shower().show(Wish(source=str(pack), width=76, ascii=True)).text.plain.isascii()
+    heard = []
+    page = PageDrawer().draw(PageRequest(source=str(pack), width=76), lambda *words: heard.append(words))
+    assert page.classes > 1
+    assert heard
+    pieces = [piece for line in page.lines for piece in line]
+    assert any("▀" in text and front and back for text, front, back, _ in pieces)
+    page = PageDrawer().draw(PageRequest(source=str(pack), width=76, mode="ascii"))
+    assert all(text.isascii() for line in page.lines for text, *_ in line)
     with pytest.raises(DataError, match="-no such is not"):
-        Shower().show(Wish(source=str(pack) + "-no such", width=76))
-    ended = Shower()
+        PageDrawer().draw(PageRequest(source=str(pack) + "-no such", width=76))
+    ended = PageDrawer()
     ended.end()
-    with pytest.raises(DataError, match="not looked at"):
-        ended.show(Wish(source=str(pack), width=76))
+    with pytest.raises(DataError, match="ended before it started"):
+        ended.draw(PageRequest(source=str(pack), width=76))
 
 
 # --- plain terminals, and a real job

@@ -8,6 +8,7 @@ import pickle
 import signal
 import struct
 import sys
+import threading
 import zipfile
 
 import psutil
@@ -15,6 +16,7 @@ import pytest
 
 from arcterm.errors import ArctermError, ConfigError, DataError
 from arcterm.processes import child
+from arcterm.show.pages import PageDrawer, PageRequest
 
 pytestmark = pytest.mark.long
 
@@ -111,8 +113,41 @@ def test_an_interrupted_conversation_leaves_no_process(stand_in):
     assert not psutil.pid_exists(seen[0])
 
 
+def test_another_thread_ends_it_and_what_it_started(stand_in):
+    """A plug-in's own process holds the pipes open; it must not outlive the end."""
+    stand_in(
+        """
+import subprocess
+other = subprocess.Popen(["sleep", "60"])
+print(json.dumps({"progress": [os.getpid(), other.pid, ""]}), flush=True)
+other.wait()
+"""
+    )
+    process = child.Child("arcterm.show.pages", "draw")
+    seen = []
+
+    def end(first, other, what):
+        seen.extend([first, other])
+        thread = threading.Thread(target=process.end)
+        thread.start()
+        thread.join()
+
+    with pytest.raises(child.ChildEndedError, match="SIGKILL"):
+        process.ask({}, end)
+    assert not psutil.pid_exists(seen[0])
+    with pytest.raises(child.ChildEndedError, match="before it started"):
+        process.ask({})
+
+
+def test_a_page_whose_process_crashes_is_refused_in_its_last_words(stand_in):
+    stand_in("sys.exit('Traceback\\n\x1b[2Jno such image')")
+    with pytest.raises(DataError, match=r"my pack can't be shown: .*no such image\n") as raised:
+        PageDrawer().draw(PageRequest(source="my pack", width=80))
+    assert "arcterm data check 'my pack'" in raised.value.hint
+
+
 def test_signals_are_named():
-    assert child._how(-signal.SIGTERM) == "was ended by SIGTERM"
+    assert child._describe_exit(-signal.SIGTERM) == "was ended by SIGTERM"
 
 
 class Call:

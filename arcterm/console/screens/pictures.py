@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual import events
@@ -14,13 +14,15 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widgets import Input, Label, Static
 
+from arcterm.console import terminal
 from arcterm.console.keys import KeyLine
 from arcterm.console.paths import PathSuggester
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
-from arcterm.console.showing import PEOPLE_SHOWN, Album, Shower, Wish
 from arcterm.errors import ArctermError
+from arcterm.show.drawing import coloured
 from arcterm.show.lines import Line, shorten, spread
+from arcterm.show.pages import PEOPLE_ON_PAGE, Page, PageDrawer, PageRequest
 from arcterm.text import clean
 
 
@@ -42,23 +44,28 @@ class PictureScreen(ConsoleScreen):
     ]
 
     @dataclass
-    class Shown(Message):
-        """Pictures came, or the reason why not."""
+    class Drawn(Message):
+        """A page was drawn, or could not be."""
 
-        wish: Wish
-        album: Album | None
-        error: ArctermError | None = None
+        request: PageRequest
+        result: Page | ArctermError
+
+    @dataclass
+    class Reading(Message):
+        """How far the page is."""
+
+        request: PageRequest
+        progress: str
 
     def __init__(self, source: str = "") -> None:
         super().__init__()
         self._source = source
-        self._wish: Wish | None = None
-        self._album: Album | None = None
-        self._error: ArctermError | None = None
-        self._shower = Shower()
+        self._request: PageRequest | None = None
+        self._result: Page | ArctermError | None = None
+        self._progress = ""
+        self._drawer = PageDrawer()
 
     def compose(self) -> ComposeResult:
-        """What it is made of."""
         yield Rows(self._draw_title, id="title")
         with Horizontal(id="source"):
             yield Label("look at", classes="label", markup=False)
@@ -80,8 +87,8 @@ class PictureScreen(ConsoleScreen):
             self.action_edit()
 
     def on_unmount(self) -> None:
-        """End what is under way."""
-        self._shower.end()
+        """End the process that draws."""
+        self._drawer.end()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Show what was typed."""
@@ -92,17 +99,25 @@ class PictureScreen(ConsoleScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         """Draw again for another width."""
-        if self._wish is not None and self._wish.width != self._width():
-            self._ask(self._wish.page, self._wish.pairs)
+        if self._request is not None and self._request.width != self._width():
+            self._ask(self._request.page, self._request.pairs)
 
-    def on_picture_screen_shown(self, message: Shown) -> None:
-        """Put the pictures there, unless something else was asked for since."""
-        if message.wish is not self._wish:
+    def on_picture_screen_reading(self, message: Reading) -> None:
+        """Show how far it is."""
+        if message.request is self._request:
+            self._progress = message.progress
+            self.query_one(Rows).repaint()
+
+    def on_picture_screen_drawn(self, message: Drawn) -> None:
+        """Show the page, unless another was asked for since."""
+        if message.request is not self._request:
             return
-        self._album, self._error = message.album, message.error
-        error = message.error
-        told = "" if error is None else f"{clean(error.message)}\n→ {clean(error.hint)}"
-        content = message.album.text if message.album else Text(told, style="bold")
+        self._result = result = message.result
+        if isinstance(result, Page):
+            width = message.request.width
+            content = Text("\n").join(coloured(line, width) for line in result.lines)
+        else:
+            content = Text(f"{clean(result.message)}\n→ {clean(result.hint)}", style="bold")
         self.query_one("#pictures Static", Static).update(content)
         self.query_one("#pictures").scroll_home(animate=False)
         self.query_one(Rows).repaint()
@@ -110,33 +125,30 @@ class PictureScreen(ConsoleScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what there is to see."""
-        return self._album is not None or self._error is not None or action not in ("page", "pairs")
+        return self._result is not None or action not in ("page", "pairs")
 
     def action_page(self, pages: int) -> None:
-        """Other people."""
-        if self._wish is None or self._album is None or self._wish.pairs:
+        request, result = self._request, self._result
+        if request is None or not isinstance(result, Page) or request.pairs:
             return
-        last = max(0, (self._album.classes - 1) // PEOPLE_SHOWN)
-        page = min(max(0, self._wish.page + pages), last)
-        if page != self._wish.page:
+        last = max(0, (result.classes - 1) // PEOPLE_ON_PAGE)
+        page = min(max(0, request.page + pages), last)
+        if page != request.page:
             self._ask(page)
 
     def action_pairs(self) -> None:
-        """Pairs or people."""
-        if self._wish is not None:
-            self._ask(pairs=not self._wish.pairs)
+        if self._request is not None:
+            self._ask(pairs=not self._request.pairs)
 
     def action_edit(self) -> None:
-        """Type what to look at."""
         self.query_one(Input).focus()
 
     def action_scroll(self, lines: int) -> None:
-        """Move in the pictures."""
         self.query_one("#pictures").scroll_relative(y=lines, animate=False)
 
     def action_back(self) -> None:
         """First leave the field, then the screen."""
-        if self.focused is not None and self._wish is not None:
+        if self.focused is not None and self._request is not None:
             self.set_focus(None)
         else:
             super().action_back()
@@ -145,31 +157,39 @@ class PictureScreen(ConsoleScreen):
         return max(20, self.size.width - 4)
 
     def _ask(self, page: int = 0, pairs: bool = False) -> None:
-        plain = self.console_app.ascii
-        wish = Wish(source=self._source, width=self._width(), page=page, pairs=pairs, ascii=plain)
-        self._wish, self._album, self._error = wish, None, None
-        self._shower.end()
-        self._shower = shower = Shower()
+        mode: Literal["colour", "grey", "ascii"] = "grey" if terminal.colourless() else "colour"
+        if self.console_app.ascii:
+            mode = "ascii"
+        request = PageRequest(source=self._source, width=self._width(), page=page, pairs=pairs, mode=mode)
+        self._request, self._result, self._progress = request, None, ""
+        self._drawer.end()
+        self._drawer = drawer = PageDrawer()
         self.query_one(Rows).repaint()
-        self.run_worker(self._work(shower, wish), thread=True, group="show", exit_on_error=False)
+        self.run_worker(partial(self._draw, drawer, request), thread=True, group="show", exit_on_error=False)
 
-    def _work(self, shower: Shower, wish: Wish) -> Callable[[], None]:
-        def work() -> None:
-            try:
-                self.post_message(self.Shown(wish, shower.show(wish)))
-            except ArctermError as error:
-                self.post_message(self.Shown(wish, None, error))
+    def _draw(self, drawer: PageDrawer, request: PageRequest) -> None:
+        """Draw a page, in a worker thread."""
 
-        return work
+        def progress(done: int, total: int, what: str = "", /) -> None:
+            text = f"{clean(what) or 'reading'} {done:,} of {total:,}"
+            self.post_message(self.Reading(request, text))
+
+        try:
+            self.post_message(self.Drawn(request, drawer.draw(request, progress)))
+        except ArctermError as error:
+            self.post_message(self.Drawn(request, error))
 
     def _draw_title(self, width: int, height: int) -> list[Line]:
-        wish, album = self._wish, self._album
-        told = "people and pairs of a data set"
-        if wish is not None and album is None:
-            told = "can't be shown" if self._error else "looking …"
-        elif wish is not None and album is not None:
-            first = wish.page * PEOPLE_SHOWN
-            last = min(first + PEOPLE_SHOWN, album.classes) - 1
-            told = f"people {first:,}–{last:,} of {album.classes:,}" if album.classes else "pairs"
-        name = shorten(self._source, max(8, width - len(told) - 10))
-        return [spread([("pictures", "head"), (name, "")], [(told, "dim")], width)]
+        request, result = self._request, self._result
+        if request is None:
+            state = "people and pairs of a data set"
+        elif result is None:
+            state = self._progress or "looking …"
+        elif not isinstance(result, Page):
+            state = "can't be shown"
+        else:
+            first = request.page * PEOPLE_ON_PAGE
+            last = min(first + PEOPLE_ON_PAGE, result.classes) - 1
+            state = f"people {first:,}–{last:,} of {result.classes:,}" if result.classes else "pairs"
+        name = shorten(self._source, max(8, width - len(state) - 10))
+        return [spread([("pictures", "head"), (name, "")], [(state, "dim")], width)]

@@ -1,0 +1,80 @@
+"""Pages of a data set as pictures, drawn by a process of its own, since to open one runs a plug-in's code.
+
+``python -m arcterm.show.pages draw PARENT`` is that process.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from arcterm.errors import DataError
+from arcterm.processes.child import Child, ChildEndedError, serve
+from arcterm.progress import Progress
+from arcterm.show.drawing import ColouredText
+
+PEOPLE_ON_PAGE = 6
+_IMAGES = 6
+
+
+class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The page to draw, `width` columns wide: of people, or with `pairs` of verification sets."""
+
+    source: str
+    width: int
+    page: int = 0
+    pairs: bool = False
+    mode: Literal["colour", "grey", "ascii"] = "colour"
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A drawn page; `classes` is the number of people in the data set, 0 for pairs."""
+
+    lines: Sequence[Sequence[ColouredText]]
+    classes: int = 0
+
+
+class PageDrawer:
+    """Draws one page and waits for it; another thread may `end` it."""
+
+    def __init__(self) -> None:
+        self._child = Child("arcterm.show.pages", "draw")
+
+    def draw(self, request: PageRequest, progress: Progress | None = None) -> Page:
+        """Draw it; raises `ArctermError`."""
+        try:
+            return msgspec.convert(self._child.ask(msgspec.to_builtins(request), progress), Page)
+        except (ChildEndedError, msgspec.ValidationError) as error:
+            lines = getattr(error, "hint", "").splitlines() or [str(error)]
+            raise DataError(
+                f"{request.source} can't be shown: {lines[-1]}",
+                f"`arcterm data check {shlex.quote(request.source)}` looks at everything in it",
+            ) from None
+
+    def end(self) -> None:
+        """Give it up."""
+        self._child.end()
+
+
+def _draw(verb: str, request: Any, progress: Progress) -> Page:
+    """Draw the page that is asked for, in this process."""
+    from arcterm.show.album import open_album
+    from arcterm.show.faces import draw_person, draw_set
+
+    wanted = msgspec.convert(request, PageRequest)
+    album = open_album(wanted.source, progress)
+    if wanted.pairs or wanted.source.endswith(".bin"):
+        drawn = [draw_set(held, wanted.width, wanted.mode) for held in album.sets(_IMAGES)]
+        return Page([line for each in drawn for line in each.lines])
+    first = min(wanted.page * PEOPLE_ON_PAGE, max(0, album.classes - 1))
+    numbers = f"{first}-{min(first + PEOPLE_ON_PAGE, album.classes) - 1}"
+    drawn = [draw_person(person, wanted.width, wanted.mode) for person in album.people(numbers, _IMAGES)]
+    return Page([line for each in drawn for line in each.lines], album.classes)
+
+
+if __name__ == "__main__":
+    sys.exit(serve(lambda *request: msgspec.to_builtins(_draw(*request))))
