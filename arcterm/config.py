@@ -17,6 +17,7 @@ from arcterm import commandline, tomlfile
 from arcterm.commandline import Value, flag
 from arcterm.errors import ConfigError
 from arcterm.neighbours import near, way
+from arcterm.ranges import parse_ranges
 from arcterm.settings import FLAGS, SETTINGS
 
 OPTION_GROUPS = ("backbone", "loss", "dataset")
@@ -465,20 +466,15 @@ def options_for(declared: Iterable[Option], given: Mapping[str, Any], owner: str
 
 
 def indices(text: str, name: str) -> list[int]:
-    """``0,2`` or ``0-3`` as whole numbers; raises `ConfigError` naming the flag `name`."""
-    found: list[int] = []
+    """Parse ``0,2`` or ``0-3``; raises `ConfigError` naming the flag `name`."""
     written = f"write {flag(name)} 0,2" if name in FLAGS else f"write --set {name}=1000,2000"
-    many = ConfigError(f"{_way(name)} {text[:40]!r} names too many", written)
     try:
-        for part in filter(None, text.replace(" ", "").split(",")):
-            first, dash, last = part.partition("-")
-            low, high = int(first), int(last if dash else first)
-            if high - low + len(found) >= _MANY or high >= 1 << 63:
-                raise many
-            found += range(low, high + 1)
+        ranges = parse_ranges(text.strip(" ,")) if text.strip(" ,") else []
     except ValueError:
         raise ConfigError(f"{_way(name)} {text[:40]!r} is not a list of numbers", written) from None
-    return found
+    if sum(map(len, ranges)) > _MANY:
+        raise ConfigError(f"{_way(name)} {text[:40]!r} names too many", written)
+    return [number for part in ranges for number in part]
 
 
 def _parse(name: str, text: str) -> Value:

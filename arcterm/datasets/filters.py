@@ -19,7 +19,7 @@ from arcterm.progress import Progress, unheard
 _LARGEST = 1 << 28  # bytes of a list of people
 
 
-class Source(Protocol):
+class FaceSource(Protocol):
     """A `contracts.LabelledDataset` of ours: it can also tell its facts and find a person by name."""
 
     classes: int
@@ -54,7 +54,7 @@ class Filtered:
 
     def __init__(
         self,
-        source: Source,
+        source: FaceSource,
         labels: NDArray[np.int64],
         kept: NDArray[np.bool_],
         problems: tuple[str, ...],
@@ -106,7 +106,7 @@ class Filtered:
         return None if label is None or self._number[label] < 0 else int(self._number[label])
 
 
-def choose(source: Source, min_images: int, drop: str, progress: Progress | None = None) -> Source:
+def choose(source: FaceSource, min_images: int, drop: str, progress: Progress | None = None) -> FaceSource:
     """`source` without the people in the file `drop` and those with fewer than `min_images`.
 
     It is `source` itself where neither is asked for. Raises `DataError` if nobody is left, and for a file
@@ -135,7 +135,7 @@ def choose(source: Source, min_images: int, drop: str, progress: Progress | None
     return Filtered(source, labels, kept, tuple(told), settings)
 
 
-def inspect(source: Source, min_images: int, drop: str, progress: Progress | None = None) -> DatasetFacts:
+def inspect(source: FaceSource, min_images: int, drop: str, progress: Progress | None = None) -> DatasetFacts:
     """Facts of what `choose` gives; raises `DataError`."""
     progress = progress or unheard
     facts = choose(source, min_images, drop, progress).facts(progress)
@@ -154,7 +154,7 @@ def number_of(identity: str, classes: int) -> int | None:
     return label if label < classes else None
 
 
-def _dropped(path: Path, source: Source) -> NDArray[np.bool_]:
+def _dropped(path: Path, source: FaceSource) -> NDArray[np.bool_]:
     """(C,) bool: who is named in the file `path`, one a line; empty lines are passed over."""
     found = np.zeros(source.classes, np.bool_)
     for line, identity in _lines(path):

@@ -14,7 +14,7 @@ from arcterm_registry.contracts import DatasetFacts, Record
 from numpy.typing import NDArray
 
 from arcterm.datasets import filters
-from arcterm.datasets.filters import Source
+from arcterm.datasets.filters import FaceSource
 from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
 from arcterm.datasets.sameness import SAMPLE, TrainDigest, file_sizes, file_start, spread
 from arcterm.datasets.verification import VerificationSets
@@ -112,7 +112,7 @@ class FolderFaces:
         return made.fingerprint(sets), earlier.hexdigest()
 
 
-def open_dataset(path: str | Path, *, resize: bool, min_images: int, drop: str) -> FolderFaces | Source:
+def open_dataset(path: str | Path, *, resize: bool, min_images: int, drop: str) -> FolderFaces | FaceSource:
     """Open the folder `path`; raises `DataError`."""
     return filters.choose(FolderFaces(Path(path), resize), min_images, drop)
 

@@ -15,7 +15,7 @@ from arcterm_registry.contracts import DatasetFacts, PairSet, Record
 from numpy.typing import NDArray
 
 from arcterm.datasets import filters
-from arcterm.datasets.filters import Source
+from arcterm.datasets.filters import FaceSource
 from arcterm.datasets.folders import FolderFaces
 from arcterm.datasets.listed import ListedFaces
 from arcterm.datasets.packs import PackedFaces
@@ -63,7 +63,7 @@ class JoinedFaces:
 
     def __init__(self, places: Sequence[Path], resize: bool) -> None:
         self.places = places
-        self.parts: list[Source] = [_part(place, resize) for place in places]
+        self.parts: list[FaceSource] = [_part(place, resize) for place in places]
         self.ends = list(accumulate(len(part) for part in self.parts))
         self.offsets = list(accumulate((part.classes for part in self.parts), initial=0))
         self.classes = self.offsets.pop()
@@ -129,7 +129,7 @@ class JoinedFaces:
         )
 
 
-def open_dataset(*, paths: str, resize: bool, min_images: int, drop: str) -> JoinedFaces | Source:
+def open_dataset(*, paths: str, resize: bool, min_images: int, drop: str) -> JoinedFaces | FaceSource:
     """Open the data sets that `paths` names, parted by commas; raises `DataError`."""
     return filters.choose(JoinedFaces(_places(paths), resize), min_images, drop)
 
@@ -160,7 +160,7 @@ def _places(paths: str) -> list[Path]:
     return places
 
 
-def _part(place: Path, resize: bool) -> Source:
+def _part(place: Path, resize: bool) -> FaceSource:
     """A pack if there is a train.rec, else a folder of people; a file is a list."""
     if place.is_dir():
         packed = (place / "train.rec").exists() or (place / "train.idx").exists()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from arcterm.align import similarity
 from arcterm.align.landmarks import Fault, judge
 from arcterm.datasets import filters
-from arcterm.datasets.filters import Source
+from arcterm.datasets.filters import FaceSource
 from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
 from arcterm.datasets.sameness import SAMPLE, TrainDigest, file_sizes, file_start, spread
 from arcterm.datasets.verification import VerificationSets
@@ -148,7 +148,7 @@ class ListedFaces:
 
 def open_dataset(
     path: str | Path, *, root: str, resize: bool, min_images: int, drop: str
-) -> ListedFaces | Source:
+) -> ListedFaces | FaceSource:
     """Open the list `path`; raises `DataError`."""
     return filters.choose(_open(path, root, resize), min_images, drop)
 

@@ -11,7 +11,7 @@ from arcterm_registry.contracts import DatasetFacts, Record
 from numpy.typing import NDArray
 
 from arcterm.datasets import filters, packdigest
-from arcterm.datasets.filters import Source
+from arcterm.datasets.filters import FaceSource
 from arcterm.datasets.fitting import fit, look, samples
 from arcterm.datasets.packdigest import PackDigest
 from arcterm.datasets.verification import VerificationSets
@@ -124,7 +124,7 @@ def _too_many(pack: FacePack, digest: PackDigest) -> str:
     return ""
 
 
-def open_dataset(path: str | Path, *, resize: bool, min_images: int, drop: str) -> PackedFaces | Source:
+def open_dataset(path: str | Path, *, resize: bool, min_images: int, drop: str) -> PackedFaces | FaceSource:
     """Open the pack in directory `path`; raises `DataError`."""
     return filters.choose(PackedFaces(Path(path), resize), min_images, drop)
 

@@ -34,7 +34,7 @@ class Person(NamedTuple):
     images: list[Path]
 
 
-class People(NamedTuple):
+class PeopleFolder(NamedTuple):
     """All people in natural order, and how many files were ignored for not being images.
 
     `empty` are directories in which there is no image, `hollow` image files without a byte in them, and
@@ -54,7 +54,7 @@ def is_junk(name: str) -> bool:
     return name.startswith("._") or name.lower() in _JUNK
 
 
-def find_people(folder: Path) -> People:
+def find_people(folder: Path) -> PeopleFolder:
     """List `folder` without reading any image; raises `DataError` if a person has none.
 
     The error names all people without an image, and all image files that are empty or pointers.
@@ -72,7 +72,7 @@ def find_people(folder: Path) -> People:
     return found
 
 
-def list_people(folder: Path) -> People:
+def list_people(folder: Path) -> PeopleFolder:
     """List `folder` without reading any image; names that begin with a dot aren't looked at.
 
     Raises `DataError` if it isn't a directory or has no directory in it.
@@ -99,7 +99,7 @@ def list_people(folder: Path) -> People:
         raise DataError(
             f"{folder} has no directory in it", "put the images of each person into a directory of their own"
         )
-    return People(people, ignored, empty, hollow, pointers, junk)
+    return PeopleFolder(people, ignored, empty, hollow, pointers, junk)
 
 
 def natural(name: str) -> tuple[list[str | int], str]:

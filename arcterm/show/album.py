@@ -17,8 +17,8 @@ from arcterm.errors import DataError
 from arcterm.formats.images import Pixels, decode
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.pairs.binfile import read_pairs
-from arcterm.formats.ranges import parse_ranges
 from arcterm.progress import Progress
+from arcterm.ranges import numbers_below
 
 FIRST_PEOPLE = 6
 
@@ -90,7 +90,7 @@ class Album:
         assert faces is not None
         numbers: list[int] | range = range(min(FIRST_PEOPLE, faces.classes))
         if wanted:
-            numbers = parse_ranges(wanted, faces.classes, f"classes of {self.source}")
+            numbers = numbers_below(faces.classes, wanted, f"classes of {self.source}")
         labels = _labels(faces, self._progress)
         self.unreadable = int((labels < 0).sum())
         for number in numbers:

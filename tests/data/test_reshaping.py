@@ -21,11 +21,11 @@ from arcterm.data.reshape.packs import extract, merge, split
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
-from arcterm.formats.ranges import parse_ranges
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordWriter
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import write_pack
+from arcterm.ranges import numbers_below
 from arcterm.runs import store
 from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
@@ -327,7 +327,7 @@ def test_people_who_are_not_there(job: JobContext, tmp_path: Path, wanted: str, 
 
 
 def test_ranges() -> None:
-    assert parse_ranges("5,0,10-12,11", 20, "x") == [0, 5, 10, 11, 12]
+    assert numbers_below(20, "5,0,10-12,11", "x") == [0, 5, 10, 11, 12]
 
 
 def test_a_class_without_an_image(job: JobContext, tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def test_a_bad_file_is_named(tmp_path, text, said):
         ({"nproc": 500}, ConfigError, "change --nproc"),
         ({"gpus": "0", "nproc": 2}, ConfigError, "one rank a GPU"),
         ({"gpus": "zero"}, ConfigError, "--gpus 'zero' is not a list"),
+        ({"gpus": "3-1"}, ConfigError, "--gpus '3-1' is not a list"),
+        ({"gpus": "0-9999999"}, ConfigError, "--gpus '0-9999999' names too many"),
         ({"lr": -1.0}, ConfigError, "change --lr"),
         ({"dataset_options": {"classes": 1}}, ConfigError, "2 people or more"),
         ({"schedule": "multistep", "milestones": "9,5"}, ConfigError, "rising order"),

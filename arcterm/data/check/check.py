@@ -14,7 +14,7 @@ from arcterm.data.check.duplicates import Pair, check_duplicates
 from arcterm.data.check.findings import KEPT, KINDS, Findings, Place
 from arcterm.data.check.packpart import PackPart
 from arcterm.data.check.pairsets import check_set
-from arcterm.data.check.parts import Folder, Listed, Marked, Pairs, Part, Size
+from arcterm.data.check.parts import DataPart, FolderPart, ListPart, Marked, PairsPart, Size
 from arcterm.data.check.structure import Layout, check_labels, check_pack, name_damaged
 from arcterm.data.check.survey import DAMAGED, FINE, NO_IMAGE, OTHER_SIZE, Survey
 from arcterm.errors import DataError
@@ -55,7 +55,7 @@ def check(job: JobContext, src: str, html: str, duplicates: bool, seal: bool) ->
     sets = [
         check_set(part, survey, survey.starts[number], findings)
         for number, part in enumerate(parts)
-        if isinstance(part, Pairs)
+        if isinstance(part, PairsPart)
     ]
     name_damaged(survey, findings)
     pairs: list[Pair] = []
@@ -78,7 +78,7 @@ def _require_place(html: str) -> None:
         raise DataError(f"{place} {why}", "give --html a file in a directory that is there")
 
 
-def _open(path: Path, findings: Findings, seal: bool) -> list[Part]:
+def _open(path: Path, findings: Findings, seal: bool) -> list[DataPart]:
     """The training data first, if there is any, then verification sets."""
     pack = path if path.is_dir() else path.parent
     is_pack = (path / "train.rec").exists() or path.name == "train.rec"
@@ -93,39 +93,39 @@ def _open(path: Path, findings: Findings, seal: bool) -> list[Part]:
         part = PackPart(pack, findings)
         return [part, *_sets(pack, part.size, findings)]
     if path.is_dir():
-        folder = Folder(path)
+        folder = FolderPart(path)
         _note_absent(folder, findings)
         return [folder, *_sets(path, folder.size, findings)]
     if path.suffix == ".lst":
-        listed = Listed(path)
+        listed = ListPart(path)
         return [listed, *_sets(path.parent, listed.size, findings)]
     if path.suffix == ".bin":
-        return [Pairs(path, read_pairs(path), None)]
+        return [PairsPart(path, read_pairs(path), None)]
     raise DataError(
         f"{path} is no data set" if path.exists() else f"{path} doesn't exist",
         "give a directory with train.rec, a folder of people, a .lst file or a .bin file",
     )
 
 
-def _note_absent(folder: Folder, findings: Findings) -> None:
+def _note_absent(folder: FolderPart, findings: Findings) -> None:
     for directory in folder.empty[:KEPT]:
         findings.add("absent", f"{directory} has no image", "put images into it, or remove it")
     findings.more("absent", len(folder.empty[KEPT:]))
 
 
-def _sets(directory: Path, size: Size | None, findings: Findings) -> list[Part]:
-    found: list[Part] = []
+def _sets(directory: Path, size: Size | None, findings: Findings) -> list[DataPart]:
+    found: list[DataPart] = []
     for path in set_files(directory):
         pairs = findings.attempt("file", lambda path=path: read_pairs(path), file=path.name)  # type: ignore[misc]
         if pairs is not None:
-            found.append(Pairs(path, pairs, size))
+            found.append(PairsPart(path, pairs, size))
     return found
 
 
 def _check_training(job: JobContext, path: Path, survey: Survey, findings: Findings) -> _People | None:
     """The training data's structure, labels and census; None where there are verification images only."""
     part = survey.parts[0]
-    if isinstance(part, Pairs):
+    if isinstance(part, PairsPart):
         return None
     items = np.arange(len(part))
     classes, names = None, []
@@ -135,9 +135,9 @@ def _check_training(job: JobContext, path: Path, survey: Survey, findings: Findi
         items, classes = layout.images, part.classes
         identities = _identities(layout, survey)
         names = _names(part.directory / "labels.txt")
-    elif isinstance(part, Folder):
+    elif isinstance(part, FolderPart):
         classes, names = len(part.people), part.people
-    elif isinstance(part, Listed):
+    elif isinstance(part, ListPart):
         classes = part.faces.classes
         _check_landmarks(part, findings)
     check_labels(survey, items, classes, findings)
@@ -151,7 +151,7 @@ def _check_training(job: JobContext, path: Path, survey: Survey, findings: Findi
     return _People(classes, names, census)
 
 
-def _check_landmarks(part: Listed, findings: Findings) -> None:
+def _check_landmarks(part: ListPart, findings: Findings) -> None:
     if isinstance(part.faces, Marked):
         lines = np.linspace(0, len(part) - 1, min(len(part), _MARKED)).astype(int)
         for text in part.faces.wrong_landmarks(lines.tolist()):

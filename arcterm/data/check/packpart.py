@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.data.check.findings import Findings
-from arcterm.data.check.parts import Piece, Size
+from arcterm.data.check.parts import Item, Size
 from arcterm.errors import DataError
 from arcterm.files import Stamp, stamp
 from arcterm.formats.images import decode
@@ -63,11 +63,11 @@ class PackPart:
         end = self.records.read(offset, f"key {self.keys[number]}")[1]
         return end, zlib.crc32(self.records.view[offset:end])
 
-    def look(self, number: int) -> Piece:
+    def look(self, number: int) -> Item:
         """The image record; raises `DataError`."""
         record = self.record(number)
         image = record.image if record.image or record.flag < 2 else None
-        return Piece(image, record.labels[0], self.where(number))
+        return Item(image, record.labels[0], self.where(number))
 
     def record(self, number: int) -> irheader.ImageRecord:
         """Record `number` taken apart; raises `DataError`."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from arcterm.data.check.findings import KEPT, Findings, Place
-from arcterm.data.check.parts import Pairs
+from arcterm.data.check.parts import PairsPart
 from arcterm.data.check.survey import DAMAGED, Survey
 from arcterm.formats.pairs.oddpairs import find_odd_pairs
 
@@ -17,7 +17,7 @@ FOLDS = 10
 _UNEVEN = 0.1
 
 
-def check_set(part: Pairs, survey: Survey, first: int, findings: Findings) -> dict[str, Any]:
+def check_set(part: PairsPart, survey: Survey, first: int, findings: Findings) -> dict[str, Any]:
     """Judge a set whose images are the survey's items from `first` on; returns its facts."""
     same = part.pairs.same
     share = float(same.mean())
@@ -40,7 +40,7 @@ def check_set(part: Pairs, survey: Survey, first: int, findings: Findings) -> di
     return facts | {"damaged": int((survey["state"][first : first + len(part)] == DAMAGED).sum())}
 
 
-def _check_pairs(part: Pairs, survey: Survey, first: int, findings: Findings) -> None:
+def _check_pairs(part: PairsPart, survey: Survey, first: int, findings: Findings) -> None:
     """Name pairs that say nothing, count twice, or can't be true; images are told apart by their pixels."""
     odd = find_odd_pairs(_digests(part, survey, first), part.pairs.same.tolist())
     name, out = part.name, "take the pair out"
@@ -63,7 +63,7 @@ def _check_pairs(part: Pairs, survey: Survey, first: int, findings: Findings) ->
         findings.more(kind, len(texts[KEPT:]))
 
 
-def _digests(part: Pairs, survey: Survey, first: int) -> list[Hashable]:
+def _digests(part: PairsPart, survey: Survey, first: int) -> list[Hashable]:
     """What tells the images of the pairs apart, two a pair; one that can't be read is like no other."""
     if not survey.likeness:
         return [*part.sides]

@@ -23,7 +23,7 @@ STANDARD = (112, 112)
 Size = tuple[int, int]
 
 
-class Piece(NamedTuple):
+class Item(NamedTuple):
     """One item: its image, None for a record that has none, its label and where it lies."""
 
     image: Image | None
@@ -31,7 +31,7 @@ class Piece(NamedTuple):
     source: str
 
 
-class Part(Protocol):
+class DataPart(Protocol):
     """Items by number; a broken one raises `DataError` and is no reason to stop.
 
     `size` is the (height, width) that images must have, if that is known. `state` changes when the files do.
@@ -42,14 +42,14 @@ class Part(Protocol):
 
     def __len__(self) -> int: ...
 
-    def look(self, number: int) -> Piece:
+    def look(self, number: int) -> Item:
         """Item `number`; called from several threads."""
 
     def state(self) -> Stamp:
         """Size and time of the files, or another mark of them, compared on resume."""
 
 
-class Folder:
+class FolderPart:
     """A folder of people: labels in natural order of their names. Raises `DataError`."""
 
     def __init__(self, path: Path) -> None:
@@ -65,10 +65,10 @@ class Folder:
     def __len__(self) -> int:
         return len(self.files)
 
-    def look(self, number: int) -> Piece:
+    def look(self, number: int) -> Item:
         """The file's bytes."""
         file = self.files[number]
-        return Piece(read_file(file), float(self._labels[number]), str(file))
+        return Item(read_file(file), float(self._labels[number]), str(file))
 
     def state(self) -> Stamp:
         return [[str(self.path), len(self.files)]]
@@ -82,7 +82,7 @@ class Marked(Protocol):
         """Sentences about landmarks of those images that can't be right."""
 
 
-class Listed:
+class ListPart:
     """A list of images, opened as training opens it. Raises `DataError`."""
 
     def __init__(self, path: Path) -> None:
@@ -94,16 +94,16 @@ class Listed:
     def __len__(self) -> int:
         return len(self.faces)
 
-    def look(self, number: int) -> Piece:
+    def look(self, number: int) -> Item:
         """The record."""
         record = self.faces[number]
-        return Piece(record.image, record.label, record.source)
+        return Item(record.image, record.label, record.source)
 
     def state(self) -> Stamp:
         return self._state
 
 
-class Pairs:
+class PairsPart:
     """The images of a verification set, each once however many pairs it is in; they have no labels.
 
     `sides` (2P,) are the numbers of the images of the pairs, two a pair.
@@ -123,9 +123,9 @@ class Pairs:
     def __len__(self) -> int:
         return len(self._first)
 
-    def look(self, number: int) -> Piece:
+    def look(self, number: int) -> Item:
         """The image's bytes."""
-        return Piece(self.pairs.images[self._first[number]], -1.0, self.where(number))
+        return Item(self.pairs.images[self._first[number]], -1.0, self.where(number))
 
     def where(self, number: int) -> str:
         """The image's first place in the set, in words."""

@@ -12,7 +12,7 @@ import numpy as np
 from arcterm.data.check.census import Census
 from arcterm.data.check.duplicates import Pair
 from arcterm.data.check.findings import KINDS, Findings
-from arcterm.data.check.parts import Pairs
+from arcterm.data.check.parts import PairsPart
 from arcterm.data.check.survey import FINE, OTHER_SIZE, Survey
 from arcterm.errors import DataError
 from arcterm.formats.images import encode_jpeg, resize
@@ -153,7 +153,7 @@ def _people(names: Sequence[str], survey: Survey) -> str:
 def _some_pairs(survey: Survey) -> str:
     """Some pairs of a verification set that is looked at by itself, drawn at random."""
     part = survey.parts[0]
-    if not isinstance(part, Pairs):
+    if not isinstance(part, PairsPart):
         return ""
     rows = []
     for pair in np.sort(np.random.default_rng(0).permutation(len(part.pairs.same))[:PAIRS]).tolist():

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from arcterm.data.check import alignment
 from arcterm.data.check.packpart import PackPart
-from arcterm.data.check.parts import Pairs, Part, Piece
+from arcterm.data.check.parts import DataPart, Item, PairsPart
 from arcterm.errors import DataError, StopAskedError
 from arcterm.files import read_json, write_json
 from arcterm.formats.images import Pixels, check_size, decode
@@ -58,10 +58,10 @@ class Survey:
     `pixels`, and the `thumb` (256,) uint8.
     """
 
-    def __init__(self, job: JobContext, parts: Sequence[Part], likeness: bool) -> None:
+    def __init__(self, job: JobContext, parts: Sequence[DataPart], likeness: bool) -> None:
         self.parts = parts
         self.starts = [0, *accumulate(len(part) for part in parts)]
-        self.trained = 0 if isinstance(parts[0], Pairs) else len(parts[0])
+        self.trained = 0 if isinstance(parts[0], PairsPart) else len(parts[0])
         self.pack = parts[0] if isinstance(parts[0], PackPart) else None
         self.likeness = likeness
         self._job, self._saved = job, time.monotonic()
@@ -101,12 +101,12 @@ class Survey:
         self._files.clear()
         shutil.rmtree(self._place)
 
-    def part_of(self, item: int) -> tuple[Part, int]:
+    def part_of(self, item: int) -> tuple[DataPart, int]:
         """The part that an item is in, and its number there."""
         at = bisect_right(self.starts, item) - 1
         return self.parts[at], item - self.starts[at]
 
-    def piece(self, item: int) -> Piece:
+    def piece(self, item: int) -> Item:
         """An item; raises `DataError`."""
         part, number = self.part_of(item)
         return part.look(number)
@@ -117,7 +117,7 @@ class Survey:
             return self.piece(item).source
         except DataError:
             part, number = self.part_of(item)
-            if isinstance(part, PackPart | Pairs):
+            if isinstance(part, PackPart | PairsPart):
                 return part.where(number)
             return f"{part.name} image {number}"
 

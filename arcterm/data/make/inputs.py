@@ -23,21 +23,21 @@ from arcterm.formats.recordio.facepack import FacePack
 from arcterm.runs.context import JobContext
 
 
-class Folk(NamedTuple):
+class PersonPictures(NamedTuple):
     """A person: a name and the images."""
 
     name: str
     pictures: Sequence[Picture]
 
 
-class Source(NamedTuple):
+class PackInput(NamedTuple):
     """Everybody in the order of classes, how many files were passed over, and whether a list said it.
 
     `junk` counts what systems leave in folders; `refused` are people without an image; `sets` are the
     verification sets of a pack, and `size` its (height, width).
     """
 
-    people: list[Folk]
+    people: list[PersonPictures]
     ignored: int
     listed: bool
     junk: int = 0
@@ -46,7 +46,7 @@ class Source(NamedTuple):
     refused: Sequence[DataError] = ()
 
 
-def open_source(job: JobContext, src: Path) -> Source:
+def open_source(job: JobContext, src: Path) -> PackInput:
     """What `src` holds: a directory of people, a pack, a ``.lst`` or an archive, unpacked into the job.
 
     Raises `DataError`.
@@ -70,17 +70,18 @@ def open_source(job: JobContext, src: Path) -> Source:
     return source
 
 
-def _from_pack(job: JobContext, directory: Path) -> Source:
+def _from_pack(job: JobContext, directory: Path) -> PackInput:
     pack = FacePack(directory)
     job.require_unchanged(stamp(copying.parts_of([pack])))
-    people = copying.find_people(job, pack)
+    images = copying.group_images(job, pack)
     path = directory / "train.rec"
-    folk = []
-    for label in people.present().tolist():
-        start, stop = np.searchsorted(people.classes, [label, label + 1]).tolist()
-        folk.append(Folk(people.name(label) or str(label), _Records(path, pack, people.images[start:stop])))
+    people = []
+    for label in images.present().tolist():
+        start, stop = np.searchsorted(images.classes, [label, label + 1]).tolist()
+        records = _Records(path, pack, images.images[start:stop])
+        people.append(PersonPictures(images.name(label) or str(label), records))
     sets = copying.verification_sets([pack])
-    return Source(folk, 0, False, sets=sets, size=pack.image_size)
+    return PackInput(people, 0, False, sets=sets, size=pack.image_size)
 
 
 class _Records(Sequence[Picture]):
@@ -96,17 +97,17 @@ class _Records(Sequence[Picture]):
         return Picture(self._path, pack=self._pack, number=int(self._indexes[index]))
 
 
-def _from_files(src: Path) -> Source:
+def _from_files(src: Path) -> PackInput:
     if src.suffix == ".lst" or src.is_file():
-        return Source(_listed(src), 0, True)
+        return PackInput(_listed(src), 0, True)
     listed = list_people(src)
     found, ignored, junk = listed.people, listed.ignored, listed.junk
     refused = [DataError(f"{folder} has no image", NO_IMAGE) for folder in listed.empty]
-    folk = [Folk(name, [Picture(path) for path in images]) for name, images in found]
-    return Source(folk, ignored, False, junk, refused=refused)
+    people = [PersonPictures(name, [Picture(path) for path in images]) for name, images in found]
+    return PackInput(people, ignored, False, junk, refused=refused)
 
 
-def _digest(people: list[Folk]) -> str:
+def _digest(people: list[PersonPictures]) -> str:
     """Digest the names of all images in order: reading a folder of millions again would take hours."""
     digest = hashlib.sha256()
     for name, pictures in people:
@@ -114,13 +115,13 @@ def _digest(people: list[Folk]) -> str:
     return digest.hexdigest()
 
 
-def _listed(path: Path) -> list[Folk]:
+def _listed(path: Path) -> list[PersonPictures]:
     """A list's people in order of their labels; each one's lines are brought together."""
     listed = read_list(path)
     order = np.argsort(listed.labels, kind="stable")
     labels, starts = np.unique(listed.labels[order], return_index=True)
     lines = np.split(order, starts[1:])
-    return [Folk(str(label), _Lines(listed, own)) for label, own in zip(labels, lines, strict=True)]
+    return [PersonPictures(str(label), _Lines(listed, own)) for label, own in zip(labels, lines, strict=True)]
 
 
 class _Lines(Sequence[Picture]):
@@ -137,7 +138,7 @@ class _Lines(Sequence[Picture]):
         return Picture(line.path, line.aligned, line.landmarks, line.box)
 
 
-def _from_archive(job: JobContext, src: Path) -> Source:
+def _from_archive(job: JobContext, src: Path) -> PackInput:
     """Unpack into the job's own directory, whole or not at all, and look for a list or people in there."""
     place, done = job.work / "unpacked", job.work / "unpacked.json"
     if not done.exists():

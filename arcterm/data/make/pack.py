@@ -12,7 +12,7 @@ import msgspec
 from arcterm_registry.contracts import JobReport
 
 from arcterm.data.make.imagefiles import Picture, Stored, Wanted, in_order, refusal
-from arcterm.data.make.inputs import Folk, Source, open_source
+from arcterm.data.make.inputs import PackInput, PersonPictures, open_source
 from arcterm.data.make.tally import Counter, Tally, early_warning, landmark_data, landmark_lines
 from arcterm.data.reshape.copying import copy_files
 from arcterm.errors import DataError
@@ -93,7 +93,7 @@ def pack(
     return replace(report, lines=[*report.lines, *taken, *note], data=data)
 
 
-def _sets(source: Source, image_size: tuple[int, int], *, held_out: bool) -> tuple[list[Path], list[str]]:
+def _sets(source: PackInput, image_size: tuple[int, int], *, held_out: bool) -> tuple[list[Path], list[str]]:
     """The verification sets of a pack that are taken along, and a note on those that are not."""
     fit = source.size == image_size
     taken = [path for path in source.sets if fit and not (held_out and path.name == HELD_OUT)]
@@ -121,7 +121,7 @@ class _Packer:
         """What was stored so far."""
         return self._counter.tally
 
-    def fill(self, writer: PackWriter, people: list[Folk]) -> None:
+    def fill(self, writer: PackWriter, people: list[PersonPictures]) -> None:
         """Add everybody's images, after those that are there already."""
         faces = _faces(people)
         if writer.images:
@@ -134,7 +134,7 @@ class _Packer:
             if self._told() and not self._refused:
                 writer.save(self._counter.judge)
 
-    def keep(self, people: list[Folk]) -> list[bytes]:
+    def keep(self, people: list[PersonPictures]) -> list[bytes]:
         """Everybody's images, in order."""
         kept = []
         for _, stored in self._read(_faces(people)):
@@ -170,15 +170,17 @@ class _Packer:
         return self._job.progress(self._done, self._total, "pack", "images")
 
 
-def _faces(people: list[Folk]) -> Iterator[_Face]:
+def _faces(people: list[PersonPictures]) -> Iterator[_Face]:
     numbers = count()
     for label, (name, pictures) in enumerate(people):
         for picture in pictures:
             yield _Face(next(numbers), label, name, picture)
 
 
-def _split(people: list[Folk], hold_out: int, pairs: int | None) -> tuple[list[Folk], list[Folk]]:
-    """Those to train on and those held out."""
+def _split(
+    people: list[PersonPictures], hold_out: int, pairs: int | None
+) -> tuple[list[PersonPictures], list[PersonPictures]]:
+    """Split people into those to train on and those held out."""
     if len(people) - hold_out < 2:
         raise DataError(
             f"holding out {hold_out} of {len(people)} people leaves fewer than two to train on"
@@ -193,9 +195,9 @@ def _split(people: list[Folk], hold_out: int, pairs: int | None) -> tuple[list[F
 
 def _report(
     place: Path,
-    source: Source,
-    trained: list[Folk],
-    held: list[Folk],
+    source: PackInput,
+    trained: list[PersonPictures],
+    held: list[PersonPictures],
     chosen: list[ImagePair],
     packer: _Packer,
     image_size: tuple[int, int],

@@ -23,7 +23,7 @@ from arcterm.runs.context import JobContext
 Numbers = NDArray[np.int64]
 
 
-class People(NamedTuple):
+class PackImages(NamedTuple):
     """Images of a pack: `images` (N,) their indexes, each person's together, and `classes` (N,) ascending.
 
     `names` of the pack's classes, or none.
@@ -34,7 +34,7 @@ class People(NamedTuple):
     classes: Numbers
     names: list[str]
 
-    def where(self, kept: NDArray[np.bool_]) -> People:
+    def where(self, kept: NDArray[np.bool_]) -> PackImages:
         """Those of the images that `kept` (N,) keeps."""
         return self._replace(images=self.images[kept], classes=self.classes[kept])
 
@@ -47,7 +47,7 @@ class People(NamedTuple):
         return self.names[number] if self.names else ""
 
 
-def find_people(job: JobContext, pack: FacePack) -> People:
+def group_images(job: JobContext, pack: FacePack) -> PackImages:
     """Everybody in a pack, whatever the order of its records; raises `DataError` for a damaged one."""
 
     def read_labels(done: int, total: int, _: str = "", /) -> None:
@@ -58,7 +58,7 @@ def find_people(job: JobContext, pack: FacePack) -> People:
         if pack.checksums is not None:
             pack.checksums.check_file(NAMES)
     images = np.argsort(labels, kind="stable")
-    return People(pack, images, labels[images], read_names(pack.directory, pack.classes))
+    return PackImages(pack, images, labels[images], read_names(pack.directory, pack.classes))
 
 
 def read(pack: FacePack, index: int) -> Record:
@@ -86,7 +86,7 @@ class Copier:
         self._total = total
         self._done = 0
 
-    def copy(self, people: Sequence[People], writer: PackWriter) -> None:
+    def copy(self, people: Sequence[PackImages], writer: PackWriter) -> None:
         """Add everybody to a pack, but for what it has from a stopped attempt; raises `DataError`."""
         start = self._done
         there = start + writer.images

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from arcterm_registry.contracts import JobReport
 
-from arcterm.data.reshape.copying import People, find_people, parts_of, read
+from arcterm.data.reshape.copying import PackImages, group_images, parts_of, read
 from arcterm.errors import DataError
 from arcterm.files import staged_directory, stamp
 from arcterm.formats.images import ending
 from arcterm.formats.pairs.binfile import read_pairs
-from arcterm.formats.ranges import parse_ranges
 from arcterm.formats.recordio.facepack import FacePack
+from arcterm.ranges import numbers_below
 from arcterm.runs.context import JobContext
 
 _KEY = re.compile(r" key ([0-9]+) ")
@@ -39,9 +39,9 @@ def extract(job: JobContext, src: str, dst: str, *, people: str) -> JobReport:
 
 def _extract_pack(job: JobContext, pack: FacePack, target: Path, wanted: str) -> JobReport:
     job.require_unchanged(stamp(parts_of([pack])))
-    everybody = find_people(job, pack)
+    everybody = group_images(job, pack)
     if wanted:
-        numbers = parse_ranges(wanted, pack.classes, f"classes of {pack.directory}")
+        numbers = numbers_below(pack.classes, wanted, f"classes of {pack.directory}")
         missing = sorted(set(numbers) - set(everybody.present().tolist()))
         if missing:
             raise DataError(
@@ -101,7 +101,7 @@ def _extract_pairs(job: JobContext, source: Path, target: Path) -> JobReport:
     )
 
 
-def _folders(people: People) -> dict[int, str]:
+def _folders(people: PackImages) -> dict[int, str]:
     """A folder for each class: its name made safe, or its number; no two alike on any file system."""
     found: dict[int, str] = {}
     taken: set[str] = set()

@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 from arcterm_registry.contracts import JobReport
 
-from arcterm.data.reshape.copying import Copier, People, copy_files, find_people, parts_of, verification_sets
+from arcterm.data.reshape.copying import (
+    Copier,
+    PackImages,
+    copy_files,
+    group_images,
+    parts_of,
+    verification_sets,
+)
 from arcterm.data.reshape.extract import extract
 from arcterm.errors import DataError
 from arcterm.files import require_free, stamp
@@ -34,7 +41,7 @@ def merge(job: JobContext, *paths: str) -> JobReport:
     _require_alike(packs)
     sets = verification_sets(packs)
     job.require_unchanged(stamp(parts_of(packs)))
-    people = [find_people(job, pack) for pack in packs]
+    people = [group_images(job, pack) for pack in packs]
     with write_pack(target, packs[0].image_size, resume=job.id) as writer:
         Copier(job, sum(len(pack) for pack in packs)).copy(people, writer)
         copy_files(sets, writer.directory)
@@ -74,7 +81,7 @@ def split(
     pack = FacePack(Path(src))
     sets = verification_sets([pack])
     job.require_unchanged(stamp(parts_of([pack])))
-    everybody = find_people(job, pack)
+    everybody = group_images(job, pack)
     moved = np.isin(everybody.classes, _chosen(everybody, people, seed))
     parts = everybody.where(~moved), everybody.where(moved)
     _write_both(job, parts, places, sets)
@@ -99,7 +106,7 @@ def split(
 
 
 def _write_both(
-    job: JobContext, parts: tuple[People, People], places: tuple[Path, Path], sets: Sequence[Path]
+    job: JobContext, parts: tuple[PackImages, PackImages], places: tuple[Path, Path], sets: Sequence[Path]
 ) -> None:
     """Write two packs so that both appear, one right after the other, or neither."""
     size = parts[0].pack.image_size
@@ -122,7 +129,7 @@ def _write_both(
         raise
 
 
-def _chosen(everybody: People, count: int | None, seed: int | None) -> list[int]:
+def _chosen(everybody: PackImages, count: int | None, seed: int | None) -> list[int]:
     """The classes that move."""
     present: list[int] = everybody.present().tolist()
     wanted = max(1, len(present) // 10) if count is None else count
@@ -152,7 +159,7 @@ def _require_alike(packs: Sequence[FacePack]) -> None:
             )
 
 
-def _first_numbers(people: Sequence[People], counts: Sequence[int]) -> list[str]:
+def _first_numbers(people: Sequence[PackImages], counts: Sequence[int]) -> list[str]:
     """Which numbers the people of each pack have now."""
     ends = np.cumsum(counts)
     return [
@@ -161,7 +168,7 @@ def _first_numbers(people: Sequence[People], counts: Sequence[int]) -> list[str]
     ]
 
 
-def _unused(people: Sequence[People]) -> list[str]:
+def _unused(people: Sequence[PackImages]) -> list[str]:
     """A note on each pack with classes that have no image, since the numbers after them moved."""
     return [
         f"note: {gone:,} of the {group.pack.classes:,} classes in {group.pack.directory} have no image, and "

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.datasets.drawn.portrait import Colour, Head, Points, Shape
+from arcterm.datasets.drawn.portrait import Colour, HeadShape, Points, Shape
 from arcterm.datasets.drawn.traits import Numbers
 from arcterm.formats.images import Pixels
 
@@ -22,7 +22,7 @@ _FRACTION = 4  # bits after the point in fillPoly's coordinates
 def picture(face: Numbers, view: Numbers, rng: np.random.Generator) -> Pixels:
     """A picture, uint8 RGB (112, 112, 3), of a person with traits `face` under circumstances `view`."""
     canvas = _scene(rng)
-    _paint(canvas, list(Head(face, view).shapes()), view)
+    _paint(canvas, list(HeadShape(face, view).shapes()), view)
     return _expose(canvas, view, rng)
 
 

@@ -40,7 +40,7 @@ class Shape(NamedTuple):
     thickness: float = 0.0
 
 
-class Head:
+class HeadShape:
     """A person, traits `face`, under the circumstances `view`."""
 
     def __init__(self, face: Numbers, view: Numbers) -> None:
