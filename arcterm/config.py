@@ -249,12 +249,12 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     @property
     def label(self) -> str:
         """What its run's id says of it."""
-        return "-".join(filter(None, (self.group, self.name)))
+        return "-".join(filter(None, (self.group.removeprefix("job"), self.name)))
 
     @property
     def title(self) -> str:
         """What it is and of what: ``data pack faces``."""
-        return " ".join(filter(None, (self.group, self.name, self.source)))
+        return " ".join(filter(None, (self.group.removeprefix("job"), self.name, self.source)))
 
     @property
     def source(self) -> str:

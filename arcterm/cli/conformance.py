@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from arcterm_registry import PluginError, find, locate, nearest
+from arcterm_registry.discover import CHECKED
 
 from arcterm import environment
 from arcterm.show.output import ProgressLine, say
 
-KINDS = ("backbone", "loss", "dataset")
 _MARKS = {"ok": "✓", "failed": "✗", "warning": "!", "skipped": "-"}
 _GRACE = 5.0  # seconds after its limit until a process is ended that did not end itself
 
@@ -87,14 +87,14 @@ class Trial:
 def kind_of(name: str, asked: str | None) -> str:
     """The kind of the plug-in called `name`, not imported; raises `PluginError` if that isn't one kind."""
     if asked is not None:
-        if asked not in KINDS:
-            raise PluginError(f"there are no checks for a {asked}", f"there are for: {', '.join(KINDS)}")
+        if asked not in CHECKED:
+            raise PluginError(f"there are no checks for a {asked}", f"there are for: {', '.join(CHECKED)}")
         locate(asked, name)
         return asked
-    found = [kind for kind in KINDS if any(name in (p.name, p.full_name) for p in find(kind))]
+    found = [kind for kind in CHECKED if any(name in (p.name, p.full_name) for p in find(kind))]
     if not found:
-        known = [plugin.name for kind in KINDS for plugin in find(kind)]
-        raise PluginError(f"there is no backbone, loss or data set {name!r}", nearest(name, known))
+        known = [plugin.name for kind in CHECKED for plugin in find(kind)]
+        raise PluginError(f"there is no backbone, loss, data set or job {name!r}", nearest(name, known))
     if len(found) > 1:
         raise PluginError(f"{name!r} is a {' and a '.join(found)}", f"choose one: --kind {found[0]}")
     locate(found[0], name)

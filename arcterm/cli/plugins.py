@@ -93,7 +93,7 @@ def check(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="A backbone, loss or data set.", autocompletion=completing.plugins
+            metavar="NAME", help="A backbone, loss, data set or job.", autocompletion=completing.plugins
         ),
     ],
     kind: Annotated[
@@ -140,7 +140,7 @@ def check(
 
 @plugins.command()
 def new(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="backbone, loss or dataset.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="backbone, loss, dataset or job.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Where to write it; ./arcterm-NAME.", show_default=False)

@@ -16,7 +16,7 @@ from arcterm_registry import find, nearest
 from arcterm.errors import ConfigError
 from arcterm.files import staged_directory
 
-GROUPS = {"backbone": "backbones", "loss": "losses", "dataset": "datasets"}
+GROUPS = {"backbone": "backbones", "loss": "losses", "dataset": "datasets", "job": "jobs"}
 _HERE = Path(__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 
@@ -39,14 +39,15 @@ def write(kind: str, name: str, place: Path) -> None:
 
 
 def next_commands(kind: str, name: str, place: Path) -> list[str]:
-    """What to type after `write`: install it, check it, train with it."""
-    train = {
+    """What to type after `write`: install it, check it, use it."""
+    use = {
         "backbone": f"arcterm train {name} arcface",
         "loss": f"arcterm train tiny {name}",
         "dataset": "arcterm train tiny arcface --dataset DIR",
+        "job": f"arcterm job {name} FOLDER",
     }[kind]
     check = f"arcterm plugins check {name}" + " --path DIR" * (kind == "dataset")
-    return [f"pip install -e {shlex.quote(str(place))}", check, train]
+    return [f"pip install -e {shlex.quote(str(place))}", check, use]
 
 
 def module_of(name: str) -> str:

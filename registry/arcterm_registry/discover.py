@@ -36,6 +36,8 @@ from arcterm_registry.probe import Answer, Probe
 KINDS: dict[str, type[Declaration]] = {
     declared.kind: declared for declared in (Backbone, Loss, Dataset, JobSpec, Launcher, Tracker, Detector)
 }
+CHECKED = ("backbone", "loss", "dataset", "job")
+"""The kinds that `conformance` has checks for."""
 _GROUPS = {
     "backbone": "arcterm.backbones",
     "loss": "arcterm.losses",

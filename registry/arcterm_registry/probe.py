@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from arcterm_registry.declare import Declaration, Option, Preprocess
+from arcterm_registry.declare import Declaration, JobPath, Option, Preprocess
 
 _VARIABLE = "ARCTERM_PLUGIN_SECONDS"
 _SECONDS = 10.0
@@ -128,6 +128,8 @@ def _decoded(wanted: type[Declaration], fields: dict[str, Any]) -> Declaration:
     )
     if "preprocess" in values:
         values["preprocess"] = Preprocess(**values["preprocess"])
+    if "paths" in values:
+        values["paths"] = tuple(JobPath(**path) for path in values["paths"])
     return wanted(**values)
 
 

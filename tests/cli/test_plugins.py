@@ -179,7 +179,7 @@ def test_one_that_can_not_be_imported_fails(arcterm, distribution, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["arkface"], "there is no backbone, loss or data set 'arkface'"),
+        (["arkface"], "there is no backbone, loss, data set or job 'arkface'"),
         (["arkface", "--kind", "loss"], "did you mean arcface"),
         (["local", "--kind", "launcher"], "no checks for a launcher"),
         (["recordio"], "--path DIR"),
@@ -225,7 +225,7 @@ def test_a_new_package_is_written_whole(arcterm, kind):
     place = Path("arcterm-my-own_1")
     assert out.splitlines()[:2][0] == "pip install -e arcterm-my-own_1"
     assert out.splitlines()[1].startswith("arcterm plugins check my-own_1")
-    assert out.splitlines()[2].startswith("arcterm train ")
+    assert out.splitlines()[2].startswith("arcterm job " if kind == "job" else "arcterm train ")
     assert len(out.splitlines()) == 3
     project = tomllib.loads((place / "pyproject.toml").read_text())["project"]
     group = f"arcterm.{scaffold.GROUPS[kind]}"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from arcterm.console.app import Console as Textual
 from arcterm.scaffold import GROUPS, module_of
+from tests.console.conftest import screen_text
 
 from .conftest import ROOT, Console
 
@@ -51,7 +54,7 @@ def arrays(tmp_path_factory):
     return place
 
 
-@pytest.mark.parametrize("kind", EXAMPLES)
+@pytest.mark.parametrize("kind", [*EXAMPLES, "job"])
 def test_an_example_passes_its_own_tests(arcterm, kind):
     told = own_tests(ROOT / "examples" / f"arcterm-{kind}", arcterm)
     assert " passed" in told
@@ -88,6 +91,9 @@ def test_what_new_writes_installs_passes_its_tests_and_trains(tmp_path, people):
     for ruff in (["check"], ["format", "--check"]):
         subprocess.run([sys.executable, "-m", "ruff", *ruff, "--isolated", *packages], check=True)
     subprocess.run([*PIP, "--target", str(tmp_path / "site"), *map(str, packages)], check=True)
+    identities = [place for place in people.iterdir() if place.is_dir()]
+    counted = arcterm.json("job", "my-job", str(people))
+    assert counted["images"] == {place.name: len(list(place.iterdir())) for place in identities}
     for package in packages:
         told = own_tests(package, arcterm)
         assert "SKIPPED" not in told
@@ -105,4 +111,79 @@ def test_what_new_writes_installs_passes_its_tests_and_trains(tmp_path, people):
     assert (told["state"], told["step"]) == ("done", 3)
     assert told["config"]["dataset"] == "my-dataset"
     record = json.loads((arcterm.path("mine") / "run.json").read_text())
-    assert {module_of(p["name"]) for p in record["plugins"]} == {f"arcterm_my_{kind}" for kind in GROUPS}
+    assert {module_of(p["name"]) for p in record["plugins"]} == {
+        f"arcterm_my_{kind}" for kind in GROUPS if kind != "job"
+    }
+
+
+async def until(pilot, holds):
+    for _ in range(6000):
+        if holds():
+            return
+        await pilot.pause(0.01)
+    raise AssertionError(f"still not so: {screen_text(pilot.app)}")
+
+
+@pytest.fixture
+def identities(tmp_path):
+    """Five identities with two images and a copy each; the third one's second image waits for a writer."""
+    for number in range(5):
+        folder = tmp_path / "faces" / f"id{number}"
+        folder.mkdir(parents=True)
+        for image in ("a", "b", "copy"):
+            folder.joinpath(image).write_bytes(f"{number} {image[0]}".encode())
+        shutil.copy(folder / "a", folder / "copy")
+    (tmp_path / "faces" / "id2" / "b").unlink()
+    os.mkfifo(tmp_path / "faces" / "id2" / "b")
+    return tmp_path / "faces"
+
+
+def test_a_job_of_a_package_is_listed_run_stopped_and_resumed(arcterm, identities):
+    assert [
+        plugin["name"] for plugin in arcterm.json("plugins", "job") if plugin["distribution"] != "arcterm"
+    ] == ["count-identities"]
+    assert "Count the images of each identity" in arcterm("job", "--help").stdout
+    assert "--least" in arcterm("job", "count-identities", "--help").stdout
+    run = arcterm.json("job", "count-identities", str(identities), "--least", "3", "--detach")["id"]
+    arcterm.wait(run, lambda now: now["phase"] and now["phase"]["done"] == 1)
+    arcterm("stop", run, "--no-wait")
+    (identities / "id2" / "b").write_bytes(b"")
+    told = arcterm.wait(run, lambda now: now["state"] == "stopped")
+    assert told["command"] == f"arcterm job count-identities {identities} --least 3"
+    (identities / "id2" / "b").unlink()
+    (identities / "id2" / "b").write_bytes(b"2 b")
+    shutil.rmtree(identities / "id0")  # counted before the stop, so nobody looks at it again
+    (identities / "id0").mkdir()
+    told = arcterm("resume", run, code=3)
+    assert "5 identities, 10 images" in told.stdout
+    assert "few images: id4" in told.stdout
+    assert arcterm.show(run)["state"] == "done"
+    (row,) = [row for row in arcterm.json("runs") if row["id"] == run]
+    assert (row["attempt"], row["report"]["problems"]) == (2, 5)
+    plugins = json.loads((arcterm.path(run) / "run.json").read_text())["plugins"]
+    assert [(p["kind"], p["distribution"]) for p in plugins] == [("job", "arcterm-counting")]
+
+
+async def test_a_job_of_a_package_is_chosen_and_shown_in_the_console(
+    arcterm, identities, monkeypatch, tmp_path
+):
+    site = arcterm.env["PYTHONPATH"]
+    monkeypatch.setenv("PYTHONPATH", site)
+    monkeypatch.syspath_prepend(site)
+    (identities / "id2" / "b").unlink()
+    app = Textual(tmp_path / "runs")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "no runs" in screen_text(app).lower())
+        await pilot.press("d")
+        await until(pilot, lambda: "count-identities" in screen_text(app))
+        app.screen.cursor = [name for name, _ in app.screen.choices].index("count-identities")
+        await pilot.press("enter")
+        await until(pilot, lambda: "job count-identities" in screen_text(app) and app.screen.query("Input"))
+        app.screen.query_one("#field-path-src Input").value = str(identities)
+        await until(pilot, lambda: "ready:" in screen_text(app))
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: "5 identities, 9 images" in screen_text(app))
+        assert "✓ done" in screen_text(app)
+        assert f"arcterm job count-identities {identities}" in screen_text(app)
+        await pilot.press("q")
+        await until(pilot, lambda: "n new run" in screen_text(app) and "count-iden" in screen_text(app))

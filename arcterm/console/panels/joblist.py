@@ -5,30 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from arcterm_registry import JobSpec
+from rich.cells import cell_len
 
+from arcterm.console.panels.listing import first_row
 from arcterm.show.lines import Line, pad, shorten, spread, wrap
 from arcterm.text import clean
 
-_NAME = 10
+_NAME, _LONGEST = 10, 24
 
 
 def title(width: int) -> list[Line]:
     """What the screen is for."""
-    return [spread([("data", "head"), ("jobs that make, check and reshape data sets", "dim")], [], width)]
+    return [spread([("jobs", "head"), ("make, check and reshape data sets, and more", "dim")], [], width)]
 
 
 def table(jobs: Sequence[tuple[str, JobSpec]], cursor: int, width: int, height: int) -> list[Line]:
-    """A line per job: its name and what it does."""
-    lines: list[Line] = [[("  " + pad("job", _NAME), "dim"), (" what it does", "dim")]]
-    for index, (name, spec) in enumerate(jobs):
+    """A heading and as many jobs as fit around the cursor: name and summary."""
+    room = min(_LONGEST, max(_NAME, *(cell_len(name) for name, _ in jobs)))
+    lines: list[Line] = [[("  " + pad("job", room), "dim"), (" what it does", "dim")]]
+    first = first_row(len(jobs), cursor, height)
+    for index, (name, spec) in enumerate(jobs[first : first + height - 1], first):
         at = index == cursor
-        row = (pad(clean(name), _NAME), "cursor" if at else "bold")
-        said = (pad(" " + clean(spec.summary), width - _NAME - 2), "cursor" if at else "")
+        row = (pad(clean(name), room), "cursor" if at else "bold")
+        said = (pad(" " + clean(spec.summary), width - room - 2), "cursor" if at else "")
         lines.append([("▸ " if at else "  ", "cursor" if at else ""), row, said])
-    return lines[:height]
+    return lines
 
 
-def detail(name: str, spec: JobSpec, width: int, height: int) -> list[Line]:
+def detail(spec: JobSpec, width: int, height: int) -> list[Line]:
     """What a job does in full, its paths and its options."""
     lines: list[Line] = [[("─" * width, "rule")]]
     lines += [[(f" {row}", "bold")] for row in wrap(clean(spec.summary), width - 2)]

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 
 from arcterm.console.keys import KeyLine
 from arcterm.console.panels import joblist
+from arcterm.console.panels.listing import first_row
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.jobs import offered
@@ -31,8 +32,11 @@ class JobTable(Rows):
     def on_click(self, event: events.Click) -> None:
         """Choose the row and open it."""
         screen = self.screen
-        if isinstance(screen, JobList) and 1 <= event.y <= len(screen.choices):
-            screen.action_move(event.y - 1 - screen.cursor)
+        if not isinstance(screen, JobList):
+            return
+        row = event.y - 1 + first_row(len(screen.choices), screen.cursor, self.size.height)
+        if event.y and row < len(screen.choices):
+            screen.action_move(row - screen.cursor)
             screen.action_open()
 
 
@@ -62,7 +66,7 @@ class JobList(ConsoleScreen):
         """What it is made of."""
         yield Rows(lambda w, h: joblist.title(w), id="title")
         yield JobTable(lambda w, h: joblist.table(self.choices, self.cursor, w, h), id="tasks")
-        yield Rows(lambda w, h: joblist.detail(*self.chosen, w, h), id="about")
+        yield Rows(lambda w, h: joblist.detail(self.chosen[1], w, h), id="about")
         yield KeyLine()
 
     def action_move(self, rows: int) -> None:

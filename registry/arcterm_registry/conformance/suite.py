@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator
 
 from arcterm_registry.conformance.findings import Check, Finding
 from arcterm_registry.conformance.subject import Subject
-from arcterm_registry.declare import Dataset, Declaration, Loss, Value
-from arcterm_registry.discover import PluginError, get
-
-CHECKED = ("backbone", "loss", "dataset")
+from arcterm_registry.declare import Dataset, Declaration, JobSpec, Loss, Value
+from arcterm_registry.discover import CHECKED, PluginError, get
 
 Function = Callable[[Subject], str]
 
@@ -83,6 +81,10 @@ def _functions(declaration: Declaration) -> tuple[Function, ...]:
         from arcterm_registry.conformance import dataset
 
         return (*declared.CHECKS, *dataset.CHECKS)
+    if isinstance(declaration, JobSpec):
+        from arcterm_registry.conformance import job
+
+        return (*declared.CHECKS, *job.CHECKS)
     if isinstance(declaration, Loss) and declaration.form == "tuples":
         from arcterm_registry.conformance import tuples
 
