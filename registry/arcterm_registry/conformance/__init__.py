@@ -14,6 +14,7 @@ test gives the directory: ``check(path=directory)``. `check` runs them all and t
 from __future__ import annotations
 
 from arcterm_registry.conformance.findings import Check, ConformanceWarning, Finding
-from arcterm_registry.conformance.suite import CHECKED, check, checks
+from arcterm_registry.conformance.suite import check, checks
+from arcterm_registry.discover import CHECKED
 
 __all__ = ["CHECKED", "Check", "ConformanceWarning", "Finding", "check", "checks"]
