@@ -21,7 +21,14 @@ def loaded_by(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["plugins"], ["plugins", "backbone", "--json"], ["train", "--help"], ["data", "--help"]],
+    [
+        ["--help"],
+        ["plugins"],
+        ["plugins", "backbone", "--json"],
+        ["train", "--help"],
+        ["data", "--help"],
+        ["runs"],
+    ],
 )
 def test_light_commands_load_nothing_heavy(arguments):
     command = f"import sys; sys.argv = ['arcterm', *{arguments}]\nfrom arcterm.cli import main"
@@ -38,10 +45,27 @@ def test_the_check_would_notice():
 
 
 @pytest.mark.parametrize(
-    "module", ["arcterm.processes.supervisor", "arcterm.launch.start", "arcterm.console.app"]
+    ("package", "banned"),
+    [
+        ("cli", {"torch", "textual", "pynvml"}),
+        ("console", {"torch", "typer", "pynvml"}),
+        ("show", {"torch", "textual", "typer", "pynvml"}),
+        ("launch", {"torch", "textual", "typer", "rich"}),
+        ("runs", {"torch", "textual", "typer", "rich", "pynvml"}),
+        ("formats", {"torch", "textual", "typer", "rich", "pynvml"}),
+        ("datasets", {"torch", "textual", "typer", "rich", "pynvml"}),
+    ],
 )
-def test_the_host_side_never_loads_torch(module):
-    assert "torch" not in loaded_by(f"import {module}")
+def test_no_module_of_a_package_loads(package, banned):
+    code = f"""
+import importlib, pkgutil, arcterm.{package} as package
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    importlib.import_module(module.name)"""
+    assert not loaded_by(code) & banned
+
+
+def test_the_supervisor_loads_nothing_heavy():
+    assert not loaded_by("import arcterm.processes.supervisor") & {*HEAVY, "typer"}
 
 
 @pytest.mark.long

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arcterm import parent_death
-from arcterm.processes.work import perform
+from arcterm.processes.work import do_job, perform
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.store import Run
 
@@ -32,7 +32,6 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
     import torch
 
     from arcterm.files import read_json
-    from arcterm.processes.solo import do_job
     from arcterm.runs.events import Message
     from arcterm.runs.state import Launch
     from arcterm.train.telemetry import Telemetry

@@ -1,24 +1,34 @@
-"""One working process of an attempt: its output, its journal, and its last word in ``exit.json``."""
+"""One working process of an attempt: its output, its journal, its job, and its last word in ``exit.json``."""
 
 from __future__ import annotations
 
 import contextlib
 import faulthandler
 import os
+import shutil
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
-from arcterm.errors import ArctermError
+from arcterm_registry import get
+
+from arcterm.config import JobConfig
+from arcterm.errors import ArctermError, DataError, StopAskedError
 from arcterm.files import write_json
+from arcterm.runs import state
+from arcterm.runs.context import JobContext
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import End, Message
 from arcterm.runs.journal import Journal
+from arcterm.runs.report import write_report
 from arcterm.runs.store import Run
+
+if TYPE_CHECKING:
+    from arcterm.train.world import World
 
 Work = Callable[[Journal], tuple[Exit, Callable[[], None]]]
 """Does the run's work; returns how it ended, and how to leave the other processes that did it."""
@@ -45,6 +55,30 @@ def perform(run: Run, attempt: int, rank: int, work: Work) -> int:
         journal.write(Message(level="warning", text=f"rank {rank}: leaving the other ranks failed: {error}"))
     journal.close()
     return 0
+
+
+def do_job(run: Run, attempt: int, journal: Journal, world: World | None = None) -> Exit:
+    """A job from its config to its report, alone or on every rank of `world`; raises `ArctermError`."""
+    config = cast(JobConfig, run.record.config)
+    declared = get("job", config.name)
+    first = world is None or world.first
+    if first:
+        state.write_state(run, "running", attempt=attempt)
+    context = JobContext(run, journal, config.threads, world)
+    given = {option.name: config.options.get(option.name) for option in declared.options}
+    try:
+        report = declared.load()(context, *config.paths, **given)
+    except StopAskedError:
+        return Exit(reason="stopped", detail=f"on request; {config.stop_words.kept}", t=time.time())
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"the name of a file or a folder is not UTF-8: {error.object!r:.200}",
+            "rename it: names are written down, and stand in lists",
+        ) from None
+    if first:
+        write_report(run, report)
+        shutil.rmtree(context.work)  # an unpacked archive may be as large as the pack
+    return Exit(reason="done", step=context.step, detail=report.reason, t=time.time())
 
 
 def _die(run: Run, rank: int, error: BaseException, journal: Journal | None, folder: Path) -> NoReturn:
