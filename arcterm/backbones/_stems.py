@@ -29,6 +29,5 @@ class Stem(nn.Module):
         self.reduce = nn.MaxPool2d(3, 2, padding=1) if input == 0 else Unit(self.outputs, self.outputs, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) → the first map."""
         first: Tensor = self.reduce(self.relu0(self.bn0(self.conv0(x))))
         return first

@@ -25,7 +25,6 @@ class DenseLayer(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C + growth, H, W)."""
         return torch.cat((x, self.body(x)), dim=1)
 
 
@@ -63,7 +62,6 @@ class DenseNet(nn.Module):
         uniform_in(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, 112, 112) → (N, D)."""
         embeddings: Tensor = self.head(self.stages(self.stem(x)))
         return embeddings
 
@@ -78,7 +76,6 @@ def _convolution(inputs: int, outputs: int, kernel: int, dropout: float) -> list
 
 
 def d121(**options: Any) -> DenseNet:
-    """DenseNet-121."""
     return DenseNet((6, 12, 24, 16), 32, **options)
 
 
@@ -88,10 +85,8 @@ def d161(**options: Any) -> DenseNet:
 
 
 def d169(**options: Any) -> DenseNet:
-    """DenseNet-169."""
     return DenseNet((6, 12, 32, 32), 32, **options)
 
 
 def d201(**options: Any) -> DenseNet:
-    """DenseNet-201."""
     return DenseNet((6, 12, 48, 32), 32, **options)

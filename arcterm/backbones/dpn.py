@@ -53,7 +53,6 @@ class DualPathBlock(nn.Module):
         self.c = _layer(width, residual + growth, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, `inputs`, H, W) → the two paths, side by side."""
         added, dense = self.project(x).tensor_split((self.residual,), dim=1)
         y, appended = self.c(self.b(self.a(x))).tensor_split((self.residual,), dim=1)
         return torch.cat((added + y, dense, appended), dim=1)
@@ -89,7 +88,6 @@ class DPN(nn.Module):
         uniform_in(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, 112, 112) → (N, D)."""
         embeddings: Tensor = self.head(self.stages(self.stem(x)))
         return embeddings
 
@@ -108,15 +106,12 @@ def p68(**options: Any) -> DPN:
 
 
 def p92(**options: Any) -> DPN:
-    """DPN-92."""
     return DPN(_Shape(96, 32, (3, 4, 20, 3), (16, 32, 24, 128)), **options)
 
 
 def p107(**options: Any) -> DPN:
-    """DPN-107."""
     return DPN(_Shape(200, 50, (4, 8, 20, 3), (20, 64, 64, 128)), **options)
 
 
 def p131(**options: Any) -> DPN:
-    """DPN-131."""
     return DPN(_Shape(160, 40, (4, 8, 28, 3), (16, 32, 32, 128)), **options)

@@ -26,7 +26,6 @@ class Branches(nn.ModuleList):
     """Networks side by side, from one map to their outputs, concatenated."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, sum of the outputs' channels, H', W')."""
         return torch.cat([branch(x) for branch in self], dim=1)
 
 
@@ -43,7 +42,6 @@ class InceptionBlock(nn.Module):
         self.activation = nn.Identity() if last else nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → the same."""
         y: Tensor = self.activation(x + self.scale * self.project(self.branches(x)))
         return y
 
@@ -72,7 +70,6 @@ class InceptionResNet(nn.Module):
         gaussian_in(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, 112, 112) → (N, D)."""
         x = self.reduction_a(self.blocks35(self.stem(x)))
         x = self.reduction_b(self.blocks17(x))
         embeddings: Tensor = self.head(self.last(self.blocks8(x)))
@@ -157,5 +154,4 @@ def _block8(scale: float, *, last: bool = False) -> InceptionBlock:
 
 
 def i2(**options: Any) -> InceptionResNet:
-    """Inception-ResNet-v2."""
     return InceptionResNet(**options)

@@ -42,7 +42,6 @@ class Residual(nn.Module):
         self.body = Bottleneck(channels, width, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → the same shape."""
         total: Tensor = self.body(x) + x
         return total
 

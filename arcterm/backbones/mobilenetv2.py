@@ -50,7 +50,6 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → the block's output."""
         y: Tensor = self.body(x)
         return y + self.project(x) if self.added else y
 

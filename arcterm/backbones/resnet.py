@@ -89,7 +89,6 @@ class Unit(nn.Module):
         self.downsample = self.shortcut(inputs, outputs, stride)
 
     def sequence(self, style: Style, inputs: int, convolutions: list[nn.Conv2d]) -> list[nn.Module]:
-        """The layers of the body, in order."""
         return [nn.BatchNorm2d(inputs, eps=_EPS), *_conv_first(style, convolutions)]
 
     def shortcut(self, inputs: int, outputs: int, stride: int) -> nn.Module:
@@ -101,13 +100,11 @@ class Unit(nn.Module):
         )
 
     def run(self, names: tuple[str, ...], x: Tensor) -> Tensor:
-        """These layers of the body, one after the other."""
         for name in names:
             x = getattr(self, name)(x)
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → the unit's output."""
         total: Tensor = self.run(self.body, x) + self.downsample(x)
         return total
 
@@ -122,11 +119,9 @@ class ActivatedUnit(Unit):
         self.prelu3 = _layers.activation(style.activation, outputs)
 
     def sequence(self, style: Style, inputs: int, convolutions: list[nn.Conv2d]) -> list[nn.Module]:
-        """The layers of the body, in order."""
         return _conv_first(style, convolutions)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → the unit's output."""
         activated: Tensor = self.prelu3(super().forward(x))
         return activated
 
@@ -135,7 +130,6 @@ class PreactivatedUnit(Unit):
     """Unit 2: BN → PReLU → 3×3/stride → BN → PReLU → 3×3; a projection starts from the first PReLU."""
 
     def sequence(self, style: Style, inputs: int, convolutions: list[nn.Conv2d]) -> list[nn.Module]:
-        """The layers of the body, in order."""
         made: list[nn.Module] = []
         for conv in convolutions:
             made += [
@@ -152,7 +146,6 @@ class PreactivatedUnit(Unit):
         return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → the unit's output."""
         active = self.run(self.body[:2], x)
         total: Tensor = self.run(self.body[2:], active) + self.downsample(active if self.first else x)
         return total
@@ -162,11 +155,9 @@ class OpenUnit(Unit):
     """Unit 4: unit 3, but the first of a stage has no shortcut at all."""
 
     def shortcut(self, inputs: int, outputs: int, stride: int) -> nn.Module:
-        """Nothing to project."""
         return nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → the unit's output."""
         return self.run(self.body, x) if self.first else super().forward(x)
 
 
@@ -246,12 +237,10 @@ def _stage(channels: tuple[int, int], count: int, stride: int, style: Style) -> 
 
 
 def r18(**options: Any) -> IResNet:
-    """LResNet18E-IR."""
     return IResNet((2, 2, 2, 2), **options)
 
 
 def r34(**options: Any) -> IResNet:
-    """LResNet34E-IR."""
     return IResNet((3, 4, 6, 3), **options)
 
 
@@ -261,35 +250,28 @@ def r50(**options: Any) -> IResNet:
 
 
 def r74(**options: Any) -> IResNet:
-    """LResNet74E-IR."""
     return IResNet((3, 6, 24, 3), **options)
 
 
 def r90(**options: Any) -> IResNet:
-    """LResNet90E-IR."""
     return IResNet((3, 8, 30, 3), **options)
 
 
 def r100(**options: Any) -> IResNet:
-    """LResNet100E-IR."""
     return IResNet((3, 13, 30, 3), **options)
 
 
 def r101(**options: Any) -> IResNet:
-    """LResNet101E-IR."""
     return IResNet((3, 4, 23, 3), bottleneck=True, **options)
 
 
 def r152(**options: Any) -> IResNet:
-    """LResNet152E-IR."""
     return IResNet((3, 8, 36, 3), bottleneck=True, **options)
 
 
 def r200(**options: Any) -> IResNet:
-    """LResNet200E-IR."""
     return IResNet((3, 24, 36, 3), bottleneck=True, **options)
 
 
 def r269(**options: Any) -> IResNet:
-    """LResNet269E-IR."""
     return IResNet((3, 30, 48, 8), bottleneck=True, **options)

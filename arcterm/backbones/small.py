@@ -37,7 +37,6 @@ class Tiny(nn.Module):
         xavier_out(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, 112, 112) → (N, D)."""
         x = F.avg_pool2d(x, 2)
         seen = []
         for stage in self.stages:

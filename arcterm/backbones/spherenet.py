@@ -24,12 +24,12 @@ class ResidualUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) → the same shape."""
         total: Tensor = x + self.body(x)
         return total
 
 
 def _spherenet(pairs: tuple[int, int, int, int], embedding_size: int) -> nn.Sequential:
+    """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     layers: list[nn.Module] = []
     for (inputs, outputs), count in zip(pairwise(_CHANNELS), pairs, strict=True):
         layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.PReLU(outputs)]
@@ -40,25 +40,20 @@ def _spherenet(pairs: tuple[int, int, int, int], embedding_size: int) -> nn.Sequ
 
 
 def s20(embedding_size: int) -> nn.Sequential:
-    """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return _spherenet((1, 2, 4, 1), embedding_size)
 
 
 def s36(embedding_size: int) -> nn.Sequential:
-    """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return _spherenet((2, 4, 8, 2), embedding_size)
 
 
 def s60(embedding_size: int) -> nn.Sequential:
-    """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return _spherenet((3, 8, 14, 3), embedding_size)
 
 
 def s64(embedding_size: int) -> nn.Sequential:
-    """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return _spherenet((3, 8, 16, 3), embedding_size)
 
 
 def s104(embedding_size: int) -> nn.Sequential:
-    """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`)."""
     return _spherenet((3, 8, 36, 3), embedding_size)

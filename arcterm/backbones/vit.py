@@ -24,7 +24,6 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(3, width, _PATCH, _PATCH)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) → (N, T, width)."""
         tokens: Tensor = self.proj(x).flatten(2).transpose(1, 2)
         return tokens
 
@@ -40,7 +39,6 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T, width) → the same."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         projected: Tensor = self.proj(y.transpose(1, 2).flatten(2))
@@ -57,7 +55,6 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T, width) → the same."""
         y: Tensor = self.fc2(self.act(self.fc1(x)))
         return y
 
@@ -70,7 +67,6 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T, width) → the same."""
         if not self.training or self.rate == 0:
             return x
         kept = torch.rand(x.shape[0], 1, 1, device=x.device) >= self.rate
@@ -89,7 +85,6 @@ class TransformerBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T, width) → the same."""
         x = x + self.drop_path(self.attn(self.norm1(x)))
         y: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
         return y
@@ -156,26 +151,21 @@ class VisionTransformer(nn.Module):
         return encoded
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, 112, 112) → (N, D)."""
         embeddings: Tensor = self.feature(self.tokens(x).flatten(1))
         return embeddings
 
 
 def vit_t(**options: Any) -> VisionTransformer:
-    """ViT-T: 12 blocks, 256 wide."""
     return VisionTransformer(256, 12, **options)
 
 
 def vit_s(**options: Any) -> VisionTransformer:
-    """ViT-S: 12 blocks, 512 wide."""
     return VisionTransformer(512, 12, **options)
 
 
 def vit_b(**options: Any) -> VisionTransformer:
-    """ViT-B: 24 blocks, 512 wide."""
     return VisionTransformer(512, 24, **options)
 
 
 def vit_l(**options: Any) -> VisionTransformer:
-    """ViT-L: 24 blocks, 768 wide."""
     return VisionTransformer(768, 24, **options)

@@ -30,7 +30,6 @@ class AdaCos(Margin, nn.Module):
 
     @property
     def scale(self) -> Tensor:  # type: ignore[override]  # read only, and different every step
-        """Scale s̃ of this step."""
         return self.temperature
 
     def survey(self, tile: Tensor, t: Tensor) -> tuple[Tensor, ...]:
@@ -51,11 +50,9 @@ class AdaptiveFace(NormFace):
     class_parameters = {"margin": (0.3, 0.4)}  # noqa: RUF012  a constant of the class
 
     def own_target(self, t: Tensor, norm: Tensor, step: int, own: Mapping[str, Tensor]) -> Tensor:
-        """Target cosines `t` (B,) → t - m_y."""
         return t - _inside(own["margin"])
 
     def class_penalty(self, own: Mapping[str, Tensor]) -> Tensor:
-        """λ·(1 - m) of each class (n,)."""
         return self.weight * (1 - _inside(own["margin"]))
 
 
@@ -92,7 +89,6 @@ class AdaFace(Margin, nn.Module):
             self.std.lerp_(safe.std(), self.alpha)
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` and norms (B,) → cos(θ - m·k) - (m + m·k)."""
         safe = norm.detach().clamp(0.001, 100)
         quality = (self.h * (safe - self.mean) / (self.std + 1e-3)).clamp(-1, 1)
         moved = (angle(t) - self.margin * quality).clamp(self._EDGE, math.pi - self._EDGE)
@@ -111,13 +107,11 @@ class MagFace(NormFace):
     easy_margin: bool
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` and norms (B,) → cos(θ + m(‖x‖)); the norm learns too."""
         a = norm.clamp(self.low_norm, self.high_norm)
         slope = (self.high_margin - self.low_margin) / (self.high_norm - self.low_norm)
         return arc(t, self.low_margin + slope * (a - self.low_norm), easy=self.easy_margin)
 
     def penalty(self, norm: Tensor) -> Tensor:
-        """λ·(a/u² + 1/a) of each image (B,)."""
         a = norm.clamp(self.low_norm, self.high_norm)
         return self.weight * (a / self.high_norm**2 + 1 / a)
 
@@ -142,7 +136,6 @@ class ElasticFace(Margin):
         self._seed = 0
 
     def prepare(self, classes: int, seed: int) -> None:
-        """Remember the seed that the margins are drawn from."""
         self._seed = seed
 
     def drawn(self, rows: int, step: int) -> Tensor:
@@ -151,7 +144,6 @@ class ElasticFace(Margin):
         return torch.randn(rows, generator=generator, dtype=torch.float64) * self.sigma + self.margin
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → with each row's own margin."""
         margins = self.drawn(len(t), step).to(device=t.device, dtype=t.dtype, non_blocking=True)
         if self.plus:
             order = t.detach().argsort(descending=True, stable=True)

@@ -57,11 +57,9 @@ class SphereFace2(Margin, nn.Module):
         return 2 * ((c.clamp(-1, 1) + 1) / 2) ** self.exponent - 1
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → g(t) - m + b/r."""
         return passed(t, self._stretched(t) - self.margin, self.gradient) + self.b / self.scale
 
     def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
-        """Cosines (B, n) → g(c) + m + b/r."""
         return passed(tile, self._stretched(tile) + self.margin, self.gradient) + self.b / self.scale
 
 
@@ -78,14 +76,11 @@ class UniFace(Margin, nn.Module):
         self.b = nn.Parameter(torch.zeros(()))
 
     def prepare(self, classes: int, seed: int) -> None:
-        """Set b for the number of classes that take part in a step."""
         with torch.no_grad():
             self.b.fill_(math.log(10 * classes))
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → t - m - b/s."""
         return t - self.margin - self.b / self.scale
 
     def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
-        """Cosines (B, n) → c - b/s."""
         return tile - self.b / self.scale

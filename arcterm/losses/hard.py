@@ -28,12 +28,10 @@ class MVSoftmax(NormFace):
         return t - self.margin if self.base == "cosface" else turned(t, self.margin)
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → with the margin where it can be met."""
         reachable = t > (self.margin if self.base == "cosface" else 0.0)
         return torch.where(reachable, self._moved(t), t)
 
     def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
-        """Cosines (B, n) → raised where they exceed the target with its margin."""
         return torch.where(tile > self._moved(t), self.tau * tile + (self.tau - 1), tile)
 
 
@@ -50,15 +48,12 @@ class CurricularFace(Margin, nn.Module):
         self.register_buffer("t_mean", torch.zeros(()))
 
     def observe(self, t: Tensor, norm: Tensor, step: int, sums: tuple[Tensor, ...]) -> None:
-        """Move t̄ towards this batch's mean target cosine."""
         self.t_mean.lerp_(t.mean(), self.alpha)
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → ArcFace's."""
         return arc(t, self.margin)
 
     def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
-        """Cosines (B, n) → c·(t̄ + c) where they exceed cos(θ_y + m)."""
         return torch.where(tile > turned(t, self.margin), tile * (self.t_mean + tile), tile)
 
 
@@ -71,11 +66,9 @@ class ArcNeg(NormFace):
     sigma: float
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → ArcFace's."""
         return arc(t, self.margin)
 
     def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
-        """Cosines (B, n) → weighted by how near they are to the target with its margin."""
         weight = (self.alpha * (-(tile - arc(t, self.margin)).square() / self.sigma).exp()).detach()
         return weight * tile + (weight - 1)
 
@@ -100,14 +93,11 @@ class NPC(Margin):
         return torch.where(hard, tile, 0.0), hard.to(tile.dtype)
 
     def observe(self, t: Tensor, norm: Tensor, step: int, sums: tuple[Tensor, ...]) -> None:
-        """Work out ā of each image."""
         total, count = sums
         self._mean = total / count.clamp_min(1)
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → cos(θ + m0 + m1·ā) where t > 0."""
         return torch.where(t > 0, turned(t, self.m0 + self.m1 * self._mean), t)
 
     def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
-        """Cosines (B, n) → τ·c + a where hard."""
         return torch.where(tile > turned(t, self.m0), self.tau * tile + self.a, tile)

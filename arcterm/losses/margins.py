@@ -19,7 +19,6 @@ class CosFace(NormFace):
     margin: float
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → t - m."""
         return t - self.margin
 
 
@@ -33,7 +32,6 @@ class ArcFace(NormFace):
     gradient: Gradient
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → cos(θ + m) or its fallback."""
         return passed(t, arc(t, self.margin, self.fallback, easy=self.easy_margin), self.gradient)
 
 
@@ -52,7 +50,6 @@ class Combined(NormFace):
     gradient: Gradient
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → cos(m1·θ + m2) - m3 or its fallback."""
         turns = self.m1 * angle(t) + self.m2
         value = turns.cos()
         if self.fallback == "clip":
@@ -72,11 +69,9 @@ class LiArc(NormFace):
     others: str
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → 1 - 2(θ + m)/π."""
         return 1 - (angle(t) + self.margin) * (2 / math.pi)
 
     def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
-        """Cosines (B, n) → 1 - 2θ/π."""
         return 1 - angle(tile) * (2 / math.pi) if self.others == "linear" else tile
 
 
@@ -87,9 +82,7 @@ class Circle(NormFace):
     margin: float
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → the weighted distance to 1 - m."""
         return (1 + self.margin - t).clamp_min(0).detach() * (t - (1 - self.margin))
 
     def negatives(self, tile: Tensor, t: Tensor) -> Tensor:
-        """Cosines (B, n) → the weighted distance to m."""
         return (tile + self.margin).clamp_min(0).detach() * (tile - self.margin)

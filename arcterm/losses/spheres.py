@@ -39,7 +39,6 @@ class SphereFace(Margin):
         return float(max(self.floor, self.start * (1 + gamma * late) ** -self.power)) if late else self.start
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → their mean with ψ, weighted λ to 1."""
         share = self.share(step)
         return (share * t + falling(t, self.margin)) / (1 + share)
 
@@ -52,5 +51,4 @@ class SphereFaceR(NormFace):
     gradient: Gradient
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:
-        """Target cosines `t` (B,) → ψ(θ)."""
         return passed(t, falling(t, self.margin), self.gradient)

@@ -31,7 +31,7 @@ class Agreement:
         self._exchange: dist.Work | None = None
 
     def verbs(self) -> set[Verb]:
-        """What was requested, the same on every rank; call it once a step."""
+        """Return the requests to act on at this step, the same on every rank; call it once a step."""
         if self._exchange is not None:
             self._exchange.wait()
         agreed = {verb for verb, flag in zip(_VERBS, self._flags.tolist(), strict=True) if flag}

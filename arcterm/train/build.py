@@ -1,4 +1,4 @@
-"""What a config names, made: data, backbone, head and optimizers."""
+"""Make what a config names: data, backbone, head and optimizers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from arcterm.train.world import World
 
 
 def dataset(config: TrainConfig) -> FaceDataset:
-    """The training data and its verification sets."""
+    """Open the training data and its verification sets."""
     return sources.from_config(config).open()
 
 
 def backbone(config: TrainConfig, device: torch.device) -> nn.Module:
-    """The backbone on its device, its weights drawn from the seed, channels last in memory.
+    """Make the backbone on its device, its weights drawn from the seed, channels last in memory.
 
     Where it computes in bfloat16, its embedding layers stay with float32.
     """
@@ -42,7 +42,7 @@ def backbone(config: TrainConfig, device: torch.device) -> nn.Module:
 
 
 def trained(config: TrainConfig, classes: int, world: World) -> Trained:
-    """Backbone, head and an optimizer for each."""
+    """Make backbone, head and an optimizer for each."""
     network = backbone(config, world.device)
     head = _head(config, classes, embedding_size(config, network, world), world)
     if config.gradient_checkpointing:
@@ -52,7 +52,7 @@ def trained(config: TrainConfig, classes: int, world: World) -> Trained:
 
 
 def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | TupleHead:
-    """The head for the form of the loss."""
+    """Make the head for the form of the loss."""
     declared = get("loss", config.loss)
     loss = _make("loss", config.loss, **config.loss_options)
     if declared.form == "tuples":
@@ -73,7 +73,7 @@ def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | 
 
 
 def embedding_size(config: TrainConfig, network: nn.Module, world: World) -> int:
-    """D, by asking the backbone; raises `ArctermError` if what it gives is not (N, D)."""
+    """Run the backbone once to learn D; raises `DataError` if its output is not (N, D)."""
     was_training = network.training
     network.eval()
     with torch.inference_mode():
@@ -95,7 +95,7 @@ def _images(config: TrainConfig, device: torch.device) -> Tensor:
 
 
 def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
-    """What a plug-in's factory returns; what it raises is told as that plug-in's."""
+    """Call a plug-in's factory; raises `DataError` naming the plug-in for whatever that raises."""
     try:
         return get(kind, name).make(*args, **options)
     except ArctermError:
@@ -105,7 +105,7 @@ def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
 
 
 def head_optimizer(head: Head | TupleHead, config: TrainConfig) -> Optimizer:
-    """The backbone's kind of optimizer over all class rows; with Partial FC SGD over those of a step."""
+    """Make the backbone's kind of optimizer over all class rows; with Partial FC SGD over those of a step."""
     if isinstance(head, TupleHead) or head.sample_rate == 1.0:
         return optim.make(list(head.parameters()), config)
     rows = head.sharded()

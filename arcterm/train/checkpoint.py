@@ -1,4 +1,4 @@
-"""Saving and restoring everything that a run needs to go on exactly where it was.
+"""Save and restore everything that a run needs to go on exactly where it was.
 
 A checkpoint holds the backbone, its optimizer's state, and the head by class range, one file a rank. The
 order of the images and their mirroring follow from the seed and the step; what was mined with weights that
@@ -43,7 +43,7 @@ _FEED = "feed.safetensors"
 
 @dataclass(frozen=True)
 class Trained:
-    """What is trained: the bare backbone, the head, and their optimizers."""
+    """The bare backbone, the head, and their optimizers."""
 
     backbone: nn.Module
     head: Head | TupleHead
@@ -63,7 +63,7 @@ def save(
     unverified: bool = False,
     feed: Mapping[str, Tensor] | None = None,
 ) -> Checkpoint | None:
-    """Commit a checkpoint of `step`, all ranks together; None if there is one of that step already.
+    """Commit a checkpoint of `step`, all ranks together; return None if there is one of that step already.
 
     Each rank writes and syncs its own files, rank 0 the manifest; then the directory gets its name. A reader
     never sees a part. `unverified` says that the step is to be verified, after which `put_scores` follows.
@@ -107,7 +107,7 @@ def save(
 
 
 def put_scores(run: Run, config: TrainConfig, step: int, scores: dict[str, float]) -> None:
-    """Put the accuracies of a step into its checkpoint, which is verified by that; for rank 0.
+    """Put the accuracies of a step into its checkpoint and mark it as verified; for rank 0.
 
     Raises `TrainingError` if they can't be written; the checkpoint is whole without them.
     """
@@ -137,7 +137,7 @@ def _require_finite(world: World, folder: Path, step: int, trained: Trained) -> 
 
 
 def _not_finite(held: Mapping[str, Mapping[str, Tensor]]) -> list[str]:
-    """Names of the tensors in which something is not finite."""
+    """List the tensors in which a number is not finite."""
     named = {
         f"{name} in {file}": tensor.detach()
         for file, tensors in held.items()
@@ -150,13 +150,13 @@ def _not_finite(held: Mapping[str, Mapping[str, Tensor]]) -> list[str]:
 
 
 def _by_rank(said: list[str]) -> str:
-    """What each rank said, named where there are several."""
+    """Join the texts of all ranks, each with its rank where there are several."""
     named = [f"rank {rank}: {text}" if len(said) > 1 else text for rank, text in enumerate(said) if text]
     return "; ".join(named)
 
 
 def _cause(error: OSError | SafetensorError, folder: Path) -> str:
-    """Why something could not be written, and where; safetensors has the system's words inside its own."""
+    """Word why and where a file could not be written; safetensors has the system's words inside its own."""
     if isinstance(error, OSError):
         return f"{error.strerror or error} ({error.filename or folder})"
     return f"{str(error).rpartition('I/O error: ')[2].partition(' (os error')[0]} ({folder})"
@@ -198,12 +198,12 @@ def load_backbone(path: Path, backbone: nn.Module) -> None:
 
 
 def feed_state(path: Path) -> dict[str, Tensor]:
-    """What a checkpoint holds of the round of mining that was in progress; empty if there was none."""
+    """Load the round of mining that was in progress; {} if there was none."""
     return load_file(path / _FEED) if (path / _FEED).exists() else {}
 
 
 def _own(world: World, trained: Trained) -> dict[str, dict[str, Tensor]]:
-    """The tensors that this rank saves, by file."""
+    """Collect the tensors that this rank saves, by file."""
     held: dict[str, dict[str, Tensor]] = {}
     if world.first:
         held[_BACKBONE] = trained.backbone.state_dict()

@@ -1,4 +1,4 @@
-"""The backbone compiled before the first step, so that no step pays for it and a failure has a name."""
+"""Compile the backbone before the first step, so that no step pays for it and a failure has a name."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from arcterm.train import precision
 
 
 def compiled(
-    model: nn.Module, name: str, images: Tensor, setting: str, voice: Sink, *, whole: bool = True
+    model: nn.Module, name: str, images: Tensor, setting: str, journal: Sink, *, whole: bool = True
 ) -> Callable[[Tensor], Tensor]:
-    """`model`, a backbone or DDP around it, compiled for a batch like `images` (B, 3, H, W).
+    """Compile `model`, a backbone or DDP around it, for a batch like `images` (B, 3, H, W).
 
     Its code is made by a forward and a backward pass in training, which leave no trace in buffers or
     gradients. With `whole` False DDP's gradients are sent bucket by bucket as they come, which blocks that
     recompute do not allow. Raises `TrainingError` naming the backbone `name` if it can't be compiled.
     """
-    voice.write(Phase(phase="compiling", detail=f"{name}, one to a few minutes"))
+    journal.write(Phase(phase="compiling", detail=f"{name}, one to a few minutes"))
     torch._dynamo.config.optimize_ddp = not whole
     held = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:

@@ -1,4 +1,4 @@
-"""Between steps: verification, and checkpoints that remember its results."""
+"""Verification between steps, and checkpoints that hold its results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from arcterm.runs.store import Run
 from arcterm.train import checkpoint, pretrained
 from arcterm.train.checkpoint import Trained
 from arcterm.train.head.partial_fc import LazySGD
-from arcterm.train.report import Teller
+from arcterm.train.report import PhaseProgress
 from arcterm.train.world import World
 from arcterm.verify.embed import Embedder
 from arcterm.verify.fold import folded
@@ -35,7 +35,7 @@ _FACES = 32  # to look at where there is no verification set
 
 
 class Examiner:
-    """Verifies and saves what is trained, each at most once a step. All ranks call it together."""
+    """Verifies and saves the network, each at most once a step. All ranks call it together."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Examiner:
         """Whether the restored checkpoint has yet to be verified, which was due at its step."""
         self._aside: set[str] = set()
         self.collapse = ""
-        """How the network has collapsed, as last seen; empty while it has not."""
+        """How the network had collapsed at the last verification; empty if it had not."""
 
     def restore(self, path: Path) -> int:
         """Load a checkpoint; returns its step."""
@@ -81,7 +81,7 @@ class Examiner:
             ) from error
 
     def verify(self, step: int) -> None:
-        """Score every verification set, sharing out the work; the step's checkpoint takes up the accuracies.
+        """Score every verification set and put the accuracies into the step's checkpoint; all ranks call it.
 
         Writes ``verify/step-….json`` and the events. A set that can't be scored is left out from now on.
         """
@@ -106,7 +106,7 @@ class Examiner:
         self._journal.write(Phase(phase="training"))
 
     def _judge(self, made: Embedder, results: list[Verify], step: int) -> None:
-        """Say it when the network has collapsed, by what was verified or else what is trained on."""
+        """Warn if the network has collapsed, by the verification sets or else by training images."""
         collapse = next((r.collapse for r in results if r.collapse), "")
         if not results and len(faces := self._some_faces()):
             collapse = made.collapse_on(faces, "the training data")
@@ -120,7 +120,7 @@ class Examiner:
         self.collapse = collapse
 
     def _some_faces(self) -> NDArray[np.uint8]:
-        """(N, H, W, 3) training images of different places; training itself names those that are broken."""
+        """Decode (N, H, W, 3) training images from all over the data; broken ones are left out."""
         size, found = get("backbone", self._config.backbone).input_size, []
         for index in np.linspace(0, len(self._dataset) - 1, _FACES).astype(int).tolist():
             with contextlib.suppress(Exception):
@@ -164,10 +164,9 @@ class Examiner:
 def embedder(
     config: TrainConfig, backbone: nn.Module, batch_size: int, world: World, journal: Sink
 ) -> Embedder:
-    """`backbone` as it is verified: a copy with its batch norms folded.
+    """Make the embedder of `backbone`: a copy with its batch norms folded.
 
-    In float32, so that accuracies compare with published ones, unless a GPU was told bfloat16 in so many
-    words.
+    In float32, so that accuracies compare with published ones, unless `precision` is bfloat16 on a GPU.
     """
     declared = get("backbone", config.backbone)
     network = folded(
@@ -186,7 +185,7 @@ def verify_sets(
     leave_out: Collection[str] = (),
     between: Callable[[], None] = lambda: None,
 ) -> tuple[list[Verify], dict[str, str]]:
-    """Score each set in turn, saying how far it is; also why some could not be, the same on every rank.
+    """Score each set in turn; returns the results and, by set, why it failed, the same on every rank.
 
     `between` is called by every rank before each set.
     """
@@ -194,10 +193,10 @@ def verify_sets(
     results, failed = [], {}
     for number, name in enumerate(names, start=1):
         between()
-        say = Teller(journal, "verify", f"{name} ({number}/{len(names)})")
+        progress = PhaseProgress(journal, "verify", f"{name} ({number}/{len(names)})")
         try:
             pairs = agreed(embedder.ranks, partial(_read, dataset, name))
-            results.append(embedder.verify(name, pairs, step, say))
+            results.append(embedder.verify(name, pairs, step, progress))
         except DataError as error:
             failed[name] = error.message
         else:
@@ -206,7 +205,7 @@ def verify_sets(
 
 
 def _read(dataset: FaceDataset, name: str) -> PairSet:
-    """A verification set; raises `DataError` whatever a stranger's data set raises."""
+    """Read a verification set; raises `DataError` for whatever a plug-in's data set raises."""
     try:
         return dataset.verification[name]
     except ArctermError:
@@ -216,7 +215,7 @@ def _read(dataset: FaceDataset, name: str) -> PairSet:
 
 
 def average_buffers(trained: Trained, world: World) -> None:
-    """Make running statistics, which each rank keeps of its own images, the mean of all ranks.
+    """Average the running statistics, which each rank has of its own images, over the ranks.
 
     In float64, so that the mean of what is equal already is the same to the last bit.
     """

@@ -1,4 +1,4 @@
-"""What must hold while training, and the seeds by which a step is the same whenever it is made."""
+"""Checks of loss and data in a training, and the seed of a step."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def check_same_content(run: Run, config: TrainConfig) -> None:
 
 
 def feed_state(run: Run, path: Path) -> dict[str, Tensor]:
-    """What the feed left in the checkpoint `path`; nothing if it was of data that has changed since."""
+    """Load the feed's state from the checkpoint `path`; {} if it was of data that has changed since."""
     if dataset.accepted_since(run, read_json(path / MANIFEST, Manifest).t):
         return {}
     return checkpoint.feed_state(path)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """Seed of what is drawn at random within a step, on a rank."""
+    """Seed of everything random in a step on a rank."""
     return (seed * 1_000_003 + step) * 65_537 + rank

@@ -15,7 +15,7 @@ _KEPT = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")
 
 
 def make(parameters: list[nn.Parameter], config: TrainConfig) -> Optimizer:
-    """SGD with momentum, or AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with β₁ = `momentum`.
+    """Make SGD with momentum, or AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with β₁ = `momentum`.
 
     Either decays every parameter, norms and biases included: so did 2018, and so does arcface_torch.
     """
@@ -27,7 +27,7 @@ def make(parameters: list[nn.Parameter], config: TrainConfig) -> Optimizer:
 
 
 def state(optimizer: Optimizer, named: Mapping[str, Tensor], momentum: str) -> dict[str, Tensor]:
-    """What `optimizer` remembers of the `named` parameters.
+    """Collect the state of `optimizer` for the `named` parameters.
 
     SGD's momentum is called by the parameter's name and the suffix `momentum`; AdamW's two moments and its
     count of updates, which has no dimensions, are ``NAME.exp_avg``, ``NAME.exp_avg_sq`` and ``NAME.step``.
@@ -41,14 +41,14 @@ def state(optimizer: Optimizer, named: Mapping[str, Tensor], momentum: str) -> d
 
 
 def names(named: Iterable[str], momentum: str) -> list[str]:
-    """What `state` may call what it gives of the `named` parameters."""
+    """All names that `state` may use for the `named` parameters."""
     return [name + _suffix(key, momentum) for name in named for key in _KEPT]
 
 
 def load(
     optimizer: Optimizer, named: Mapping[str, Tensor], held: Mapping[str, Tensor], momentum: str
 ) -> None:
-    """Put back what `state` gave; what is not `held` is left alone."""
+    """Restore what `state` returned; what is not `held` is left alone."""
     for name, parameter in named.items():
         for key in _KEPT:
             value = held.get(name + _suffix(key, momentum))

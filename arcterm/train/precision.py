@@ -1,4 +1,4 @@
-"""In which type the backbone computes: bfloat16 where there are instructions for it, its last layers exactly.
+"""The type in which the backbone computes: bfloat16 where there are instructions for it, float32 at its end.
 
 The weights stay float32; autocast rounds what goes into convolutions and products. An embedding rounded to
 bfloat16 would have three digits, so what turns a map or tokens into it computes in float32.
@@ -17,7 +17,7 @@ from arcterm.train.head.tiled import fast_bfloat16
 
 
 def dtype(setting: str, device: torch.device) -> torch.dtype:
-    """What `setting` (auto, float32, bfloat16) means on `device`."""
+    """Resolve `setting` (auto, float32, bfloat16) for `device`."""
     if setting == "auto":
         setting = "bfloat16" if has_bfloat16(device) else "float32"
     return torch.bfloat16 if setting == "bfloat16" else torch.float32
@@ -45,7 +45,7 @@ def keep_embedding_exact(network: nn.Module, images: Tensor) -> list[nn.Module]:
 
 
 def embedding_layers(network: nn.Module, images: Tensor) -> list[nn.Module]:
-    """The layers run last that take vectors (N, C), not maps or tokens; empty if the last one takes a map.
+    """Find the layers run last that take vectors (N, C), not maps or tokens; [] if the last one takes a map.
 
     Found by running `network` on `images` (N, 3, H, W) in evaluation mode.
     """

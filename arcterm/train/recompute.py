@@ -1,4 +1,4 @@
-"""Blocks of a backbone whose inner activations are not kept but computed again for their gradient."""
+"""Blocks of a backbone whose inner activations are not stored but computed again for their gradient."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def _recomputed(block: nn.Module, forward: Any, *inputs: Any) -> Any:
 
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Nothing for the first time; for the second the buffers that the first began with, as copies.
+    """Do nothing around the first pass; run the second on copies of the buffers that the first began with.
 
-    So batch norms count a batch once, and whatever else a block remembers is what it was.
+    So batch norms count a batch once.
     """
     modules = [module for module in block.modules() if module._buffers]
     copies = [{name: b if b is None else b.clone() for name, b in m._buffers.items()} for m in modules]

@@ -1,4 +1,4 @@
-"""The events of training: one a step, and what a rank says when it starts."""
+"""The events of training: one when a rank starts, and one a step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SAY_EVERY = 0.5
 
 
 def announce(journal: Sink, world: World, start: int, steps: int) -> None:
-    """Say that this rank is up and goes on after step `start`."""
+    """Write that this rank is up and goes on after step `start`."""
     journal.write(
         Start(
             rank=world.rank,
@@ -34,8 +34,8 @@ def announce(journal: Sink, world: World, start: int, steps: int) -> None:
     )
 
 
-class Teller:
-    """Tells how far a phase is, when called with (done, total), twice a second at most."""
+class PhaseProgress:
+    """Writes how far a phase is, when called with (done, total), twice a second at most."""
 
     def __init__(self, journal: Sink, phase: str, detail: str) -> None:
         self._journal = journal
@@ -44,7 +44,6 @@ class Teller:
         self._last = 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        """`done` of `total` are done."""
         now = time.monotonic()
         if now - self._last > _SAY_EVERY:
             self._last = now
@@ -66,13 +65,13 @@ class Reporter:
         self._pending: tuple[StepTimes, Step] | None = None
 
     def mark(self, phase: str) -> None:
-        """The end of a phase of the step."""
+        """Mark the end of a phase of the step."""
         self._pace.mark(phase)
 
     def step(self, step: int, epoch: int, rate: float, waited: float, scored: HeadOutput) -> None:
-        """A step was made; `waited` seconds went into waiting for its images."""
-        told = [scored.loss.detach(), scored.accuracy, scored.angle]
-        numbers = torch.stack(told if scored.active is None else [*told, scored.active])
+        """Record a step; `waited` seconds went into waiting for its images."""
+        values = [scored.loss.detach(), scored.accuracy, scored.angle]
+        numbers = torch.stack(values if scored.active is None else [*values, scored.active])
         times = self._pace.finish(numbers, waited)
         pace = self._pace.seconds_per_step()
         event = Step(
@@ -93,7 +92,7 @@ class Reporter:
             self.flush()
 
     def flush(self) -> None:
-        """Write the step whose numbers are still out; raises `TrainingError` if its loss is not finite."""
+        """Write the step whose numbers are on their way; raises `TrainingError` if its loss is not finite."""
         if self._pending is None:
             return
         (times, event), self._pending = self._pending, None
@@ -105,6 +104,6 @@ class Reporter:
         guard.check_loss(event.step, loss, event.lr)
 
     def pause(self) -> None:
-        """Something else than steps takes or took time."""
+        """Begin or end a time without steps, which the pace leaves out."""
         self.flush()
         self._pace.pause()

@@ -1,4 +1,4 @@
-"""What the machine does meanwhile: GPUs once a host, CPU and memory of each rank."""
+"""Telemetry beside the training: GPUs once a host, CPU and memory of each rank."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Telemetry:
 
 
 def _own(cuda: bool) -> tuple[list[Gpu], str]:
-    """The GPUs that the ranks work on, as they are now, and why there are none."""
+    """Read the GPUs that the ranks work on; also why there are none."""
     if cuda:
         devices, note = gpus.usable()
         return [device.gpu for device in devices], "" if devices else note

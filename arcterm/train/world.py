@@ -1,4 +1,4 @@
-"""The ranks that train together: who this one is, and what they say to each other."""
+"""The ranks that work together: which one this is, and their collectives."""
 
 from __future__ import annotations
 
@@ -52,7 +52,6 @@ class World:
 
     @staticmethod
     def leave() -> None:
-        """Leave the process group."""
         if dist.is_initialized():
             dist.destroy_process_group()
 
@@ -63,18 +62,16 @@ class World:
 
     @property
     def device_name(self) -> str:
-        """The processor's name, for people."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return platform.processor() or platform.machine()
 
     def barrier(self) -> None:
-        """Wait for all ranks."""
         if self.size > 1:
             dist.all_reduce(torch.zeros(1))
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Sum over the ranks, in place."""
+        """Sum `tensor` over the ranks, in place."""
         if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
@@ -84,13 +81,13 @@ class World:
         return bool(self.max(torch.tensor([float(flag)])).item())
 
     def max(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Maximum over the ranks, in place."""
+        """Take the maximum over the ranks, in place."""
         if self.size > 1:
             dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
         return tensor
 
     def gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        """(n, …) of every rank as (size · n, …) on every rank, in the order of ranks."""
+        """Gather (n, …) of every rank as (size · n, …) on every rank, in the order of ranks."""
         if self.size == 1:
             return tensor
         whole = tensor.new_empty((self.size * tensor.shape[0], *tensor.shape[1:]))
@@ -98,7 +95,7 @@ class World:
         return whole
 
     def scatter_sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """(size · n, …) of every rank, summed, and of the sum this rank's (n, …)."""
+        """Sum (size · n, …) over the ranks and return this rank's (n, …) of it."""
         if self.size == 1:
             return tensor
         own = tensor.new_empty((tensor.shape[0] // self.size, *tensor.shape[1:]))
@@ -107,5 +104,5 @@ class World:
 
 
 def shard(count: int, rank: int, size: int) -> range:
-    """The part of ``range(count)`` that belongs to a rank; the parts of all ranks are all of it."""
+    """Return the part of ``range(count)`` that belongs to a rank; the parts of all ranks are all of it."""
     return range(count * rank // size, count * (rank + 1) // size)

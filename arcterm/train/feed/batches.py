@@ -1,4 +1,4 @@
-"""Where the batches of a training come from: the shuffled data, people by people, or mined triplets."""
+"""The batches of a training: from the shuffled data, person by person, or mined triplets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from arcterm.train.feed.mining import Miner, MiningCounts, Sequence
 from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.feed.sampler import Choice, Sampler, keys
 from arcterm.train.head.tuples import TupleHead
-from arcterm.train.report import Teller
+from arcterm.train.report import PhaseProgress
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 
@@ -42,20 +42,20 @@ class Feed(Protocol):
     """The batches of one rank."""
 
     def batches(self, pause: Callable[[], None]) -> Generator[tuple[Batch, float]]:
-        """The batches in order of steps, each with the seconds spent waiting for it.
+        """Yield the batches in order of steps, each with the seconds spent waiting for it.
 
         `pause` is called before and after anything that takes time and is no step.
         """
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint must hold so that the batches go on as they would have."""
+        """State for a checkpoint, so that the batches go on as they would have."""
 
 
 class Chooser(Protocol):
-    """Says which images a rank trains on at any step."""
+    """Chooses the images of a rank for any step."""
 
     def choices(self, first: int, last: int) -> Iterator[Choice]:
-        """Those of the steps `first` … `last`."""
+        """Yield the images of the steps `first` … `last`."""
 
 
 def make(
@@ -63,12 +63,12 @@ def make(
     dataset: FaceDataset,
     trained: Trained,
     world: World,
-    voice: Sink,
+    journal: Sink,
     start: int,
-    kept: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
     quarantine: Quarantine | None = None,
 ) -> Feed:
-    """What the loss asks for, for the steps after `start`; a checkpoint of that step has `kept` its state.
+    """Make the feed that the loss asks for, for the steps after `start`; `state` is its state at that step.
 
     Raises `DataError` if the data has nothing to compare.
     """
@@ -87,12 +87,14 @@ def make(
     head = trained.head
     if not isinstance(head, TupleHead):
         return Streamed(load, Sampler(len(dataset), *shared), start, config.steps)
-    labels = read_labels(dataset, config.dataset, Teller(voice, "loading", "labels"))
+    labels = read_labels(dataset, config.dataset, PhaseProgress(journal, "loading", "labels"))
     load = partial(load, substitutes=SamePerson(labels))
     if head.feeding.kind == "identities":
         chooser = Identities(labels, head.feeding.images_per_identity, *shared)
         return Streamed(load, chooser, start, config.steps)
-    return MinedTriplets(config, load, labels, trained, head, world, voice, Sequence.of(kept, start), start)
+    return MinedTriplets(
+        config, load, labels, trained, head, world, journal, Sequence.of(state, start), start
+    )
 
 
 def read_labels(dataset: FaceDataset, name: str, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
@@ -119,7 +121,7 @@ def read_labels(dataset: FaceDataset, name: str, progress: Callable[[int, int], 
 
 
 class Streamed:
-    """Batches that were settled before the training began."""
+    """Batches that do not depend on the weights."""
 
     def __init__(self, load: Load, chooser: Chooser, start: int, last: int) -> None:
         self._load = load
@@ -128,17 +130,15 @@ class Streamed:
         self._last = last
 
     def batches(self, pause: Callable[[], None]) -> Generator[tuple[Batch, float]]:
-        """Those of the steps after the start, without a pause."""
         with self._load(self._chooser.choices(self._start + 1, self._last)) as loader:
             yield from loader
 
     def state(self) -> dict[str, Tensor]:
-        """Nothing: the step tells all."""
         return {}
 
 
 class MinedTriplets:
-    """Rounds: triplets are mined with the weights as they are, trained on, and mined anew."""
+    """Batches of triplets that are mined in rounds, with the weights of the round's beginning."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class MinedTriplets:
         trained: Trained,
         head: TupleHead,
         world: World,
-        voice: Sink,
+        journal: Sink,
         sequence: Sequence,
         start: int,
     ) -> None:
@@ -156,7 +156,7 @@ class MinedTriplets:
         self._load = load
         self._trained = trained
         self._world = world
-        self._voice = voice
+        self._journal = journal
         self._sequence = sequence
         self._step = start
         self._preprocess = get("backbone", config.backbone).preprocess
@@ -173,7 +173,7 @@ class MinedTriplets:
         )
 
     def batches(self, pause: Callable[[], None]) -> Generator[tuple[Batch, float]]:
-        """Those of the steps after the start: the rest of the round in progress, then round after round."""
+        """Yield the rest of the round in progress, then round after round."""
         while self._step < self._config.steps:
             if self._step == self._sequence.last:
                 pause()
@@ -187,11 +187,10 @@ class MinedTriplets:
                     average_buffers(self._trained, self._world)
 
     def state(self) -> dict[str, Tensor]:
-        """The round in progress."""
         return self._sequence.tensors()
 
     def _choices(self) -> Iterator[Choice]:
-        """This rank's anchors, positives and negatives, for the steps that are left of the round."""
+        """Yield this rank's anchors, positives and negatives for the rest of the round."""
         sequence, config = self._sequence, self._config
         count = config.batch_size // 3
         mine = slice(self._world.rank * count, (self._world.rank + 1) * count)
@@ -202,12 +201,12 @@ class MinedTriplets:
 
     def _mine(self) -> None:
         started = time.perf_counter()
-        self._voice.write(Phase(phase="mining", detail=f"round {self._sequence.round + 1}"))
+        self._journal.write(Phase(phase="mining", detail=f"round {self._sequence.round + 1}"))
         self._trained.backbone.eval()
         tally = MiningCounts()
         self._sequence = self._miner.mine(self._sequence, self._step, tally)
         self._trained.backbone.train()
-        self._voice.write(
+        self._journal.write(
             Mined(
                 step=self._step,
                 round=self._sequence.round,
@@ -219,22 +218,22 @@ class MinedTriplets:
                 seconds=time.perf_counter() - started,
             )
         )
-        self._voice.write(Phase(phase="training"))
+        self._journal.write(Phase(phase="training"))
 
     def _embed(self, images: NDArray[np.int64]) -> Tensor:
-        """(n, D) normalised embeddings, without mirroring; the work is shared out over the ranks."""
+        """Embed `images` on all ranks together, without mirroring: (n, D) normalised."""
         share = -(-len(images) // self._world.size)  # the last rank's share may be filled up with repeats
         first = self._world.rank * share
         own = images[np.arange(first, first + share).clip(max=len(images) - 1)]
         size = self._config.batch_size
         parts = (own[at : at + size] for at in range(0, share, size))
-        say = Teller(self._voice, "mining", f"round {self._sequence.round + 1}")
+        progress = PhaseProgress(self._journal, "mining", f"round {self._sequence.round + 1}")
         embedded = []
         plain = (Choice(n, part, np.zeros(len(part), np.uint64)) for n, part in enumerate(parts))
         with self._load(plain, augmentation=UNCHANGED) as loader, torch.inference_mode():
             for batch, _ in loader:
                 pixels = batch.images.to(self._world.device, non_blocking=True)
                 embedded.append(self._trained.backbone(normalize(pixels, self._preprocess)).float())
-                say(min(share, (batch.step + 1) * size), share)
+                progress(min(share, (batch.step + 1) * size), share)
         whole = self._world.gather(torch.cat(embedded))[: len(images)]
         return whole * whole.square().sum(1, keepdim=True).add(_EPS).rsqrt()

@@ -1,4 +1,4 @@
-"""Images kept decoded in memory, once for all ranks of a host: decoded once, copied from then on."""
+"""Decoded images in memory, one copy for all ranks of a host: decoded once, copied from then on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DecodedCache:
 
     @classmethod
     def make(cls, count: int, image_size: tuple[int, int], budget: int, world: World) -> DecodedCache | None:
-        """One for `count` images in at most `budget` bytes; None if that is none. All ranks call it together.
+        """Make a cache for `count` images in at most `budget` bytes; None if none fits. All ranks call it.
 
         Raises `TrainingError` if the memory can't be had.
         """
@@ -48,7 +48,6 @@ class DecodedCache:
             ) from None
 
     def has(self, index: int) -> bool:
-        """Whether image `index` is there."""
         return index < self.capacity and bool(self._there[index])
 
     def get(self, index: int, slot: Pixels) -> int:
@@ -63,12 +62,12 @@ class DecodedCache:
             self._labels[index] = label
 
     def mark(self, indices: NDArray[np.int64]) -> None:
-        """Say that these were stored, by threads that have ended their work."""
+        """Mark images as stored, once the threads that stored them have ended their work."""
         self._there[indices[indices < self.capacity]] = True
 
 
 def _shared(size: int, world: World) -> mmap.mmap:
-    """The same `size` bytes of anonymous memory in every rank of a host, opened through the first one's."""
+    """Map the same `size` bytes of anonymous memory in every rank of a host, through the first one's."""
     own = -1
     if world.local_rank == 0:
         own = os.memfd_create("arcterm-decoded", os.MFD_CLOEXEC)
@@ -78,7 +77,7 @@ def _shared(size: int, world: World) -> mmap.mmap:
     pid, number, _ = next(row for row in owners if row[2] == world.rank - world.local_rank and row[1] >= 0)
     with Path(f"/proc/{pid}/fd/{number}").open("r+b") as file:
         memory = mmap.mmap(file.fileno(), size)
-    world.barrier()  # nobody closes what others have yet to open
+    world.barrier()  # no rank closes what others have yet to open
     if own >= 0:
         os.close(own)
     return memory

@@ -45,7 +45,7 @@ class Identities:
         self.steps_per_epoch = _steps(np.maximum(self._sizes // per_identity, 1), self.people)
 
     def table(self, epoch: int) -> NDArray[np.int64]:
-        """(steps, P, K) int64: the images of every batch of an epoch, from 0."""
+        """Draw the images of every batch of an epoch, from 0: (steps, P, K) int64."""
         rng = np.random.default_rng((self._seed, _STREAM, epoch))
         order = rng.permutation(len(self._sizes))  # of people
         place = np.empty_like(order)
@@ -57,13 +57,13 @@ class Identities:
         number = np.arange(len(person)) - np.repeat(groups.cumsum() - groups, groups)
         slots = (number[:, None] * self._each + np.arange(self._each)) % sizes[person, None]
         dealt = images[(sizes.cumsum() - sizes)[person, None] + slots]
-        # nobody has more groups than there are batches, so dealt out in turn they meet different batches
+        # no person has more groups than there are batches, so dealt out in turn they meet different batches
         taken = dealt[: self.steps_per_epoch * self.people]
         table = taken.reshape(self.people, self.steps_per_epoch, self._each).swapaxes(0, 1)
         return table[rng.permutation(self.steps_per_epoch)]
 
     def choices(self, first: int, last: int) -> Iterator[Choice]:
-        """This rank's images of the steps `first` … `last`."""
+        """Yield this rank's images of the steps `first` … `last`."""
         slots = np.arange(self._rank * self._batch_size, (self._rank + 1) * self._batch_size)
         epoch, table = -1, np.empty((0, 0, 0), np.int64)
         for step in range(first, last + 1):
@@ -75,7 +75,7 @@ class Identities:
 
 
 class SamePerson:
-    """For an image that can't be used, the others of the person, those that follow it first."""
+    """Substitutes for an image that can't be used: the person's others, those that follow it first."""
 
     def __init__(self, labels: NDArray[np.int64]) -> None:
         self._order = np.argsort(labels, kind="stable")
@@ -86,14 +86,13 @@ class SamePerson:
         self._end = np.searchsorted(ranked, labels, "right")
 
     def __call__(self, index: int) -> Iterator[int]:
-        """Their indices, each once."""
         first, end, place = int(self._first[index]), int(self._end[index]), int(self._place[index])
         for step in range(1, end - first):
             yield int(self._order[first + (place - first + step) % (end - first)])
 
 
 def _steps(groups: NDArray[np.int64], people: int) -> int:
-    """The most batches of `people` different people that `groups` (groups of each person) fill."""
+    """Count the batches of `people` different people that `groups` (groups of each person) fill."""
     low, high = 1, int(groups.sum()) // people
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""A data set without the verification sets that were set aside: nothing of theirs is read."""
+"""A data set without the verification sets that were set aside, which are never read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class _Sets(Mapping[str, PairSet]):
-    """Those of `sets` whose names aren't `without`, in their order."""
+    """The `sets` whose names aren't in `without`, in their order."""
 
     def __init__(self, sets: Mapping[str, PairSet], without: Collection[str]) -> None:
         self._sets = sets
@@ -44,16 +44,15 @@ class _Faces:
 
 
 class _LabelledFaces(_Faces):
-    """The same of one that knows its labels (see `contracts.LabelledDataset`)."""
+    """The same for a data set that knows its labels (see `contracts.LabelledDataset`)."""
 
     def labels(self, progress: Callable[[int, int], object]) -> NDArray[np.int64]:
-        """(N,) int64: the label of each record."""
         assert isinstance(self._whole, LabelledDataset)
         return self._whole.labels(progress)
 
 
 def leave_out(whole: FaceDataset, without: Collection[str]) -> FaceDataset:
-    """`whole` without the verification sets named in `without`."""
+    """Return `whole` without the verification sets named in `without`."""
     if not without:
         return whole
     return (_LabelledFaces if isinstance(whole, LabelledDataset) else _Faces)(whole, without)

@@ -49,7 +49,7 @@ class Batch:
 
 
 class _Buffer:
-    """Memory for a batch on the host, and what is known of its use."""
+    """Host memory for a batch."""
 
     def __init__(self, size: int, shape: tuple[int, int], pin: bool) -> None:
         self.images = torch.empty((size, *shape, 3), dtype=torch.uint8, pin_memory=pin)
@@ -115,7 +115,7 @@ class Loader:
         self._pool.shutdown(cancel_futures=True)
 
     def __iter__(self) -> Iterator[tuple[Batch, float]]:
-        """Each batch with the seconds that were spent waiting for it."""
+        """Yield each batch with the seconds spent waiting for it."""
         while True:
             started = time.perf_counter()
             item = self._ready.get()
@@ -148,7 +148,7 @@ class Loader:
             self._ready.put(error)
 
     def _buffer(self, size: int) -> _Buffer | None:
-        """Memory for a batch: what nobody needs any more, else new, up to a limit; None when told to stop."""
+        """Find memory for a batch: a free buffer, else a new one up to a limit; None after a stop."""
         while self._sent and self._sent[0][1].query():
             self._free.put(self._sent.popleft()[0])
         if self._free.empty() and self._buffers < _AHEAD + _IN_WORK + 1:
@@ -176,7 +176,7 @@ class Loader:
         ]
 
     def _deliver(self, choice: Choice, buffer: _Buffer, parts: list[Future[None]]) -> bool:
-        """Pass on a batch when it is complete; False when told to stop."""
+        """Pass on a batch when it is complete; False after a stop."""
         for part in parts:
             part.result()
         if self._stopped.is_set():
@@ -209,7 +209,7 @@ class Loader:
         buffer.numbers[part] = labels
 
     def _read(self, index: int, pixels: NDArray[np.uint8]) -> int:
-        """Fill `pixels` with image `index`, or with what takes its place; returns the label."""
+        """Fill `pixels` with image `index` or its substitute; returns the label."""
         if self._cache is not None and self._cache.has(index):
             return self._cache.get(index, pixels)
         try:
@@ -229,7 +229,7 @@ class Loader:
         for other in self._substitutes(index):
             try:
                 return self._decode(other, pixels)
-            except Exception as another:  # noqa: BLE001  told, counted and bounded by the quarantine
+            except Exception as another:  # noqa: BLE001  listed, counted and bounded by the quarantine
                 self._quarantine.add(other, another)
         raise TrainingError(
             f"record {index} can't be used and nothing can take its place: {error}",

@@ -1,6 +1,6 @@
 """Semi-hard triplets found with the current weights, as the MXNet pipeline of 2018 found them.
 
-A pool holds a few images of everybody, person by person in random order. Bags are cut from it in turn and
+A pool holds a few images of each person, person by person in random order. Bags are cut from it in turn and
 embedded; each pair of images of one person in a bag gets a negative, chosen at random among those that the
 loss admits. What is drawn follows from the seed and the numbers of pool, round and bag.
 """
@@ -43,17 +43,17 @@ class Sequence:
 
     @property
     def last(self) -> int:
-        """The last step that it serves."""
+        """The step of its last batch."""
         return self.first + len(self.triplets)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All of it, for a checkpoint."""
+        """The sequence as tensors for a checkpoint."""
         place = [self.round, self.pool, self.cursor, self.first]
         return {"triplets": torch.from_numpy(self.triplets), "place": torch.tensor(place)}
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], start: int) -> Sequence:
-        """The sequence in a checkpoint; where there is none, an empty one that ends at step `start`."""
+        """Read the sequence of a checkpoint; without `tensors` an empty one that ends at step `start`."""
         if not tensors:
             return cls(np.empty((0, 0, 3), np.int64), first=start)
         return cls(tensors["triplets"].numpy(), *tensors["place"].tolist())
@@ -61,7 +61,7 @@ class Sequence:
 
 @dataclass
 class MiningCounts:
-    """What a round came to: bags, their images, pairs of one person, triplets found."""
+    """Counts of a round: bags, their images, pairs of one person, triplets found."""
 
     bags: int = 0
     images: int = 0
@@ -88,7 +88,7 @@ class Miner:
     _pool: tuple[int, NDArray[np.int64]] = field(default=(-1, np.empty(0, np.int64)))
 
     def mine(self, before: Sequence, step: int, tally: MiningCounts) -> Sequence:
-        """The round after `before`, for the steps after `step`; `tally` tells how far it is.
+        """Mine the round after `before`, for the steps after `step`; `tally` is counted up meanwhile.
 
         Raises `TrainingError` if `MAX_BAGS` bags hold too few triplets for one batch.
         """
@@ -112,7 +112,7 @@ class Miner:
         return Sequence(triplets, number, pool, cursor, step)
 
     def _next_bag(self, pool: int, cursor: int) -> tuple[NDArray[np.int64], int, int]:
-        """The images at the cursor, and where the next bag begins; never across the end of a pool."""
+        """Return the images at the cursor, and where the next bag begins; never across the end of a pool."""
         bag = min(self.bag, len(self._pooled(pool)))
         if cursor + bag > len(self._pooled(pool)):
             pool, cursor = pool + 1, 0
@@ -126,7 +126,7 @@ class Miner:
     def _pick(
         self, unit: Tensor, images: NDArray[np.int64], number: tuple[int, int], tally: MiningCounts
     ) -> NDArray[np.int64]:
-        """(n, 3) places in the bag, in random order; rank 0's choice."""
+        """Pick (n, 3) places in the bag on rank 0, in random order, and send them to all ranks."""
         labels = self.labels[images]
         couples = pairs(labels)
         tally.pairs += len(couples)
@@ -142,7 +142,7 @@ class Miner:
 
 
 def pooled(labels: NDArray[np.int64], each: int, seed: int, number: int) -> NDArray[np.int64]:
-    """Image indices of pool `number`: at most `each` random images of everybody, people in random order."""
+    """Draw pool `number`: the indices of at most `each` random images a person, people in random order."""
     rng = np.random.default_rng((seed, _POOL, number))
     place = rng.permutation(int(labels.max()) + 1)[labels]
     order = np.lexsort((rng.random(len(labels)), place))
@@ -152,7 +152,7 @@ def pooled(labels: NDArray[np.int64], each: int, seed: int, number: int) -> NDAr
 
 
 def pairs(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(P, 2) places i < j of equal label in ascending order, in `labels` whose equal ones stand together."""
+    """Find the (P, 2) places i < j of equal label, ascending, in `labels` whose equal ones stand together."""
     found = [np.empty((0, 2), np.int64)]
     for distance in range(1, len(labels)):
         first = np.flatnonzero(labels[distance:] == labels[:-distance])
@@ -170,7 +170,7 @@ def pick(
     admits: Admits,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """(n, 3) places of anchor, positive and a random admitted negative, for the pairs that have one.
+    """Pick (n, 3) places: anchor, positive and a random admitted negative, for the pairs that have one.
 
     `unit` (B, D) normalised embeddings, `labels` (B,), `couples` (P, 2) pairs of one person.
     """

@@ -1,4 +1,4 @@
-"""How long the parts of a step take, and the numbers of a step, without ever making the GPU wait."""
+"""Times and numbers of a step, read without making the GPU wait."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WINDOW = 20
 
 class _Mark(Protocol):
     def elapsed_time(self, end: _Mark) -> float:
-        """Milliseconds from this mark to `end`."""
+        """Measure the milliseconds from this mark to `end`."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class StepTimes:
     marks: list[tuple[str, object]] = field(default_factory=list)
 
     def milliseconds(self) -> dict[str, float]:
-        """Time of each phase; each is named at its end."""
+        """Milliseconds of each phase."""
         spent = {"data": self.wait_ms}
         for (_, start), (name, end) in zip(self.marks, self.marks[1:], strict=False):
             spent[name] = start.elapsed_time(end)  # type: ignore[attr-defined]
@@ -54,7 +54,7 @@ class Pace:
         self._marks: list[tuple[str, object]] = []
 
     def mark(self, phase: str) -> None:
-        """The end of `phase`; the first mark of a step is its beginning."""
+        """Mark the end of `phase`; the first mark of a step is its beginning."""
         if self._cuda:
             event = torch.cuda.Event(enable_timing=True)
             event.record()
@@ -63,7 +63,7 @@ class Pace:
             self._marks.append((phase, _Moment(time.perf_counter())))
 
     def finish(self, numbers: Tensor, wait_seconds: float) -> StepTimes:
-        """Close a step; `numbers` start for the host beside the next step's work."""
+        """Close a step and start copying its `numbers` to the host, beside the next step's work."""
         if self._cuda:
             copied = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
             numbers = copied.copy_(numbers, non_blocking=True)
@@ -73,23 +73,23 @@ class Pace:
         return StepTimes(numbers, wait_seconds * 1e3, marks)
 
     def settle(self, times: StepTimes) -> list[float]:
-        """The numbers of a finished step; on a GPU call it a step later, when they have arrived."""
+        """Return the numbers of a finished step; on a GPU call it a step later, when they have arrived."""
         if self._cuda:
             times.marks.pop()[1].synchronize()  # type: ignore[attr-defined]
         return [float(number) for number in times.numbers.tolist()]
 
     def pause(self) -> None:
-        """Forget the past: what comes now is no step."""
+        """Start measuring anew: what comes now is no step."""
         self._ends.clear()
         self._ends.append(time.perf_counter())
 
     def images_per_second(self) -> float:
-        """Over the last steps; 0 before the first."""
+        """Mean over the last steps; 0.0 before the first."""
         if len(self._ends) < 2:
             return 0.0
         return self._global_batch * (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
 
     def seconds_per_step(self) -> float:
-        """Mean over the last steps; 0 before the first."""
+        """Mean over the last steps; 0.0 before the first."""
         speed = self.images_per_second()
         return self._global_batch / speed if speed else 0.0

@@ -1,4 +1,4 @@
-"""Training records that can't be used: passed over, listed in the run, and too many of them end it.
+"""Training records that can't be used: they are skipped and listed, and too many of them end the run.
 
 ``quarantine/NNNNNNNNNN.json`` in the run directory, one a record by its index, made by the rank that meets it
 first: so each counts once, over all ranks and attempts.
@@ -19,7 +19,7 @@ from arcterm.runs.journal import Sink
 
 
 class QuarantinedRecord(msgspec.Struct, kw_only=True, frozen=True):
-    """What a file in ``quarantine/`` holds."""
+    """A file in ``quarantine/``."""
 
     index: int
     source: str
@@ -27,7 +27,7 @@ class QuarantinedRecord(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Quarantine:
-    """Of a data set's `total` records, as seen by one rank; `share` of them may be out. Safe for threads."""
+    """The quarantine of one rank: at most `share` of the data set's `total` records. Safe for threads."""
 
     def __init__(self, directory: Path, total: int, share: float, journal: Sink, rank: int = 0) -> None:
         self._directory = directory
@@ -39,7 +39,7 @@ class Quarantine:
         self._lock = threading.Lock()
 
     def add(self, index: int, error: Exception) -> None:
-        """Record `index` can't be used; raises `TrainingError` if too many are out by now."""
+        """Put record `index` into quarantine; raises `TrainingError` if too many are in it by now."""
         with self._lock:
             if index in self._known:
                 return
@@ -73,6 +73,6 @@ class Quarantine:
             )
 
     def substitutes(self, index: int) -> Iterator[int]:
-        """Which records may take its place, the first that can be used does: those that follow it."""
+        """Yield the records that may take its place: those that follow it."""
         for step in range(1, self._total):
             yield (index + step) % self._total

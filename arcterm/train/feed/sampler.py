@@ -1,4 +1,4 @@
-"""Which images a step trains on: a function of (seed, epoch, step), the same for any number of ranks."""
+"""The images of a step: a function of (seed, epoch, step), the same for any number of ranks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ class Sampler:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole global batches in an epoch."""
         return self.count // self.global_batch
 
     def epoch_of(self, step: int) -> int:
@@ -49,19 +48,19 @@ class Sampler:
         return (step - 1) // self.steps_per_epoch
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """(count,) int64: the order of the images in an epoch."""
+        """Draw the order of the images in an epoch, (count,) int64."""
         key = np.array([self.seed, epoch], np.uint64)
         return np.random.Generator(np.random.Philox(key=key)).permutation(self.count)
 
     def batch(self, step: int, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        """This rank's images of `step` and their keys; `order` is that of the step's epoch."""
+        """Return this rank's images of `step` and their keys; `order` is that of the step's epoch."""
         epoch = self.epoch_of(step)
         first = (step - 1) % self.steps_per_epoch * self.global_batch + self.rank * self.batch_size
         chosen = order[first : first + self.batch_size]
         return chosen, keys(self.seed, epoch, chosen)
 
     def choices(self, first: int, last: int) -> Iterator[Choice]:
-        """This rank's images of the steps `first` … `last`."""
+        """Yield this rank's images of the steps `first` … `last`."""
         epoch, order = -1, np.empty(0, np.int64)
         for step in range(first, last + 1):
             if self.epoch_of(step) != epoch:
@@ -71,7 +70,7 @@ class Sampler:
 
 
 def keys(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """A random key for each index, from (seed, epoch, index) alone (splitmix64's finalizer)."""
+    """Draw a key for each index, from (seed, epoch, index) alone (splitmix64's finalizer)."""
     with np.errstate(over="ignore"):
         x = indices.astype(np.uint64) * _GOLDEN
         x += np.uint64(seed) * _MIX[0] + np.uint64(epoch) * _MIX[1]
@@ -79,7 +78,7 @@ def keys(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.uint64
 
 
 def uniform(keys: NDArray[np.uint64], stream: int) -> NDArray[np.float64]:
-    """A number in [0, 1) for each key; those of different streams are independent."""
+    """Draw a number in [0, 1) for each key; those of different streams are independent."""
     with np.errstate(over="ignore"):
         x = _mixed(keys + np.uint64(stream + 1) * _GOLDEN)
     return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53

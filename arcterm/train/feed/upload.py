@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Sent(NamedTuple):
-    """A batch on its way: there once `arrived`; what it came from may be overwritten once `copied`."""
+    """A batch on its way: there once `arrived`; its host memory may be overwritten once `copied`."""
 
     images: Tensor
     labels: Tensor
@@ -43,5 +43,5 @@ class Upload:
 
 
 def mirror(images: Tensor, which: Tensor) -> Tensor:
-    """Images (B, H, W, 3) with those of `which`, (B,) bool, mirrored along the width."""
+    """Mirror the images (B, H, W, 3) of `which` (B,) bool along the width."""
     return torch.where(which[:, None, None, None], images.flip(2), images)

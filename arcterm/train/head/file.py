@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a head: each rank's class rows, and once what is the same on every rank."""
+"""A head in a checkpoint: each rank's class rows, and once what is the same on every rank."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOMENTUM, _LAZY = ".momentum", "lazy."
 
 
 def rows(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
-    """This rank's classes: parameters and momenta, the class first; with Partial FC when each was touched."""
+    """Collect this rank's rows: parameters, momenta, and with Partial FC the step when each was touched."""
     held: dict[str, Tensor] = dict(head.sharded())
     state = optim.state(optimizer, held, _MOMENTUM)
     held |= {name: value for name, value in state.items() if value.ndim}
@@ -28,7 +28,7 @@ def rows(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def shared(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
-    """What the loss learned and remembers, with Partial FC what rows owe, with AdamW how often it updated."""
+    """Collect what is the same on every rank: the loss's state, and the optimizer's counts and replay."""
     held = head.replicated() | optim.state(optimizer, head.replicated(), _MOMENTUM)
     counts = optim.state(optimizer, head.sharded(), _MOMENTUM)
     held |= {name: value for name, value in counts.items() if not value.ndim}
@@ -37,7 +37,7 @@ def shared(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def load(folder: Path, shards: list[HeadShard], head: Head, optimizer: Optimizer) -> None:
-    """Put what a checkpoint holds into `head` and `optimizer`, whatever number of ranks wrote it."""
+    """Load a checkpoint of any number of ranks into `head` and `optimizer`."""
     held = load_file(folder / SHARED) if (folder / SHARED).exists() else {}
     named: dict[str, Tensor] = dict(head.sharded())
     for name, parameter in named.items():
@@ -54,7 +54,7 @@ def load(folder: Path, shards: list[HeadShard], head: Head, optimizer: Optimizer
 
 
 def load_rows(folder: Path, shards: list[HeadShard], head: Head) -> None:
-    """Put only a checkpoint's rows into `head`: class weights and what the loss learned of each class."""
+    """Load only the rows: class weights and what the loss learned of each class."""
     for name, parameter in head.sharded().items():
         _fill(parameter, _read_rows(folder, shards, name, head.classes))
 

@@ -33,7 +33,7 @@ _INTERPRETED_PROCESSORS = 4  # so that the interpreter splits the work as a GPU 
 
 
 def available(device: torch.device) -> bool:
-    """Whether the kernels run there: triton and a GPU of capability 8.0, or its interpreter on the CPU."""
+    """Whether the kernels run on `device`: triton with a GPU of capability 8.0, or interpreted on a CPU."""
     if find_spec("triton") is None:
         return False
     if device.type == "cuda":
@@ -138,7 +138,7 @@ def gradients(
 
 @dataclass(frozen=True)
 class _Plan:
-    """How the work is cut: tiles of `rows` × `columns`, `depth` of the summed dimension at a time."""
+    """How the work is divided: tiles of `rows` × `columns`, `depth` of the summed dimension at a time."""
 
     rows: int
     columns: int
@@ -154,7 +154,7 @@ class _Plan:
         return {**tile, "PRECISE": self.precise, "num_warps": self.warps, "num_stages": self.stages}
 
     def operand(self, unit: Tensor) -> Tensor:
-        """Rounded once here rather than in every program."""
+        """`unit` as the kernels read it, rounded once here rather than in every program."""
         return unit.contiguous() if self.precise else unit.bfloat16().contiguous()
 
     def width(self, size: int) -> int:

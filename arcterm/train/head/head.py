@@ -83,18 +83,18 @@ class Head(nn.Module):
         margin.prepare(round(classes * sample_rate), seed)
 
     def sharded(self) -> dict[str, nn.Parameter]:
-        """What each rank has of its own classes, by name; the first axis is the class."""
+        """The parameters of this rank's classes by name; the first axis is the class."""
         named = {"weight": self.weight, "bias": self.bias, **{f"own.{k}": v for k, v in self.own.items()}}
         return {name: parameter for name, parameter in named.items() if parameter is not None}
 
     def replicated(self) -> dict[str, Tensor]:
-        """What the loss learns or remembers, the same on every rank, by name."""
+        """The loss's parameters and buffers by name, the same on every rank."""
         if not isinstance(self.margin, nn.Module):
             return {}
         return {**dict(self.margin.named_buffers()), **dict(self.margin.named_parameters())}
 
     def forward(self, embeddings: Tensor, labels: Tensor, step: int) -> HeadOutput:
-        """Loss of the local `embeddings` (B, D) and `labels` (B,) int64 and those of the other ranks."""
+        """Score the local `embeddings` (B, D) and `labels` (B,) int64 with those of the other ranks."""
         # Embeddings travel and class rows stay: a batch is some thousand rows, the classes are millions.
         with torch.autocast(embeddings.device.type, enabled=False):
             features = collectives.gather(embeddings.to(self.weight.dtype), self.world)
@@ -135,7 +135,7 @@ class Head(nn.Module):
             return HeadOutput(loss, (t > highest).float().mean(), angle)
 
     def _rows_of_step(self, local: Tensor, mine: Tensor, step: int) -> tuple[dict[str, Tensor], Tensor]:
-        """The class rows that take part in this step, and where among them the targets are."""
+        """Return the class rows that take part in this step, and the places of the targets among them."""
         if self.sample_rate == 1.0:
             return dict(self.sharded()), local
         # The number is fixed, so that shapes are too; which rows follows from (seed, step, class), so a
@@ -145,15 +145,14 @@ class Head(nn.Module):
         return self.fetch(index), torch.searchsorted(index, local).clamp_(max=taken - 1)
 
     def taken(self, rows: int, batch: int) -> int:
-        """Of `rows` classes of a rank, how many take part in a step: the same every step, and no fewer than
-        the batch may have targets."""
+        """How many of a rank's `rows` classes take part in a step, always the same; all targets fit in."""
         return min(rows, max(round(self.sample_rate * rows), batch))
 
     def _dense_rows(self, index: Tensor) -> dict[str, Tensor]:
         return {name: parameter[index] for name, parameter in self.sharded().items()}
 
     def _factor(self, norm: Tensor) -> Tensor:
-        """What multiplies c of each image (B,)."""
+        """The factor of c of each image, (B,)."""
         scale = self.margin.scale
         raw_norms = self.margin.normalized_weights and not self.margin.normalized_features
         if isinstance(scale, Tensor):
@@ -161,7 +160,7 @@ class Head(nn.Module):
         return norm * scale if raw_norms else norm.new_full((len(norm),), scale)
 
     def _taking_part(self, batch: int) -> int:
-        """Classes of a step over all ranks."""
+        """How many classes take part in a step over all ranks."""
         if self.sample_rate == 1.0:
             return self.count
         sizes = (len(shard(self.count, rank, self.world.size)) for rank in range(self.world.size))

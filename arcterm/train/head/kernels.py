@@ -202,7 +202,7 @@ def unit_gradient(
     BK: tl.constexpr,
     PRECISE: tl.constexpr,
 ) -> None:
-    """Adds to `parts` (splits, B, D) one tile of (BM rows, BN dims) over the split's `span` classes."""
+    """Add to `parts` (splits, B, D) one tile of (BM rows, BN dims) over the split's `span` classes."""
     dims = tl.program_id(0) * BN + tl.arange(0, BN)
     rows = tl.program_id(1) * BM + tl.arange(0, BM)
     first = tl.program_id(2) * span

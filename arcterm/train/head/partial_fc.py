@@ -28,11 +28,11 @@ _FIRST = (1 << 62) - 1
 
 
 def sample(local: Tensor, mine: Tensor, classes: range, count: int, seed: int, step: int) -> Tensor:
-    """`count` different rows of `classes`, rising (count,) int64; targets come first, then chance.
+    """Choose `count` different rows of `classes`, rising (count,) int64: the targets, then others by chance.
 
     `local` (B,) int64 are the rows of the targets that are `mine` (B,) bool; `count` is no less than their
-    number. What chance gives a class follows from (seed, step, class) alone, so a resumed run draws the same.
-    Nothing here waits for the device.
+    number. Chance follows from (seed, step, class) alone, so a resumed run draws the same. Nothing here waits
+    for the device.
     """
     rows = len(classes)
     keys = torch.empty(rows + 1, dtype=torch.int64, device=local.device)
@@ -42,7 +42,7 @@ def sample(local: Tensor, mine: Tensor, classes: range, count: int, seed: int, s
 
 
 def chance(classes: range, seed: int, step: int, device: torch.device) -> Tensor:
-    """A number in [0, 2⁶² - 1) for each class, from (seed, step, class) (splitmix64's finalizer)."""
+    """Draw a number in [0, 2⁶² - 1) for each class from (seed, step, class) (splitmix64's finalizer)."""
     x = torch.arange(classes.start, classes.stop, device=device).mul_(_GOLDEN)
     x += _wrapped(seed * _MIX[0] + step * _MIX[1])
     for multiplier in _MIX:
@@ -87,7 +87,7 @@ class LazySGD(SGD):
         self._leaves: dict[str, Tensor] = {}
 
     def fetch(self, rows: Tensor) -> dict[str, Tensor]:
-        """The rows (n,) int64 of every sharded parameter as they are now, leaves that take a gradient."""
+        """Bring `rows` (n,) int64 of every sharded parameter up to date, as leaves that take a gradient."""
         self._rows = rows
         self._leaves = {}
         for name, parameter in self.sharded.items():
@@ -98,7 +98,6 @@ class LazySGD(SGD):
         return self._leaves
 
     def settle(self) -> None:
-        """Bring every row up to date."""
         everything = torch.arange(len(self.touched), device=self.touched.device)
         for parameter in self.sharded.values():
             moving = self.state[parameter]["momentum_buffer"]
@@ -113,7 +112,7 @@ class LazySGD(SGD):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no closure, so no loss either
-        """One step of the fetched rows and of all that is not sharded; every other row owes one more."""
+        """Update the fetched rows and all that is not sharded; every other row owes one step more."""
         group = self.param_groups[0]
         rate, decay, momentum = group["lr"], group["weight_decay"], group["momentum"]
         assert self._rows is not None, "fetch before step"
@@ -136,16 +135,16 @@ class LazySGD(SGD):
         super().step()
 
     def replay(self) -> dict[str, Tensor]:
-        """What a checkpoint needs beside weights, momenta and `touched`, the same on every rank."""
+        """State for a checkpoint beside weights, momenta and `touched`, the same on every rank."""
         return {"since": self._since, "steps": torch.tensor([self.steps, self._settled])}
 
     def restore(self, replay: dict[str, Tensor]) -> None:
-        """Go on from what `replay` gave."""
+        """Go on from the state that `replay` returned."""
         self._since.copy_(replay["since"])
         self.steps, self._settled = (int(number) for number in replay["steps"])
 
     def _now(self, parameter: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight and momentum of `rows`, up to date, as copies."""
+        """Compute weight and momentum of `rows`, up to date, as copies."""
         owed = self._since[self.touched[rows] - self._settled].to(parameter.dtype)
         owed = owed.view(len(rows), 2, 2, *(1 for _ in parameter.shape[1:]))
         weight = parameter.detach().index_select(0, rows)
@@ -154,7 +153,7 @@ class LazySGD(SGD):
         return weight.mul_(owed[:, 0, 0]).addcmul_(owed[:, 0, 1], momentum), moved
 
     def _owe(self, rate: float, decay: float, momentum: float) -> None:
-        """Put a step into all products; the newest stands for no step at all."""
+        """Multiply a step into all products; the newest is the identity."""
         weight, moving = self._since[:, 0], self._since[:, 1]
         self._since = torch.stack(
             (weight * (1 - rate * decay) - moving * (rate * momentum), weight * decay + moving * momentum), 1

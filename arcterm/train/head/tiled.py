@@ -1,4 +1,4 @@
-"""Class weights streamed through in tiles: what a loss needs of all classes, without the logits in memory.
+"""A loss over all classes in tiles of the class weights, without the logits in memory.
 
 A pass forms one tile of cosines c = x̂·Ŵᵀ at a time, (B, n) for n classes, and keeps only sums over it. The
 backward pass forms each tile once more, turns it into the gradient P of the loss by c, and is done with it:
@@ -34,7 +34,7 @@ _TILES = 6  # buffers of a tile's size that a pass has alive at once
 
 
 class Stream:
-    """One step of one rank: the whole batch's features against this rank's class weights.
+    """One step on one rank: the whole batch's features against this rank's class weights.
 
     `unit` (B, D) are the features, `weight` (C, D) or (C, K, D) the raw weights, `bias` (C,) or None;
     `local` (B,) int64 is the row of the target's class where `mine` (B,) bool, anything inside elsewhere.
@@ -74,7 +74,7 @@ class Stream:
         self._measured = 0
         self._dtype = dtype if dtype == torch.bfloat16 else self.flat.dtype
         self._chunk = chunk or chunk_for(len(unit), self.centers, unit.device)
-        # kept for the whole step: a fresh buffer a tile would be handed back to the system each time
+        # one for the whole step: the system would take back a buffer that is made for each tile
         room = len(unit) * min(self._chunk, self.classes) * self.centers
         self._buffers = unit.new_empty(room), unit.new_empty(room)
         # the kernels know one centre, one factor and no map, and live on units that multiply bfloat16
@@ -88,12 +88,12 @@ class Stream:
         )
 
     def parts(self) -> Iterator[slice]:
-        """The classes of each tile in turn."""
+        """Yield the classes of each tile."""
         for start in range(0, self.classes, self._chunk):
             yield slice(start, min(start + self._chunk, self.classes))
 
     def targets(self) -> tuple[Tensor, Tensor]:
-        """Target c and the cosine of x and the target's weight, both (B,), from whichever rank has them."""
+        """Compute c of the targets and their cosines, (B,) each, the same on every rank."""
         rows = self.flat.view(self.classes, self.centers, -1)[self.local]
         norm = rows.square().sum(2).add(EPS).sqrt()
         products = torch.einsum("bd,bkd->bk", self.unit, rows)
@@ -138,7 +138,7 @@ class Stream:
         return whole, ranks[:, 1].amax(0)
 
     def gradients(self, left: Tensor, t: Tensor, whole: Tensor, grad: Tensor, grad_t: Tensor) -> _Gradients:
-        """The gradients by left, unit, factor, weight, bias, t's own and the loss's parameters."""
+        """Compute the gradients by left, unit, factor, weight, bias and the loss's parameters."""
         if self._fused:
             by_left, by_weight = fused.gradients(
                 left, self.flat, self._norms(), self._rows_or_none(), left.new_ones(()), whole, grad
@@ -158,7 +158,7 @@ class Stream:
         return found
 
     def _norms(self) -> Tensor:
-        """1/‖w‖ of all rows (R,), of rows not seen yet worked out now."""
+        """1/‖w‖ of all rows (R,)."""
         assert self._inverse is not None
         for part in self.parts():
             self._measure(slice(part.start * self.centers, part.stop * self.centers))
@@ -171,7 +171,7 @@ class Stream:
             self._measured = rows.stop
 
     def _tile(self, left: Tensor, part: slice) -> tuple[Tensor, Tensor | None]:
-        """`left`·Ŵ of the classes of `part`, (B, n), and with several centres which was the largest."""
+        """Compute `left`·Ŵ of the classes of `part`, (B, n), and which of several centres was the largest."""
         rows = slice(part.start * self.centers, part.stop * self.centers)
         self._measure(rows)
         weight = self.flat[rows]
@@ -188,7 +188,7 @@ class Stream:
         return nearest, winner
 
     def _c(self, part: slice) -> tuple[Tensor, Tensor, Tensor | None]:
-        """c of the classes of `part` with and without their bias, and which centre it is."""
+        """Compute c of the classes of `part` with and without their bias, and which centre it is."""
         product, winner = self._tile(self.unit, part)
         c = product if self.bias is None else product + self.bias.detach()[part]
         return c, product, winner
@@ -306,7 +306,7 @@ class Stream:
             out.addcmul_(weight, inverse.square().mul_(p_c.sum(0))[:, None], value=-1)
 
     def _add_targets(self, grad_t: Tensor, t: Tensor, found: _Gradients) -> None:
-        """The gradient of the targets' own c. Rows of one class are summed first, in a fixed order."""
+        """Add the gradient of the targets' own c. Rows of one class are summed first, in a fixed order."""
         grad = torch.where(self.mine, grad_t, 0.0)
         rows = self.local * self.centers + self.winner
         weight = self.flat[rows]
@@ -332,7 +332,7 @@ class Stream:
 
 
 class _Gradients:
-    """Where the gradients of one step are gathered; `weight` is (R, D), as the rows lie in memory."""
+    """The gradients of one step, added up tile by tile; `weight` is (R, D), as the rows lie in memory."""
 
     def __init__(self, stream: Stream, weight: Tensor) -> None:
         self.unit = torch.zeros_like(stream.unit)
@@ -379,7 +379,7 @@ class _Streamed(torch.autograd.Function):
 def streamed(
     stream: Stream, unit: Tensor, factor: Tensor, weight: Tensor, bias: Tensor | None, t: Tensor
 ) -> Any:
-    """Total over the other classes, the largest other c, and t (B,), under autograd.
+    """Return total over the other classes, the largest other c, and t, (B,) each, under autograd.
 
     `factor` (B,) takes part in autograd too; its gradient is the whole one on every rank.
     """
@@ -393,7 +393,7 @@ def streamed(
 
 @functools.cache
 def chunk_for(batch: int, centers: int, device: torch.device) -> int:
-    """Classes a tile: a tile in cache on a CPU, an eighth of the free memory at most on a GPU.
+    """How many classes a tile has: as many as fit a CPU's cache, or at most an eighth of a GPU's free memory.
 
     A power of two and settled once, so that sums are taken in the same order in every step.
     """
@@ -411,17 +411,17 @@ def _has_kernels(device: torch.device) -> bool:
 
 
 def overrides(margin: Margin, method: str) -> bool:
-    """Whether a loss has its own `method`, and so needs what only then is done."""
+    """Whether a loss overrides `method` of `Margin`."""
     return getattr(type(margin), method) is not getattr(Margin, method)
 
 
 def parameters(margin: Margin) -> list[nn.Parameter]:
-    """What the loss learns, the same on every rank."""
+    """The parameters of the loss, the same on every rank."""
     return list(margin.parameters()) if isinstance(margin, nn.Module) else []
 
 
 def _multiply16(a: Tensor, b: Tensor) -> Tensor:
-    """bfloat16 times bfloat16, summed in float32; the result is float32 where the device can.
+    """Multiply bfloat16 matrices, summed in float32; the result is float32 where the device can.
 
     A CPU without instructions for bfloat16 multiplies the rounded numbers as float32: same precision, not
     the hundredfold time of emulation.

@@ -28,7 +28,7 @@ class TupleHead(nn.Module):
         self.world = world
 
     def forward(self, embeddings: Tensor, labels: Tensor, step: int) -> HeadOutput:
-        """Loss of the local `embeddings` (B, D) and `labels` (B,) int64 and those of the other ranks.
+        """Score the local `embeddings` (B, D) and `labels` (B,) int64 with those of the other ranks.
 
         `accuracy`: share of tuples whose positive is nearer than the negative. `angle`: mean angle between
         anchor and positive, degrees. `active`: share of tuples with a loss.
@@ -44,7 +44,7 @@ class TupleHead(nn.Module):
         return HeadOutput(loss=scores.losses.mean(), accuracy=accuracy, angle=angle, active=active)
 
     def _in_order(self, rows: Tensor) -> Tensor:
-        """All anchors, all positives, all negatives, where each rank has its own three blocks."""
+        """Reorder the rows of all ranks: all anchors, then all positives, then all negatives."""
         if self.feeding.kind != "triplets":
             return rows
         blocks = rows.reshape(self.world.size, 3, -1, *rows.shape[1:])
