@@ -285,7 +285,7 @@ class JobLines(Lines):
             return ""
         self._last = event.t
         eta = summary.phase_eta() if event == summary.phase else None  # of earlier ones it isn't known
-        left = f"{words.duration(eta)} left" if eta else ""
+        left = f"{duration(eta)} left" if eta else ""
         return "  ".join(filter(None, (f"{clean(event.phase):<7} {words.counted(event)}", left)))
 
 

@@ -1,1 +1,1 @@
-"""What a person reads, whoever shows it: the command line and the console alike."""
+"""Output for people, shared by the command line and the console."""

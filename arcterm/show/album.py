@@ -1,4 +1,4 @@
-"""The people and the pairs of a data set, a few images of each, for somebody to look at."""
+"""The people and pairs of a data set, with a few images of each, for viewing."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class ShownSet(NamedTuple):
 
 
 class Album:
-    """What there is to look at in a data set, or in a .bin alone (`faces` None).
+    """A data set, or a .bin alone (`faces` None), opened for viewing.
 
-    `unreadable` records, known once people were asked for, belong to nobody.
+    `unreadable` counts the records that can't be read, once `people` was iterated.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class Album:
         numbers: list[int] | range = range(min(FIRST_PEOPLE, faces.classes))
         if wanted:
             numbers = numbers_below(faces.classes, wanted, f"classes of {self.source}")
-        labels = _labels(faces, self._progress)
+        labels = _read_labels(faces, self._progress)
         self.unreadable = int((labels < 0).sum())
         for number in numbers:
             indexes = np.flatnonzero(labels == number)
-            shown = [_record(faces, int(index)) for index in indexes[:images]]
+            shown = [_read_image(faces, int(index)) for index in indexes[:images]]
             yield ShownPerson(number, self._name(number, shown), len(indexes), shown)
 
     def sets(self, pairs: int) -> Iterator[ShownSet]:
@@ -111,15 +111,15 @@ class Album:
                 ShownPair(
                     number,
                     bool(same[number]),
-                    _decoded(held.images[2 * number], f"{name} image {2 * number}"),
-                    _decoded(held.images[2 * number + 1], f"{name} image {2 * number + 1}"),
+                    _decode_image(held.images[2 * number], f"{name} image {2 * number}"),
+                    _decode_image(held.images[2 * number + 1], f"{name} image {2 * number + 1}"),
                 )
-                for number in _some(same, pairs)
+                for number in _select_pairs(same, pairs)
             ]
             yield ShownSet(name, len(same), int(same.sum()), shown)
 
     def facts_of_people(self, wanted: str, images: int) -> dict[str, Any]:
-        """`people` for a script, without pixels."""
+        """`people` as JSON values, without pixels."""
         assert self._faces is not None
         people = [
             {
@@ -140,7 +140,7 @@ class Album:
         }
 
     def facts_of_sets(self, pairs: int) -> dict[str, Any]:
-        """`sets` for a script, without pixels."""
+        """`sets` as JSON values, without pixels."""
         return {
             "source": self.source,
             "sets": [
@@ -162,7 +162,7 @@ class Album:
         }
 
     def _name(self, number: int, shown: list[ShownImage]) -> str:
-        """What the pack calls the class, or the folder that holds its images."""
+        """The class's name in the pack, or of the folder that holds its images."""
         if self._names:
             return self._names[number]
         path = Path(shown[0].source) if shown else Path()
@@ -170,16 +170,16 @@ class Album:
 
 
 def open_album(source: str, progress: Progress) -> Album:
-    """Open a .bin, or a data set by its path or name; `progress` is told of what takes long.
+    """Open a .bin, or a data set by its path or name.
 
-    Raises `ArctermError` or `PluginError` for what is none.
+    Raises `ArctermError` or `PluginError` if it is neither.
     """
     path = Path(source).expanduser()
     if path.suffix == ".bin":
         pairs = read_pairs(path)
         return Album(source, None, {pairs.name: pairs}, None, progress)
     found = sources.find(source)
-    if found.declared.option("resize"):  # whatever the size, it is shown small
+    if found.declared.option("resize"):  # images are shown small, whatever their size
         found = replace(found, options={**found.options, "resize": True})
     if found.path is None:
         found.inspect(progress)  # makes it, if it must first be made
@@ -187,10 +187,10 @@ def open_album(source: str, progress: Progress) -> Album:
     return Album(source, faces, faces.verification, found.path, progress)
 
 
-def _labels(faces: FaceDataset, progress: Progress) -> NDArray[np.int64]:
+def _read_labels(faces: FaceDataset, progress: Progress) -> NDArray[np.int64]:
     """(N,) int64: the label of each record, -1 for one that can't be read.
 
-    Of a data set that can't say, or stumbles over a record, every record is read.
+    Every record is read if the data set has no labels of its own, or fails at one.
     """
     if isinstance(faces, LabelledDataset):
         with contextlib.suppress(DataError):  # the way below finds the others
@@ -203,22 +203,22 @@ def _labels(faces: FaceDataset, progress: Progress) -> NDArray[np.int64]:
     return found
 
 
-def _record(faces: FaceDataset, index: int) -> ShownImage:
+def _read_image(faces: FaceDataset, index: int) -> ShownImage:
     try:
         record = faces[index]
     except DataError as error:
         return ShownImage(None, "", error.message)
-    return _decoded(record.image, record.source)
+    return _decode_image(record.image, record.source)
 
 
-def _decoded(image: Any, source: str) -> ShownImage:
+def _decode_image(image: Any, source: str) -> ShownImage:
     try:
         return ShownImage(decode(image, size=None, source=source), source)
     except DataError as error:
         return ShownImage(None, source, error.message)
 
 
-def _some(same: NDArray[np.bool_], count: int) -> list[int]:
+def _select_pairs(same: NDArray[np.bool_], count: int) -> list[int]:
     """The first `count` pairs, half of each kind where there are as many, in the file's order."""
     kinds = np.flatnonzero(same), np.flatnonzero(~same)
     few = min(len(kinds[1]), count // 2)

@@ -24,7 +24,6 @@ class OutputConsole(rich.console.Console):
     """Rich's console, raising `ReaderGoneError` when its output is read no more."""
 
     def on_broken_pipe(self) -> None:
-        """Called while a broken pipe is handled; Rich would exit."""
         raise ReaderGoneError
 
 

@@ -24,7 +24,7 @@ class Drawn(NamedTuple):
 
 
 def draw_person(person: ShownPerson, width: int, mode: Mode) -> Drawn:
-    """A heading, and as many faces in a row as fit."""
+    """Draw a heading, and as many faces in a row as fit."""
     count = f"{person.total:,} image{'s' * (person.total != 1)}"
     heading = _heading((str(person.number), "bold"), (person.name, ""), (count, "dim"))
     fitting, columns = _fit(len(person.images), 1, width, mode)
@@ -35,7 +35,7 @@ def draw_person(person: ShownPerson, width: int, mode: Mode) -> Drawn:
 
 
 def draw_set(held: ShownSet, width: int, mode: Mode) -> Drawn:
-    """A heading, and pairs side by side, each with its number and kind above it."""
+    """Draw a heading, and pairs side by side, each with its number and kind above it."""
     kinds = f"{held.pairs:,} pairs, {held.same:,} same, {held.pairs - held.same:,} different"
     lines = [_heading((held.name, "bold"), (kinds, "dim"))]
     fitting, columns = _fit(len(held.shown), 2, width, mode)

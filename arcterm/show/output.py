@@ -1,4 +1,4 @@
-"""How a command prints: data to stdout, talk to stderr."""
+"""Output of commands: data to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 
 def say(*lines: str) -> None:
-    """Talk: to stderr, as long as somebody listens."""
+    """Write messages to stderr; a reader that is gone is no error."""
     with contextlib.suppress(ReaderGoneError):
         write_lines(sys.stderr, lines)
 
 
 def say_waiting(what: str) -> None:
-    """Say what is being done while PyTorch starts."""
+    """Announce work that begins with starting PyTorch."""
     say(f"{what}; PyTorch takes a few seconds to start")
 
 
 def put(*lines: str) -> None:
-    """Data and reports: to stdout."""
+    """Write data and reports to stdout."""
     write_lines(sys.stdout, lines)
 
 
 def put_json(value: Any) -> None:
-    """Data as JSON: to stdout, to the letter."""
+    """Write data as JSON to stdout."""
     write(sys.stdout, json.dumps(value, indent=2) + "\n")
 
 
 class ProgressLine:
     """Show ``what: done of total`` in place, in a terminal, and nothing elsewhere (see `arcterm.progress`).
 
-    `what` is said of progress that doesn't say itself of what it is.
+    `what` stands for progress that has no text of its own.
     """
 
     def __init__(self, what: str = "") -> None:
@@ -47,16 +47,16 @@ class ProgressLine:
         self._last = 0.0
 
     def __call__(self, done: int, total: int, what: str = "", /) -> None:
-        """Show it, ten times a second at most; when all is done, the line is cleared."""
+        """Show it, ten times a second at most; at the end the line is cleared."""
         now, what = time.monotonic(), what or self._what
         if sys.stderr.isatty() and (done >= total or what != self._shown or now - self._last > 0.1):
             self._last, self._shown = now, what
-            told = "" if done >= total else f"{clean(what)}: {done:,} of {total:,}"
-            write(sys.stderr, f"\r\x1b[K{told}")
+            text = "" if done >= total else f"{clean(what)}: {done:,} of {total:,}"
+            write(sys.stderr, f"\r\x1b[K{text}")
 
 
 def put_detached(run: Run, as_json: bool) -> None:
-    """Name a run that goes on by itself."""
+    """Write the id of a run that was started detached."""
     if as_json:
         put_json({"id": run.id, "path": str(run.path.resolve())})
     else:
@@ -64,7 +64,7 @@ def put_detached(run: Run, as_json: bool) -> None:
 
 
 def table(header: list[str], rows: list[list[str]], right: frozenset[int] = frozenset()) -> list[str]:
-    """Lines of columns padded with blanks; those numbered in `right` are set to the right."""
+    """Lines of columns padded with blanks; columns numbered in `right` are right-aligned."""
     cleaned = [[clean(cell) for cell in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*cleaned, strict=True)]
 

@@ -45,7 +45,6 @@ class PageDrawer:
         self._child = Child("arcterm.show.pages", "draw")
 
     def draw(self, request: PageRequest, progress: Progress | None = None) -> Page:
-        """Draw it; raises `ArctermError`."""
         try:
             return msgspec.convert(self._child.ask(msgspec.to_builtins(request), progress), Page)
         except (ChildEndedError, msgspec.ValidationError) as error:
@@ -56,12 +55,10 @@ class PageDrawer:
             ) from None
 
     def end(self) -> None:
-        """Give it up."""
         self._child.end()
 
 
 def _draw(verb: str, request: Any, progress: Progress) -> Page:
-    """Draw the page that is asked for, in this process."""
     from arcterm.show.album import open_album
     from arcterm.show.faces import draw_person, draw_set
 

@@ -1,4 +1,4 @@
-"""stdout and stderr, made so that nothing which is written to them raises or takes over the terminal."""
+"""stdout and stderr: writing raises no encoding errors and passes no control sequences."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ _PLAIN = {
 
 
 class OutputError(ArctermError):
-    """What a command has to say can't be written."""
+    """A command's output can't be written."""
 
     exit_code = 5
 
 
 class ReaderGoneError(Exception):
-    """Whoever read stdout or stderr has had enough."""
+    """The reader of stdout or stderr has closed it."""
 
 
 def prepare() -> None:
-    """Let stdout and stderr write what their encoding lacks as something near to it."""
+    """Let stdout and stderr replace characters that their encoding lacks by similar ones."""
     codecs.register_error(_NEAREST, _nearest)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # whoever started us had closed it
+        if stream is None:  # closed by the parent process
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_NEAREST)
@@ -76,14 +76,14 @@ def write_lines(stream: TextIO, lines: Iterable[str]) -> None:
 
 
 def shown(text: str, stream: TextIO) -> str:
-    """Several lines of text, cleaned, as far as `stream` has signs for them."""
+    """Several lines of text, cleaned, with similar characters for those that `stream` lacks."""
     encoding = stream.encoding or "utf-8"
     lines = "\n".join(clean(line) for line in text.split("\n"))
     return lines.encode(encoding, _NEAREST).decode(encoding)
 
 
 def hush() -> None:
-    """Write no more to streams that nobody reads; Python would complain of it as it ends."""
+    """Send streams that are read no more to /dev/null; Python would report errors as it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -94,7 +94,7 @@ def hush() -> None:
 
 
 def _nearest(error: UnicodeError) -> tuple[str, int]:
-    """A codec's error handler: in ASCII what can't be written, or a question mark."""
+    """A codec's error handler: similar ASCII characters, or a question mark."""
     assert isinstance(error, UnicodeEncodeError)
     found = error.object[error.start : error.end]
     return "".join(map(_ascii, found)), error.end

@@ -1,4 +1,4 @@
-"""How numbers, times and states are said. No Textual."""
+"""Numbers, times and states as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import Phase, Skipped
-from arcterm.text import clean, duration
+from arcterm.text import clean
 
 DASH = "–"
 METRICS = {
@@ -19,13 +19,13 @@ METRICS = {
     "images_per_second": "images/s",
     "data_wait": "data wait %",
 }
-"""What charts can show, in the order of the key that changes it."""
+"""Metrics that charts can show, in the order of the key that changes it."""
 
 SHARES = ("accuracy", "data_wait")
 """Metrics that are recorded as fractions and shown in percent."""
 
 SET_MARKS = "o+x#*@"
-"""The sign of each verification set, for those who see no colour; the set's role is s1, s2, …"""
+"""The sign of each verification set, for terminals without colour; the set's role is s1, s2, …"""
 
 STATES = {
     "queued": ("◌", "dim"),
@@ -48,7 +48,7 @@ def state(word: str) -> tuple[str, str]:
 
 
 def metric(name: str, value: float | None) -> str:
-    """A metric's value with the digits that tell something."""
+    """A metric's value with as many digits as matter."""
     if value is None:
         return DASH
     if not math.isfinite(value):
@@ -98,14 +98,14 @@ def ago(seconds: float) -> str:
 
 
 def counted(phase: Phase) -> str:
-    """``1,200/4,000 images``; what is done alone where nobody knows the total."""
+    """``1,200/4,000 images``; the first number alone if the total is unknown."""
     done = f"{phase.done:,}" if phase.done else ""
     counts = f"{phase.done:,}/{phase.total:,}" if phase.total else done
     return clean(f"{counts} {phase.detail}").strip()
 
 
 def rate(summary: Summary) -> str:
-    """How fast the phase goes on, ``980/s``; empty if that can't be said."""
+    """Speed of the phase, ``980/s``; empty if unknown."""
     phase, left = summary.phase, summary.phase_eta()
     if phase is None or not left:
         return ""
@@ -138,22 +138,3 @@ def created(text: str) -> float:
         return datetime.datetime.fromisoformat(text).timestamp()
     except ValueError:
         return 0.0
-
-
-__all__ = [
-    "DASH",
-    "METRICS",
-    "ago",
-    "bytes_",
-    "counted",
-    "created",
-    "duration",
-    "metric",
-    "percent",
-    "problems",
-    "rate",
-    "short",
-    "skip",
-    "skipped",
-    "state",
-]

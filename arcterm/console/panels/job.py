@@ -9,7 +9,7 @@ from arcterm_registry.contracts import JobReport
 from arcterm.console.view import Stage, View
 from arcterm.show import words
 from arcterm.show.lines import Line, bar, heading, pad, shorten, spread, wrap
-from arcterm.text import clean
+from arcterm.text import clean, duration
 
 _NAME = 14
 
@@ -18,10 +18,10 @@ def status(view: View, width: int, height: int) -> list[Line]:
     """What it is, its state, its process or how long it took, ETA."""
     word, role = words.state(view.word)
     eta = view.summary.phase_eta() if view.live else None
-    ending = f"ETA {words.duration(eta) if eta is not None else words.DASH}"
+    ending = f"ETA {duration(eta) if eta is not None else words.DASH}"
     owner = view.owner
     pid = f"pid {owner.pid} detached" if owner and view.live else ""
-    took = f"took {words.duration(_seconds(view))}" if not view.live and view.stages else ""
+    took = f"took {duration(_seconds(view))}" if not view.live and view.stages else ""
     name = shorten(clean(view.record.config.title), max(12, width - 40))
     left = [(name, "bold"), (word, role), (pid or took, "dim"), (view.run.id, "dim")]
     right = [(ending, "bold")] if view.live else []
@@ -39,7 +39,7 @@ def progress(view: View, width: int, height: int) -> list[Line]:
     if view.live:
         eta = view.summary.phase_eta()
         items.append((words.rate(view.summary), ""))
-        items.append((f"{words.duration(eta)} left" if eta else "", ""))
+        items.append((f"{duration(eta)} left" if eta else "", ""))
     items = [item for item in items if item[0]]
     taken = sum(len(text) + 2 for text, _ in items)
     role = words.state(view.word)[1]
@@ -119,7 +119,7 @@ def _stage(stage: Stage, width: int) -> Line:
     return [
         (" " + pad(clean(stage.last.phase), _NAME), ""),
         (pad(words.counted(stage.last), max(8, width - _NAME - 13)), ""),
-        (f"  {words.duration(seconds):>9}", "dim"),
+        (f"  {duration(seconds):>9}", "dim"),
     ]
 
 
@@ -141,7 +141,7 @@ def _what(view: View) -> tuple[str, str]:
         (view.problem, "bad"),
         ("reading the job …" if view.loading and phase is None and view.live else "", "dim"),
         (failure.cause if failure else "", "bad"),
-        (f"no word for {words.duration(quiet)}" if quiet else "", "warn"),
+        (f"no word for {duration(quiet)}" if quiet else "", "warn"),
         ("" if view.live else view.state.reason or ended, over),
         (f"stop asked for: it ends {view.record.config.stop_words.softly}" if view.stopping else "", "warn"),
         ("" if phase else f"{view.word}; its process is yet to say what it does", "accent"),

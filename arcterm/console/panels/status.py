@@ -8,7 +8,7 @@ from arcterm.console.panels.verification import best_result
 from arcterm.console.view import View
 from arcterm.show import words
 from arcterm.show.lines import Line, bar, shorten, spread
-from arcterm.text import clean
+from arcterm.text import clean, duration
 
 _NARROW = 100
 
@@ -26,7 +26,7 @@ def status(view: View, width: int, height: int, paused: bool = False) -> list[Li
     """Name, state, device, process, ETA."""
     word, role = words.state(view.word)
     eta = view.summary.eta() if view.word == "running" else None
-    ending = f"ETA {words.duration(eta)}" if eta is not None else f"ETA {words.DASH}"
+    ending = f"ETA {duration(eta)}" if eta is not None else f"ETA {words.DASH}"
     owner = view.owner
     pid = f"pid {owner.pid} detached" if owner and view.live else ""
     age = words.ago(max(0.0, view.state.t - words.created(view.record.created)))
@@ -72,7 +72,7 @@ def _what(view: View) -> tuple[str, str]:
     """The most telling sentence: the first of these that has something to say."""
     quiet, failure = view.silence(), view.state.failure
     reading = view.loading and view.summary.last_step is None
-    silent = f"no event for {words.duration(quiet)}; last step {view.step:,}" if quiet else ""
+    silent = f"no event for {duration(quiet)}; last step {view.step:,}" if quiet else ""
     stopping = "stop asked for: it ends after a checkpoint" if view.stopping and view.live else ""
     waiting = f"{view.word}; the first step is yet to come" if view.summary.last_step is None else ""
     warnings = [m for m in view.summary.messages if m.level != "info"]

@@ -14,7 +14,7 @@ from arcterm.show.chart.series import Floats
 class Columns:
     """Per column (C,): smallest, largest, first and last finite value; NaN where there is none.
 
-    `broken` tells that a gap lies between a column's first value and the last one before the column.
+    `broken`: a gap lies between a column's first value and the last one before the column.
     """
 
     low: Floats

@@ -37,7 +37,7 @@ def render(
 
     `span` is the visible range of x (default: all), `log` puts log₁₀ on the y axis, `marks` puts each
     series' mark on its samples however many there are. Where series meet, the later one is seen.
-    `empty` is said if there is nothing to draw.
+    `empty` is shown if there is nothing to draw.
     """
     width, height = size
     curves = [_log(s) for s in series] if log else list(series)

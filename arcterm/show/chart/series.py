@@ -88,5 +88,5 @@ def smooth(values: Floats, weight: float) -> Floats:
 def stepwise(values: Floats) -> bool:
     """Whether `values` are piecewise constant, as a learning rate is: smoothing them would lie."""
     finite = values[np.isfinite(values)]
-    few = len(np.unique(finite[:_PROBE])) <= _FEW_VALUES  # most curves are told from their start
+    few = len(np.unique(finite[:_PROBE])) <= _FEW_VALUES  # the start decides for most curves
     return few and (len(finite) <= _PROBE or len(np.unique(finite)) <= _FEW_VALUES)

@@ -1,4 +1,4 @@
-"""Where an axis is labelled, and with what."""
+"""Ticks of an axis: their places and labels."""
 
 from __future__ import annotations
 
