@@ -78,7 +78,7 @@ def import_(
         },
         ProgressLine(),
     )
-    _tell(told, path, as_json)
+    _say_result(told, path, as_json)
 
 
 @model.command()
@@ -125,7 +125,7 @@ def export(
         },
         ProgressLine(),
     )
-    _tell(told, path, as_json)
+    _say_result(told, path, as_json)
 
 
 @model.command()
@@ -135,7 +135,7 @@ def show(source: Source, checkpoint: Which = "last", as_json: Json = False, runs
 
     say_waiting(f"reading {source}")
     told = child.ask("show", {"place": _locate(source, runs_dir, checkpoint), "known": {}}, ProgressLine())
-    _tell(told, None, as_json)
+    _say_result(told, None, as_json)
 
 
 def _locate(source: str, runs_dir: Path | None, which: str = "last") -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _known(
     return known
 
 
-def _tell(told: dict[str, Any], path: Path | None, as_json: bool) -> None:
+def _say_result(told: dict[str, Any], path: Path | None, as_json: bool) -> None:
     from arcterm.show import words
 
     facts = told["facts"]

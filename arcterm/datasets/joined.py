@@ -92,7 +92,7 @@ class JoinedFaces:
         """(N,) int64: the label of each record (see `contracts.LabelledDataset`); raises `DataError`."""
         found = []
         for part, end, offset in zip(self.parts, self.ends, self.offsets, strict=True):
-            found.append(part.labels(partial(_tell, progress, end - len(part), len(self))) + offset)
+            found.append(part.labels(partial(_report_part, progress, end - len(part), len(self))) + offset)
         return np.concatenate(found)
 
     def class_of(self, identity: str) -> int | None:
@@ -168,7 +168,7 @@ def _part(place: Path, resize: bool) -> FaceSource:
     return ListedFaces(place, None, resize)
 
 
-def _tell(progress: Progress, before: int, total: int, done: int, _: int) -> None:
+def _report_part(progress: Progress, before: int, total: int, done: int, _: int) -> None:
     """How far all is when `done` of one part is, and `before` of those before it."""
     progress(before + done, total)
 

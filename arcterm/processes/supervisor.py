@@ -47,7 +47,7 @@ def main() -> int:
         with state.lock(run, lock):
             return Supervisor(run, attempt, pipe, from_start="--from-start" in sys.argv).supervise()
     except (ArctermError, OSError) as error:
-        _tell(pipe, str(error))
+        _report(pipe, str(error))
         with contextlib.suppress(OSError):  # the log is on the disk that may be full
             sys.stderr.write(f"{error}\n")
         return error.exit_code if isinstance(error, ArctermError) else 5
@@ -71,7 +71,7 @@ class Supervisor:
         state.write_state(self.run, "starting", attempt=self.attempt)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_now)
-        _tell(self.pipe, state.READY)
+        _report(self.pipe, state.READY)
         try:
             parent_death.adopt_orphans()
             checkpoints.sweep(self.run)
@@ -174,7 +174,7 @@ def _names(recorded: list[int]) -> list[str]:
     return [device.name for device in found]
 
 
-def _tell(pipe: int | None, word: str) -> None:
+def _report(pipe: int | None, word: str) -> None:
     """Say how it stands to whoever started this process, if he still listens."""
     if pipe is not None:
         with contextlib.suppress(OSError):  # gone, or told before
