@@ -1,4 +1,4 @@
-"""Where arcterm keeps what it can make again: drawn faces, indexes of large packs, looks at sets."""
+"""The cache of what can be made again: drawn faces, indexes of large packs, inspections of sets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def directory() -> Path:
 
 
 def place(kind: str, paths: Sequence[Path], what: str = "") -> Path | None:
-    """Return where `what` was found in the files, as they are now, is or would be kept; None if one is gone.
+    """Return the place in the cache of `what`, worked out from the files as they are; None if one is gone.
 
     A file that is written to, replaced or moved has another place.
     """

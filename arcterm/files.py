@@ -125,7 +125,7 @@ def require_free(place: Path) -> None:
 
 
 def stage_of(place: Path, key: str) -> Path:
-    """Where `place` is filled by the work called `key`."""
+    """Return the path at which the work called `key` fills `place`."""
     return place.parent / f".{place.name}.partial.{key}"
 
 
@@ -139,7 +139,7 @@ def staged_directory(place: Path, resume: str = "") -> Iterator[Path]:
     """
     require_free(place)
     stage = stage_of(place, resume or secrets.token_hex(6))
-    kept = False
+    resumable = False
     try:
         stage.mkdir(parents=True, exist_ok=bool(resume))
         yield stage
@@ -148,14 +148,14 @@ def staged_directory(place: Path, resume: str = "") -> Iterator[Path]:
         require_free(place)
         publish(stage, place)
     except StopAskedError:
-        kept = bool(resume)
+        resumable = bool(resume)
         raise
     except OSError as error:
         raise DataError(
             f"{place} can't be written: {error.strerror or error}", "check free space and permissions there"
         ) from error
     finally:
-        if not kept:
+        if not resumable:
             shutil.rmtree(stage, ignore_errors=True)
 
 

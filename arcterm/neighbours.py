@@ -1,4 +1,4 @@
-"""What somebody may have meant by a setting that there isn't."""
+"""Settings near to one that doesn't exist."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ _ELSEWHERE = {
     "workers": "loader_threads",
     "world_size": "nproc",
 }
-"""What other trainers call a setting, and what it is called here."""
+"""Names of settings in other trainers, and their names here."""
 
 
 def near(name: str) -> list[str]:
@@ -131,7 +131,7 @@ def near(name: str) -> list[str]:
 
 
 def way(name: str) -> str:
-    """How a setting is given on the command line of ``train``."""
+    """Write how a setting is given on the command line of ``train``."""
     if name in _ARGUMENTS:
         return f"{name.upper()}, an argument"
     if name in _FLAGS or name == "runs_dir":

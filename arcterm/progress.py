@@ -1,4 +1,4 @@
-"""How far something is: one protocol, whoever works and whoever shows it."""
+"""Progress of work: one protocol for whoever works and whoever shows it."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ class Progress(Protocol):
 
 
 def unheard(done: int, total: int, what: str = "", /) -> None:
-    """Do nothing: progress that nobody follows."""
+    """Ignore progress that is not shown."""

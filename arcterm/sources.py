@@ -27,7 +27,7 @@ class DataSource:
 
     @property
     def path(self) -> Path | None:
-        """Where the data lies, if the data set takes a path."""
+        """The directory or file of the data, if the data set takes a path."""
         return Path(str(self.options["path"])) if "path" in self.options else None
 
     def inspect(self, progress: Progress | None = None) -> DatasetFacts:

@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _excess(text: str) -> str:
-    """What in `text` would take tomllib time and memory out of all proportion; empty if nothing does."""
+    """Name what in `text` would take tomllib time and memory out of all proportion; empty if nothing does."""
     bare = _TEXT.sub("_", text)
     depth = deepest = 0
     for bracket in re.findall(r"[][{}]", bare):

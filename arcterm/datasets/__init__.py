@@ -73,7 +73,7 @@ union = Dataset(
     files=("drop",),
     options=(
         Option(
-            name="paths", type=str, default="", help="The packs, folders and .lst files, parted by commas"
+            name="paths", type=str, default="", help="The packs, folders and .lst files, separated by commas"
         ),
         _RESIZE,
         *_CHOICE,

@@ -20,7 +20,7 @@ _LARGEST = 1 << 28  # bytes of a list of people
 
 
 class FaceSource(Protocol):
-    """A `contracts.LabelledDataset` of ours: it can also tell its facts and find a person by name."""
+    """A `contracts.LabelledDataset` of ours: it also has facts, and finds a person by name."""
 
     classes: int
 
@@ -36,9 +36,9 @@ class FaceSource(Protocol):
         """(N,) int64: the label of each record."""
 
     def facts(self, progress: Progress) -> DatasetFacts:
-        """What can be said after a look at some of the images and all verification sets; raises `DataError`.
+        """Inspect some of the images and all verification sets; raises `DataError`.
 
-        `progress` is told (done, total) images of each set that must be decoded for it.
+        `progress` counts the images of each set that must be decoded for it.
         """
 
     def class_of(self, identity: str) -> int | None:
@@ -56,15 +56,15 @@ class Filtered:
         self,
         source: FaceSource,
         labels: NDArray[np.int64],
-        kept: NDArray[np.bool_],
+        chosen: NDArray[np.bool_],
         problems: tuple[str, ...],
         settings: bytes,
     ) -> None:
         self._source, self._problems, self._settings = source, problems, settings
-        self._index = np.flatnonzero(kept[labels])
-        self._number = np.where(kept, np.cumsum(kept) - 1, -1)
+        self._index = np.flatnonzero(chosen[labels])
+        self._number = np.where(chosen, np.cumsum(chosen) - 1, -1)
         self._labels = self._number[labels[self._index]]
-        self.classes = int(kept.sum())
+        self.classes = int(chosen.sum())
         self.verification = source.verification
 
     def __len__(self) -> int:
@@ -88,7 +88,7 @@ class Filtered:
         return self._labels
 
     def facts(self, progress: Progress) -> DatasetFacts:
-        """The facts of the whole, with the counts of those who are kept; raises `DataError`."""
+        """The facts of the whole, with the counts of those who are chosen; raises `DataError`."""
         whole = self._source.facts(progress)
         earlier = hashlib.sha256(whole.earlier[0].encode() + b"\n" + self._settings)
         return replace(
@@ -110,7 +110,7 @@ def choose(source: FaceSource, min_images: int, drop: str, progress: Progress | 
     """`source` without the people in the file `drop` and those with fewer than `min_images`.
 
     It is `source` itself where neither is asked for. Raises `DataError` if nobody is left, and for a file
-    that can't be read or names somebody unknown.
+    that can't be read or names an unknown person.
     """
     if not min_images and not drop:
         return source
@@ -118,21 +118,21 @@ def choose(source: FaceSource, min_images: int, drop: str, progress: Progress | 
     labels = source.labels(progress or unheard)
     counts = np.bincount(labels, minlength=source.classes)
     few = (counts < min_images) & ~dropped
-    told = []
+    problems = []
     for left_out, why in (
         (dropped, f"named in {Path(drop).name}"),
         (few, f"with fewer than {min_images} images"),
     ):
         if left_out.any():
-            told.append(
+            problems.append(
                 f"{left_out.sum()} of {source.classes} people {why} are left out "
                 f"({counts[left_out].sum()} images)"
             )
-    kept = ~(dropped | few)
-    if not counts[kept].sum():
-        raise DataError(f"nobody is left: {'; '.join(told)}", _remedy(min_images, drop))
+    chosen = ~(dropped | few)
+    if not counts[chosen].sum():
+        raise DataError(f"nobody is left: {'; '.join(problems)}", _remedy(min_images, drop))
     settings = b"%d\n" % min_images + np.flatnonzero(dropped).astype("<i8").tobytes()
-    return Filtered(source, labels, kept, tuple(told), settings)
+    return Filtered(source, labels, chosen, tuple(problems), settings)
 
 
 def inspect(source: FaceSource, min_images: int, drop: str, progress: Progress | None = None) -> DatasetFacts:

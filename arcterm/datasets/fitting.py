@@ -17,7 +17,7 @@ IMAGE_SIZE = (112, 112)
 
 
 class Records(Protocol):
-    """What gives records by index."""
+    """A sequence of records."""
 
     def __getitem__(self, index: int) -> Record: ...
 

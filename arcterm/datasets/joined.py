@@ -130,7 +130,7 @@ class JoinedFaces:
 
 
 def open_dataset(*, paths: str, resize: bool, min_images: int, drop: str) -> JoinedFaces | FaceSource:
-    """Open the data sets that `paths` names, parted by commas; raises `DataError`."""
+    """Open the data sets that `paths` names, separated by commas; raises `DataError`."""
     return filters.choose(JoinedFaces(_places(paths), resize), min_images, drop)
 
 
@@ -169,12 +169,12 @@ def _part(place: Path, resize: bool) -> FaceSource:
 
 
 def _report_part(progress: Progress, before: int, total: int, done: int, _: int) -> None:
-    """How far all is when `done` of one part is, and `before` of those before it."""
+    """Report `done` of one part as progress of all, with `before` in the parts before it."""
     progress(before + done, total)
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two files hold the same; what can't be read is not the same as anything."""
+    """Return whether two files have the same bytes; False if one can't be read."""
     try:
         return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
     except OSError:

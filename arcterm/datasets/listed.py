@@ -117,7 +117,7 @@ class ListedFaces:
                 continue
             try:
                 pixels = decode(read_file(line.path), size=None, source=str(line.path))
-            except DataError:  # told of the record
+            except DataError:  # named when the record is read
                 continue
             looked += 1
             problem = judge(line.landmarks, line.box, (pixels.shape[0], pixels.shape[1]))

@@ -1,4 +1,4 @@
-"""What makes data the same data wherever it lies: its fingerprint.
+"""The fingerprint of data: the same wherever it lies.
 
 A fingerprint is ``2:TRAIN:SETS``, two SHA-256: of the training data's labels, lengths and a sample of its
 contents, and of the verification sets. No path and no time is in it. Runs of version 0.1.0 have another one,

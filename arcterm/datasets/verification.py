@@ -41,7 +41,7 @@ class VerificationSets(Mapping[str, PairBin]):
         return self._read[name]
 
     def read(self, name: str) -> PairBin:
-        """One set, not kept; raises `DataError`."""
+        """Read one set and don't cache it; raises `DataError`."""
         if self._checksums is not None:
             self._checksums.check_file(self.paths[name].name)
         return read_pairs(self.paths[name])
@@ -58,7 +58,7 @@ class VerificationSets(Mapping[str, PairBin]):
 
 
 class SetsLook(NamedTuple):
-    """What a look at all sets of a directory found.
+    """The result of inspecting all sets of a directory.
 
     `pairs` counts those of each set that can be used, `set_aside` has the reasons why others can't be,
     `problems` are sentences, `digest` is of all names and bytes.
@@ -71,7 +71,7 @@ class SetsLook(NamedTuple):
 
 
 class _Sound(msgspec.Struct, frozen=True):
-    """What is remembered of a set that can be used, so that it is decoded once."""
+    """A set that can be used, as the cache has it, so that it is decoded once."""
 
     pairs: int
     problems: list[str]
@@ -97,7 +97,7 @@ def look(sets: VerificationSets, size: tuple[int, int], progress: Progress) -> S
 
 
 def _look(sets: VerificationSets, name: str, size: tuple[int, int], progress: Progress) -> _Sound | str:
-    """What there is to know of a usable set; of another the reason."""
+    """Inspect one set; returns the reason if it can't be used."""
     path = sets.paths[name]
     place = _place(sets, name, size)
     if place and (known := _remembered(place)):
@@ -114,7 +114,7 @@ def _look(sets: VerificationSets, name: str, size: tuple[int, int], progress: Pr
 
 
 def _place(sets: VerificationSets, name: str, size: tuple[int, int]) -> Path | None:
-    """Where a look at the set is remembered; None if it isn't worth it."""
+    """Return the set's place in the cache; None if decoding it takes no time."""
     path, sums = sets.paths[name], sets.directory / checksums.NAME
     if not path.is_file() or path.stat().st_size < _REMEMBERED_FROM:
         return None
@@ -129,7 +129,7 @@ def _remembered(place: Path) -> _Sound | None:
 
 
 def _name(path: Path) -> str:
-    """What a set is called: its file's name, bytes that are no UTF-8 written out, as JSON can hold it."""
+    """Name a set by its file; bytes that are no UTF-8 are written out, as JSON needs it."""
     return path.stem.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -50,7 +50,7 @@ class PeopleFolder(NamedTuple):
 
 
 def is_junk(name: str) -> bool:
-    """Whether macOS, Windows or a network drive leaves files or directories of this name in folders."""
+    """Return whether macOS, Windows or network drives leave files of this name in folders."""
     return name.startswith("._") or name.lower() in _JUNK
 
 
@@ -121,7 +121,7 @@ def _list_folder(folder: Path) -> tuple[list[Path], int]:
 
 
 def _is_pointer(file: Path) -> bool:
-    """Whether a small file is a pointer; False if it can't be read, for its reader to report."""
+    """Return whether a small file is a pointer; False if it can't be read, which its reader reports."""
     try:
         return is_pointer(file.read_bytes())
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether a backbone can be trained with one image a rank."""
+"""Check that a backbone can be trained with one image a rank."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arcterm.processes import child
 def check(backbone: str, options: Mapping[str, Value], batch: int) -> None:
     """Raise `ConfigError` if `batch` images leave a batch norm of the backbone with one value a channel.
 
-    Only a batch of 1 can, and only trying tells: a batch norm over a map has many values of one image, one
+    Only a batch of 1 can, and only a trial shows it: a batch norm over a map has many values of an image, one
     over the embedding has one.
     """
     if batch == 1 and child.ask("normalises", {"backbone": backbone, "options": options})["alone"]:

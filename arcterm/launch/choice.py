@@ -1,14 +1,17 @@
-"""The backbone and the loss that a person chose, and what was meant where that can't be."""
+"""The backbone, the loss and the devices that a person chose, and what was meant where that can't be."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from arcterm_registry import Backbone, Loss, PluginError, get, names
 
+from arcterm import gpus
+from arcterm.config import indices
 from arcterm.errors import ConfigError
+from arcterm.launch import devices
 
 
 def check_order(asked: Mapping[str, Any]) -> None:
@@ -39,6 +42,38 @@ def chosen(kind: str, given: Mapping[str, Any]) -> Any:
     if not isinstance(declared, Backbone | Loss):
         raise PluginError(f"{name!r} is no {kind}")
     return declared
+
+
+class Devices(NamedTuple):
+    """The GPUs of a run, none of one on the CPU; its ranks; a remark on them, empty where all is as usual."""
+
+    gpus: list[int]
+    nproc: int
+    remark: str
+
+
+def devices_for(wanted: str | None, nproc: int | None) -> Devices:
+    """Choose where a run works from what --gpus and --nproc say; raises `ConfigError` if that can't be."""
+    asked = indices(wanted or "", "gpus")
+    if wanted and wanted.strip() and not asked:
+        raise ConfigError(f"--gpus {wanted} names no GPU", "write --gpus 0,2")
+    unfit = devices.too_old() if devices.torch_has_cuda() else devices.without_cuda()
+    if unfit and asked:
+        raise ConfigError(f"--gpus {wanted} can't be had: {unfit}", "or leave out --gpus")
+    chosen = [] if unfit else gpus.select(asked)
+    said = devices.remark(chosen, unfit)
+    if not chosen:
+        if nproc and nproc > 4 * devices.cores():
+            raise ConfigError(
+                f"{nproc} ranks on {devices.cores()} CPU cores",
+                f"change --nproc; at most {4 * devices.cores()}",
+            )
+        return Devices([], nproc or 1, said)
+    if nproc and nproc > len(chosen):
+        there = f"{len(chosen)} GPU{'s' * (len(chosen) > 1)}"
+        hint = "one rank a GPU: lower --nproc or widen --gpus"
+        raise ConfigError(f"{nproc} ranks on {there}", f"{hint}; {said}" if said else hint)
+    return Devices(chosen[: nproc or len(chosen)], nproc or len(chosen), said)
 
 
 def _meant(kind: str, text: str) -> str:

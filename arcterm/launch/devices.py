@@ -1,4 +1,4 @@
-"""Where the ranks of a run work, and in words why that is not on the GPUs that are there."""
+"""GPUs or CPU for the ranks of a run, and the reason if the GPUs that are there aren't used."""
 
 from __future__ import annotations
 
@@ -6,48 +6,16 @@ import os
 import platform
 import re
 from importlib import metadata
-from typing import NamedTuple
 
 from arcterm import gpus
-from arcterm.config import Config, TrainConfig, indices
-from arcterm.errors import ConfigError, RunError
+from arcterm.config import Config, TrainConfig
+from arcterm.errors import RunError
 
 _LOCAL = re.compile(r"cu(\d+)(\d)$")
 _REQUIRED = re.compile(
     r"(?:nvidia-[a-z-]+-cu(\d\d)\b|(?:cuda-toolkit|nvidia-cuda-runtime)\S*\s*\(?==(\d+)\.)"
 )
 _CURE = "install a PyTorch with CUDA in its place (pytorch.org/get-started)"
-
-
-class Devices(NamedTuple):
-    """The GPUs of a run, none of one on the CPU; its ranks; a remark on them, empty where all is as usual."""
-
-    gpus: list[int]
-    nproc: int
-    remark: str
-
-
-def choose(wanted: str | None, nproc: int | None) -> Devices:
-    """Choose where a run works from what --gpus and --nproc say; raises `ConfigError` if that can't be."""
-    asked = indices(wanted or "", "gpus")
-    if wanted and wanted.strip() and not asked:
-        raise ConfigError(f"--gpus {wanted} names no GPU", "write --gpus 0,2")
-    unfit = too_old() if torch_has_cuda() else without_cuda()
-    if unfit and asked:
-        raise ConfigError(f"--gpus {wanted} can't be had: {unfit}", "or leave out --gpus")
-    chosen = [] if unfit else gpus.select(asked)
-    said = remark(chosen, unfit)
-    if not chosen:
-        if nproc and nproc > 4 * cores():
-            raise ConfigError(
-                f"{nproc} ranks on {cores()} CPU cores", f"change --nproc; at most {4 * cores()}"
-            )
-        return Devices([], nproc or 1, said)
-    if nproc and nproc > len(chosen):
-        there = f"{len(chosen)} GPU{'s' * (len(chosen) > 1)}"
-        hint = "one rank a GPU: lower --nproc or widen --gpus"
-        raise ConfigError(f"{nproc} ranks on {there}", f"{hint}; {said}" if said else hint)
-    return Devices(chosen[: nproc or len(chosen)], nproc or len(chosen), said)
 
 
 def cores() -> int:
@@ -64,10 +32,10 @@ def torch_version() -> str:
 
 
 def torch_has_cuda() -> bool:
-    """Whether the installed PyTorch is built for NVIDIA GPUs.
+    """Return whether the installed PyTorch is built for NVIDIA GPUs.
 
-    Its version tells: ``+cu130`` is, ``+cpu`` and ``+rocm6.4`` are not, and without such an ending the wheels
-    for Linux on x86-64 are, others where they require CUDA's libraries.
+    It goes by the version: ``+cu130`` is, ``+cpu`` and ``+rocm6.4`` are not, and without such an ending the
+    wheels for Linux on x86-64 are, others where they require CUDA's libraries.
     """
     version = torch_version()
     ending = version.partition("+")[2]
@@ -79,12 +47,12 @@ def torch_has_cuda() -> bool:
 
 
 def without_cuda() -> str:
-    """That the installed PyTorch can't use a GPU, and what can be done about it."""
+    """Say that the installed PyTorch can't use a GPU, and the next step."""
     return f"PyTorch {torch_version()} is built without CUDA: {_CURE}"
 
 
 def too_old() -> str:
-    """That the driver does not know the CUDA of the installed PyTorch; empty if it does, or does not say."""
+    """Say that the driver is too old for the installed PyTorch; empty if it isn't, or does not say."""
     newest, needed = gpus.newest_cuda(), _cuda_of_torch()
     if newest is None or needed is None or newest[0] >= needed:
         return ""
@@ -95,7 +63,7 @@ def too_old() -> str:
 
 
 def remark(chosen: list[int], unfit: str) -> str:
-    """What is to be said of the GPUs that were `chosen` for a run; empty where all is as usual.
+    """Return a remark on the GPUs that were `chosen` for a run; empty where all is as usual.
 
     `unfit` says why the installed PyTorch can use none.
     """
@@ -132,7 +100,7 @@ def for_verification(config: TrainConfig) -> list[int]:
 
 
 def moved(config: Config, found: list[int]) -> str:
-    """That what `config` describes is done on other GPUs than it began on, `found`; empty if it is not."""
+    """Say that a run goes on on other GPUs, `found`, than it began on; empty if they are the same."""
     if found == config.gpus:
         return ""
     began = f"it began on GPU {', '.join(map(str, config.gpus))}"

@@ -1,4 +1,4 @@
-"""How long a training will roughly take, and whether the memory that it asks for is free."""
+"""Estimates before a launch: the time of a training, and the memory of the decoded cache."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def warning(seconds: float, config: TrainConfig) -> str:
 
 
 def decoded_cache(budget: int, facts: DatasetFacts) -> list[str]:
-    """Return a line about images kept decoded in `budget` MiB; `ConfigError` if the memory isn't free."""
+    """Return a line about images held decoded in `budget` MiB; `ConfigError` if the memory isn't free."""
     if not budget:
         return []
     import psutil

@@ -174,7 +174,7 @@ def _scores(run: Run, step: int) -> list[SetScore]:
 
 
 def facts_of(place: dict[str, Any]) -> ModelFacts | None:
-    """What is known of a located model without its weights being read; None of a foreign file."""
+    """Return the facts of a located model without reading its weights; None for a foreign file."""
     if "facts" in place:
         return msgspec.convert(place["facts"], ModelFacts)
     if "file" in place and place["file"].endswith(".safetensors"):

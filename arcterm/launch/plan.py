@@ -16,8 +16,7 @@ from arcterm.commandline import Value
 from arcterm.config import TrainConfig, check_settings, indices, merge, options_for
 from arcterm.errors import ConfigError, DataError
 from arcterm.launch import batchnorm, devices, estimate, pretrained, remarks, samedata, sets, sharing
-from arcterm.launch.choice import check_order, chosen
-from arcterm.launch.devices import Devices
+from arcterm.launch.choice import Devices, check_order, chosen, devices_for
 from arcterm.launch.pretrained import Pretrained
 from arcterm.progress import Progress
 from arcterm.runs import store
@@ -88,7 +87,7 @@ def make_plan(
     choice = _choose(settings)
     given = choice.given
     source = sources.find(given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {}))
-    where = devices.choose(given.get("gpus"), given.get("nproc"))
+    where = devices_for(given.get("gpus"), given.get("nproc"))
     facts = sets.inspect(source, progress)
     cached = estimate.decoded_cache(given["decoded_cache"], facts)
     length = _length(choice, facts, where)

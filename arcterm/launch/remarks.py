@@ -31,8 +31,8 @@ def loss(declared: Loss, config: TrainConfig) -> str:
     """Margin and scale, and the other options that aren't the default."""
     usual = {option.name: option.default for option in declared.options}
     options = config.loss_options
-    told = [k for k, value in options.items() if k in ("margin", "scale") or value != usual[k]]
-    return " ".join(f"{key} {written(options[key])}" for key in told)
+    named = [k for k, value in options.items() if k in ("margin", "scale") or value != usual[k]]
+    return " ".join(f"{key} {written(options[key])}" for key in named)
 
 
 def recipe(recipe: Mapping[str, Value], asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
@@ -43,15 +43,15 @@ def recipe(recipe: Mapping[str, Value], asked: Mapping[str, Any], config: TrainC
 
 def given(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
     """A line with every setting and plug-in's option that was given and has no line of its own."""
-    told = [
+    named = [
         f"{key} {written(value)}"
         for key, value in asked.items()
         if key not in _SAID and not key.endswith("_options") and value not in (None, "")
     ]
     for group in OPTION_GROUPS:
         options = getattr(config, f"{group}_options")
-        told += [f"{group}.{key} {written(options[key])}" for key in asked.get(f"{group}_options", {})]
-    return [f"given     {', '.join(told)}"] if told else []
+        named += [f"{group}.{key} {written(options[key])}" for key in asked.get(f"{group}_options", {})]
+    return [f"given     {', '.join(named)}"] if named else []
 
 
 def idle(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:

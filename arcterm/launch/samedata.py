@@ -1,4 +1,4 @@
-"""Whether a run's data is still what it was: looked at before a resume and before a verification."""
+"""Compare a run's data with what it was, before a resume and before a verification."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from arcterm.runs.store import RecordedDataset, Run
 
 
 def facts_of(config: TrainConfig, progress: Progress | None = None) -> DatasetFacts:
-    """What a training's data set is today; raises `DataError`."""
+    """Inspect a training's data set as it is today; raises `DataError`."""
     return sets.inspect(sources.from_config(config), progress)
 
 
 def record_of(facts: DatasetFacts) -> RecordedDataset:
-    """What a run records of its data."""
+    """Return what a run records of its data."""
     return RecordedDataset(
         fingerprint=facts.fingerprint,
         images=facts.images,
@@ -64,7 +64,7 @@ def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
 
 
 def notes(run: Run, facts: DatasetFacts) -> list[str]:
-    """What to say before a run's checkpoint is verified on its data as it is today."""
+    """Return remarks on a run's data as it is today, for a verification."""
     was = dataset.current(run)
     said = dataset.changed(was, facts) if was else ""
     aside = (facts.set_aside or {}).items()

@@ -23,7 +23,7 @@ class _Look(NamedTuple):
 
 
 _looks: dict[str, _Look] = {}
-"""What this process has found, by data set and content."""
+"""Results in this process, by data set and content."""
 
 
 def inspect(source: DataSource, progress: Progress | None = None) -> DatasetFacts:

@@ -1,4 +1,4 @@
-"""How a step's images are shared out to triplets or people, for losses that compare images."""
+"""The division of a step's images into triplets or people, for losses that compare images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from arcterm.errors import ConfigError
 
 
 def feeding(name: str, loss: Loss, options: Mapping[str, Value]) -> Feeding | None:
-    """How the images of a step are chosen, if the loss says so; `PluginError` if it must and doesn't."""
+    """Return how a step's images are chosen, None if any will do; `PluginError` if the loss must say."""
     if loss.form != "tuples":
         return None
     if not loss.feeding:
@@ -60,7 +60,7 @@ def check(fed: Feeding | None, batch: int, nproc: int, facts: DatasetFacts) -> N
 
 
 def words(fed: Feeding | None, whole: int) -> str:
-    """What becomes of the `whole` images of a step, to be put behind their number."""
+    """Say how the `whole` images of a step are divided, to be put behind their number."""
     if fed is None:
         return ""
     if fed.kind == "triplets":
@@ -70,7 +70,7 @@ def words(fed: Feeding | None, whole: int) -> str:
 
 
 def _part(fed: Feeding, nproc: int) -> int:
-    """What a rank's batch is a multiple of."""
+    """Return the number of which a rank's batch is a multiple."""
     if fed.kind == "triplets":
         return 3
     return fed.images_per_identity // math.gcd(fed.images_per_identity, nproc)

@@ -134,7 +134,7 @@ def test_a_driver_that_does_not_work_is_said_also_where_pytorch_has_no_cuda(stan
     [
         ("", {"gpus": "0,0"}, "names GPU 0 more than once"),
         ("", {"gpus": "0,5"}, "there is no GPU 5"),
-        ("", {"gpus": "3-1"}, "names no GPU"),
+        ("", {"gpus": "3-1"}, "is not a list of numbers"),
         ("", {"nproc": 3}, "3 ranks on 2 GPUs"),
         ("mig", {"gpus": "1"}, "there is no GPU 1"),
         ("allmig", {"nproc": 2}, "2 ranks on 1 GPU"),

@@ -1,4 +1,4 @@
-"""Whether a face looks aligned: eyes where every model of the field expects them.
+"""Judge whether a face looks aligned: eyes where every model of the field expects them.
 
 There is no detector here. The image's light and dark, evened out locally, is correlated with those of a face
 in the template's place (eyes, brows and mouth dark, nose, cheeks and forehead light), moved by up to 24
@@ -83,7 +83,7 @@ class _Bank(NamedTuple):
 
 
 def looks_aligned(rgb: Pixels) -> bool | None:
-    """Whether a face image, uint8 RGB (H, W, 3), looks aligned to the 112×112 template; None: no opinion."""
+    """Return whether a face, uint8 RGB (H, W, 3), looks aligned to the 112×112 template; None if unsure."""
     return {1: True, -1: False}.get(int(judge(prepare(rgb)[None])[0]))
 
 

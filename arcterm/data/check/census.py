@@ -1,4 +1,4 @@
-"""How many images each person has."""
+"""Images per person."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _MOST_NAMES = 64 << 20  # bytes of labels.txt
 
 
 class _People(NamedTuple):
-    """Who is in the training data: the declared class count if there is one, names by label, the census."""
+    """People of the training data: the declared class count if there is one, names by label, the census."""
 
     classes: int | None
     names: list[str]

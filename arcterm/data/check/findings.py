@@ -1,4 +1,4 @@
-"""What a check found: kinds of problems and notes, how often each was met, and the first of them by name."""
+"""Findings of a check: kinds of problems and notes, how often each was met, the first ones by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arcterm.errors import DataError
 T = TypeVar("T")
 
 KEPT = 1000
-"""Findings of a kind that are kept by name; the others are counted."""
+"""Findings of a kind that are named; the others are counted."""
 
 
 class Kind(NamedTuple):
@@ -53,7 +53,7 @@ KINDS = {
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One of them: what and where, and the next step. `key` and `offset` are those of a record."""
+    """One finding: what and where, and the next step. `key` and `offset` are those of a record."""
 
     text: str
     hint: str = ""
@@ -63,7 +63,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Place(NamedTuple):
-    """Where it is: the file's name, and of a record its key and byte offset."""
+    """Place of a finding: the file's name, and of a record its key and byte offset."""
 
     file: str = ""
     key: int | None = None
@@ -74,7 +74,7 @@ NOWHERE = Place()
 
 
 class Findings:
-    """Everything that was found, by kind."""
+    """All findings, by kind."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -88,11 +88,11 @@ class Findings:
             named.append(Finding(text, hint, *place))
 
     def more(self, kind: str, count: int) -> None:
-        """Count `count` more that nobody will look at one by one."""
+        """Count `count` more without names."""
         self.counts[kind] = self.counts.get(kind, 0) + count
 
     def attempt(self, kind: str, act: Callable[[], T], file: str = "") -> T | None:
-        """What `act` returns; a `DataError` becomes a finding, and None."""
+        """Return what `act` returns; a `DataError` becomes a finding, and None."""
         try:
             return act()
         except DataError as error:
@@ -101,11 +101,10 @@ class Findings:
 
     @property
     def problems(self) -> int:
-        """How many there are, notes left out."""
+        """Number of problems, without notes."""
         return sum(count for kind, count in self.counts.items() if KINDS[kind].problem)
 
     def verdict(self) -> str:
-        """How many problems, in words."""
         many = {0: "no problems found", 1: "1 problem"}
         return many.get(self.problems, f"{self.problems:,} problems")
 
@@ -114,7 +113,7 @@ class Findings:
         return [kind for kind in KINDS if self.counts.get(kind) and KINDS[kind].problem is problem]
 
     def data(self) -> dict[str, Any]:
-        """Kind → count, whether it is a problem, and those kept, for a script."""
+        """Kind → count, whether it is a problem, and those named, for a script."""
         return {
             kind: {
                 "count": self.counts[kind],

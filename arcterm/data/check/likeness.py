@@ -107,7 +107,7 @@ def _candidates(thumbs: Bytes, items: Ints) -> list[Iterator[tuple[Ints, Ints]]]
 
 
 def differ(one: Bytes, other: Bytes) -> Floats:
-    """How much thumbnails (K, 256) differ, (K,): 0 equal, about 1.4 unrelated.
+    """Difference of thumbnails (K, 256), (K,): 0 equal, about 1.4 unrelated.
 
     The root mean square of their evened-out difference, less what a shift explains: the difference is
     fitted by the mean image's two gradients (Lucas and Kanade 1981).
@@ -216,7 +216,6 @@ def _alike(codes: Bytes, triple: int, parts: tuple[int, ...]) -> Iterator[tuple[
 
 
 def _sorted(found: list[Ints], differences: list[Floats], complete: bool) -> Near:
-    """Nearest first."""
     if not found:
         return Near(np.empty((0, 2), np.int64), np.empty(0, np.float32), complete)
     pairs, difference = np.concatenate(found), np.concatenate(differences)

@@ -78,7 +78,7 @@ class PackPart:
         return stamp(self.directory / name for name in ("train.rec", "train.idx"))
 
     def position(self, key: int) -> int | None:
-        """Where `key` is in the order of keys; None if the index lacks it."""
+        """Position of `key` in the order of keys; None if the index lacks it."""
         at = int(np.searchsorted(self.keys, key))
         return at if at < len(self.keys) and self.keys[at] == key else None
 

@@ -1,4 +1,4 @@
-"""Whether a verification set can measure what it is used for."""
+"""Check that a verification set can measure what it is used for."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def check_set(part: PairsPart, survey: Survey, first: int, findings: Findings) -
 
 
 def _check_pairs(part: PairsPart, survey: Survey, first: int, findings: Findings) -> None:
-    """Name pairs that say nothing, count twice, or can't be true; images are told apart by their pixels."""
+    """Name pairs that say nothing, count twice, or can't be true; images are compared by their pixels."""
     odd = find_odd_pairs(_digests(part, survey, first), part.pairs.same.tolist())
     name, out = part.name, "take the pair out"
-    told = {
+    named = {
         "pair": [
             *(f"{name} pair {p} shows different people by one and the same picture" for p in odd.torn),
             *(
@@ -57,14 +57,14 @@ def _check_pairs(part: PairsPart, survey: Survey, first: int, findings: Findings
         ],
         "again": [f"{name} pair {b} has the images of pair {a}, and counts twice" for a, b in odd.again],
     }
-    for kind, texts in told.items():
+    for kind, texts in named.items():
         for text in texts[:KEPT]:
             findings.add(kind, text, out, Place(name))
         findings.more(kind, len(texts[KEPT:]))
 
 
 def _digests(part: PairsPart, survey: Survey, first: int) -> list[Hashable]:
-    """What tells the images of the pairs apart, two a pair; one that can't be read is like no other."""
+    """Digest the images of the pairs, two a pair; one that can't be read is like no other."""
     if not survey.likeness:
         return [*part.sides]
     window = slice(first, first + len(part))

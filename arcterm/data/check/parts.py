@@ -1,4 +1,4 @@
-"""What a check looks at, part by part: the records of a pack, the images of people, a list or a ``.bin``."""
+"""Parts of a data set as a check reads them: records of a pack, images of people, a list or a ``.bin``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Size = tuple[int, int]
 
 
 class Item(NamedTuple):
-    """One item: its image, None for a record that has none, its label and where it lies."""
+    """An item: its image, None for a record that has none, its label and its place in words."""
 
     image: Image | None
     label: float
@@ -66,7 +66,6 @@ class FolderPart:
         return len(self.files)
 
     def look(self, number: int) -> Item:
-        """The file's bytes."""
         file = self.files[number]
         return Item(read_file(file), float(self._labels[number]), str(file))
 
@@ -95,7 +94,6 @@ class ListPart:
         return len(self.faces)
 
     def look(self, number: int) -> Item:
-        """The record."""
         record = self.faces[number]
         return Item(record.image, record.label, record.source)
 
@@ -124,7 +122,6 @@ class PairsPart:
         return len(self._first)
 
     def look(self, number: int) -> Item:
-        """The image's bytes."""
         return Item(self.pairs.images[self._first[number]], -1.0, self.where(number))
 
     def where(self, number: int) -> str:

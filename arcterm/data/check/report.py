@@ -40,7 +40,7 @@ details { border-top: 1px solid var(--line); padding: .4rem 0 } summary { cursor
 
 
 class Pages(NamedTuple):
-    """What the report shows: the title, facts as (name, value), people's names by label, and the rest."""
+    """Contents of the report: the title, facts as (name, value), people's names by label, and the rest."""
 
     title: str
     facts: Sequence[tuple[str, str]]

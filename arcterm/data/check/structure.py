@@ -1,4 +1,4 @@
-"""Whether the parts of a pack agree: header, keys, identity ranges, labels, and the bytes between records.
+"""Check that the parts of a pack agree: header, keys, identity ranges, labels, bytes between records.
 
 Everything is judged by what the records hold, as a survey found it, not by what the header promises.
 """
@@ -167,7 +167,7 @@ def _check_start(pack: PackPart, position: int, start: int, covered: int | None,
 def _check_person(
     pack: PackPart, position: int, labels: Labels, seen: dict[int, int], findings: Findings
 ) -> None:
-    """The labels of one identity's images must be alike, and nobody else's."""
+    """The labels of one identity's images must be alike, and of no other identity."""
     known = np.unique(labels[labels >= 0])
     where = pack.where(position)
     if len(known) > 1:
@@ -184,12 +184,12 @@ def _check_person(
 
 
 def _rounding(key: float) -> float:
-    """How far a key may be from the true one after it was stored as float32."""
+    """Return how far a key may be from the true one after it was stored as float32."""
     return float(np.spacing(np.float32(key))) if key >= EXACT_FLOAT32 else 0.0
 
 
 def _run_end(labels: Labels, start: int) -> int:
-    """Where the run of one label ends that begins at `start`."""
+    """Find the end of the run of one label that begins at `start`."""
     if start >= len(labels):
         return start
     other = np.flatnonzero(labels[start:] != labels[start])

@@ -1,4 +1,4 @@
-"""One look at every record and image, by threads; what is learnt of each is kept in mapped files of the job.
+"""Read every record and image once, by threads; what is learnt is written to mapped files of the job.
 
 Memory stays small whatever the data set, and a stopped job goes on where it was.
 """
@@ -53,7 +53,7 @@ class Survey:
     and the first `trained` items are trained on.
 
     `state` FINE, NO_IMAGE (a record without one), DAMAGED or OTHER_SIZE; `label`, NO_LABEL or BAD_LABEL;
-    `looks` as `alignment.judge` has it, 2 where nobody looked; `height`, `width`; of a pack `end` (the byte
+    `looks` as `alignment.judge` has it, 2 if not judged; `height`, `width`; of a pack `end` (the byte
     after the record, 0 if there is none) and `crc`; with `likeness` 64-bit digests of the `bytes` and the
     `pixels`, and the `thumb` (256,) uint8.
     """
@@ -88,11 +88,11 @@ class Survey:
                 list(pool.map(self._look_at, edges[:-1], edges[1:]))
                 self._done = stop
                 try:
-                    told = self._job.progress(self._done, len(self), "look at every image")
+                    recorded = self._job.progress(self._done, len(self), "look at every image")
                 except StopAskedError:
                     self._save()
                     raise
-                if told and time.monotonic() - self._saved > _SAVE_SECONDS:
+                if recorded and time.monotonic() - self._saved > _SAVE_SECONDS:
                     self._save()
 
     def remove(self) -> None:
@@ -112,7 +112,6 @@ class Survey:
         return part.look(number)
 
     def name(self, item: int) -> str:
-        """Where an item lies, in words."""
         try:
             return self.piece(item).source
         except DataError:

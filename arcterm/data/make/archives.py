@@ -57,7 +57,7 @@ class Member(NamedTuple):
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file's name is that of an archive that is known here."""
+    """Return whether the name is that of an archive that can be read."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -96,7 +96,7 @@ def unpack(archive: Path, target: Path, progress: Progress) -> int:
 
 
 def _wanted(name: PurePosixPath) -> bool:
-    """Whether a file is an image or a list, and not what a system left in a folder."""
+    """Return whether a file is an image or a list, and not left behind by an operating system."""
     return name.suffix.lower() in _TAKEN and not any(map(is_junk, name.parts))
 
 

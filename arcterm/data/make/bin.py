@@ -119,7 +119,7 @@ class _Stored(NamedTuple):
 
 
 def _read(job: JobContext, paths: Sequence[Path], resize: bool) -> _Stored:
-    """Each file as a JPEG of 112×112, kept in the job for a resume.
+    """Read each file as a JPEG of 112×112, stored in the job for a resume.
 
     Raises `DataError` naming all that can't be stored as one.
     """

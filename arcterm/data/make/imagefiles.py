@@ -40,7 +40,6 @@ class Picture(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Where it lies, in words."""
         return str(self.path) if self.pack is None else f"{self.path} key {self.pack.key(self.number)}"
 
     def read(self) -> bytes:
@@ -66,7 +65,7 @@ class Stored(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What an image must be: its (height, width), and what may be done to it for that."""
+    """The (height, width) of an image to store, and what may be done to it for that."""
 
     size: tuple[int, int]
     resize: bool = False

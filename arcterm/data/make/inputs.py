@@ -1,4 +1,4 @@
-"""What there is to pack: people and their images, from a folder, a pack, a list or an archive."""
+"""The input of a pack: people and their images, from a folder, a pack, a list or an archive."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PersonPictures(NamedTuple):
 
 
 class PackInput(NamedTuple):
-    """Everybody in the order of classes, how many files were passed over, and whether a list said it.
+    """All people in the order of classes, how many files were passed over, and whether a list named them.
 
     `junk` counts what systems leave in folders; `refused` are people without an image; `sets` are the
     verification sets of a pack, and `size` its (height, width).
@@ -47,7 +47,7 @@ class PackInput(NamedTuple):
 
 
 def open_source(job: JobContext, src: Path) -> PackInput:
-    """What `src` holds: a directory of people, a pack, a ``.lst`` or an archive, unpacked into the job.
+    """Open a directory of people, a pack, a ``.lst`` or an archive, which is unpacked into the job.
 
     Raises `DataError`.
     """
@@ -116,7 +116,7 @@ def _digest(people: list[PersonPictures]) -> str:
 
 
 def _listed(path: Path) -> list[PersonPictures]:
-    """A list's people in order of their labels; each one's lines are brought together."""
+    """Read a list's people in order of their labels, the lines of each together."""
     listed = read_list(path)
     order = np.argsort(listed.labels, kind="stable")
     labels, starts = np.unique(listed.labels[order], return_index=True)

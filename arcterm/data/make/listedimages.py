@@ -12,7 +12,7 @@ _NAMED = 20
 
 
 def locate(folder: Path, listed: PairList, missing: Path) -> list[Path]:
-    """The files of all pairs, two a pair, as real paths.
+    """Find the files of all pairs, two a pair, as real paths.
 
     Raises `DataError` for one that lies elsewhere or isn't clear, and, naming them, for those that aren't
     there: their whole list is then in the file `missing`.

@@ -103,7 +103,7 @@ def _sets(source: PackInput, image_size: tuple[int, int], *, held_out: bool) -> 
 
 
 class _Packer:
-    """Reads the images ahead by threads and stores them in order; refusals are gathered and told together."""
+    """Reads images ahead by threads and stores them in order; refusals are gathered and named together."""
 
     def __init__(
         self, job: JobContext, wanted: Wanted, total: int, tally: Tally, refused: Sequence[DataError]
@@ -118,11 +118,10 @@ class _Packer:
 
     @property
     def tally(self) -> Tally:
-        """What was stored so far."""
         return self._counter.tally
 
     def fill(self, writer: PackWriter, people: list[PersonPictures]) -> None:
-        """Add everybody's images, after those that are there already."""
+        """Add the images of all people, after those that are there already."""
         faces = _faces(people)
         if writer.images:
             self._counter = Counter(msgspec.json.decode(writer.note, type=Tally))
@@ -131,16 +130,16 @@ class _Packer:
         for face, stored in self._read(faces):
             if not self._refused:
                 writer.add(stored.data, face.label, face.name)
-            if self._told() and not self._refused:
+            if self._report() and not self._refused:
                 writer.save(self._counter.judge)
 
     def keep(self, people: list[PersonPictures]) -> list[bytes]:
-        """Everybody's images, in order."""
-        kept = []
+        """Read the images of all people, in order."""
+        images = []
         for _, stored in self._read(_faces(people)):
-            kept.append(stored.data)
-            self._told()
-        return kept
+            images.append(stored.data)
+            self._report()
+        return images
 
     def end(self) -> None:
         """Judge the last looks; raises `DataError` if images were refused, naming the first ones."""
@@ -155,7 +154,7 @@ class _Packer:
             self._done += 1
             if isinstance(stored, DataError):
                 self._refused.append(stored)
-                self._told()
+                self._report()
             else:
                 self._counter.count(face.picture.name, stored)
                 yield face, stored
@@ -163,7 +162,7 @@ class _Packer:
     def _store(self, face: _Face) -> Stored:
         return self._wanted.read(face.picture, look=face.number % self.look_every == 0)
 
-    def _told(self) -> bool:
+    def _report(self) -> bool:
         if not self._warned and (warning := early_warning(self.tally)):
             self._job.say(warning, "warning")
             self._warned = True

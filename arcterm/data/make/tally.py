@@ -1,4 +1,4 @@
-"""What a packing job has stored so far, and what looks wrong with it; kept for a resume."""
+"""Counts of what a packing job has stored and what looks wrong with it, saved for a resume."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Wrong(msgspec.Struct):
 
 
 class Tally(msgspec.Struct):
-    """What was stored so far: images copied, and the first that look misplaced of `odd`.
+    """Counts so far: images copied, and the first that look misplaced of `odd`.
 
     Of those `aligned` here, `judged` were looked at and `astray` don't show a face in its place; `wrong` has
     the problems of landmarks by their words.
@@ -53,7 +53,7 @@ class Counter:
         self._aligned: list[alignment.Floats] = []
 
     def count(self, name: str, stored: Stored) -> None:
-        """One more image."""
+        """Count one image."""
         tally = self.tally
         tally.copied += stored.copied
         tally.encoded += not stored.copied
@@ -85,14 +85,14 @@ class Counter:
 
 
 def early_warning(tally: Tally) -> str:
-    """What to say while the job runs, once there are enough images whose landmarks are mostly wrong."""
+    """Return a warning once most landmarks of enough images are wrong; the job may run for hours yet."""
     if tally.aligned < _EARLY or 2 * sum(wrong.count for wrong in tally.wrong.values()) < tally.aligned:
         return ""
     return landmark_lines(tally)[0]
 
 
 def landmark_lines(tally: Tally) -> list[str]:
-    """What is wrong with the landmarks that were aligned by, the most frequent first; empty if nothing is."""
+    """List the problems of the landmarks that were aligned by, the most frequent first."""
     lines = []
     for words, wrong in sorted(tally.wrong.items(), key=lambda item: -item[1].count):
         names = ", ".join(wrong.names) + (", …" if wrong.count > len(wrong.names) else "")
@@ -111,7 +111,7 @@ def landmark_lines(tally: Tally) -> list[str]:
 
 
 def landmark_data(tally: Tally) -> dict[str, Any]:
-    """The same for a script."""
+    """Return the problems of the landmarks for a script."""
     return {
         "aligned": tally.aligned,
         "landmarks": {words: msgspec.to_builtins(wrong) for words, wrong in tally.wrong.items()},

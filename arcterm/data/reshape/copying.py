@@ -34,21 +34,21 @@ class PackImages(NamedTuple):
     classes: Numbers
     names: list[str]
 
-    def where(self, kept: NDArray[np.bool_]) -> PackImages:
-        """Those of the images that `kept` (N,) keeps."""
-        return self._replace(images=self.images[kept], classes=self.classes[kept])
+    def where(self, mask: NDArray[np.bool_]) -> PackImages:
+        """Return the images for which `mask` (N,) is set."""
+        return self._replace(images=self.images[mask], classes=self.classes[mask])
 
     def present(self) -> Numbers:
         """The classes that have an image."""
         return np.unique(self.classes)
 
     def name(self, number: int) -> str:
-        """What a class is called, empty if it has no name."""
+        """Name of a class, empty if it has none."""
         return self.names[number] if self.names else ""
 
 
 def group_images(job: JobContext, pack: FacePack) -> PackImages:
-    """Everybody in a pack, whatever the order of its records; raises `DataError` for a damaged one."""
+    """Group a pack's images by person, whatever their order; raises `DataError` for a damaged record."""
 
     def read_labels(done: int, total: int, _: str = "", /) -> None:
         job.progress(done, total, "reading labels", pack.directory.name)
@@ -79,7 +79,7 @@ def naming_check(pack: FacePack) -> Iterator[None]:
 
 
 class Copier:
-    """Adds people to packs, numbering them from 0 in each, and tells how far it is."""
+    """Adds people to packs, numbering them from 0 in each, and reports progress."""
 
     def __init__(self, job: JobContext, total: int) -> None:
         self._job = job
@@ -87,7 +87,7 @@ class Copier:
         self._done = 0
 
     def copy(self, people: Sequence[PackImages], writer: PackWriter) -> None:
-        """Add everybody to a pack, but for what it has from a stopped attempt; raises `DataError`."""
+        """Add all people to a pack, but for images of a stopped attempt; raises `DataError`."""
         start = self._done
         there = start + writer.images
         label = -1
@@ -119,7 +119,6 @@ def verification_sets(packs: Sequence[FacePack]) -> list[Path]:
 
 
 def copy_files(paths: Sequence[Path], directory: Path) -> None:
-    """Copy the files into a directory."""
     for path in paths:
         shutil.copyfile(path, directory / path.name)
 

@@ -39,21 +39,21 @@ def extract(job: JobContext, src: str, dst: str, *, people: str) -> JobReport:
 
 def _extract_pack(job: JobContext, pack: FacePack, target: Path, wanted: str) -> JobReport:
     job.require_unchanged(stamp(parts_of([pack])))
-    everybody = group_images(job, pack)
+    grouped = group_images(job, pack)
     if wanted:
         numbers = numbers_below(pack.classes, wanted, f"classes of {pack.directory}")
-        missing = sorted(set(numbers) - set(everybody.present().tolist()))
+        missing = sorted(set(numbers) - set(grouped.present().tolist()))
         if missing:
             raise DataError(
                 f"{pack.directory} has no image of class {missing[0]}", "leave it out of --people"
             )
-        everybody = everybody.where(np.isin(everybody.classes, numbers))
-    folders = _folders(everybody)
-    total = len(everybody.images)
+        grouped = grouped.where(np.isin(grouped.classes, numbers))
+    folders = _folders(grouped)
+    total = len(grouped.images)
     with staged_directory(target, resume=job.id) as directory:
         for name in folders.values():
             (directory / name).mkdir(exist_ok=True)
-        for done, (index, number) in enumerate(zip(everybody.images, everybody.classes, strict=True)):
+        for done, (index, number) in enumerate(zip(grouped.images, grouped.classes, strict=True)):
             job.progress(done, total, "writing images")
             record = read(pack, int(index))
             assert not isinstance(record.image, np.ndarray)
@@ -118,7 +118,7 @@ def _folders(people: PackImages) -> dict[int, str]:
 
 
 def _ending(image: bytes | memoryview, source: str) -> str:
-    """What the name of an image file ends in; raises `DataError` naming its `source`."""
+    """Return the ending for an image's file name; raises `DataError` naming its `source`."""
     if known := ending(image):
         return known
     raise DataError(

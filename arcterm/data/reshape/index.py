@@ -49,7 +49,7 @@ def make_index(job: JobContext, src: str) -> JobReport:
 
 
 def _scan(job: JobContext, records: RecordFile, place: Path) -> array[int]:
-    """Id and offset of each record in turns; what is found is kept in the file `place` for a resume."""
+    """Scan the ids and offsets of all records, in turns; saved in the file `place` for a resume."""
     found, offset = _kept(place)
     saved = 0
     with place.open("wb") as file:
@@ -63,7 +63,7 @@ def _scan(job: JobContext, records: RecordFile, place: Path) -> array[int]:
 
 
 def _kept(place: Path) -> tuple[array[int], int]:
-    """What a stopped attempt found but for the last record, and the offset of that one."""
+    """Read what a stopped attempt found, but for the last record, and the offset of that one."""
     rows = np.fromfile(place, np.int64) if place.exists() else np.zeros(0, np.int64)
     rows = rows[: len(rows) // 2 * 2].reshape(-1, 2)
     # offsets grow; after a crash there may be zeros at the end of a file

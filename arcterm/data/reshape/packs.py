@@ -73,7 +73,7 @@ def split(
     """Make two packs of one: `people` go to `second`, a tenth if None, and all others to `first`.
 
     They are the last ones, or with a `seed` drawn ones, and keep their order; the .bin files go to `first`.
-    Raises `DataError`, leaving neither, if nobody would be left or a record is damaged.
+    Raises `DataError`, leaving neither, if no people would be left or a record is damaged.
     """
     places = Path(first), Path(second)
     if places[0].resolve() == places[1].resolve():
@@ -81,23 +81,26 @@ def split(
     pack = FacePack(Path(src))
     sets = verification_sets([pack])
     job.require_unchanged(stamp(parts_of([pack])))
-    everybody = group_images(job, pack)
-    moved = np.isin(everybody.classes, _chosen(everybody, people, seed))
-    parts = everybody.where(~moved), everybody.where(moved)
+    grouped = group_images(job, pack)
+    moved = np.isin(grouped.classes, _chosen(grouped, people, seed))
+    parts = grouped.where(~moved), grouped.where(moved)
     _write_both(job, parts, places, sets)
-    told = [
+    written = [
         {"path": str(place), "images": len(part.images), "classes": len(part.present())}
         for place, part in zip(places, parts, strict=True)
     ]
     return JobReport(
         lines=[
-            *(f"{part['images']:,} images of {part['classes']:,} people in {part['path']}" for part in told),
-            *_unused([everybody]),
+            *(
+                f"{part['images']:,} images of {part['classes']:,} people in {part['path']}"
+                for part in written
+            ),
+            *_unused([grouped]),
             *([f"verification sets in {first}: {', '.join(path.stem for path in sets)}"] if sets else []),
         ],
         data={
-            "first": told[0],
-            "second": told[1],
+            "first": written[0],
+            "second": written[1],
             "moved": parts[1].present().tolist(),
             "verification": [path.name for path in sets],
         },
@@ -129,9 +132,9 @@ def _write_both(
         raise
 
 
-def _chosen(everybody: PackImages, count: int | None, seed: int | None) -> list[int]:
-    """The classes that move."""
-    present: list[int] = everybody.present().tolist()
+def _chosen(grouped: PackImages, count: int | None, seed: int | None) -> list[int]:
+    """Choose the classes that move."""
+    present: list[int] = grouped.present().tolist()
     wanted = max(1, len(present) // 10) if count is None else count
     if wanted >= len(present):
         raise DataError(

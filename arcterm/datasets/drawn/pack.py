@@ -1,4 +1,4 @@
-"""The `demo` data set: a face pack of drawn people, made once and kept in the user's cache."""
+"""The `demo` data set: a face pack of drawn people, made once, in the user's cache."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERSION = 1
 # Verification sets and how far heads turn in them, as a share of how far they turn in training.
 SETS = {"demo_frontal": 0.35, "demo_pose": 1.0}
 STRANGERS, STRANGER_IMAGES, FOLDS = 100, 4, 10
-# Pairs for everybody in a fold: how many people further the other one is, and which pictures of the two.
+# Pairs for each person of a fold: how many people further the other one is, and which pictures of the two.
 COUPLES = ((0, 0, 1), (0, 2, 3), (1, 0, 2), (3, 1, 3))
 _FIRST_STRANGER = 1_000_000
 
@@ -40,7 +40,7 @@ def inspect(*, identities: int, images: int, seed: int, progress: Progress | Non
 
 
 def cached(identities: int, images: int, seed: int) -> Path:
-    """Where the pack of these options is or would be."""
+    """Return the directory of the pack of these options, made or not."""
     options = f"{VERSION} {identities} {images} {seed}"
     digest = hashlib.sha256(options.encode()).hexdigest()[:12]
     return cache.directory() / f"demo-{VERSION}-{digest}"

@@ -52,7 +52,6 @@ def open_dataset(*, classes: int, images: int, seed: int, decoded: bool) -> Synt
 
 
 def inspect(*, classes: int, images: int, seed: int, decoded: bool) -> DatasetFacts:
-    """What the options say."""
     options = f"synthetic 1 {classes} {images} {seed} {decoded}"
     return DatasetFacts(
         images=images,

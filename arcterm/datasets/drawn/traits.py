@@ -1,4 +1,4 @@
-"""Who a drawn person is, and how one picture of them was taken: numbers, drawn from ranges.
+"""Traits of a drawn person and of one picture of them: numbers, drawn from ranges.
 
 Lengths are in half face heights: x to the right, y down, z to the camera, the origin between eyes and mouth.
 """
@@ -83,7 +83,7 @@ def person(seed: int, number: int) -> Numbers:
 
 
 def circumstances(rng: np.random.Generator, pose: float) -> Numbers:
-    """How a picture is taken; `pose` 0 … 1 scales how far the head may turn."""
+    """Draw the circumstances of a picture; `pose` 0 … 1 scales how far the head may turn."""
     drawn = _draw(CIRCUMSTANCES, rng)
     return drawn | {name: pose * drawn[name] for name in POSE}
 
