@@ -335,13 +335,13 @@ def _described(run: Run, check: bool) -> dict[str, Any]:
 
 
 def _steps(described: dict[str, Any]) -> str:
-    """Steps made of those to make; of a job on data what is done in its phase."""
+    """Steps made of those to make; of a job without steps what is done in its phase."""
     if described["config"] is None:
         return ""
-    if described["config"]["kind"] == "job":
-        phase = described["phase"]
-        return f"{phase['done']}/{phase['total']}" if phase else ""
-    return f"{described['step']}/{described['steps']}"
+    if described["steps"] or described["config"]["kind"] == "training":
+        return f"{described['step']}/{described['steps']}"
+    phase = described["phase"]
+    return f"{phase['done']}/{phase['total']}" if phase else ""
 
 
 def _verified(result: dict[str, Any]) -> str:
@@ -359,9 +359,9 @@ def _number(value: Any) -> str:
 
 
 def _best(described: dict[str, Any]) -> str:
-    """The best of each verification set; what a job on data found or made."""
-    if described["config"] and described["config"]["kind"] == "job":
-        report = described["report"] or {"problems": 0, "result": ""}
+    """The best of each verification set; else what a job found or made."""
+    if described.get("report") and not described["verification"]:
+        report = described["report"]
         found = f"{report['problems']} problem{'s' * (report['problems'] != 1)}"
         return found if report["problems"] else Path(report["result"]).name
     return "  ".join(

@@ -123,7 +123,7 @@ class Catalogue:
         reader = self._readers.setdefault(entry.run.id, Reader(entry.run))
         summary = reader.refresh()
         entry = replace(entry, state=reader.judge(entry.state))
-        if entry.record and entry.record.config.kind == "job":
+        if entry.record and entry.record.config.kind == "job" and not summary.total_steps:
             return _of_job(entry, summary)
         last = summary.last_step
         return replace(

@@ -19,7 +19,7 @@ from arcterm_registry import get, locate
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import environment
-from arcterm.config import Config, JobConfig
+from arcterm.config import Config, JobConfig, job_config
 from arcterm.errors import DataError, RunError
 from arcterm.launch import devices, engine, samedata
 from arcterm.launch.plan import Plan
@@ -170,15 +170,8 @@ def verify(
     _, manifest = checkpoints.choose(run, which)
     found = devices.for_verification(train)
     nproc = len(found) if train.gpus else train.nproc
-    declared = get("job", "verify")
-    config = JobConfig(
-        name="verify",
-        group=declared.group,
-        paths=[str(run.path.resolve())],
-        options={"checkpoint": str(manifest.step)},
-        ranks=declared.ranks,
-        stops=declared.stops,
-        resumes=declared.resumes,
+    config = msgspec.structs.replace(
+        job_config("verify", [run.path.resolve()], {"checkpoint": str(manifest.step)}),
         train=train,
         device="cuda" if found else "cpu",
         nproc=max(1, nproc),

@@ -35,7 +35,7 @@ def announce(journal: Sink, world: World, start: int, steps: int) -> None:
 
 
 class PhaseProgress:
-    """Writes how far a phase is, when called with (done, total), twice a second at most."""
+    """Writes how far a phase is, when called with (done, total), twice a second at most and at its end."""
 
     def __init__(self, journal: Sink, phase: str, detail: str) -> None:
         self._journal = journal
@@ -45,7 +45,7 @@ class PhaseProgress:
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if now - self._last > _SAY_EVERY:
+        if now - self._last > _SAY_EVERY or done >= total:
             self._last = now
             self._journal.write(Phase(phase=self._phase, detail=self._detail, done=done, total=total))
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from arcterm.errors import DataError, TrainingError
+from arcterm.errors import DataError, StopAskedError, TrainingError
 from arcterm.files import read_json
 from arcterm.launch import model
-from arcterm.runs import checkpoints, store
+from arcterm.runs import checkpoints, control, store
 from arcterm.runs import manifest as manifests
 from arcterm.runs.context import JobContext
 from arcterm.runs.describe import Summary, describe
@@ -263,6 +263,26 @@ def test_verify_says_that_a_network_has_collapsed_and_no_card_has_its_threshold(
     (score,) = model.facts_of(model.locate(str(run.path), run.path.parent)).scores
     assert (score.accuracy, score.threshold) == (None, None)
     assert score.withheld.startswith("the network has collapsed")
+
+
+def test_a_stop_of_a_verification_is_heard_before_its_next_set(train):
+    run, _, _ = train()
+    asked = jobs.verification(config(**WAY), str(run.path), 6)
+    job, heard = store.create(run.path.parent, asked, label="verify", argv=[], host="h"), Heard()
+    context = JobContext(job, heard, 1, World())
+    sets = []
+
+    def agree():
+        sets.append(len(of(Verify, heard)))
+        control.ask(job, "stop")
+        JobContext.agree(context)
+
+    context.agree = agree
+    with pytest.raises(StopAskedError):
+        verification.verify(context, str(run.path), checkpoint="6")
+    assert sets == [0]
+    assert of(Verify, heard) == [] == control.pending(job)
+    assert not (job.path / "verify" / "step-0000000006.json").exists()
 
 
 def test_a_buffer_that_ran_over_is_never_saved(train, monkeypatch):
