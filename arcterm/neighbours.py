@@ -14,103 +14,48 @@ _FLAGS = (*FLAGS, "dataset", "name", "config")
 _ARGUMENTS = ("backbone", "loss")
 _KNOWN = (*(option.name for option in SETTINGS), *_GROUPS, "name")
 
+_WORDS = """
+backbone: backbone_name net network
+backbone.dropout: dropout_rate
+backbone.embedding_size: emb_size embedding_dim
+batch_size: batch bs global_batch_size per_batch_size
+checkpoint_every: ckpt save_every save_freq steps_per_save
+clip: clip_grad grad_clip max_grad_norm
+compile: torch_compile
+dataset: data data_dir data_path rec train_dir
+epochs: end_epoch epoch max_epochs num_epoch num_epochs
+gamma: gamma_decay lr_decay
+gpus: devices gpu gpu_ids
+interclass_filter: interclass_filtering_threshold
+jitter: aug
+loader_threads: cpus n_workers num_threads num_workers threads workers
+loss: criterion loss_type
+loss.margin: cos_m m margin_list triplet_alpha
+loss.scale: s
+lr: base_lr learning_rate
+milestones: lr_steps
+mirror: flip hflip rand_mirror
+momentum: mom
+name: label run_name
+nproc: nproc_per_node num_gpus world_size
+optimizer: opt optim
+precision: amp autocast bf16 dtype fp16 mixed_precision
+pretrained: checkpoint pretrain resume
+runs_dir: out out_dir output output_dir save_dir
+sample_rate: partial_fc
+schedule: lr_schedule lr_scheduler scheduler
+seed: random_seed
+steps: iterations iters max_iter max_steps num_steps
+verify_every: eval_every eval_freq frequent verbose
+warmup: warmup_epoch warmup_epochs warmup_steps
+weight_decay: wd
+"""
+"""Settings, each with its names in other trainers."""
 _ELSEWHERE = {
-    "aug": "jitter",
-    "amp": "precision",
-    "autocast": "precision",
-    "backbone_name": "backbone",
-    "base_lr": "lr",
-    "batch": "batch_size",
-    "bf16": "precision",
-    "bs": "batch_size",
-    "checkpoint": "pretrained",
-    "ckpt": "checkpoint_every",
-    "clip_grad": "clip",
-    "cos_m": "loss.margin",
-    "cpus": "loader_threads",
-    "criterion": "loss",
-    "data": "dataset",
-    "data_dir": "dataset",
-    "data_path": "dataset",
-    "devices": "gpus",
-    "dropout_rate": "backbone.dropout",
-    "dtype": "precision",
-    "emb_size": "backbone.embedding_size",
-    "embedding_dim": "backbone.embedding_size",
-    "end_epoch": "epochs",
-    "epoch": "epochs",
-    "eval_every": "verify_every",
-    "eval_freq": "verify_every",
-    "flip": "mirror",
-    "fp16": "precision",
-    "frequent": "verify_every",
-    "gamma_decay": "gamma",
-    "global_batch_size": "batch_size",
-    "gpu": "gpus",
-    "gpu_ids": "gpus",
-    "grad_clip": "clip",
-    "hflip": "mirror",
-    "interclass_filtering_threshold": "interclass_filter",
-    "iterations": "steps",
-    "iters": "steps",
-    "label": "name",
-    "learning_rate": "lr",
-    "loss_type": "loss",
-    "lr_decay": "gamma",
-    "lr_schedule": "schedule",
-    "lr_scheduler": "schedule",
-    "lr_steps": "milestones",
-    "m": "loss.margin",
-    "margin_list": "loss.margin",
-    "max_epochs": "epochs",
-    "max_grad_norm": "clip",
-    "max_iter": "steps",
-    "max_steps": "steps",
-    "mixed_precision": "precision",
-    "mom": "momentum",
-    "n_workers": "loader_threads",
-    "net": "backbone",
-    "network": "backbone",
-    "nproc_per_node": "nproc",
-    "num_epoch": "epochs",
-    "num_epochs": "epochs",
-    "num_gpus": "nproc",
-    "num_steps": "steps",
-    "num_threads": "loader_threads",
-    "num_workers": "loader_threads",
-    "opt": "optimizer",
-    "optim": "optimizer",
-    "out": "runs_dir",
-    "out_dir": "runs_dir",
-    "output": "runs_dir",
-    "output_dir": "runs_dir",
-    "partial_fc": "sample_rate",
-    "per_batch_size": "batch_size",
-    "pretrain": "pretrained",
-    "rand_mirror": "mirror",
-    "random_seed": "seed",
-    "rec": "dataset",
-    "resume": "pretrained",
-    "run_name": "name",
-    "s": "loss.scale",
-    "save_dir": "runs_dir",
-    "save_every": "checkpoint_every",
-    "save_freq": "checkpoint_every",
-    "scheduler": "schedule",
-    "steps_per_save": "checkpoint_every",
-    "threads": "loader_threads",
-    "torch_compile": "compile",
-    "train_dir": "dataset",
-    "triplet_alpha": "loss.margin",
-    "verbose": "verify_every",
-    "warmup_epoch": "warmup",
-    "warmup_epochs": "warmup",
-    "warmup_steps": "warmup",
-    "wd": "weight_decay",
-    "workers": "loader_threads",
-    "world_size": "nproc",
+    word: name.strip()
+    for name, _, words in (line.partition(":") for line in _WORDS.split("\n"))
+    for word in words.split()
 }
-"""Names of settings in other trainers, and their names here."""
 
 
 def near(name: str) -> list[str]:

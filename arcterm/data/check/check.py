@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,19 +11,19 @@ from arcterm_registry.contracts import JobReport
 
 from arcterm.data.check import report
 from arcterm.data.check.census import Census, count_people
-from arcterm.data.check.duplicates import Pair, check_duplicates
-from arcterm.data.check.findings import KEPT, KINDS, Findings, Place
+from arcterm.data.check.duplicates import check_duplicates
+from arcterm.data.check.findings import KINDS, Findings, Place, Said
 from arcterm.data.check.packpart import PackPart
 from arcterm.data.check.pairsets import check_set
 from arcterm.data.check.parts import DataPart, FolderPart, ListPart, Marked, PairsPart, Size
-from arcterm.data.check.structure import Layout, check_labels, check_pack, name_damaged
+from arcterm.data.check.structure import check_labels, check_pack, name_damaged
 from arcterm.data.check.survey import DAMAGED, FINE, NO_IMAGE, OTHER_SIZE, Survey
 from arcterm.errors import DataError
 from arcterm.files import staged_file, write_bytes
 from arcterm.formats.pairs.binfile import read_pairs, set_files
 from arcterm.formats.recordio.checksums import NAME as CHECKSUMS
 from arcterm.formats.recordio.checksums import write_checksums
-from arcterm.formats.recordio.facepack import FacePack
+from arcterm.formats.recordio.facepack import FacePack, pack_directory
 from arcterm.runs.context import JobContext
 from arcterm.text import clean
 
@@ -32,11 +33,11 @@ _MOST_NAMES = 64 << 20  # bytes of labels.txt
 
 
 class _People(NamedTuple):
-    """People of the training data: the declared class count if there is one, names by label, the census."""
+    """People of the training data: the declared class count, names by label, the census; as far as known."""
 
-    classes: int | None
-    names: list[str]
-    census: Census
+    classes: int | None = None
+    names: Sequence[str] = ()
+    census: Census | None = None
 
 
 def check(job: JobContext, src: str, html: str, duplicates: bool, seal: bool) -> JobReport:
@@ -58,16 +59,25 @@ def check(job: JobContext, src: str, html: str, duplicates: bool, seal: bool) ->
         if isinstance(part, PairsPart)
     ]
     name_damaged(survey, findings)
-    pairs: list[Pair] = []
-    if duplicates:
-        pairs = check_duplicates(survey, findings, job.progress)
-    facts = _facts(path, survey, people, sets)
-    facts += _alignment(survey, findings)
+    pairs = check_duplicates(survey, findings, job.progress) if duplicates else []
+    facts = [*_facts(path, survey, people, sets), *_alignment(survey, findings)]
     sealed = _finish_pack(path, survey, findings, seal)
-    _write_html(job, html, path, facts, people, findings, pairs, survey)
-    report = _report(path, facts, people, sets, findings, sealed, job, html)
+    pages = report.Pages(f"Check of {path.name}", facts, people.census, people.names, findings, pairs)
+    shown = _write_html(job, html, report.render(pages, survey))
     survey.remove()
-    return report
+    lines = [*_lines(facts, people, findings), *([f"{CHECKSUMS}: {sealed}"] if sealed else [])]
+    lines += [findings.verdict(), f"with pictures: {shown}"]
+    data: dict[str, Any] = {
+        "path": str(path),
+        "facts": dict(facts),
+        "people": people.census.data() if people.census else None,
+        "classes": people.classes,
+        "sets": sets,
+        "findings": findings.data(),
+        "sealed": sealed == "written",
+        "html": str(shown),
+    }
+    return JobReport(lines=[clean(line) for line in lines], data=data, problems=findings.problems)
 
 
 def _require_place(html: str) -> None:
@@ -80,21 +90,21 @@ def _require_place(html: str) -> None:
 
 def _open(path: Path, findings: Findings, seal: bool) -> list[DataPart]:
     """The training data first, if there is any, then verification sets."""
-    pack = path if path.is_dir() else path.parent
-    is_pack = (path / "train.rec").exists() or path.name == "train.rec"
-    if seal and not is_pack:
+    pack = pack_directory(path)
+    if seal and not pack:
         raise DataError(f"{path} is not a pack", "--seal writes train.crc beside a train.rec; leave it out")
-    if seal and (pack / CHECKSUMS).exists():
+    if pack and seal and (pack / CHECKSUMS).exists():
         raise DataError(
             f"{pack / CHECKSUMS} is there already",
             "leave out --seal to check the pack by it; remove it first if the pack was changed on purpose",
         )
-    if is_pack:
+    if pack:
         part = PackPart(pack, findings)
         return [part, *_sets(pack, part.size, findings)]
     if path.is_dir():
         folder = FolderPart(path)
-        _note_absent(folder, findings)
+        hint = "put images into it, or remove it"
+        findings.add_each("absent", folder.empty, lambda place: (f"{place} has no image", hint))
         return [folder, *_sets(path, folder.size, findings)]
     if path.suffix == ".lst":
         listed = ListPart(path)
@@ -107,12 +117,6 @@ def _open(path: Path, findings: Findings, seal: bool) -> list[DataPart]:
     )
 
 
-def _note_absent(folder: FolderPart, findings: Findings) -> None:
-    for directory in folder.empty[:KEPT]:
-        findings.add("absent", f"{directory} has no image", "put images into it, or remove it")
-    findings.more("absent", len(folder.empty[KEPT:]))
-
-
 def _sets(directory: Path, size: Size | None, findings: Findings) -> list[DataPart]:
     found: list[DataPart] = []
     for path in set_files(directory):
@@ -122,18 +126,17 @@ def _sets(directory: Path, size: Size | None, findings: Findings) -> list[DataPa
     return found
 
 
-def _check_training(job: JobContext, path: Path, survey: Survey, findings: Findings) -> _People | None:
-    """The training data's structure, labels and census; None where there are verification images only."""
+def _check_training(job: JobContext, path: Path, survey: Survey, findings: Findings) -> _People:
+    """Check structure, labels and census of the training data, if there is any."""
     part = survey.parts[0]
     if isinstance(part, PairsPart):
-        return None
+        return _People()
     items = np.arange(len(part))
-    classes, names = None, []
-    identities = None
+    classes, names, identities = None, [], 0
     if isinstance(part, PackPart):
         layout = check_pack(part, survey, findings, job.progress)
         items, classes = layout.images, part.classes
-        identities = _identities(layout, survey)
+        identities = len(layout.identities)
         names = _names(part.directory / "labels.txt")
     elif isinstance(part, FolderPart):
         classes, names = len(part.people), part.people
@@ -158,29 +161,26 @@ def _check_landmarks(part: ListPart, findings: Findings) -> None:
             findings.add("landmarks", text, place=Place(part.name))
 
 
-def _identities(layout: Layout, survey: Survey) -> int | None:
-    return len(layout.identities) or None
-
-
-def _check_counts(part: PackPart, labels: int, identities: int | None, findings: Findings) -> None:
+def _check_counts(part: PackPart, labels: int, identities: int, findings: Findings) -> None:
     """``property`` against the labels, and against the identity records."""
     hint = f"set the class count in {part.directory / 'property'} right, or pack the images again"
     if part.classes is not None and labels < part.classes:
         text = f"property says {part.classes} classes, and the largest label is {labels - 1}"
         findings.add("count", text, hint, Place("property"))
-    if identities is not None and identities != (part.classes or labels):
+    if identities and identities != (part.classes or labels):
         said = f"property says {part.classes} classes" if part.classes else f"there are {labels} labels"
         text = f"{said}, and there are {identities} identity records"
         findings.add("count", text, "sort the list by person and pack it again", Place("property"))
 
 
-def _note_people(counts: Any, classes: int, names: list[str], findings: Findings) -> None:
-    for kind, words, wanted in (("single", "one image", counts == 1), ("empty", "no image", counts == 0)):
-        labels = np.flatnonzero(wanted[:classes])
-        for label in labels[:KEPT].tolist():
+def _note_people(counts: Any, classes: int, names: Sequence[str], findings: Findings) -> None:
+    for kind, count, words in (("single", 1, "one image"), ("empty", 0, "no image")):
+
+        def describe(label: int, words: str = words) -> Said:
             name = f" ({names[label]})" if label < len(names) and names[label] else ""
-            findings.add(kind, f"label {label}{name} has {words}")
-        findings.more(kind, len(labels[KEPT:]))
+            return (f"label {label}{name} has {words}",)
+
+        findings.add_each(kind, np.flatnonzero(counts[:classes] == count).tolist(), describe)
 
 
 def _names(path: Path) -> list[str]:
@@ -190,12 +190,10 @@ def _names(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
 
 
-def _facts(
-    path: Path, survey: Survey, people: _People | None, sets: list[dict[str, Any]]
-) -> list[tuple[str, str]]:
+def _facts(path: Path, survey: Survey, people: _People, sets: list[dict[str, Any]]) -> list[tuple[str, str]]:
     state = survey["state"]
     facts = [("data set", str(path))]
-    if people is not None:
+    if people.census is not None:
         trained = state[: survey.trained]
         whole = int(np.isin(trained, (FINE, OTHER_SIZE)).sum())
         facts.append(("images", f"{whole:,} decode, {int((trained == DAMAGED).sum()):,} do not"))
@@ -220,9 +218,7 @@ def _alignment(survey: Survey, findings: Findings) -> list[tuple[str, str]]:
     looks = np.asarray(survey["looks"])
     looked = int((looks != 2).sum())
     odd = np.flatnonzero(looks == -1)
-    for item in odd[:KEPT].tolist():
-        findings.add("unaligned", f"{survey.name(item)} does not look aligned")
-    findings.more("unaligned", len(odd[KEPT:]))
+    findings.add_each("unaligned", odd.tolist(), lambda item: (f"{survey.name(item)} does not look aligned",))
     aligned = int((looks == 1).sum())
     words = f"{aligned:,} look aligned, {len(odd):,} do not, {looked - aligned - len(odd):,} could be either"
     return [("alignment", f"{words} (of {looked:,} looked at)")] if looked else []
@@ -253,59 +249,27 @@ def _seal(pack: PackPart, survey: Survey, findings: Findings) -> str:
     return "written"
 
 
-def _write_html(
-    job: JobContext,
-    html: str,
-    path: Path,
-    facts: list[tuple[str, str]],
-    people: _People | None,
-    findings: Findings,
-    pairs: list[Pair],
-    survey: Survey,
-) -> None:
-    census, names = (people.census, people.names) if people else (None, [])
-    pages = report.Pages(f"Check of {path.name}", facts, census, names, findings, pairs)
-    data = report.render(pages, survey).encode("utf-8")
-    write_bytes(job.work.parent / "report.html", data)
+def _write_html(job: JobContext, html: str, page: str) -> Path:
+    """Write the page beside the job's report, and where a person wants it; returns the latter's place."""
+    shown = job.work.parent / "report.html"
+    write_bytes(shown, page.encode("utf-8"))
     if html:
-        with staged_file(Path(html).expanduser()) as stage:
-            stage.write_bytes(data)
+        shown = Path(html).expanduser()
+        with staged_file(shown) as stage:
+            stage.write_text(page, encoding="utf-8")
+    return shown
 
 
-def _report(
-    path: Path,
-    facts: list[tuple[str, str]],
-    people: _People | None,
-    sets: list[dict[str, Any]],
-    findings: Findings,
-    sealed: str,
-    job: JobContext,
-    html: str,
-) -> JobReport:
+def _lines(facts: list[tuple[str, str]], people: _People, findings: Findings) -> list[str]:
     lines = [f"{name}: {value}" for name, value in facts]
-    if people is not None:
+    if people.census is not None:
         lines += people.census.lines()
     for problem in (True, False):
-        lines += [line for kind in findings.kinds(problem=problem) for line in _lines(findings, kind)]
-    if sealed:
-        lines.append(f"{CHECKSUMS}: {sealed}")
-    lines.append(findings.verdict())
-    shown = Path(html).expanduser() if html else job.work.parent / "report.html"
-    lines.append(f"with pictures: {shown}")
-    data: dict[str, Any] = {
-        "path": str(path),
-        "facts": dict(facts),
-        "people": people.census.data() if people else None,
-        "classes": people.classes if people else None,
-        "sets": sets,
-        "findings": findings.data(),
-        "sealed": sealed == "written",
-        "html": str(shown),
-    }
-    return JobReport(lines=[clean(line) for line in lines], data=data, problems=findings.problems)
+        lines += [line for kind in findings.kinds(problem=problem) for line in _lines_of(findings, kind)]
+    return lines
 
 
-def _lines(findings: Findings, kind: str) -> list[str]:
+def _lines_of(findings: Findings, kind: str) -> list[str]:
     """A kind's count and the first few by name, each hint once."""
     count, named = findings.counts[kind], findings.named[kind]
     lines = [f"{'' if KINDS[kind].problem else 'note: '}{KINDS[kind].title}: {count:,}"]

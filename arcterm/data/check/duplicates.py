@@ -31,9 +31,9 @@ def check_duplicates(survey: Survey, findings: Findings, progress: Progress) -> 
     items = np.flatnonzero((state == FINE) | (state == OTHER_SIZE))
     blank = flat(survey["thumb"])[items] if len(items) else np.empty(0, bool)
     leaks = _Leaks(survey, items, findings)
-    for item in items[blank][:KEPT].tolist():
-        findings.add("flat", f"{survey.name(item)} is all but one grey")
-    findings.more("flat", int(blank.sum()) - min(int(blank.sum()), KEPT))
+    findings.add_each(
+        "flat", items[blank].tolist(), lambda item: (f"{survey.name(item)} is all but one grey",)
+    )
     pairs = _exact(survey, items, findings, leaks)
     return pairs + _near(survey, items[~blank], findings, leaks, progress)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -71,6 +71,7 @@ class Place(NamedTuple):
 
 
 NOWHERE = Place()
+Said = tuple[str] | tuple[str, str] | tuple[str, str, Place]
 
 
 class Findings:
@@ -86,6 +87,12 @@ class Findings:
         named = self.named.setdefault(kind, [])
         if len(named) < KEPT:
             named.append(Finding(text, hint, *place))
+
+    def add_each(self, kind: str, items: Sequence[T], describe: Callable[[T], Said]) -> None:
+        """Note one of a kind for each item; `describe` gives text, hint and place of those that are named."""
+        for item in items[:KEPT]:
+            self.add(kind, *describe(item))
+        self.more(kind, len(items[KEPT:]))
 
     def more(self, kind: str, count: int) -> None:
         """Count `count` more without names."""

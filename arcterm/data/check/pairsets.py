@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from arcterm.data.check.findings import KEPT, Findings, Place
+from arcterm.data.check.findings import Findings, Place
 from arcterm.data.check.parts import PairsPart
 from arcterm.data.check.survey import DAMAGED, Survey
 from arcterm.formats.pairs.oddpairs import find_odd_pairs
@@ -43,7 +43,7 @@ def check_set(part: PairsPart, survey: Survey, first: int, findings: Findings) -
 def _check_pairs(part: PairsPart, survey: Survey, first: int, findings: Findings) -> None:
     """Name pairs that say nothing, count twice, or can't be true; images are compared by their pixels."""
     odd = find_odd_pairs(_digests(part, survey, first), part.pairs.same.tolist())
-    name, out = part.name, "take the pair out"
+    name = part.name
     named = {
         "pair": [
             *(f"{name} pair {p} shows different people by one and the same picture" for p in odd.torn),
@@ -58,9 +58,7 @@ def _check_pairs(part: PairsPart, survey: Survey, first: int, findings: Findings
         "again": [f"{name} pair {b} has the images of pair {a}, and counts twice" for a, b in odd.again],
     }
     for kind, texts in named.items():
-        for text in texts[:KEPT]:
-            findings.add(kind, text, out, Place(name))
-        findings.more(kind, len(texts[KEPT:]))
+        findings.add_each(kind, texts, lambda text: (text, "take the pair out", Place(name)))
 
 
 def _digests(part: PairsPart, survey: Survey, first: int) -> list[Hashable]:

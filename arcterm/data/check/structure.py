@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.data.check.findings import KEPT, Findings, Place
+from arcterm.data.check.findings import Findings, Place, Said
 from arcterm.data.check.packpart import PackPart, walk
 from arcterm.data.check.survey import BAD_LABEL, DAMAGED, NO_IMAGE, NO_LABEL, OTHER_SIZE, Survey
 from arcterm.errors import DataError
@@ -58,9 +58,9 @@ def _layout(pack: PackPart, survey: Survey, findings: Findings) -> Layout:
     first = int(np.searchsorted(pack.keys, 1))
     images = np.arange(first, np.searchsorted(pack.keys, last, side="right"))
     empty = images[state[images] == NO_IMAGE]
-    for position in empty[:KEPT]:
-        findings.add("record", f"{pack.where(position)} has no image", AGAIN, _place(pack, int(position)))
-    findings.more("record", len(empty[KEPT:]))
+    findings.add_each(
+        "record", empty.tolist(), lambda at: (f"{pack.where(at)} has no image", AGAIN, _place(pack, at))
+    )
     damaged = np.flatnonzero(state == DAMAGED)
     behind = np.union1d(without, damaged)
     return Layout(images, behind[pack.keys[behind] > last], last)
@@ -106,13 +106,14 @@ def _check_keys(pack: PackPart, end: int, findings: Findings) -> None:
     expected = np.zeros(end, bool)
     expected[pack.keys[pack.keys < end]] = True
     hint = f"copy train.rec and train.idx again, together; or move the index away and run {_index(pack)}"
-    for keys, words in (
-        (np.flatnonzero(~expected), "lacks key {}, which the header record promises"),
-        (pack.keys[pack.keys >= end], "lists key {}, and the header record ends at " + str(end - 1)),
-    ):
-        for key in keys[:KEPT]:
-            findings.add("index", f"{file} {words.format(key)}", hint, Place("train.idx", int(key)))
-        findings.more("index", len(keys[KEPT:]))
+    promised = "{} lacks key {}, which the header record promises"
+    beyond = "{} lists key {}, and the header record ends at " + str(end - 1)
+    for keys, words in ((np.flatnonzero(~expected), promised), (pack.keys[pack.keys >= end], beyond)):
+
+        def describe(key: int, words: str = words) -> Said:
+            return words.format(file, key), hint, Place("train.idx", key)
+
+        findings.add_each("index", keys.tolist(), describe)
 
 
 def _check_ranges(
@@ -209,10 +210,12 @@ def _check_checksums(pack: PackPart, survey: Survey, findings: Findings) -> None
         return
     whole = survey["state"][: len(pack)] != DAMAGED
     changed = np.flatnonzero((survey["crc"][: len(pack)] != stored) & whole)
-    for position in changed[:KEPT]:
-        text = f"{pack.directory}: {pack.where(position)} is damaged: its CRC-32 isn't the one in train.crc"
-        findings.add("record", text, "copy the pack again", _place(pack, int(position)))
-    findings.more("record", len(changed[KEPT:]))
+
+    def describe(at: int) -> Said:
+        text = f"{pack.directory}: {pack.where(at)} is damaged: its CRC-32 isn't the one in train.crc"
+        return text, "copy the pack again", _place(pack, at)
+
+    findings.add_each("record", changed.tolist(), describe)
 
 
 def _check_bytes(pack: PackPart, survey: Survey, findings: Findings) -> None:
@@ -255,30 +258,34 @@ def _place(pack: PackPart, position: int) -> Place:
 
 def name_damaged(survey: Survey, findings: Findings) -> None:
     """Name every item that can't be read or has another size than it should."""
-    for kind, wanted in (("record", survey["state"] == DAMAGED), ("size", survey["state"] == OTHER_SIZE)):
-        items = np.flatnonzero(wanted)
-        for item in items[:KEPT].tolist():
-            part, number = survey.part_of(item)
-            place = _place(part, number) if isinstance(part, PackPart) else Place(part.name)
-            try:
-                survey.image(item)
-            except DataError as error:
-                findings.add(kind, error.message, error.hint, place)
-        findings.more(kind, len(items[KEPT:]))
+
+    def describe(item: int) -> Said:
+        try:
+            survey.image(item)
+        except DataError as error:
+            return error.message, error.hint, _place_of(survey, item)
+        return f"{survey.name(item)} could not be read, and now it can", AGAIN, _place_of(survey, item)
+
+    findings.add_each("record", np.flatnonzero(survey["state"] == DAMAGED).tolist(), describe)
+    findings.add_each("size", np.flatnonzero(survey["state"] == OTHER_SIZE).tolist(), describe)
 
 
 def check_labels(survey: Survey, items: Ints, classes: int | None, findings: Findings) -> None:
     """The labels of `items` must be whole numbers below `classes`."""
-    labels = np.asarray(survey["label"])[items]
-    known = survey["state"][items] != DAMAGED
+    labels, state = np.asarray(survey["label"])[items], survey["state"][items]
     wrong = (labels == BAD_LABEL) | (labels >= (1 << 30 if classes is None else classes))
-    wrong = items[wrong & known & (survey["state"][items] != NO_IMAGE)]
-    for item in wrong[:KEPT].tolist():
-        part, number = survey.part_of(item)
-        place = _place(part, number) if isinstance(part, PackPart) else Place(part.name)
+    wrong &= (state != DAMAGED) & (state != NO_IMAGE)
+    allowed = "whole numbers" if classes is None else f"0 to {classes - 1}"
+    hint = "set the class count in the file property right, or pack the images again"
+
+    def describe(item: int) -> Said:
         piece = survey.piece(item)
-        allowed = "whole numbers" if classes is None else f"0 to {classes - 1}"
         text = f"{piece.source} has label {piece.label:g}; the classes are {allowed}"
-        hint = "set the class count in the file property right, or pack the images again"
-        findings.add("label", text, hint, place)
-    findings.more("label", len(wrong[KEPT:]))
+        return text, hint, _place_of(survey, item)
+
+    findings.add_each("label", items[wrong].tolist(), describe)
+
+
+def _place_of(survey: Survey, item: int) -> Place:
+    part, number = survey.part_of(item)
+    return _place(part, number) if isinstance(part, PackPart) else Place(part.name)

@@ -25,6 +25,7 @@ from arcterm.formats.pairs.pairlists import read_pair_list
 from arcterm.formats.people import find_people
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordFile
+from arcterm.formats.recordio.facepack import pack_directory
 from arcterm.formats.recordio.packwriter import PackWriter
 from arcterm.runs.context import JobContext
 
@@ -91,7 +92,7 @@ def _listed(folder: Path, path: Path, missing: Path) -> _Set:
 
 
 def _drawn(folder: Path, limit: int | None, seed: int) -> _Set:
-    if (folder / "train.rec").exists():
+    if pack_directory(folder):
         raise DataError(
             f"{folder} is a pack, and pairs are drawn from a folder of people",
             f"`arcterm data pack {folder} NEW --hold-out 10` draws them from its last ten people, and "

@@ -19,7 +19,7 @@ from arcterm.errors import DataError
 from arcterm.files import stamp
 from arcterm.formats.lists import ImageList, read_list
 from arcterm.formats.people import NO_IMAGE, is_junk, list_people
-from arcterm.formats.recordio.facepack import FacePack
+from arcterm.formats.recordio.facepack import FacePack, pack_directory
 from arcterm.runs.context import JobContext
 
 
@@ -54,8 +54,8 @@ def open_source(job: JobContext, src: Path) -> PackInput:
     if archives.is_archive(src) and src.is_file():
         job.require_unchanged(stamp([src]))
         return _from_archive(job, src)
-    if (src / "train.rec").exists() or src.name == "train.rec":
-        return _from_pack(job, src if src.is_dir() else src.parent)
+    if pack := pack_directory(src):
+        return _from_pack(job, pack)
     if src.suffix in (".rec", ".idx"):
         raise DataError(
             f"{src} is not named as a pack's", "call the two train.rec and train.idx, in one folder"

@@ -266,6 +266,12 @@ class FacePack:
         return irheader.unpack(payload, f"{self._records.path} key {key}")
 
 
+def pack_directory(path: Path) -> Path | None:
+    """Return the directory of the pack that `path`, or its train.rec, is; None if there is no train.rec."""
+    directory = path.parent if path.name == "train.rec" else path
+    return directory if (directory / "train.rec").exists() else None
+
+
 def read_property(path: Path) -> tuple[int, tuple[int, int]]:
     """Class count and (height, width) from a `property` file; raises `DataError`."""
     try:
