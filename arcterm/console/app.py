@@ -30,7 +30,7 @@ _TWICE_SECONDS = 2.0
 
 
 class Console(App[None]):
-    """Shows the runs in `root`; with `run` it opens that one's dashboard."""
+    """The app over the runs in `root`; with `run` it opens that run's screen."""
 
     TITLE = "arcterm"
     CSS_PATH = "arcterm.tcss"
@@ -51,7 +51,7 @@ class Console(App[None]):
         self._keystrokes = Keystrokes(self, super().on_event)
 
     async def on_event(self, event: events.Event) -> None:
-        """Take keys in turn; Textual hands on the rest."""
+        """Take keys one at a time; Textual handles other events."""
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             await self._keystrokes.take(event)
         else:
@@ -72,7 +72,7 @@ class Console(App[None]):
         self._fit(event.size)
 
     def open_run(self, run: Run) -> bool:
-        """Show a run's dashboard, or a job's screen; False, and why, if it can't be read."""
+        """Show a run's dashboard, or a job's screen; False, with the error shown, if it can't be read."""
         try:
             screen = self._screen_of(run)
         except ArctermError as error:
@@ -90,7 +90,6 @@ class Console(App[None]):
         self._fit()
 
     def open_jobs(self) -> None:
-        """Show the jobs to choose from."""
         from arcterm.console.screens.jobs import JobList
 
         self.push_screen(JobList(self.root))
@@ -104,7 +103,7 @@ class Console(App[None]):
         self._fit()
 
     def open_again(self, config: Config) -> None:
-        """Show the form that asks for `config` again, where there is one."""
+        """Show the form that would ask for `config` again, if there is one."""
         if (form := config.form) is not None:
             name, texts = form
             self.open_job(name, texts) if name else self.open_form(texts)
@@ -128,7 +127,7 @@ class Console(App[None]):
         return Dashboard(run)
 
     def leave(self) -> None:
-        """Close the screen on top; below the last one is the run list, and below that the shell."""
+        """Close the top screen; below the last one is the run list, and below that the shell."""
         if isinstance(self.screen, RunList):
             self.exit()
         elif len(self.screen_stack) <= 2:
@@ -137,16 +136,14 @@ class Console(App[None]):
             self.pop_screen()
 
     def show_error(self, error: ArctermError) -> None:
-        """Say what can't be done, and the next step."""
         self.push_screen(Problem(error))
 
     def action_help(self) -> None:
-        """List the keys of the screen."""
         if not isinstance(self.screen, Help):
             self.push_screen(Help(described(self.screen)))
 
     def action_help_quit(self) -> None:
-        """Ctrl+C twice leaves; once says so."""
+        """Leave on the second Ctrl+C; explain it on the first."""
         now = time.monotonic()
         if now - self._interrupted < _TWICE_SECONDS:
             self.exit()
@@ -154,7 +151,7 @@ class Console(App[None]):
         self.notify("press ctrl+c again to leave; runs go on", timeout=_TWICE_SECONDS, markup=False)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every action of the screen, by its description."""
+        """The actions of the screen, for the command palette."""
         for binding in described(screen):
             title = f"{binding.description} ({name_of(binding)})"
             yield SystemCommand(title, binding.tooltip, partial(screen.run_action, binding.action))
@@ -162,7 +159,6 @@ class Console(App[None]):
         yield SystemCommand("quit", "leave the console; runs go on", self.action_quit)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's filters, and ours where there is only ASCII."""
         filters = list(super().get_line_filters())
         return [*filters, terminal.AsciiFilter()] if self.ascii else filters
 

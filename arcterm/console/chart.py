@@ -1,4 +1,4 @@
-"""The chart as a widget: a title row over a chart, of which only changed rows are painted."""
+"""The chart widget: a title over a chart, of which only changed rows are painted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from arcterm.show.lines import Line
 
 
 class ChartView(Rows):
-    """Draws `Curves`; how they are drawn (braille or ASCII, marks) follows the terminal."""
+    """Draws `Curves`, in braille or ASCII as the terminal can."""
 
     DEFAULT_CSS = "ChartView { height: 1fr; width: 1fr; }"
 

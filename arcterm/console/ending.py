@@ -1,4 +1,4 @@
-"""Ending by a signal: the terminal is given back first, whatever the console is busy with."""
+"""Ending by a signal: the terminal is restored first, whatever the console is busy with."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _attributes() -> list[Any] | None:
 
 
 def _abandon(number: int, attributes: list[Any] | None) -> None:
-    """Give the terminal back without the console, which does not come round to it, and end."""
+    """Restore the terminal without the console, which did not end in time, and end."""
     with contextlib.suppress(OSError, termios.error, ValueError):
         terminal = sys.__stderr__.fileno() if sys.__stderr__ else 2
         if attributes is not None:

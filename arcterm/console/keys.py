@@ -1,4 +1,4 @@
-"""The line of keys at the bottom: generated from the bindings, help first, whole items only."""
+"""The line of keys at the bottom, made from the bindings: help first, whole items only."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _TEXTUALS = ("app.focus_next", "app.focus_previous", "screen.copy_text", "quit",
 
 
 def name_of(binding: Binding) -> str:
-    """The key as it stands on a keyboard: ``?``, ``^g``."""
+    """The key as printed on a keyboard: ``?``, ``^g``."""
     if binding.key_display:
         return binding.key_display
     return _NAMES.get(binding.key, binding.key).replace("ctrl+", "^")
 
 
 def described(screen: Screen[object]) -> list[Binding]:
-    """The bindings that do something on `screen`, help first; one for each action."""
+    """The bindings that are active on `screen`, help first; one for each action."""
     seen = {HELP.action: HELP}  # Textual leaves it out while a field would take the character
     for active in screen.active_bindings.values():
         binding = active.binding
@@ -56,11 +56,10 @@ class KeyLine(Rows):
         self._places: list[tuple[int, int, str]] = []
 
     def on_mount(self) -> None:
-        """Follow what can be done."""
+        """Redraw when the active bindings change."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.repaint())
 
     def on_click(self, event: events.Click) -> None:
-        """Do what the item under the pointer says."""
         for start, end, action in self._places:
             if start <= event.x < end:
                 self.call_later(self.screen.run_action, action)

@@ -1,4 +1,4 @@
-"""Keys that come faster than they are handled: pasted, replayed, or typed over a slow line."""
+"""Keys that come faster than they are handled: pasted, replayed, or typed over a slow connection."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PATIENCE_SECONDS = 0.5
 
 
 class Keystrokes:
-    """Hands keys on one at a time, so that each finds the focus where the one before left it.
+    """Handles keys one at a time, so that each finds the focus where the one before left it.
 
-    A key that the focused widget has no use for climbs through the queues of all that hold it up to the app,
-    where it may move the focus; the next one is handed on when those queues are worked off.
+    A key that the focused widget has no use for bubbles through the queues of its ancestors up to the app,
+    where it may move the focus; the next one is handled when those queues are empty.
     """
 
     def __init__(self, app: App[Any], hand_on: Callable[[Event], Awaitable[None]]) -> None:
@@ -28,7 +28,7 @@ class Keystrokes:
         self._since = 0.0
 
     async def take(self, event: Event) -> None:
-        """Hand `event` on when its turn comes."""
+        """Handle `event` when its turn comes."""
         self._waiting.append(event)
         if not self._under_way or time.monotonic() - self._since > _PATIENCE_SECONDS:
             await self._next()
@@ -42,7 +42,7 @@ class Keystrokes:
             self._after(queues)
 
     def _after(self, queues: Sequence[MessagePump]) -> None:
-        """Go on behind what is in these `queues` now, one after the other."""
+        """Go on once these `queues` have handled their present contents, one after the other."""
         for index, queue in enumerate(queues):
             rest = queues[index + 1 :]
             if queue.call_later(self._after, rest) if rest else queue.call_later(self._next):

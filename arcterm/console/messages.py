@@ -1,4 +1,4 @@
-"""What worker threads tell the screens. Threads post these; only handlers touch widgets."""
+"""Messages from worker threads to the screens. Threads post these; only handlers touch widgets."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from textual.message import Message
 
 from arcterm.console.catalogue import Entry
-from arcterm.console.trainform import Verdict
+from arcterm.console.draft import Verdict
 from arcterm.errors import ArctermError
 from arcterm.runs.reader import Look
 
 
 @dataclass
 class Listed(Message):
-    """The runs were looked at; `more` tells that some were left unread for lack of time.
+    """The runs were read; `more`: some were left unread for lack of time.
 
     `others` is the number of entries beside them that are no runs.
     """
@@ -27,14 +27,14 @@ class Listed(Message):
 
 @dataclass
 class Looked(Message):
-    """One run was looked at."""
+    """One run was read."""
 
     look: Look
 
 
 @dataclass
 class LookFailed(Message):
-    """A look at a run failed; the next may succeed, unless the run is `gone`."""
+    """A run could not be read; the next attempt may succeed, unless the run is `gone`."""
 
     problem: str
     gone: bool = False
@@ -42,7 +42,7 @@ class LookFailed(Message):
 
 @dataclass
 class Judged(Message):
-    """The whole form was checked. `serial` tells an answer to an older state of the form."""
+    """The whole form was checked, as it was at change number `serial`."""
 
     serial: int
     verdict: Verdict
@@ -50,13 +50,13 @@ class Judged(Message):
 
 @dataclass
 class Succeeded(Message):
-    """What was asked for was done; `then` goes on in the UI's thread."""
+    """An action succeeded; `then` runs in the UI's thread."""
 
     then: Callable[[], None]
 
 
 @dataclass
 class Refused(Message):
-    """What was asked for can't be."""
+    """An action failed."""
 
     error: ArctermError

@@ -1,4 +1,4 @@
-"""The one widget that panels are drawn with: rows of text, of which only the changed ones are painted."""
+"""The widget that draws panels: rows of text, of which only the changed ones are painted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Painter = Callable[[int, int], list[Line]]
 
 
 class Rows(Widget):
-    """Shows what a painter draws; `show` and `repaint` cost as much as the rows that differ."""
+    """Shows the lines of a painter; `show` and `repaint` cost as much as the rows that differ."""
 
     DEFAULT_CSS = "Rows { height: 1; width: 1fr; }"
 
@@ -49,18 +49,17 @@ class Rows(Widget):
                 self.refresh(Region(0, y, width, 1))
 
     def on_resize(self, event: events.Resize) -> None:
-        """Draw everything for the new size."""
         self._lines = []
         self.repaint()
         self.refresh()
 
     def notify_style_update(self) -> None:
-        """Forget the colours of the old theme."""
+        """Drop the colours of the old theme."""
         self._palette = {}
         super().notify_style_update()
 
     def render_line(self, y: int) -> Strip:
-        """Row `y` as Textual wants it: every segment with a style, exactly as wide as the widget."""
+        """Row `y` for Textual: every segment with a style, exactly as wide as the widget."""
         base = self.rich_style
         self._palette = self._palette or palette(self.app.theme_variables)
         segments = [
@@ -74,12 +73,11 @@ class Rows(Widget):
         return strip.apply_offsets(0, y)
 
     def get_selection(self, selection: Selection) -> tuple[str, str]:
-        """The text that is selected, as it is drawn, for the clipboard."""
+        """The selected text, as drawn, for the clipboard."""
         rows = ["".join(text for text, _ in self._drawn(line)).rstrip() for line in self._lines]
         return "\n".join(row.rstrip() for row in selection.extract("\n".join(rows)).split("\n")), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
-        """Draw the selection."""
         self.refresh()
 
     def _drawn(self, line: Line) -> Line:
@@ -100,5 +98,5 @@ class Rows(Widget):
 
 
 def _safe(line: Line) -> Line:
-    """`line` fit for a terminal: names, messages and paths of strangers are in it."""
+    """`line` with its texts cleaned: names, messages and paths of strangers are among them."""
     return [(t if t.isprintable() else clean(t).replace("\t", " "), role) for t, role in line]

@@ -1,4 +1,4 @@
-"""What the terminal can show, and what is shown on one that has only ASCII."""
+"""The terminal's abilities, and ASCII for one that has nothing else."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SPARK = str.maketrans("▁▂▃▄▅▆▇█", "12345678")
 
 
 def require() -> None:
-    """Raise `ConfigError` where the console can't be drawn."""
+    """Raise `ConfigError` if the console can't be drawn here."""
     hint = "`arcterm runs` lists the runs, `arcterm attach --plain RUN` prints one as it goes"
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise ConfigError("the console needs a terminal, and this is a pipe or a file", hint)
@@ -71,17 +71,16 @@ def colourless() -> bool:
 
 
 def plain(text: str) -> str:
-    """`text` in ASCII, where one character may become a word: for text that stands free."""
+    """`text` in ASCII, where one character may become a word: for text without a fixed width."""
     for sign, word in _WORDS.items():
         text = text.replace(sign, word)
     return text.translate(_SPARK)
 
 
 class AsciiFilter(LineFilter):
-    """Turns every character that is drawn into one of ASCII, of the same width."""
+    """Turns every character on the screen into ASCII of the same width."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """The `segments` in ASCII."""
         return [Segment(_ascii(text), style, control) for text, style, control in segments]
 
 

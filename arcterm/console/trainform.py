@@ -1,21 +1,19 @@
-"""A run being thought up: the texts of the launch form, what is wrong with them, what they ask for.
-
-No Textual: the form shows a draft and changes it.
-"""
+"""State of the launch form: its texts, their problems, and the settings they ask for. No Textual."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from arcterm_registry import Backbone, Declaration, Option, OptionError, Plugin, PluginError, scan
+from arcterm_registry import Backbone, Declaration, Option, Plugin, PluginError, scan
 
 from arcterm import commandline, sources
-from arcterm.config import OPTION_GROUPS, JobConfig, field_text, indices
+from arcterm.config import OPTION_GROUPS, indices
+from arcterm.console.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
-from arcterm.launch.plan import DEFAULT_DATASET, Plan, make_plan
+from arcterm.launch.plan import DEFAULT_DATASET, make_plan
 from arcterm.runs import store
 from arcterm.settings import SETTINGS
 
@@ -32,7 +30,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "run": ("nproc", "gpus", "seed", "verify_every", "checkpoint_every"),
 }
-"""Settings that most people look at; all others go into a last section."""
+"""Settings that most users need; all others go into a last section."""
 
 _ONLY_FOR = {"power": "poly", "milestones": "multistep", "gamma": "multistep"}
 _BY_NAME = {option.name: option for option in SETTINGS}
@@ -40,46 +38,9 @@ _LISTS = ("gpus", "milestones")
 _NAME = Option(name="name", type=str, default=None, help="what to call the run; its id if empty")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """One field of the form: `key` is a setting's name, or ``loss.margin`` for a plug-in's option."""
-
-    key: str
-    option: Option
-
-    @property
-    def label(self) -> str:
-        """The field's name as shown."""
-        return self.option.name.replace("_", " ")
-
-    @property
-    def placeholder(self) -> str:
-        """What an empty field stands for."""
-        default = self.option.default
-        return "" if default is None else field_text(default)
-
-    def renamed(self, key: str) -> Field:
-        """The same field for another key."""
-        return Field(key=key, option=replace(self.option, name=key))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """The answer to a draft: a plan or a job, or problems by field (empty key: no field in particular)."""
-
-    plan: Plan | None = None
-    job: JobConfig | None = None
-    problems: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def ready(self) -> bool:
-        """Whether it can be started."""
-        return self.plan is not None or self.job is not None
-
-
 @dataclass
-class Draft:
-    """`texts` holds what each field says, by its key; an absent or empty one leaves the default."""
+class Draft(FormDraft):
+    """The launch form's texts, and the plug-ins it offers by kind."""
 
     plugins: dict[str, list[Plugin]]
     texts: dict[str, str] = field(default_factory=dict)
@@ -90,7 +51,7 @@ class Draft:
         return next((p for p in self.plugins[kind] if chosen in (_shown_name(p), p.full_name)), None)
 
     def declaration(self, kind: str) -> Declaration | None:
-        """What the chosen plug-in says of itself; None if there is none or it is broken."""
+        """Declaration of the chosen plug-in; None if there is none or it is broken."""
         plugin = self.plugin(kind)
         return plugin.declaration if plugin else None
 
@@ -107,57 +68,40 @@ class Draft:
         return [Field(key=f"{kind}.{o.name}", option=o) for o in found if o.name != "path"]
 
     def fields(self) -> dict[str, Field]:
-        """Every field with an option, by key."""
         found = [Field(key=option.name, option=option) for option in SETTINGS]
         found += [option for kind in OPTION_GROUPS for option in self.options(kind)]
         return {f.key: f for f in [*found, Field(key="name", option=_NAME)]}
 
     def relevant(self, key: str) -> bool:
-        """Whether a setting means anything with the chosen schedule."""
         schedule = self.texts.get("schedule") or _BY_NAME["schedule"].default
         return _ONLY_FOR.get(key, schedule) == schedule
 
     def problem(self, key: str) -> str:
-        """What is wrong with one field, with what it takes; empty if it is fine."""
-        text = self.texts.get(key, "").strip()
+        text = self.text(key)
         if key in OPTION_GROUPS:
             return self._plugin_problem(key, text)
-        if key == "steps" and text and self.texts.get("epochs", "").strip():
+        if key == "steps" and text and self.text("epochs"):
             return "give epochs or steps, not both"
-        entry = self.fields().get(key)
-        if entry is None or not text or not self.relevant(key):
-            return ""
-        try:
-            entry.option.parse(text)
-            if key in _LISTS:
+        problem = super().problem(key)
+        if text and not problem and key in _LISTS and self.relevant(key):
+            try:
                 indices(text, key)
-        except OptionError as error:
-            default = entry.placeholder
-            return f"{error}{f'; the default is {default}' if default else ''}"
-        except ArctermError as error:
-            return str(error.message)
-        return ""
+            except ArctermError as error:
+                return error.message
+        return problem
 
     def problems(self) -> dict[str, str]:
-        """Every field's problem."""
-        keys = [*OPTION_GROUPS, *self.fields()]
-        return {key: problem for key in keys if (problem := self.problem(key))}
+        chosen = {kind: problem for kind in OPTION_GROUPS if (problem := self.problem(kind))}
+        return {**chosen, **super().problems()}
 
     def note(self, key: str) -> str:
-        """What a field is for, and what it takes."""
-        if key in OPTION_GROUPS:
-            return self._plugin_note(key)
-        entry = self.fields().get(key)
-        if entry is None:
-            return ""
-        shown = entry.option.range if not entry.option.choices else ""
-        return entry.option.help + (f"  ({shown.replace(' ', '')})" if shown else "")
+        return self._plugin_note(key) if key in OPTION_GROUPS else super().note(key)
 
     def settings(self) -> dict[str, Any]:
-        """Return what `make_plan` and `commandline.training` take; fields with a problem are left out."""
+        """Settings for `make_plan` and `commandline.training`; fields with a problem are left out."""
         found: dict[str, Any] = {kind: self.texts[kind] for kind in OPTION_GROUPS if self.texts.get(kind)}
         for key, entry in self.fields().items():
-            text = self.texts.get(key, "").strip()
+            text = self.text(key)
             if not text or self.problem(key) or not self.relevant(key):
                 continue
             group, dot, name = key.partition(".")
@@ -169,7 +113,6 @@ class Draft:
         return found
 
     def command(self) -> str:
-        """The command line that asks for the same."""
         return commandline.training(self.settings())
 
     def _plugin_problem(self, kind: str, text: str) -> str:
@@ -223,7 +166,7 @@ def _check_dataset(settings: Mapping[str, Any]) -> None:
 
 
 def _sentence(error: ArctermError | PluginError) -> str:
-    """The message and the hint, which speaks of flags: the fields have the same names."""
+    """Message and hint; the hint names flags, which are called as the fields are."""
     return f"{error.message}: {error.hint}" if error.hint else error.message
 
 

@@ -1,11 +1,9 @@
-"""The foot of a form: the equivalent command, and whether it would start."""
+"""The foot of a form: the equivalent command, and whether it can start."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from arcterm.config import PATH_FIELD
-from arcterm.console.trainform import Verdict
+from arcterm.console.draft import FormDraft, Verdict
 from arcterm.launch.plan import Plan
 from arcterm.show.lines import Line, heading, shorten, wrap
 from arcterm.text import duration
@@ -13,18 +11,8 @@ from arcterm.text import duration
 _CHECK_LINES = 5
 
 
-class Answered(Protocol):
-    """What a form asks for."""
-
-    def problems(self) -> dict[str, str]:
-        """What is wrong with each field."""
-
-    def command(self) -> str:
-        """The command line that asks for the same."""
-
-
-def answer(draft: Answered | None, verdict: Verdict | None, width: int, height: int) -> list[Line]:
-    """Command, then problems or the plan; what is still being checked says so."""
+def answer(draft: FormDraft | None, verdict: Verdict | None, width: int, height: int) -> list[Line]:
+    """Command, then problems or the plan, or that the check is under way."""
     if draft is None:
         return [heading("command", width), [(" looking for plug-ins …", "dim")]]
     rows = wrap(draft.command(), width - 2)
@@ -35,7 +23,7 @@ def answer(draft: Answered | None, verdict: Verdict | None, width: int, height: 
     return [*lines, *_checks(draft, verdict, width, height - len(lines))][:height]
 
 
-def _checks(draft: Answered, verdict: Verdict | None, width: int, room: int) -> list[Line]:
+def _checks(draft: FormDraft, verdict: Verdict | None, width: int, room: int) -> list[Line]:
     problems = draft.problems()
     if not problems and verdict:
         problems = verdict.problems

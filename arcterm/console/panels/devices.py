@@ -1,4 +1,4 @@
-"""GPUs, or on a machine without them the ranks' processors; what a driver does not say is a dash."""
+"""GPUs, or without them the ranks' processors; a dash stands for a value that the driver lacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HOT = 83.0
 
 
 def devices(view: View, width: int, height: int) -> list[Line]:
-    """In the fullest form in which all of them fit, side by side where there is room."""
+    """The GPUs in the fullest form that fits, side by side where there is room."""
     gpus = view.gpus
     if not gpus:
         return _ranks(view, width, height)
@@ -32,7 +32,7 @@ def devices(view: View, width: int, height: int) -> list[Line]:
 
 
 def rows_needed(view: View, width: int) -> int:
-    """How many rows the panel would like to have over `width` columns, its heading included."""
+    """Rows that the panel needs at `width` columns, with its heading."""
     if view.gpus:
         columns = next((columns for columns, _ in _forms(width)), max(1, width // _GPU_SHORT))
         return 1 + math.ceil(len(view.gpus) / columns)
@@ -41,7 +41,7 @@ def rows_needed(view: View, width: int) -> int:
 
 
 def _forms(width: int) -> list[tuple[int, bool]]:
-    """(columns, with bars) of the forms that tell everything, the best first."""
+    """(columns, with bars) of the complete forms, the best first."""
     forms = ((width // _GPU_WIDTH, True), (width // _GPU_PLAIN, False))
     return [(columns, bars) for columns, bars in forms if columns]
 
@@ -99,13 +99,13 @@ def _rank(rank: Rank, width: int) -> Line:
 
 
 def _grid(cells: list[Line], columns: int) -> list[Line]:
-    """Cells row by row, side by side."""
+    """Lay out cells side by side, row by row."""
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
     return [[piece for cell in row for piece in cell] for row in rows]
 
 
 def _spread_of(gpus: list[tuple[str, Gpu]]) -> str:
-    """How unequal the GPUs are: a slow one holds all others up."""
+    """Range of the utilisations: a slow GPU holds all others up."""
     used = [gpu.utilisation for _, gpu in gpus if gpu.utilisation is not None]
     return f"util {min(used):.0f}–{max(used):.0f}%" if len(used) > 1 else ""
 

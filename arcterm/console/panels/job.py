@@ -1,4 +1,4 @@
-"""A job on data: how far it is, what it waits for, what came of it."""
+"""Panels of a job: progress, state, report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = 14
 
 
 def status(view: View, width: int, height: int) -> list[Line]:
-    """What it is, its state, its process or how long it took, ETA."""
+    """Name, state, process or duration, ETA."""
     word, role = words.state(view.word)
     eta = view.summary.phase_eta() if view.live else None
     ending = f"ETA {duration(eta) if eta is not None else words.DASH}"
@@ -29,7 +29,7 @@ def status(view: View, width: int, height: int) -> list[Line]:
 
 
 def progress(view: View, width: int, height: int) -> list[Line]:
-    """The bar, percent, phase, done of total, how fast, how long still."""
+    """The bar, percent, phase, counts, speed, time left."""
     phase, done = view.summary.phase, view.state.state == "done"
     share = 1.0 if done else phase.done / phase.total if phase and phase.total else 0.0
     items = [(f"{share * 100:.0f}%", "bold")]
@@ -47,13 +47,13 @@ def progress(view: View, width: int, height: int) -> list[Line]:
 
 
 def notice(view: View, width: int, height: int) -> list[Line]:
-    """What it is busy with, what it waits for, or what came of it."""
-    text, role = _what(view)
+    """The most important sentence about the job."""
+    text, role = _message(view)
     return [spread([(shorten(clean(text), width - 2), role)], [], width)]
 
 
 def command(view: View, width: int, height: int) -> list[Line]:
-    """The command line that asks for the job again."""
+    """The equivalent command line."""
     rows = wrap(clean(view.record.config.command), width - 2)
     if len(rows) > height - 1:
         rows = [*rows[: height - 2], shorten(" ".join(rows[height - 2 :]), width - 2)]
@@ -61,7 +61,7 @@ def command(view: View, width: int, height: int) -> list[Line]:
 
 
 def account(view: View, width: int, height: int, top: int = 0) -> list[Line]:
-    """The report from line `top` on, else why it failed, else its phases so far."""
+    """The report from line `top` on, else the failure, else the phases so far."""
     title, rows = _account(view, width)
     room = max(1, height - 1)
     top = min(top, max(0, len(rows) - room))
@@ -81,7 +81,9 @@ def _account(view: View, width: int) -> tuple[tuple[str, str], list[Line]]:
     if view.state.failure is not None:
         return _failure(view, width)
     if not view.stages:
-        waiting = "the job's process is starting" if view.live else view.state.reason or "nothing was told"
+        waiting = (
+            "the job's process is starting" if view.live else view.state.reason or "nothing was recorded"
+        )
         return ("progress", "head"), [[(f" {row}", "dim")] for row in wrap(clean(waiting), width - 2)]
     return ("progress", "head"), [_stage(stage, width) for stage in view.stages]
 
@@ -114,7 +116,7 @@ def _failure(view: View, width: int) -> tuple[tuple[str, str], list[Line]]:
 
 
 def _stage(stage: Stage, width: int) -> Line:
-    """A phase: its name, what was done in it, how long it took."""
+    """A phase: its name, counts, duration."""
     seconds = stage.last.t - stage.began.t
     return [
         (" " + pad(clean(stage.last.phase), _NAME), ""),
@@ -123,8 +125,8 @@ def _stage(stage: Stage, width: int) -> Line:
     ]
 
 
-def _what(view: View) -> tuple[str, str]:
-    """The most telling sentence: the first of these that has something to say."""
+def _message(view: View) -> tuple[str, str]:
+    """The first status message that is not empty, most important first, and its role."""
     quiet, failure, phase = view.silence(), view.state.failure, view.summary.phase
     ended = {"done": "done", "stopped": "stopped; R goes on where it was"}.get(view.state.state, "")
     if view.report is not None:
@@ -152,7 +154,7 @@ def _what(view: View) -> tuple[str, str]:
 
 
 def _seconds(view: View) -> float:
-    """How long the last attempt took."""
+    """Duration of the last attempt."""
     attempt = view.stages[-1].attempt
     began = next(stage.began.t for stage in view.stages if stage.attempt == attempt)
     return max(0.0, view.state.t - began)

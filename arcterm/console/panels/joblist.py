@@ -1,4 +1,4 @@
-"""The jobs to choose from, and what the one under the cursor takes."""
+"""The list of jobs, and the paths and options of the one under the cursor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ _NAME, _LONGEST = 10, 24
 
 
 def title(width: int) -> list[Line]:
-    """What the screen is for."""
     return [spread([("jobs", "head"), ("make, check and reshape data sets, and more", "dim")], [], width)]
 
 
@@ -27,13 +26,13 @@ def table(jobs: Sequence[tuple[str, JobSpec]], cursor: int, width: int, height: 
     for index, (name, spec) in enumerate(jobs[first : first + height - 1], first):
         at = index == cursor
         row = (pad(clean(name), room), "cursor" if at else "bold")
-        said = (pad(" " + clean(spec.summary), width - room - 2), "cursor" if at else "")
-        lines.append([("▸ " if at else "  ", "cursor" if at else ""), row, said])
+        summary = (pad(" " + clean(spec.summary), width - room - 2), "cursor" if at else "")
+        lines.append([("▸ " if at else "  ", "cursor" if at else ""), row, summary])
     return lines
 
 
 def detail(spec: JobSpec, width: int, height: int) -> list[Line]:
-    """What a job does in full, its paths and its options."""
+    """Summary, paths and options of a job."""
     lines: list[Line] = [[("─" * width, "rule")]]
     lines += [[(f" {row}", "bold")] for row in wrap(clean(spec.summary), width - 2)]
     for place in spec.paths:

@@ -1,4 +1,4 @@
-"""The log's tail with the run's warnings and skipped records, and the account of a failure."""
+"""The log's tail with the run's warnings and skipped records, and the report of a failure."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ _WARNINGS = 3
 
 
 def log(view: View, width: int, height: int) -> list[Line]:
-    """The newest lines; warnings and skipped records of the run stand above the log's own."""
+    """The newest lines, below warnings and skipped records of the run."""
     lines = [heading("output", width, view.log_name)]
     room = height - 1
     most = max(_WARNINGS, room // 2) if room >= 3 else 0
     warned = _warnings(view)[-most:] if most else []
     quiet = [m for m in view.summary.messages if m.level not in _LEVELS]
-    said = [_message(m, width) for m in warned]
-    rows = view.log[-(room - len(said)) :] if room > len(said) else []
+    shown = [_message(m, width) for m in warned]
+    rows = view.log[-(room - len(shown)) :] if room > len(shown) else []
     if not rows:
-        said = [_message(m, width) for m in [*quiet, *warned][-room:]]
-    if not rows and not said:
-        said = [[(" no output yet" if view.live else " no output was recorded", "dim")]]
-    return [*lines, *said, *([(" " + shorten(row.expandtabs(4), width - 1), "")] for row in rows)][:height]
+        shown = [_message(m, width) for m in [*quiet, *warned][-room:]]
+    if not rows and not shown:
+        shown = [[(" no output yet" if view.live else " no output was recorded", "dim")]]
+    return [*lines, *shown, *([(" " + shorten(row.expandtabs(4), width - 1), "")] for row in rows)][:height]
 
 
 def _warnings(view: View) -> list[Message]:
-    """What the run warned of and the records that it skipped, in order of time."""
-    told = [message for message in view.summary.messages if message.level in _LEVELS]
-    told += [_skipped(event) for event in view.summary.skipped.values()]
-    return sorted(told, key=lambda message: message.t)
+    """Warnings of the run and skipped records, in order of time."""
+    found = [message for message in view.summary.messages if message.level in _LEVELS]
+    found += [_skipped(event) for event in view.summary.skipped.values()]
+    return sorted(found, key=lambda message: message.t)
 
 
 def _skipped(event: Skipped) -> Message:
@@ -48,14 +48,14 @@ def _message(message: Message, width: int) -> Line:
 
 
 def failure(view: View, width: int, height: int) -> list[Line]:
-    """Why the run failed: likely cause, first failing rank, what to do, the end of its traceback."""
+    """Why the run failed: likely cause, first failing rank, next step, end of the traceback."""
     found = view.state.failure
     if found is None:
         reason = wrap(_one_line(view.state.reason), width - 2)
         return [heading(view.state.state, width, role="bad"), *([(f" {row}", "")] for row in reason)][:height]
-    who = "the launcher" if found.rank is None else f"rank {found.rank}"
+    first = "the launcher" if found.rank is None else f"rank {found.rank}"
     how = found.signal or (f"exit code {found.exit_code}" if found.exit_code is not None else "")
-    title = clean(f"failed: {who} first" + (f", {how}" if how else ""))
+    title = clean(f"failed: {first} first" + (f", {how}" if how else ""))
     lines = [heading(title, width, words.ago(time.time() - view.state.t) + " ago", "bad")]
     hint = wrap(f"→ {_one_line(found.hint)}", width - 2) if found.hint else []
     cause = wrap(_one_line(found.cause), width - 2)

@@ -1,4 +1,4 @@
-"""The three lines on top: what the run is, how far it is, and what it is busy with."""
+"""The three lines on top: name and state, progress, status message."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ def progress(view: View, width: int, height: int) -> list[Line]:
 
 
 def notice(view: View, width: int, height: int) -> list[Line]:
-    """What it is busy with or what is wrong, and the best verification."""
+    """The most important status message, and the best verification."""
     best = best_result(view.summary)
     right = (
         (f"best {best[0]} {words.percent(best[1])} @{best[2]:,}", "good")
         if best
         else (f"best {words.DASH}", "dim")
     )
-    text, role = _what(view)
+    text, role = _message(view)
     room = width - len(right[0]) - 4
     return [spread([(shorten(text, room), role)], [right], width)]
 
 
-def _what(view: View) -> tuple[str, str]:
-    """The most telling sentence: the first of these that has something to say."""
+def _message(view: View) -> tuple[str, str]:
+    """The first status message that is not empty, most important first, and its role."""
     quiet, failure = view.silence(), view.state.failure
     reading = view.loading and view.summary.last_step is None
     silent = f"no event for {duration(quiet)}; last step {view.step:,}" if quiet else ""
@@ -92,7 +92,7 @@ def _what(view: View) -> tuple[str, str]:
 
 
 def phase_text(view: View) -> str:
-    """What it is busy with besides training: ``verify lfw 3/5``."""
+    """The phase beside training: ``verify lfw 3/5``."""
     phase, last = view.summary.phase, view.summary.last_step
     if phase is None or phase.phase in ("", "training") or (last and last.t > phase.t):
         return ""

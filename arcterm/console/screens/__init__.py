@@ -1,1 +1,1 @@
-"""Screens: what fills the terminal."""
+"""Screens of the console."""

@@ -1,4 +1,4 @@
-"""What a person can do to a run, the same on every screen that shows one."""
+"""The actions on a run, the same on every screen that shows one."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from arcterm.runs.store import Run
 _ON_LIVE = ("stop", "checkpoint", "verify")
 
 
-class Acting(ConsoleScreen):
-    """Actions on `target()`; each is done in a thread and says what came of it."""
+class RunActions(ConsoleScreen):
+    """Actions on `target()`; each is done in a thread and notifies of its result."""
 
     _removed = False
 
     def target(self) -> Run | None:
-        """The run that actions act on."""
+        """The run to act on."""
         raise NotImplementedError
 
     def leave_removed(self) -> None:
-        """Say that the run was removed, and go back as soon as no box is open."""
+        """Notify that the run was removed, and go back as soon as no box is open."""
         self._removed = True
         run = self.target()
         if self.is_current and run is not None:
@@ -39,15 +39,15 @@ class Acting(ConsoleScreen):
             self.leave_removed()
 
     @staticmethod
-    def may(action: str, state: str) -> bool:
-        """Whether `action` makes sense for a run in `state`."""
+    def allows(action: str, state: str) -> bool:
+        """Whether a run in `state` allows `action`."""
         if action in _ON_LIVE:
             return state in LIVE
         return action != "resume" or (state not in LIVE and state not in ("done", "damaged"))
 
     def action_stop(self) -> None:
         """Ask how, then stop."""
-        run = self._there()
+        run = self._existing_run()
         if run is None:
             return
 
@@ -59,14 +59,14 @@ class Acting(ConsoleScreen):
 
     def _stop_box(self, run: Run) -> StopBox:
         config = run.record.config
-        said = config.stop_words
+        words = config.stop_words
         if config.kind == "job":
-            return StopBox(run.title, f"{said.softly}: {said.kept}", f"at once: {said.at_once}")
-        softly = f"{said.softly}, within seconds: {said.kept}"
+            return StopBox(run.title, f"{words.softly}: {words.kept}", f"at once: {words.at_once}")
+        softly = f"{words.softly}, within seconds: {words.kept}"
         return StopBox(run.name, softly, f"at once: {self._loss(run)}")
 
     def _loss(self, run: Run) -> str:
-        """What stopping at once costs. A run that was just resumed may not have said yet where it is."""
+        """Steps lost by stopping at once; a run that was just resumed may not have recorded a step yet."""
         saved = checkpoints.list_checkpoints(run)
         last = saved[-1][1].step if saved else 0
         since = f"the last checkpoint is of step {last:,}" if saved else "no checkpoint exists yet"
@@ -79,8 +79,8 @@ class Acting(ConsoleScreen):
         """The last step known of the run."""
         raise NotImplementedError
 
-    def _there(self) -> Run | None:
-        """The run that actions act on, unless it was removed: then that is said."""
+    def _existing_run(self) -> Run | None:
+        """The run to act on; None, with an error shown, if it was removed."""
         run = self.target()
         if run is not None and run.removed:
             self.console_app.show_error(RunGoneError.of(run))
@@ -89,7 +89,7 @@ class Acting(ConsoleScreen):
 
     def action_resume(self) -> None:
         """Go on from the newest checkpoint, or from where a job was stopped."""
-        run = self._there()
+        run = self._existing_run()
         if run is None:
             return
         config = run.record.config
@@ -98,16 +98,14 @@ class Acting(ConsoleScreen):
         def resume() -> Callable[[], None]:
             notes = start.resume(run)
             moved = devices.moved(config, devices.today(config))
-            return self._told("; ".join([f"{run.title} {done}{f', {moved}' if moved else ''}", *notes]))
+            return self._notifier("; ".join([f"{run.title} {done}{f', {moved}' if moved else ''}", *notes]))
 
         self.perform(resume)
 
     def action_checkpoint(self) -> None:
-        """Ask for a checkpoint now."""
         self._ask("checkpoint", "a checkpoint is asked for")
 
     def action_verify(self) -> None:
-        """Ask for a verification now."""
         self._ask("verify", "a verification is asked for")
 
     def _stop(self, run: Run, now: bool) -> None:
@@ -115,20 +113,20 @@ class Acting(ConsoleScreen):
 
         def stop() -> Callable[[], None]:
             start.stop(run, now=now)
-            return self._told("stopping at once" if now else f"stopping {softly}")
+            return self._notifier("stopping at once" if now else f"stopping {softly}")
 
         self.perform(stop)
 
     def _ask(self, verb: Verb, text: str) -> None:
-        run = self._there()
+        run = self._existing_run()
         if run is None:
             return
 
         def ask() -> Callable[[], None]:
             control.ask(run, verb)
-            return self._told(text)
+            return self._notifier(text)
 
         self.perform(ask)
 
-    def _told(self, text: str) -> Callable[[], None]:
+    def _notifier(self, text: str) -> Callable[[], None]:
         return lambda: self.notify(text, timeout=3, markup=False)

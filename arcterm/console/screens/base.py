@@ -1,4 +1,4 @@
-"""What every screen of the console has: the app's type, a line of keys, the way back."""
+"""Bases of screens and boxes: the app's type, work in threads, the way back."""
 
 from __future__ import annotations
 
@@ -34,11 +34,10 @@ class ConsoleScreen(Screen[None]):
 
     @property
     def console_app(self) -> Console:
-        """The app."""
         return cast("Console", self.app)
 
     def perform(self, call: Callable[[], Callable[[], None]]) -> None:
-        """Do `call` in a thread; what it returns goes on in the UI, an `ArctermError` is shown."""
+        """Call `call` in a thread; its result is called in the UI, an `ArctermError` is shown."""
 
         def work() -> None:
             try:
@@ -51,21 +50,18 @@ class ConsoleScreen(Screen[None]):
         self.run_worker(work, thread=True, group="perform", exit_on_error=False)
 
     def on_succeeded(self, message: Succeeded) -> None:
-        """Go on."""
         message.then()
 
     def on_refused(self, message: Refused) -> None:
-        """Say why not, and what to do."""
         self.console_app.show_error(message.error)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A thread that ended in an error of ours or of a plug-in says so instead of being missed."""
+        """Show an unexpected error of a thread."""
         if event.state is WorkerState.ERROR:
             what = f"{type(event.worker.error).__name__}: {event.worker.error}"
             self.console_app.show_error(ArctermError(what, "this is a defect; runs are not touched by it"))
 
     def action_back(self) -> None:
-        """Leave this screen."""
         self.console_app.leave()
 
 

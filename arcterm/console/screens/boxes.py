@@ -23,14 +23,14 @@ _LEFT = 29
 
 
 class TextBox(Box):
-    """A box of text: its title, and below it lines that are wrapped to the width that there is."""
+    """A box of text: a title over lines wrapped to its width."""
 
     def text_width(self) -> int:
-        """Cells of a line: the box but for its border, padding and scroll bar."""
+        """Cells of a line: the box without border, padding and scroll bar."""
         return max(20, min(_WIDTH, self.app.size.width * 95 // 100) - 7)
 
     def box(self, title: str, lines: list[Line], role: str = "head") -> Rows:
-        """The lines under a title, as tall as they are."""
+        """A title over lines, as tall as they are."""
         titles: list[Line] = [[(row, role)] for row in wrap(clean(title), self.text_width())]
         rows = Rows(lambda width, height: [*titles, [], *lines])
         rows.styles.height = len(titles) + 1 + len(lines)
@@ -51,7 +51,6 @@ class Help(TextBox):
         self._bindings_shown = bindings
 
     def compose(self) -> ComposeResult:
-        """What it is made of."""
         lines: list[Line] = []
         for binding in self._bindings_shown:
             first, *rest = wrap(binding.tooltip, self.text_width() - _LEFT) or [""]
@@ -73,7 +72,6 @@ class Problem(TextBox):
         self._error = error
 
     def compose(self) -> ComposeResult:
-        """What it is made of."""
         lines = self.wrapped(self._error.message)
         if self._error.hint:
             lines += [[], *self.wrapped(f"→ {self._error.hint}", "accent")]
@@ -83,7 +81,7 @@ class Problem(TextBox):
 
 
 class StopBox(TextBox):
-    """How to stop a run; answers ``softly`` or ``now``, whose consequences are told."""
+    """Asks how to stop a run, with the consequences; answers ``softly`` or ``now``."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1,enter", "choose('softly')", "so that nothing is lost"),
@@ -96,17 +94,15 @@ class StopBox(TextBox):
         self._choices = {"1": softly, "2": now}
 
     def compose(self) -> ComposeResult:
-        """What it is made of."""
         lines: list[Line] = []
         for key, text in self._choices.items():
             first, *rest = wrap(text, self.text_width() - 3)
             lines += [[(key, "key"), (f"  {first}", "")], *([(f"   {row}", "")] for row in rest)]
-        lines += [[], [("esc", "key"), (" lets it run. What is stopped can be resumed with R.", "dim")]]
+        lines += [[], [("esc", "key"), (" lets it run. A stopped run can be resumed with R.", "dim")]]
         with Vertical(classes="box"):
             yield self.box(self._title, lines)
 
     def action_choose(self, how: str) -> None:
-        """Answer."""
         self.dismiss(how)
 
 
@@ -123,13 +119,11 @@ class Confirm(TextBox):
         self._title, self._text = title, text
 
     def compose(self) -> ComposeResult:
-        """What it is made of."""
         keys: Line = [("y", "key"), (" yes   ", ""), ("n", "key"), (" no", "")]
         with Vertical(classes="box"):
             yield self.box(self._title, [*self.wrapped(self._text), [], keys], "warn")
 
     def action_yes(self) -> None:
-        """Answer yes."""
         self.dismiss(True)
 
 
@@ -137,11 +131,9 @@ class TooSmall(ModalScreen[None]):
     """Covers everything, and takes all keys, while the terminal is too small to act in safely."""
 
     def compose(self) -> ComposeResult:
-        """What it is made of."""
         yield Rows(self._draw, id="too-small")
 
     def on_resize(self, event: events.Resize) -> None:
-        """Say the new size."""
         self.query_one(Rows).repaint()
 
     def _draw(self, width: int, height: int) -> list[Line]:

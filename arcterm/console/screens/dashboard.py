@@ -11,26 +11,25 @@ from textual.containers import Horizontal
 
 from arcterm.console.chart import ChartView
 from arcterm.console.keys import KeyLine
-from arcterm.console.messages import Looked, LookFailed
+from arcterm.console.messages import Looked
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.panels.curves import LEVELS, Lens, curve
 from arcterm.console.rows import Rows
-from arcterm.console.screens.actions import Acting
-from arcterm.console.screens.polling import Polling
-from arcterm.console.view import View
-from arcterm.runs.reader import Reader
-from arcterm.runs.state import read_state
+from arcterm.console.screens.run import AGAIN_SECONDS, IDLE_SECONDS, RunScreen
 from arcterm.runs.store import Run
 from arcterm.show import words
 
-_LIVE_SECONDS, _IDLE_SECONDS, _AGAIN_SECONDS = 0.5, 2.0, 0.001
+_LIVE_SECONDS = 0.5
 _PAINT_EVERY = 4
 _CHARTS = {"speed": "images_per_second", "lr": "lr"}
 _SMALLEST_SHARE = 1 / 64
 
 
-class Dashboard(Acting, Polling):
+class Dashboard(RunScreen):
     """Charts, verification, devices and output of a run; it only reads, and asks."""
+
+    enlargements = ("-output", "-zoomed")
+    leaving = "{} keeps training"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("S", "stop", "stop", tooltip="stop the run, after a checkpoint or at once"),
@@ -50,16 +49,13 @@ class Dashboard(Acting, Polling):
     ]
 
     def __init__(self, run: Run) -> None:
-        super().__init__()
-        self.view = View(run=run, record=run.record, state=read_state(run))
-        self._reader = Reader(run)
+        super().__init__(run)
         self._lens = Lens()
         self._metric = "loss"
         self._paused = False
         self._looks = 0
 
     def compose(self) -> ComposeResult:
-        """What it is made of."""
         view = self.view
         yield Rows(lambda w, h: status.status(view, w, h, self._paused), id="status")
         yield Rows(lambda w, h: status.progress(view, w, h), id="progress")
@@ -81,110 +77,60 @@ class Dashboard(Acting, Polling):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Begin to look."""
         self.set_class(self.view.word in ("failed", "lost", "damaged"), "-failed")
-        self.look()
-
-    def read(self) -> Looked:
-        """Look at the run."""
-        return Looked(self._reader.look())
 
     def on_looked(self, message: Looked) -> None:
-        """Take it in, show it, and look again later: at once while there is more to read."""
+        """Show it, and look again later: at once while there is more to read."""
         view = self.view
         before = (view.word, view.loading)
         changed = view.take(message.look)
         if view.loading:
             self._looks += 1
             changed = self._looks % _PAINT_EVERY == 1
-            self.look_in(_AGAIN_SECONDS)
+            self.look_in(AGAIN_SECONDS)
         else:
-            self.look_in(_LIVE_SECONDS if view.live else _IDLE_SECONDS)
+            self.look_in(_LIVE_SECONDS if view.live else IDLE_SECONDS)
         turned = (view.word, view.loading) != before
         if turned:
             self.set_class(view.word in ("failed", "lost", "damaged"), "-failed")
             self.refresh_bindings()
         if changed and not self._paused:
-            self._repaint(charts=bool(message.look.events) or turned)
-
-    def on_look_failed(self, message: LookFailed) -> None:
-        """Show why, and try again; go back where the run is gone."""
-        if message.gone:
-            self.leave_removed()
-            return
-        self.view.problem = message.problem
-        self._repaint()
-        self.look_in(_IDLE_SECONDS)
+            self.repaint(charts=bool(message.look.events) or turned)
 
     def on_resize(self) -> None:
         """Draw the charts that other sizes hide."""
-        self.call_after_refresh(self._repaint)
-
-    def target(self) -> Run:
-        """The run that actions act on."""
-        return self.view.run
-
-    def steps_made(self) -> int:
-        """The last step known of the run."""
-        return self.view.step
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what the run's state allows."""
-        return self.may(action, self.view.state.state)
+        self.call_after_refresh(self.repaint)
 
     def action_metric(self, by: int) -> None:
-        """Another metric on the main chart."""
         names = list(words.METRICS)
         self._metric = names[(names.index(self._metric) + by) % len(names)]
-        self._repaint()
+        self.repaint()
 
     def action_smooth(self) -> None:
-        """The next smoothing level."""
         weight = LEVELS[(LEVELS.index(self._lens.weight) + 1) % len(LEVELS)]
         self._lens = replace(self._lens, weight=weight)
-        self._repaint()
+        self.repaint()
 
     def action_log(self) -> None:
-        """Switch the y axis."""
         self._lens = replace(self._lens, log=not self._lens.log)
-        self._repaint()
+        self.repaint()
 
     def action_share(self, factor: float) -> None:
         """Show fewer or more of the newest steps; 0 shows all."""
         share = min(1.0, max(_SMALLEST_SHARE, self._lens.share * factor)) if factor else 1.0
         self._lens = replace(self._lens, share=share)
-        self._repaint()
-
-    def action_output(self) -> None:
-        """Enlarge the log, or put it back."""
-        self.remove_class("-zoomed")
-        self.toggle_class("-output")
-        self.call_after_refresh(self._repaint)
+        self.repaint()
 
     def action_zoom(self) -> None:
         """Enlarge the main chart, or put it back."""
-        self.remove_class("-output")
-        self.toggle_class("-zoomed")
-        self.call_after_refresh(self._repaint)
+        self.enlarge("-zoomed")
 
     def action_pause(self) -> None:
-        """Stop or go on painting."""
         self._paused = not self._paused
-        self._repaint()
+        self.repaint()
 
-    def action_back(self) -> None:
-        """Put an enlarged panel back; then leave, and say that the run goes on."""
-        if self.has_class("-output") or self.has_class("-zoomed"):
-            self.remove_class("-output", "-zoomed")
-            self.call_after_refresh(self._repaint)
-            return
-        owner = self.view.owner
-        if self.view.live and owner:
-            self.app.notify(f"{self.view.run.name} keeps training (pid {owner.pid})", timeout=3, markup=False)
-        super().action_back()
-
-    def _repaint(self, charts: bool = True) -> None:
-        """Draw every panel that can be seen."""
+    def repaint(self, charts: bool = True) -> None:
+        """Draw every panel that can be seen; the charts only if `charts`."""
         self._fit()
         for chart in self.query(ChartView):
             if charts and chart.region:

@@ -1,4 +1,4 @@
-"""One line of a form: a label, a field, and what is wrong with it or what it is for."""
+"""One line of a form: a label, a field, and its problem or its help."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Select, Static
 
+from arcterm.console.draft import Field
 from arcterm.console.paths import PathSuggester
-from arcterm.console.trainform import Field
 from arcterm.text import clean
 
 _UNSET = "(default)"
 
 
-class Choice(Select[str], inherit_bindings=False):
+class ChoiceList(Select[str], inherit_bindings=False):
     """A list that enter opens; the arrows are the form's, to go from field to field."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "show_overlay", "choose")]
 
 
 class FieldRow(Horizontal):
-    """Posts `Edited` when its text changes; `say` puts a sentence beside it."""
+    """Posts `Edited` when its text changes; `say` shows a problem or a note beside it."""
 
     @dataclass
     class Edited(Message):
-        """The field now says `text`."""
+        """The text of a field has changed."""
 
         key: str
         text: str
@@ -41,10 +41,9 @@ class FieldRow(Horizontal):
     def __init__(self, key: str, label: str, text: str) -> None:
         super().__init__(id=f"field-{key.replace('.', '-')}")
         self.key, self._label, self._text = key, clean(label), clean(text)
-        self._said = ""
+        self._note = ""
 
     def compose(self) -> ComposeResult:
-        """Label, control, note."""
         yield Label(self._label, classes="label", markup=False)
         yield self.control()
         yield Static("", classes="note", markup=False)
@@ -54,10 +53,10 @@ class FieldRow(Horizontal):
         raise NotImplementedError
 
     def say(self, problem: str, note: str) -> None:
-        """Show what is wrong, else what the field is for. Nothing is laid out anew if that is the same."""
+        """Show the problem, else the note; the same text again costs no new layout."""
         text = clean(f"! {problem}" if problem else note)
-        if text != self._said:
-            self._said = text
+        if text != self._note:
+            self._note = text
             self.set_class(bool(problem), "-wrong")
             self.query_one(".note", Static).update(text)
 
@@ -71,12 +70,10 @@ class TextRow(FieldRow):
         self._names = names
 
     def control(self) -> Input:
-        """A line to type in."""
         suggester = SuggestFromList(self._names) if self._names else None
         return Input(self._text, placeholder=self._placeholder, suggester=suggester, compact=True)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Tell the form."""
         event.stop()
         self.post_message(self.Edited(self.key, event.value))
 
@@ -89,28 +86,19 @@ class PathInput(Input):
         event.text = ", ".join(filter(None, (line.strip() for line in event.text.splitlines())))
 
 
-class PathRow(FieldRow):
+class PathRow(TextRow):
     """A field for a path, or for `several` with commas between; the right arrow takes what is suggested."""
 
     def __init__(self, field: Field, text: str, several: bool = False) -> None:
-        super().__init__(field.key, field.label, text)
-        self._several = several
+        super().__init__(field, text, placeholder="path, path, …" if several else "path")
+        self._suggester = PathSuggester(several)
 
     def control(self) -> Input:
-        """A line to type in."""
-        placeholder = "path, path, …" if self._several else "path"
-        return PathInput(
-            self._text, placeholder=placeholder, suggester=PathSuggester(self._several), compact=True
-        )
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Tell the form."""
-        event.stop()
-        self.post_message(self.Edited(self.key, event.value))
+        return PathInput(self._text, placeholder=self._placeholder, suggester=self._suggester, compact=True)
 
 
 class ChoiceRow(FieldRow):
-    """A field to choose from (label, value) pairs; `default` tells what choosing nothing means."""
+    """A field to choose from (label, value) pairs; `default` is shown where nothing is chosen."""
 
     def __init__(
         self, key: str, label: str, text: str, choices: Sequence[tuple[str, str]], default: str | None = None
@@ -121,13 +109,12 @@ class ChoiceRow(FieldRow):
         self._prompt = _UNSET if default is None or "[" in default else clean(default)
         self._blank = default is not None
 
-    def control(self) -> Choice:
-        """A list that opens."""
+    def control(self) -> ChoiceList:
         known = [value for _, value in self._choices]
         chosen = self._text if self._text in known else Select.NULL
         # not as a string, in which brackets would be markup
         shown = [(Text(clean(label)), value) for label, value in self._choices]
-        return Choice(
+        return ChoiceList(
             shown,
             value=chosen,
             prompt=self._prompt,
@@ -136,13 +123,12 @@ class ChoiceRow(FieldRow):
         )
 
     def on_select_changed(self, event: Select.Changed) -> None:
-        """Tell the form."""
         event.stop()
         self.post_message(self.Edited(self.key, "" if event.value is Select.NULL else str(event.value)))
 
 
 def row_for(field: Field, text: str) -> FieldRow:
-    """The kind of row that fits an option."""
+    """A row that fits the option of `field`."""
     option = field.option
     if option.type is bool:
         choices = [("yes", "yes"), ("no", "no")]

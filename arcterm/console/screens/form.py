@@ -1,10 +1,10 @@
-"""What every form has: fields checked while typing, the equivalent command, one key that starts it."""
+"""Base of the forms: fields checked while typing, the equivalent command, one key that starts it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,30 +12,18 @@ from textual.containers import VerticalScroll
 from textual.timer import Timer
 from textual.widget import Widget
 
+from arcterm.console.draft import FormDraft, Verdict
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Judged, Refused
-from arcterm.console.panels.answer import Answered, answer
+from arcterm.console.panels.answer import answer
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.fields import FieldRow
-from arcterm.console.trainform import Verdict
 from arcterm.errors import ArctermError
 from arcterm.runs.store import Run
 from arcterm.show.lines import Line, heading, spread
 
 DEBOUNCE_SECONDS = 0.35
-
-
-class Asking(Answered, Protocol):
-    """What a form shows and changes: the texts of its fields."""
-
-    texts: dict[str, str]
-
-    def note(self, key: str) -> str:
-        """What a field is for."""
-
-    def relevant(self, key: str) -> bool:
-        """Whether a field means anything now."""
 
 
 class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
@@ -69,32 +57,42 @@ class Form(ConsoleScreen, inherit_bindings=False):
         self._wanted = False
 
     @property
-    def asking(self) -> Asking | None:
-        """What the fields say; None before there are any."""
+    def draft(self) -> FormDraft | None:
+        """The form's texts; None before there are fields."""
         raise NotImplementedError
 
-    def about(self) -> tuple[str, str]:
-        """What the form is for, and a remark."""
+    def title_texts(self) -> tuple[str, str]:
+        """The form's name, and a remark."""
         raise NotImplementedError
 
     def rows(self) -> list[Widget]:
-        """The fields that are known at once."""
+        """The rows that are there from the start."""
         return []
 
-    def question(self) -> Callable[[], Verdict]:
-        """What checks the whole as it is now; it is called in a thread."""
+    async def show_dependent(self, key: str) -> None:
+        """Show the fields that depend on the text of `key`."""
+
+    def checker(self) -> Callable[[], Verdict]:
+        """Return a function that checks the form as it is now, in a thread."""
         raise NotImplementedError
 
-    def beginning(self, verdict: Verdict) -> Callable[[], Run]:
-        """What starts it; it is called in a thread."""
+    def starter(self, verdict: Verdict) -> Callable[[], Run]:
+        """Return a function that starts it, in a thread."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
-        """What it is made of."""
         yield Rows(self._draw_title, id="title")
         yield Fields(*self.rows(), id="form")
-        yield Rows(lambda w, h: answer(self.asking, self.verdict, w, h), id="answer")
+        yield Rows(lambda w, h: answer(self.draft, self.verdict, w, h), id="answer")
         yield KeyLine()
+
+    async def on_field_row_edited(self, message: FieldRow.Edited) -> None:
+        """Take the text, show its problem, and check the whole form a little later."""
+        if self.draft is None or self.draft.texts.get(message.key, "") == message.text:
+            return
+        self.draft.texts[message.key] = message.text
+        await self.show_dependent(message.key)
+        self.judge_later()
 
     def on_judged(self, message: Judged) -> None:
         """Show the verdict, unless the form has changed since."""
@@ -106,14 +104,14 @@ class Form(ConsoleScreen, inherit_bindings=False):
             self.action_launch()
 
     def on_refused(self, message: Refused) -> None:
-        """Check again what may have changed; the base class has said why it could not start."""
+        """Check again, since files may have changed; the base class shows the error."""
         self.judge_later()
 
     def action_launch(self) -> None:
         """Start it; while the check is under way, as soon as it has passed."""
-        if self.asking is None:
+        if self.draft is None:
             return
-        if self.asking.problems() or (self.verdict and self.verdict.problems):
+        if self.draft.problems() or (self.verdict and self.verdict.problems):
             self._wanted = False
             self.notify(
                 "solve the problems below first; F2 goes to the next", severity="warning", markup=False
@@ -123,7 +121,7 @@ class Form(ConsoleScreen, inherit_bindings=False):
             self._wanted = True
         else:
             self._wanted = False
-            begin = self.beginning(self.verdict)
+            begin = self.starter(self.verdict)
             self.verdict = None  # a second press must not start a second run
 
             def launch() -> Callable[[], None]:
@@ -133,12 +131,12 @@ class Form(ConsoleScreen, inherit_bindings=False):
             self.perform(launch)
 
     def launched(self, run: Run) -> None:
-        """Show what was started in place of the form."""
+        """Show the run in place of the form."""
         self.console_app.leave()
         self.console_app.open_run(run)
 
     def on_descendant_focus(self) -> None:
-        """Show the whole row of the field, with what is said of it, once it is laid out."""
+        """Show the whole row of the field, with its note, once it is laid out."""
         self.call_after_refresh(self._reveal)
 
     def _reveal(self) -> None:
@@ -161,7 +159,7 @@ class Form(ConsoleScreen, inherit_bindings=False):
             super().action_back()
 
     def judge_later(self) -> None:
-        """Say at once what can be said, and check the rest when typing pauses."""
+        """Show the problems of the texts at once, and check the rest when typing pauses."""
         self.verdict = None
         self._serial += 1
         self.say()
@@ -170,9 +168,9 @@ class Form(ConsoleScreen, inherit_bindings=False):
         self._timer = self.set_timer(DEBOUNCE_SECONDS, self._judge)
 
     def _judge(self) -> None:
-        if self.asking is None or self.asking.problems():
+        if self.draft is None or self.draft.problems():
             return
-        serial, check = self._serial, self.question()
+        serial, check = self._serial, self.checker()
 
         def work() -> None:
             try:
@@ -185,22 +183,21 @@ class Form(ConsoleScreen, inherit_bindings=False):
 
     def say(self) -> None:
         """Put the problems and notes beside their fields, and the answer below."""
-        if self.asking is None:
+        if self.draft is None:
             return
-        problems = {**(self.verdict.problems if self.verdict else {}), **self.asking.problems()}
+        problems = {**(self.verdict.problems if self.verdict else {}), **self.draft.problems()}
         for row in self.query(FieldRow):
-            if row.display is not (relevant := self.asking.relevant(row.key)):
+            if row.display is not (relevant := self.draft.relevant(row.key)):
                 row.display = relevant
-            row.say(problems.get(row.key, ""), self.asking.note(row.key))
+            row.say(problems.get(row.key, ""), self.draft.note(row.key))
         for rows in self.query(Rows):
             rows.repaint()
         self.call_after_refresh(self._reveal)
 
     def _draw_title(self, width: int, height: int) -> list[Line]:
-        name, remark = self.about()
+        name, remark = self.title_texts()
         return [spread([(name, "head"), (remark, "dim")], [], width)]
 
 
 def section(title: str) -> Rows:
-    """A heading between fields."""
     return Rows(lambda width, height: [heading(title, width)], classes="section")

@@ -30,7 +30,6 @@ class JobTable(Rows):
     """The list; a click opens the row under the pointer."""
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the row and open it."""
         screen = self.screen
         if not isinstance(screen, JobList):
             return
@@ -41,7 +40,7 @@ class JobTable(Rows):
 
 
 class JobList(ConsoleScreen):
-    """Everything that can be done beside training."""
+    """Lists the jobs, and the viewer of data sets."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", tooltip="fill in the form of this job"),
@@ -59,24 +58,20 @@ class JobList(ConsoleScreen):
 
     @property
     def chosen(self) -> tuple[str, JobSpec]:
-        """The job under the cursor."""
         return self.choices[self.cursor]
 
     def compose(self) -> ComposeResult:
-        """What it is made of."""
         yield Rows(lambda w, h: joblist.title(w), id="title")
         yield JobTable(lambda w, h: joblist.table(self.choices, self.cursor, w, h), id="tasks")
         yield Rows(lambda w, h: joblist.detail(self.chosen[1], w, h), id="about")
         yield KeyLine()
 
     def action_move(self, rows: int) -> None:
-        """Move the cursor."""
         self.cursor = min(max(self.cursor + rows, 0), len(self.choices) - 1)
         for drawn in self.query(Rows):
             drawn.repaint()
 
     def action_open(self) -> None:
-        """Open the form, or the pictures."""
         if self.chosen[1] is SHOW:
             self.console_app.open_pictures()
         else:

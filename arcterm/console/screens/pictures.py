@@ -1,4 +1,4 @@
-"""A data set as pictures: its people, page by page, or pairs of its verification sets."""
+"""Pictures of a data set: its people, page by page, or pairs of its verification sets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from arcterm.text import clean
 
 
 class PictureScreen(ConsoleScreen):
-    """Type what to look at; enter shows it."""
+    """A field for the data set, over its pictures."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(

@@ -1,4 +1,4 @@
-"""Looking at files again and again: one look at a time, the next scheduled after the last one came back."""
+"""Reading files again and again: one read at a time, the next scheduled when the last one came back."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Polling(ConsoleScreen):
     _looking = False
 
     def read(self) -> Message:
-        """Look at the files and say what was found. Runs in a thread."""
+        """Read the files and return a message, in a thread."""
         raise NotImplementedError
 
     def look(self) -> None:
-        """Look now, unless a look is under way."""
+        """Read now, unless a read is under way."""
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -31,14 +31,14 @@ class Polling(ConsoleScreen):
             self.run_worker(self._work, thread=True, group="look", exit_on_error=False)
 
     def look_in(self, seconds: float) -> None:
-        """Look again after a while; called when a look has come back."""
+        """Read again after a while; called when a read has come back."""
         self._looking = False
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(seconds, self.look)
 
     def rest(self) -> None:
-        """Don't look again until `look` is called."""
+        """Don't read again until `look` is called."""
         self._looking = False
 
     def _work(self) -> None:

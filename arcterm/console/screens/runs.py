@@ -1,4 +1,4 @@
-"""The run list: what there is, how far it is, and what can be done with it."""
+"""The run list: the runs, their progress, and the actions on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Listed, LookFailed
 from arcterm.console.panels import listing
 from arcterm.console.rows import Rows
-from arcterm.console.screens.actions import Acting
+from arcterm.console.screens.actions import RunActions
 from arcterm.console.screens.boxes import Confirm
 from arcterm.console.screens.polling import Polling
 from arcterm.errors import RunError
@@ -28,24 +28,21 @@ _LIVE_SECONDS, _IDLE_SECONDS, _AGAIN_SECONDS = 1.0, 2.0, 0.01
 
 
 class RunTable(Rows):
-    """The table; the screen moves its cursor. A click opens, the wheel moves."""
+    """The table; a click opens a run, the wheel moves the cursor."""
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the row; open it if it was chosen."""
         screen = self.screen
         if isinstance(screen, RunList):
             screen.click(event.y)
 
     def on_mouse_scroll_down(self) -> None:
-        """Next run."""
         self.call_later(self.screen.run_action, "move(1)")
 
     def on_mouse_scroll_up(self) -> None:
-        """Previous run."""
         self.call_later(self.screen.run_action, "move(-1)")
 
 
-class RunList(Acting, Polling):
+class RunList(RunActions, Polling):
     """Every run of the root, newest first; live ones are read again every second."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -76,7 +73,6 @@ class RunList(Acting, Polling):
         self._row = 0
 
     def compose(self) -> ComposeResult:
-        """What it is made of."""
         yield Rows(self._draw_title, id="title")
         yield RunTable(self._draw_table, id="table")
         yield Rows(self._draw_detail, id="detail")
@@ -84,15 +80,14 @@ class RunList(Acting, Polling):
         yield KeyLine()
 
     def on_mount(self) -> None:
-        """Hide the filter until it is asked for."""
         self.query_one("#filter").display = False
 
     def on_screen_resume(self) -> None:
-        """Look at once, also after being covered."""
+        """Read at once, also after being covered."""
         self.look()
 
     def on_listed(self, message: Listed) -> None:
-        """Show what was found, and look again later."""
+        """Show the runs, and read again later."""
         self._entries, self._others = message.entries, message.others
         self._settle()
         self._repaint()
@@ -106,32 +101,28 @@ class RunList(Acting, Polling):
             self.rest()
 
     def on_look_failed(self, message: LookFailed) -> None:
-        """Say so once in a while, and try again."""
+        """Notify once in a while, and try again."""
         self.notify(message.problem, severity="error", markup=False)
         self.look_in(10 * _IDLE_SECONDS)
 
     def read(self) -> Listed:
-        """Look at the runs."""
         entries, more = self._catalogue.refresh()
         return Listed(entries, more, self._catalogue.others)
 
     @property
     def shown(self) -> list[Entry]:
-        """The entries that the filter lets through."""
+        """The entries that pass the filter."""
         text = self.query_one("#filter", Input).value
         return [entry for entry in self._entries or [] if entry.matches(text)]
 
     @property
     def chosen(self) -> Entry | None:
-        """The entry under the cursor."""
         return next((e for e in self.shown if e.run.id == self._chosen), None)
 
     def target(self) -> Run | None:
-        """The run that actions act on."""
         return self.chosen.run if self.chosen else None
 
     def steps_made(self) -> int:
-        """The last step known of the chosen run."""
         return self.chosen.step if self.chosen else 0
 
     def click(self, y: int) -> None:
@@ -147,7 +138,6 @@ class RunList(Acting, Polling):
             self._choose(index)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter while typing."""
         self._settle()
         self._repaint()
         self.refresh_bindings()
@@ -158,7 +148,6 @@ class RunList(Acting, Polling):
         event.input.display = bool(event.value)
 
     def action_filter(self) -> None:
-        """Type words to look for."""
         field = self.query_one("#filter", Input)
         field.display = True
         field.focus()
@@ -174,24 +163,19 @@ class RunList(Acting, Polling):
             super().action_back()
 
     def action_move(self, rows: int) -> None:
-        """Move the cursor."""
         self._choose(self._index() + rows)
 
     def action_open(self) -> None:
-        """Open the dashboard, or the job's screen."""
         if self.chosen:
             self.console_app.open_run(self.chosen.run)
 
     def action_new(self) -> None:
-        """Open the launch form."""
         self.console_app.open_form()
 
     def action_data(self) -> None:
-        """Choose a job."""
         self.console_app.open_jobs()
 
     def action_fork(self) -> None:
-        """Open the form with the run's settings."""
         record = self.chosen.record if self.chosen else None
         if record is not None:
             self.console_app.open_again(record.config)
@@ -226,7 +210,7 @@ class RunList(Acting, Polling):
             return False
         if entry is not None and action == "delete":
             return not entry.live
-        return self.may(action, entry.state.state) if entry is not None else True
+        return self.allows(action, entry.state.state) if entry is not None else True
 
     def _index(self) -> int:
         return next((i for i, e in enumerate(self.shown) if e.run.id == self._chosen), self._row)

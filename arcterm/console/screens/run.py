@@ -1,0 +1,80 @@
+"""Base of the screens of one run: it is read again and again, and acted on."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from arcterm.console.messages import Looked, LookFailed
+from arcterm.console.screens.actions import RunActions
+from arcterm.console.screens.polling import Polling
+from arcterm.console.view import View
+from arcterm.runs.reader import Reader
+from arcterm.runs.state import read_state
+from arcterm.runs.store import Run
+
+IDLE_SECONDS, AGAIN_SECONDS = 2.0, 0.001
+
+
+class RunScreen(RunActions, Polling):
+    """Shows `view`, which each look updates; `repaint` draws it."""
+
+    enlargements: ClassVar[tuple[str, ...]] = ("-output",)
+    """Classes of the screen while one panel fills it."""
+    leaving: ClassVar[str]
+    """Remark on leaving a live run; ``{}`` is its name."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.view = View(run=run, record=run.record, state=read_state(run))
+        self._reader = Reader(run)
+
+    def on_mount(self) -> None:
+        self.look()
+
+    def read(self) -> Looked:
+        return Looked(self._reader.look())
+
+    def repaint(self) -> None:
+        """Draw every panel."""
+        raise NotImplementedError
+
+    def on_look_failed(self, message: LookFailed) -> None:
+        """Show why, and try again; go back where the run is gone."""
+        if message.gone:
+            self.leave_removed()
+            return
+        self.view.problem = message.problem
+        self.repaint()
+        self.look_in(IDLE_SECONDS)
+
+    def target(self) -> Run:
+        return self.view.run
+
+    def steps_made(self) -> int:
+        return self.view.step
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what the run's state allows."""
+        return self.allows(action, self.view.state.state)
+
+    def enlarge(self, name: str) -> None:
+        """Let a panel fill the screen, or put it back."""
+        self.remove_class(*(other for other in self.enlargements if other != name))
+        self.toggle_class(name)
+        self.call_after_refresh(self.repaint)
+
+    def action_output(self) -> None:
+        """Enlarge the log, or put it back."""
+        self.enlarge("-output")
+
+    def action_back(self) -> None:
+        """Put an enlarged panel back; then leave, and remark that the run goes on."""
+        if any(self.has_class(name) for name in self.enlargements):
+            self.remove_class(*self.enlargements)
+            self.call_after_refresh(self.repaint)
+            return
+        owner = self.view.owner
+        if self.view.live and owner:
+            remark = self.leaving.format(self.view.run.name)
+            self.app.notify(f"{remark} (pid {owner.pid})", timeout=3, markup=False)
+        super().action_back()
