@@ -26,7 +26,7 @@ def written(value: Value) -> str:
 
 
 def training(settings: Mapping[str, Any]) -> str:
-    """``arcterm train BACKBONE LOSS …`` for `settings` (see `config.merge`)."""
+    """``arcterm train BACKBONE LOSS …`` for `settings` (see `overrides.merge`)."""
     words = ["arcterm", "train", str(settings.get("backbone", "")), str(settings.get("loss", ""))]
     for key in ("dataset", "name"):
         if settings.get(key):

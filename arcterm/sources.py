@@ -12,8 +12,9 @@ from arcterm_registry import Dataset, get, names, scan
 from arcterm_registry.contracts import DatasetFacts, FaceDataset
 
 from arcterm.commandline import Value
-from arcterm.config import TrainConfig, options_for
+from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, ConfigError, DataError
+from arcterm.overrides import options_for
 from arcterm.progress import Progress
 
 

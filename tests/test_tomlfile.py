@@ -11,8 +11,8 @@ import tomllib
 import pytest
 
 from arcterm import tomlfile
-from arcterm.config import parse_assignments, read_settings
 from arcterm.errors import ConfigError
+from arcterm.overrides import parse_assignments, read_settings
 
 MANY = 50_000
 HOSTILE = {

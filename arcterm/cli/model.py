@@ -185,7 +185,7 @@ def _known(
     if backbone is not None:
         from arcterm_registry import get
 
-        from arcterm.config import options_for
+        from arcterm.overrides import options_for
 
         options_for(get("backbone", backbone).options, known["options"], f"backbone {backbone}")
     return known

@@ -12,8 +12,8 @@ import typer
 from arcterm.cli import completing
 from arcterm.cli.options import Json, Plain, RunsDir
 from arcterm.commandline import flag
-from arcterm.config import merge, parse_assignments, read_settings
 from arcterm.errors import ConfigError
+from arcterm.overrides import merge, parse_assignments, read_settings
 from arcterm.settings import FLAGS, SETTINGS
 from arcterm.show.output import ProgressLine, put_detached, put_json, say, say_waiting
 

@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from arcterm.config import options_for
 from arcterm.errors import ArctermError, DataError
 from arcterm.export import foreign, recognise
 from arcterm.export.foreign import Foreign
@@ -26,6 +25,7 @@ from arcterm.export.recognise import Candidate
 from arcterm.files import staged_file
 from arcterm.formats import modelfile
 from arcterm.formats.modelfile import ModelFacts
+from arcterm.overrides import options_for
 
 _ERRNO = re.compile(r"os error (\d+)")
 

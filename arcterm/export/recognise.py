@@ -15,9 +15,9 @@ from arcterm_registry.declare import resolve
 from torch import nn
 
 from arcterm.commandline import Value
-from arcterm.config import options_for
 from arcterm.errors import DataError
 from arcterm.export.layers import Difference, Layer, difference, in_order, shape_of
+from arcterm.overrides import options_for
 
 Shapes = Mapping[str, tuple[int, ...]]
 _ALIKE = 0.9

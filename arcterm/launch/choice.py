@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from arcterm_registry import Backbone, Loss, PluginError, get, names
 
 from arcterm import gpus
-from arcterm.config import indices
 from arcterm.errors import ConfigError
 from arcterm.launch import devices
+from arcterm.overrides import indices
 
 
 def check_order(asked: Mapping[str, Any]) -> None:

@@ -10,10 +10,11 @@ import msgspec
 from arcterm_registry import Backbone, get
 
 from arcterm.commandline import Value
-from arcterm.config import TrainConfig, options_for
+from arcterm.config import TrainConfig
 from arcterm.errors import DataError, RunError
 from arcterm.files import read_json
 from arcterm.formats.modelfile import ModelFacts, SetScore, read_facts
+from arcterm.overrides import options_for
 from arcterm.runs import checkpoints, store, uses
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.events import Verify

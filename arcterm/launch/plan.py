@@ -13,11 +13,12 @@ from arcterm_registry.contracts import DatasetFacts, Feeding
 
 from arcterm import sources
 from arcterm.commandline import Value
-from arcterm.config import TrainConfig, check_settings, indices, merge, options_for
+from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError, DataError
 from arcterm.launch import batchnorm, devices, estimate, pretrained, remarks, samedata, sets, sharing
 from arcterm.launch.choice import Devices, check_order, chosen, devices_for
 from arcterm.launch.pretrained import Pretrained
+from arcterm.overrides import check_settings, indices, merge, options_for
 from arcterm.progress import Progress
 from arcterm.runs import store
 from arcterm.settings import SETTINGS
@@ -78,7 +79,7 @@ class _Parts(NamedTuple):
 def make_plan(
     settings: Mapping[str, Any], progress: Progress | None = None, root: Path | None = None
 ) -> Plan:
-    """Work out a complete config from `settings` (see `config.merge`).
+    """Work out a complete config from `settings` (see `overrides.merge`).
 
     `progress` follows a data set that must first be made; other runs are looked for in `root`.
 

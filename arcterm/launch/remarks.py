@@ -8,7 +8,8 @@ from typing import Any
 from arcterm_registry import Loss
 
 from arcterm.commandline import Value, written
-from arcterm.config import OPTION_GROUPS, TrainConfig
+from arcterm.config import TrainConfig
+from arcterm.overrides import OPTION_GROUPS
 
 # they have lines of their own in a plan
 _SAID = (*OPTION_GROUPS, "name", "nproc", "gpus", "batch_size", "epochs", "steps", "lr", "pretrained")

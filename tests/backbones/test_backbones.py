@@ -13,7 +13,7 @@ from arcterm_registry import Backbone, Option, get, names
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from arcterm.config import check_settings
+from arcterm.overrides import check_settings
 
 from . import meta
 

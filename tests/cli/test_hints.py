@@ -93,6 +93,7 @@ def options_of(*words: str) -> set[str]:
 TRAIN, RUNS = [("train",)], [("train",), ("verify",), ("data", "check")]
 WHERE = {
     "arcterm/config.py": TRAIN,
+    "arcterm/overrides.py": TRAIN,
     "arcterm/data/make/bin.py": [("data", "bin")],
     "arcterm/data/check/check.py": [("data", "check")],
     "arcterm/data/reshape/extract.py": [("data", "extract")],

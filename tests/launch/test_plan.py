@@ -10,9 +10,9 @@ from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import sources
 from arcterm.commandline import training as command
-from arcterm.config import merge, parse_assignments, read_settings
 from arcterm.errors import ArctermError, ConfigError, DataError
 from arcterm.launch.plan import make_plan
+from arcterm.overrides import merge, parse_assignments, read_settings
 from arcterm.text import duration
 
 DATA = """

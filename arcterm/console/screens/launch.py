@@ -12,13 +12,13 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
-from arcterm.config import OPTION_GROUPS
 from arcterm.console.draft import Verdict
 from arcterm.console.screens.fields import ChoiceRow, TextRow, row_for
 from arcterm.console.screens.form import Form, section
 from arcterm.console.trainform import SECTIONS, Draft, installed, judge
 from arcterm.errors import ConfigError
 from arcterm.launch import start
+from arcterm.overrides import OPTION_GROUPS
 from arcterm.runs.store import Run
 from arcterm.settings import SETTINGS
 

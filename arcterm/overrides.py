@@ -1,0 +1,165 @@
+"""Settings and options as a person gives them: parsed, checked, merged over the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from arcterm_registry import Option, OptionError, nearest
+
+from arcterm import tomlfile
+from arcterm.commandline import Value, flag
+from arcterm.errors import ConfigError
+from arcterm.neighbours import near, way
+from arcterm.ranges import parse_ranges
+from arcterm.settings import FLAGS, SETTINGS
+
+OPTION_GROUPS = ("backbone", "loss", "dataset")
+_MANY = 1_000_000
+_CHOSEN = (*OPTION_GROUPS, "name")
+_BY_NAME = {option.name: option for option in SETTINGS}
+
+
+def check_setting(name: str, value: Value) -> Value:
+    """`value` in the type of setting `name`; raises `ConfigError` naming the flag."""
+    option = _BY_NAME[name]
+    try:
+        return option.check(value)
+    except OptionError as error:
+        raise ConfigError(str(error), f"change {_way(name)}: {option.help}") from None
+
+
+def _way(name: str) -> str:
+    """How a setting is given on the command line."""
+    return flag(name) if name in FLAGS else f"--set {name}"
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file, as `merge` takes them; raises `ConfigError` with the line at fault."""
+    settings = tomlfile.read(path)
+    for group in OPTION_GROUPS:
+        if not isinstance(settings.get(f"{group}_options", {}), dict):
+            raise ConfigError(
+                f"{path}: {group}_options is a table", f"write [{group}_options] and its keys below"
+            )
+    return check_settings(settings, str(path))
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """``--set key=value`` texts as settings; ``loss.margin=0.3`` goes to that plug-in's options."""
+    settings: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"--set {text!r} has no '='", "write --set key=value, e.g. --set weight_decay=1e-4"
+            )
+        group, dot, option = key.strip().partition(".")
+        if dot and group in OPTION_GROUPS:
+            settings.setdefault(f"{group}_options", {})[option] = value.strip()
+        else:
+            settings[key.strip()] = value.strip()
+    return check_settings(settings, "--set")
+
+
+def check_settings(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """`settings` with each value parsed or checked; `ConfigError` names what an unknown key is near."""
+    groups = [f"{group}_options" for group in OPTION_GROUPS]
+    checked: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in groups:
+            checked[key] = value
+        elif key in _CHOSEN:
+            checked[key] = _name(key, value, source)
+        elif key not in _BY_NAME:
+            raise ConfigError(f"{source}: there is no setting {key!r}", _neighbours(key))
+        else:
+            checked[key] = _parse(key, value) if isinstance(value, str) else _check(key, value)
+    return checked
+
+
+def _name(key: str, value: Any, source: str) -> str:
+    """A name that was chosen; raises `ConfigError` if it is a table or a number."""
+    if not isinstance(value, str):
+        advice = f"its options go below [{key}_options]" if key in OPTION_GROUPS else "put it in quotes"
+        raise ConfigError(f"{source}: {key} is text, not {value!r:.60}", f'write {key} = "…"; {advice}')
+    return value
+
+
+def _neighbours(key: str) -> str:
+    """What a setting that isn't there is near, and what there is."""
+    return (
+        f"{_meant(near(key))}settings: {', '.join(sorted([*_BY_NAME, *_CHOSEN]))}; a plug-in's own options "
+        "are --set loss.KEY=VALUE, in a file KEY below [loss_options], and so for backbone and dataset"
+    )
+
+
+def _meant(names: Sequence[str]) -> str:
+    words = [way(name) if name == "runs_dir" else name for name in names]
+    return f"did you mean {' or '.join(words)}? " if words else ""
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with later layers over earlier ones; options of a plug-in are merged key by key."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if key.endswith("_options"):
+                merged[key] = {**merged.get(key, {}), **value}
+            else:
+                merged[key] = value
+        if {"epochs", "steps"} <= layer.keys():
+            raise ConfigError("both --epochs and --steps are given", "give one of them")
+        if "steps" in layer:  # a later layer that counts in steps overrides an earlier one in epochs
+            merged.pop("epochs", None)
+        elif "epochs" in layer:
+            merged.pop("steps", None)
+    return merged
+
+
+def options_for(declared: Iterable[Option], given: Mapping[str, Any], owner: str) -> dict[str, Value]:
+    """Every option of a plug-in: `given` texts or values over the defaults; raises `ConfigError`."""
+    by_name = {option.name: option for option in declared}
+    for name in given:
+        if name not in by_name:
+            known = nearest(name, by_name).replace("installed", "it has")
+            if owner.partition(" ")[0] in OPTION_GROUPS and not known.startswith("did"):
+                known = f"{_meant([key for key in near(name) if '.' not in key])}{known}"
+            raise ConfigError(f"{owner} has no option {name!r}", known)
+    values: dict[str, Value] = {}
+    for name, option in by_name.items():
+        try:
+            value = given.get(name, option.default)
+            value = option.parse(value) if isinstance(value, str) else value
+            if value is not None:
+                values[name] = option.check(value)
+        except OptionError as error:
+            advice = f"{option.help}; allowed: {option.range or 'any'}; the default is {option.default}"
+            raise ConfigError(f"{owner}: {error}", advice) from None
+    return values
+
+
+def indices(text: str, name: str) -> list[int]:
+    """Parse ``0,2`` or ``0-3``; raises `ConfigError` naming the flag `name`."""
+    written = f"write {flag(name)} 0,2" if name in FLAGS else f"write --set {name}=1000,2000"
+    try:
+        ranges = parse_ranges(text.strip(" ,")) if text.strip(" ,") else []
+    except ValueError:
+        raise ConfigError(f"{_way(name)} {text[:40]!r} is not a list of numbers", written) from None
+    if sum(map(len, ranges)) > _MANY:
+        raise ConfigError(f"{_way(name)} {text[:40]!r} names too many", written)
+    return [number for part in ranges for number in part]
+
+
+def _parse(name: str, text: str) -> Value:
+    try:
+        return _BY_NAME[name].parse(text)
+    except OptionError as error:
+        raise ConfigError(str(error), f"change {_way(name)}: {_BY_NAME[name].help}") from None
+
+
+def _check(name: str, value: Any) -> Value:
+    if name in ("gpus", "milestones") and isinstance(value, list):
+        return ",".join(map(str, value))
+    return check_setting(name, value)
