@@ -1,1 +1,1 @@
-"""Bringing faces into the place where networks expect them."""
+"""Alignment: faces brought to where networks expect them."""

@@ -1,4 +1,4 @@
-"""Whether five landmarks can be what a list says they are: a face's, in their order, where its box is.
+"""A check that five landmarks are a face's, in their order, where its box is.
 
 A list that has x and y by turns, or eyes in another order, still gives numbers, and a transform that makes
 an image of them. Here the shape is compared with the template's: what is left after the best turn, scale and
@@ -20,7 +20,7 @@ from arcterm.align.similarity import template
 _SUSPECT, _FITS, _HOPELESS = 0.5, 0.35, 0.8  # shares of the spread that are left
 _UPRIGHT, _TURNED = 60.0, 100.0  # degrees
 _FRACTION = 1.5
-_LEAST_SIDE = 16  # pixels; of a smaller image nothing is said
+_LEAST_SIDE = 16  # pixels; a smaller image is not judged
 _SMALL = 0.35  # of its box must be filled by a face
 _LARGE = 4.0  # a box that a face is so many times as large as means nothing
 _ORDERS = np.array(list(permutations(range(5))))
@@ -36,7 +36,7 @@ _PIXELS = "write pixels of the image as it is stored, from its left upper corner
 
 
 class Fault(NamedTuple):
-    """What is wrong with landmarks, in words that follow "the landmarks …", and how to mend the list."""
+    """A fault of landmarks, in words that follow "the landmarks …", and how to mend the list."""
 
     words: str
     hint: str
@@ -62,9 +62,9 @@ NO_FACE = Fault("are not like a face's", ORDER)
 
 
 def judge(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Fault | None:
-    """What is wrong with `landmarks` (5, 2) in pixels of an image of (height, width) `size`, if anything.
+    """Find what is wrong with `landmarks` (5, 2), pixels of an image of (height, width) `size`, if anything.
 
-    A wrong order is told by the shape, a wrong place by the image's sides and the `box` x1 y1 x2 y2.
+    A wrong order shows in the shape, a wrong place in the image's sides and the `box` x1 y1 x2 y2.
     """
     if min(size) < _LEAST_SIDE:
         return None
@@ -81,7 +81,7 @@ def judge(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Fault | 
 
 
 def _fit(points: Points) -> tuple[Points, Points]:
-    """Of points (…, 5, 2), (…): the share of the template's spread that is left, and the turn in degrees."""
+    """Fit points (…, 5, 2) to the template; returns (…) each: share of its spread that is left, turn in °."""
     p, q = (points - points.mean(-2, keepdims=True)) @ (1, 1j), _goal()
     product = p.conj() @ q
     spread = (np.abs(p) ** 2).sum(-1) * (np.abs(q) ** 2).sum()
@@ -96,7 +96,7 @@ def _goal() -> NDArray[np.complex128]:
 
 
 def _order(landmarks: Points, left: float, box: Box | None, size: tuple[int, int]) -> Fault | None:
-    """The reading of the ten numbers that makes an upright face of them, where one clearly does."""
+    """Find the reading of the ten numbers that makes an upright face of them, where one clearly does."""
     height, width = size
     numbers = landmarks.T.reshape(-1)
     changed = {
@@ -108,7 +108,7 @@ def _order(landmarks: Points, left: float, box: Box | None, size: tuple[int, int
     }
     readings = np.concatenate([landmarks[_ORDERS], list(changed.values())])
     shares, turns = _fit(readings)
-    # A mirrored image and swapped eyes have one shape: the box tells which it is.
+    # A mirrored image and swapped eyes have one shape: the box decides which it is.
     for number in np.flatnonzero(shares < _FITS):
         shares[number] += 0.02 * (not _inside(readings[number], box, size))
     shares[np.abs(turns) > _UPRIGHT] = 1
@@ -119,7 +119,7 @@ def _order(landmarks: Points, left: float, box: Box | None, size: tuple[int, int
 
 
 def _swapped(order: NDArray[np.int64]) -> Fault:
-    """That the places are in another order than the list's: `order` (5,) puts them right."""
+    """Word that the places are in another order than the list's: `order` (5,) puts them right."""
     words = {
         (1, 0, 2, 4, 3): "have left and right swapped, both eyes and mouth",
         (1, 0, 2, 3, 4): "have left and right eye swapped",
@@ -144,7 +144,7 @@ def _fractions(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Fau
 
 
 def _place(landmarks: Points, box: Box | None, size: tuple[int, int]) -> Fault | None:
-    """What is wrong with where a face's landmarks are."""
+    """Find what is wrong with the place of a face's landmarks."""
     height, width = size
     in_image = _inside(landmarks, None, size)
     if box is None or not _is_box(box, size):
@@ -172,7 +172,7 @@ def _goal_side() -> float:
 
 
 def _of_sides(box: Box) -> Box:
-    """The box, had its last two numbers been width and height."""
+    """The box if its last two numbers were width and height."""
     return box[0], box[1], box[0] + box[2], box[1] + box[3]
 
 

@@ -38,12 +38,12 @@ _SHAPES = {"input_layer.0.weight": (64, 3, 3, 3), "body.0.res_layer.1.weight": (
 
 
 def recognised(state: State) -> bool:
-    """Whether a state dict is of such a network of basic units (depths 18, 34, 50 and 101)."""
+    """Whether a state dict is of an AdaFace or CVLface network of basic units (depths 18, 34, 50 and 101)."""
     return all(key in state and state[key].shape == shape for key, shape in _SHAPES.items())
 
 
 def renamed(state: State) -> State:
-    """The state dict of the IResNet that computes the same from RGB, the output part last.
+    """Make the state dict of the IResNet that computes the same from RGB, the output part last.
 
     What that does not have keeps its name, but for the unit that it is in.
     """
@@ -72,7 +72,7 @@ def _name(key: str, starts: list[int]) -> str:
 
 
 def _identity(channels: int) -> State:
-    """A 1×1 convolution and a batch norm that change nothing: with eps, the variance makes up to 1."""
+    """Make a 1×1 convolution and a batch norm that change nothing: with eps, the variance makes up to 1."""
     ones = torch.ones(channels)
     return {
         "layer1.0.downsample.0.weight": torch.eye(channels).reshape(channels, channels, 1, 1),

@@ -8,7 +8,7 @@ from arcterm.formats.modelfile import ModelFacts, SetScore
 
 
 def write(facts: ModelFacts, file: str, *, input_text: str, parity: str) -> str:
-    """The card of `file`; `input_text` says what it takes, `parity` how it was checked against torch."""
+    """Write the card of `file`; `input_text` says what it takes, `parity` how near to torch's it is."""
     options = " ".join(f"{key}={value}" for key, value in facts.options.items())
     parts = [
         f"# {file}",

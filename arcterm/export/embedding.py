@@ -31,7 +31,7 @@ def embed(
     flip: bool,
     progress: Progress,
 ) -> Floats:
-    """Raw embeddings (N, D) float32 of image files; with `flip` the sums with those of their mirror images.
+    """Embed image files: raw (N, D) float32; with `flip` summed with those of their mirror images.
 
     Raises `DataError` for a file that is no image, or of another size than the model's unless `resize`, and
     for an embedding that is zero or not finite.
@@ -55,7 +55,7 @@ def embed(
 
 
 def _batch(files: Sequence[Path], start: int, model: Model, resize: bool) -> NDArray[np.uint8]:
-    """The pixels of some files from `start` on; if one can't be used, the error names all such files."""
+    """Decode a batch of files from `start` on; if some can't be used, the error names all of them."""
     try:
         return np.stack([_pixels(file, model, resize) for file in files[start : start + _BATCH]])
     except DataError as first:

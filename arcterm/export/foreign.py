@@ -1,4 +1,4 @@
-"""Other programs' model files, read into one shape: layers in order, names, and what images they take."""
+"""Model files of other programs, all read as layers in order, names, and the images that they take."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Foreign:
 
 
 def read_mxnet(symbol: Path, weights: Path) -> Foreign:
-    """A network of MXNet: ``prefix-symbol.json`` with ``prefix-NNNN.params``; raises `DataError`."""
+    """Read a network of MXNet: ``prefix-symbol.json`` with ``prefix-NNNN.params``; raises `DataError`."""
     graph, arrays = symbols.read(symbol), params.read(weights)
     mean, scale = graph.preprocess() or (127.5, 1 / 128)
     return Foreign(str(weights), mxnet.layers_of(graph, arrays), {}, mean, scale, mxnet.head_of(arrays))
 
 
 def read_torch(path: Path) -> Foreign:
-    """Weights of arcface_torch, AdaFace, CVLface, or any state dict; raises `DataError`.
+    """Read weights of arcface_torch, AdaFace, CVLface, or any state dict; raises `DataError`.
 
     All of these divide by 127.5 where MXNet's networks divide by 128.
     """

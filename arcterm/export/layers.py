@@ -1,4 +1,4 @@
-"""Weighted layers in the order in which a network uses them: what two programs agree on without names."""
+"""Weighted layers in order of use, by which two programs can be matched without names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Layer:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of what the layer is told apart by: its weight, or a batch norm's variance."""
+        """The shape of its weight, or of a batch norm's variance."""
         return tuple(self.arrays.get("weight", self.arrays.get("running_var", torch.empty(0))).shape)
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a file and a network part: what the file has, what the network wants."""
+    """The first difference of a file and a network: what the file has, what the network wants."""
 
     position: int
     found: str
@@ -56,14 +56,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Fit:
-    """How a file fits a network: parts of the network that the file lacks, and of the file not needed."""
+    """How a file fits a network: what the network lacks in it, and what it has that is not needed."""
 
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
 
 
 def in_order(network: nn.Module, input_size: tuple[int, int]) -> list[tuple[str, nn.Module]]:
-    """Name and module of every layer that holds arrays, in the order of a forward pass without values."""
+    """List name and module of every layer with arrays, in the order of a forward pass without values."""
     twin = copy.deepcopy(network).to("meta").eval()
     used: list[str] = []
     for name, module in twin.named_modules():
@@ -75,12 +75,11 @@ def in_order(network: nn.Module, input_size: tuple[int, int]) -> list[tuple[str,
 
 
 def kind_of(module: nn.Module) -> str:
-    """A layer's kind in words."""
     return _KINDS.get(type(module), type(module).__name__)
 
 
 def grouped(state: dict[str, Tensor]) -> list[Layer]:
-    """The layers of a state dict in its order, that of their making; kinds follow from shapes."""
+    """Group a state dict into layers in its order, that of their making; kinds follow from shapes."""
     by_name: dict[str, dict[str, Tensor]] = {}
     for key, tensor in state.items():
         name, _, role = key.rpartition(".")
@@ -99,7 +98,7 @@ def _guess(arrays: dict[str, Tensor]) -> str:
 
 
 def difference(layers: list[Layer], slots: list[tuple[str, nn.Module]]) -> Difference | None:
-    """The first place where `layers` and a network's `slots` part; None if each fits its slot."""
+    """Find the first place where `layers` and a network's `slots` differ; None if each fits its slot."""
     for position in range(max(len(layers), len(slots))):
         layer = layers[position] if position < len(layers) else None
         name, module = slots[position] if position < len(slots) else ("", None)
@@ -110,7 +109,7 @@ def difference(layers: list[Layer], slots: list[tuple[str, nn.Module]]) -> Diffe
 
 
 def shape_of(module: nn.Module) -> tuple[int, ...]:
-    """The shape that a layer is told apart by, as `Layer.shape`."""
+    """The shape of a module's weight, or of a batch norm's variance, as `Layer.shape`."""
     held = _held(module)
     return tuple(held.get("weight", held.get("running_var", torch.empty(0))).shape)
 
@@ -158,7 +157,7 @@ def fill(layers: list[Layer], slots: list[tuple[str, nn.Module]]) -> Fit:
 
 
 def fill_by_name(network: nn.Module, state: dict[str, Tensor], eps: float | None = None) -> Fit:
-    """Give a network the arrays of its names; batch norms added `eps` there, or if None as much as here."""
+    """Load a network's arrays by name; batch norms of the file used `eps`, or if None the network's."""
     own = network.state_dict()
     network.load_state_dict({key: value for key, value in state.items() if key in own}, strict=False)
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""A model that can be used: its network with weights, and the facts that stay with it."""
+"""A model: its network with weights, and its facts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ERRNO = re.compile(r"os error (\d+)")
 
 @dataclass(frozen=True)
 class Model:
-    """A network in evaluation mode on the CPU; `head` has its class weights (C, D) where they were kept."""
+    """A network in evaluation mode on the CPU; `head` has its class weights (C, D) if the file has."""
 
     facts: ModelFacts
     network: nn.Module
@@ -41,7 +41,7 @@ class Model:
 
 
 def open_model(place: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> Model:
-    """The model at a `place` that `launch.model.locate` found.
+    """Open the model at a `place` that `launch.model.locate` found.
 
     That is ``{"facts": …, "weights": PATH}`` of a checkpoint, ``{"symbol": PATH, "params": PATH}`` or
     ``{"file": PATH}``. `known` may say ``backbone``, ``options``, ``mean`` and ``scale`` of a foreign file.
@@ -57,7 +57,7 @@ def open_model(place: Mapping[str, Any], known: Mapping[str, Any] | None = None)
 
 
 def build(facts: ModelFacts) -> nn.Module:
-    """The network that `facts` name, with weights of its own making; raises `ArctermError`."""
+    """Make the network that `facts` name, with random weights; raises `ArctermError`."""
     try:
         declared = get("backbone", facts.backbone)
         options = options_for(declared.options, facts.options, f"backbone {facts.backbone}")
@@ -100,7 +100,7 @@ def write(model: Model, path: Path) -> None:
 
 
 def as_declared(found: Model) -> Model:
-    """The same function for images that enter as the backbone declares: its first convolution takes it up.
+    """Make it take images as the backbone declares, by changing the weights of its first convolution.
 
     Raises `DataError` where another number was subtracted: zeros at the border would no longer be the same.
     """
@@ -124,7 +124,7 @@ def as_declared(found: Model) -> Model:
 
 
 def load(path: Path, facts: ModelFacts) -> Model:
-    """A model of ours from its weights; raises `DataError` if they are not what `facts` say."""
+    """Load a model file of ours; raises `DataError` if they are not what `facts` say."""
     try:
         state = load_file(path)
         head = state.pop(modelfile.HEAD, None)
@@ -139,8 +139,8 @@ def load(path: Path, facts: ModelFacts) -> Model:
             f"{path} can't be read: {error}", "it was cut short or changed: copy it again"
         ) from None
     except RuntimeError as error:
-        said = " ".join(str(error).split())[:500]
-        raise DataError(f"{path} does not fit backbone {facts.backbone!r}: {said}") from None
+        reason = " ".join(str(error).split())[:500]
+        raise DataError(f"{path} does not fit backbone {facts.backbone!r}: {reason}") from None
     _check_head(path, facts, head)
     return Model(facts, network, head)
 
@@ -149,12 +149,14 @@ def _check_head(path: Path, facts: ModelFacts, head: Tensor | None) -> None:
     """Raise `DataError` unless the class weights, one or more each, are of as many people as `facts` say."""
     held = (0, facts.embedding_size) if head is None else tuple(head.shape)
     if (held[0], held[-1]) != (facts.classes, facts.embedding_size):
-        said = (facts.classes, facts.embedding_size)
-        raise DataError(f"{path} holds class weights {held}, its card says {said}", "export the model again")
+        stated = (facts.classes, facts.embedding_size)
+        raise DataError(
+            f"{path} holds class weights {held}, its card says {stated}", "export the model again"
+        )
 
 
 def _adopt(found: Foreign, known: Mapping[str, Any]) -> Model:
-    """A foreign file's weights in the backbone that they fit."""
+    """Put a foreign file's weights into the backbone that they fit."""
     among: Sequence[str] = [known["backbone"]] if known.get("backbone") else names("backbone")
     try:
         match = recognise.find(found.shapes, found.layers, among, known.get("options", {}))

@@ -1,7 +1,7 @@
-"""MXNet's weights as torch's: 2018's ``prefix-symbol.json`` with ``prefix-0000.params``.
+"""MXNet's weights in torch's layout, from 2018's ``prefix-symbol.json`` with ``prefix-0000.params``.
 
 Rules: convolutions and fully connected layers have torch's layout, and flattening is C, H, W in both; a gamma
-that MXNet fixed counts as 1 whatever was stored; what a batch norm adds is the symbol's, 1e-3 where unsaid.
+that MXNet fixed counts as 1 whatever was stored; what a batch norm adds is the symbol's, by default 1e-3.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ROLES = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "mov
 
 
 def layers_of(symbol: Symbol, arrays: Arrays) -> list[Layer]:
-    """The weighted layers of a symbol in order of use, float32; raises `DataError` if an array is missing."""
+    """List a symbol's weighted layers in order of use, float32; raises `DataError` if an array is missing."""
     return [_layer(found, arrays) for found in symbol.layers()]
 
 
@@ -53,7 +53,7 @@ def _array(layer: str, name: str, arrays: Arrays) -> Tensor:
 
 
 def head_of(arrays: Arrays) -> Tensor | None:
-    """The class weights (C, D) that a training saved with its network, if it did."""
+    """Find the class weights (C, D) that a training saved with its network, if it did."""
     for key in ("arg:fc7_weight", "fc7_weight"):
         if key in arrays:
             return torch.from_numpy(np.array(arrays[key], np.float32))
@@ -61,7 +61,7 @@ def head_of(arrays: Arrays) -> Tensor | None:
 
 
 def load_into(network: nn.Module, symbol: Symbol, arrays: Arrays, input_size: tuple[int, int]) -> Fit:
-    """Give `network` the weights of a symbol; raises `DataError` naming the first layer that differs."""
+    """Load the weights of a symbol into `network`; raises `DataError` naming the first layer that differs."""
     layers, slots = layers_of(symbol, arrays), in_order(network, input_size)
     apart = difference(layers, slots)
     if apart:

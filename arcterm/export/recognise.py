@@ -1,4 +1,4 @@
-"""Which backbone a file's weights belong to, found by names and shapes."""
+"""Recognition of the backbone that a file's weights belong to, by names and shapes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Match:
 
 
 def find(shapes: Shapes, layers: Sequence[Layer], among: Sequence[str], given: Mapping[str, Any]) -> Match:
-    """The backbone, one of `among`, whose arrays have these names and shapes, or whose layers these shapes.
+    """Find the backbone, one of `among`, whose arrays have these names and shapes, or its layers the shapes.
 
     `shapes` are the file's arrays by name, `layers` the same in order of use. `given` are options that are
     known. A file with more than the whole of a backbone counts as that one if none fits exactly. Raises
@@ -75,7 +75,7 @@ def find(shapes: Shapes, layers: Sequence[Layer], among: Sequence[str], given: M
 def candidates(
     shapes: Shapes, layers: Sequence[Layer], among: Sequence[str], given: Mapping[str, Any]
 ) -> Iterator[Candidate]:
-    """Each backbone as it usually is, those of about the file's size first, then some with other options.
+    """Yield each backbone with its defaults, those of about the file's size first, then with other options.
 
     Those are the most alike in what options change little; options are what they find worth trying.
     """
@@ -95,7 +95,7 @@ def candidates(
 
 
 def _unlike(ours: Shapes, theirs: Shapes) -> tuple[bool, float]:
-    """How two networks differ in convolutions wider than a pixel: if most are depthwise, and how many."""
+    """Compare convolutions wider than a pixel of two networks: whether most are depthwise, and how many."""
 
     def kinds(shapes: Shapes) -> tuple[bool, int]:
         wide = [shape for shape in shapes.values() if len(shape) == 4 and shape[3] > 1]
@@ -106,12 +106,12 @@ def _unlike(ours: Shapes, theirs: Shapes) -> tuple[bool, float]:
 
 
 def _arrays(candidate: Candidate) -> Shapes:
-    """Names and shapes of a network's arrays that tell it apart."""
+    """Names and shapes of a network's arrays, counters left out."""
     return {k: tuple(v.shape) for k, v in candidate.network.state_dict().items() if _counts(k)}
 
 
 def _size(declared: Backbone, layers: Sequence[Layer]) -> Mapping[str, Value]:
-    """The embedding's size as the last layer tells it, if the backbone can have that."""
+    """Read the embedding's size from the last layer, if the backbone can have that."""
     option = declared.option("embedding_size")
     if option is None or not layers or not layers[-1].shape:
         return {}
@@ -123,12 +123,12 @@ def _size(declared: Backbone, layers: Sequence[Layer]) -> Mapping[str, Value]:
 
 def _declared(among: Sequence[str]) -> Iterator[tuple[str, Backbone]]:
     for name in among:
-        with contextlib.suppress(PluginError):  # `arcterm plugins` tells of broken ones
+        with contextlib.suppress(PluginError):  # `arcterm plugins` lists broken ones
             yield name, get("backbone", name)
 
 
 def _made(name: str, declared: Backbone, options: Mapping[str, Any]) -> Iterator[Candidate]:
-    """The one candidate, or none: options that do not go together are no match, nor is a broken plug-in."""
+    """Yield the candidate, or nothing if the options do not go together or the plug-in is broken."""
     wanted = {key: value for key, value in options.items() if declared.option(key)}
     try:
         values = options_for(declared.options, wanted, f"backbone {name}")
@@ -167,7 +167,7 @@ def _apart(candidate: Candidate, layers: Sequence[Layer]) -> Difference | None:
 
 
 def _likeness(candidate: Candidate, shapes: Shapes, layers: Sequence[Layer]) -> tuple[float, float]:
-    """Share of layers, 0..1, whose shapes both have, in any order, and of arrays whose names and shapes."""
+    """Shares, 0..1, of layers whose shapes both have, in any order, and of arrays whose names and shapes."""
     ours = Counter(
         shape_of(module) for module in candidate.network.modules() if module._parameters or module._buffers
     )
@@ -178,7 +178,7 @@ def _likeness(candidate: Candidate, shapes: Shapes, layers: Sequence[Layer]) -> 
 
 
 def _parting(candidate: Candidate, shapes: Shapes, layers: Sequence[Layer], likeness: float) -> str:
-    """Where a file and a network part: by name if most names are the same, else in the order of layers.
+    """Word where a file and a network differ: by name if most names are the same, else by order of layers.
 
     Empty if they are too unlike for one place to say anything.
     """

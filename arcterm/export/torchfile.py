@@ -1,4 +1,4 @@
-"""Weights that other PyTorch trainers saved, read without running anything that a file holds."""
+"""Weights saved by other PyTorch trainers, read without running anything in the file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ State = dict[str, Tensor]
 
 
 def read(path: Path) -> tuple[State, Tensor | None]:
-    """The state dict in a .pt, .pth, .ckpt or .safetensors file, and its class weights (C, D) or None.
+    """Read the state dict of a .pt, .pth, .ckpt or .safetensors file, and its class weights (C, D) or None.
 
     On the CPU, in the file's order. A pickle is only read for tensors (``weights_only``), and meanwhile this
     process can't take much more memory than the file is long: call it in one that does nothing else. Raises
@@ -83,12 +83,12 @@ def _unpickled(path: Path) -> Any:
         raise DataError(f"{path} can't be read: {error.strerror}", "check its permissions") from None
     except Exception as error:
         # a damaged archive raises whatever torch's readers raise
-        said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise DataError(f"{path} is damaged, or no PyTorch file ({said})", "copy it again") from error
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise DataError(f"{path} is damaged, or no PyTorch file ({reason})", "copy it again") from error
 
 
 def state_in(found: Any, path: Path) -> State:
-    """The named tensors in what a file held, without wrappers' prefixes; raises `DataError`."""
+    """Find the named tensors in a loaded object, without wrappers' prefixes; raises `DataError`."""
     for _ in range(3):
         inner = next((found[k] for k in _NESTED if isinstance(found, Mapping) and k in found), None)
         if not isinstance(inner, Mapping):
@@ -103,7 +103,7 @@ def state_in(found: Any, path: Path) -> State:
 
 
 def _widened(state: State, path: Path) -> State:
-    """Numbers as float32; raises `DataError` for an array that is no plain one or claims more than it has."""
+    """Convert to float32; raises `DataError` for an array that is no plain one or claims more than it has."""
     widened: State = {}
     for key, tensor in state.items():
         try:
@@ -119,7 +119,7 @@ def _widened(state: State, path: Path) -> State:
 
 
 def apart(state: State) -> tuple[State, Tensor | None]:
-    """A network's arrays under its own names, and the class weights (C, D) saved beside them, if any."""
+    """Part a state dict into the network's arrays and the class weights (C, D) saved beside them, if any."""
     state = dict(state)
     head = next((state.pop(key) for key in _HEADS if key in state), None)
     kernel = state.pop("head.kernel", None)  # AdaFace's, (D, C)
@@ -130,7 +130,7 @@ def apart(state: State) -> tuple[State, Tensor | None]:
 
 
 def _without_prefix(state: State) -> State:
-    """Keys without what DDP, compile or a wrapping module put before each of the network's."""
+    """Strip the prefixes that DDP, compile or a wrapping module put before each key."""
     for prefix in _PREFIXES * 2:
         inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if len(inside) > len(state) / 2:  # a wrapper may also hold its head

@@ -1,4 +1,4 @@
-"""What can be asked of the process for models; each takes a request as `launch` sends it."""
+"""The verbs of the process for models; each takes a request as `launch` sends it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def import_(request: Request, progress: Progress) -> dict[str, Any]:
     progress(1, 2, "writing")
     model.save(found, Path(request["target"]))
     progress(2, 2, "writing")
-    return _told(found)
+    return _facts(found)
 
 
 def show(request: Request, progress: Progress) -> dict[str, Any]:
-    """Read ``place`` and tell what it is."""
-    return _told(model.open_model(request["place"], request["known"]))
+    """Read ``place`` and return its facts."""
+    return _facts(model.open_model(request["place"], request["known"]))
 
 
 def export(request: Request, progress: Progress) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def export(request: Request, progress: Progress) -> dict[str, Any]:
         with staged_file(target.with_name(f"{target.name}.md")) as beside:
             beside.write_text(text, encoding="utf-8")
     progress(3, 3, f"writing {request['format']}")
-    return _told(found) | {"differences": parity.differences, "card": text}
+    return _facts(found) | {"differences": parity.differences, "card": text}
 
 
 def embed(request: Request, progress: Progress) -> dict[str, Any]:
@@ -72,16 +72,16 @@ def embed(request: Request, progress: Progress) -> dict[str, Any]:
     found = model.open_model(request["place"], request["known"])
     files = [Path(file) for file in request["images"]]
     rows = embedding.embed(found, files, resize=request["resize"], flip=request["flip"], progress=progress)
-    told = _told(found) | {"norms": np.linalg.norm(rows, axis=1).tolist()}
+    answer = _facts(found) | {"norms": np.linalg.norm(rows, axis=1).tolist()}
     if not request["target"]:
-        return told | {"embeddings": rows.tolist()}
+        return answer | {"embeddings": rows.tolist()}
     with staged_file(Path(request["target"])) as stage, stage.open("wb") as file:
         np.savez(file, files=np.array(request["images"]), embeddings=rows)
-    return told
+    return answer
 
 
 def normalises(request: Request, progress: Progress) -> dict[str, Any]:
-    """Whether a batch norm of ``backbone`` made with ``options`` refuses a batch of one: ``{"alone": true}``.
+    """Try whether a batch norm of ``backbone`` with ``options`` refuses a batch of one: ``{"alone": true}``.
 
     Tried without memory or arithmetic where the backbone allows it; what else goes wrong is left to the run.
     """
@@ -91,7 +91,7 @@ def normalises(request: Request, progress: Progress) -> dict[str, Any]:
             with torch.device(device), torch.no_grad():
                 network = declared.make(**request["options"]).train()
                 network(torch.zeros(1, 3, *declared.input_size))
-        except Exception as error:  # noqa: BLE001  a plug-in's, which is told with its run
+        except Exception as error:  # noqa: BLE001  a plug-in's, which its run reports
             if "more than 1 value per channel" in str(error):
                 return {"alone": True}
         else:
@@ -105,7 +105,7 @@ def _headless(found: Model) -> Model:
 
 
 def _with_head(found: Model, place: Mapping[str, Any]) -> Model:
-    """The model with its class weights: those it has, or those of its checkpoint's shards.
+    """Return the model with its class weights, its own or those of its checkpoint's shards.
 
     Raises `DataError` if a shard is not what its checkpoint's manifest says.
     """
@@ -127,7 +127,7 @@ def _with_head(found: Model, place: Mapping[str, Any]) -> Model:
     return found
 
 
-def _told(found: Model) -> dict[str, Any]:
+def _facts(found: Model) -> dict[str, Any]:
     parameters = sum(p.numel() for p in found.network.parameters())
     return {
         "facts": msgspec.to_builtins(found.facts),

@@ -1,4 +1,4 @@
-"""Models as files that run elsewhere, each compared with the network before it is kept."""
+"""Models as files that run elsewhere, each compared with the network before it gets its name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,6 @@ class Prepared(nn.Module):
         self.scale = scale
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 → (N, D) float32."""
         found: Tensor = self.network((images.permute(0, 3, 1, 2).float() - self.mean) * self.scale)
         return found
 
@@ -77,8 +76,8 @@ def write(model: Model, form: str, path: Path, *, inside: bool) -> Parity:
     except Exception as error:  # whatever an exporter raises
         if isinstance(error, OSError) and error.errno is not None:  # a full disk says nothing of the network
             raise
-        said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-        raise FailedError(f"{form} can't hold {model.facts.backbone!r}: {said}", _ELSEWHERE) from error
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        raise FailedError(f"{form} can't hold {model.facts.backbone!r}: {reason}", _ELSEWHERE) from error
     try:
         return compare(network, runner, lambda count: example(model.facts, count, inside))
     except DataError as error:
@@ -88,7 +87,7 @@ def write(model: Model, form: str, path: Path, *, inside: bool) -> Parity:
 
 
 def example(facts: ModelFacts, count: int, inside: bool) -> Tensor:
-    """`count` images of noise as the file takes them; a seed of its own for each number."""
+    """Draw `count` images of noise as the file takes them; a seed of its own for each number."""
     draw = torch.Generator().manual_seed(count)
     height, width = facts.input_size
     pixels = torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8, generator=draw)
@@ -96,7 +95,7 @@ def example(facts: ModelFacts, count: int, inside: bool) -> Tensor:
 
 
 def compare(network: nn.Module, runner: Runner, images: Callable[[int], Tensor]) -> Parity:
-    """What `runner` says against what `network` says; raises `ArctermError` if they differ."""
+    """Compare the outputs of `runner` and `network`; raises `ArctermError` if they differ."""
     differences = {}
     for count in _BATCHES:
         x = images(count)
@@ -110,8 +109,8 @@ def compare(network: nn.Module, runner: Runner, images: Callable[[int], Tensor])
         try:
             found = runner(x.numpy())
         except Exception as error:  # whatever a runtime raises
-            said = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-            raise FailedError(f"the file does not take {count} images: {said}", _ELSEWHERE) from error
+            reason = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+            raise FailedError(f"the file does not take {count} images: {reason}", _ELSEWHERE) from error
         if found.shape != wanted.shape:
             raise FailedError(f"the file gives {found.shape} for {count} images, PyTorch {wanted.shape}")
         apart = float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-12))
@@ -180,7 +179,7 @@ def _described(facts: ModelFacts, inside: bool) -> dict[str, str]:
 
 
 def input_words(facts: ModelFacts, inside: bool) -> str:
-    """What the file's `images` are."""
+    """Word what the file's `images` are."""
     height, width = facts.input_size
     if inside:
         return f"uint8 RGB images (N, {height}, {width}, 3), as they are"
@@ -192,7 +191,7 @@ def input_words(facts: ModelFacts, inside: bool) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's talk to itself."""
+    """Silence the exporter."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

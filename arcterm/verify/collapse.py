@@ -1,4 +1,4 @@
-"""Embeddings that say nothing: a network that has collapsed gives one and the same for every picture."""
+"""Collapse: a network whose embeddings are the same for every picture, zero, or not finite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROWS = 64  # at a time
 
 
 def found(embeddings: Floats, source: str) -> str:
-    """How the network has collapsed, by its `embeddings` (N, D) of the images of `source`; else empty."""
+    """Word how the network has collapsed, by `embeddings` (N, D) of images of `source`; "" if it has not."""
     if why := useless(embeddings, source):
         return f"the network has collapsed: {why}"
     first = _unit(embeddings[:1])
@@ -31,7 +31,7 @@ def found(embeddings: Floats, source: str) -> str:
 
 
 def of_pairs(embeddings: Floats, same: NDArray[np.bool_], source: str) -> str:
-    """As `found`, for the pairs of a set: rows 2i and 2i + 1 of `embeddings` (2P, D), `same` (P,) person.
+    """Do as `found` for the pairs of a set: rows 2i and 2i + 1 of `embeddings` (2P, D), `same` (P,) person.
 
     Where no two people of a pair are further apart than the protocol can tell, any accuracy is a guess's.
     """
@@ -44,7 +44,7 @@ def of_pairs(embeddings: Floats, same: NDArray[np.bool_], source: str) -> str:
 
 
 def useless(embeddings: Floats, source: str, names: Sequence[str] = ()) -> str:
-    """Why some of the embeddings (N, D) can't be used, and which by `names` or number; else empty."""
+    """Word why some embeddings (N, D) can't be used, and which by `names` or number; else empty."""
     bad, kind = _useless(embeddings)
     if not len(bad):
         return ""
@@ -54,7 +54,7 @@ def useless(embeddings: Floats, source: str, names: Sequence[str] = ()) -> str:
 
 
 def _useless(embeddings: Floats) -> tuple[NDArray[np.intp], str]:
-    """Rows that have no direction, and what they are: ``not finite`` if there is one such, else ``zero``."""
+    """Find the rows without a direction: those that are ``not finite`` if there are any, else ``zero``."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", embeddings, embeddings)
     if np.isfinite(squares).all() and (squares > _TINY).all():
@@ -66,12 +66,12 @@ def _useless(embeddings: Floats) -> tuple[NDArray[np.intp], str]:
 
 
 def _parts(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """`rows` in parts: of a healthy network the first one shows it."""
+    """Yield `rows` in parts: the first is enough to show that a network is healthy."""
     return (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS))
 
 
 def _near(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
-    """Whether normalised rows are all too near for the protocol to tell."""
+    """Whether normalised rows are all nearer than the protocol can tell."""
     return float(np.square(a - b).sum(1).max()) < FINEST
 
 

@@ -1,4 +1,4 @@
-"""Embeddings of a verification set, shared out over the ranks."""
+"""Embeddings of a verification set, by all ranks together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from arcterm.formats import images
 from arcterm.runs.events import Verify, real
 from arcterm.verify import collapse, protocol
 from arcterm.verify.protocol import Verification
-from arcterm.verify.ranks import Ranks, agreed
+from arcterm.verify.ranks import RankGroup, agreed
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image
@@ -36,14 +36,14 @@ class Embedder:
     preprocess: Preprocess
     image_size: tuple[int, int]
     batch_size: int
-    ranks: Ranks
+    ranks: RankGroup
     dtype: torch.dtype = torch.float32
 
     def verify(self, name: str, pairs: PairSet, step: int, progress: Callable[[int, int], None]) -> Verify:
         """Score a set by the published protocol. Every rank takes part and returns the same result.
 
-        Accuracies and thresholds are withheld, and it is said why, where they would say nothing: pairs of one
-        kind, embeddings that are zero or not finite. Raises `DataError`, the same on every rank, where one of
+        Accuracies and thresholds are withheld, with the reason, where they would mean nothing: pairs of one
+        kind, embeddings that are zero or not finite. Raises `DataError`, the same on every rank, if one of
         them can't decode a picture, or the set can't be scored.
         """
         started = time.perf_counter()
@@ -69,7 +69,7 @@ class Embedder:
         )
 
     def collapse_on(self, pixels: NDArray[np.uint8], source: str) -> str:
-        """How the network has collapsed, by images (N, H, W, 3) of `source`; empty if it has not."""
+        """Word how the network has collapsed, by images (N, H, W, 3) of `source`; empty if it has not."""
         x = normalize(torch.from_numpy(pixels).to(self.ranks.device), self.preprocess)
         with torch.inference_mode():
             return collapse.found(self.backbone(x).float().cpu().numpy(), source)
@@ -77,7 +77,7 @@ class Embedder:
     def _pair_embeddings(
         self, name: str, pictures: Sequence[Image], progress: Callable[[int, int], None]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(2P, D) float32 sums of the embeddings of image and mirror image, and (2P, 2) their lengths."""
+        """Embed all: (2P, D) float32 sums of image and mirror image, and (2P, 2) the lengths of both."""
         chosen, where = distinct(pictures)
         share = -(-len(chosen) // self.ranks.size)  # the last rank's share may be filled up with repeats
         sums, norms = agreed(self.ranks, lambda: self._share(name, pictures, chosen, share, progress))
@@ -93,7 +93,7 @@ class Embedder:
         share: int,
         progress: Callable[[int, int], None],
     ) -> tuple[Tensor, Tensor]:
-        """This rank's part of the `chosen` pictures: `share` sums (share, D) and lengths (share, 2)."""
+        """Embed this rank's part of the `chosen` pictures: sums (share, D) and lengths (share, 2)."""
         first = self.ranks.rank * share
         sums, norms = [], []
         for start in range(first, first + share, self.batch_size):
@@ -114,7 +114,7 @@ class Embedder:
 
 
 def _decoded(name: str, pictures: Sequence[Image], index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture's pixels (H, W, 3); raises `DataError` whatever a stranger's data set raises."""
+    """Decode a picture (H, W, 3); raises `DataError` for whatever a plug-in's data set raises."""
     source = f"{name}.bin image {index}"
     try:
         return images.decode(pictures[index], size=size, source=source)
@@ -125,7 +125,7 @@ def _decoded(name: str, pictures: Sequence[Image], index: int, size: tuple[int, 
 
 
 def distinct(pictures: Sequence[Image]) -> tuple[list[int], NDArray[np.int64]]:
-    """Which pictures to embed, and for each picture its place among those.
+    """Choose the pictures to embed, and find the place of each picture among those.
 
     A set that shows one image in many pairs may hold it once; only a list or tuple is searched for that,
     since its elements stay the same objects.
@@ -144,5 +144,5 @@ def distinct(pictures: Sequence[Image]) -> tuple[list[int], NDArray[np.int64]]:
 
 
 def normalize(pixels: Tensor, preprocess: Preprocess) -> Tensor:
-    """uint8 RGB (N, H, W, 3) → float32 (N, 3, H, W), channels last in memory."""
+    """Make uint8 RGB (N, H, W, 3) a backbone's input: float32 (N, 3, H, W), channels last in memory."""
     return (pixels.permute(0, 3, 1, 2).float() - preprocess.mean) * preprocess.scale

@@ -26,7 +26,7 @@ _AGREEMENT = 1e-3  # of the largest number of an embedding
 def folded(
     network: nn.Module, size: tuple[int, int], note: Callable[[str], None] = lambda text: None
 ) -> nn.Module:
-    """A copy of `network` in evaluation mode, for images (N, 3, *size), with fewer batch norms.
+    """Copy `network` in evaluation mode, for images (N, 3, *size), with fewer batch norms.
 
     A network that can't be traced, or that does something else when it is, is copied as it is; `note` is
     told why.
@@ -60,13 +60,13 @@ class Shifted(nn.Module):
         self.shift: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the layer gives, shifted; in its own type, also within autocast."""
+        """Shift the layer's output, in its own type also within autocast."""
         y: Tensor = self.layer(x)
         return y.add_(self.shift)
 
 
 class _Folding:
-    """One network on its way; its own modules are replaced."""
+    """A network that is being folded, its modules replaced in place."""
 
     def __init__(self, network: nn.Module, images: Tensor) -> None:
         self.traced = fx.symbolic_trace(network)
@@ -87,12 +87,12 @@ class _Folding:
         return self.traced
 
     def _drop(self, node: fx.Node) -> None:
-        """What does nothing in evaluation is not run."""
+        """Take out what does nothing in evaluation."""
         if isinstance(self._module(node), _SAME):
             self._remove(node)
 
     def _into_source(self, node: fx.Node) -> None:
-        """layer → norm: into the layer, if nothing else sees what it gives."""
+        """layer → norm: fold into the layer, if nothing else reads its output."""
         source = node.all_input_nodes[0]
         norm, layer = self._norm(node), self._layer(source)
         if norm is None or layer is None or len(source.users) > 1:
@@ -106,7 +106,7 @@ class _Folding:
         self._remove(node)
 
     def _into_users(self, node: fx.Node) -> None:
-        """norm → layers: into all that see it, if only layers do; flattening may come between."""
+        """norm → layers: fold into all that read it, if only layers do; flattening may come between."""
         norm = self._norm(node)
         if norm is None or len(_shape(node)) not in (2, 4):
             return
@@ -125,7 +125,7 @@ class _Folding:
         self._remove(node)
 
     def _flattens(self, node: fx.Node) -> bool:
-        """Whether it makes (N, C·H·W) of (N, C, H, W), keeping the order."""
+        """Whether the node makes (N, C·H·W) of (N, C, H, W) in the same order."""
         named = node.op in ("call_function", "call_method") and node.target in _FLATTENING
         if not (named or isinstance(self._module(node), nn.Flatten)) or len(node.all_input_nodes) != 1:
             return False
@@ -140,7 +140,7 @@ class _Folding:
         return found if isinstance(found, _Norm) and found.running_mean is not None else None
 
     def _layer(self, node: fx.Node) -> _Layer | None:
-        """The node's convolution or linear layer, if it is run nowhere else."""
+        """Return the node's convolution or linear layer, if it is run nowhere else."""
         found = self._module(node)
         return found if isinstance(found, _Layer) and node.target in self.once else None
 
@@ -153,7 +153,7 @@ class _Folding:
 
 
 def affine(norm: _Norm) -> tuple[Tensor, Tensor]:
-    """a and b, (C,) float64, of a batch norm in evaluation: y = a·x + b."""
+    """Compute a and b, (C,) float64, of a batch norm in evaluation: y = a·x + b."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.affine:
@@ -172,7 +172,7 @@ def before_linear(layer: nn.Linear, scale: Tensor, shift: Tensor) -> nn.Module:
 
 
 def before_convolution(layer: nn.Conv2d, scale: Tensor, shift: Tensor, size: tuple[int, ...]) -> nn.Module:
-    """layer(a·x + b) for `scale` a and `shift` b (C,), on maps (N, C, *size)."""
+    """Fold layer(a·x + b) for `scale` a and `shift` b (C,), on maps (N, C, *size)."""
     weight = layer.weight.double()
     grouped = weight.view(layer.groups, -1, *weight.shape[1:])
     scaled = (grouped * scale.view(layer.groups, 1, -1, 1, 1)).view_as(weight)
@@ -187,7 +187,7 @@ def before_convolution(layer: nn.Conv2d, scale: Tensor, shift: Tensor, size: tup
 
 
 def with_weights(layer: _Layer, weight: Tensor, bias: Tensor | None) -> _Layer:
-    """A copy of `layer` with other weights, in its type and its order in memory."""
+    """Copy `layer` with other weights, in its type and its order in memory."""
     made = copy.deepcopy(layer)
     kept = torch.empty_like(layer.weight).copy_(weight)
     made.weight = nn.Parameter(kept, requires_grad=False)

@@ -16,14 +16,14 @@ THRESHOLDS = np.arange(0, 4, 0.01)
 """Squared distances that are tried, (400,) float64."""
 
 MAX_FAR = 1e-3
-"""False-accept rate at which the true-accept rate is told."""
+"""False-accept rate at which the true-accept rate is reported."""
 
 _BLOCK = 64  # pairs at a time: their float64 rows stay in the cache
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """How well pairs were told apart; the tuples have one entry per fold.
+    """Results of the protocol; the tuples have one entry per fold.
 
     All of it is None, and the tuples are empty, for pairs of one kind only: a threshold that accepts
     everything, or nothing, would be right on all of them.
@@ -78,7 +78,7 @@ def evaluate(embeddings: Floats, same: NDArray[np.bool_], folds: int = 10) -> Ve
 
 
 def one_kind(same: NDArray[np.bool_]) -> str:
-    """The kind of all pairs, ``same`` or ``different``, where there is no other; else empty."""
+    """Return ``same`` or ``different`` if all pairs are of that kind, else empty."""
     return "" if same.any() and not same.all() else "same" if same.any() else "different"
 
 
@@ -114,7 +114,7 @@ def _fold_of_each(pairs: int, folds: int) -> NDArray[np.intp]:
 def _accuracy(
     distances: NDArray[np.float64], same: NDArray[np.bool_], fold: NDArray[np.intp], folds: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each fold's threshold and held-out accuracy, (folds,) each, by counting instead of a sweep.
+    """Find each fold's threshold and held-out accuracy, (folds,) each, by counting instead of a sweep.
 
     A pair is accepted from the first threshold above its distance on, so a histogram of those positions,
     summed up, gives the accepted pairs at every threshold; other folds' counts are the total less our own.

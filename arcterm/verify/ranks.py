@@ -1,4 +1,4 @@
-"""What the ranks that verify together need of each other."""
+"""Texts and failures exchanged by the ranks that verify together."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 _BYTES = 500  # of a text
 
 
-class Ranks(Protocol):
-    """The part of `train.world.World` that is needed here."""
+class RankGroup(Protocol):
+    """The part of `train.world.World` that verification needs."""
 
     @property
     def rank(self) -> int: ...
@@ -28,22 +28,22 @@ class Ranks(Protocol):
         """(n, …) of every rank as (size · n, …)."""
 
 
-def texts(ranks: Ranks, text: str) -> list[str]:
-    """What each rank has to say, the same list on every rank; the point that all have reached."""
+def texts(ranks: RankGroup, text: str) -> list[str]:
+    """Gather a text of each rank, the same list on every rank, once all have come here."""
     own = bytearray(text.encode("utf-8", "replace")[:_BYTES].ljust(_BYTES, b"\0"))
     rows = ranks.gather(torch.frombuffer(own, dtype=torch.uint8)).view(-1, _BYTES)
     return [bytes(row.tolist()).rstrip(b"\0").decode("utf-8", "replace") for row in rows]
 
 
-def agreed(ranks: Ranks, work: Callable[[], T]) -> T:
-    """What `work` gives, once all ranks have it; raises the first `DataError` of one on all of them."""
+def agreed(ranks: RankGroup, work: Callable[[], T]) -> T:
+    """Return what `work` returns, once all ranks have it; raises the first `DataError` of one on all."""
     problem = ""
     try:
         result = work()
     except DataError as error:
         problem = str(error)
-    told = next(filter(None, texts(ranks, problem)), "")
-    if told:
-        message, _, hint = told.partition("\n  → ")
+    first = next(filter(None, texts(ranks, problem)), "")
+    if first:
+        message, _, hint = first.partition("\n  → ")
         raise DataError(message, hint)
     return result

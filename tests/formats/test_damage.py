@@ -36,7 +36,7 @@ from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.train.feed.loader import Loader
 from arcterm.train.feed.quarantine import Quarantine
-from arcterm.train.feed.sampler import Choice
+from arcterm.train.feed.sampler import BatchIndices
 from fuzz.seeds import CORPUS, bombs
 from fuzz.targets import TARGETS
 from tests.data.checks import kinds, run_check
@@ -343,7 +343,7 @@ def load(place: Path, folder: Path) -> tuple[set[int], list[bytes]]:
     pack = FacePack(place)
     heard = Heard()
     quarantine = Quarantine(folder / "quarantine", len(pack), 1.0, heard)
-    order = Choice(1, np.arange(len(pack)), np.zeros(len(pack), np.uint64))
+    order = BatchIndices(1, np.arange(len(pack)), np.zeros(len(pack), np.uint64))
     with Loader(pack, [order], image_size=SIZE, threads=1, quarantine=quarantine) as loader:
         ((batch, _),) = list(loader)
         pixels = [image.tobytes() for image in batch.images.numpy()]

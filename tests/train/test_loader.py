@@ -22,7 +22,7 @@ from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.identities import SamePerson
 from arcterm.train.feed.loader import Loader, _Buffer
 from arcterm.train.feed.quarantine import Quarantine
-from arcterm.train.feed.sampler import Choice, Sampler
+from arcterm.train.feed.sampler import BatchIndices, Sampler
 from arcterm.train.feed.upload import Sent, mirror
 from arcterm.train.world import World
 from tests.jobs import Heard
@@ -176,7 +176,7 @@ def test_cached_images_are_not_read_again(pack):
     faces = Counting(pack)
     cache = DecodedCache.make(60, SIZE, 30 * (112 * 112 * 3 + 9) + 5, World())
     assert cache.capacity == 30
-    whole = [Choice(1, np.arange(60), np.zeros(60, np.uint64))]
+    whole = [BatchIndices(1, np.arange(60), np.zeros(60, np.uint64))]
     loaded(faces, whole, cache=cache)
     assert faces.read == 60
     loaded(faces, whole, cache=cache)
@@ -192,10 +192,10 @@ def _rank(rank, pack, port, results):
     cache = DecodedCache.make(60, SIZE, 1 << 30, world)
     faces = FacePack(pack)
     mine = np.arange(rank * 30, rank * 30 + 30)
-    loaded(faces, [Choice(1, mine, np.zeros(30, np.uint64))], cache=cache)
+    loaded(faces, [BatchIndices(1, mine, np.zeros(30, np.uint64))], cache=cache)
     world.barrier()
     results.put((rank, sum(cache.has(n) for n in range(60))))
-    everything = loaded(None, [Choice(1, np.arange(60), np.zeros(60, np.uint64))], cache=cache)
+    everything = loaded(None, [BatchIndices(1, np.arange(60), np.zeros(60, np.uint64))], cache=cache)
     results.put((rank, everything[0][1].tobytes() == _plain(pack)))
     world.barrier()
     dist.destroy_process_group()
@@ -267,7 +267,7 @@ KINDS = {3: "raises", 4: "short", 17: "label", 39: "surprises"}
 def test_broken_records_are_skipped_listed_and_counted_once(tmp_path):
     heard = Heard()
     quarantine = Quarantine(tmp_path / "quarantine", 40, 0.1, heard)
-    whole = [Choice(n, np.arange(40), np.zeros(40, np.uint64)) for n in (1, 2)]
+    whole = [BatchIndices(n, np.arange(40), np.zeros(40, np.uint64)) for n in (1, 2)]
     batches = loaded(Flawed(KINDS), whole, quarantine=quarantine)
     expected = np.arange(40)
     expected[[3, 4, 17, 39]] = 5, 5, 18, 0  # those that follow
@@ -315,7 +315,7 @@ def test_one_of_the_same_person_takes_the_place(tmp_path):
     assert list(SamePerson(labels)(3)) == [4, 0, 1, 2]
     mixed = np.array([2, 0, 2, 1, 2])
     assert list(SamePerson(mixed)(2)) == [4, 0] and list(SamePerson(mixed)(1)) == []
-    whole = [Choice(1, np.arange(40), np.zeros(40, np.uint64))]
+    whole = [BatchIndices(1, np.arange(40), np.zeros(40, np.uint64))]
     quarantine = Quarantine(tmp_path / "q", 40, 0.2, Heard())
     ((_, _, found),) = loaded(Flawed(KINDS), whole, quarantine=quarantine, substitutes=SamePerson(labels))
     assert np.array_equal(found, labels)

@@ -26,7 +26,7 @@ from arcterm.train.feed.identities import Identities, SamePerson
 from arcterm.train.feed.loader import Batch, Loader
 from arcterm.train.feed.mining import Miner, MiningCounts, Sequence
 from arcterm.train.feed.quarantine import Quarantine
-from arcterm.train.feed.sampler import Choice, Sampler, keys
+from arcterm.train.feed.sampler import BatchIndices, Sampler, keys
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.report import PhaseProgress
 from arcterm.train.world import World
@@ -54,7 +54,7 @@ class Feed(Protocol):
 class Chooser(Protocol):
     """Chooses the images of a rank for any step."""
 
-    def choices(self, first: int, last: int) -> Iterator[Choice]:
+    def choices(self, first: int, last: int) -> Iterator[BatchIndices]:
         """Yield the images of the steps `first` … `last`."""
 
 
@@ -189,7 +189,7 @@ class MinedTriplets:
     def state(self) -> dict[str, Tensor]:
         return self._sequence.tensors()
 
-    def _choices(self) -> Iterator[Choice]:
+    def _choices(self) -> Iterator[BatchIndices]:
         """Yield this rank's anchors, positives and negatives for the rest of the round."""
         sequence, config = self._sequence, self._config
         count = config.batch_size // 3
@@ -197,7 +197,7 @@ class MinedTriplets:
         slots = np.arange(config.global_batch).reshape(-1, 3)[mine].T.ravel()
         for step in range(self._step + 1, min(sequence.last, config.steps) + 1):
             indices = sequence.triplets[step - 1 - sequence.first, mine].T.ravel()
-            yield Choice(step, indices, keys(config.seed, step, slots))
+            yield BatchIndices(step, indices, keys(config.seed, step, slots))
 
     def _mine(self) -> None:
         started = time.perf_counter()
@@ -229,7 +229,7 @@ class MinedTriplets:
         parts = (own[at : at + size] for at in range(0, share, size))
         progress = PhaseProgress(self._journal, "mining", f"round {self._sequence.round + 1}")
         embedded = []
-        plain = (Choice(n, part, np.zeros(len(part), np.uint64)) for n, part in enumerate(parts))
+        plain = (BatchIndices(n, part, np.zeros(len(part), np.uint64)) for n, part in enumerate(parts))
         with self._load(plain, augmentation=UNCHANGED) as loader, torch.inference_mode():
             for batch, _ in loader:
                 pixels = batch.images.to(self._world.device, non_blocking=True)

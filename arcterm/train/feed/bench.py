@@ -13,7 +13,7 @@ from arcterm.formats import images
 from arcterm.runs.context import JobContext
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.loader import Loader
-from arcterm.train.feed.sampler import Choice, Sampler
+from arcterm.train.feed.sampler import BatchIndices, Sampler
 from arcterm.train.world import World
 
 _CACHED = 20_000
@@ -115,5 +115,5 @@ def _kept(faces: FaceDataset, size: tuple[int, int], batch: int, threads: int, s
     return _loaded(faces, size, min(batch, count), threads, seconds, cache, count)
 
 
-def _endless(sampler: Sampler) -> Iterator[Choice]:
+def _endless(sampler: Sampler) -> Iterator[BatchIndices]:
     return sampler.choices(1, 1 << 40)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
-from arcterm.train.feed.sampler import Choice, keys
+from arcterm.train.feed.sampler import BatchIndices, keys
 
 _STREAM = 3  # apart from what mining draws
 
@@ -62,7 +62,7 @@ class Identities:
         table = taken.reshape(self.people, self.steps_per_epoch, self._each).swapaxes(0, 1)
         return table[rng.permutation(self.steps_per_epoch)]
 
-    def choices(self, first: int, last: int) -> Iterator[Choice]:
+    def choices(self, first: int, last: int) -> Iterator[BatchIndices]:
         """Yield this rank's images of the steps `first` … `last`."""
         slots = np.arange(self._rank * self._batch_size, (self._rank + 1) * self._batch_size)
         epoch, table = -1, np.empty((0, 0, 0), np.int64)
@@ -71,7 +71,7 @@ class Identities:
                 epoch = (step - 1) // self.steps_per_epoch
                 table = self.table(epoch)
             indices = table[(step - 1) % self.steps_per_epoch].ravel()[slots]
-            yield Choice(step, indices, keys(self._seed, step, slots))
+            yield BatchIndices(step, indices, keys(self._seed, step, slots))
 
 
 class SamePerson:

@@ -24,7 +24,7 @@ from arcterm.formats import images
 from arcterm.train.feed.augment import UNCHANGED, Draws, draw
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.quarantine import Quarantine
-from arcterm.train.feed.sampler import Choice
+from arcterm.train.feed.sampler import BatchIndices
 from arcterm.train.feed.upload import Upload
 
 _AHEAD = 4
@@ -71,7 +71,7 @@ class Loader:
     def __init__(
         self,
         dataset: FaceDataset,
-        choices: Iterable[Choice],
+        choices: Iterable[BatchIndices],
         *,
         image_size: tuple[int, int],
         threads: int,
@@ -131,7 +131,7 @@ class Loader:
 
     def _produce(self) -> None:
         """Keep a few batches in work, so that no thread waits for the slowest of a batch."""
-        working: deque[tuple[Choice, _Buffer, list[Future[None]]]] = deque()
+        working: deque[tuple[BatchIndices, _Buffer, list[Future[None]]]] = deque()
         try:
             for choice in self._choices:
                 buffer = self._buffer(len(choice.indices))
@@ -163,7 +163,7 @@ class Loader:
             return buffer
         return _Buffer(size, self._size, pin=self._upload is not None)
 
-    def _start(self, choice: Choice, buffer: _Buffer) -> list[Future[None]]:
+    def _start(self, choice: BatchIndices, buffer: _Buffer) -> list[Future[None]]:
         """Hand a batch to the threads, a run of slots each."""
         count = len(choice.indices)
         draws = draw(self._augmentation, choice.keys)
@@ -175,7 +175,7 @@ class Loader:
             if first < end
         ]
 
-    def _deliver(self, choice: Choice, buffer: _Buffer, parts: list[Future[None]]) -> bool:
+    def _deliver(self, choice: BatchIndices, buffer: _Buffer, parts: list[Future[None]]) -> bool:
         """Pass on a batch when it is complete; False after a stop."""
         for part in parts:
             part.result()
@@ -192,7 +192,7 @@ class Loader:
         self._ready.put(Batch(choice.step, sent.images, sent.labels, sent.arrived))
         return True
 
-    def _fill(self, choice: Choice, buffer: _Buffer, draws: Draws, slots: range) -> None:
+    def _fill(self, choice: BatchIndices, buffer: _Buffer, draws: Draws, slots: range) -> None:
         """Read, decode and augment some images of a batch, in one thread."""
         part = slice(slots.start, slots.stop)
         indices, changed = choice.indices[part].tolist(), draws.any[part].tolist()

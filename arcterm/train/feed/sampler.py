@@ -13,7 +13,7 @@ _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Choice(NamedTuple):
+class BatchIndices(NamedTuple):
     """A rank's images of a step, (B,) int64, and a key each, (B,) uint64.
 
     Everything that is random about an image follows from its key (see `uniform`).
@@ -59,14 +59,14 @@ class Sampler:
         chosen = order[first : first + self.batch_size]
         return chosen, keys(self.seed, epoch, chosen)
 
-    def choices(self, first: int, last: int) -> Iterator[Choice]:
+    def choices(self, first: int, last: int) -> Iterator[BatchIndices]:
         """Yield this rank's images of the steps `first` … `last`."""
         epoch, order = -1, np.empty(0, np.int64)
         for step in range(first, last + 1):
             if self.epoch_of(step) != epoch:
                 epoch = self.epoch_of(step)
                 order = self.order(epoch)
-            yield Choice(step, *self.batch(step, order))
+            yield BatchIndices(step, *self.batch(step, order))
 
 
 def keys(seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.uint64]:
