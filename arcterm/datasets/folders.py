@@ -89,16 +89,7 @@ class FolderFaces:
                 f"{self.folder} has {ignored} files that aren't images of anybody; they are passed over"
             )
         fingerprint, earlier = self._fingerprints(sets.digest)
-        return DatasetFacts(
-            images=len(self),
-            classes=self.classes,
-            image_size=IMAGE_SIZE,
-            fingerprint=fingerprint,
-            verification=sets.pairs,
-            problems=(*problems, *sets.problems),
-            set_aside=sets.set_aside,
-            earlier=(earlier,),
-        )
+        return sets.facts(self, IMAGE_SIZE, fingerprint, earlier, problems)
 
     def _fingerprints(self, sets: str) -> tuple[str, str]:
         """Of names, sizes and a sample of contents; and as version 0.1.0 had it, of names and sizes."""
@@ -118,12 +109,7 @@ def open_dataset(path: str | Path, *, resize: bool, min_images: int, drop: str) 
 
 
 def inspect(
-    path: str | Path,
-    *,
-    resize: bool,
-    min_images: int,
-    drop: str,
-    progress: Progress | None = None,
+    path: str | Path, *, resize: bool, min_images: int, drop: str, progress: Progress | None = None
 ) -> DatasetFacts:
     """Facts of the folder `path`, one image of each person and every .bin read; raises `DataError`."""
     return filters.inspect(FolderFaces(Path(path), resize), min_images, drop, progress)

@@ -135,12 +135,7 @@ def open_dataset(*, paths: str, resize: bool, min_images: int, drop: str) -> Joi
 
 
 def inspect(
-    *,
-    paths: str,
-    resize: bool,
-    min_images: int,
-    drop: str,
-    progress: Progress | None = None,
+    *, paths: str, resize: bool, min_images: int, drop: str, progress: Progress | None = None
 ) -> DatasetFacts:
     """Facts of all data sets together, each looked at as when alone; raises `DataError`."""
     return filters.inspect(JoinedFaces(_places(paths), resize), min_images, drop, progress)

@@ -98,16 +98,7 @@ class ListedFaces:
         sets = look_at_sets(self.verification, IMAGE_SIZE, progress)
         with self.list.path.open("rb") as file:
             earlier = hashlib.file_digest(file, "sha256").hexdigest()
-        return DatasetFacts(
-            images=len(self),
-            classes=self.classes,
-            image_size=IMAGE_SIZE,
-            fingerprint=self._fingerprint(sets.digest),
-            verification=sets.pairs,
-            problems=(*problems, *sets.problems),
-            set_aside=sets.set_aside,
-            earlier=(earlier,),
-        )
+        return sets.facts(self, IMAGE_SIZE, self._fingerprint(sets.digest), earlier, problems)
 
     def wrong_landmarks(self, indices: list[int]) -> list[str]:
         """Sentences about landmarks of those lines that can't be what the list says they are."""
@@ -154,13 +145,7 @@ def open_dataset(
 
 
 def inspect(
-    path: str | Path,
-    *,
-    root: str,
-    resize: bool,
-    min_images: int,
-    drop: str,
-    progress: Progress | None = None,
+    path: str | Path, *, root: str, resize: bool, min_images: int, drop: str, progress: Progress | None = None
 ) -> DatasetFacts:
     """Facts of the list `path`, a few images and every .bin beside it read; raises `DataError`."""
     return filters.inspect(_open(path, root, resize), min_images, drop, progress)

@@ -85,18 +85,10 @@ class PackedFaces:
         problems = [
             *look(self, samples(len(pack)), pack.image_size),
             *filter(None, [pack.header_problem, _too_many(pack, digest)]),
-            *sets.problems,
         ]
-        return DatasetFacts(
-            images=len(pack),
-            classes=pack.classes,
-            image_size=pack.image_size,
-            fingerprint=digest.train.fingerprint(sets.digest),
-            verification=sets.pairs,
-            problems=tuple(problems),
-            set_aside=sets.set_aside,
-            earlier=(hashlib.sha256((self.directory / "train.idx").read_bytes()).hexdigest(),),
-        )
+        earlier = hashlib.sha256((self.directory / "train.idx").read_bytes()).hexdigest()
+        fingerprint = digest.train.fingerprint(sets.digest)
+        return sets.facts(self, pack.image_size, fingerprint, earlier, problems)
 
 
 def _too_many(pack: FacePack, digest: PackDigest) -> str:
@@ -130,12 +122,7 @@ def open_dataset(path: str | Path, *, resize: bool, min_images: int, drop: str) 
 
 
 def inspect(
-    path: str | Path,
-    *,
-    resize: bool,
-    min_images: int,
-    drop: str,
-    progress: Progress | None = None,
+    path: str | Path, *, resize: bool, min_images: int, drop: str, progress: Progress | None = None
 ) -> DatasetFacts:
     """Facts of the pack in `path`, a few records and all verification sets read; raises `DataError`."""
     return filters.inspect(PackedFaces(Path(path), resize), min_images, drop, progress)

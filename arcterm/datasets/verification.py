@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from arcterm_registry.contracts import DatasetFacts, FaceDataset
 
 from arcterm import cache
 from arcterm.errors import DataError
@@ -68,6 +69,21 @@ class SetsLook(NamedTuple):
     set_aside: dict[str, str]
     problems: list[str]
     digest: str
+
+    def facts(
+        self, faces: FaceDataset, size: tuple[int, int], fingerprint: str, earlier: str, problems: list[str]
+    ) -> DatasetFacts:
+        """Facts of a data set with these sets and its own `problems`."""
+        return DatasetFacts(
+            images=len(faces),
+            classes=faces.classes,
+            image_size=size,
+            fingerprint=fingerprint,
+            verification=self.pairs,
+            problems=(*problems, *self.problems),
+            set_aside=self.set_aside,
+            earlier=(earlier,),
+        )
 
 
 class _Sound(msgspec.Struct, frozen=True):
