@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from arcterm_registry.contracts import JobReport
@@ -18,7 +17,7 @@ from arcterm.data.reshape.copying import copy_files
 from arcterm.errors import DataError
 from arcterm.files import require_free
 from arcterm.formats.pairs.binfile import write_pairs
-from arcterm.formats.pairs.pairing import ImagePair, make_pairs
+from arcterm.formats.pairs.pairing import make_pairs
 from arcterm.formats.recordio.packwriter import PackWriter, write_pack
 from arcterm.runs.context import JobContext
 
@@ -48,7 +47,7 @@ def pack(
     align: bool = False,
     image_size: tuple[int, int] = IMAGE_SIZE,
 ) -> JobReport:
-    """Pack what `src` holds (see `sources`) into the face pack `dst`; the same input gives the same bytes.
+    """Pack what `src` holds (see `inputs`) into the face pack `dst`; the same input gives the same bytes.
 
     People and images go in natural order, or a list's in the order of its labels. The last `hold_out` people
     make up ``heldout.bin`` (see `pairing`, which also takes the number of `pairs`), the others are classes 0,
@@ -58,6 +57,32 @@ def pack(
     """
     place = Path(dst)
     require_free(place)
+    source = _open(job, src, place, align)
+    trained, held = _split(source.people, hold_out, pairs)
+    chosen = make_pairs([len(person.pictures) for person in held], pairs) if held else []
+    packer = _Packer(job, Wanted(image_size, resize, align), source)
+    with write_pack(place, image_size, resume=job.id) as writer:
+        packer.fill(writer, trained)
+        stored = packer.read_all(held)
+        packer.end()
+        if held:
+            sides = [stored[number] for pair in chosen for number in (pair.a, pair.b)]
+            write_pairs(writer.directory / HELD_OUT, sides, [pair.same for pair in chosen])
+        sets, notes = _sets(source, image_size, held_out=bool(held))
+        copy_files(sets, writer.directory)
+    data = {
+        "path": str(place.resolve()),
+        "image_size": list(image_size),
+        "verification": [path.name for path in sets],
+        "pairs": len(chosen),
+        **_counts(source, trained, held),
+        **packer.data(),
+    }
+    lines = [*_lines(data, packer.look_every), *landmark_lines(packer.tally), *notes]
+    return JobReport(lines=lines, data=data, result=str(place))
+
+
+def _open(job: JobContext, src: str, place: Path, align: bool) -> PackInput:
     if place.resolve().is_relative_to(Path(src).resolve()):
         raise DataError(f"{place} lies inside {src}", "choose a directory outside of the folder of people")
     source = open_source(job, Path(src))
@@ -68,52 +93,35 @@ def pack(
         )
     if source.refused and len(source.people) < 2:
         raise source.refused[0]
-    trained, held = _split(source.people, hold_out, pairs)
-    chosen = make_pairs([len(person.pictures) for person in held], pairs) if held else []
-    total = sum(len(person.pictures) for person in source.people)
     if source.refused:
         count = len(source.refused)
         what = f"{count:,} folders have no image" if count > 1 else source.refused[0].message
         job.say(
             f"{what}; the images are looked at too, so that all that is wrong is named at once", "warning"
         )
-    packer = _Packer(job, Wanted(image_size, resize, align), total, Tally(), source.refused)
-    with write_pack(place, image_size, resume=job.id) as writer:
-        packer.fill(writer, trained)
-        stored = packer.keep(held)
-        packer.end()
-        if held:
-            sides = [stored[number] for pair in chosen for number in (pair.a, pair.b)]
-            write_pairs(writer.directory / HELD_OUT, sides, [pair.same for pair in chosen])
-        sets, note = _sets(source, image_size, held_out=bool(held))
-        copy_files(sets, writer.directory)
-    report = _report(place, source, trained, held, chosen, packer, image_size)
-    taken = [f"verification sets: {', '.join(path.stem for path in sets)}"] if sets else []
-    data = {**report.data, "verification": [path.name for path in sets]}
-    return replace(report, lines=[*report.lines, *taken, *note], data=data)
+    return source
 
 
 def _sets(source: PackInput, image_size: tuple[int, int], *, held_out: bool) -> tuple[list[Path], list[str]]:
-    """The verification sets of a pack that are taken along, and a note on those that are not."""
+    """Return the verification sets of a pack that are taken along, and notes on them and the others."""
     fit = source.size == image_size
     taken = [path for path in source.sets if fit and not (held_out and path.name == HELD_OUT)]
     left = ", ".join(path.name for path in source.sets if path not in taken)
     why = "its place is taken by the new one" if fit else "their images have another size"
-    return taken, [f"note: left behind: {left}; {why}"] if left else []
+    names = ", ".join(path.stem for path in taken)
+    notes = [f"verification sets: {names}" * bool(taken), f"note: left behind: {left}; {why}" * bool(left)]
+    return taken, [note for note in notes if note]
 
 
 class _Packer:
     """Reads images ahead by threads and stores them in order; refusals are gathered and named together."""
 
-    def __init__(
-        self, job: JobContext, wanted: Wanted, total: int, tally: Tally, refused: Sequence[DataError]
-    ) -> None:
-        self._job, self._wanted, self._total = job, wanted, total
-        self._folders = len(refused)
-        self._refused = [*refused]
+    def __init__(self, job: JobContext, wanted: Wanted, source: PackInput) -> None:
+        self._job, self._wanted, self._total = job, wanted, _images(source.people)
+        self._folders, self._refused = len(source.refused), [*source.refused]
         self._done = 0
-        self.look_every = -(-total // _LOOKS)
-        self._counter = Counter(tally)
+        self.look_every = -(-self._total // _LOOKS)
+        self._counter = Counter(Tally())
         self._warned = False
 
     @property
@@ -133,13 +141,24 @@ class _Packer:
             if self._report() and not self._refused:
                 writer.save(self._counter.judge)
 
-    def keep(self, people: list[PersonPictures]) -> list[bytes]:
+    def read_all(self, people: list[PersonPictures]) -> list[bytes]:
         """Read the images of all people, in order."""
         images = []
         for _, stored in self._read(_faces(people)):
             images.append(stored.data)
             self._report()
         return images
+
+    def data(self) -> dict[str, Any]:
+        """Counts for a script."""
+        tally = self.tally
+        return {
+            "copied": tally.copied,
+            "encoded": tally.encoded,
+            "not_aligned": tally.odd,
+            "not_aligned_first": tally.odd_names,
+            **landmark_data(tally),
+        }
 
     def end(self) -> None:
         """Judge the last looks; raises `DataError` if images were refused, naming the first ones."""
@@ -192,51 +211,36 @@ def _split(
     return people[: len(people) - hold_out], people[len(people) - hold_out :]
 
 
-def _report(
-    place: Path,
-    source: PackInput,
-    trained: list[PersonPictures],
-    held: list[PersonPictures],
-    chosen: list[ImagePair],
-    packer: _Packer,
-    image_size: tuple[int, int],
-) -> JobReport:
-    tally = packer.tally
-    images = sum(len(person.pictures) for person in trained)
-    held_images = sum(len(person.pictures) for person in held)
+def _images(people: list[PersonPictures]) -> int:
+    return sum(len(person.pictures) for person in people)
+
+
+def _counts(source: PackInput, trained: list[PersonPictures], held: list[PersonPictures]) -> dict[str, int]:
+    return {
+        "classes": len(trained),
+        "train_images": _images(trained),
+        "held_out_people": len(held),
+        "held_out_images": _images(held),
+        "ignored": source.ignored,
+        "junk": source.junk,
+    }
+
+
+def _lines(data: dict[str, Any], look_every: int) -> list[str]:
     lines = [
-        f"packed {images:,} images of {len(trained):,} people: "
-        f"{tally.copied:,} as they were, {tally.encoded:,} encoded"
+        f"packed {data['train_images']:,} images of {data['classes']:,} people: "
+        f"{data['copied']:,} as they were, {data['encoded']:,} encoded"
     ]
-    if held:
+    if data["held_out_people"]:
         lines.append(
-            f"held out {held_images:,} images of {len(held):,} people: {len(chosen):,} pairs in {HELD_OUT}"
+            f"held out {data['held_out_images']:,} images of {data['held_out_people']:,} people: "
+            f"{data['pairs']:,} pairs in {HELD_OUT}"
         )
-    if passed_over := source.ignored + source.junk:
-        junk = f", {source.junk:,} of them left by macOS or Windows" if source.junk else ""
+    if passed_over := data["ignored"] + data["junk"]:
+        junk = f", {data['junk']:,} of them left by macOS or Windows" if data["junk"] else ""
         lines.append(f"passed over {passed_over:,} files that aren't images of anybody{junk}")
-    if tally.odd:
-        looked = "" if packer.look_every == 1 else f" of every {packer.look_every}th"
-        lines.append(f"{tally.odd:,} images{looked} don't look aligned (eyes and mouth in ArcFace's places):")
-        lines += [f"  {name}" for name in tally.odd_names]
-    lines += landmark_lines(tally)
-    return JobReport(
-        lines=lines,
-        data={
-            "path": str(place.resolve()),
-            "classes": len(trained),
-            "train_images": images,
-            "held_out_people": len(held),
-            "held_out_images": held_images,
-            "pairs": len(chosen),
-            "copied": tally.copied,
-            "encoded": tally.encoded,
-            "ignored": source.ignored,
-            "junk": source.junk,
-            "image_size": list(image_size),
-            "not_aligned": tally.odd,
-            "not_aligned_first": tally.odd_names,
-            **landmark_data(tally),
-        },
-        result=str(place),
-    )
+    if odd := data["not_aligned"]:
+        looked = "" if look_every == 1 else f" of every {look_every}th"
+        lines.append(f"{odd:,} images{looked} don't look aligned (eyes and mouth in ArcFace's places):")
+        lines += [f"  {name}" for name in data["not_aligned_first"]]
+    return lines
