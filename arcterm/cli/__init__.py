@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    """The exit code of a command line."""
+    """Run a command line and return its exit code."""
     from arcterm.cli.app import STOPPED, USAGE, run
     from arcterm.cli.mistakes import explained
     from arcterm.errors import ArctermError

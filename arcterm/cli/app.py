@@ -30,11 +30,11 @@ COMMANDS = {
     "job": ("arcterm.cli.jobs", "Jobs of installed packages."),
     "model": ("arcterm.cli.model", "Model files in and out."),
 }
-"""Where each command is, and how it is listed."""
+"""Module and help of each command."""
 
 
 STOPPED = (typer.Abort, KeyboardInterrupt, EOFError)
-"""How a command ends that was stopped by Ctrl-C, or by the end of the input at a question."""
+"""Raised in a command by Ctrl-C, or by the end of the input at a question."""
 
 USAGE: type[Exception] = typer.BadParameter.__bases__[0]
 """A command line that can't be understood."""
@@ -43,15 +43,14 @@ _COMPLETING = "_ARCTERM_COMPLETE"
 
 
 class _Context(typer.Context):
-    """Where a command is met; its help is fit to be shown wherever stdout goes."""
+    """Typer's context, with help in the encoding of stdout."""
 
     def get_help(self) -> str:
-        """What --help prints."""
         return shown(super().get_help(), sys.stdout)
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
-    """The application for a command line: with the command that it names, or else a list of them all."""
+    """The application for a command line: with the command that it names, or else a list of all commands."""
     app = typer.Typer(
         name="arcterm",
         help="Train face-recognition models from a terminal.",
@@ -75,11 +74,11 @@ def build(arguments: Sequence[str]) -> typer.Typer:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The exit code of a command line; raises what its command raises, `USAGE` and `STOPPED` too."""
+    """Run a command line and return its exit code; raises what the command raises, `USAGE` and `STOPPED`."""
     command = typer.main.get_command(build(arguments))
     _set_context(command)
     if _COMPLETING in os.environ:
-        command.main([], prog_name="arcterm")  # which answers the shell and exits
+        command.main([], prog_name="arcterm")  # answers the shell and exits
     try:
         with command.make_context("arcterm", list(arguments)) as context:
             command.invoke(context)
@@ -93,8 +92,8 @@ def _words(arguments: Sequence[str]) -> list[str]:
     if _COMPLETING not in os.environ:
         return list(arguments)
     line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
-    whole = line.split()[1:]
-    return whole if len(whole) > 1 or line[-1:].isspace() or os.environ.get("COMP_CWORD", "1") > "1" else []
+    words = line.split()[1:]
+    return words if len(words) > 1 or line[-1:].isspace() or os.environ.get("COMP_CWORD", "1") > "1" else []
 
 
 def _set_context(command: Any) -> None:
@@ -104,7 +103,7 @@ def _set_context(command: Any) -> None:
 
 
 def _listed() -> None:
-    """Stands for a command in the list."""
+    """Stand for a command in the list."""
 
 
 def _print_version(wanted: bool) -> None:

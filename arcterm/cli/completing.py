@@ -1,4 +1,4 @@
-"""What a shell offers where a word was begun. Nothing here raises: a shell would show it amid the line."""
+"""Completions for shells. Nothing here raises: a shell would show it amid the line."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ from arcterm_registry import KINDS, names
 
 from arcterm.errors import ArctermError
 
-_PLAIN = re.compile(r"[\w.:+-]+")  # what no shell takes for anything else
+_PLAIN = re.compile(r"[\w.:+-]+")  # special in no shell
 
 
 def backbones(incomplete: str) -> list[str]:
-    """Names of backbones."""
     return _offered("backbone", incomplete)
 
 
 def losses(incomplete: str) -> list[str]:
-    """Names of losses."""
     return _offered("loss", incomplete)
 
 
 def kinds(incomplete: str) -> list[str]:
-    """Kinds of plug-ins."""
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 
 
@@ -46,7 +43,7 @@ def runs(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def settings(incomplete: str) -> list[str]:
-    """What --set takes, up to the equals sign: settings, and options of plug-ins."""
+    """Keys for --set, with the equals sign: settings, and options of plug-ins."""
     from arcterm.neighbours import owned
     from arcterm.settings import FLAGS, SETTINGS
 

@@ -1,4 +1,4 @@
-"""A plug-in's checks, made by a process of its own that can't hurt this one."""
+"""Run a plug-in's checks in a process of its own, safe from its crashes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Trial:
     time_limit: float = 600.0
 
     def run(self) -> Iterator[dict[str, Any]]:
-        """Each finding as it is made: check, outcome, detail, seconds.
+        """Yield each finding as it is made: check, outcome, detail, seconds.
 
         A process that hangs, exits or crashes ends in a finding that fails. Raises `PluginError` if there is
         nothing to check.
@@ -53,16 +53,16 @@ class Trial:
         made, spent = 0, 0.0
         progress = ProgressLine()
         try:
-            for told in _answers(process, started + self.time_limit + _GRACE):
-                if "error" in told:
-                    raise PluginError(told["error"]["message"], told["error"]["hint"])
-                if "done" in told:
+            for answer in _answers(process, started + self.time_limit + _GRACE):
+                if "error" in answer:
+                    raise PluginError(answer["error"]["message"], answer["error"]["hint"])
+                if "done" in answer:
                     return
-                if "finding" in told:
-                    made, spent = made + 1, spent + told["finding"]["seconds"]
+                if "finding" in answer:
+                    made, spent = made + 1, spent + answer["finding"]["seconds"]
                     progress(made, made)
-                    yield told["finding"]
-                names = told.get("checks", names)
+                    yield answer["finding"]
+                names = answer.get("checks", names)
                 if made < len(names):
                     progress(made, len(names), names[made])
         finally:
@@ -75,7 +75,7 @@ class Trial:
                 f"not done after {self.time_limit:g} s → allow more with --time-limit, or see where it hangs"
             )
         else:
-            detail = f"the process {_how(code)}"
+            detail = f"the process {_describe_exit(code)}"
         yield {"check": running, "outcome": "failed", "detail": detail, "seconds": seconds - spent}
 
     def _command(self) -> list[str]:
@@ -85,7 +85,7 @@ class Trial:
 
 
 def kind_of(name: str, asked: str | None) -> str:
-    """The kind of the plug-in called `name`, not imported; raises `PluginError` if that isn't one kind."""
+    """The kind of the plug-in `name`, without importing it; raises `PluginError` unless it is one kind."""
     if asked is not None:
         if asked not in CHECKED:
             raise PluginError(f"there are no checks for a {asked}", f"there are for: {', '.join(CHECKED)}")
@@ -102,22 +102,22 @@ def kind_of(name: str, asked: str | None) -> str:
 
 
 def lines(finding: dict[str, Any]) -> list[str]:
-    """A finding for a person; what to do stands on a line of its own."""
+    """A finding as text; each next step is a line of its own."""
     text = f"{_MARKS[finding['outcome']]} {finding['check']:<15}{finding['detail']}"
     what, *advice = text.split(" → ") if finding["outcome"] in ("failed", "warning") else [text]
     return [what, *(f"{'':<17}→ {each}" for each in advice)]
 
 
 def summary(findings: list[dict[str, Any]]) -> str:
-    """All findings in a line."""
+    """The counts of the findings, in a line."""
     words = {"ok": "ok", "failed": "failed", "warning": "warned", "skipped": "skipped"}
     counts = {outcome: sum(f["outcome"] == outcome for f in findings) for outcome in words}
-    told = ", ".join(f"{counts[key]} {word}" for key, word in words.items() if counts[key])
-    return f"{len(findings)} checks: {told}, in {sum(f['seconds'] for f in findings):.1f} s"
+    parts = ", ".join(f"{counts[key]} {word}" for key, word in words.items() if counts[key])
+    return f"{len(findings)} checks: {parts}, in {sum(f['seconds'] for f in findings):.1f} s"
 
 
 def _answers(process: subprocess.Popen[bytes], deadline: float) -> Iterator[dict[str, Any]]:
-    """The JSON lines on stdout until it is closed, the process is gone, or the deadline has come."""
+    """Yield the JSON lines on stdout until it is closed, the process is gone, or the deadline has come."""
     assert process.stdout is not None
     pipe, rest = process.stdout.fileno(), b""
     while (left := deadline - time.monotonic()) > 0:
@@ -131,11 +131,11 @@ def _answers(process: subprocess.Popen[bytes], deadline: float) -> Iterator[dict
         *lines, rest = (rest + chunk).split(b"\n")
         for text in lines:
             try:
-                told = json.loads(text)
+                answer = json.loads(text)
             except (ValueError, RecursionError):
-                told = None
-            if isinstance(told, dict):
-                yield told
+                answer = None
+            if isinstance(answer, dict):
+                yield answer
             else:  # the plug-in wrote to a descriptor that is not its own
                 say(text.decode(errors="replace"))
 
@@ -152,8 +152,8 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     return code
 
 
-def _how(code: int) -> str:
-    """How a process that had more to say ended, and where to look."""
+def _describe_exit(code: int) -> str:
+    """How the process ended too early, and the next step."""
     if code < 0:
         return f"was ended by {signal.Signals(-code).name} → its stack is on stderr, if it could write one"
     return f"ended by itself with exit code {code} → nothing in a plug-in may end the process"

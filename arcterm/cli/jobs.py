@@ -11,7 +11,7 @@ import typer
 from arcterm_registry import JobPath, JobSpec, PluginError, get
 from typer.core import TyperGroup
 
-from arcterm.cli.options import Json, Plain, RunsDir
+from arcterm.cli.options import help_of, parameter, set_parameters, shared_parameters
 from arcterm.cli.show_data import show
 from arcterm.commandline import flag
 from arcterm.jobs import offered
@@ -22,7 +22,7 @@ class Jobs(TyperGroup):
     """The jobs of one group; only the one that is asked for is imported."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names of the jobs, and of what else stands in the group."""
+        """Names of the jobs, and of the group's other commands."""
         return [*offered(str(self.name)), *super().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -59,13 +59,6 @@ def job_options() -> None:
 data.command("show")(show)
 
 
-class _Shared:
-    detach: Annotated[bool, typer.Option("--detach", help="Start it and return; prints the job's id.")]
-    plain: Plain
-    as_json: Json
-    runs_dir: RunsDir
-
-
 def _run(name: str, declared: JobSpec, given: dict[str, Any]) -> None:
     from arcterm.cli.watch import watch
     from arcterm.config import job_config
@@ -73,11 +66,11 @@ def _run(name: str, declared: JobSpec, given: dict[str, Any]) -> None:
     from arcterm.runs import store
 
     paths: list[Path] = []
-    for place in declared.paths:
-        paths += given[place.name] if place.many else [given[place.name]]
-    asked = {o.name: given[o.name] for o in declared.options if given[o.name] is not None}
+    for path in declared.paths:
+        paths += given[path.name] if path.many else [given[path.name]]
+    options = {o.name: given[o.name] for o in declared.options if given[o.name] is not None}
     root = store.runs_dir(given["runs_dir"])
-    run = start.job(job_config(name, paths, asked), root, argv=sys.argv)
+    run = start.job(job_config(name, paths, options), root, argv=sys.argv)
     if given["detach"]:
         put_detached(run, given["as_json"])
         return
@@ -90,45 +83,28 @@ def _command(name: str, declared: JobSpec) -> Any:
     def command(**given: Any) -> None:
         _run(name, declared, given)
 
-    signature = _signature(declared)
-    command.__doc__ = declared.summary
-    command.__signature__ = signature  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    set_parameters(command, _parameters(declared), declared.summary)
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
     alone.command(name)(command)
     return typer.main.get_command(alone)
 
 
-def _signature(declared: JobSpec) -> inspect.Signature:
-    """The command's parameters: places, options, and what all jobs share."""
-    parameters = [_parameter(place.name, *_argument(place)) for place in declared.paths]
+def _parameters(declared: JobSpec) -> list[inspect.Parameter]:
+    """The command's parameters: paths, options, and those that all jobs share."""
+    parameters = [parameter(path.name, _argument(path)) for path in declared.paths]
     for option in declared.options:
-        default = f" [{option.default}]" if option.default not in (None, "", False) else ""
         names = (flag(option.name),)
         if option.type is bool and option.default:
             names = (f"{flag(option.name)}/--no-{flag(option.name)[2:]}",)
-        about = typer.Option(
-            *names, help=f"{option.help[0].upper()}{option.help[1:]}.{default}", show_default=False
-        )
-        parameters.append(_parameter(option.name, option.type | None, None, about))
-    shared = inspect.get_annotations(_Shared, eval_str=True)
-    defaults: dict[str, Any] = {"detach": False, "plain": False, "as_json": False, "runs_dir": None}
-    for name, usual in defaults.items():
-        parameters.append(
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=usual, annotation=shared[name])
-        )
-    return inspect.Signature(parameters)
+        about = typer.Option(*names, help=help_of(option), show_default=False)
+        parameters.append(parameter(option.name, Annotated[option.type | None, about], None))
+    detach = typer.Option("--detach", help="Start it and return; prints the job's id.")
+    return [*parameters, parameter("detach", Annotated[bool, detach], False), *shared_parameters()]
 
 
-def _argument(place: JobPath) -> tuple[Any, Any, Any]:
-    """Type, default and description of a path."""
+def _argument(path: JobPath) -> Any:
+    """Annotation of a path."""
     about = typer.Argument(
-        metavar=place.name.upper() + ("..." if place.many else ""), help=place.help, show_default=False
+        metavar=path.name.upper() + ("..." if path.many else ""), help=path.help, show_default=False
     )
-    return (list[Path] if place.many else Path), inspect.Parameter.empty, about
-
-
-def _parameter(name: str, kind: Any, default: Any, about: Any) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, about]
-    )
+    return Annotated[list[Path] if path.many else Path, about]

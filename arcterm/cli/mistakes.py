@@ -1,4 +1,4 @@
-"""Words for a command line that can't be understood."""
+"""Messages for a command line that can't be understood."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def explained(error: Any) -> list[str]:
-    """What is wrong, and for an option that isn't there what is near it."""
-    told = io.StringIO()
-    error.show(file=told)
-    lines = told.getvalue().rstrip("\n").split("\n")
+    """Lines for the error; for an option that doesn't exist with similar ones."""
+    text = io.StringIO()
+    error.show(file=text)
+    lines = text.getvalue().rstrip("\n").split("\n")
     option = getattr(error, "option_name", "")
     context = error.ctx
     if type(error).__name__ == "NoSuchOption" and context is not None and context.info_name == "train":

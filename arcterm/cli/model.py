@@ -29,7 +29,7 @@ Backbone = Annotated[
     str | None,
     typer.Option(
         "--backbone",
-        help="What it is, if its names and shapes don't tell.",
+        help="The architecture, if names and shapes don't show it.",
         autocompletion=completing.backbones,
     ),
 ]
@@ -68,7 +68,7 @@ def import_(
     say_waiting(f"reading {source}")
     place = _locate(source, runs_dir)
     path = _target(target or Path(_stem(source) + ".safetensors"), ".safetensors", force)
-    told = child.ask(
+    answer = child.ask(
         "import",
         {
             "place": place,
@@ -78,7 +78,7 @@ def import_(
         },
         ProgressLine(),
     )
-    _say_result(told, path, as_json)
+    _say_result(answer, path, as_json)
 
 
 @model.command()
@@ -113,7 +113,7 @@ def export(
     place = _locate(source, runs_dir, checkpoint)
     path = _target(target or Path(_stem(source) + ending), ending, force)
     _target(path.with_name(f"{path.name}.md"), ".md", force)
-    told = child.ask(
+    answer = child.ask(
         "export",
         {
             "place": place,
@@ -125,7 +125,7 @@ def export(
         },
         ProgressLine(),
     )
-    _say_result(told, path, as_json)
+    _say_result(answer, path, as_json)
 
 
 @model.command()
@@ -134,8 +134,8 @@ def show(source: Source, checkpoint: Which = "last", as_json: Json = False, runs
     from arcterm.processes import child
 
     say_waiting(f"reading {source}")
-    told = child.ask("show", {"place": _locate(source, runs_dir, checkpoint), "known": {}}, ProgressLine())
-    _say_result(told, None, as_json)
+    answer = child.ask("show", {"place": _locate(source, runs_dir, checkpoint), "known": {}}, ProgressLine())
+    _say_result(answer, None, as_json)
 
 
 def _locate(source: str, runs_dir: Path | None, which: str = "last") -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _locate(source: str, runs_dir: Path | None, which: str = "last") -> dict[str
 
 
 def _stem(source: str) -> str:
-    """A name for what is made from `source`, in the working directory."""
+    """Name without suffix for a file made from `source`."""
     name = Path(source.partition(",")[0] if "," in source else source).name
     for ending in (".safetensors", ".params", ".pth", ".pt", ".ckpt"):
         name = name.removesuffix(ending)
@@ -166,7 +166,7 @@ def _target(path: Path, ending: str, force: bool) -> Path:
 def _known(
     backbone: str | None, assignments: list[str], mean: float | None, scale: float | None
 ) -> dict[str, Any]:
-    """What the person says of a foreign file."""
+    """The user's facts about a foreign file; raises `ConfigError`."""
     if mean is not None and not math.isfinite(mean):
         raise ConfigError(f"--mean {mean} is no number to subtract", "127.5 is usual")
     if scale is not None and not (math.isfinite(scale) and scale > 0):
@@ -181,7 +181,7 @@ def _known(
             )
     known["options"] = {key.removeprefix("backbone."): value for key, _, value in pairs}
     if known["options"] and backbone is None:
-        raise ConfigError("--set needs to know whose option it sets", "give --backbone NAME too")
+        raise ConfigError("--set sets an option of a backbone", "give --backbone NAME too")
     if backbone is not None:
         from arcterm_registry import get
 
@@ -191,27 +191,27 @@ def _known(
     return known
 
 
-def _say_result(told: dict[str, Any], path: Path | None, as_json: bool) -> None:
+def _say_result(answer: dict[str, Any], path: Path | None, as_json: bool) -> None:
     from arcterm.show import words
 
-    facts = told["facts"]
+    facts = answer["facts"]
     if as_json:
-        put_json(told | ({"path": str(path)} if path else {}))
+        put_json(answer | ({"path": str(path)} if path else {}))
         return
     options = " ".join(f"{key}={value}" for key, value in facts["options"].items())
     lines = {
         "backbone": f"{facts['backbone']} {options}".rstrip(),
-        "parameters": f"{told['parameters']:,}",
+        "parameters": f"{answer['parameters']:,}",
         "embedding": str(facts["embedding_size"]),
         "input": f"RGB {facts['input_size'][1]}×{facts['input_size'][0]}, "
         f"(image - {facts['mean']:g}) / {1 / facts['scale']:g}",
         "class weights": f"{facts['classes']:,}" if facts["classes"] else "none",
         "source": facts["source"],
-        "missing": ", ".join(told["missing"]),
-        "not needed": ", ".join(told["unexpected"]),
+        "missing": ", ".join(answer["missing"]),
+        "not needed": ", ".join(answer["unexpected"]),
     }
-    if "differences" in told:
-        lines["checked"] = ", ".join(f"batch {n}: {d:.1e}" for n, d in told["differences"].items())
+    if "differences" in answer:
+        lines["checked"] = ", ".join(f"batch {n}: {d:.1e}" for n, d in answer["differences"].items())
     for score in facts["scores"]:
         why = f" ({score['withheld']})" if score["withheld"] else ""
         lines[score["set"]] = words.score(score["accuracy"], score["std"]) + why

@@ -1,11 +1,14 @@
-"""Options that several commands share."""
+"""Options that several commands share, and commands whose parameters come from declarations."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from arcterm_registry import Option
 
 from arcterm.cli import completing
 
@@ -24,3 +27,28 @@ RunName = Annotated[
         autocompletion=completing.runs,
     ),
 ]
+
+
+def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    """A keyword parameter of a command; `annotation` is ``Annotated[type, typer.Option(…)]``."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def shared_parameters() -> list[inspect.Parameter]:
+    """The parameters of every command that starts a run."""
+    shared: tuple[Any, ...] = (Plain, Json, RunsDir)
+    names = {"plain": False, "as_json": False, "runs_dir": None}
+    return [parameter(name, kind, names[name]) for name, kind in zip(names, shared, strict=True)]
+
+
+def set_parameters(command: Callable[..., None], parameters: Sequence[inspect.Parameter], text: str) -> None:
+    """Give a function of ``**given`` the parameters and the help that typer reads."""
+    command.__doc__ = text
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+
+
+def help_of(option: Option) -> str:
+    """Help of a declared option, with its default."""
+    default = "" if option.default in (None, "") or option.default is False else f" [{option.default}]"
+    return f"{option.help[0].upper()}{option.help[1:]}.{default}"

@@ -1,4 +1,4 @@
-"""``arcterm plugins``: what can be picked, whether it works, and a beginning for one's own."""
+"""``arcterm plugins``: list plug-ins, check one, begin one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KINDS = {bool: "yes, no", int: "a whole number", float: "a number", str: "text"
 
 
 class _Plugins(TyperGroup):
-    """``arcterm plugins [KIND] [NAME]`` lists: what is no command of the group is for ``list``."""
+    """``arcterm plugins [KIND] [NAME]`` is ``list``, unless a command of the group comes first."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put ``list`` in front unless a command or --help comes first."""
@@ -68,7 +68,7 @@ def listed(
     if name is not None:
         found = [plugin for plugin in found if name in (plugin.name, plugin.full_name)]
         if not found:
-            get(chosen or "", name)  # which says what is wrong with the name
+            get(chosen or "", name)  # raises the error
     if as_json:
         put_json([_describe(plugin) for plugin in found])
         return
@@ -162,7 +162,7 @@ def new(
 
 
 def _page(plugin: Plugin) -> None:
-    """One plug-in in full: what it is, where it is from, and its options."""
+    """Print one plug-in in full: summary, distribution, options."""
     put(f"{plugin.kind} {plugin.full_name if plugin.duplicate else plugin.name}: {_words(plugin)}")
     put(f"from {plugin.distribution} {plugin.version}")
     if isinstance(plugin.declaration, Loss) and plugin.declaration.paper:

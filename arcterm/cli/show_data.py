@@ -58,4 +58,4 @@ def show(
         print_drawn(console, each, columns)
     if album.unreadable:
         count = f"{album.unreadable:,} record{'s' * (album.unreadable != 1)}"
-        say(f"{count} can't be read and belong to nobody here; `arcterm data check {source}` names them")
+        say(f"{count} can't be read, so no person has them here; `arcterm data check {source}` names them")

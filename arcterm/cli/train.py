@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from arcterm.cli import completing
-from arcterm.cli.options import Json, Plain, RunsDir
+from arcterm.cli.options import help_of, parameter, set_parameters, shared_parameters
 from arcterm.commandline import flag
 from arcterm.errors import ConfigError
 from arcterm.overrides import merge, parse_assignments, read_settings
@@ -44,13 +44,8 @@ def _run(
     runs_dir: Path | None,
     **flags: Any,
 ) -> None:
-    given: dict[str, Any] = {
-        "backbone": backbone,
-        "loss": _loss_name(loss),
-        "dataset": dataset,
-    }
-    given |= {"name": name, **flags}
-    layer = {key: value for key, value in given.items() if value is not None}
+    given = {"backbone": backbone, "loss": _loss_name(loss), "dataset": dataset, "name": name, **flags}
+    layer: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     direct = {key: value for key, value in (("margin", margin), ("scale", scale)) if value is not None}
     if direct:
         layer["loss_options"] = direct
@@ -60,7 +55,7 @@ def _run(
         say(f"looking at {settings['dataset']}")
     else:
         say("no --dataset: using the demo, faces drawn by arcterm itself")
-    from arcterm.launch import start  # after the first line, which nobody shall wait for
+    from arcterm.launch import start  # slow to import: after the first line
     from arcterm.launch.plan import make_plan
     from arcterm.runs import store
 
@@ -88,72 +83,38 @@ def _run(
     watch(run, plain=plain, as_json=as_json, owner=True)
 
 
-def _signature() -> inspect.Signature:
+def _parameters() -> list[inspect.Parameter]:
     """The command's parameters; those that are settings come from `settings.SETTINGS`."""
     by_name = {option.name: option for option in SETTINGS}
 
-    def parameter(name: str, kind: Any, default: Any, about: Any) -> inspect.Parameter:
-        return inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, about]
-        )
+    def argument(words: str, completion: Any) -> Any:
+        about = typer.Argument(help=words, show_default=False, autocompletion=completion)
+        return Annotated[str | None, about]
 
-    def option(*names: str, help: str, **more: Any) -> Any:
-        return typer.Option(*names, help=help, show_default=False, **more)
+    def option(kind: Any, name: str, words: str, **more: Any) -> Any:
+        return Annotated[kind, typer.Option(name, help=words, show_default=False, **more)]
 
-    settings = [
-        parameter(name, by_name[name].type | None, None, option(flag(name), help=_help(name)))
-        for name in FLAGS
-    ]
-    shared = inspect.get_annotations(_Shared, eval_str=True)
-    parameters = [
-        parameter(
-            "backbone",
-            str | None,
-            None,
-            typer.Argument(
-                help="Name of a backbone.", show_default=False, autocompletion=completing.backbones
-            ),
-        ),
-        parameter(
-            "loss",
-            str | None,
-            None,
-            typer.Argument(
-                help="Name of a loss, or its 2018 number.",
-                show_default=False,
-                autocompletion=completing.losses,
-            ),
-        ),
-        parameter("margin", float | None, None, option("--margin", help="The loss's margin.")),
-        parameter("scale", float | None, None, option("--scale", help="The loss's scale.")),
-        parameter("dataset", str | None, None, option("--dataset", help="Name or directory; the demo.")),
-        *settings,
-        parameter("name", str | None, None, option("--name", help="A name for the run.")),
-        parameter("config", Path | None, None, option("--config", help="Settings from a TOML file.")),
-        parameter(
-            "assignments",
-            list[str],
-            [],
-            option(
-                "--set",
-                help="key=value for any setting, e.g. momentum=0.8; loss.KEY=… for a plug-in's own.",
-                autocompletion=completing.settings,
-            ),
-        ),
-        parameter(
-            "detach", bool, False, option("--detach", help="Start it and return; prints the run's id.")
-        ),
-        parameter("dry_run", bool, False, option("--dry-run", help="Check everything, start nothing.")),
-        *(
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=shared[key])
-            for key, default in (("plain", False), ("as_json", False), ("runs_dir", None))
-        ),
-    ]
-    return inspect.Signature(parameters)
+    every = "key=value for any setting, e.g. momentum=0.8; loss.KEY=… for a plug-in's own."
+    annotations: dict[str, Any] = {
+        "backbone": argument("Name of a backbone.", completing.backbones),
+        "loss": argument("Name of a loss, or its 2018 number.", completing.losses),
+        "margin": option(float | None, "--margin", "The loss's margin."),
+        "scale": option(float | None, "--scale", "The loss's scale."),
+        "dataset": option(str | None, "--dataset", "Name or directory; the demo."),
+        **{name: option(by_name[name].type | None, flag(name), help_of(by_name[name])) for name in FLAGS},
+        "name": option(str | None, "--name", "A name for the run."),
+        "config": option(Path | None, "--config", "Settings from a TOML file."),
+        "assignments": option(list[str], "--set", every, autocompletion=completing.settings),
+        "detach": option(bool, "--detach", "Start it and return; prints the run's id."),
+        "dry_run": option(bool, "--dry-run", "Check everything, start nothing."),
+    }
+    defaults = {"assignments": [], "detach": False, "dry_run": False}
+    own = [parameter(name, kind, defaults.get(name)) for name, kind in annotations.items()]
+    return [*own, *shared_parameters()]
 
 
 def _loss_name(loss: str | None) -> str | None:
-    """A loss by its name, or by its number of 2018; `ConfigError` for the number that had two meanings."""
+    """A loss's name, given its name or its number of 2018; `ConfigError` for a number with two meanings."""
     if loss == "5":
         raise ConfigError(
             "loss 5 was linear in the angle until March 2018 and the combined margin from then on",
@@ -162,22 +123,8 @@ def _loss_name(loss: str | None) -> str | None:
     return _LOSS_IDS.get(loss or "", loss)
 
 
-class _Shared:
-    plain: Plain
-    as_json: Json
-    runs_dir: RunsDir
-
-
-def _help(name: str) -> str:
-    option = next(option for option in SETTINGS if option.name == name)
-    default = "" if option.default in (None, "") else f" [{option.default}]"
-    return f"{option.help[0].upper()}{option.help[1:]}.{default}"
-
-
 def train(**given: Any) -> None:
     _run(**given)
 
 
-train.__doc__ = _HELP
-train.__signature__ = _signature()  # type: ignore[attr-defined]
-train.__annotations__ = {p.name: p.annotation for p in _signature().parameters.values()}
+set_parameters(train, _parameters(), _HELP)

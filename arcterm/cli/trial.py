@@ -1,4 +1,4 @@
-"""``arcterm embed`` and ``arcterm compare``: a model tried on images."""
+"""``arcterm embed`` and ``arcterm compare``: apply a model to images."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def embed(
 ) -> None:
     """Embed images with a model; --json prints the vectors, --output writes them."""
     path = _target(target, ".npz", force) if target else None
-    told = _ask(source, images, checkpoint, runs_dir, resize=resize, flip=flip, target=path)
+    answer = _ask(source, images, checkpoint, runs_dir, resize=resize, flip=flip, target=path)
     files = [str(file) for file in images]
     if as_json:
-        rows = told.get("embeddings", [[]] * len(files))
+        rows = answer.get("embeddings", [[]] * len(files))
         put_json(
             [
                 {"file": file, "norm": norm, "embedding": row}
-                for file, norm, row in zip(files, told["norms"], rows, strict=True)
+                for file, norm, row in zip(files, answer["norms"], rows, strict=True)
             ]
         )
     else:
-        rows = [[file, f"{norm:.4g}"] for file, norm in zip(files, told["norms"], strict=True)]
+        rows = [[file, f"{norm:.4g}"] for file, norm in zip(files, answer["norms"], strict=True)]
         put(*table(["IMAGE", "NORM"], rows, right=frozenset({1})))
-        say(f"{len(files)} embeddings of {told['facts']['embedding_size']} numbers" + _kept(path))
+        say(f"{len(files)} embeddings of {answer['facts']['embedding_size']} numbers" + _where_written(path))
 
 
-def _kept(path: Path | None) -> str:
+def _where_written(path: Path | None) -> str:
     return f" in {path}" if path else "; --output FILE.npz keeps them"
 
 
@@ -60,8 +60,8 @@ def compare(
     runs_dir: RunsDir = None,
 ) -> None:
     """Say how alike two faces are, and whether that is one person at the model's own thresholds."""
-    told = _ask(source, [first, second], checkpoint, runs_dir, resize=resize, flip=True, target=None)
-    cosine = _cosine(*told["embeddings"])
+    answer = _ask(source, [first, second], checkpoint, runs_dir, resize=resize, flip=True, target=None)
+    cosine = _cosine(*answer["embeddings"])
     distance = 2 - 2 * cosine
     verdicts = [
         {
@@ -72,10 +72,10 @@ def compare(
             "same_at_far": _below(distance, score["far_threshold"]),
             "withheld": score["withheld"],
         }
-        for score in told["facts"]["scores"]
+        for score in answer["facts"]["scores"]
     ]
     if as_json:
-        put_json({"cosine": cosine, "distance": distance, "norms": told["norms"], "verdicts": verdicts})
+        put_json({"cosine": cosine, "distance": distance, "norms": answer["norms"], "verdicts": verdicts})
         return
     put(f"cosine {cosine:.4f}  squared distance {distance:.4f}")
     for verdict in verdicts:
