@@ -124,7 +124,9 @@ def test_a_run_drawn_in_a_terminal(training, job, view, monkeypatch):
     run = job if view is live.JobLive else training
     drawn = io.StringIO()
     shown = view(run)
-    shown._console = drawing.OutputConsole(file=drawn, force_terminal=True, width=120, color_system="truecolor")
+    shown._console = drawing.OutputConsole(
+        file=drawn, force_terminal=True, width=120, color_system="truecolor"
+    )
     summary = Reader(run).refresh()
     for status in ("running", "failed"):
         shown._console.print(shown._picture(state.State(state=status), summary, EVIL))
