@@ -45,7 +45,10 @@ def note_stage(stages: list[Stage], attempt: int, event: Phase) -> None:
 
 @dataclass
 class View:
-    """A run as read so far; `take` adds what a look found."""
+    """A run as read so far; `take` adds what a look found.
+
+    `summary` is of its essentials, up to date at once; `history` of all events, as far as they are read.
+    """
 
     run: Run
     record: RunRecord
@@ -54,6 +57,7 @@ class View:
     loading: bool = True
     owner: Owner | None = None
     summary: Summary = field(default_factory=Summary)
+    history: Summary = field(default_factory=Summary)
     log: list[str] = field(default_factory=list)
     log_name: str = ""
     problem: str = ""
@@ -63,7 +67,9 @@ class View:
 
     def take(self, look: Look) -> bool:
         """Take in a look; returns whether anything that panels show has changed."""
-        self.summary.feed(look.events)
+        self.summary = Summary() if look.anew else self.summary
+        self.summary.feed(look.essentials)
+        self.history.feed(look.events)
         for attempt, event in look.events:
             if isinstance(event, Phase):
                 note_stage(self.stages, attempt, event)

@@ -38,9 +38,12 @@ class RunGoneError(RunError):
 class Look:
     """What one look at a run found; `more` tells that there are events left to read at once.
 
-    `report` is that of a job on data that is done.
+    `essentials` are for a `Summary` that is up to date: that of the look before, or a new one if it is to be
+    made `anew`. `report` is that of a job that is done.
     """
 
+    essentials: list[tuple[int, AnyEvent]]
+    anew: bool
     events: list[tuple[int, AnyEvent]]
     more: bool
     state: State
@@ -74,10 +77,16 @@ class Reader:
 
     def refresh(self) -> Summary:
         """The summary of all that is written now, from as few events as it takes."""
-        if self.essentials.outdated():  # what an attempt goes on from may lie far back
-            self.essentials, self.summary = Follower(self.run), Summary()
-        self.summary.feed(self.essentials.essentials(self.curve, self.check))
+        anew, events = self._essentials()
+        self.summary = Summary() if anew else self.summary
+        self.summary.feed(events)
         return self.summary
+
+    def _essentials(self) -> tuple[bool, list[tuple[int, AnyEvent]]]:
+        anew = self.essentials.outdated()  # what a new attempt goes on from may lie far back
+        if anew:
+            self.essentials = Follower(self.run)
+        return anew, self.essentials.essentials(self.curve, self.check)
 
     def events(self) -> Events:
         """Every event since the last call, decoded when it is asked for."""
@@ -104,11 +113,14 @@ class Reader:
         return found
 
     def _look(self) -> Look:
+        anew, essentials = self._essentials()
         events = self._follower.poll(self.limit)
         state = self.judge(read_state(self.run))
         name, log = self._read_log(self.run.attempts())
         more, self.limit = len(events) >= self.limit, CHUNK
         return Look(
+            anew=anew,
+            essentials=essentials,
             events=events,
             more=more,
             state=state,

@@ -134,7 +134,7 @@ async def test_a_displayed_run_may_be_resumed_from_an_older_checkpoint(busy, roo
         await until(pilot, lambda: dashboard(app).view.summary.attempt == 2)
         again.write(Start(rank=0, world_size=1, host="box", pid=1, device="cpu", step=50, steps=400))
         app.screen.look()
-        await until(pilot, lambda: len(dashboard(app).view.summary.steps) == 50)
+        await until(pilot, lambda: len(dashboard(app).view.history.steps) == 50)
         again.train(5)
         app.screen.look()
         await until(pilot, lambda: "step 55/400" in shown(app))
@@ -192,7 +192,7 @@ async def test_a_long_run_is_read_in_bites(make, root, until, shown, monkeypatch
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: dashboard(app) and not dashboard(app).view.loading)
         assert "step 501/1,000" in shown(app)
-        assert len(dashboard(app).view.summary.steps) == 501
+        assert len(dashboard(app).view.history.steps) == 501
 
 
 @pytest.mark.long

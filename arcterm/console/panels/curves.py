@@ -57,8 +57,8 @@ def curve(view: View, name: str, lens: Lens) -> Curves:
     """A metric over the steps: what was measured, and over it the smoothed line."""
     if name == "verification":
         return verification(view, lens)
-    x = np.array(view.summary.steps, np.float64)
-    y = np.array(view.summary.series[name], np.float64)
+    x = np.array(view.history.steps, np.float64)
+    y = np.array(view.history.series[name], np.float64)
     scale = 100.0 if name in words.SHARES else 1.0
     values: Line = [(words.metric(name, y[-1]), "bold")] if len(y) else []
     smoothing = lens.weight > 0 and name != "lr" and not stepwise(y)
@@ -108,9 +108,9 @@ def _smoothed(view: View, name: str, y: Floats, weight: float) -> Floats:
 
 def _span(view: View, lens: Lens) -> tuple[float, float] | None:
     """The visible steps; None for all."""
-    if lens.share >= 1 or not view.summary.steps:
+    if lens.share >= 1 or not view.history.steps:
         return None
-    first, last = view.summary.steps[0], view.summary.steps[-1]
+    first, last = view.history.steps[0], view.history.steps[-1]
     return last - (last - first) * lens.share, float(last)
 
 

@@ -50,7 +50,7 @@ def heat(view: View, width: int, height: int) -> list[Line]:
     """Utilisation of each GPU over time, one row a GPU, the newest at the right."""
     lines = [heading("utilisation over time", width, "0–100 %")]
     for host, gpu in view.gpus:
-        values = list(view.summary.gpu_history.get((host, gpu.index), ()))
+        values = list(view.history.gpu_history.get((host, gpu.index), ()))
         lines.append([(f" {gpu.index:>2} ", "dim"), (spark(values, max(1, width - 5), 0.0, 100.0), "s1")])
     if not view.gpus:
         lines.append([(f" {view.gpu_note or 'no GPU reported'}", "dim")])

@@ -20,8 +20,8 @@ def metrics(view: View, width: int, height: int, shown: str = "") -> list[Line]:
     lines = [heading("metrics", width)]
     room = width - _NAME - _VALUE - 3
     for name in METRICS:
-        values = s.series[name][-max(room, 1) :]
-        last = values[-1] if values else None
+        values = view.history.series[name][-max(room, 1) :]
+        last = s.series[name][-1] if s.steps else None
         role = "bad" if last is not None and not math.isfinite(last) else ""
         line: Line = [
             (
