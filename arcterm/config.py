@@ -66,6 +66,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     kind: ClassVar[str] = "training"
     resumes: ClassVar[bool] = True
     ranks: ClassVar[bool] = True
+    has_form: ClassVar[bool] = True
 
     backbone: str
     loss: str
@@ -275,10 +276,15 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
         return commandline.job(self.group, self.name, self.paths, given)
 
     @property
+    def has_form(self) -> bool:
+        """Whether it is offered in a form: it has a group, where its command stands."""
+        return bool(self.group)
+
+    @property
     def form(self) -> tuple[str, dict[str, str]] | None:
         """The job whose form asks for it again, and its texts by field; None where no form offers it."""
         declared = self.declared
-        if declared is None or not declared.group:
+        if declared is None or not self.has_form:
             return None
         many = len(self.paths) - len(declared.paths) + 1
         texts, rest = {}, list(self.paths)

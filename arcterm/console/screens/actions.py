@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from arcterm.config import Config
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
 from arcterm.launch import devices, start
@@ -39,8 +40,10 @@ class RunActions(ConsoleScreen):
             self.leave_removed()
 
     @staticmethod
-    def allows(action: str, state: str) -> bool:
-        """Whether a run in `state` allows `action`."""
+    def allows(action: str, state: str, config: Config | None) -> bool:
+        """Whether a run of `config` in `state` allows `action`."""
+        if action in ("fork", "pictures"):
+            return config is not None and config.has_form
         if action in _ON_LIVE:
             return state in LIVE
         return action != "resume" or (state not in LIVE and state not in ("done", "damaged"))

@@ -55,7 +55,7 @@ class RunScreen(RunActions, Polling):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the run's state allows."""
-        return self.allows(action, self.view.state.state)
+        return self.allows(action, self.view.state.state, self.view.record.config)
 
     def enlarge(self, name: str) -> None:
         """Let a panel fill the screen, or put it back."""

@@ -210,7 +210,9 @@ class RunList(RunActions, Polling):
             return False
         if entry is not None and action == "delete":
             return not entry.live
-        return self.allows(action, entry.state.state) if entry is not None else True
+        if entry is None:
+            return True
+        return self.allows(action, entry.state.state, entry.record.config if entry.record else None)
 
     def _index(self) -> int:
         return next((i for i, e in enumerate(self.shown) if e.run.id == self._chosen), self._row)
