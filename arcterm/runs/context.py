@@ -21,7 +21,7 @@ _PROGRESS_SECONDS = 0.25
 _ACCEPTED = "changed-data-accepted"
 
 
-class RankGroup(Protocol):
+class JobRanks(Protocol):
     """The ranks that do a job together, as far as this module needs them."""
 
     @property
@@ -37,7 +37,7 @@ class JobContext:
     On ranks `world` holds them: rank 0 alone reports progress, and `agree` is where a stop is heard.
     """
 
-    def __init__(self, run: Run, journal: Sink, threads: int = 1, world: RankGroup | None = None) -> None:
+    def __init__(self, run: Run, journal: Sink, threads: int = 1, world: JobRanks | None = None) -> None:
         self.id = run.id
         self.threads = threads
         self.work = run.path / "work"
