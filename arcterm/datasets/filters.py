@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from arcterm_registry.contracts import DatasetFacts, PairSet, Record
+from arcterm_registry.contracts import DatasetFacts, FaceDataset, Record
 from numpy.typing import NDArray
 
 from arcterm.datasets.sameness import joined
@@ -19,18 +19,8 @@ from arcterm.progress import Progress, unheard
 _LARGEST = 1 << 28  # bytes of a list of people
 
 
-class FaceSource(Protocol):
+class FaceSource(FaceDataset, Protocol):
     """A `contracts.LabelledDataset` of ours: it also has facts, and finds a person by name."""
-
-    classes: int
-
-    @property
-    def verification(self) -> Mapping[str, PairSet]:
-        """Verification sets by name."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Record: ...
 
     def labels(self, progress: Progress) -> NDArray[np.int64]:
         """(N,) int64: the label of each record."""

@@ -65,7 +65,6 @@ class FolderFaces:
         return np.repeat(np.arange(self.classes), np.diff(self.ends, prepend=0))
 
     def class_of(self, identity: str) -> int | None:
-        """The label of the person whose directory is called `identity`."""
         return self._label_of.get(identity)
 
     @cached_property
@@ -104,7 +103,6 @@ class FolderFaces:
 
 
 def open_dataset(path: str | Path, *, resize: bool, min_images: int, drop: str) -> FolderFaces | FaceSource:
-    """Open the folder `path`; raises `DataError`."""
     return filters.choose(FolderFaces(Path(path), resize), min_images, drop)
 
 

@@ -140,7 +140,6 @@ class ListedFaces:
 def open_dataset(
     path: str | Path, *, root: str, resize: bool, min_images: int, drop: str
 ) -> ListedFaces | FaceSource:
-    """Open the list `path`; raises `DataError`."""
     return filters.choose(_open(path, root, resize), min_images, drop)
 
 

@@ -117,7 +117,6 @@ def _too_many(pack: FacePack, digest: PackDigest) -> str:
 
 
 def open_dataset(path: str | Path, *, resize: bool, min_images: int, drop: str) -> PackedFaces | FaceSource:
-    """Open the pack in directory `path`; raises `DataError`."""
     return filters.choose(PackedFaces(Path(path), resize), min_images, drop)
 
 

@@ -34,7 +34,6 @@ class TrainDigest:
         self._digest.update(data)
 
     def add_numbers(self, name: str, numbers: NDArray[np.int64]) -> None:
-        """(N,) int64."""
         self.add(name, numbers.astype("<i8").tobytes())
 
     def fingerprint(self, sets: str) -> str:

@@ -25,7 +25,6 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
     histogram: list[tuple[int, int, int]]
 
     def lines(self) -> list[str]:
-        """The histogram as bars of text."""
         highest = max((people for _, _, people in self.histogram), default=0)
         lines = [
             f"{self.people:,} people, {self.images:,} images; images per person: least {self.least}, "
@@ -37,7 +36,6 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
         return lines
 
     def data(self) -> dict[str, Any]:
-        """For a script."""
         found = msgspec.to_builtins(self)
         assert isinstance(found, dict)
         return found

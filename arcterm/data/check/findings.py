@@ -108,7 +108,6 @@ class Findings:
 
     @property
     def problems(self) -> int:
-        """Number of problems, without notes."""
         return sum(count for kind, count in self.counts.items() if KINDS[kind].problem)
 
     def verdict(self) -> str:

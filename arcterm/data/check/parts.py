@@ -125,7 +125,6 @@ class PairsPart:
         return Item(self.pairs.images[self._first[number]], -1.0, self.where(number))
 
     def where(self, number: int) -> str:
-        """The image's first place in the set, in words."""
         place = self._first[number]
         return f"{self.name} image {place} (pair {place // 2})"
 

@@ -51,7 +51,6 @@ class Pages(NamedTuple):
 
 
 def render(pages: Pages, survey: Survey) -> str:
-    """The whole file."""
     found = pages.findings
     verdict = found.verdict()
     parts = [

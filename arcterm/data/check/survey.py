@@ -96,7 +96,6 @@ class Survey:
                     self._save()
 
     def remove(self) -> None:
-        """Delete the mapped files."""
         self.columns.clear()
         self._files.clear()
         shutil.rmtree(self._place)
@@ -107,7 +106,6 @@ class Survey:
         return self.parts[at], item - self.starts[at]
 
     def piece(self, item: int) -> Item:
-        """An item; raises `DataError`."""
         part, number = self.part_of(item)
         return part.look(number)
 
@@ -203,7 +201,6 @@ class Survey:
         return np.memmap(path, kind.base, "r+", shape=(len(self), *kind.shape))
 
     def _save(self) -> None:
-        """Make what was learnt durable, then say how far it goes."""
         for file in self._files.values():
             file.flush()
         self._saved = time.monotonic()

@@ -191,5 +191,4 @@ class _Bounded(io.RawIOBase):
         return found
 
     def readable(self) -> bool:
-        """It is."""
         return True

@@ -43,7 +43,6 @@ class Picture(NamedTuple):
         return str(self.path) if self.pack is None else f"{self.path} key {self.pack.key(self.number)}"
 
     def read(self) -> bytes:
-        """Its bytes; raises `DataError` naming it."""
         if self.pack is None:
             return codec.read_file(self.path)
         image = copying.read(self.pack, self.number).image

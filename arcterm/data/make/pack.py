@@ -142,7 +142,6 @@ class _Packer:
                 writer.save(self._counter.judge)
 
     def read_all(self, people: list[PersonPictures]) -> list[bytes]:
-        """Read the images of all people, in order."""
         images = []
         for _, stored in self._read(_faces(people)):
             images.append(stored.data)
@@ -150,7 +149,6 @@ class _Packer:
         return images
 
     def data(self) -> dict[str, Any]:
-        """Counts for a script."""
         tally = self.tally
         return {
             "copied": tally.copied,
@@ -198,7 +196,6 @@ def _faces(people: list[PersonPictures]) -> Iterator[_Face]:
 def _split(
     people: list[PersonPictures], hold_out: int, pairs: int | None
 ) -> tuple[list[PersonPictures], list[PersonPictures]]:
-    """Split people into those to train on and those held out."""
     if len(people) - hold_out < 2:
         raise DataError(
             f"holding out {hold_out} of {len(people)} people leaves fewer than two to train on"

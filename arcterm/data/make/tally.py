@@ -53,7 +53,6 @@ class Counter:
         self._aligned: list[alignment.Floats] = []
 
     def count(self, name: str, stored: Stored) -> None:
-        """Count one image."""
         tally = self.tally
         tally.copied += stored.copied
         tally.encoded += not stored.copied
@@ -111,7 +110,6 @@ def landmark_lines(tally: Tally) -> list[str]:
 
 
 def landmark_data(tally: Tally) -> dict[str, Any]:
-    """Return the problems of the landmarks for a script."""
     return {
         "aligned": tally.aligned,
         "landmarks": {words: msgspec.to_builtins(wrong) for words, wrong in tally.wrong.items()},

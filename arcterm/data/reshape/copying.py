@@ -39,7 +39,6 @@ class PackImages(NamedTuple):
         return self._replace(images=self.images[mask], classes=self.classes[mask])
 
     def present(self) -> Numbers:
-        """The classes that have an image."""
         return np.unique(self.classes)
 
     def name(self, number: int) -> str:

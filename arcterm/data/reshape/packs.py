@@ -133,7 +133,6 @@ def _write_both(
 
 
 def _chosen(grouped: PackImages, count: int | None, seed: int | None) -> list[int]:
-    """Choose the classes that move."""
     present: list[int] = grouped.present().tolist()
     wanted = max(1, len(present) // 10) if count is None else count
     if wanted >= len(present):

@@ -36,7 +36,6 @@ class SyntheticFaces:
         return self.images
 
     def __getitem__(self, index: int) -> Record:
-        """Record `index`."""
         if not 0 <= index < self.images:
             raise IndexError(index)
         return Record(self._pool[index % PICTURES], index % self.classes, f"synthetic image {index}")
@@ -47,7 +46,6 @@ class SyntheticFaces:
 
 
 def open_dataset(*, classes: int, images: int, seed: int, decoded: bool) -> SyntheticFaces:
-    """Draw the pictures."""
     return SyntheticFaces(classes, images, seed, decoded)
 
 

@@ -78,7 +78,6 @@ POSE = ("yaw", "pitch", "roll")
 
 
 def person(seed: int, number: int) -> Numbers:
-    """The traits of person `number`."""
     return _draw(TRAITS, generator(seed, number))
 
 
