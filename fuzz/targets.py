@@ -28,6 +28,7 @@ from arcterm.formats.recordio.checksums import read_checksums
 from arcterm.formats.recordio.container import RecordFile
 from arcterm.formats.recordio.facepack import FacePack, read_property
 from arcterm.formats.recordio.recordindex import read_index
+from arcterm.progress import unheard
 from arcterm.runs import events
 
 Target = Callable[[bytes, Path], None]
@@ -138,7 +139,7 @@ def archives(data: bytes, place: Path) -> None:
     """An archive of images, unpacked."""
     archive = _file(place / "archive.zip", data)
     try:
-        unpack(archive, place / "out", lambda done, total: None)
+        unpack(archive, place / "out", unheard)
     finally:
         found = [path for path in place.rglob("*") if not path.is_dir() and path != archive]
         assert all(path.is_relative_to(place / "out") and not path.is_symlink() for path in found)

@@ -1,4 +1,4 @@
-"""What InsightFace's networks have in common: activations, frozen batch norms and how weights start."""
+"""Parts that InsightFace's networks share: activations, frozen batch norms and initial weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With which options a backbone might be what is in a model file, judged by its arrays' names and shapes.
+"""Options with which a backbone might be that of a model file, by its arrays' names and shapes.
 
 Every function takes names → shapes in the order of use and returns options, the likeliest first. They only
 propose: whether a file fits is decided layer by layer.

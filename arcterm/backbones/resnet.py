@@ -20,7 +20,7 @@ _EPS = 2e-5
 
 @dataclass(frozen=True)
 class Style:
-    """What units are made of, by InsightFace's version numbers.
+    """The parts of units, by InsightFace's version numbers.
 
     `input` 0 has the stem of ImageNet and `input` 2, with unit 3, bottlenecks in 32 groups.
     """
@@ -92,7 +92,7 @@ class Unit(nn.Module):
         return [nn.BatchNorm2d(inputs, eps=_EPS), *_conv_first(style, convolutions)]
 
     def shortcut(self, inputs: int, outputs: int, stride: int) -> nn.Module:
-        """What brings the unit's input to the shape of its output."""
+        """Make the layers that bring the unit's input to the shape of its output."""
         if not self.first:
             return nn.Identity()
         return nn.Sequential(

@@ -1,4 +1,4 @@
-"""Which sizes of embedding an output part can have; nothing here needs torch."""
+"""Sizes of embedding that an output part can have; nothing here needs torch."""
 
 from __future__ import annotations
 

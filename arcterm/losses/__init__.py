@@ -242,7 +242,7 @@ adaface = Loss(
 )
 
 magface = Loss(
-    summary="MagFace: larger feature norms get larger margins, so that the norm tells quality",
+    summary="MagFace: larger feature norms get larger margins, so that the norm measures quality",
     factory="arcterm.losses.adaptive:MagFace",
     check="arcterm.losses.checks:magface",
     paper="Meng et al. 2021, arXiv 2103.06627",

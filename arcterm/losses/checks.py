@@ -8,7 +8,7 @@ from arcterm_registry import Loss, OptionError, PluginError, get, scan
 
 
 def magface(*, low_norm: float, high_norm: float, **_: Any) -> None:
-    """The norms span something; raises `ValueError`."""
+    """Require that the norms span a range; raises `ValueError`."""
     if low_norm >= high_norm:
         raise ValueError(f"low_norm {low_norm:g} is not below high_norm {high_norm:g}")
 
@@ -16,7 +16,7 @@ def magface(*, low_norm: float, high_norm: float, **_: Any) -> None:
 def sub_center(
     *, over: str, margin: float | None = None, scale: float | None = None, **_: Any
 ) -> dict[str, float]:
-    """What `margin` and `scale` make of the options of the loss `over`.
+    """Return `margin` and `scale`, where they have a value, as options of the loss `over`.
 
     Raises `ValueError` if there is no such loss, it has no class weights, or it does not take them.
     """

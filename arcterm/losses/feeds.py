@@ -1,4 +1,4 @@
-"""How images are chosen for the losses over embeddings, said without torch."""
+"""The feedings of the losses over embeddings; nothing here needs torch."""
 
 from __future__ import annotations
 

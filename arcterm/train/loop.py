@@ -47,7 +47,7 @@ _KEEP_BUFFERS = (
 
 @dataclass(frozen=True)
 class Training:
-    """What the steps of an attempt work with on one rank; `journal` is silent on all but the first."""
+    """One rank's part of a training; `journal` is silent on all ranks but the first."""
 
     run: Run
     attempt: int

@@ -13,7 +13,7 @@ from arcterm.verify.protocol import THRESHOLDS
 Floats = NDArray[np.floating[Any]]
 
 FINEST = float(THRESHOLDS[1])
-"""Squared distance that the protocol can tell from none: its smallest threshold above 0."""
+"""Squared distance that the protocol distinguishes from 0: its smallest threshold above 0."""
 
 _TINY = float(np.finfo(np.float32).tiny)
 _ROWS = 64  # at a time
@@ -33,7 +33,7 @@ def found(embeddings: Floats, source: str) -> str:
 def of_pairs(embeddings: Floats, same: NDArray[np.bool_], source: str) -> str:
     """Do as `found` for the pairs of a set: rows 2i and 2i + 1 of `embeddings` (2P, D), `same` (P,) person.
 
-    Where no two people of a pair are further apart than the protocol can tell, any accuracy is a guess's.
+    Where no two people of a pair are further apart than the protocol resolves, accuracy is a guess.
     """
     if why := found(embeddings, source):
         return why
@@ -71,7 +71,7 @@ def _parts(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def _near(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
-    """Whether normalised rows are all nearer than the protocol can tell."""
+    """Whether normalised rows are all nearer than the protocol resolves."""
     return float(np.square(a - b).sum(1).max()) < FINEST
 
 

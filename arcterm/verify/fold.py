@@ -29,7 +29,7 @@ def folded(
     """Copy `network` in evaluation mode, for images (N, 3, *size), with fewer batch norms.
 
     A network that can't be traced, or that does something else when it is, is copied as it is; `note` is
-    told why.
+    called with the reason.
     """
     plain = copy.deepcopy(network).eval().requires_grad_(False)
     like = next(plain.parameters(), torch.empty(0))

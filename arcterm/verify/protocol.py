@@ -48,8 +48,8 @@ class Verification:
 def evaluate(embeddings: Floats, same: NDArray[np.bool_], folds: int = 10) -> Verification:
     """Score pair i = rows 2i and 2i+1 of `embeddings` (2P, D), flip-summed and not yet normalised.
 
-    `same` (P,) tells which pairs show one person. Folds are contiguous. Per fold the first threshold with the
-    best accuracy on the other folds is applied; a pair counts as same where distance < threshold, strictly.
+    `same` (P,) marks pairs of one person. Folds are contiguous. Per fold the first threshold with the best
+    accuracy on the other folds is applied; a pair counts as same where distance < threshold, strictly.
     Protocol: InsightFace `verification.py`, after Huang et al., LFW, 2007.
     Raises `DataError` for fewer pairs than folds, wrong shapes, or embeddings that are not finite.
     """

@@ -1,4 +1,4 @@
-"""What a loaded factory gives: the protocols that the trainer relies on."""
+"""The protocols that the trainer relies on: what loaded factories return."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PairSet(Protocol):
 
 
 class FaceDataset(Protocol):
-    """What a dataset factory returns: records by index, the class count, verification sets by name."""
+    """A data set, as its factory returns it: records by index, the class count, verification sets by name."""
 
     @property
     def classes(self) -> int:
@@ -67,11 +67,11 @@ class LabelledDataset(FaceDataset, Protocol):
     """
 
     def labels(self, progress: Callable[[int, int], object]) -> NDArray[np.int64]:
-        """(N,) int64: the label of each record; `progress` may be told (done, total) on the way."""
+        """(N,) int64: the label of each record; `progress` may be called with (done, total) on the way."""
 
 
 class Margin:
-    """What a classification loss's factory returns; subclass it and override what differs.
+    """A classification loss, as its factory returns it; subclass it and override what differs.
 
     The head owns the class weights, streams over them and never holds all logits. For an image of class y it
     forms c_j = x̂·Ŵ_j, cosines of normalised features and weights, and from them the logits
@@ -98,17 +98,17 @@ class Margin:
     negative_weight: float = 1.0
 
     def prepare(self, classes: int, seed: int) -> None:
-        """Told once, before training: the number of classes that take part in a step, and the run's seed."""
+        """Called once before training: `classes` take part in a step, `seed` is the run's."""
 
     def survey(self, tile: Tensor, t: Tensor) -> tuple[Tensor, ...]:
-        """What to sum over all other classes before the logits are formed, without gradient.
+        """Return what to sum over all other classes before the logits are formed, without gradient.
 
         `tile` (B, n) are some classes' c_j and `t` (B, 1) the targets'; returns tensors (B, n).
         """
         return ()
 
     def observe(self, t: Tensor, norm: Tensor, step: int, sums: tuple[Tensor, ...]) -> None:
-        """Told once a step before `target`, without gradient, the whole batch's `t` and `norm` (B,).
+        """Called once a step before `target`, without gradient, with the whole batch's `t` and `norm` (B,).
 
         `sums` holds a (B,) tensor for each of `survey`'s. The place to update what the loss remembers: rows
         and values are the same on every rank and for every number of ranks.
@@ -134,17 +134,17 @@ class Margin:
         return tile
 
     def penalty(self, norm: Tensor) -> Tensor | None:
-        """What an image adds to its own loss (B,), from the feature norms (B,)."""
+        """Return what is added to each image's loss (B,), from the feature norms (B,)."""
         return None
 
     def class_penalty(self, own: Mapping[str, Tensor]) -> Tensor | None:
-        """What a class adds to the loss (n,), from its parameters (n,); the mean over classes is added."""
+        """Return a loss of each class (n,), from its parameters (n,); the mean over classes is added."""
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feeding:
-    """How the images of a step are chosen for a `TupleLoss`.
+    """The choice of a step's images for a `TupleLoss`.
 
     ``"triplets"``: bags of `bag` images, at most `images_per_identity` of a person, are embedded with the
     current weights and triplets mined in them; a batch is anchors, then their positives, then their
@@ -158,7 +158,7 @@ class Feeding:
 
 
 class TupleScores(NamedTuple):
-    """The losses (T,) of the tuples in a batch, with gradient, and what is told of them.
+    """The losses (T,) of the tuples in a batch, with gradient, and distances that are reported.
 
     `positive` and `negative` (T,) are squared L2 distances, 0..4, of an anchor's normalised embedding to
     those of an image of the same person and of another.
@@ -170,13 +170,13 @@ class TupleScores(NamedTuple):
 
 
 class TupleLoss:
-    """What a loss of form ``"tuples"`` returns, one over embeddings alone; subclass it.
+    """A loss over embeddings alone, as the factory of form ``"tuples"`` returns it; subclass it.
 
     It has no parameters. Its declaration's `feeding` says how the images of a step are chosen.
     """
 
     def admits(self, positive: Tensor, negative: Tensor) -> Tensor:
-        """Which negatives a pair may be mined with, for feeding ``"triplets"``.
+        """Mark the negatives that a pair may be mined with, for feeding ``"triplets"``.
 
         Squared L2 distances of normalised embeddings: `positive` (n, 1) between the two images of each pair,
         `negative` (n, m) from each pair's anchor to the images of others → bool (n, m).
@@ -193,7 +193,7 @@ class TupleLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """What can be said of a dataset before anything is launched.
+    """The facts of a data set, known before anything is launched.
 
     `fingerprint` identifies the content (hex digest of the index), `verification` maps a set's name to
     its number of pairs, `image_size` is (height, width), `problems` are sentences for a person.

@@ -107,7 +107,7 @@ def _article(kind: type) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """What turns a uint8 RGB image into a backbone's input: ``(image - mean) * scale``."""
+    """The preprocessing of a uint8 RGB image: ``(image - mean) * scale`` is a backbone's input."""
 
     mean: float = 127.5
     scale: float = 1 / 128
@@ -115,7 +115,7 @@ class Preprocess:
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """What every plug-in says: a one-line summary, its factory (``pkg.mod:function``), its options.
+    """A plug-in's declaration: a one-line summary, its factory (``pkg.mod:function``), its options.
 
     `check` (``pkg.mod:function``, torch-free) takes the options as keywords and raises `ValueError` where
     they do not go together, saying what would.

@@ -31,7 +31,7 @@ _TYPES: dict[str, Any] = {kind.__name__: kind for kind in (bool, int, float, str
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What an import gave: a declaration, or an `error` in words; neither if it must be imported in place."""
+    """The outcome of an import: a declaration, or an `error`; neither if it must be imported in place."""
 
     declaration: Declaration | None = None
     error: str = ""

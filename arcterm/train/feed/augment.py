@@ -30,7 +30,7 @@ _SCALES = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA,
 
 @dataclass(frozen=True)
 class Draws:
-    """Which images of a batch are changed by each kind, (B,) bool, and the keys for what is drawn further.
+    """The changes of a batch: for each kind the images, (B,) bool, and the keys for what is drawn further.
 
     `any` are those that `apply` changes: the mirror image is the loader's.
     """

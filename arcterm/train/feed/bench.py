@@ -1,4 +1,4 @@
-"""How fast a data set is read and decoded on this machine, as training reads it."""
+"""Speed at which this machine reads and decodes a data set, as training does."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _loaded(
 
 
 def _kept(faces: FaceDataset, size: tuple[int, int], batch: int, threads: int, seconds: float) -> float:
-    """The same with some of the images kept decoded, after all of those were decoded once."""
+    """Measure the same with some images cached, after all of those were decoded once."""
     count = min(len(faces), _CACHED)
     each = size[0] * size[1] * 3 + 9
     cache = DecodedCache.make(count, size, count * each, World())

@@ -8,7 +8,7 @@
         check()
 
 A check that does not hold raises an AssertionError that says what is wrong and what to do. For a data set the
-test gives the directory: ``check(path=directory)``. `check` runs them all and tells each `Finding`.
+test gives the directory: ``check(path=directory)``. `check` runs them all and yields each `Finding`.
 """
 
 from __future__ import annotations

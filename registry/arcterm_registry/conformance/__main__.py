@@ -19,7 +19,7 @@ from arcterm_registry.discover import PluginError, get
 
 
 def main() -> None:
-    """Check one plug-in and tell each finding as it comes."""
+    """Check one plug-in and print each finding as it comes."""
     asked = _arguments()
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)

@@ -50,19 +50,19 @@ def shape(subject: Subject) -> str:
         for n in counts:
             with torch.no_grad():
                 out = network(images(subject, n))
-            told = f"{n} images in {'training' if training else 'evaluation'}"
+            words = f"{n} images in {'training' if training else 'evaluation'}"
             require(
                 isinstance(out, Tensor),
-                f"{told} give {type(out).__name__}, not a tensor",
+                f"{words} give {type(out).__name__}, not a tensor",
                 "return one tensor",
             )
             require(
                 tuple(out.shape) == (n, size),
-                f"{told} give {tuple(out.shape)}, not ({n}, {size})",
+                f"{words} give {tuple(out.shape)}, not ({n}, {size})",
                 "correct its forward(), or the declared embedding_size",
             )
             require(
-                out.dtype == torch.float32, f"{told} give {out.dtype}, not float32", "cast back at the end"
+                out.dtype == torch.float32, f"{words} give {out.dtype}, not float32", "cast back at the end"
             )
     return f"(n, {size})"
 
@@ -99,14 +99,14 @@ def finite(subject: Subject) -> str:
     """Embeddings of noise, of black and of white are finite."""
     network = make(subject).eval()
     with torch.no_grad():
-        for told, x in (
+        for words, x in (
             ("noise", images(subject, 2)),
             ("black", _plain(subject, 0)),
             ("white", _plain(subject, 255)),
         ):
             require(
                 network(x).isfinite().all(),
-                f"the embedding of {told} is not finite",
+                f"the embedding of {words} is not finite",
                 "check its initial weights",
             )
     return "finite"
@@ -208,19 +208,19 @@ def options(subject: Subject) -> str:
     """Every option at each of its choices or bounds builds and gives (2, D)."""
     tried = subject.variations()
     for change in tried:
-        told = " ".join(f"{key}={value}" for key, value in change.items())
+        words = " ".join(f"{key}={value}" for key, value in change.items())
         try:
             network = make(subject, device="meta", **change).eval()
             out = network(images(subject, 2).to("meta"))
         except Exception as error:
             raise Failed(
-                f"with {told} it fails: {type(error).__name__}: {error}",
+                f"with {words} it fails: {type(error).__name__}: {error}",
                 "narrow the option's range, or refuse the value in the declaration's check",
             ) from error
         wanted = (2, wanted_size(subject, **change))
         require(
             tuple(out.shape) == wanted,
-            f"with {told} 2 images give {tuple(out.shape)}, not {wanted}",
+            f"with {words} 2 images give {tuple(out.shape)}, not {wanted}",
             "correct the factory",
         )
     return f"{len(tried)} settings" if tried else "no option has bounds"

@@ -69,21 +69,21 @@ def inspect(subject: Subject) -> str:
 
 @foundation
 def contents(subject: Subject) -> str:
-    """The factory's object has the length, classes and verification sets that inspect() told of."""
+    """The factory's object has the length, classes and verification sets that inspect() gives."""
     facts, faces = _facts(subject), _open(subject)
     aside = facts.set_aside or {}
-    for told, found, said in (
+    for words, found, said in (
         ("length", len(faces), facts.images),
         ("classes", faces.classes, facts.classes),
         ("verification sets", [n for n in faces.verification if n not in aside], list(facts.verification)),
     ):
-        require(found == said, f"its {told} is {found} and inspect() says {said}", "count one way in both")
+        require(found == said, f"its {words} is {found} and inspect() says {said}", "count one way in both")
     return f"{len(faces.verification)} verification sets"
 
 
 @foundation
 def records(subject: Subject) -> str:
-    """Records have an image, a label inside the classes and a source that tells one from another."""
+    """Records have an image, a label inside the classes and a source that identifies it."""
     faces = _open(subject)
     sources = set()
     chosen = _sample(len(faces))
@@ -110,7 +110,7 @@ def records(subject: Subject) -> str:
 
 
 def images(subject: Subject) -> str:
-    """Images decode to RGB of the size that inspect() told of."""
+    """Images decode to RGB of the size that inspect() gives."""
     faces, size = _open(subject), _facts(subject).image_size
     kinds = set()
     for index in _sample(len(faces)):
@@ -207,7 +207,7 @@ def verification(subject: Subject) -> str:
 
 
 def _check_image(image: Image, size: tuple[int, int], source: str) -> str:
-    """What the image is, ``JPEG``, ``PNG``, …; raises `Failed` if it is none of `size`."""
+    """Name the kind of the image, ``JPEG``, ``PNG``, …; raises `Failed` if it is none of `size`."""
     if isinstance(image, np.ndarray) and image.ndim > 1:
         require(
             image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3,

@@ -72,7 +72,7 @@ def onnx(subject: Subject) -> str:
 
 
 def _export(network: torch.nn.Module, x: Tensor, path: Path) -> None:
-    talk = logging.getLogger("torch.onnx")  # it tells of operators of torchvision, which nobody asked for
+    talk = logging.getLogger("torch.onnx")  # it warns of operators of torchvision, which are not used
     level = talk.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

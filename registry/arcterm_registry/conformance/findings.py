@@ -20,7 +20,7 @@ Outcome = Literal["ok", "failed", "warning", "skipped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a check found: `detail` is a sentence for a person, with what to do after an arrow."""
+    """The outcome of a check: `detail` is a sentence for a person, with what to do after an arrow."""
 
     check: str
     outcome: Outcome
@@ -44,7 +44,7 @@ class Skipped(unittest.SkipTest):
 
 
 class ConformanceWarning(UserWarning):
-    """What a check warns of when it is called in a test."""
+    """The warning of a check that is called in a test."""
 
 
 _FOUNDATIONS: set[Callable[[Subject], str]] = set()
@@ -89,7 +89,7 @@ class Check:
             raise Failed(f"{self.subject.title}: {_words(error)}") from error
 
     def find(self) -> Finding:
-        """Check it and tell what came out, whatever the plug-in raises."""
+        """Run the check and return its outcome, whatever the plug-in raises."""
         started = time.perf_counter()
         outcome, detail = self._outcome()
         return Finding(check=self.name, outcome=outcome, detail=detail, seconds=time.perf_counter() - started)

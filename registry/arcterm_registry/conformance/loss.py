@@ -87,7 +87,7 @@ def negatives(subject: Subject) -> str:
 
 
 def survey(subject: Subject) -> str:
-    """What is to be summed over all classes is elementwise too: (B, n) → (B, n) each."""
+    """The terms summed over all classes are elementwise too: (B, n) → (B, n) each."""
     margin, t, _ = _observed(subject, torch.float32)
     column = t.detach()[:, None]
     tile = torch.tensor(_COSINES).expand(len(t), -1).clone()
@@ -156,7 +156,7 @@ def falling(subject: Subject) -> str:
 
 
 def seed(subject: Subject) -> str:
-    """What is random follows from (seed, step, row), not from torch's global generator."""
+    """Randomness follows from (seed, step, row), not from torch's global generator."""
     found = []
     for state in (1, 2):
         with torch.random.fork_rng(devices=()):
@@ -173,7 +173,7 @@ def seed(subject: Subject) -> str:
 
 
 def state_dict(subject: Subject) -> str:
-    """What three steps left behind is all in its state dict: a loss that loads it goes on alike."""
+    """The state dict holds all that three steps changed: a loss that loads it goes on alike."""
     first, second = make(subject), make(subject)
     given = problem(first)
     for step in (1, 2, 3):
@@ -223,18 +223,18 @@ def options(subject: Subject) -> str:
     """Every option at each of its choices or bounds gives a finite loss and gradient."""
     tried = subject.variations()
     for change in tried:
-        told = " ".join(f"{key}={value}" for key, value in change.items())
+        words = " ".join(f"{key}={value}" for key, value in change.items())
         try:
             margin = make(subject, **change)
             given = problem(margin)
             loss = loss_of(margin, given, 1)
-            _check_gradients(loss, [*given.leaves(), *learned(margin)], f"with {told}")
+            _check_gradients(loss, [*given.leaves(), *learned(margin)], f"with {words}")
         except Exception as error:
             raise Failed(
-                f"with {told} it fails: {type(error).__name__}: {error}",
+                f"with {words} it fails: {type(error).__name__}: {error}",
                 "narrow the option's range, or refuse the value in the declaration's check",
             ) from error
-        require(loss.isfinite(), f"with {told} the loss is not finite", "narrow the option's range")
+        require(loss.isfinite(), f"with {words} the loss is not finite", "narrow the option's range")
     return f"{len(tried)} settings" if tried else "no option has bounds"
 
 
@@ -253,7 +253,7 @@ def make(subject: Subject, **changed: Any) -> Margin:
 
 
 def _observed(subject: Subject, dtype: torch.dtype) -> tuple[Margin, Tensor, Tensor]:
-    """A loss that was told of a batch: its target cosines (B,), with gradient, and norms (B,)."""
+    """Make a loss that has observed a batch; returns it, target cosines (B,), with gradient, and norms."""
     margin = make(subject)
     if isinstance(margin, nn.Module):
         margin.to(dtype)
@@ -298,11 +298,11 @@ def _check_mapped(what: str, value: Any, given: Tensor) -> None:
 
 
 def _check_finite(what: str, value: Tensor, slope: Tensor, given: Tensor) -> None:
-    for part, told in ((value, "value"), (slope, "slope")):
+    for part, words in ((value, "value"), (slope, "slope")):
         wrong = given.detach()[~part.detach().isfinite()]
         if len(wrong):
             raise Failed(
-                f"the {told} of {what} is not finite at cosine {wrong[0].item():.7g}",
+                f"the {words} of {what} is not finite at cosine {wrong[0].item():.7g}",
                 "clamp the cosine a little inside -1 … 1 before acos() or sqrt()",
             )
 

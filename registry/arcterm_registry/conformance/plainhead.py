@@ -24,7 +24,7 @@ class Problem:
     own: dict[str, Tensor] = field(default_factory=dict)
 
     def leaves(self) -> list[Tensor]:
-        """What has a gradient."""
+        """The tensors that have a gradient."""
         return [self.x, self.weight, *([] if self.bias is None else [self.bias]), *self.own.values()]
 
 
@@ -59,7 +59,7 @@ def at_the_edges(margin: Margin, *, classes: int = 9, size: int = 16) -> Problem
 
 
 def loss_of(margin: Margin, given: Problem, step: int) -> Tensor:
-    """The mean loss of the batch as `contracts.Margin` defines it; `margin.observe` is told beforehand."""
+    """The mean loss of the batch as `contracts.Margin` defines it; `margin.observe` is called first."""
     norm = (given.x.square().sum(1) + _EPS).sqrt()
     c = _cosines(margin, given, norm)
     rows = torch.arange(len(given.x))
@@ -86,7 +86,7 @@ def loss_of(margin: Margin, given: Problem, step: int) -> Tensor:
 
 
 def learned(margin: Margin) -> list[nn.Parameter]:
-    """What the loss itself learns."""
+    """The parameters of the loss."""
     return [p for p in margin.parameters() if p.requires_grad] if isinstance(margin, nn.Module) else []
 
 
@@ -102,7 +102,7 @@ def _cosines(margin: Margin, given: Problem, norm: Tensor) -> Tensor:
 
 
 def _factor(margin: Margin, norm: Tensor) -> Tensor:
-    """What multiplies c of each image (B,)."""
+    """The factor of c of each image, (B,)."""
     scale = margin.scale if isinstance(margin.scale, Tensor) else torch.tensor(float(margin.scale))
     raw_norms = margin.normalized_weights and not margin.normalized_features
     return norm * scale if raw_norms else scale.expand(len(norm))

@@ -1,4 +1,4 @@
-"""What is checked: a declaration with the options that it is checked with."""
+"""The subject of a check: a declaration and options."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """What a person calls it, e.g. ``backbone 'r50'``."""
+        """Its name in a sentence, e.g. ``backbone 'r50'``."""
         return f"{self.kind} {self.name!r}" if self.name else f"{self.kind} {self.declaration.factory}"
 
     def factory(self) -> Callable[..., Any]:

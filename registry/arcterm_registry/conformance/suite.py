@@ -1,4 +1,4 @@
-"""Which checks a kind of plug-in has, and running them one after the other."""
+"""The checks of each kind of plug-in, run one after the other."""
 
 from __future__ import annotations
 

@@ -69,10 +69,10 @@ def score(subject: Subject) -> str:
         "return three tensors (T,), one number a tuple",
     )
     require(all(p.isfinite().all() for p in scores), "score() is not finite", "add an epsilon inside roots")
-    for told, part in (("positive", scores.positive), ("negative", scores.negative)):
+    for words, part in (("positive", scores.positive), ("negative", scores.negative)):
         require(
             part.min() > -1e-4 and part.max() < 4 + 1e-4,
-            f"{told} is {part.min():.3g} … {part.max():.3g}",
+            f"{words} is {part.min():.3g} … {part.max():.3g}",
             "give squared distances of normalised embeddings, 0 … 4",
         )
     (slope,) = torch.autograd.grad(scores.losses.mean(), x)
@@ -83,13 +83,13 @@ def score(subject: Subject) -> str:
 def edges(subject: Subject) -> str:
     """Equal embeddings and zero embeddings give a finite loss and gradient."""
     loss, (x, labels) = make(subject), batch(subject)
-    for told, same in (("equal", torch.ones_like(x)), ("zero", torch.zeros_like(x))):
+    for words, same in (("equal", torch.ones_like(x)), ("zero", torch.zeros_like(x))):
         given = same.detach().requires_grad_()
         losses = loss.score(given, labels, 1).losses
         (slope,) = torch.autograd.grad(losses.mean(), given, allow_unused=True)
         require(
             losses.isfinite().all() and (slope is None or slope.isfinite().all()),
-            f"{told} embeddings give a loss or gradient that is not finite",
+            f"{words} embeddings give a loss or gradient that is not finite",
             "add an epsilon inside roots: the slope of sqrt(0) is infinite",
         )
     return "finite"
@@ -114,34 +114,34 @@ def learns(subject: Subject) -> str:
     """A hundred steps on a few embeddings bring the loss down."""
     loss, (x, labels) = make(subject), batch(subject)
     adam = torch.optim.Adam([x], lr=0.02)
-    told = []
+    losses = []
     for step in range(1, 101):
         adam.zero_grad()
         mean = loss.score(x, labels, step).losses.mean()
         mean.backward()  # type: ignore[no-untyped-call]
         adam.step()
-        told.append(mean.item())
+        losses.append(mean.item())
     require(
-        told[-1] < 0.9 * told[0],
-        f"in 100 steps the loss went from {told[0]:.4g} to {told[-1]:.4g}",
+        losses[-1] < 0.9 * losses[0],
+        f"in 100 steps the loss went from {losses[0]:.4g} to {losses[-1]:.4g}",
         "let the gradient pass through the distances",
     )
-    return f"{told[0]:.3g} → {told[-1]:.3g}"
+    return f"{losses[0]:.3g} → {losses[-1]:.3g}"
 
 
 def options(subject: Subject) -> str:
     """Every option at each of its choices or bounds gives finite losses."""
     tried = subject.variations()
     for change in tried:
-        told = " ".join(f"{key}={value}" for key, value in change.items())
+        words = " ".join(f"{key}={value}" for key, value in change.items())
         try:
             losses = make(subject, **change).score(*batch(subject, **change), 1).losses
         except Exception as error:
             raise Failed(
-                f"with {told} it fails: {type(error).__name__}: {error}",
+                f"with {words} it fails: {type(error).__name__}: {error}",
                 "narrow the option's range, or refuse the value in the declaration's check",
             ) from error
-        require(losses.isfinite().all(), f"with {told} the loss is not finite", "narrow the option's range")
+        require(losses.isfinite().all(), f"with {words} the loss is not finite", "narrow the option's range")
     return f"{len(tried)} settings" if tried else "no option has bounds"
 
 
