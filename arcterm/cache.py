@@ -1,4 +1,4 @@
-"""The cache of what can be made again: drawn faces, indexes of large packs, inspections of sets."""
+"""The cache of files that can be made again: drawn faces, indexes of large packs, inspections of sets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def directory() -> Path:
 
 
 def place(kind: str, paths: Sequence[Path], what: str = "") -> Path | None:
-    """Return the place in the cache of `what`, worked out from the files as they are; None if one is gone.
+    """The path in the cache for `what` of these files as they are; None if one of them is gone.
 
     A file that is written to, replaced or moved has another place.
     """
@@ -34,7 +34,7 @@ def place(kind: str, paths: Sequence[Path], what: str = "") -> Path | None:
 
 
 def keep(place: Path, data: bytes) -> None:
-    """Put `data` there; a cache that can't be written only costs the next time its time."""
+    """Write `data` there; a cache that can't be written is no error."""
     with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         files.write_bytes(place, data)

@@ -1,4 +1,4 @@
-"""The command line that asks for the same as a form or a run does, quoted for a shell."""
+"""The command line equivalent to a form or a run, quoted for a shell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def flag(name: str) -> str:
 
 
 def written(value: Value) -> str:
-    """A setting's value as it is written on a command line."""
+    """A value as written on a command line."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What a run is asked to do, frozen and checked; `settings` lists what can be set.
+"""Configs of runs, frozen and checked; `settings` lists what can be set.
 
 A `TrainConfig` is complete: every number that was left open has been worked out (`launch.plan`).
 """
@@ -24,16 +24,16 @@ _DEFAULT: dict[str, Any] = {option.name: option.default for option in SETTINGS}
 
 
 PATH_FIELD = "path."
-"""How the key of a field for a job's path begins."""
+"""Prefix of the key of a field for a job's path."""
 
 
 def field_text(value: Value) -> str:
-    """A value as a form's field has it."""
+    """A value as text in a form's field."""
     return ("yes" if value else "no") if isinstance(value, bool) else commandline.written(value)
 
 
 class StopWords(NamedTuple):
-    """When a soft request to stop is heard, what is `kept` then, and what stopping `at_once` costs."""
+    """When a soft request to stop is obeyed, what is `kept` then, and what stopping `at_once` costs."""
 
     softly: str
     kept: str
@@ -60,7 +60,7 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True):
 class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag="training"):
     """A training run, complete. `batch_size` is per rank, `steps` the total, `gpus` empty on a CPU.
 
-    Settings that another version of arcterm wrote and this one does not know are passed over when it is read.
+    Settings of other versions of arcterm that are unknown here are ignored on reading.
     """
 
     kind: ClassVar[str] = "training"
@@ -144,26 +144,26 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def plugins(self) -> list[tuple[str, str]]:
-        """(kind, name) of the plug-ins that it uses."""
+        """(kind, name) of the plug-ins it uses."""
         return [("backbone", self.backbone), ("loss", self.loss), ("dataset", self.dataset)]
 
     @property
     def label(self) -> str:
-        """What its run's id says of it."""
+        """The middle of the run's id."""
         return f"{self.backbone}-{self.loss}"
 
     @property
     def title(self) -> str:
-        """What it is: ``r50 arcface``."""
+        """``r50 arcface``."""
         return f"{self.backbone} {self.loss}"
 
     @property
     def paths(self) -> list[str]:
-        """The paths that it reads."""
+        """The paths it reads."""
         return [str(self.dataset_options["path"])] if "path" in self.dataset_options else []
 
     def settings(self) -> dict[str, Any]:
-        """The settings that ask for it again, as `merge` takes them; those at their default are left out."""
+        """The settings that ask for it again, for `merge`; those at their default are left out."""
         asked: dict[str, Any] = {kind: getattr(self, kind) for kind in OPTION_GROUPS}
         for kind in OPTION_GROUPS:
             usual = _defaults(kind, asked[kind])
@@ -178,12 +178,12 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def command(self) -> str:
-        """The command line that asks for it again."""
+        """The equivalent command line."""
         return commandline.training(self.settings())
 
     @property
     def form(self) -> tuple[str, dict[str, str]]:
-        """The job whose form asks for it again, none, and the texts of the launch form by field."""
+        """("", texts of the launch form by field) that ask for it again."""
         texts = {}
         for key, value in self.settings().items():
             group = key.removesuffix("_options")
@@ -198,7 +198,6 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def stop_words(self) -> StopWords:
-        """When a request to stop is heard, and what it costs."""
         return StopWords(
             softly="after a checkpoint",
             kept="nothing is lost",
@@ -209,8 +208,8 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
 class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="job"):
     """A run of the job called `name`: its absolute `paths` in order, all of its `options`.
 
-    An option that is missing is worked out by the job. `ranks` tells that it runs on every rank, `train` is
-    the training that it is about. What its declaration says is kept here as far as a reader needs it.
+    The job works out options that are missing. `ranks`: it runs on every rank. `train` is the training that
+    it is about. The rest is kept of its declaration for readers.
     """
 
     kind: ClassVar[str] = "job"
@@ -239,34 +238,32 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def plugins(self) -> list[tuple[str, str]]:
-        """(kind, name) of the plug-ins that it uses."""
         return [("job", self.name), *(self.train.plugins if self.train else ())]
 
     @property
     def label(self) -> str:
-        """What its run's id says of it."""
         return "-".join(filter(None, (self.group.removeprefix("job"), self.name)))
 
     @property
     def title(self) -> str:
-        """What it is and of what: ``data pack faces``."""
+        """``data pack faces``."""
         return " ".join(filter(None, (self.group.removeprefix("job"), self.name, self.source)))
 
     @property
     def source(self) -> str:
-        """The name of what it reads."""
+        """The name of its first path."""
         return Path(self.paths[0]).name if self.paths else ""
 
     @property
     def columns(self) -> dict[str, str]:
-        """Its cells in a list of runs; one that is missing has nothing to say."""
+        """Its cells in a list of runs; missing ones are blank."""
         if self.train is None:
             return {"dataset": self.source}
         return self.train.columns | {"loss": f"{self.train.loss} {self.name}"}
 
     @property
     def command(self) -> str:
-        """The command line that asks for it again; options that equal their default are left out."""
+        """The equivalent command line; options that equal their default are left out."""
         usual = {option.name: option.default for option in self.declared.options} if self.declared else {}
         given = {
             key: value
@@ -282,7 +279,7 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def form(self) -> tuple[str, dict[str, str]] | None:
-        """The job whose form asks for it again, and its texts by field; None where no form offers it."""
+        """(name, texts by field) of the form that asks for it again; None if there is no such form."""
         declared = self.declared
         if declared is None or not self.has_form:
             return None
@@ -297,7 +294,6 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def stop_words(self) -> StopWords:
-        """When a request to stop is heard, and what it costs."""
         if not self.resumes:
             return StopWords(self.stops, "a resume begins it again", "a resume begins it again")
         return StopWords(self.stops, "what is done is kept", "what it did since it last saved is done again")
@@ -307,7 +303,7 @@ Config = TrainConfig | JobConfig
 
 
 def _defaults(kind: str, name: str) -> dict[str, Value | None]:
-    """The defaults of a plug-in's options; none are known of one that is gone."""
+    """Defaults of a plug-in's options; {} if it is gone."""
     try:
         return {option.name: option.default for option in get(kind, name).options}
     except PluginError:
@@ -326,11 +322,11 @@ def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any])
     options = options_for(declared.options, given, title)
     for file in declared.files:
         if options.get(file):
-            options[file] = _whole(str(options[file]))
+            options[file] = _absolute(str(options[file]))
     return JobConfig(
         name=name,
         group=declared.group,
-        paths=[_whole(path) for path in paths],
+        paths=[_absolute(path) for path in paths],
         options=options,
         ranks=declared.ranks,
         stops=declared.stops,
@@ -339,7 +335,7 @@ def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any])
     )
 
 
-def _whole(path: str | Path) -> str:
+def _absolute(path: str | Path) -> str:
     """`path` made absolute; raises `ConfigError` if ~user does not exist."""
     try:
         return str(Path(path).expanduser().absolute())

@@ -1,8 +1,8 @@
 # ruff: noqa: PTH109, PTH117, PTH118
-"""What is taken from the environment: nothing that leads to code in the current directory.
+"""Environments without anything that leads to code in the current directory.
 
-People work among files of strangers. A ``numpy.py`` beside a data set must not be run because somebody stood
-there when he started a training.
+Users work among files of strangers: a ``numpy.py`` beside a data set must not be run because a training was
+started there.
 """
 
 from __future__ import annotations
@@ -55,5 +55,5 @@ def forget_current_directory() -> None:
 
 
 def _absolute(entries: list[str]) -> list[str]:
-    """Those that are absolute, or a name for the import hook of an editable install."""
+    """The entries that are absolute, or a name for an editable install's import hook."""
     return [entry for entry in entries if os.path.isabs(entry) or entry.endswith(".__path_hook__")]

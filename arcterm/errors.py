@@ -1,4 +1,4 @@
-"""The one error that a person sees."""
+"""Errors that users see."""
 
 from __future__ import annotations
 

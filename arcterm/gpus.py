@@ -1,6 +1,6 @@
 """The GPUs of this host as the driver's NVML describes them, and which of them CUDA gives to a process.
 
-The only importer of pynvml.
+Nothing else imports pynvml.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _NO_DRIVER, _NO_GPU = "no NVIDIA driver here", "the NVIDIA driver reports no GPU
 
 
 def read() -> tuple[list[Gpu], str]:
-    """All GPUs of the host, and in words why there are none, or fewer than there should be.
+    """All GPUs of the host, and a reason if there are none, or fewer than there should be.
 
     A query that a GPU does not support leaves its field None; nothing raises.
     """
-    nvml, count, why = _begin()
+    nvml, count, why = _open_nvml()
     if nvml is None:
         return [], why
-    gpus = [gpu for index in range(count) if (gpu := _describe(nvml, index)) is not None]
+    gpus = [gpu for index in range(count) if (gpu := _read_gpu(nvml, index)) is not None]
     if len(gpus) < count:
         return gpus, f"{count - len(gpus)} of {count} GPUs do not answer the NVIDIA driver"
     return gpus, "" if gpus else _NO_GPU
 
 
 def slices(gpu: Gpu) -> dict[tuple[str, str], Gpu] | None:
-    """The MIG slices of a GPU by their ids, the driver's and the older one; None if it is not cut.
+    """The MIG slices of a GPU by their ids, new and old; None if it has none.
 
-    The older id is ``MIG-GPU-<uuid>/<GPU instance>/<compute instance>``. A slice has the index of its GPU.
+    The old id is ``MIG-GPU-<uuid>/<GPU instance>/<compute instance>``. A slice has the index of its GPU.
     """
-    nvml, _, _ = _begin()
+    nvml, _, _ = _open_nvml()
     if nvml is None:
         return None
     handle = _ask(nvml, nvml.nvmlDeviceGetHandleByIndex, gpu.index)
@@ -52,7 +52,7 @@ def slices(gpu: Gpu) -> dict[tuple[str, str], Gpu] | None:
         part = _ask(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
         if part is None:
             continue
-        cut = _described(nvml, part, gpu.index)
+        cut = _read_fields(nvml, part, gpu.index)
         instances = (
             _ask(nvml, nvml.nvmlDeviceGetGpuInstanceId, part),
             _ask(nvml, nvml.nvmlDeviceGetComputeInstanceId, part),
@@ -62,14 +62,14 @@ def slices(gpu: Gpu) -> dict[tuple[str, str], Gpu] | None:
 
 
 def newest_cuda() -> tuple[int, int] | None:
-    """The newest CUDA that the driver knows, as (major, minor); None if it does not say."""
-    nvml, _, _ = _begin()
+    """The newest CUDA that the driver supports, as (major, minor); None if unknown."""
+    nvml, _, _ = _open_nvml()
     number = _ask(nvml, nvml.nvmlSystemGetCudaDriverVersion_v2) if nvml is not None else None
     return (number // 1000, number % 1000 // 10) if number else None
 
 
 def trouble() -> str:
-    """Why the driver gives no GPU though there is one; empty where there is none, or all is well."""
+    """Why the driver gives no GPU though there is one; empty if there is none, or all is well."""
     gpus, why = read()
     if gpus or (why.startswith((_NO_DRIVER, _NO_GPU)) and not _on_the_bus()):
         return ""
@@ -80,7 +80,7 @@ def trouble() -> str:
 class Device:
     """A GPU that CUDA can use, or a MIG slice of one; `name` is what ``CUDA_VISIBLE_DEVICES`` calls it.
 
-    `ids` are the names by which it, or the first slice of a GPU, can be asked for, in lower case.
+    `ids` are other names of it in lower case; the first slice has those of its GPU.
     """
 
     gpu: Gpu
@@ -90,7 +90,7 @@ class Device:
 
 
 def usable() -> tuple[list[Device], str]:
-    """What CUDA gives to a process here, in its order, and in words why that is nothing or less than all.
+    """The devices that CUDA gives to a process here, in its order, and a reason if that is not all.
 
     As CUDA does it, the list in ``CUDA_VISIBLE_DEVICES`` ends before the first name that means no GPU, a name
     that is there twice hides all, and a process that is given a MIG slice sees that alone.
@@ -101,7 +101,7 @@ def usable() -> tuple[list[Device], str]:
         return [], lost
     devices = [device for gpu in gpus for device in _devices(gpu)]
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    chosen, why = _all(devices, gpus) if allowed is None else _allowed(allowed, devices)
+    chosen, why = _default_devices(devices, gpus) if allowed is None else _visible(allowed, devices)
     sliced = [device for device in chosen if device.sliced]
     if sliced:
         why = f"one rank on the MIG slice {sliced[0].gpu.name} of GPU {sliced[0].gpu.index}"
@@ -109,8 +109,8 @@ def usable() -> tuple[list[Device], str]:
     return sliced[:1] or chosen, "; ".join(filter(None, (lost, why)))
 
 
-def _all(devices: list[Device], gpus: list[Gpu]) -> tuple[list[Device], str]:
-    """What is used where nothing is said: whole GPUs, for CUDA is told which, else slices."""
+def _default_devices(devices: list[Device], gpus: list[Gpu]) -> tuple[list[Device], str]:
+    """The devices used without ``CUDA_VISIBLE_DEVICES``: whole GPUs if there are any, else slices."""
     whole = [device for device in devices if not device.sliced]
     cut = [gpu.index for gpu in gpus if gpu.index not in {device.gpu.index for device in whole}]
     which = f"GPU {', '.join(map(str, cut))} in MIG mode"
@@ -164,8 +164,8 @@ def _devices(gpu: Gpu) -> list[Device]:
     ]
 
 
-def _allowed(allowed: str, devices: list[Device]) -> tuple[list[Device], str]:
-    """What ``CUDA_VISIBLE_DEVICES`` lets through, and why that is not all that it names."""
+def _visible(allowed: str, devices: list[Device]) -> tuple[list[Device], str]:
+    """The devices that ``CUDA_VISIBLE_DEVICES`` lets through, and a reason if that is not all it names."""
     setting = f"CUDA_VISIBLE_DEVICES={allowed}"
     if not allowed.strip():
         return [], "CUDA_VISIBLE_DEVICES is empty, which hides every GPU"
@@ -173,7 +173,7 @@ def _allowed(allowed: str, devices: list[Device]) -> tuple[list[Device], str]:
         return [], f"{setting} hides every GPU"
     chosen: list[Device] = []
     for token in allowed.split(","):
-        found = _named(token.strip(), devices)
+        found = _match(token.strip(), devices)
         if len(found) != 1:
             meant = "several GPUs" if found else "no GPU here"
             rest = ", and CUDA passes over what follows" if chosen else ""
@@ -185,8 +185,8 @@ def _allowed(allowed: str, devices: list[Device]) -> tuple[list[Device], str]:
     return chosen, ""
 
 
-def _named(token: str, devices: list[Device]) -> list[Device]:
-    """The devices that a name in ``CUDA_VISIBLE_DEVICES`` can mean: an index, or the beginning of an id."""
+def _match(token: str, devices: list[Device]) -> list[Device]:
+    """The devices that a name in ``CUDA_VISIBLE_DEVICES`` can mean: an index, or the start of an id."""
     number = re.match(r"\+?\d+", token)
     if number:
         return [device for device in devices if str(int(number[0])) in device.ids]
@@ -198,7 +198,7 @@ def _named(token: str, devices: list[Device]) -> list[Device]:
 
 
 def _on_the_bus() -> bool:
-    """Whether an NVIDIA GPU is built in, whatever the driver says."""
+    """Whether the PCI bus has an NVIDIA GPU."""
     try:
         return any(
             (device / "vendor").read_text().strip() == _NVIDIA
@@ -209,8 +209,8 @@ def _on_the_bus() -> bool:
         return False
 
 
-def _begin() -> tuple[ModuleType | None, int, str]:
-    """NVML ready to be asked and the number of GPUs, or why it can't be."""
+def _open_nvml() -> tuple[ModuleType | None, int, str]:
+    """NVML, initialised, with the number of GPUs, or a reason why not."""
     try:
         import pynvml
     except ImportError as error:
@@ -219,31 +219,31 @@ def _begin() -> tuple[ModuleType | None, int, str]:
         pynvml.nvmlInit()
         return pynvml, pynvml.nvmlDeviceGetCount(), ""
     except pynvml.NVMLError as error:
-        told = {
+        reasons = {
             pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the NVIDIA driver is not loaded: try `modprobe nvidia`",
             pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "the NVIDIA driver's library and kernel module are of "
             "two versions: restart the machine, or install one version of both",
             pynvml.NVML_ERROR_NO_PERMISSION: "this user may not ask the NVIDIA driver: look at /dev/nvidia*",
             pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: _NO_DRIVER,
         }
-        why = told.get(error.value, "the NVIDIA driver does not answer")
+        why = reasons.get(error.value, "the NVIDIA driver does not answer")
         return None, 0, f"{why} ({error})"
 
 
 def _ask(nvml: ModuleType, query: Callable[..., Any], *args: Any) -> Any:
-    """What a query says; None if the driver or the GPU can't answer it."""
+    """Result of a query; None if the driver or the GPU can't answer it."""
     try:
         return query(*args)
     except (nvml.NVMLError, UnicodeDecodeError):
         return None
 
 
-def _describe(nvml: ModuleType, index: int) -> Gpu | None:
+def _read_gpu(nvml: ModuleType, index: int) -> Gpu | None:
     handle = _ask(nvml, nvml.nvmlDeviceGetHandleByIndex, index)
-    return None if handle is None else _described(nvml, handle, index)
+    return None if handle is None else _read_fields(nvml, handle, index)
 
 
-def _described(nvml: ModuleType, handle: Any, index: int) -> Gpu:
+def _read_fields(nvml: ModuleType, handle: Any, index: int) -> Gpu:
     def ask(query: Callable[..., Any], *args: Any) -> Any:
         return _ask(nvml, query, handle, *args)
 

@@ -1,6 +1,6 @@
-"""The jobs that come with arcterm, as declarations: their paths and options, and what does them.
+"""The jobs that come with arcterm, as declarations: paths, options, and the function that does them.
 
-Nothing here imports what runs a job.
+Nothing here imports that function.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def near(name: str) -> list[str]:
 
 
 def way(name: str) -> str:
-    """Write how a setting is given on the command line of ``train``."""
+    """How a setting is given on the command line of ``train``."""
     if name in _ARGUMENTS:
         return f"{name.upper()}, an argument"
     if name in _FLAGS or name == "runs_dir":
@@ -85,7 +85,7 @@ def way(name: str) -> str:
 
 
 def owned() -> list[str]:
-    """The options of every plug-in that can be picked, as ``loss.margin``; one that raises has none."""
+    """The options of all plug-ins, as ``loss.margin``; a plug-in that raises has none."""
     found = (
         f"{kind}.{option.name}"
         for kind in ("loss", "backbone", "dataset")

@@ -1,4 +1,4 @@
-"""Dying with one's parent: no rank outlives its agent, no agent its supervisor."""
+"""Ending with the parent: no rank outlives its agent, no agent its supervisor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 def tie_to(parent: int) -> None:
     """Have the kernel kill this process when `parent` ends; exit at once if it already has.
 
-    The tie is to the thread that made this process, which in all our parents is the main one.
+    The tie is to the thread that started this process: a parent must wait in that thread.
     """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

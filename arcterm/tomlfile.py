@@ -29,7 +29,7 @@ _WORD = re.compile(rf"[\w+.-]{{{_LONGEST + 1},}}")
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file; raises `ConfigError` for one that can't be read, or had better not be."""
+    """The tables of a TOML file; raises `ConfigError` if it can't be read quickly and in little memory."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device may never end
             raise ConfigError(f"{path} is not a plain file", "give --config a TOML file")
@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _excess(text: str) -> str:
-    """Name what in `text` would take tomllib time and memory out of all proportion; empty if nothing does."""
+    """Describe what in `text` would cost tomllib too much time or memory; empty if nothing does."""
     bare = _TEXT.sub("_", text)
     depth = deepest = 0
     for bracket in re.findall(r"[][{}]", bare):

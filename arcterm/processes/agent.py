@@ -1,4 +1,4 @@
-"""torchrun with a last word: starts the ranks of one attempt and reports which of them failed and how.
+"""torchrun with a report: starts the ranks of one attempt and records which of them failed and how.
 
     python -m arcterm.processes.agent RUN ATTEMPT
 

@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], None]]:
-    """How the work ended, and how to leave the ranks that did it."""
+    """How the work ended, and a function to leave the ranks that did it."""
     import torch
 
     from arcterm.files import read_json

@@ -1,6 +1,6 @@
-"""Where the processes of an attempt meet: files in a folder of this user's alone, on a local disk.
+"""The meeting place of an attempt's processes: files in a folder of this user's alone, on a local disk.
 
-torchrun's own meeting place is a server without a password that listens on all interfaces and keeps a pickle.
+torchrun's own is a server without a password that listens on all interfaces and keeps a pickle.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 AGENT, RANKS = "agent", "ranks"
-"""The file that the agent meets itself in, and that of the ranks."""
+"""File names of the agent's store and the ranks'."""
 
 _PREFIX = "arcterm-rendezvous-"
 # not /run/user, which goes when its user logs out
@@ -28,9 +28,9 @@ _FRESH_SECONDS = 60.0
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """A new folder, mode 0700, that is gone afterwards; raises OSError if it can be made nowhere.
+    """A new folder, mode 0700, that is removed afterwards; raises OSError if none can be made.
 
-    A lock on it keeps it from those who clean up temporary folders, us among them.
+    A lock on it keeps it from programs that clean up temporary folders, this one included.
     """
     path = _make()
     held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -53,7 +53,7 @@ def _make() -> Path:
 
 
 def _is_local(place: Path) -> bool:
-    """Whether the file system of `place` is this machine's."""
+    """Whether `place` is on a file system of this machine."""
     kinds = {mount.mountpoint: mount.fstype for mount in psutil.disk_partitions(all=True)}
     whole = place.resolve()
     kind = next((kinds[str(parent)] for parent in (whole, *whole.parents) if str(parent) in kinds), "")
@@ -61,7 +61,7 @@ def _is_local(place: Path) -> bool:
 
 
 def _sweep(place: Path) -> None:
-    """Remove the folders of supervisors that were killed: this user's, with nobody's lock on them."""
+    """Remove the folders of supervisors that were killed: this user's, without a lock on them."""
     for path in place.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             status = path.lstat()

@@ -1,10 +1,10 @@
-"""The process that owns a run: it starts the ranks' agent, waits, and writes how it ended.
+"""The process that owns a run: it starts the ranks' agent, waits, and records how it ended.
 
     python -m arcterm.processes.supervisor RUN ATTEMPT [LOCK PIPE [--from-start]]
 
-LOCK is a descriptor of the run's lock, already held; into PIPE goes a word when the run is owned, or why not.
+LOCK is a descriptor of the run's lock, already held; PIPE receives a word when the run is owned, or why not.
 One per run and attempt, in a session of its own. torch runs in its children only. The ranks are started
-once: after a failure the run is ``failed`` until somebody resumes it.
+once: after a failure the run is ``failed`` until a user resumes it.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Supervisor:
             environ["OMP_NUM_THREADS"] = "1"
         launch = Launch(
             argv=argv,
-            env=_kept(environ),
+            env=_recorded_part(environ),
             resume=found.path.name if found.path else "",
             notes=found.notes,
         )
@@ -111,12 +111,12 @@ class Supervisor:
         self.agent = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environ, close_fds=True)
 
     def _environment(self) -> dict[str, str]:
-        """What the agent and its ranks get: nothing of a torchrun that this process itself was started by."""
+        """The agent's environment, without any trace of a torchrun around this process."""
         config = self.run.record.config
         made = {name: value for name, value in environment.for_child().items() if not _is_torchruns(name)}
         made |= {
             "ARCTERM_SUPERVISOR_PID": str(os.getpid()),
-            # all ranks are on this host, so nobody else has to reach them
+            # all ranks are on this host: no other has to reach them
             "GLOO_SOCKET_IFNAME": "lo",
             "NCCL_SOCKET_IFNAME": "lo",
             "OMP_NUM_THREADS": str(config.threads),
@@ -126,7 +126,7 @@ class Supervisor:
         }
         if config.gpus:  # NVML numbers GPUs by bus; CUDA does so only if told
             made["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-            made["CUDA_VISIBLE_DEVICES"] = ",".join(_names(config.gpus))
+            made["CUDA_VISIBLE_DEVICES"] = ",".join(_cuda_names(config.gpus))
         return made
 
     def _wait(self) -> None:
@@ -164,8 +164,8 @@ class Supervisor:
         return 1
 
 
-def _names(recorded: list[int]) -> list[str]:
-    """What CUDA calls the GPUs that the run works on today; raises `RunError` if there are fewer."""
+def _cuda_names(recorded: list[int]) -> list[str]:
+    """CUDA's names of the GPUs to work on today; raises `RunError` if there are fewer than recorded."""
     found = gpus.assign(recorded)
     if len(found) < len(recorded):
         raise RunError(
@@ -175,20 +175,20 @@ def _names(recorded: list[int]) -> list[str]:
 
 
 def _report(pipe: int | None, word: str) -> None:
-    """Say how it stands to whoever started this process, if he still listens."""
+    """Report to the process that started this one, if it still reads."""
     if pipe is not None:
-        with contextlib.suppress(OSError):  # gone, or told before
+        with contextlib.suppress(OSError):  # gone, or already closed
             os.write(pipe, word.encode())
             os.close(pipe)
 
 
 def _is_torchruns(name: str) -> bool:
-    """Whether torchrun reads or sets this variable, or the libraries below it open a port by it."""
+    """Whether torchrun reads or sets this variable, or its libraries open a port by it."""
     return name in _TORCHRUN or name.startswith(("PET_", "TORCHELASTIC_", "TORCH_ELASTIC_"))
 
 
-def _kept(environment: Mapping[str, str]) -> dict[str, str]:
-    """What of an environment is worth keeping, secrets blanked."""
+def _recorded_part(environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of an environment to record, secrets blanked."""
     kept = {name: value for name, value in environment.items() if name.startswith(_STORED)}
     return {name: "***" if any(word in name for word in _SECRET) else value for name, value in kept.items()}
 

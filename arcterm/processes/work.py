@@ -82,16 +82,15 @@ def do_job(run: Run, attempt: int, journal: Journal, world: World | None = None)
 
 
 def _die(run: Run, rank: int, error: BaseException, journal: Journal | None, folder: Path) -> NoReturn:
-    """Say what went wrong wherever it can be said, and end at once.
+    """Record the error wherever possible, and end at once.
 
-    What others do at the end of a process, leaving its process group first of all, may wait for ranks that
-    wait for this one.
+    Python's usual ending would leave the process group, which may wait for ranks that wait for this one.
     """
-    said = _last_word(run, error)
+    ended = _last_word(run, error)
 
     def to_journal() -> None:
         if journal is not None:
-            text = f"rank {rank}: {said.error}\n{said.hint}".strip()
+            text = f"rank {rank}: {ended.error}\n{ended.hint}".strip()
             journal.write(Message(level="error", text=text[:2000]))
             journal.sync()
 
@@ -101,16 +100,16 @@ def _die(run: Run, rank: int, error: BaseException, journal: Journal | None, fol
         sys.stdout.flush()
 
     def to_file() -> None:
-        write_json(folder / "exit.json", said)
+        write_json(folder / "exit.json", ended)
 
-    for speak in (to_file, to_log, to_journal):
+    for record in (to_file, to_log, to_journal):
         with contextlib.suppress(Exception):  # a full disk takes one of them, or all
-            speak()
+            record()
     os._exit(1)
 
 
 def _last_word(run: Run, error: BaseException) -> Exit:
-    """What went wrong; without a traceback where words say it that a person can act on."""
+    """The error as `Exit`; without a traceback if its words are enough for a user."""
     if not isinstance(error, ArctermError):
         text = f"{type(error).__name__}: {error}"
         if isinstance(error, SystemExit):
@@ -132,7 +131,7 @@ def _trace(error: BaseException) -> str:
 
 
 def _redirect(folder: Path) -> None:
-    """Send what this process prints to files of its own, and stacks to a third on SIGUSR2."""
+    """Send stdout and stderr to files, and stacks to a third on SIGUSR2."""
     for number, name in ((1, "stdout.log"), (2, "stderr.log")):
         fd = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(fd, number)

@@ -7,7 +7,7 @@ from arcterm.runs.store import Run
 
 
 def resuming(run: Run) -> str:
-    """What resuming `run` would do, with the command."""
+    """Effect of resuming `run`, with the command."""
     command, config = f"`arcterm resume {run.id}`", run.record.config
     if config.kind == "job":
         return f"{command} {'goes on where it was' if config.resumes else 'begins it again'}"
@@ -18,7 +18,7 @@ def resuming(run: Run) -> str:
 
 
 def cost(run: Run) -> str:
-    """What ending `run` at once costs."""
+    """Loss of work if `run` ends at once."""
     config = run.record.config
     if config.kind == "job":
         return "what was done is kept" if config.resumes else "nothing of it is kept"
@@ -26,13 +26,13 @@ def cost(run: Run) -> str:
 
 
 def again(run: Run, change: str) -> str:
-    """What to do about a failure that resuming would only repeat: `change` something in a new run."""
+    """Next step for a failure that resuming would repeat: `change` something in a new run."""
     weights = "" if _saved(run) is None else f"; with --pretrained {run.id} it begins with what was learned"
     return f"resuming would meet it again: start a new run {change}{weights}"
 
 
 def mended(run: Run) -> str:
-    """What to do about a failure that repeats until somebody has changed the code or the data."""
+    """Next step for a failure that repeats until the code or the data are changed."""
     step = _saved(run)
     where = "begins again" if step is None else f"continues after step {step:,}"
     return f"it would happen again as it is; once it is mended, `arcterm resume {run.id}` {where}"

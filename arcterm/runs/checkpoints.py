@@ -1,4 +1,4 @@
-"""Checkpoints as a reader sees them: which there are, whether they are whole, which to keep.
+"""Checkpoints on disk: listing, checking and retaining them.
 
 A checkpoint is a directory ``ckpt/step-NNNNNNNNNN`` with a manifest; it gets that name by a rename after
 everything in it is on disk, so that one with the name is complete. Its digests are checked before use.
@@ -21,12 +21,12 @@ from arcterm.runs.store import Run
 
 __all__ = ["BACKBONE", "MANIFEST", "FileDigest", "HeadShard", "Manifest"]
 
-# what says that a file is not there; any other error says nothing of the file itself
+# the file is not there; any other error may be temporary
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
 
 
 class Newest(NamedTuple):
-    """The newest checkpoint that is whole, if there is one, and what is wrong with each newer one."""
+    """The newest checkpoint that is whole, if any, and the damage of each newer one."""
 
     path: Path | None
     manifest: Manifest | None
@@ -34,13 +34,12 @@ class Newest(NamedTuple):
 
     @property
     def notes(self) -> list[str]:
-        """A sentence for each damaged one: what is wrong, and what is taken instead."""
+        """A sentence for each damaged one: its damage, and what is used instead."""
         instead = f"it goes on from {self.path.name}" if self.path else "it starts from step 0"
         return [f"{path.name} is set aside: {why}; {instead}" for path, why in self.damaged.items()]
 
 
 def name_of(step: int) -> str:
-    """The directory's name for a step."""
     return f"step-{step:010d}"
 
 
@@ -94,9 +93,9 @@ def require_start(run: Run, found: Newest, from_start: bool) -> None:
     """Raise `RunError` if a run would begin at step 0 for its damaged checkpoints, unless it was asked to."""
     aside = [path.name for path in run.checkpoints.glob("step-*.bad-*")]
     if found.path is None and (found.damaged or aside) and not from_start:
-        said = [*found.damaged.values(), *(f"{name} was set aside" for name in sorted(aside))]
+        reasons = [*found.damaged.values(), *(f"{name} was set aside" for name in sorted(aside))]
         raise RunError(
-            f"no checkpoint of {run.id} is whole: {'; '.join(said)}",
+            f"no checkpoint of {run.id} is whole: {'; '.join(reasons)}",
             f"put a whole one back, or `arcterm resume {run.id} --from-start` begins at step 0",
         )
 
@@ -109,18 +108,19 @@ def check(path: Path, only: str = "") -> Manifest:
     try:
         manifest = manifests.read(path)
         if only and only not in manifest.files:
-            raise DataError(f"{path} is damaged: its manifest gives no digest of {only}", _other(path))
+            raise DataError(f"{path} is damaged: its manifest gives no digest of {only}", _others(path))
         for name, digest in manifest.files.items():
             if only in ("", name):
                 with open_regular(path / name) as file:
                     if hashlib.file_digest(file, "sha256").hexdigest() != digest.sha256:
                         raise DataError(
-                            f"{path / name} is damaged: its SHA-256 is not the manifest's", _other(path)
+                            f"{path / name} is damaged: its SHA-256 is not the manifest's",
+                            _others(path),
                         )
     except OSError as error:
         where = error.filename or path
         if error.errno in _ABSENT:
-            raise DataError(f"{path} is incomplete: {where}: {error.strerror}", _other(path)) from None
+            raise DataError(f"{path} is incomplete: {where}: {error.strerror}", _others(path)) from None
         raise RunError(
             f"{path} can't be read now: {where}: {error.strerror}",
             "it may be whole, so nothing was changed: try again, or move its directory out of the way",
@@ -128,8 +128,8 @@ def check(path: Path, only: str = "") -> Manifest:
     return manifest
 
 
-def _other(path: Path) -> str:
-    """What can be used in the place of the damaged checkpoint at `path`."""
+def _others(path: Path) -> str:
+    """The checkpoints to use in place of the damaged one at `path`."""
     others = sorted(
         (other for other in path.parent.glob("step-*") if NAME.fullmatch(other.name) and other != path),
         reverse=True,
@@ -161,12 +161,12 @@ def choose(run: Run, which: str) -> tuple[Path, Manifest]:
         return next(pair for pair in found if pair[0] == best[0])
     for path in reversed(there):
         if which in ("last", path.name, str(int(path.name.removeprefix("step-")))):
-            return next((pair for pair in found if pair[0] == path), None) or _unlisted(path, steps)
+            return next((pair for pair in found if pair[0] == path), None) or _check_unlisted(path, steps)
     raise RunError(f"{run.id} has no checkpoint {which!r}", f"choose last, best or a step: {steps}")
 
 
-def _unlisted(path: Path, steps: str) -> tuple[Path, Manifest]:
-    """Raise what is wrong with a checkpoint that is not listed; return it if it is whole by now."""
+def _check_unlisted(path: Path, steps: str) -> tuple[Path, Manifest]:
+    """Raise the error of a checkpoint that is not listed; return it if it is whole by now."""
     try:
         return path, check(path)
     except DataError as error:
@@ -208,7 +208,7 @@ def retain(run: Run, keep_last: int, keep_best: int, written: Path | None = None
 
 
 def _whole(paths: list[Path], count: int, known: dict[Path, bool]) -> Iterator[Path]:
-    """The first `count` of `paths` that are whole; `known` takes in what was looked at."""
+    """The first `count` of `paths` that are whole; `known` collects the results."""
     for path in paths:
         if count <= 0:
             return

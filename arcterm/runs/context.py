@@ -1,4 +1,4 @@
-"""What a running job works with: progress, requests to stop, a scratch folder."""
+"""A running job's context: progress, requests to stop, a scratch folder."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class JobRanks(Protocol):
 
 
 class JobContext:
-    """One attempt at a job. `work` is a directory of its own until it is done; `id` names the job.
+    """One attempt at a job. `work` is a directory of its own until it is done; `id` names the run.
 
-    On ranks `world` holds them: rank 0 alone reports progress, and `agree` is where a stop is heard.
+    On ranks `world` holds them: rank 0 alone reports progress, and `agree` is where a stop is obeyed.
     """
 
     def __init__(self, run: Run, journal: Sink, threads: int = 1, world: JobRanks | None = None) -> None:
@@ -80,10 +80,10 @@ class JobContext:
         return any(request.verb == "stop" for _, request in requests)
 
     def require_unchanged(self, data: Stamp) -> None:
-        """Raise `DataError` if `data` isn't what the first attempt gave: a `files.stamp` of what is read.
+        """Raise `DataError` if `data`, a `files.stamp` of the input, differs from the first attempt's.
 
-        A list of images is given as its name and a digest of their names. What a stopped attempt left and
-        what is made now would be a mixture: where changed data was accepted, the job begins again.
+        A list of images is given as its name and a digest of their names. Old and new results would be a
+        mixture: if changed data was accepted, the job begins again.
         """
         note = self.work / "sources.json"
         was: Stamp = msgspec.json.decode(note.read_bytes()) if note.exists() else data
@@ -105,7 +105,7 @@ class JobContext:
                 ) from None
 
     def say(self, text: str, level: str = "info") -> None:
-        """Something a person should know now."""
+        """Record a message for the user."""
         self.journal.write(Message(level=level, text=text))
 
 

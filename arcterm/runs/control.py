@@ -30,7 +30,7 @@ def ask(run: Run, verb: Verb) -> str:
 
 
 def pending(run: Run) -> list[tuple[str, Request]]:
-    """Requests not yet taken, oldest first, as (id, request); not other users' nor unknown verbs."""
+    """Requests not yet taken, oldest first, as (id, request); other users' and unknown verbs are left out."""
     found = []
     for path in sorted((run.path / "control").glob("[0-9a-z]*.json")):
         try:
@@ -48,6 +48,6 @@ def take(run: Run, request_id: str) -> None:
 
 
 def clear(run: Run) -> None:
-    """Put away requests that were meant for an attempt that is over."""
+    """Take the requests to an attempt that is over."""
     for request_id, _ in pending(run):
         take(run, request_id)

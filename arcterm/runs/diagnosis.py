@@ -1,4 +1,4 @@
-"""How an attempt ended: what each rank and the agent left behind, and what it most likely means."""
+"""The end of an attempt: the records of ranks and agent, and their most likely meaning."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from arcterm.runs.store import Run
 
 
 class Exit(msgspec.Struct, kw_only=True, frozen=True):
-    """``rank-NNNNN/exit.json``, the rank's own last word: `reason` is done, stopped or error.
+    """``rank-NNNNN/exit.json``, a rank's own record of its end: `reason` is done, stopped or error.
 
-    `exit_code` is that of a mistake which its user can mend, who is told `error` and `hint`; else 1.
+    `exit_code` is that of a user's mistake, explained by `error` and `hint`; else 1.
     """
 
     reason: Literal["done", "stopped", "error"]
@@ -65,10 +65,10 @@ _KILL_SECONDS = 10
 
 @dataclass(frozen=True)
 class _Cause:
-    """A `pattern` in a rank's last words, what it means, and the `step` to take.
+    """A `pattern` in a rank's error, its meaning, and the `step` to take.
 
-    In the step ``{resume}`` is what resuming does. One that begins with "with" is for a new training, since
-    resuming would repeat the failure; `otherwise` is for a run that is none and has no such options.
+    In the step ``{resume}`` stands for the effect of resuming. One that begins with "with" is for a new
+    training, since resuming would repeat the failure; `otherwise` is for a job, which has no such options.
     """
 
     pattern: str
@@ -141,7 +141,7 @@ _SIGNALS = {
 
 
 def read_exit(run: Run, attempt: int, rank: int) -> Exit | None:
-    """A rank's last word, if it had one."""
+    """A rank's record of its end, if it left one."""
     try:
         return read_json(run.rank_dir(attempt, rank) / "exit.json", Exit)
     except (OSError, DataError):
@@ -149,39 +149,39 @@ def read_exit(run: Run, attempt: int, rank: int) -> Exit | None:
 
 
 def diagnose(run: Run, attempt: int, agent_code: int) -> Failure:
-    """Which rank failed first, what it said, the likely cause and the next step.
+    """Find which rank failed first, its error, the likely cause and the next step.
 
-    It goes by time: the first word counts, and what ranks say or die of later follows from it. A word about a
-    lost peer is a witness's, so that somebody must have died before it.
+    Time decides: the first error counts, and later ones follow from it. A rank that lost a peer is a witness:
+    another must have died before it.
     """
     report = _read_report(run, attempt)
     if not run.record.config.ranks and agent_code < 0:  # it has no agent but is its own rank
         report = AgentReport(ranks=[Fallen(rank=0, pid=0, exit_code=agent_code)])
-    errors = {rank: e for rank, e in _exits(run, attempt).items() if e.reason == "error"}
+    errors = {rank: e for rank, e in _read_exits(run, attempt).items() if e.reason == "error"}
     first = min(errors, key=lambda rank: errors[rank].t, default=None)
     if first is not None and not _is_witness(errors[first].error):
-        return _raised(run, attempt, first, errors[first])
-    fallen = _silent(report, errors, errors[first].error if first is not None else "")
+        return _failure_of_error(run, attempt, first, errors[first])
+    fallen = _silent_rank(report, errors, errors[first].error if first is not None else "")
     if fallen is None and (first is not None or agent_code == 0):
-        fallen = _vanished(run, attempt, report)
+        fallen = _vanished_rank(run, attempt, report)
     if fallen is not None:
-        return _fell(run, attempt, fallen)
+        return _failure_of_silent(run, attempt, fallen)
     if first is not None:
         own = [rank for rank, ended in errors.items() if not _is_witness(ended.error)]
         rank = min(own or [first], key=lambda r: errors[r].t)
-        return _raised(run, attempt, rank, errors[rank])
-    return _launcher(run, attempt, report, agent_code)
+        return _failure_of_error(run, attempt, rank, errors[rank])
+    return _failure_of_launcher(run, attempt, report, agent_code)
 
 
 def _is_witness(text: str) -> bool:
-    """Whether a rank says only that it lost another, which has no cause of its own."""
-    return bool(_PEER.search(text)) and _likely(text) is None
+    """Whether a rank reports only that it lost another, without a cause of its own."""
+    return bool(_PEER.search(text)) and _likely_cause(text) is None
 
 
-def _silent(report: AgentReport, errors: Mapping[int, Exit], witness: str) -> Fallen | None:
-    """The rank that ended without a word, and not because the agent or a watchdog ended it for another.
+def _silent_rank(report: AgentReport, errors: Mapping[int, Exit], witness: str) -> Fallen | None:
+    """The rank that ended without a record, and not because the agent or a watchdog ended it for another.
 
-    `witness` is the first word of a rank that lost another; empty without one.
+    `witness` is the first error of a rank that lost another; empty without one.
     """
     began = min((f.t for f in report.ranks if f.t), default=0.0)
     found = [
@@ -197,19 +197,19 @@ def _silent(report: AgentReport, errors: Mapping[int, Exit], witness: str) -> Fa
     return min(found, key=lambda f: last.get(f.exit_code, 0), default=None)
 
 
-def _vanished(run: Run, attempt: int, report: AgentReport) -> Fallen | None:
-    """A rank that ended as if all were well, which the agent does not report, and had no word."""
-    known = {f.rank for f in report.ranks} | set(_exits(run, attempt))
+def _vanished_rank(run: Run, attempt: int, report: AgentReport) -> Fallen | None:
+    """A rank that ended with exit code 0, so that the agent does not report it, and left no record."""
+    known = {f.rank for f in report.ranks} | set(_read_exits(run, attempt))
     ranks = (int(path.name.removeprefix("rank-")) for path in run.attempt_dir(attempt).glob("rank-*"))
     return next((Fallen(rank=r, pid=0, exit_code=0) for r in sorted(ranks) if r not in known), None)
 
 
-def _fell(run: Run, attempt: int, fallen: Fallen) -> Failure:
-    """The failure of a rank that ended without a word of its own."""
+def _failure_of_silent(run: Run, attempt: int, fallen: Fallen) -> Failure:
+    """The failure of a rank that left no record."""
     log = run.rank_dir(attempt, fallen.rank) / "stderr.log"
     last = "\n".join(read_tail(log, 30))
-    likely = _likely(last)
-    name = _name(-fallen.exit_code) if fallen.exit_code < 0 else ""
+    likely = _likely_cause(last)
+    name = _signal_name(-fallen.exit_code) if fallen.exit_code < 0 else ""
     cause = "the rank ended before it could say why; its log has the last lines"
     if name:
         why = likely.words if likely and name in _NATIVE else _SIGNALS.get(name, "a signal from outside")
@@ -223,7 +223,7 @@ def _fell(run: Run, attempt: int, fallen: Fallen) -> Failure:
     return Failure(
         rank=fallen.rank,
         cause=cause,
-        hint=_step(run, likely) if likely else advised(run),
+        hint=_next_step(run, likely) if likely else advised(run),
         signal=name,
         exit_code=fallen.exit_code,
         traceback=last,
@@ -231,10 +231,10 @@ def _fell(run: Run, attempt: int, fallen: Fallen) -> Failure:
     )
 
 
-def _raised(run: Run, attempt: int, rank: int, ended: Exit) -> Failure:
-    likely = _likely(ended.error)
+def _failure_of_error(run: Run, attempt: int, rank: int, ended: Exit) -> Failure:
+    likely = _likely_cause(ended.error)
     if likely is not None:
-        cause, step = likely.words, _step(run, likely)
+        cause, step = likely.words, _next_step(run, likely)
     else:
         cause = ended.error.splitlines()[0] if ended.error else "the rank did not say why"
         step = advice.resuming(run) if _is_witness(ended.error) else advice.mended(run)
@@ -249,29 +249,29 @@ def _raised(run: Run, attempt: int, rank: int, ended: Exit) -> Failure:
     )
 
 
-def _launcher(run: Run, attempt: int, report: AgentReport, agent_code: int) -> Failure:
+def _failure_of_launcher(run: Run, attempt: int, report: AgentReport, agent_code: int) -> Failure:
     """The failure of an agent whose ranks left nothing behind."""
     log = run.attempt_dir(attempt) / "agent.log"
     last = "\n".join(read_tail(log, 30))
-    likely = _likely(last)
-    step = _step(run, likely) if likely else advice.resuming(run)
+    likely = _likely_cause(last)
+    step = _next_step(run, likely) if likely else advice.resuming(run)
     if agent_code < 0:
-        cause, name = f"the launcher was killed ({_name(-agent_code)})", _name(-agent_code)
+        cause, name = f"the launcher was killed ({_signal_name(-agent_code)})", _signal_name(-agent_code)
     elif report.signal:
         cause, name = f"the launcher was told to end ({report.signal})", report.signal
     else:
-        said = report.error or next(
+        error = report.error or next(
             (line for line in reversed(read_tail(log, 30)) if line.strip()), "no word"
         )
-        cause, name = likely.words if likely else f"the launcher failed: {said}", ""
+        cause, name = likely.words if likely else f"the launcher failed: {error}", ""
     return Failure(cause=cause, hint=step, signal=name, exit_code=agent_code, traceback=last, log=str(log))
 
 
-def _likely(text: str) -> _Cause | None:
+def _likely_cause(text: str) -> _Cause | None:
     return next((cause for cause in _CAUSES if re.search(cause.pattern, text)), None)
 
 
-def _step(run: Run, cause: _Cause) -> str:
+def _next_step(run: Run, cause: _Cause) -> str:
     step = cause.step
     if step.startswith("with "):
         if run.record.config.kind == "training":
@@ -280,7 +280,7 @@ def _step(run: Run, cause: _Cause) -> str:
     return step.format(resume=advice.resuming(run))
 
 
-def _exits(run: Run, attempt: int) -> dict[int, Exit]:
+def _read_exits(run: Run, attempt: int) -> dict[int, Exit]:
     found = {}
     for path in sorted(run.attempt_dir(attempt).glob("rank-*")):
         rank = int(path.name.removeprefix("rank-"))
@@ -297,7 +297,7 @@ def _read_report(run: Run, attempt: int) -> AgentReport:
         return AgentReport()
 
 
-def _name(number: int) -> str:
+def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:

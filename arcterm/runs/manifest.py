@@ -1,4 +1,4 @@
-"""``manifest.json`` of a checkpoint: what it holds, and the digest by which every changed bit is seen.
+"""``manifest.json`` of a checkpoint: its contents, with a digest that shows every changed bit.
 
 The last key, ``digest``, is the SHA-256 of every byte before it. Version 1 had none; a manifest of a later
 version without one is damaged.
@@ -44,10 +44,10 @@ class HeadShard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """``manifest.json``. `samples` counts images seen; with the seed it gives the order of what follows.
+    """``manifest.json``. `samples` counts images seen; with the seed it gives the order of the rest.
 
-    `verification` maps a set to its accuracy at this step, where it has one. `unverified` says that this step
-    is to be verified and was not yet: the checkpoint is there first.
+    `verification` maps a set to its accuracy at this step, where it has one. `unverified`: this step is to be
+    verified and was not yet; the checkpoint is written first.
     """
 
     format_version: int
@@ -70,12 +70,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 def create(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a checkpoint that has none yet; raises FileExistsError."""
-    create_bytes(folder / MANIFEST, _encoded(manifest))
+    create_bytes(folder / MANIFEST, _encode(manifest))
 
 
 def replace(folder: Path, manifest: Manifest) -> None:
-    """Put `manifest` in the place of the one that is there: a reader sees the old or the new one."""
-    write_bytes(folder / MANIFEST, _encoded(manifest))
+    """Replace the manifest: a reader sees the old or the new one."""
+    write_bytes(folder / MANIFEST, _encode(manifest))
 
 
 def read(folder: Path) -> Manifest:
@@ -85,14 +85,14 @@ def read(folder: Path) -> Manifest:
     arcterm wrote it, OSError if it can't be read.
     """
     path = folder / MANIFEST
-    manifest = _decoded(read_bytes(path), path)
+    manifest = _decode(read_bytes(path), path)
     problem = _problem(manifest, folder)
     if problem:
         raise DataError(f"{path} is damaged: {problem}", _HINT)
     return manifest
 
 
-def _encoded(manifest: Manifest) -> bytes:
+def _encode(manifest: Manifest) -> bytes:
     body = msgspec.json.format(msgspec.json.encode(manifest), indent=2).removesuffix(b"\n}")
     return body + _seal(body)
 
@@ -101,28 +101,28 @@ def _seal(body: bytes) -> bytes:
     return b',\n  "digest": "%s"\n}\n' % hashlib.sha256(body).hexdigest().encode()
 
 
-def _decoded(data: bytes, path: Path) -> Manifest:
+def _decode(data: bytes, path: Path) -> Manifest:
     body = data[: -len(_seal(b""))]
     sealed = data == body + _seal(body)
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         if sealed:
-            raise _newer(path) from None
+            raise _newer_error(path) from None
         raise DataError(f"{path} is damaged: {error}", _HINT) from None
     if sealed and manifest.format_version > FORMAT_VERSION:
-        raise _newer(path)
+        raise _newer_error(path)
     if not sealed and manifest.format_version != 1:
         raise DataError(f"{path} is damaged: its digest is not that of what it says", _HINT)
     return manifest
 
 
-def _newer(path: Path) -> RunError:
+def _newer_error(path: Path) -> RunError:
     return RunError(f"{path} was written by a newer arcterm", "update arcterm to go on with this run")
 
 
 def _problem(manifest: Manifest, folder: Path) -> str:
-    """What of a manifest can't be; empty if nothing is wrong."""
+    """The first contradiction in a manifest; empty if there is none."""
     named = NAME.fullmatch(folder.name)
     if named and int(named[1]) != manifest.step:
         return f"it says step {manifest.step} in a directory named {folder.name}"

@@ -1,4 +1,4 @@
-"""``run.json`` as version 1 of the format had it: verifications and data jobs had configs of their own."""
+"""Reading ``run.json`` of format version 1, where verifications and data jobs had configs of their own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 
-def upgraded(record: Any) -> Any:
-    """What a ``run.json`` holds, its config as this version writes it."""
+def upgrade(record: Any) -> Any:
+    """The contents of ``run.json`` with the config in the present format."""
     config = record.get("config") if isinstance(record, dict) else None
     if not isinstance(config, dict) or "kind" in config or "job" not in config:
         return record

@@ -1,4 +1,4 @@
-"""What came of a job: ``report.json`` in its run directory."""
+"""Reports of jobs: ``report.json`` in the run directory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from arcterm.runs.store import Run
 
 
 def write_report(run: Run, report: JobReport) -> None:
-    """Keep a job's report."""
     write_json(run.path / "report.json", report)
 
 

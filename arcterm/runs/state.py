@@ -1,10 +1,10 @@
-"""What a run is doing: its state, who owns it, and whether the owner lives.
+"""State of a run: what it is doing, its owner, and whether the owner lives.
 
 Each state has one definition. ``queued``: an engine holds the run back. ``starting``: the supervisor is up,
 no step yet. ``running``: steps or verification. ``stopping``: a stop was agreed or signalled. ``stopped``:
-ended on request, can go on. ``done``: all steps, last verification and checkpoint made. ``failed``: ended by
-an error. ``lost``: never written; a reader's word for a run whose state is live and whose owner is dead.
-``damaged``: never written; a reader's word for a run of which a file can't be read.
+ended on request, can be resumed. ``done``: all steps, last verification and checkpoint made. ``failed``:
+ended by an error. ``lost``: never written; read from a live state whose owner is dead. ``damaged``: never
+written; read where a file of the run can't be read.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _STALE_SECONDS = 60.0
 _FULL_BYTES = 1 << 20
 _STARTUP_SECONDS = 20.0
 READY = "ready"
-"""What a supervisor says to whoever started it, once it owns the run."""
+"""A supervisor's report to the process that started it, once it owns the run."""
 
 
 class Failure(msgspec.Struct, kw_only=True, frozen=True):
-    """Why a run failed: the first failing `rank` (None: the launcher), its last words, the likely `cause`.
+    """Why a run failed: the first failing `rank` (None: the launcher), its error, the likely `cause`.
 
-    `hint` is the next step, where the program knows one.
+    `hint` is the next step, if known.
     """
 
     rank: int | None = None
@@ -79,9 +79,9 @@ class Owner(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Launch(msgspec.Struct, kw_only=True, frozen=True):
-    """``attempts/NNNN/launch.json``: the agent's argv and environment, the checkpoint it goes on from.
+    """``attempts/NNNN/launch.json``: the agent's argv and environment, the checkpoint it resumes from.
 
-    `notes` say which checkpoints were damaged and what was taken instead.
+    `notes` name damaged checkpoints and the one used instead.
     """
 
     argv: list[str]
@@ -96,13 +96,10 @@ def write_state(run: Run, state: StateName, **fields: object) -> None:
 
 
 def read_state(run: Run) -> State:
-    """The state as a reader sees it: live states whose owner is dead are ``lost``.
-
-    One of which ``run.json``, ``state.json`` or ``owner.json`` can't be read is ``damaged``.
-    """
+    """The state: ``lost`` for a live state whose owner is dead, ``damaged`` if a file can't be read."""
     try:
         _ = run.record
-        state = _seen(run)
+        state = _read(run)
         read_owner(run)
     except (ArctermError, OSError) as error:
         return State(state="damaged", reason=damage(run, error))
@@ -110,7 +107,7 @@ def read_state(run: Run) -> State:
 
 
 def damage(run: Run, error: ArctermError | OSError) -> str:
-    """Why a file of the run can't be read, with its name from the run's directory on."""
+    """Why a file of the run can't be read, with its path from the run's directory on."""
     if isinstance(error, OSError):
         text = f"{error.filename} can't be read: {error.strerror}"
     else:
@@ -126,37 +123,37 @@ def check_whole(run: Run) -> None:
         raise RunError(f"{run.name} is damaged: {state.reason}", hint)
 
 
-def _seen(run: Run) -> State:
+def _read(run: Run) -> State:
     try:
         state = read_json(run.path / "state.json", State)
     except FileNotFoundError:
         from arcterm.runs.follow import read_tail  # which itself asks for the state
 
         age = _age(run.path / "run.json")
-        said = [line for line in read_tail(run.attempt_dir(run.attempts()) / "agent.log", 9) if line.strip()]
+        log = read_tail(run.attempt_dir(run.attempts()) / "agent.log", 9)
         return State(
             state="starting" if age < _STARTUP_SECONDS else "lost",
-            reason=": ".join(["the supervisor never started", *said[-1:]]),
+            reason=": ".join(["the supervisor never started", *[line for line in log if line.strip()][-1:]]),
         )
     if state.state in LIVE and state.state != "queued" and not owner_alive(run):
         state = read_json(run.path / "state.json", State)  # it may have ended between the two looks
         if state.state in LIVE:
-            return msgspec.structs.replace(state, state="lost", reason=_lost(run))
+            return msgspec.structs.replace(state, state="lost", reason=_lost_reason(run))
     return state
 
 
-def _lost(run: Run) -> str:
+def _lost_reason(run: Run) -> str:
     owner = read_owner(run)
-    who = "the supervisor is gone without a last word"
+    reason = "the supervisor is gone without a last word"
     if owner is not None and not is_here(owner):
-        who = f"the supervisor on {owner.host} is silent"
+        reason = f"the supervisor on {owner.host} is silent"
     if shutil.disk_usage(run.path).free < _FULL_BYTES:
-        who += ", and the disk is full"
-    return f"{who}; {advice.resuming(run)}"
+        reason += ", and the disk is full"
+    return f"{reason}; {advice.resuming(run)}"
 
 
 def take_ownership(run: Run, attempt: int, launcher: str) -> None:
-    """Say in ``owner.json`` that this process supervises the run."""
+    """Record in ``owner.json`` that this process supervises the run."""
     pid = os.getpid()
     owner = Owner(
         host=socket.gethostname(),
@@ -171,7 +168,7 @@ def take_ownership(run: Run, attempt: int, launcher: str) -> None:
 
 
 def read_owner(run: Run) -> Owner | None:
-    """Who supervises the run, or did last."""
+    """The present or last supervisor."""
     try:
         return read_json(run.path / "owner.json", Owner)
     except FileNotFoundError:
@@ -194,12 +191,12 @@ def is_here(owner: Owner) -> bool:
 
 
 def believed(run: Run) -> float:
-    """Seconds for which a supervisor on another host is still taken to be alive if it is not heard of."""
+    """Seconds for which a silent supervisor on another host is still taken to be alive."""
     return max(0.0, _STALE_SECONDS - _age(run.path / "heartbeat"))
 
 
 def last_beat(run: Run) -> float:
-    """When the supervisor was last heard of, seconds since 1970; 0 if never."""
+    """Time of the last heartbeat, seconds since 1970; 0 if there was none."""
     try:
         return (run.path / "heartbeat").stat().st_mtime
     except FileNotFoundError:
@@ -228,16 +225,16 @@ def check_resumable(run: Run) -> None:
 
 
 def beat(run: Run) -> None:
-    """Tell readers on other hosts that the supervisor lives."""
+    """Show readers on other hosts that the supervisor lives."""
     (run.path / "heartbeat").touch(mode=0o600)
 
 
 @contextlib.contextmanager
 def lock(run: Run, held: int | None = None) -> Iterator[int]:
-    """Hold the run's lock, and give its descriptor; raises `RunError` if somebody else does.
+    """Hold the run's lock, and give its descriptor; raises `RunError` if another process holds it.
 
     The lock is the kernel's (flock): it goes with the last process that has the descriptor, whatever kills
-    it. `held` is the descriptor that another process took it with and handed on.
+    it. `held` is the descriptor of a lock that another process took and passed on.
     """
     if held is not None:
         os.set_inheritable(held, False)
@@ -262,7 +259,7 @@ def lock(run: Run, held: int | None = None) -> Iterator[int]:
 
 
 def is_locked(run: Run) -> bool:
-    """Whether some process on this host holds the run's lock; raises `RunError` if that can't be told."""
+    """Whether a process on this host holds the run's lock; raises `RunError` if unknown."""
     try:
         with lock(run):
             return False
@@ -288,7 +285,7 @@ def _boot_id() -> str:
 
 
 def _pid_start(pid: int) -> int | None:
-    """Start time of a process in clock ticks since boot; None if there is none, or only its remains."""
+    """Start time of a process in clock ticks since boot; None if there is none, or a zombie."""
     try:
         fields = (
             Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""Runs on disk: where they live, how one is made, found, listed and removed."""
+"""Runs on disk: making, finding, listing and removing them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import msgspec
 from arcterm.config import Config, TrainConfig
 from arcterm.errors import ArctermError, DataError, RunError
 from arcterm.files import create_json, publish, read_json, stage_of
-from arcterm.runs.older import upgraded
+from arcterm.runs.older import upgrade
 
 if TYPE_CHECKING:
     from arcterm.runs.uses import Use
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class RecordedPlugin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a plug-in that the run uses came from; `record_sha256` is the digest of its RECORD file."""
+    """Distribution of a plug-in that the run uses; `record_sha256` is the digest of its RECORD file."""
 
     kind: str
     name: str
@@ -37,7 +37,7 @@ class RecordedPlugin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedDataset(msgspec.Struct, frozen=True, kw_only=True):
-    """What the training data was when the run was made: image and class counts, pairs per set."""
+    """The training data when the run was made: image and class counts, pairs per set."""
 
     fingerprint: str
     images: int
@@ -48,7 +48,7 @@ class RecordedDataset(msgspec.Struct, frozen=True, kw_only=True):
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """``run.json``: everything about the run that never changes. `created` is ISO 8601, UTC.
 
-    `set_aside` are verification sets that couldn't be used when the run was made, name to reason.
+    `set_aside` maps verification sets that couldn't be used when the run was made to the reason.
     """
 
     format_version: int
@@ -81,13 +81,13 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The given name, or the id; the id where ``run.json`` can't be read."""
+        """The given name, or the id; the id if ``run.json`` can't be read."""
         record = recorded(self)
         return record.name if record and record.name else self.id
 
     @property
     def title(self) -> str:
-        """The given name, or what a job is and of what, or the id."""
+        """The given name, or the job's title, or the id."""
         record = recorded(self)
         return (
             self.id
@@ -97,7 +97,7 @@ class Run:
 
     @property
     def created(self) -> str:
-        """When it was made, ISO 8601, UTC; as its id tells where ``run.json`` can't be read."""
+        """Time of making, ISO 8601, UTC; that of its id if ``run.json`` can't be read."""
         record = recorded(self)
         return record.created if record else _time_of(self.id)
 
@@ -111,7 +111,7 @@ class Run:
         """``run.json``; raises `RunError` if the directory is not a run, `DataError` if it is damaged."""
         path = self.path / "run.json"
         try:
-            record = read_json(path, RunRecord, upgraded)
+            record = read_json(path, RunRecord, upgrade)
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(
                 f"{self.path} is not a run: it has no run.json", "`arcterm runs` lists the runs"
@@ -136,12 +136,10 @@ class Run:
 
     @property
     def events(self) -> Path:
-        """The directory of event files."""
         return self.path / "events"
 
     @property
     def checkpoints(self) -> Path:
-        """The directory of checkpoints."""
         return self.path / "ckpt"
 
     def attempt_dir(self, attempt: int) -> Path:
@@ -159,7 +157,7 @@ class Run:
 
 
 def runs_dir(given: Path | None = None) -> Path:
-    """Where runs live: `given`, else ``ARCTERM_RUNS``, else ``./runs``."""
+    """The directory of runs: `given`, else ``ARCTERM_RUNS``, else ``./runs``."""
     return given or Path(os.environ.get("ARCTERM_RUNS") or "runs")
 
 
@@ -177,7 +175,7 @@ def create(
     dataset: RecordedDataset | None = None,
     set_aside: dict[str, str] | None = None,
 ) -> Run:
-    """Make a run directory; `label` goes into the id. Raises `RunError` if the name is taken or not one."""
+    """Make a run directory; `label` goes into the id. Raises `RunError` if the name is taken or invalid."""
     check_name(root, name)
     now = datetime.datetime.now(datetime.UTC)
     slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
@@ -213,7 +211,7 @@ def create(
 
 
 def _check_names(root: Path, record: RunRecord) -> None:
-    """Raise `DataError` if a name in `record`, or of the directory, can't be written down."""
+    """Raise `DataError` if a name in `record`, or of the directory, is not UTF-8."""
     try:
         msgspec.json.encode([str(root.absolute()), record])
     except UnicodeEncodeError as error:
@@ -245,7 +243,7 @@ def recorded(run: Run) -> RunRecord | None:
 
 
 def list_runs(root: Path) -> list[Run]:
-    """The runs in `root`, newest first, those that are damaged too; raises `RunError` if it can't be read."""
+    """The runs in `root`, newest first, with damaged ones; raises `RunError` if it can't be read."""
     return scan(root)[0]
 
 
@@ -264,11 +262,11 @@ def scan(root: Path) -> tuple[list[Run], int]:
 def find(root: Path, text: str, use: Use | None = None) -> Run:
     """The run called `text`: an id, a name, ``last``, a path, or the unique start or end of an id.
 
-    ``last`` is the newest run that fits `use`, or the newest of all. A run that is damaged is found too.
+    ``last`` is the newest run that fits `use`, or the newest of all. Damaged runs are found too.
     """
     path = Path(text)
     if path.name != text or text in (".", ".."):
-        return _at(path)
+        return _find_at(path)
     if text and os.path.lexists(root / text / "run.json"):  # also of a directory that was given another name
         return Run(root / text)
     runs = list_runs(root)
@@ -290,16 +288,16 @@ def find(root: Path, text: str, use: Use | None = None) -> Run:
     raise RunError(f"there is no run {text!r} in {root}", where)
 
 
-def _at(path: Path) -> Run:
+def _find_at(path: Path) -> Run:
     """The run in a directory: one that has a ``run.json``, or a run's name."""
     run = Run(path.resolve() if path.name in ("", "..") else path)
     if not _is_run(run.path) and not os.path.lexists(run.path / "run.json"):
-        _ = run.record  # which says that it is none
+        _ = run.record  # raises the error
     return run
 
 
 def _is_run(path: Path) -> bool:
-    """Whether `path` is called like a run and is a directory, or a link, which may lead nowhere now."""
+    """Whether `path` is named as a run and is a directory, or a link, perhaps broken."""
     if not (_ID.fullmatch(path.name) and _time_of(path.name)):
         return False
     try:
@@ -309,7 +307,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _is_time(text: str) -> bool:
-    """Whether `text` is a time in ISO 8601 that says its time zone."""
+    """Whether `text` is a time in ISO 8601 with a time zone."""
     try:
         return datetime.datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
@@ -317,7 +315,7 @@ def _is_time(text: str) -> bool:
 
 
 def _time_of(run_id: str) -> str:
-    """When a run was made, ISO 8601, as its id tells; empty if that is none."""
+    """ISO 8601 time in a run's id; empty if there is none."""
     try:
         return datetime.datetime.fromisoformat(run_id[:16]).isoformat()
     except ValueError:
@@ -325,9 +323,9 @@ def _time_of(run_id: str) -> str:
 
 
 def remove(run: Run) -> None:
-    """Delete a run, renamed first, so that it is gone at once; what a stopped job had begun goes too.
+    """Delete a run, renamed first, so that it is gone at once; with the stages of a stopped job.
 
-    Of a run that is a link elsewhere the link goes, and nothing that it leads to.
+    Of a run that is a link only the link is removed.
     """
     doomed = run.path.with_name(f".del-{run.id}")
     try:
@@ -343,7 +341,7 @@ def remove(run: Run) -> None:
 
 
 def remove_stages(run: Run) -> None:
-    """Delete what a stopped job left beside the places that it writes."""
+    """Delete the staged directories that a stopped job left beside its paths."""
     record = recorded(run)
     for path in record.config.paths if record else []:
         shutil.rmtree(stage_of(Path(path), run.id), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a command can use of the runs: the newest such run is what it takes ``last`` for."""
+"""Uses of runs: what a command needs of the run that it takes for ``last``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from arcterm.runs.store import Run
 
 @dataclass(frozen=True)
 class Use:
-    """A kind of runs: in words, and whether a run that can be read is of it."""
+    """A kind of runs: its name, and whether a readable run is of it."""
 
     what: str
     fits: Callable[[Run, State], bool]
@@ -31,11 +31,11 @@ class Use:
                 return run
             else:
                 there[f"{state.state} {run.record.config.kind}"] += 1
-        found = ", ".join(_counted(count, what) for what, count in there.items())
+        found = ", ".join(_count(count, what) for what, count in there.items())
         raise RunError(f"there is no {self.what} in {root}, only {found}", "`arcterm runs` lists the runs")
 
 
-def _counted(count: int, what: str) -> str:
+def _count(count: int, what: str) -> str:
     """``1 done training``, ``2 done jobs``."""
     return f"{count} {what}{'s' * (count != 1)}"
 
