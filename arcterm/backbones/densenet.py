@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -75,18 +75,7 @@ def _convolution(inputs: int, outputs: int, kernel: int, dropout: float) -> list
     ]
 
 
-def d121(**options: Any) -> DenseNet:
-    return DenseNet((6, 12, 24, 16), 32, **options)
-
-
-def d161(**options: Any) -> DenseNet:
-    """DenseNet-161, the wide one."""
-    return DenseNet((6, 12, 36, 24), 48, **options)
-
-
-def d169(**options: Any) -> DenseNet:
-    return DenseNet((6, 12, 32, 32), 32, **options)
-
-
-def d201(**options: Any) -> DenseNet:
-    return DenseNet((6, 12, 48, 32), 32, **options)
+d121 = partial(DenseNet, (6, 12, 24, 16), 32)
+d161 = partial(DenseNet, (6, 12, 36, 24), 48)
+d169 = partial(DenseNet, (6, 12, 32, 32), 32)
+d201 = partial(DenseNet, (6, 12, 48, 32), 32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -100,18 +100,8 @@ def _layer(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int 
     )
 
 
-def p68(**options: Any) -> DPN:
-    """DPN-68; wider than the ImageNet network of that name."""
-    return DPN(_Shape(128, 32, (3, 4, 12, 3), (16, 32, 32, 64)), **options)
-
-
-def p92(**options: Any) -> DPN:
-    return DPN(_Shape(96, 32, (3, 4, 20, 3), (16, 32, 24, 128)), **options)
-
-
-def p107(**options: Any) -> DPN:
-    return DPN(_Shape(200, 50, (4, 8, 20, 3), (20, 64, 64, 128)), **options)
-
-
-def p131(**options: Any) -> DPN:
-    return DPN(_Shape(160, 40, (4, 8, 28, 3), (16, 32, 32, 128)), **options)
+# wider than the ImageNet network of that name
+p68 = partial(DPN, _Shape(128, 32, (3, 4, 12, 3), (16, 32, 32, 64)))
+p92 = partial(DPN, _Shape(96, 32, (3, 4, 20, 3), (16, 32, 24, 128)))
+p107 = partial(DPN, _Shape(200, 50, (4, 8, 20, 3), (20, 64, 64, 128)))
+p131 = partial(DPN, _Shape(160, 40, (4, 8, 28, 3), (16, 32, 32, 128)))

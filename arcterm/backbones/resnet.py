@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -236,42 +236,13 @@ def _stage(channels: tuple[int, int], count: int, stride: int, style: Style) -> 
     return nn.Sequential(first, *(unit(outputs, outputs, 1, False, style) for _ in range(count - 1)))
 
 
-def r18(**options: Any) -> IResNet:
-    return IResNet((2, 2, 2, 2), **options)
-
-
-def r34(**options: Any) -> IResNet:
-    return IResNet((3, 4, 6, 3), **options)
-
-
-def r50(**options: Any) -> IResNet:
-    """LResNet50E-IR; its units are those of r34, not bottlenecks."""
-    return IResNet((3, 4, 14, 3), **options)
-
-
-def r74(**options: Any) -> IResNet:
-    return IResNet((3, 6, 24, 3), **options)
-
-
-def r90(**options: Any) -> IResNet:
-    return IResNet((3, 8, 30, 3), **options)
-
-
-def r100(**options: Any) -> IResNet:
-    return IResNet((3, 13, 30, 3), **options)
-
-
-def r101(**options: Any) -> IResNet:
-    return IResNet((3, 4, 23, 3), bottleneck=True, **options)
-
-
-def r152(**options: Any) -> IResNet:
-    return IResNet((3, 8, 36, 3), bottleneck=True, **options)
-
-
-def r200(**options: Any) -> IResNet:
-    return IResNet((3, 24, 36, 3), bottleneck=True, **options)
-
-
-def r269(**options: Any) -> IResNet:
-    return IResNet((3, 30, 48, 8), bottleneck=True, **options)
+r18 = partial(IResNet, (2, 2, 2, 2))
+r34 = partial(IResNet, (3, 4, 6, 3))
+r50 = partial(IResNet, (3, 4, 14, 3))  # its units are those of r34, not bottlenecks
+r74 = partial(IResNet, (3, 6, 24, 3))
+r90 = partial(IResNet, (3, 8, 30, 3))
+r100 = partial(IResNet, (3, 13, 30, 3))
+r101 = partial(IResNet, (3, 4, 23, 3), bottleneck=True)
+r152 = partial(IResNet, (3, 8, 36, 3), bottleneck=True)
+r200 = partial(IResNet, (3, 24, 36, 3), bottleneck=True)
+r269 = partial(IResNet, (3, 30, 48, 8), bottleneck=True)

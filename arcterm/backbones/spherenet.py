@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -39,21 +40,8 @@ def _spherenet(pairs: tuple[int, int, int, int], embedding_size: int) -> nn.Sequ
     return network
 
 
-def s20(embedding_size: int) -> nn.Sequential:
-    return _spherenet((1, 2, 4, 1), embedding_size)
-
-
-def s36(embedding_size: int) -> nn.Sequential:
-    return _spherenet((2, 4, 8, 2), embedding_size)
-
-
-def s60(embedding_size: int) -> nn.Sequential:
-    return _spherenet((3, 8, 14, 3), embedding_size)
-
-
-def s64(embedding_size: int) -> nn.Sequential:
-    return _spherenet((3, 8, 16, 3), embedding_size)
-
-
-def s104(embedding_size: int) -> nn.Sequential:
-    return _spherenet((3, 8, 36, 3), embedding_size)
+s20 = partial(_spherenet, (1, 2, 4, 1))
+s36 = partial(_spherenet, (2, 4, 8, 2))
+s60 = partial(_spherenet, (3, 8, 14, 3))
+s64 = partial(_spherenet, (3, 8, 16, 3))
+s104 = partial(_spherenet, (3, 8, 36, 3))

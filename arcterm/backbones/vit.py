@@ -6,7 +6,7 @@ learnt. There is no class token: all tokens, in their order, make the embedding.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -155,17 +155,7 @@ class VisionTransformer(nn.Module):
         return embeddings
 
 
-def vit_t(**options: Any) -> VisionTransformer:
-    return VisionTransformer(256, 12, **options)
-
-
-def vit_s(**options: Any) -> VisionTransformer:
-    return VisionTransformer(512, 12, **options)
-
-
-def vit_b(**options: Any) -> VisionTransformer:
-    return VisionTransformer(512, 24, **options)
-
-
-def vit_l(**options: Any) -> VisionTransformer:
-    return VisionTransformer(768, 24, **options)
+vit_t = partial(VisionTransformer, 256, 12)
+vit_s = partial(VisionTransformer, 512, 12)
+vit_b = partial(VisionTransformer, 512, 24)
+vit_l = partial(VisionTransformer, 768, 24)

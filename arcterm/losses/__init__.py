@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from arcterm_registry import Loss, Option
 
 
-def _number(
-    name: str,
-    default: float | None,
-    help: str,
-    low: float,
-    high: float,
-    *,
-    open_low: bool = False,
-    open_high: bool = False,
-) -> Option:
-    return Option(
-        name=name,
-        type=float,
-        default=default,
-        help=help,
-        low=low,
-        high=high,
-        open_low=open_low,
-        open_high=open_high,
-    )
+def _number(name: str, default: float | None, help: str, low: float, high: float, **opened: Any) -> Option:
+    return Option(name=name, type=float, default=default, help=help, low=low, high=high, **opened)
 
 
 def _choice(name: str, help: str, *choices: str) -> Option:
