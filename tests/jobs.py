@@ -42,10 +42,13 @@ def make_run(root: Path, name: str, paths: Sequence[str] = ()) -> Run:
     return store.create(root, config, label="data", argv=[], host="h")
 
 
-def make_job(task: str = "pack", root: Path | None = None, threads: int = 2) -> JobContext:
+def make_job(
+    task: str = "pack", root: Path | None = None, threads: int = 2, paths: Sequence[str] = ()
+) -> JobContext:
     """A job whose run directory is elsewhere, or in `root`; it hears itself as `job.heard`."""
     heard = Heard()
-    made = JobContext(make_run(root or Path(tempfile.mkdtemp(prefix="arcterm-job-")), task), heard, threads)
+    root = root or Path(tempfile.mkdtemp(prefix="arcterm-job-"))
+    made = JobContext(make_run(root, task, paths), heard, threads)
     made.heard = heard  # type: ignore[attr-defined]
     return made
 

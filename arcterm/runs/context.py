@@ -15,10 +15,11 @@ from arcterm.runs import control
 from arcterm.runs.dataset import changed_error
 from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import NullJournal, Sink
-from arcterm.runs.store import Run, remove_stages
+from arcterm.runs.store import Run, remove_stages, stages
 
 _PROGRESS_SECONDS = 0.25
 _ACCEPTED = "changed-data-accepted"
+_NOTES = {"sources.json", "refused.txt", "missing.txt"}
 
 
 class JobRanks(Protocol):
@@ -80,29 +81,32 @@ class JobContext:
         return any(request.verb == "stop" for _, request in requests)
 
     def require_unchanged(self, data: Stamp) -> None:
-        """Raise `DataError` if `data`, a `files.stamp` of the input, differs from the first attempt's.
+        """Raise `DataError` if `data`, a `files.stamp` of the input, differs from an earlier attempt's.
 
         A list of images is given as its name and a digest of their names. Old and new results would be a
         mixture: if changed data was accepted, the job begins again.
         """
         note = self.work / "sources.json"
-        was: Stamp = msgspec.json.decode(note.read_bytes()) if note.exists() else data
-        for old, new in zip_longest(was, data):
-            if old != new:
-                if not self._accepted:
-                    raise changed_error(self.run, _difference(old or new))
-                self.say("the data set changed, which was accepted: the job begins again", "warning")
-                remove_stages(self.run)
-                shutil.rmtree(self.work)
-                self.work.mkdir(mode=0o700)
-                break
-        if not note.exists():
-            try:
-                write_bytes(note, msgspec.json.encode(data))
-            except OSError as error:
-                raise DataError(
-                    f"{note} can't be written: {error.strerror}", "make room on that disk"
-                ) from None
+        was: Stamp = msgspec.json.decode(note.read_bytes()) if note.exists() else []
+        changed = next((old or new for old, new in zip_longest(was, data) if old != new), None)
+        if changed is None:
+            return
+        if note.exists() and self._has_begun():
+            if not self._accepted:
+                raise changed_error(self.run, _difference(changed))
+            self.say("the data set changed, which was accepted: the job begins again", "warning")
+            remove_stages(self.run)
+            shutil.rmtree(self.work)
+            self.work.mkdir(mode=0o700)
+        try:
+            write_bytes(note, msgspec.json.encode(data))
+        except OSError as error:
+            raise DataError(f"{note} can't be written: {error.strerror}", "make room on that disk") from None
+
+    def _has_begun(self) -> bool:
+        """Return whether an earlier attempt left anything that this one would go on with."""
+        left = {path.name for path in self.work.iterdir()}
+        return bool(left - _NOTES) or any(stage.exists() for stage in stages(self.run))
 
     def say(self, text: str, level: str = "info") -> None:
         """Record a message for the user."""

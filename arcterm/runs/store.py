@@ -342,6 +342,11 @@ def remove(run: Run) -> None:
 
 def remove_stages(run: Run) -> None:
     """Delete the staged directories that a stopped job left beside its paths."""
+    for stage in stages(run):
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def stages(run: Run) -> list[Path]:
+    """Return the directories in which a job fills the paths that it writes."""
     record = recorded(run)
-    for path in record.config.paths if record else []:
-        shutil.rmtree(stage_of(Path(path), run.id), ignore_errors=True)
+    return [stage_of(Path(path), run.id) for path in record.config.paths] if record else []

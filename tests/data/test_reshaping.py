@@ -276,8 +276,10 @@ def test_killed_between_the_two_appearances(
     assert people(tmp_path / "one") + people(tmp_path / "two") == people(whole)
 
 
-def test_a_source_that_changed_meanwhile(job: JobContext, tmp_path: Path) -> None:
+def test_a_source_that_changed_meanwhile(tmp_path: Path) -> None:
     a, b = pack(tmp_path / "a", [3, 1], 0), pack(tmp_path / "b", [2], 9)
+    config = job_config("merge", [a, b, tmp_path / "ab"], {})
+    job = JobContext(store.create(tmp_path / "runs", config, label="data", argv=[], host="h"), NullJournal())
     with pytest.raises(StopAskedError):
         merge(StoppingJob(job, 2), str(a), str(b), str(tmp_path / "ab"))
     os.utime(a / "train.rec", (1, 1))

@@ -111,13 +111,24 @@ def test_extract_of_what_was_changed(people: Path, tmp_path: Path) -> None:
     def parts(job: JobContext) -> None:
         extract(job, str(tmp_path / "pack"), str(tmp_path / "parts"), people="")
 
-    job = stopped(tmp_path / "runs", "extract", "writing images", 3, parts)
+    places = [str(tmp_path / "pack"), str(tmp_path / "parts")]
+    job = stopped(tmp_path / "runs", "extract", "writing images", 3, parts, places)
     os.utime(tmp_path / "pack" / "train.idx", (1, 1))
     with pytest.raises(DataError, match=r"train\.idx is not the file that it was") as refused:
         parts(job.again())
     assert refused.value.message.startswith("the data set changed since the run was made: ")
     assert f"`arcterm resume {job.id} --accept-changed-data`" in refused.value.hint
     assert "or start a new run" in refused.value.hint
+
+
+def test_where_nothing_was_left_the_data_may_change(people: Path, tmp_path: Path) -> None:
+    """Images that were refused are mended, and the job that had named them goes on."""
+    (people / "p1" / "7.jpg").write_bytes(b"no image")
+    run = make_run(tmp_path / "runs", "pack", [str(people), str(tmp_path / "pack")])
+    with pytest.raises(DataError, match=r"p1/7\.jpg"):
+        pack(JobContext(run, NullJournal(), threads=2), str(people), str(tmp_path / "pack"))
+    (people / "p1" / "7.jpg").unlink()
+    assert pack(JobContext(run, NullJournal(), threads=2), str(people), str(tmp_path / "pack")).data
 
 
 class Beginning(NamedTuple):

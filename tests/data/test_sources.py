@@ -182,7 +182,7 @@ def test_a_job_does_not_go_on_with_other_images(
     monkeypatch.setattr("arcterm.runs.context._PROGRESS_SECONDS", 0.0)
     monkeypatch.setattr("arcterm.formats.recordio.packwriter._SAVE_SECONDS", 0.0)
     for changed in (False, True):
-        job = make_job(root=tmp_path / "runs")
+        job = make_job(root=tmp_path / "runs", paths=[str(pictures), str(tmp_path / "pack")])
         told: list[object] = []
 
         def stop_at(event: object, job: JobContext = job, told: list[object] = told) -> None:
