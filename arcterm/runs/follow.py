@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from io import BufferedReader
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 
 from arcterm.errors import DataError
@@ -25,55 +25,29 @@ _FILE = re.compile(r"(\d{4})-r(\d{5})(?:\.(\d{6}))?\.jsonl")
 
 @dataclass
 class _Tail:
-    """One event file and how far it has been read."""
+    """One event file and how far it has been read; files are in `order` of attempt, rank and segment."""
 
-    attempt: int
+    order: tuple[int, int, int]
     path: Path
     offset: int = 0
     inode: int = 0
 
-    @property
-    def changed(self) -> bool:
-        """Whether the file was replaced or cut short since."""
-        status = self._status()
-        return status is not None and (status.st_ino != self.inode or status.st_size < self.offset)
-
-    @property
-    def written(self) -> bool:
-        """Whether there is something to read."""
-        status = self._status()
-        return status is not None and stat.S_ISREG(status.st_mode) and status.st_size > self.offset
-
-    @contextlib.contextmanager
-    def open(self) -> Iterator[BufferedReader | None]:
-        """The file at the first byte that was not read; None if there is none.
+    def open(self) -> AbstractContextManager[BufferedReader | None]:
+        """The file at the first byte that was not read; None if it has no more.
 
         Raises OSError, or `DataError` for what is no file.
         """
-        status = self._status()
-        if self.changed:
-            self.inode, self.offset = status.st_ino if status else 0, 0
-        if status is None or (status.st_size == self.offset and stat.S_ISREG(status.st_mode)):
-            yield None
-            return
-        with open_regular(self.path) as file:
-            file.seek(self.offset)
-            yield file
-
-    def lines(self) -> Iterator[bytes]:
-        """The whole lines that were not read."""
-        with self.open() as file:
-            for line in file or ():
-                if not line.endswith(b"\n"):
-                    return
-                self.offset += len(line)
-                yield line
-
-    def _status(self) -> os.stat_result | None:
         try:
-            return self.path.stat()
+            status = self.path.stat()
         except FileNotFoundError:
-            return None
+            return nullcontext()
+        if status.st_ino != self.inode or status.st_size < self.offset:
+            self.inode, self.offset = status.st_ino, 0
+        if status.st_size == self.offset and stat.S_ISREG(status.st_mode):
+            return nullcontext()
+        file = open_regular(self.path)
+        file.seek(self.offset)
+        return file
 
 
 @dataclass
@@ -92,13 +66,15 @@ class Follower:
     def events(self) -> Iterator[tuple[int, AnyEvent]]:
         """The events that were not read yet, as (attempt, event), each decoded when it is asked for."""
         for tail in self._files():
-            with self._noting(tail):
-                for line in tail.lines():
-                    event = decode(line)
-                    if event is None:
-                        self.corrupt += 1
+            with self._noting(tail), tail.open() as lines:
+                for line in lines or ():
+                    if not line.endswith(b"\n"):
+                        break
+                    tail.offset += len(line)
+                    if (event := decode(line)) is not None:
+                        yield tail.order[0], event
                     else:
-                        yield tail.attempt, event
+                        self.corrupt += 1
 
     def poll(self, limit: int | None = None) -> list[tuple[int, AnyEvent]]:
         """As `events`, at most `limit` if given."""
@@ -115,19 +91,12 @@ class Follower:
             with self._noting(tail), tail.open() as file:
                 if file is not None:
                     part = Part(tail.path, file.fileno(), tail.offset)
-                    found.take(tail.attempt, part)
+                    found.take(tail.order[0], part)
                     tail.offset = part.end
         self.corrupt += found.corrupt
         return found.events()
 
-    def outdated(self) -> bool:
-        """Whether an attempt has begun since files were read, or one of those was replaced or cut short."""
-        newest = max((tail.attempt for tail in self._tails.values() if tail.offset), default=0)
-        return newest > 0 and any(
-            tail.changed if tail.offset else tail.attempt > newest and tail.written for tail in self._files()
-        )
-
-    @contextlib.contextmanager
+    @contextmanager
     def _noting(self, tail: _Tail) -> Iterator[None]:
         """Note why a file can't be read, and go on."""
         try:
@@ -146,17 +115,10 @@ class Follower:
             self.damaged["events"] = damage(self.run, error)
             return []
         for name in names:
-            match = _FILE.fullmatch(name)
-            if match and name not in self._tails:
-                self._tails[name] = _Tail(int(match[1]), self.run.events / name)
-        return [self._tails[name] for name in sorted(self._tails, key=_order)]
-
-
-def _order(name: str) -> tuple[int, int, int]:
-    match = _FILE.fullmatch(name)
-    if match is None:
-        raise ValueError(name)
-    return int(match[1]), int(match[2]), int(match[3] or 1)
+            if name not in self._tails and (match := _FILE.fullmatch(name)):
+                order = int(match[1]), int(match[2]), int(match[3] or 1)
+                self._tails[name] = _Tail(order, self.run.events / name)
+        return sorted(self._tails.values(), key=attrgetter("order"))
 
 
 def read_tail(path: Path, lines: int, limit: int = 64 << 10) -> list[str]:

@@ -70,6 +70,7 @@ class Reader:
     summary: Summary = field(default_factory=Summary)
     _log: tuple[Path, int, list[str]] | None = None
     _report: JobReport | None = None
+    _attempt: int = 0
 
     def __post_init__(self) -> None:
         self.essentials = Follower(self.run)
@@ -83,10 +84,12 @@ class Reader:
         return self.summary
 
     def _essentials(self) -> tuple[bool, list[tuple[int, AnyEvent]]]:
-        anew = self.essentials.outdated()  # what a new attempt goes on from may lie far back
-        if anew:
+        events = self.essentials.essentials(self.curve, self.check)
+        before, self._attempt = self._attempt, events[-1][0] if events else self._attempt
+        if anew := 0 < before < self._attempt:  # what the new attempt goes on from may lie far back
             self.essentials = Follower(self.run)
-        return anew, self.essentials.essentials(self.curve, self.check)
+            events = self.essentials.essentials(self.curve, self.check)
+        return anew, events
 
     def events(self) -> Events:
         """Every event since the last call, decoded when it is asked for."""
