@@ -186,38 +186,31 @@ def _words(plugin: Plugin) -> str:
 
 def _describe(plugin: Plugin) -> dict[str, Any]:
     declared = plugin.declaration
-    facts: dict[str, Any] = {
-        "kind": plugin.kind,
-        "name": plugin.name,
-        "full_name": plugin.full_name,
-        "distribution": plugin.distribution,
-        "version": plugin.version,
-        "target": plugin.target,
-        "duplicate": plugin.duplicate,
-        "error": plugin.error or None,
-    }
+    names = ("kind", "name", "full_name", "distribution", "version", "target", "duplicate")
+    facts: dict[str, Any] = {name: getattr(plugin, name) for name in names} | {"error": plugin.error or None}
     if declared is not None:
         facts |= {
             "summary": declared.summary,
             "factory": declared.factory,
             "options": [
                 {
-                    "name": option.name,
-                    "type": option.type.__name__,
-                    "default": option.default,
-                    "range": option.range,
-                    "help": option.help,
+                    "name": o.name,
+                    "type": o.type.__name__,
+                    "default": o.default,
+                    "range": o.range,
+                    "help": o.help,
                 }
-                for option in declared.options
+                for o in declared.options
             ],
         }
     if isinstance(declared, Loss):
         facts |= {"paper": declared.paper, "form": declared.form}
     if isinstance(declared, Backbone):
-        facts |= {
-            "parameters": declared.parameters,
-            "gmacs": declared.gmacs,
-            "embedding_size": declared.embedding_size,
-            "input_size": list(declared.input_size),
-        }
+        facts |= {name: getattr(declared, name) for name in ("parameters", "gmacs", "embedding_size")}
+        facts["input_size"] = list(declared.input_size)
     return facts
+
+
+def _describe_option(option: Option) -> dict[str, Any]:
+    facts = {"name": option.name, "type": option.type.__name__, "default": option.default}
+    return facts | {"range": option.range, "help": option.help}

@@ -78,29 +78,25 @@ class Console(App[None]):
         except ArctermError as error:
             self.show_error(error)
             return False
-        self.push_screen(screen)
-        self._fit()
+        self._open(screen)
         return True
 
     def open_form(self, texts: Mapping[str, str] | None = None) -> None:
         """Show the launch form, filled with `texts` by field."""
         from arcterm.console.screens.launch import LaunchForm
 
-        self.push_screen(LaunchForm(self.root, texts or {"backbone": "tiny", "loss": "arcface"}))
-        self._fit()
+        self._open(LaunchForm(self.root, texts or {"backbone": "tiny", "loss": "arcface"}))
 
     def open_jobs(self) -> None:
         from arcterm.console.screens.jobs import JobList
 
-        self.push_screen(JobList(self.root))
-        self._fit()
+        self._open(JobList(self.root))
 
     def open_job(self, name: str, texts: Mapping[str, str] | None = None) -> None:
         """Show the form of a job, filled with `texts` by field."""
         from arcterm.console.screens.jobform import JobForm
 
-        self.push_screen(JobForm(self.root, name, texts or {}))
-        self._fit()
+        self._open(JobForm(self.root, name, texts or {}))
 
     def open_again(self, config: Config) -> None:
         """Show the form that would ask for `config` again, if there is one."""
@@ -112,7 +108,10 @@ class Console(App[None]):
         """Show a data set as pictures, or ask which."""
         from arcterm.console.screens.pictures import PictureScreen
 
-        self.push_screen(PictureScreen(source))
+        self._open(PictureScreen(source))
+
+    def _open(self, screen: Screen[None]) -> None:
+        self.push_screen(screen)
         self._fit()
 
     @staticmethod

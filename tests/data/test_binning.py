@@ -24,7 +24,7 @@ from arcterm.data.reshape.packs import extract
 from arcterm.errors import DataError
 from arcterm.formats.images import encode_jpeg, is_jpeg
 from arcterm.formats.pairs.binfile import read_pairs, write_pairs
-from arcterm.formats.pairs.pairing import DifferentPairs, make_pairs, same_pairs
+from arcterm.formats.pairs.pairing import different_pairs, make_pairs, same_pairs
 from arcterm.runs import store
 from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
@@ -240,7 +240,7 @@ def test_pairs_of_any_seed_are_balanced_and_none_comes_twice(
 
 
 def test_the_choice_of_seed_0_is_the_old_one() -> None:
-    same, cross = list(same_pairs([10] * 10)), list(DifferentPairs([10] * 10))
+    same, cross = list(same_pairs([10] * 10)), list(different_pairs([10] * 10))
     pairs = make_pairs([10] * 10, 60)
     assert [pair for pair in pairs if pair.same] == [same[len(same) * n // 30] for n in range(30)]
     assert [pair for pair in pairs if not pair.same] == random.Random(0).sample(cross, 30)

@@ -17,7 +17,7 @@ from arcterm.data.make.pack import pack
 from arcterm.errors import DataError
 from arcterm.formats.images import decode, encode_jpeg, resize
 from arcterm.formats.pairs.binfile import read_pairs
-from arcterm.formats.pairs.pairing import DifferentPairs, make_pairs, same_pairs
+from arcterm.formats.pairs.pairing import different_pairs, make_pairs, same_pairs
 from arcterm.formats.people import find_people
 from arcterm.formats.recordio.facepack import FacePack
 from tests.conftest import little_room
@@ -56,11 +56,11 @@ def test_sixty_pairs() -> None:
 
 
 def test_different_pairs_by_position() -> None:
-    lazy = DifferentPairs([3, 1, 2])
+    lazy = different_pairs([3, 1, 2])
     assert [(p.a, p.b) for p in lazy] == [
         (0, 3), (0, 4), (0, 5), (1, 3), (1, 4), (1, 5), (2, 3), (2, 4), (2, 5), (3, 4), (3, 5)
     ]  # fmt: skip
-    assert len(DifferentPairs([40] * 2000)) == 40 * 40 * 2000 * 1999 // 2
+    assert len(different_pairs([40] * 2000)) == 40 * 40 * 2000 * 1999 // 2
     assert [(p.a, p.b) for p in same_pairs([3, 1, 2])] == [(0, 1), (0, 2), (1, 2), (4, 5)]
 
 

@@ -15,12 +15,16 @@ def answer(draft: FormDraft | None, verdict: Verdict | None, width: int, height:
     """Command, then problems or the plan, or that the check is under way."""
     if draft is None:
         return [heading("command", width), [(" looking for plug-ins …", "dim")]]
-    rows = wrap(draft.command(), width - 2)
-    room = max(2, height - _CHECK_LINES)
+    lines = command_lines(draft.command(), width, max(2, height - _CHECK_LINES))
+    return [*lines, *_checks(draft, verdict, width, height - len(lines))][:height]
+
+
+def command_lines(command: str, width: int, room: int) -> list[Line]:
+    """A heading, and a command in at most `room` rows."""
+    rows = wrap(command, width - 2)
     if len(rows) > room:
         rows = [*rows[: room - 1], shorten(" ".join(rows[room - 1 :]), width - 2)]
-    lines = [heading("command", width), *([(f" {row}", "accent")] for row in rows)]
-    return [*lines, *_checks(draft, verdict, width, height - len(lines))][:height]
+    return [heading("command", width), *([(f" {row}", "accent")] for row in rows)]
 
 
 def _checks(draft: FormDraft, verdict: Verdict | None, width: int, room: int) -> list[Line]:

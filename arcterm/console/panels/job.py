@@ -6,6 +6,7 @@ import time
 
 from arcterm_registry.contracts import JobReport
 
+from arcterm.console.panels.answer import command_lines
 from arcterm.console.view import Stage, View
 from arcterm.show import words
 from arcterm.show.lines import Line, bar, heading, pad, shorten, spread, wrap
@@ -54,10 +55,7 @@ def notice(view: View, width: int, height: int) -> list[Line]:
 
 def command(view: View, width: int, height: int) -> list[Line]:
     """The equivalent command line."""
-    rows = wrap(clean(view.record.config.command), width - 2)
-    if len(rows) > height - 1:
-        rows = [*rows[: height - 2], shorten(" ".join(rows[height - 2 :]), width - 2)]
-    return [heading("command", width), *([(f" {row}", "accent")] for row in rows)][:height]
+    return command_lines(clean(view.record.config.command), width, height - 1)[:height]
 
 
 def account(view: View, width: int, height: int, top: int = 0) -> list[Line]:

@@ -40,16 +40,10 @@ _DEFAULTS: dict[str, dict[str, Value]] = {
 }
 _FILL: dict[str, int] = {"stride": 1, "dilate": 1, "pad": 0}
 _ALIASES = {
-    "BatchNorm_v1": "BatchNorm",
-    "CuDNNBatchNorm": "BatchNorm",
-    "_contrib_SyncBatchNorm": "BatchNorm",
-    "Convolution_v1": "Convolution",
-    "Pooling_v1": "Pooling",
+    **dict.fromkeys(("BatchNorm_v1", "CuDNNBatchNorm", "_contrib_SyncBatchNorm"), "BatchNorm"),
+    **{f"{name}_v1": name for name in ("Convolution", "Pooling")},
+    **{f"_{name.title()}Scalar": f"_{name}_scalar" for name in ("plus", "minus", "mul", "div")},
     "Softmax": "SoftmaxOutput",
-    "_PlusScalar": "_plus_scalar",
-    "_MinusScalar": "_minus_scalar",
-    "_MulScalar": "_mul_scalar",
-    "_DivScalar": "_div_scalar",
     "identity": "_copy",
     "cast": "Cast",
     "stop_gradient": "BlockGrad",

@@ -37,20 +37,9 @@ _MAX_ARRAYS = 1_000_000  # the largest networks have some ten thousand
 _MAX_DIMENSIONS = 32
 _BOOL, _BF16 = 7, 12
 _DTYPES = {
-    0: "<f4",
-    1: "<f8",
-    2: "<f2",
-    3: "u1",
-    4: "<i4",
-    5: "i1",
-    6: "<i8",
-    _BOOL: "u1",
-    8: "<i2",
-    9: "<u2",
-    10: "<u4",
-    11: "<u8",
-    _BF16: "<u2",
-}
+    0: "<f4", 1: "<f8", 2: "<f2", 3: "u1", 4: "<i4", 5: "i1", 6: "<i8", _BOOL: "u1",
+    8: "<i2", 9: "<u2", 10: "<u4", 11: "<u8", _BF16: "<u2",
+}  # fmt: skip
 _FLAGS = {np.dtype(_DTYPES[flag]): flag for flag in range(_BOOL)} | {np.dtype(bool): _BOOL}
 
 

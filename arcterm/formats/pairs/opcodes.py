@@ -28,28 +28,14 @@ _PLAIN = (
     "STACK_GLOBAL REDUCE BUILD EMPTY_TUPLE"
 )
 _FIXED = {
-    "PROTO": "B",
-    "FRAME": "Q",
-    "BINGET": "B",
-    "LONG_BINGET": "I",
-    "BINPUT": "B",
-    "LONG_BINPUT": "I",
-    "BININT": "i",
-    "BININT1": "B",
-    "BININT2": "H",
-}
+    "PROTO": "B", "FRAME": "Q", "BINGET": "B", "LONG_BINGET": "I", "BINPUT": "B", "LONG_BINPUT": "I",
+    "BININT": "i", "BININT1": "B", "BININT2": "H",
+}  # fmt: skip
 _BIG_ENDIAN = {"BINFLOAT": "d"}
 _COUNTED = {
-    "SHORT_BINBYTES": "B",
-    "BINBYTES": "I",
-    "BINBYTES8": "Q",
-    "BYTEARRAY8": "Q",
-    "LONG1": "B",
-    "SHORT_BINSTRING": "B",
-    "BINSTRING": "i",
-    "SHORT_BINUNICODE": "B",
-    "BINUNICODE": "I",
-}
+    "SHORT_BINBYTES": "B", "BINBYTES": "I", "BINBYTES8": "Q", "BYTEARRAY8": "Q", "LONG1": "B",
+    "SHORT_BINSTRING": "B", "BINSTRING": "i", "SHORT_BINUNICODE": "B", "BINUNICODE": "I",
+}  # fmt: skip
 # Opcodes of protocol 0, whose operand is a line of text.
 _LINES = ("STRING", "UNICODE", "INT", "LONG", "GET", "PUT")
 _GLOBALS = ("GLOBAL", "INST")

@@ -35,7 +35,7 @@ def make_pairs(counts: Sequence[int], limit: int | None = None, seed: int = 0) -
     `random.Random(seed).sample` of theirs. Raises `DataError` if a kind has none, too few for `limit`, or
     more than a file can hold.
     """
-    same, different = same_pairs(counts), DifferentPairs(counts)
+    same, different = same_pairs(counts), different_pairs(counts)
     most = min(len(same), len(different))
     if not most:
         raise DataError(
@@ -64,44 +64,35 @@ def make_pairs(counts: Sequence[int], limit: int | None = None, seed: int = 0) -
 
 def same_pairs(counts: Sequence[int]) -> Sequence[ImagePair]:
     """Every two images of one person, computed when asked for."""
-    return _SamePairs(counts)
+    ends = _ends(counts)
+    firsts = list(range(1, len(ends) + 1))  # image a has a pair with each later image of its person
+    return _Pairs(True, firsts, [end - first for first, end in zip(firsts, ends, strict=True)])
 
 
-class _SamePairs(Sequence[ImagePair]):
-    def __init__(self, counts: Sequence[int]) -> None:
-        ends = list(accumulate(counts))
-        self._ends = [end for count, end in zip(counts, ends, strict=True) for _ in range(count)]
-        # Image a has a pair with each later image of its person.
-        self._until = list(accumulate(end - 1 - a for a, end in enumerate(self._ends)))
-
-    def __len__(self) -> int:
-        return self._until[-1] if self._until else 0
-
-    def __getitem__(self, index: int) -> ImagePair:  # type: ignore[override]
-        """Pair `index`."""
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        a = bisect_right(self._until, index)
-        before = self._until[a - 1] if a else 0
-        return ImagePair(a, a + 1 + index - before, True)
-
-
-class DifferentPairs(Sequence[ImagePair]):
+def different_pairs(counts: Sequence[int]) -> Sequence[ImagePair]:
     """Every two images of different persons, computed when asked for."""
+    ends = _ends(counts)
+    return _Pairs(False, ends, [len(ends) - end for end in ends])
 
-    def __init__(self, counts: Sequence[int]) -> None:
-        ends = list(accumulate(counts))
-        self._others = [end for count, end in zip(counts, ends, strict=True) for _ in range(count)]
-        images = len(self._others)
-        self._until = list(accumulate(images - end for end in self._others))
+
+def _ends(counts: Sequence[int]) -> list[int]:
+    """For each image one past the last of its person."""
+    return [end for count, end in zip(counts, accumulate(counts), strict=True) for _ in range(count)]
+
+
+class _Pairs(Sequence[ImagePair]):
+    """Image a has pairs with `counts[a]` images, from `firsts[a]` on."""
+
+    def __init__(self, same: bool, firsts: Sequence[int], counts: Sequence[int]) -> None:
+        self._same, self._firsts = same, firsts
+        self._until = list(accumulate(counts))
 
     def __len__(self) -> int:
         return self._until[-1] if self._until else 0
 
     def __getitem__(self, index: int) -> ImagePair:  # type: ignore[override]
-        """Pair `index`; image a is followed by the `_others[a]`-th and later images."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         a = bisect_right(self._until, index)
         before = self._until[a - 1] if a else 0
-        return ImagePair(a, self._others[a] + index - before, False)
+        return ImagePair(a, self._firsts[a] + index - before, self._same)

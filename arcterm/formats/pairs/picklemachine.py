@@ -40,19 +40,14 @@ class RefusedError(Exception):
 
 
 _GLOBALS = {
-    "numpy.core.multiarray _reconstruct": Known.RECONSTRUCT,
-    "numpy._core.multiarray _reconstruct": Known.RECONSTRUCT,
-    "numpy.core.numeric _frombuffer": Known.FROM_BUFFER,
-    "numpy._core.numeric _frombuffer": Known.FROM_BUFFER,
-    "numpy.core.multiarray scalar": Known.SCALAR,
-    "numpy._core.multiarray scalar": Known.SCALAR,
+    **{f"numpy.{core}.multiarray _reconstruct": Known.RECONSTRUCT for core in ("core", "_core")},
+    **{f"numpy.{core}.numeric _frombuffer": Known.FROM_BUFFER for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray scalar": Known.SCALAR for core in ("core", "_core")},
     "numpy ndarray": Known.NDARRAY,
     "numpy dtype": Known.DTYPE,
     "_codecs encode": Known.ENCODE,
-    "builtins bytes": Known.BYTES,
-    "__builtin__ bytes": Known.BYTES,
-    "builtins bytearray": Known.BYTEARRAY,
-    "__builtin__ bytearray": Known.BYTEARRAY,
+    **{f"{module} bytes": Known.BYTES for module in ("builtins", "__builtin__")},
+    **{f"{module} bytearray": Known.BYTEARRAY for module in ("builtins", "__builtin__")},
 }
 
 
@@ -161,27 +156,11 @@ class _Machine:
 
 # Opcodes that push their operand, or the value given here.
 _PUSHED: dict[str, bool | None] = {
-    "SHORT_BINSTRING": None,
-    "BINSTRING": None,
-    "SHORT_BINBYTES": None,
-    "BINBYTES": None,
-    "BINBYTES8": None,
-    "BYTEARRAY8": None,
-    "STRING": None,
-    "UNICODE": None,
-    "INT": None,
-    "LONG": None,
-    "LONG1": None,
-    "BINFLOAT": None,
-    "SHORT_BINUNICODE": None,
-    "BINUNICODE": None,
-    "BININT": None,
-    "BININT1": None,
-    "BININT2": None,
-    "NEWTRUE": True,
-    "NEWFALSE": False,
-    "NONE": None,
-}
+    "SHORT_BINSTRING": None, "BINSTRING": None, "SHORT_BINBYTES": None, "BINBYTES": None, "BINBYTES8": None,
+    "BYTEARRAY8": None, "STRING": None, "UNICODE": None, "INT": None, "LONG": None, "LONG1": None,
+    "BINFLOAT": None, "SHORT_BINUNICODE": None, "BINUNICODE": None, "BININT": None, "BININT1": None,
+    "BININT2": None, "NEWTRUE": True, "NEWFALSE": False, "NONE": None,
+}  # fmt: skip
 
 
 def _extend_list(target: Any, items: list[Any]) -> None:

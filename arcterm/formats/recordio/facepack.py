@@ -82,20 +82,14 @@ class FacePack:
             raise IndexError(f"identity {number} of {self.identities}")
         images, bounds = self._identity_range(number)
         if images is None:
-            raise DataError(
-                f"{self._records.path}: identity {number} names images {bounds} of {len(self)}",
-                "pack the images again",
-            )
+            raise self._error(f"identity {number} names images {bounds} of {len(self)}")
         return images
 
     def _identity_range(self, number: int) -> tuple[range | None, str]:
         """Image indexes of an identity record, None if they are impossible, and its bounds as text."""
         record = self._read_record(len(self) + 1 + number)
         if record.flag < 2:
-            raise DataError(
-                f"{self._records.path}: identity {number} names images with one label, not with two",
-                "pack the images again",
-            )
+            raise self._error(f"identity {number} names images with one label, not with two")
         first, end = record.labels[:2]
         possible = 1 <= first < end <= len(self) + 1 and first.is_integer() and end.is_integer()
         return range(int(first) - 1, int(end) - 1) if possible else None, f"{first:g} to {end:g}"
@@ -159,20 +153,14 @@ class FacePack:
         if not header.flag:
             return self._search_image_slice(header.labels[0])
         if header.flag == 1:
-            raise DataError(
-                f"{self._records.path}: the header record has one label, {header.labels[0]:g}, not two",
-                "pack the images again",
-            )
+            raise self._error(f"the header record has one label, {header.labels[0]:g}, not two")
         if header.flag > 2:
             self.header_problem = (
                 f"the header record (key 0) has {header.flag} labels, not two: the first two are taken"
             )
         first, end = header.labels[:2]
         if not (2 <= first <= end < MAX_CLASSES and first.is_integer() and end.is_integer()):
-            raise DataError(
-                f"{self._records.path}: the header record's labels {first:g}, {end:g} make no sense",
-                "pack the images again",
-            )
+            raise self._error(f"the header record's labels {first:g}, {end:g} make no sense")
         stop = exact_boundary(int(first), self._has_image)
         if self._index.keys[-1] < stop:  # training needs no identity records, and some packs have none
             return self._index.dense(1, stop)
@@ -205,6 +193,9 @@ class FacePack:
         last = int(keys[stop - 1]) + 1
         self._index.dense(last, last + self.identities, "identities")
         return self._index.dense(1, last)
+
+    def _error(self, what: str) -> DataError:
+        return DataError(f"{self._records.path}: {what}", "pack the images again")
 
     def _has_image(self, key: int) -> bool:
         return key in self._index and bool(self._read_record(key).image)
@@ -244,16 +235,16 @@ class FacePack:
 
     def _check_record(self, position: int, offset: int, end: int, source: str) -> None:
         """Compare a record with its checksum; without one, check that a known record follows it."""
+        damage = ""
         if self.checksums is None:
             # a wrong length leads to where no record begins, by the file and by the index
             if not self._records.begins(end) and not (self._index.offsets == end).any():
-                raise DataError(
-                    f"{self.directory}: {source} is damaged: it ends at byte {end}, where no other begins",
-                    f"copy the pack again; `arcterm data check {self.directory}` names all damaged records",
-                )
+                damage = f"it ends at byte {end}, where no other begins"
         elif zlib.crc32(self._records.view[offset:end]) != self.checksums.records[position]:
+            damage = "its CRC-32 isn't the one in train.crc"
+        if damage:
             raise DataError(
-                f"{self.directory}: {source} is damaged: its CRC-32 isn't the one in train.crc",
+                f"{self.directory}: {source} is damaged: {damage}",
                 f"copy the pack again; `arcterm data check {self.directory}` names all damaged records",
             )
 
