@@ -21,7 +21,7 @@ class ArctermError(Exception):
 
 
 class StopAskedError(Exception):
-    """Somebody asked the work to stop; what it has done so far is kept for a resume."""
+    """The user asked the work to stop; its results so far are kept for a resume."""
 
 
 class ConfigError(ArctermError):

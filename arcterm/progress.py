@@ -1,4 +1,4 @@
-"""Progress of work: one protocol for whoever works and whoever shows it."""
+"""Progress of work: the protocol between work and display."""
 
 from __future__ import annotations
 

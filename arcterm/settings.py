@@ -5,217 +5,139 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from arcterm_registry import Option
 
+
+def _setting(name: str, kind: Any, default: Any, help: str, **limits: Any) -> Option:
+    return Option(name=name, type=kind, default=default, help=help, **limits)
+
+
+def _share(name: str, default: float, help: str, **limits: Any) -> Option:
+    """A setting from 0 to 1."""
+    return _setting(name, float, default, help, low=0, high=1, **limits)
+
+
 SETTINGS: tuple[Option, ...] = (
-    Option(name="nproc", type=int, default=None, low=1, help="ranks; one per GPU, or one on a CPU"),
-    Option(name="gpus", type=str, default=None, help="GPUs as nvidia-smi counts, e.g. 0,2; all visible ones"),
-    Option(
-        name="batch_size",
-        type=int,
-        default=None,
-        low=1,
-        help="images per rank; 128 on a GPU, 32 on a CPU rank",
-    ),
-    Option(name="epochs", type=int, default=20, low=1, help="passes over the data"),
-    Option(name="steps", type=int, default=None, low=1, help="optimizer steps, instead of --epochs"),
-    Option(
-        name="lr",
-        type=float,
-        default=None,
+    _setting("nproc", int, None, "ranks; one per GPU, or one on a CPU", low=1),
+    _setting("gpus", str, None, "GPUs as nvidia-smi counts, e.g. 0,2; all visible ones"),
+    _setting("batch_size", int, None, "images per rank; 128 on a GPU, 32 on a CPU rank", low=1),
+    _setting("epochs", int, 20, "passes over the data", low=1),
+    _setting("steps", int, None, "optimizer steps, instead of --epochs", low=1),
+    _setting(
+        "lr",
+        float,
+        None,
+        "peak learning rate; 0.1 × global batch / 1024, at least 0.02",
         low=0,
         open_low=True,
-        help="peak learning rate; 0.1 × global batch / 1024, at least 0.02",
     ),
-    Option(
-        name="schedule",
-        type=str,
-        default="poly",
+    _setting(
+        "schedule",
+        str,
+        "poly",
+        "poly: to zero, step by step; multistep: × gamma at each milestone",
         choices=("poly", "multistep"),
-        help="poly: to zero, step by step; multistep: × gamma at each milestone",
     ),
-    Option(name="power", type=float, default=2.0, low=0, open_low=True, help="exponent of the poly schedule"),
-    Option(
-        name="milestones",
-        type=str,
-        default="",
-        help="steps of the multistep schedule, e.g. 1000,1500; at 50, 70 and 90 % of the run",
+    _setting("power", float, 2.0, "exponent of the poly schedule", low=0, open_low=True),
+    _setting(
+        "milestones",
+        str,
+        "",
+        "steps of the multistep schedule, e.g. 1000,1500; at 50, 70 and 90 % of the run",
     ),
-    Option(name="gamma", type=float, default=0.1, low=0, high=1, open_low=True, help="multistep factor"),
-    Option(
-        name="warmup",
-        type=float,
-        default=0.0,
-        low=0,
-        high=1,
+    _share("gamma", 0.1, "multistep factor", open_low=True),
+    _share(
+        "warmup",
+        0.0,
+        "share of the steps in which the learning rate rises to its peak, e.g. 0.1",
         open_high=True,
-        help="share of the steps in which the learning rate rises to its peak, e.g. 0.1",
     ),
-    Option(
-        name="optimizer",
-        type=str,
-        default="sgd",
+    _setting(
+        "optimizer",
+        str,
+        "sgd",
+        "sgd with momentum, or adamw, for vision transformers",
         choices=("sgd", "adamw"),
-        help="sgd with momentum, or adamw, for vision transformers",
     ),
-    Option(
-        name="momentum",
-        type=float,
-        default=0.9,
+    _share("momentum", 0.9, "of SGD; with AdamW its first beta", open_high=True),
+    _setting("weight_decay", float, 5e-4, "of every parameter", low=0),
+    _setting(
+        "clip",
+        float,
+        0.0,
+        "largest norm of the backbone's gradient, above which it is scaled down; 0 never does",
         low=0,
-        high=1,
-        open_high=True,
-        help="of SGD; with AdamW its first beta",
     ),
-    Option(name="weight_decay", type=float, default=5e-4, low=0, help="of every parameter"),
-    Option(
-        name="clip",
-        type=float,
-        default=0.0,
-        low=0,
-        help="largest norm of the backbone's gradient, above which it is scaled down; 0 never does",
+    _share("sample_rate", 1.0, "share of the classes that a step compares with (Partial FC)", open_low=True),
+    _share(
+        "interclass_filter",
+        1.0,
+        "other classes with a cosine above this count as 0, against wrong labels; 1 filters none",
     ),
-    Option(
-        name="sample_rate",
-        type=float,
-        default=1.0,
-        low=0,
-        high=1,
-        open_low=True,
-        help="share of the classes that a step compares with (Partial FC)",
-    ),
-    Option(
-        name="interclass_filter",
-        type=float,
-        default=1.0,
-        low=0,
-        high=1,
-        help="other classes with a cosine above this count as 0, against wrong labels; 1 filters none",
-    ),
-    Option(
-        name="head_precision",
-        type=str,
-        default="auto",
+    _setting(
+        "head_precision",
+        str,
+        "auto",
+        "of the products with the class weights; bfloat16 on GPUs, float32 on CPUs",
         choices=("auto", "float32", "bfloat16"),
-        help="of the products with the class weights; bfloat16 on GPUs, float32 on CPUs",
     ),
-    Option(
-        name="precision",
-        type=str,
-        default="auto",
+    _setting(
+        "precision",
+        str,
+        "auto",
+        "of the backbone; bfloat16 where the GPU or CPU has instructions for it, else float32",
         choices=("auto", "float32", "bfloat16"),
-        help="of the backbone; bfloat16 where the GPU or CPU has instructions for it, else float32",
     ),
-    Option(
-        name="compile",
-        type=bool,
-        default=False,
-        help="compile the backbone: minutes at the start, then faster steps",
-    ),
-    Option(
-        name="gradient_checkpointing",
-        type=bool,
-        default=False,
-        help="compute blocks of the backbone twice, for less memory",
-    ),
-    Option(
-        name="mirror", type=float, default=0.5, low=0, high=1, help="share of the images that are mirrored"
-    ),
-    Option(
-        name="crop",
-        type=float,
-        default=0.0,
+    _setting("compile", bool, False, "compile the backbone: minutes at the start, then faster steps"),
+    _setting("gradient_checkpointing", bool, False, "compute blocks of the backbone twice, for less memory"),
+    _share("mirror", 0.5, "share of the images that are mirrored"),
+    _share("crop", 0.0, "share of the images cut to a part, the rest black"),
+    _setting("crop_area", float, 0.2, "smallest part that crop leaves", low=0.01, high=1),
+    _share("jitter", 0.0, "share of the images changed in brightness, contrast and saturation"),
+    _share("jitter_strength", 0.125, "how much: 1 ± this, each"),
+    _share("lowres", 0.0, "share of the images made small and large again"),
+    _setting("lowres_scale", float, 0.2, "smallest side, of the whole", low=0.02, high=1),
+    _share("jpeg", 0.0, "share of the images compressed once more"),
+    _setting("jpeg_low", int, 2, "lowest JPEG quality", low=1, high=100),
+    _setting("jpeg_high", int, 20, "highest JPEG quality", low=1, high=100),
+    _share("cutout", 0.0, "share of the images with a square of grey in them"),
+    _setting("cutout_size", int, 40, "its side in pixels", low=1, high=4096),
+    _setting("verify_every", int, 2000, "steps between verifications", low=1),
+    _setting("checkpoint_every", int, 2000, "steps between checkpoints", low=1),
+    _setting("keep_last", int, 3, "newest checkpoints kept", low=2),
+    _setting("keep_best", int, 1, "best checkpoints kept, by mean accuracy", low=0),
+    _setting("seed", int, 0, "of weights, order and augmentation", low=0, high=2**31 - 1),
+    _setting("loader_threads", int, 2, "decoding threads per rank", low=1, high=64),
+    _setting(
+        "decoded_cache",
+        int,
+        0,
+        "MiB of memory per host for images kept decoded; they are decoded once",
         low=0,
-        high=1,
-        help="share of the images cut to a part, the rest black",
     ),
-    Option(
-        name="crop_area", type=float, default=0.2, low=0.01, high=1, help="smallest part that crop leaves"
+    _share(
+        "max_broken",
+        0.001,
+        "share of the records that may be broken before the run stops; they are skipped and listed",
     ),
-    Option(
-        name="jitter",
-        type=float,
-        default=0.0,
-        low=0,
-        high=1,
-        help="share of the images changed in brightness, contrast and saturation",
+    _setting(
+        "pretrained",
+        str,
+        "",
+        "a run, checkpoint or model file, or MXNet's PREFIX,EPOCH, to start from; random weights",
     ),
-    Option(name="jitter_strength", type=float, default=0.125, low=0, high=1, help="how much: 1 ± this, each"),
-    Option(
-        name="lowres",
-        type=float,
-        default=0.0,
-        low=0,
-        high=1,
-        help="share of the images made small and large again",
-    ),
-    Option(
-        name="lowres_scale", type=float, default=0.2, low=0.02, high=1, help="smallest side, of the whole"
-    ),
-    Option(
-        name="jpeg", type=float, default=0.0, low=0, high=1, help="share of the images compressed once more"
-    ),
-    Option(name="jpeg_low", type=int, default=2, low=1, high=100, help="lowest JPEG quality"),
-    Option(name="jpeg_high", type=int, default=20, low=1, high=100, help="highest JPEG quality"),
-    Option(
-        name="cutout",
-        type=float,
-        default=0.0,
-        low=0,
-        high=1,
-        help="share of the images with a square of grey in them",
-    ),
-    Option(name="cutout_size", type=int, default=40, low=1, high=4096, help="its side in pixels"),
-    Option(name="verify_every", type=int, default=2000, low=1, help="steps between verifications"),
-    Option(name="checkpoint_every", type=int, default=2000, low=1, help="steps between checkpoints"),
-    Option(name="keep_last", type=int, default=3, low=2, help="newest checkpoints kept"),
-    Option(name="keep_best", type=int, default=1, low=0, help="best checkpoints kept, by mean accuracy"),
-    Option(
-        name="seed", type=int, default=0, low=0, high=2**31 - 1, help="of weights, order and augmentation"
-    ),
-    Option(name="loader_threads", type=int, default=2, low=1, high=64, help="decoding threads per rank"),
-    Option(
-        name="decoded_cache",
-        type=int,
-        default=0,
-        low=0,
-        help="MiB of memory per host for images kept decoded; they are decoded once",
-    ),
-    Option(
-        name="max_broken",
-        type=float,
-        default=0.001,
-        low=0,
-        high=1,
-        help="share of the records that may be broken before the run stops; they are skipped and listed",
-    ),
-    Option(
-        name="pretrained",
-        type=str,
-        default="",
-        help="a run, checkpoint or model file, or MXNet's PREFIX,EPOCH, to start from; random weights",
-    ),
-    Option(
-        name="head",
-        type=str,
-        default="drop",
+    _setting(
+        "head",
+        str,
+        "drop",
+        "whether --pretrained's class weights are kept; the classes must be the same",
         choices=("drop", "keep"),
-        help="whether --pretrained's class weights are kept; the classes must be the same",
     ),
 )
 FLAGS = (
-    "nproc",
-    "gpus",
-    "batch_size",
-    "epochs",
-    "steps",
-    "lr",
-    "schedule",
-    "compile",
-    "verify_every",
-    "checkpoint_every",
-    "seed",
-    "pretrained",
-    "head",
+    *("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "schedule", "compile"),
+    *("verify_every", "checkpoint_every", "seed", "pretrained", "head"),
 )
 """The settings that have a flag of their own; all others are reached by ``--set``."""

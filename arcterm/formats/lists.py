@@ -179,7 +179,7 @@ def read_list(path: Path, root: Path | None = None) -> ImageList:
 
 
 def _content_end(tail: bytes, size: int) -> int:
-    """Where the last line ends in a file of `size` bytes that ends with `tail`; empty lines may follow it."""
+    """Offset of the end of the last line in a file of `size` bytes that ends with `tail`, without empty lines."""
     return size - (len(tail) - len(tail.rstrip()))
 
 

@@ -16,7 +16,7 @@ from arcterm.formats.lfs import refuse_pointer
 
 FORMAT_VERSION = 1
 HEAD = "head.weight"
-"""Key of the class weights (C, D) in a file that kept them."""
+"""Key of the class weights (C, D), in a file that has them."""
 _KEY = "arcterm"
 _MAX_HEADER = 100_000_000  # the limit of the safetensors library
 
@@ -26,7 +26,7 @@ _Size = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class SetScore(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model did on one verification set; thresholds are squared L2 distances, 0..4.
+    """A model's scores on one verification set; thresholds are squared L2 distances, 0..4.
 
     `threshold` is that of the best accuracy, `far_threshold` that of a false-accept rate of 1e-3, at which
     `tar` is the true-accept rate. All are None where they would mean nothing; `withheld` is the reason.

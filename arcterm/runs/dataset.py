@@ -1,4 +1,4 @@
-"""What data a run trains on: as it was when the run was made, and as it was accepted to be since."""
+"""The training data of a run: at its start, and as accepted since."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from arcterm.runs.store import RecordedDataset, Run
 class DataNow(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of ``data.json``: from a resume at `t` on, seconds since 1970, `dataset` is trained on.
 
-    `set_aside` are its verification sets that can't be used, name to reason; `accepted` says that somebody
-    chose to go on with changed data. A checkpoint that is older than `t` was made with other data then.
+    `set_aside` maps its unusable verification sets to the reason; `accepted`: the user chose to go on with
+    changed data. Checkpoints older than `t` were made with other data then.
     """
 
     t: float
@@ -27,7 +27,7 @@ class DataNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def history(run: Run) -> list[DataNow]:
-    """What ``data.json`` says, oldest first; nothing for a run whose data stayed as it was."""
+    """The entries of ``data.json``, oldest first; empty if the data stayed as it was."""
     try:
         return read_json(run.path / "data.json", list[DataNow])
     except FileNotFoundError:
@@ -35,7 +35,7 @@ def history(run: Run) -> list[DataNow]:
 
 
 def current(run: Run) -> RecordedDataset | None:
-    """Return what the data must be now; None for a run that is no training."""
+    """The data to train on now; None for a run that is no training."""
     known = history(run)
     return known[-1].dataset if known else run.record.dataset
 
@@ -47,7 +47,7 @@ def set_aside(run: Run) -> dict[str, str]:
 
 
 def describe(run: Run) -> dict[str, Any]:
-    """What a script is told; what can't be read of it is told as nothing."""
+    """The data as JSON values; empty ones for what can't be read."""
     try:
         known, now, aside = history(run), current(run), set_aside(run)
     except ArctermError:
@@ -60,9 +60,9 @@ def describe(run: Run) -> dict[str, Any]:
 
 
 def go_on_with(run: Run, dataset: RecordedDataset, set_aside: dict[str, str], *, accepted: bool) -> None:
-    """Note what is trained on from now on.
+    """Record the data to train on from now on.
 
-    Accepted data has records of its own: what is known of broken ones is put aside with the old.
+    Accepted data gets new records of broken images: the old ones are put aside.
     """
     entry = DataNow(t=time.time(), dataset=dataset, set_aside=set_aside, accepted=accepted)
     write_json(run.path / "data.json", [*history(run), entry])
@@ -76,9 +76,9 @@ def accepted_since(run: Run, t: float) -> bool:
 
 
 def changed(was: RecordedDataset, now: DatasetFacts) -> str:
-    """How data differs from what was recorded, in words; empty if it doesn't.
+    """The difference of data from its record, as text; empty if there is none.
 
-    A fingerprint that an older arcterm recorded is compared with what it would record today.
+    A fingerprint recorded by an older arcterm is compared with what it would record today.
     """
     counts = f"{now.images:,} images of {now.classes:,} people"
     if (was.images, was.classes) != (now.images, now.classes):
@@ -91,16 +91,16 @@ def changed(was: RecordedDataset, now: DatasetFacts) -> str:
     return f"{counts} as before, but with other labels, contents or order"
 
 
-def changed_error(run: Run, said: str) -> DataError:
-    """Return the error of a resume whose data differs, as `said`, from what the run began with."""
+def changed_error(run: Run, difference: str) -> DataError:
+    """The error of a resume whose data differs from the start of the run."""
     return DataError(
-        f"the data set changed since the run was made: {said}",
+        f"the data set changed since the run was made: {difference}",
         f"put the data back; or go on with it as it is: `arcterm resume {run.id} --accept-changed-data`; "
         "or start a new run",
     )
 
 
 def _halves(fingerprint: str) -> list[str]:
-    """Of training data and of verification sets, where a fingerprint tells the two apart."""
+    """Fingerprints of training data and of verification sets; [] if they are not apart."""
     version, *halves = fingerprint.split(":")
     return halves if version == "2" and len(halves) == 2 else []

@@ -52,7 +52,7 @@ class PictureScreen(ConsoleScreen):
 
     @dataclass
     class Reading(Message):
-        """How far the page is."""
+        """Progress of the page."""
 
         request: PageRequest
         progress: str

@@ -197,10 +197,10 @@ class RunList(RunActions, Polling):
                 self.perform(delete)
 
         record = self.chosen.record
-        kept = "with its report and logs is removed for ever; the data stays"
+        contents = "with its report and logs is removed for ever; the data stays"
         if record is None or record.config.kind == "training":
-            kept = "with its checkpoints and logs is removed for ever"
-        text = f"{run.path} {kept}."
+            contents = "with its checkpoints and logs is removed for ever"
+        text = f"{run.path} {contents}."
         self.app.push_screen(Confirm(f"delete {self.chosen.name}?", text), answer)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class OddPairs(NamedTuple):
-    """Numbers of pairs: `alone` are of an image with itself, and `torn` too, but said to be two people's.
+    """Numbers of pairs: `alone` are of an image with itself, `torn` too, but listed as different.
 
     `again` and `against` have the number of the first listing too: of the same two images, in either order,
     with the same answer and with the other one.

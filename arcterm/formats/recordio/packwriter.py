@@ -26,9 +26,9 @@ _SAVE_SECONDS = 2.0
 
 
 class _Place(msgspec.Struct):
-    """How far a pack has been written, a line each time: sizes of the two files, and what is new since.
+    """Progress of a pack, a line each time: sizes of the two files, and the additions since the last line.
 
-    That is the first key and the name of each class, and the checksum of each image. `note` is the caller's.
+    Those are first key and name of each class, and the checksum of each image. `note` is the caller's.
     """
 
     sizes: tuple[int, int]

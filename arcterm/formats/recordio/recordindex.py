@@ -64,7 +64,7 @@ class RecordIndex:
         return slice(start, stop)
 
     def position(self, key: int) -> int | None:
-        """Where `key` is in the ascending order of keys; None if it isn't there."""
+        """Position of `key` in ascending order of keys; None if it isn't there."""
         position = int(np.searchsorted(self.keys, key))
         return position if position < len(self.keys) and self.keys[position] == key else None
 
@@ -121,7 +121,6 @@ def _parse(path: Path, size: int) -> NDArray[np.int64]:
 
 
 def _recovery_hint(path: Path) -> str:
-    """How to get another index."""
     return f"copy it again, or move it away and run `arcterm data index {path.parent}`, which makes it"
 
 
@@ -134,14 +133,14 @@ def _offset_error(path: Path, line: str, key: int, offset: int, size: int) -> Da
 
 
 def _cache_path(path: Path) -> Path | None:
-    """Return where the columns of this very file are or would be kept; None if it isn't worth it."""
+    """Path of this index's columns in the cache; None if it isn't worth it."""
     if not path.is_file() or path.stat().st_size < _CACHED_FROM:  # reading it will say if it can't be
         return None
     return cache.place("index", [path])
 
 
 def _load_columns(place: Path) -> NDArray[np.int64] | None:
-    """The kept columns, mapped; None if there are none or they are damaged."""
+    """The cached columns, mapped; None if there are none or they are damaged."""
     try:
         data = memoryview(map_file(place))
     except DataError:

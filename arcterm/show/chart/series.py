@@ -17,7 +17,7 @@ _PROBE = 512
 class Series:
     """`x` (N,) rising, `y` (N,) with NaN or infinity where there is a gap.
 
-    `style` is the index that its cells carry, `mark` its character where lines can't be told by colour.
+    `style` is the index that its cells carry, `mark` its character where lines have no colours.
     `samples`: few points worth a mark each, e.g. verifications.
     """
 
