@@ -179,7 +179,7 @@ def read_list(path: Path, root: Path | None = None) -> ImageList:
 
 
 def _content_end(tail: bytes, size: int) -> int:
-    """Offset of the end of the last line in a file of `size` bytes that ends with `tail`, without empty lines."""
+    """End of the last line that is not empty, in a file of `size` bytes that ends with `tail`."""
     return size - (len(tail) - len(tail.rstrip()))
 
 
