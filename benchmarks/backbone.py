@@ -31,11 +31,11 @@ from torch import Tensor, nn
 from arcterm.config import TrainConfig
 from arcterm.runs.journal import NullJournal
 from arcterm.train import build, precision
-from arcterm.train.compiled import compiled
+from arcterm.train.compiled import compile_backbone
 from arcterm.train.head.tiled import fast_bfloat16
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
-from arcterm.verify.fold import folded
+from arcterm.verify.fold import fold_norms
 
 CPU = torch.device("cpu")
 GPU_BACKBONES = ("r18", "r50", "r100", "vit_b")
@@ -98,7 +98,7 @@ class Case:
 
     def _embed(self, network: nn.Module) -> Callable[[], None]:
         images = self.images()
-        network = folded(network, (112, 112)) if self.fold else network.eval()
+        network = fold_norms(network, (112, 112)) if self.fold else network.eval()
         run = torch.compile(network, dynamic=False, options={"freezing": True}) if self.compile else network
 
         def embed() -> None:
@@ -179,7 +179,7 @@ def step_of_a_run(config: TrainConfig, classes: int, device: torch.device) -> Ca
     labels = torch.randint(0, classes, (config.batch_size,), device=device)
     model: Callable[[Tensor], Tensor] = trained.backbone
     if config.compile:
-        model = compiled(
+        model = compile_backbone(
             trained.backbone,
             config.backbone,
             normalize(pixels, declared.preprocess),

@@ -37,12 +37,12 @@ _OUTPUT = ("bn2.", "fc.", "features.")
 _SHAPES = {"input_layer.0.weight": (64, 3, 3, 3), "body.0.res_layer.1.weight": (64, 64, 3, 3)}
 
 
-def recognised(state: State) -> bool:
+def is_adaface(state: State) -> bool:
     """Whether a state dict is of an AdaFace or CVLface network of basic units (depths 18, 34, 50 and 101)."""
     return all(key in state and state[key].shape == shape for key, shape in _SHAPES.items())
 
 
-def renamed(state: State) -> State:
+def rename_arrays(state: State) -> State:
     """Make the state dict of the IResNet that computes the same from RGB, the output part last.
 
     What that does not have keeps its name, but for the unit that it is in.

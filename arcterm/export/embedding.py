@@ -46,7 +46,7 @@ def embed(
             rows.append((y + model.network(x.flip(3)) if flip else y).numpy())
         progress(min(start + _BATCH, len(files)), len(files), "embedding")
     found: Floats = np.concatenate(rows)
-    if useless := collapse.useless(found, "", [str(file) for file in files]):
+    if useless := collapse.find_useless(found, "", [str(file) for file in files]):
         raise DataError(
             f"{model.facts.source or model.facts.backbone}: {useless}",
             "the network has collapsed, or its weights are damaged: use an earlier checkpoint",

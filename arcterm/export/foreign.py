@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from arcterm.export import adaface, mxnet, torchfile
-from arcterm.export.layers import Layer, grouped
+from arcterm.export.layers import Layer, group_layers
 from arcterm.formats.mxnet import params
 from arcterm.formats.mxnet import symbol as symbols
 
@@ -51,7 +51,7 @@ def read_torch(path: Path) -> Foreign:
     All of these divide by 127.5 where MXNet's networks divide by 128.
     """
     state, head = torchfile.read(path)
-    if adaface.recognised(state):
-        state = adaface.renamed(state)
+    if adaface.is_adaface(state):
+        state = adaface.rename_arrays(state)
     eps = _IRESNET_EPS if _IRESNET in state else None
-    return Foreign(str(path), grouped(state), state, 127.5, 1 / 127.5, head, eps)
+    return Foreign(str(path), group_layers(state), state, 127.5, 1 / 127.5, head, eps)

@@ -78,7 +78,7 @@ def kind_of(module: nn.Module) -> str:
     return _KINDS.get(type(module), type(module).__name__)
 
 
-def grouped(state: dict[str, Tensor]) -> list[Layer]:
+def group_layers(state: dict[str, Tensor]) -> list[Layer]:
     """Group a state dict into layers in its order, that of their making; kinds follow from shapes."""
     by_name: dict[str, dict[str, Tensor]] = {}
     for key, tensor in state.items():

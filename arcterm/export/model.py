@@ -50,10 +50,10 @@ def open_model(place: Mapping[str, Any], known: Mapping[str, Any] | None = None)
     if "weights" in place:
         return load(Path(place["weights"]), msgspec.convert(place["facts"], ModelFacts))
     if "params" in place:
-        return _adopt(foreign.read_mxnet(Path(place["symbol"]), Path(place["params"])), known or {})
+        return _load_foreign(foreign.read_mxnet(Path(place["symbol"]), Path(place["params"])), known or {})
     path = Path(place["file"])
     facts = modelfile.read_facts(path) if path.suffix == ".safetensors" else None
-    return load(path, facts) if facts else _adopt(foreign.read_torch(path), known or {})
+    return load(path, facts) if facts else _load_foreign(foreign.read_torch(path), known or {})
 
 
 def build(facts: ModelFacts) -> nn.Module:
@@ -99,7 +99,7 @@ def write(model: Model, path: Path) -> None:
         raise OSError(int(cause[1]), os.strerror(int(cause[1])), str(path)) from error
 
 
-def as_declared(found: Model) -> Model:
+def adapt_input(found: Model) -> Model:
     """Make it take images as the backbone declares, by changing the weights of its first convolution.
 
     Raises `DataError` where another number was subtracted: zeros at the border would no longer be the same.
@@ -155,7 +155,7 @@ def _check_head(path: Path, facts: ModelFacts, head: Tensor | None) -> None:
         )
 
 
-def _adopt(found: Foreign, known: Mapping[str, Any]) -> Model:
+def _load_foreign(found: Foreign, known: Mapping[str, Any]) -> Model:
     """Put a foreign file's weights into the backbone that they fit."""
     among: Sequence[str] = [known["backbone"]] if known.get("backbone") else names("backbone")
     try:

@@ -34,9 +34,9 @@ def read(path: Path) -> tuple[State, Tensor | None]:
     """
     refuse_pointer_file(path)
     if path.suffix == ".safetensors":
-        return apart(_widened(_safetensors(path), path))
+        return split_head(_to_float32(_safetensors(path), path))
     with _bounded_memory(path):
-        return apart(_widened(state_in(_unpickled(path), path), path))
+        return split_head(_to_float32(find_state(_unpickled(path), path), path))
 
 
 def _safetensors(path: Path) -> State:
@@ -87,7 +87,7 @@ def _unpickled(path: Path) -> Any:
         raise DataError(f"{path} is damaged, or no PyTorch file ({reason})", "copy it again") from error
 
 
-def state_in(found: Any, path: Path) -> State:
+def find_state(found: Any, path: Path) -> State:
     """Find the named tensors in a loaded object, without wrappers' prefixes; raises `DataError`."""
     for _ in range(3):
         inner = next((found[k] for k in _NESTED if isinstance(found, Mapping) and k in found), None)
@@ -102,7 +102,7 @@ def state_in(found: Any, path: Path) -> State:
     return state
 
 
-def _widened(state: State, path: Path) -> State:
+def _to_float32(state: State, path: Path) -> State:
     """Convert to float32; raises `DataError` for an array that is no plain one or claims more than it has."""
     widened: State = {}
     for key, tensor in state.items():
@@ -118,7 +118,7 @@ def _widened(state: State, path: Path) -> State:
     return widened
 
 
-def apart(state: State) -> tuple[State, Tensor | None]:
+def split_head(state: State) -> tuple[State, Tensor | None]:
     """Part a state dict into the network's arrays and the class weights (C, D) saved beside them, if any."""
     state = dict(state)
     head = next((state.pop(key) for key in _HEADS if key in state), None)

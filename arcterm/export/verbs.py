@@ -31,7 +31,7 @@ def import_(request: Request, progress: Progress) -> dict[str, Any]:
     if request["head"] == "drop":
         found = _headless(found)
     if request.get("declared_input"):
-        found = model.as_declared(found)
+        found = model.adapt_input(found)
     progress(1, 2, "writing")
     model.save(found, Path(request["target"]))
     progress(2, 2, "writing")

@@ -101,7 +101,7 @@ def compare(network: nn.Module, runner: Runner, images: Callable[[int], Tensor])
         x = images(count)
         with torch.inference_mode():
             wanted = network(x).numpy()
-        if useless := collapse.useless(wanted, "noise"):
+        if useless := collapse.find_useless(wanted, "noise"):
             raise DataError(
                 useless,
                 "the network has collapsed, or its weights are damaged: export an earlier checkpoint",

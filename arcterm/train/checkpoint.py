@@ -35,7 +35,7 @@ from arcterm.train.head import file
 from arcterm.train.head.head import Head
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World, shard
-from arcterm.verify.ranks import texts
+from arcterm.verify.ranks import gather_texts
 
 _BACKBONE, _MOMENTUM = checkpoints.BACKBONE, "momentum.safetensors"
 _FEED = "feed.safetensors"
@@ -126,7 +126,7 @@ def put_scores(run: Run, config: TrainConfig, step: int, scores: dict[str, float
 
 def _require_finite(world: World, folder: Path, step: int, trained: Trained) -> None:
     """Raise `TrainingError` on every rank, and remove `folder`, if a number of one's is not finite."""
-    found = texts(world, ", ".join(_not_finite(_own(world, trained))[:3]))
+    found = gather_texts(world, ", ".join(_not_finite(_own(world, trained))[:3]))
     if any(found):
         if world.first:
             shutil.rmtree(folder, ignore_errors=True)
@@ -167,7 +167,7 @@ def _require_written(world: World, folder: Path, step: int, problem: str) -> Non
 
     `folder` is removed then. Without one it is the point that every rank has reached.
     """
-    causes = texts(world, problem)
+    causes = gather_texts(world, problem)
     if not any(causes):
         return
     if world.first:

@@ -13,7 +13,7 @@ from arcterm.runs.journal import Sink
 from arcterm.train import precision
 
 
-def compiled(
+def compile_backbone(
     model: nn.Module, name: str, images: Tensor, setting: str, journal: Sink, *, whole: bool = True
 ) -> Callable[[Tensor], Tensor]:
     """Compile `model`, a backbone or DDP around it, for a batch like `images` (B, 3, H, W).

@@ -28,8 +28,8 @@ from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.report import PhaseProgress
 from arcterm.train.world import World
 from arcterm.verify.embed import Embedder
-from arcterm.verify.fold import folded
-from arcterm.verify.ranks import agreed
+from arcterm.verify.fold import fold_norms
+from arcterm.verify.ranks import agree
 
 _FACES = 32  # to look at where there is no verification set
 
@@ -169,7 +169,7 @@ def embedder(
     In float32, so that accuracies compare with published ones, unless `precision` is bfloat16 on a GPU.
     """
     declared = get("backbone", config.backbone)
-    network = folded(
+    network = fold_norms(
         backbone, declared.input_size, lambda text: journal.write(Message(level="info", text=text))
     )
     half = config.precision == "bfloat16" and world.device.type == "cuda"
@@ -195,7 +195,7 @@ def verify_sets(
         between()
         progress = PhaseProgress(journal, "verify", f"{name} ({number}/{len(names)})")
         try:
-            pairs = agreed(embedder.ranks, partial(_read, dataset, name))
+            pairs = agree(embedder.ranks, partial(_read, dataset, name))
             results.append(embedder.verify(name, pairs, step, progress))
         except DataError as error:
             failed[name] = error.message

@@ -25,7 +25,7 @@ from arcterm.runs.store import Run
 from arcterm.train import build, guard, precision
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import Trained
-from arcterm.train.compiled import compiled
+from arcterm.train.compiled import compile_backbone
 from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
 from arcterm.train.feed.batches import Feed
@@ -172,7 +172,7 @@ def _model(config: TrainConfig, backbone: nn.Module, world: World, journal: Sink
     declared = get("backbone", config.backbone)
     pixels = torch.zeros(config.batch_size, *declared.input_size, 3, dtype=torch.uint8, device=world.device)
     images = normalize(pixels, declared.preprocess)
-    return compiled(
+    return compile_backbone(
         model, config.backbone, images, config.precision, journal, whole=config.gradient_checkpointing
     )
 

@@ -19,9 +19,9 @@ _TINY = float(np.finfo(np.float32).tiny)
 _ROWS = 64  # at a time
 
 
-def found(embeddings: Floats, source: str) -> str:
+def find_collapse(embeddings: Floats, source: str) -> str:
     """Word how the network has collapsed, by `embeddings` (N, D) of images of `source`; "" if it has not."""
-    if why := useless(embeddings, source):
+    if why := find_useless(embeddings, source):
         return f"the network has collapsed: {why}"
     first = _unit(embeddings[:1])
     if len(embeddings) > 1 and all(_near(_unit(part), first) for part in _parts(embeddings)):
@@ -30,12 +30,12 @@ def found(embeddings: Floats, source: str) -> str:
     return ""
 
 
-def of_pairs(embeddings: Floats, same: NDArray[np.bool_], source: str) -> str:
-    """Do as `found` for the pairs of a set: rows 2i and 2i + 1 of `embeddings` (2P, D), `same` (P,) person.
+def find_in_pairs(embeddings: Floats, same: NDArray[np.bool_], source: str) -> str:
+    """Do so for the pairs of a set: rows 2i and 2i + 1 of `embeddings` (2P, D), `same` (P,) person.
 
     Where no two people of a pair are further apart than the protocol resolves, accuracy is a guess.
     """
-    if why := found(embeddings, source):
+    if why := find_collapse(embeddings, source):
         return why
     people = _parts(2 * np.flatnonzero(~same))
     if not same.all() and all(_near(_unit(embeddings[i]), _unit(embeddings[i + 1])) for i in people):
@@ -43,7 +43,7 @@ def of_pairs(embeddings: Floats, same: NDArray[np.bool_], source: str) -> str:
     return ""
 
 
-def useless(embeddings: Floats, source: str, names: Sequence[str] = ()) -> str:
+def find_useless(embeddings: Floats, source: str, names: Sequence[str] = ()) -> str:
     """Word why some embeddings (N, D) can't be used, and which by `names` or number; else empty."""
     bad, kind = _useless(embeddings)
     if not len(bad):

@@ -19,7 +19,7 @@ from arcterm.formats import images
 from arcterm.runs.events import Verify, real
 from arcterm.verify import collapse, protocol
 from arcterm.verify.protocol import Verification
-from arcterm.verify.ranks import RankGroup, agreed
+from arcterm.verify.ranks import RankGroup, agree
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image
@@ -49,7 +49,7 @@ class Embedder:
         started = time.perf_counter()
         embeddings, norms = self._pair_embeddings(name, pairs.images, progress)
         same = np.asarray(pairs.same, np.bool_)
-        withheld = collapse.useless(embeddings, name)
+        withheld = collapse.find_useless(embeddings, name)
         scored = Verification() if withheld else protocol.evaluate(embeddings, same)
         if not withheld and (kind := protocol.one_kind(same)):
             withheld = f"all {len(same):,} pairs of {name} are {kind}: no threshold can be wrong on them"
@@ -64,7 +64,7 @@ class Embedder:
             threshold=scored.threshold,
             far_threshold=scored.far_threshold,
             withheld=withheld,
-            collapse=collapse.of_pairs(embeddings, same, name),
+            collapse=collapse.find_in_pairs(embeddings, same, name),
             seconds=time.perf_counter() - started,
         )
 
@@ -72,15 +72,15 @@ class Embedder:
         """Word how the network has collapsed, by images (N, H, W, 3) of `source`; empty if it has not."""
         x = normalize(torch.from_numpy(pixels).to(self.ranks.device), self.preprocess)
         with torch.inference_mode():
-            return collapse.found(self.backbone(x).float().cpu().numpy(), source)
+            return collapse.find_collapse(self.backbone(x).float().cpu().numpy(), source)
 
     def _pair_embeddings(
         self, name: str, pictures: Sequence[Image], progress: Callable[[int, int], None]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Embed all: (2P, D) float32 sums of image and mirror image, and (2P, 2) the lengths of both."""
-        chosen, where = distinct(pictures)
+        chosen, where = find_distinct(pictures)
         share = -(-len(chosen) // self.ranks.size)  # the last rank's share may be filled up with repeats
-        sums, norms = agreed(self.ranks, lambda: self._share(name, pictures, chosen, share, progress))
+        sums, norms = agree(self.ranks, lambda: self._share(name, pictures, chosen, share, progress))
         whole = self.ranks.gather(sums).cpu().numpy()
         lengths = self.ranks.gather(norms).cpu().numpy()
         return whole[where], lengths[where]
@@ -124,7 +124,7 @@ def _decoded(name: str, pictures: Sequence[Image], index: int, size: tuple[int, 
         raise DataError(f"{source} can't be read: {type(error).__name__}: {error}") from error
 
 
-def distinct(pictures: Sequence[Image]) -> tuple[list[int], NDArray[np.int64]]:
+def find_distinct(pictures: Sequence[Image]) -> tuple[list[int], NDArray[np.int64]]:
     """Choose the pictures to embed, and find the place of each picture among those.
 
     A set that shows one image in many pairs may hold it once; only a list or tuple is searched for that,

@@ -23,7 +23,7 @@ _FLATTENING = {torch.flatten, torch.reshape, "flatten", "reshape", "view"}
 _AGREEMENT = 1e-3  # of the largest number of an embedding
 
 
-def folded(
+def fold_norms(
     network: nn.Module, size: tuple[int, int], note: Callable[[str], None] = lambda text: None
 ) -> nn.Module:
     """Copy `network` in evaluation mode, for images (N, 3, *size), with fewer batch norms.

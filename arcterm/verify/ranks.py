@@ -28,21 +28,21 @@ class RankGroup(Protocol):
         """(n, …) of every rank as (size · n, …)."""
 
 
-def texts(ranks: RankGroup, text: str) -> list[str]:
+def gather_texts(ranks: RankGroup, text: str) -> list[str]:
     """Gather a text of each rank, the same list on every rank, once all have come here."""
     own = bytearray(text.encode("utf-8", "replace")[:_BYTES].ljust(_BYTES, b"\0"))
     rows = ranks.gather(torch.frombuffer(own, dtype=torch.uint8)).view(-1, _BYTES)
     return [bytes(row.tolist()).rstrip(b"\0").decode("utf-8", "replace") for row in rows]
 
 
-def agreed(ranks: RankGroup, work: Callable[[], T]) -> T:
+def agree(ranks: RankGroup, work: Callable[[], T]) -> T:
     """Return what `work` returns, once all ranks have it; raises the first `DataError` of one on all."""
     problem = ""
     try:
         result = work()
     except DataError as error:
         problem = str(error)
-    first = next(filter(None, texts(ranks, problem)), "")
+    first = next(filter(None, gather_texts(ranks, problem)), "")
     if first:
         message, _, hint = first.partition("\n  → ")
         raise DataError(message, hint)

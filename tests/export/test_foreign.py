@@ -77,9 +77,9 @@ def test_adaface_with_squeeze_and_excitation_is_not_taken_for_the_network_withou
 def recognised(state):
     from arcterm.export import recognise
 
-    named = adaface.renamed(state)
+    named = adaface.rename_arrays(state)
     shapes = {key: tuple(value.shape) for key, value in named.items()}
-    return recognise.find(shapes, layers.grouped(named), ["r18"], {})
+    return recognise.find(shapes, layers.group_layers(named), ["r18"], {})
 
 
 @pytest.mark.parametrize("last", ["output_layer", "body"])
@@ -152,4 +152,4 @@ def test_what_is_said_of_the_input_is_kept(tiny, import_):
 def test_a_networks_own_head_is_no_class_weights():
     """A part called head, with layers of its own, belongs to the network."""
     state = {f"{part}.weight": torch.zeros(2) for part in ("stem", "head.fc", "head.bn2")}
-    assert torchfile.apart(state) == (state, None)
+    assert torchfile.split_head(state) == (state, None)

@@ -27,7 +27,7 @@ def test_the_first_convolution_takes_up_the_scale(pixels, name, scale):
     facts = ModelFacts(backbone=name, embedding_size=declared.embedding_size, scale=scale)
     found = Model(facts, stirred(model.build(facts)))
     before = of(found, pixels)
-    adopted = model.as_declared(found)
+    adopted = model.adapt_input(found)
     assert (adopted.facts.mean, adopted.facts.scale) == (declared.preprocess.mean, declared.preprocess.scale)
     wanted = declared.preprocess
     assert apart(embedded(adopted.network, pixels, wanted.mean, wanted.scale), before) < 1e-4
@@ -39,7 +39,7 @@ def test_the_first_convolution_takes_up_the_scale(pixels, name, scale):
 def test_another_mean_is_refused(tiny):
     found = Model(msgspec.structs.replace(tiny.facts, mean=0.0), tiny.network)
     with pytest.raises(DataError, match=r"takes images less 0, backbone 'tiny' images less 127\.5"):
-        model.as_declared(found)
+        model.adapt_input(found)
 
 
 FACTORIES = """
@@ -64,7 +64,7 @@ def test_backbones_of_strangers_that_can_not_be_used(distribution):
     )
     facts = ModelFacts(backbone="flat", embedding_size=3, scale=0.01)
     with pytest.raises(DataError, match="does not begin with a convolution"):
-        model.as_declared(Model(facts, model.build(facts)))
+        model.adapt_input(Model(facts, model.build(facts)))
     with pytest.raises(ArctermError, match="'none' gave str, not a torch module"):
         model.build(ModelFacts(backbone="none", embedding_size=3))
     with pytest.raises(ArctermError, match="'wrong' can't be made: KeyError: 'size'"):

@@ -45,7 +45,7 @@ def made(name, embedding_size=None):
 
 def find(state, among=NAMES, **given):
     shapes = {key: tuple(value.shape) for key, value in state.items()}
-    return recognise.find(shapes, layers.grouped(state), among, given)
+    return recognise.find(shapes, layers.group_layers(state), among, given)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -171,8 +171,8 @@ def test_verification_folds_and_leaves_the_backbone_in_training(train, monkeypat
         seen.append((network.training, size))
         return plain(network, size, note)
 
-    plain = evaluation.folded
-    monkeypatch.setattr(evaluation, "folded", spy)
+    plain = evaluation.fold_norms
+    monkeypatch.setattr(evaluation, "fold_norms", spy)
     _, heard = train("verified", verify_every=3)
     assert seen == [(True, (112, 112))] * 2
     assert not [event for event in heard if isinstance(event, Message)]

@@ -11,7 +11,7 @@ from arcterm_registry import get
 
 from arcterm.errors import TrainingError
 from arcterm.train.feed import mining
-from arcterm.train.feed.mining import Miner, MiningCounts, Sequence, pairs, pick, pooled
+from arcterm.train.feed.mining import Miner, MiningCounts, Sequence, draw_pool, pairs, pick
 from arcterm.train.world import World
 
 ALPHA = 0.3
@@ -102,14 +102,14 @@ def test_pairs_are_all_of_one_person_in_order():
 def test_a_pool_has_a_few_images_of_everybody():
     rng = np.random.default_rng(1)
     labels = rng.permutation(np.repeat(np.arange(30), rng.integers(1, 9, 30)))
-    pool = pooled(labels, 5, seed=3, number=0)
+    pool = draw_pool(labels, 5, seed=3, number=0)
     assert len(set(pool.tolist())) == len(pool)
     assert np.array_equal(
         np.bincount(labels[pool], minlength=30), np.minimum(np.bincount(labels, minlength=30), 5)
     )
     assert len(list(itertools.groupby(labels[pool]))) == 30
-    assert not np.array_equal(pool, pooled(labels, 5, seed=3, number=1))
-    assert np.array_equal(pool, pooled(labels, 5, seed=3, number=0))
+    assert not np.array_equal(pool, draw_pool(labels, 5, seed=3, number=1))
+    assert np.array_equal(pool, draw_pool(labels, 5, seed=3, number=0))
 
 
 LABELS = np.repeat(np.arange(40), 6)
@@ -146,7 +146,7 @@ def test_the_cursor_walks_the_pool_and_never_crosses_its_end():
     walker = miner(bag=90, embed=lambda images: seen.append(images) or embed(images))
     for _ in range(4):
         at = walker.mine(at, at.last, MiningCounts())
-    pools = [pooled(LABELS, 5, 1, number) for number in range(len(seen))]
+    pools = [draw_pool(LABELS, 5, 1, number) for number in range(len(seen))]
     expected = [pool[first : first + 90] for pool in pools for first in (0, 90)]
     assert all(np.array_equal(a, b) for a, b in zip(seen, expected, strict=False))
 

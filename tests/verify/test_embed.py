@@ -11,7 +11,7 @@ from torch import nn
 from arcterm.errors import DataError
 from arcterm.train.world import World
 from arcterm.verify import protocol
-from arcterm.verify.embed import Embedder, distinct, normalize
+from arcterm.verify.embed import Embedder, find_distinct, normalize
 
 
 class Pairs:
@@ -57,11 +57,11 @@ def test_the_batch_size_does_not_matter(pairs, backbone):
 
 def test_a_picture_in_many_pairs_is_embedded_once(pairs, backbone):
     shared = Pairs([pairs.images[i % 5] for i in range(40)], pairs.same)
-    chosen, where = distinct(shared.images)
+    chosen, where = find_distinct(shared.images)
     assert chosen == [0, 1, 2, 3, 4]
     assert [chosen[w] for w in where[:7]] == [0, 1, 2, 3, 4, 0, 1]
     copied = Pairs([image.copy() for image in shared.images], pairs.same)
-    assert len(distinct(copied.images)[0]) == 40
+    assert len(find_distinct(copied.images)[0]) == 40
     a, b = (embedder(backbone).verify("s", p, 1, lambda *_: None) for p in (shared, copied))
     assert (a.accuracy, a.threshold) == (b.accuracy, b.threshold)
     assert float(a.xnorm) == pytest.approx(float(b.xnorm), rel=1e-6)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from arcterm_registry import get, names
 from torch import Tensor, fx, nn
 
-from arcterm.verify.fold import Shifted, folded
+from arcterm.verify.fold import Shifted, fold_norms
 
 pytestmark = pytest.mark.long
 
@@ -49,14 +49,14 @@ def apart(network: nn.Module, x: Tensor) -> float:
     exact = network.double().eval()
     with torch.no_grad():
         expected = exact(x.double())
-        found = folded(exact, tuple(x.shape[2:]))(x.double())
+        found = fold_norms(exact, tuple(x.shape[2:]))(x.double())
     return ((found - expected).abs().max() / expected.abs().max()).item()
 
 
 def assert_folds(network: nn.Module, x: Tensor, left: int) -> fx.GraphModule:
     lived_in(network)
     assert apart(network, x) <= EXACT
-    made = folded(network, tuple(x.shape[2:]))
+    made = fold_norms(network, tuple(x.shape[2:]))
     assert isinstance(made, fx.GraphModule)
     assert norms(made) == left
     return made
@@ -78,7 +78,7 @@ def test_every_kind_of_backbone(name):
     declared = get("backbone", name)
     torch.manual_seed(0)
     network, told = lived_in(declared.make()).eval(), []
-    made = folded(network, declared.input_size, told.append)
+    made = fold_norms(network, declared.input_size, told.append)
     assert isinstance(made, fx.GraphModule), told
     x = images(2, 3, *declared.input_size)
     with torch.no_grad():
@@ -131,7 +131,7 @@ def test_borders_are_noticed():
     """Had the shift been put into the bias, as if the padding were normed too, the border would differ."""
     network = lived_in(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 6, 3, padding=1))).double().eval()
     x = images(2, 3, 9, 8).double()
-    made = folded(network, (9, 8))
+    made = fold_norms(network, (9, 8))
     shifted = made.get_submodule("1")
     assert isinstance(shifted, Shifted)
     with torch.no_grad():
@@ -252,7 +252,7 @@ class Batchwise(nn.Module):
 @pytest.mark.parametrize(("kind", "why"), [(Undecided, "TraceError"), (Batchwise, "differs by")])
 def test_what_can_not_be_traced_is_copied(kind, why):
     network, told = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1), kind()), []
-    made = folded(network, (4, 4), told.append)
+    made = fold_norms(network, (4, 4), told.append)
     assert norms(made) == 1
     assert made is not network
     assert not made.training
@@ -264,7 +264,7 @@ def test_the_network_itself_stays_as_it_was():
     network = lived_in(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)))
     network.to(memory_format=torch.channels_last).train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    made = folded(network, (6, 6))
+    made = fold_norms(network, (6, 6))
     assert network.training
     assert all(p.requires_grad for p in network.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
@@ -272,12 +272,12 @@ def test_the_network_itself_stays_as_it_was():
     layer = made.get_submodule("1.layer")
     assert layer.weight.is_contiguous(memory_format=torch.channels_last)
     random = torch.get_rng_state()
-    folded(network, (6, 6))
+    fold_norms(network, (6, 6))
     assert torch.equal(torch.get_rng_state(), random)
 
 
 def test_bfloat16_stays_bfloat16():
     network = lived_in(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, padding=1)))
-    made = folded(network, (6, 6))
+    made = fold_norms(network, (6, 6))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert made(images(1, 3, 6, 6)).dtype == torch.bfloat16

@@ -120,7 +120,7 @@ class Miner:
 
     def _pooled(self, number: int) -> NDArray[np.int64]:
         if self._pool[0] != number:
-            self._pool = number, pooled(self.labels, self.images_per_identity, self.seed, number)
+            self._pool = number, draw_pool(self.labels, self.images_per_identity, self.seed, number)
         return self._pool[1]
 
     def _pick(
@@ -141,7 +141,7 @@ class Miner:
         return self.world.sum(shared).numpy()
 
 
-def pooled(labels: NDArray[np.int64], each: int, seed: int, number: int) -> NDArray[np.int64]:
+def draw_pool(labels: NDArray[np.int64], each: int, seed: int, number: int) -> NDArray[np.int64]:
     """Draw pool `number`: the indices of at most `each` random images a person, people in random order."""
     rng = np.random.default_rng((seed, _POOL, number))
     place = rng.permutation(int(labels.max()) + 1)[labels]
