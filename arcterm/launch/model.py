@@ -160,16 +160,7 @@ def _scores(run: Run, step: int) -> list[SetScore]:
     return [
         SetScore(set=r.set, pairs=r.pairs, withheld=r.collapse)
         if r.collapse
-        else SetScore(
-            set=r.set,
-            pairs=r.pairs,
-            accuracy=r.accuracy,
-            std=r.std,
-            threshold=r.threshold,
-            tar=r.tar,
-            far_threshold=r.far_threshold,
-            withheld=r.withheld,
-        )
+        else msgspec.convert(r, SetScore, from_attributes=True)
         for r in results
     ]
 

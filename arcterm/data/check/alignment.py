@@ -82,11 +82,6 @@ class _Bank(NamedTuple):
     far: NDArray[np.bool_]
 
 
-def looks_aligned(rgb: Pixels) -> bool | None:
-    """Return whether a face, uint8 RGB (H, W, 3), looks aligned to the 112×112 template; None if unsure."""
-    return {1: True, -1: False}.get(int(judge(prepare(rgb)[None])[0]))
-
-
 def prepare(rgb: Pixels) -> Floats:
     """Light and dark of an image, evened out locally: float32 (28, 28), about -2..2."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)

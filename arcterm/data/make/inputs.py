@@ -16,7 +16,7 @@ from arcterm.data.make import archives
 from arcterm.data.make.imagefiles import Picture
 from arcterm.data.reshape import copying
 from arcterm.errors import DataError
-from arcterm.files import stamp
+from arcterm.files import read_json, stamp, write_json
 from arcterm.formats.lists import ImageList, read_list
 from arcterm.formats.people import NO_IMAGE, is_junk, list_people
 from arcterm.formats.recordio.facepack import FacePack, pack_directory
@@ -144,8 +144,8 @@ def _from_archive(job: JobContext, src: Path) -> PackInput:
     if not done.exists():
         shutil.rmtree(place, ignore_errors=True)
         passed_over = archives.unpack(src, place, job.progress)
-        done.write_text(str(passed_over), encoding="ascii")
-    passed_over = int(done.read_text(encoding="ascii"))
+        write_json(done, passed_over)
+    passed_over = read_json(done, int)
     root = _root(place)
     lists = sorted(path for path in root.glob("*.lst") if not is_junk(path.name))
     if len(lists) > 1:
