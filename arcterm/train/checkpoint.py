@@ -51,25 +51,30 @@ class Trained:
     head_optimizer: Optimizer
 
 
+@dataclass(frozen=True)
+class SavePoint:
+    """The step that is saved, and why; `unverified` if it is to be verified, which `put_scores` ends."""
+
+    step: int
+    epoch: int
+    reason: str
+    unverified: bool = False
+
+
 def save(
     run: Run,
     config: TrainConfig,
     world: World,
     trained: Trained,
-    *,
-    step: int,
-    epoch: int,
-    reason: str,
-    unverified: bool = False,
+    point: SavePoint,
     feed: Mapping[str, Tensor] | None = None,
 ) -> Checkpoint | None:
-    """Commit a checkpoint of `step`, all ranks together; return None if there is one of that step already.
+    """Commit a checkpoint, all ranks together; return None if there is one of that step already.
 
     Each rank writes and syncs its own files, rank 0 the manifest; then the directory gets its name. A reader
-    never sees a part. `unverified` says that the step is to be verified, after which `put_scores` follows.
-    Raises `TrainingError` if it can't be written, or if a number in it is not finite.
+    never sees a part. Raises `TrainingError` if it can't be written, or if a number in it is not finite.
     """
-    final = run.checkpoints / checkpoints.name_of(step)
+    step, final = point.step, run.checkpoints / checkpoints.name_of(point.step)
     unfinished = run.checkpoints / f".tmp-{final.name}"
     started = time.perf_counter()
     if final.exists():
@@ -84,26 +89,15 @@ def save(
     _require_finite(world, unfinished, step, trained)
     try:
         if world.first:
-            manifest = _commit(
-                run,
-                config,
-                world,
-                trained,
-                unfinished,
-                step=step,
-                epoch=epoch,
-                reason=reason,
-                unverified=unverified,
-            )
+            manifest = _commit(run, config, world, trained, point, unfinished)
     except OSError as error:
         problem = _cause(error, unfinished)
     _require_written(world, unfinished, step, problem)
     if world.first:
         checkpoints.retain(run, config.keep_last, config.keep_best, written=final)
     size = sum(digest.size for digest in manifest.files.values()) if manifest else 0
-    return Checkpoint(
-        step=step, name=final.name, bytes=size, seconds=time.perf_counter() - started, reason=reason
-    )
+    seconds = time.perf_counter() - started
+    return Checkpoint(step=step, name=final.name, bytes=size, seconds=seconds, reason=point.reason)
 
 
 def put_scores(run: Run, config: TrainConfig, step: int, scores: dict[str, float]) -> None:
@@ -228,16 +222,7 @@ def _write_own(folder: Path, world: World, trained: Trained, feed: Mapping[str, 
 
 
 def _commit(
-    run: Run,
-    config: TrainConfig,
-    world: World,
-    trained: Trained,
-    folder: Path,
-    *,
-    step: int,
-    epoch: int,
-    reason: str,
-    unverified: bool,
+    run: Run, config: TrainConfig, world: World, trained: Trained, point: SavePoint, folder: Path
 ) -> Manifest:
     files: dict[str, FileDigest] = {}
     head = []
@@ -251,9 +236,9 @@ def _commit(
             head.append(HeadShard(file=name, lo=rows.start, hi=rows.stop))
     manifest = Manifest(
         format_version=manifests.FORMAT_VERSION,
-        step=step,
-        epoch=epoch,
-        samples=step * config.global_batch,
+        step=point.step,
+        epoch=point.epoch,
+        samples=point.step * config.global_batch,
         seed=config.seed,
         world_size=world.size,
         classes=trained.head.count,
@@ -264,12 +249,12 @@ def _commit(
         loss=config.loss,
         files=files,
         head=head,
-        unverified=unverified,
-        reason=reason,
+        unverified=point.unverified,
+        reason=point.reason,
         t=time.time(),
     )
     manifests.create(folder, manifest)
-    publish(folder, run.checkpoints / checkpoints.name_of(step))
+    publish(folder, run.checkpoints / checkpoints.name_of(point.step))
     return manifest
 
 

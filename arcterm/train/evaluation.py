@@ -23,7 +23,7 @@ from arcterm.runs.events import Message, Phase, Verify
 from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
 from arcterm.train import checkpoint, pretrained
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.report import PhaseProgress
 from arcterm.train.world import World
@@ -130,31 +130,13 @@ class Examiner:
     def _say(self, level: str, text: str) -> None:
         self._journal.write(Message(level=level, text=text))
 
-    def save(
-        self,
-        step: int,
-        epoch: int,
-        reason: str,
-        feed: Mapping[str, torch.Tensor],
-        *,
-        unverified: bool = False,
-    ) -> None:
-        """Commit a checkpoint of this step with the state of its `feed`; `unverified` if `verify` follows."""
-        self._journal.write(Phase(phase="checkpoint", detail=f"step {step}"))
-        if step == self._config.steps and isinstance(self._trained.head_optimizer, LazySGD):
+    def save(self, point: SavePoint, feed: Mapping[str, torch.Tensor]) -> None:
+        """Commit a checkpoint with the state of the `feed`."""
+        self._journal.write(Phase(phase="checkpoint", detail=f"step {point.step}"))
+        if point.step == self._config.steps and isinstance(self._trained.head_optimizer, LazySGD):
             self._trained.head_optimizer.settle()  # nothing follows, so the weights are left as SGD has them
         average_buffers(self._trained, self._world)
-        saved = checkpoint.save(
-            self._run,
-            self._config,
-            self._world,
-            self._trained,
-            step=step,
-            epoch=epoch,
-            reason=reason,
-            unverified=unverified,
-            feed=feed,
-        )
+        saved = checkpoint.save(self._run, self._config, self._world, self._trained, point, feed)
         if saved:
             self._journal.write(saved)
             self._journal.sync()

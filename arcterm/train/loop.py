@@ -24,7 +24,7 @@ from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.store import Run
 from arcterm.train import build, guard, precision
 from arcterm.train.agreement import Agreement
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.compiled import compile_backbone
 from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
@@ -150,7 +150,7 @@ def _steps(training: Training) -> Exit:
                 )
                 # Saved first and marked as unverified, so that a verification that is killed costs no step:
                 # the next attempt makes up for it.
-                examiner.save(step, epoch, reason, training.feed.state(), unverified=verifying)
+                examiner.save(SavePoint(step, epoch, reason, verifying), training.feed.state())
                 if verifying:
                     examiner.verify(step)
                 report.pause()

@@ -10,7 +10,7 @@ from torch import nn
 from arcterm.errors import DataError, TrainingError
 from arcterm.runs import checkpoints, store
 from arcterm.train import build, checkpoint, optim
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.head.head import Head
 from arcterm.train.world import World
 
@@ -45,9 +45,7 @@ def train_a_little(made):
 
 
 def save(run, made, step=3, unverified=False):
-    return checkpoint.save(
-        run, config(), World(), made, step=step, epoch=1, reason="test", unverified=unverified
-    )
+    return checkpoint.save(run, config(), World(), made, SavePoint(step, 1, "test", unverified))
 
 
 def test_everything_comes_back(run):
@@ -224,7 +222,7 @@ def test_every_rank_says_the_cause_of_the_one_that_failed(run, monkeypatch, rank
 
     monkeypatch.setattr(World, "gather", gather)
     with pytest.raises(TrainingError, match=r"written: rank 3: No space left on device \(/runs/x\)\n"):
-        checkpoint.save(run, config(), World(rank, 4), trained(), step=3, epoch=1, reason="test")
+        checkpoint.save(run, config(), World(rank, 4), trained(), SavePoint(3, 1, "test"))
     assert len(list(run.checkpoints.iterdir())) == rank  # rank 0 removes it
 
 
@@ -263,7 +261,7 @@ def test_all_ranks_hear_what_is_not_finite_on_one(run, monkeypatch):
     said = []
     monkeypatch.setattr(World, "gather", gather)
     with pytest.raises(TrainingError, match="not saved: rank 1: weight in head-00001"):
-        checkpoint.save(run, config(), World(0, 2), trained(), step=3, epoch=1, reason="test")
+        checkpoint.save(run, config(), World(0, 2), trained(), SavePoint(3, 1, "test"))
     assert list(run.checkpoints.iterdir()) == []
 
 

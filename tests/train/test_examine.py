@@ -13,7 +13,7 @@ from arcterm.errors import DataError
 from arcterm.runs import checkpoints, store
 from arcterm.runs.journal import NullJournal
 from arcterm.train import checkpoint
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.evaluation import Examiner, average_buffers
 from arcterm.train.feed.mining import Sequence
 from arcterm.train.head.tuples import TupleHead
@@ -58,7 +58,7 @@ SEQUENCE = Sequence(np.arange(18).reshape(3, 2, 3), round=4, pool=2, cursor=90, 
 def test_a_checkpoint_holds_the_round_and_no_head(run):
     made = trained()
     train_a_little(made)
-    examiner(run, made).save(12, 2, "stop", SEQUENCE.tensors())
+    examiner(run, made).save(SavePoint(12, 2, "stop"), SEQUENCE.tensors())
     path = run.checkpoints / checkpoints.name_of(12)
     manifest = checkpoints.check(path)
     assert (manifest.head, manifest.classes, manifest.embedding_size) == ([], 7, 4)
@@ -73,7 +73,7 @@ def test_a_checkpoint_holds_the_round_and_no_head(run):
 def test_it_comes_back_for_any_number_of_ranks(run, size):
     made = trained()
     train_a_little(made)
-    examiner(run, made).save(12, 2, "stop", SEQUENCE.tensors())
+    examiner(run, made).save(SavePoint(12, 2, "stop"), SEQUENCE.tensors())
     other = trained(seed=1)
     checkpoint.restore(run.checkpoints / checkpoints.name_of(12), World(size - 1, size), other)
     for m in (made, other):
@@ -83,7 +83,7 @@ def test_it_comes_back_for_any_number_of_ranks(run, size):
 
 
 def test_no_round_is_no_file(run):
-    examiner(run, trained()).save(3, 1, "stop", {})
+    examiner(run, trained()).save(SavePoint(3, 1, "stop"), {})
     path = run.checkpoints / checkpoints.name_of(3)
     assert checkpoint.feed_state(path) == {}
     assert len(Sequence.of({}, 3).triplets) == 0
@@ -92,7 +92,7 @@ def test_no_round_is_no_file(run):
 def test_another_runs_backbone_is_the_start_and_nothing_else_of_it(run):
     made, other = trained(), trained(seed=1)
     train_a_little(made)
-    examiner(run, made).save(12, 2, "stop", SEQUENCE.tensors())
+    examiner(run, made).save(SavePoint(12, 2, "stop"), SEQUENCE.tensors())
     examiner(run, other).begin_from(run.checkpoints / checkpoints.name_of(12))
     for name, tensor in made.backbone.state_dict().items():
         assert torch.equal(tensor, other.backbone.state_dict()[name]), name
@@ -100,7 +100,7 @@ def test_another_runs_backbone_is_the_start_and_nothing_else_of_it(run):
 
 
 def test_a_backbone_that_does_not_fit_or_is_gone_is_refused(run):
-    examiner(run, trained()).save(12, 2, "stop", {})
+    examiner(run, trained()).save(SavePoint(12, 2, "stop"), {})
     path = run.checkpoints / checkpoints.name_of(12)
     made = trained()
     strange = Trained(nn.Linear(3, 4), made.head, made.backbone_optimizer, made.head_optimizer)

@@ -200,14 +200,14 @@ def ruined(monkeypatch, how, at):
     """From step `at` on the backbone gives one embedding, which is zero or not, for every picture."""
     plain = checkpoint.save
 
-    def save(run, config, world, trained, *, step, **options):
-        if step >= at:
+    def save(run, config, world, trained, point, feed):
+        if point.step >= at:
             with torch.no_grad():
                 for parameter in trained.backbone.parameters():
                     parameter.zero_()
                 *_, last = trained.backbone.modules()  # a batch norm: it takes off what it has seen so far
                 last.running_mean.fill_(how == "one")
-        return plain(run, config, world, trained, step=step, **options)
+        return plain(run, config, world, trained, point, feed)
 
     monkeypatch.setattr(checkpoint, "save", save)
 
