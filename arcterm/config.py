@@ -242,12 +242,17 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def label(self) -> str:
-        return "-".join(filter(None, (self.group.removeprefix("job"), self.name)))
+        return self.kind_of_job.replace(" ", "-")
+
+    @property
+    def kind_of_job(self) -> str:
+        """``data pack``."""
+        return " ".join(filter(None, (self.group.removeprefix("job"), self.name)))
 
     @property
     def title(self) -> str:
         """``data pack faces``."""
-        return " ".join(filter(None, (self.group.removeprefix("job"), self.name, self.source)))
+        return f"{self.kind_of_job} {self.source}".strip()
 
     @property
     def source(self) -> str:

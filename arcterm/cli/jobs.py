@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from arcterm_registry import JobPath, JobSpec, PluginError, get
+from arcterm_registry import JobPath, JobSpec, find, get
 from typer.core import TyperGroup
 
 from arcterm.cli.options import help_of, parameter, set_parameters, shared_parameters
 from arcterm.cli.show_data import show
 from arcterm.commandline import flag
 from arcterm.jobs import offered
-from arcterm.show.output import put_detached, say_waiting
+from arcterm.settings import SETTINGS
+from arcterm.show.output import put_detached, say, say_waiting
 
 
 class Jobs(TyperGroup):
@@ -29,10 +30,9 @@ class Jobs(TyperGroup):
         """The command for a job; None if there is none of that name in the group."""
         if (own := super().get_command(ctx, cmd_name)) is not None:
             return own
-        try:
-            declared = get("job", cmd_name)
-        except PluginError:
+        if not any(cmd_name in (plugin.name, plugin.full_name) for plugin in find("job")):
             return None
+        declared = get("job", cmd_name)
         if declared.group != self.name:
             return None
         made = _command(cmd_name, declared)
@@ -70,11 +70,12 @@ def _run(name: str, declared: JobSpec, given: dict[str, Any]) -> None:
         paths += given[path.name] if path.many else [given[path.name]]
     options = {o.name: given[o.name] for o in declared.options if given[o.name] is not None}
     root = store.runs_dir(given["runs_dir"])
-    run = start.job(job_config(name, paths, options), root, argv=sys.argv)
+    where = {key: given[key] for key in ("gpus", "nproc") if declared.ranks}
+    run = start.job(job_config(name, paths, options), root, argv=sys.argv, say=say, **where)
     if given["detach"]:
         put_detached(run, given["as_json"])
         return
-    if declared.factory.startswith("arcterm.train"):
+    if declared.ranks or declared.factory.startswith("arcterm.train"):
         say_waiting(run.record.config.title)
     watch(run, plain=given["plain"], as_json=given["as_json"], owner=True)
 
@@ -98,6 +99,10 @@ def _parameters(declared: JobSpec) -> list[inspect.Parameter]:
             names = (f"{flag(option.name)}/--no-{flag(option.name)[2:]}",)
         about = typer.Option(*names, help=help_of(option), show_default=False)
         parameters.append(parameter(option.name, Annotated[option.type | None, about], None))
+    for name, kind in (("nproc", int), ("gpus", str)) if declared.ranks else ():
+        setting = next(option for option in SETTINGS if option.name == name)
+        about = typer.Option(flag(name), help=help_of(setting), show_default=False)
+        parameters.append(parameter(name, Annotated[kind | None, about], None))
     detach = typer.Option("--detach", help="Start it and return; prints the job's id.")
     return [*parameters, parameter("detach", Annotated[bool, detach], False), *shared_parameters()]
 

@@ -22,6 +22,7 @@ from arcterm import environment
 from arcterm.config import Config, JobConfig, job_config
 from arcterm.errors import DataError, RunError
 from arcterm.launch import devices, engine, samedata
+from arcterm.launch.choice import devices_for
 from arcterm.launch.plan import Plan
 from arcterm.progress import Progress
 from arcterm.runs import advice, checkpoints, control, state, store
@@ -60,6 +61,8 @@ def resume(
     """
     state.check_whole(run)
     state.check_resumable(run)
+    for kind, plugin in run.record.config.plugins:
+        get(kind, plugin)  # which says what is wrong with one that is gone
     devices.today(run.record.config)
     found = checkpoints.newest(run)
     if from_start and found.manifest:
@@ -170,14 +173,8 @@ def verify(
     _, manifest = checkpoints.choose(run, which)
     found = devices.for_verification(train)
     nproc = len(found) if train.gpus else train.nproc
-    config = msgspec.structs.replace(
-        job_config("verify", [run.path.resolve()], {"checkpoint": str(manifest.step)}),
-        train=train,
-        device="cuda" if found else "cpu",
-        nproc=max(1, nproc),
-        gpus=found,
-        threads=1 if found else max(1, devices.cores() // max(1, nproc)),
-    )
+    asked = job_config("verify", [run.path.resolve()], {"checkpoint": str(manifest.step)})
+    config = msgspec.structs.replace(_on(asked, found, nproc), train=train)
     facts = samedata.facts_of(train)
     for note in samedata.notes(run, facts):
         say(note)
@@ -186,16 +183,43 @@ def verify(
     return made
 
 
-def job(config: JobConfig, root: Path, *, argv: Sequence[str] = ()) -> Run:
-    """Start a job, as a run of its own; raises `DataError` if there is nothing at a path that it reads."""
+def job(
+    config: JobConfig,
+    root: Path,
+    *,
+    argv: Sequence[str] = (),
+    gpus: str | None = None,
+    nproc: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Run:
+    """Start a job, as a run of its own; raises `DataError` if there is nothing at a path that it reads.
+
+    One on ranks works on `gpus`, all by default, or `nproc` ranks; `say` is told why where that is the CPU.
+    """
     places = get("job", config.name).paths
     for number, path in enumerate(config.paths):
         place = places[max(0, number - len(config.paths) + len(places))]
         if not place.written and not Path(path).exists():
-            raise DataError(f"{path} does not exist", f"{config.title.rpartition(' ')[0]}: {place.help}")
+            raise DataError(f"{path} does not exist", f"{config.kind_of_job}: {place.help}")
+    if config.ranks:
+        where = devices_for(gpus, nproc)
+        config = _on(config, where.gpus, where.nproc)
+        if where.remark:
+            say(f"device: {where.remark}")
     made = _create(root, config, argv)
     engine.submit(made)
     return made
+
+
+def _on(config: JobConfig, gpus: list[int], nproc: int) -> JobConfig:
+    """The job on these GPUs, or on `nproc` CPU ranks that share the cores."""
+    return msgspec.structs.replace(
+        config,
+        device="cuda" if gpus else "cpu",
+        nproc=max(1, nproc),
+        gpus=gpus,
+        threads=1 if gpus else max(1, devices.cores() // max(1, nproc)),
+    )
 
 
 def _create(

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
-from arcterm_registry import get
+import msgspec
+from arcterm_registry import PluginError, get, locate
+from arcterm_registry.contracts import JobReport
 
 from arcterm.config import JobConfig
-from arcterm.errors import ArctermError, DataError, StopAskedError
+from arcterm.errors import ArctermError, DataError, FailedError, StopAskedError
 from arcterm.files import write_json
 from arcterm.runs import state
 from arcterm.runs.context import JobContext
@@ -60,14 +62,12 @@ def perform(run: Run, attempt: int, rank: int, work: Work) -> int:
 def do_job(run: Run, attempt: int, journal: Journal, world: World | None = None) -> Exit:
     """A job from its config to its report, alone or on every rank of `world`; raises `ArctermError`."""
     config = cast(JobConfig, run.record.config)
-    declared = get("job", config.name)
     first = world is None or world.first
     if first:
         state.write_state(run, "running", attempt=attempt)
     context = JobContext(run, journal, config.threads, world)
-    given = {option.name: config.options.get(option.name) for option in declared.options}
     try:
-        report = declared.load()(context, *config.paths, **given)
+        report = _call(context, config)
     except StopAskedError:
         return Exit(reason="stopped", detail=f"on request; {config.stop_words.kept}", t=time.time())
     except UnicodeEncodeError as error:
@@ -75,10 +75,34 @@ def do_job(run: Run, attempt: int, journal: Journal, world: World | None = None)
             f"the name of a file or a folder is not UTF-8: {error.object!r:.200}",
             "rename it: names are written down, and stand in lists",
         ) from None
+    if world is not None:
+        world.barrier()  # no rank needs the directory any more, and none has failed
     if first:
         write_report(run, report)
         shutil.rmtree(context.work)  # an unpacked archive may be as large as the pack
     return Exit(reason="done", step=context.step, detail=report.reason, t=time.time())
+
+
+def _call(context: JobContext, config: JobConfig) -> JobReport:
+    """Call a job's function; raises `FailedError` for what the code of another package raises."""
+    declared, plugin = get("job", config.name), locate("job", config.name)
+    given = {option.name: config.options.get(option.name) for option in declared.options}
+    try:
+        report = declared.load()(context, *config.paths, **given)
+        if not isinstance(report, JobReport):
+            raise TypeError(f"it returned {type(report).__name__}, not a JobReport")
+        msgspec.json.encode(report)
+        return report
+    except (ArctermError, PluginError, StopAskedError, UnicodeEncodeError):
+        raise
+    except Exception as error:
+        if plugin.distribution == "arcterm":
+            raise
+        raise FailedError(
+            f"job {config.name} of {plugin.distribution} {plugin.version} failed: "
+            f"{type(error).__name__}: {error}",
+            "tell its author, with the traceback that `arcterm show` has",
+        ) from error
 
 
 def _die(run: Run, rank: int, error: BaseException, journal: Journal | None, folder: Path) -> NoReturn:
@@ -110,18 +134,19 @@ def _die(run: Run, rank: int, error: BaseException, journal: Journal | None, fol
 
 def _last_word(run: Run, error: BaseException) -> Exit:
     """The error as `Exit`; without a traceback if its words are enough for a user."""
-    if not isinstance(error, ArctermError):
+    if not isinstance(error, ArctermError | PluginError):
         text = f"{type(error).__name__}: {error}"
         if isinstance(error, SystemExit):
             text = f"sys.exit({error.code!r}) was called, which nothing in a rank may do"
         return Exit(reason="error", error=text, traceback=_trace(error), t=time.time())
+    shown = isinstance(error, FailedError) or run.record.config.ranks
     return Exit(
         reason="error",
         error=error.message,
         hint=error.hint,
         # a plug-in's author has to find what it raised
-        traceback=_trace(error) if error.__cause__ is not None and run.record.config.ranks else "",
-        exit_code=error.exit_code,
+        traceback=_trace(error) if error.__cause__ is not None and shown else "",
+        exit_code=error.exit_code if isinstance(error, ArctermError) else 2,
         t=time.time(),
     )
 

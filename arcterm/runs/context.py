@@ -63,7 +63,7 @@ class JobContext:
         if now - self._last < _PROGRESS_SECONDS and done < total:
             return False
         self._last, self._what = now, what or self._what
-        self.journal.write(Phase(phase=self._what, detail=detail, done=done, total=total))
+        self.journal.write(Phase(phase=str(self._what), detail=str(detail), done=int(done), total=int(total)))
         if self.world is None and self._stop_asked():
             raise StopAskedError
         return True

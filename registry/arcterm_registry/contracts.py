@@ -239,12 +239,19 @@ class JobContext(Protocol):
     def work(self) -> Path:
         """A directory of the job's own, which a resume finds again; it is removed when the job is done."""
 
+    @property
+    def world(self) -> Any:
+        """A job's ranks: ``rank``, ``size``, ``first``, ``device``, ``gather(tensor)``; None without."""
+
     def progress(self, done: int, total: int, what: str, detail: str = "") -> bool:
         """Record that `done` of `total` is done of the phase `what`; call it between two items.
 
-        Returns whether it was recorded, which happens a few times a second: a good moment to save a state.
-        Raises if somebody asked the job to stop: let it pass.
+        Returns whether it was recorded, which happens a few times a second: a good moment to save a state. In
+        one process it raises if the job was asked to stop: let it pass. Of several ranks the first records.
         """
+
+    def agree(self) -> None:
+        """Call it on every rank equally often: raises on all of them if the job was asked to stop."""
 
     def say(self, text: str, level: str = "info") -> None:
         """Show a message, ``"info"`` or ``"warning"``, to whoever watches."""

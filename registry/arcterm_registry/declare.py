@@ -6,6 +6,7 @@ that needs it. Everything that a form, a command line or a check wants to know s
 
 from __future__ import annotations
 
+import keyword
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ Value = bool | int | float | str
 
 _HUGE = 1 << 63  # what no 64-bit integer holds
 _LONGEST = 80
+
+_JOB_GROUPS = ("data", "job", "")
+_TAKEN = ("detach", "plain", "as_json", "json", "runs_dir", "nproc", "gpus", "help")
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -248,9 +252,9 @@ class JobSpec(Declaration):
     paths and every option; it returns a `contracts.JobReport`. An option whose default is None and that is
     not given comes as None. `files` are the options that name a file: they are made absolute, too.
 
-    It runs in one process without torch, or with `ranks` on every rank. `group` is the command below which
-    it stands, ``arcterm data NAME`` or ``arcterm job NAME``; empty for one with a command of its own. `stops`
-    says when a request to stop is heard; without `resumes` a resume begins it again.
+    It runs in one process without torch, or with `ranks` under torchrun on every rank. `group` is the command
+    below which it stands, ``arcterm data NAME`` or ``arcterm job NAME``; empty for one with a command of its
+    own. `stops` says when a request to stop is heard; without `resumes` a resume begins it again.
     """
 
     kind: ClassVar[str] = "job"
@@ -260,6 +264,19 @@ class JobSpec(Declaration):
     group: str = "job"
     stops: str = "before its next item"
     resumes: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what no command can be made of."""
+        if self.group not in _JOB_GROUPS:
+            raise ValueError(f"group is one of {', '.join(map(repr, _JOB_GROUPS))}, not {self.group!r}")
+        names = [path.name for path in self.paths] + [option.name for option in self.options]
+        for name in names:
+            if names.count(name) > 1 or not name.isidentifier() or keyword.iskeyword(name) or name in _TAKEN:
+                why = "every command has it" if name in _TAKEN else "names are Python names, each used once"
+                raise ValueError(f"a path or an option can't be called {name!r}: {why}")
+        for path in self.paths[1:]:
+            if path.many:
+                raise ValueError(f"{path.name} can't be several paths: only the first can")
 
 
 @dataclass(frozen=True, kw_only=True)

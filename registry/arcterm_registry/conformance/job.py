@@ -11,16 +11,14 @@ from arcterm_registry.declare import JobSpec
 
 
 def paths(subject: Subject) -> str:
-    """Paths with names of their own, of which only the first may stand for several."""
+    """Paths with a word of help each, and files that are options of text."""
     declared = typing.cast(JobSpec, subject.declaration)
-    names = [path.name for path in declared.paths]
-    require(len(set(names)) == len(names), f"two of its paths have one name: {names}", "rename one")
-    several = [path.name for path in declared.paths[1:] if path.many]
-    require(not several, f"{', '.join(several)} can't be several paths", "put the path with many=True first")
+    for path in declared.paths:
+        require(path.help.strip(), f"path {path.name!r} has no help", "say what it is")
     for file in declared.files:
         known = declared.option(file)
         require(known and known.type is str, f"{file!r} of its files is no option of text", "declare it")
-    return ", ".join(names) or "no path"
+    return ", ".join(path.name for path in declared.paths) or "no path"
 
 
 def called(subject: Subject) -> str:

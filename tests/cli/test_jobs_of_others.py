@@ -1,0 +1,155 @@
+"""Jobs of installed packages: on ranks, with mistakes, with names that are taken, and gone again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from arcterm_registry import JobPath, JobSpec, Option, PluginError, get
+from typer.testing import CliRunner
+
+from arcterm.cli.app import build
+from arcterm.config import JobConfig, job_config
+from arcterm.jobs import offered
+
+ENTRIES = "[arcterm.jobs]\n" + "".join(
+    f"{name} = others:{name}\n" for name in ("ranks", "nothing", "raises", "odd", "pack")
+)
+OTHERS = """
+from arcterm_registry import JobSpec, Option
+from arcterm_registry.contracts import JobReport
+
+def spec(function, **more):
+    return JobSpec(summary=f"Job {function}", paths=(), factory=f"others:do_{function}", **more)
+
+ranks = spec("ranks", ranks=True, options=(Option(name="least", type=int, default=1, help="ranks"),))
+nothing, raises, odd, pack = spec("nothing"), spec("raises"), spec("odd"), spec("pack", group="data")
+
+def do_ranks(context, *, least):
+    import torch
+
+    world = context.world
+    seen = world.gather(torch.tensor([[world.rank, world.size]])).tolist()
+    context.progress(1, 1, "gather")
+    context.agree()
+    (context.work / str(world.rank)).write_text("x")
+    return JobReport(lines=[f"{len(seen)} ranks"], data={"seen": seen}, problems=int(len(seen) < least))
+
+def do_nothing(context):
+    pass
+
+def do_raises(context):
+    raise RuntimeError("the author's mistake")
+
+def do_odd(context):
+    return JobReport(lines=["x"], data={"set": {1, 2}, "object": object()})
+
+def do_pack(context):
+    return JobReport(lines=["another pack"])
+"""
+
+
+@pytest.fixture
+def others(distribution, tmp_path, monkeypatch):
+    """``others("job", "ranks", code=0)``: the command line where the package is installed."""
+    site = distribution("others", entry_points=ENTRIES, others=OTHERS)
+    monkeypatch.chdir(tmp_path)
+    env = {name: value for name, value in os.environ.items() if name != "ARCTERM_RUNS"}
+
+    def call(*words, code=0, installed=True):
+        done = subprocess.run(
+            [sys.executable, "-m", "arcterm", *words],
+            env=env | ({"PYTHONPATH": str(site)} if installed else {}),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return call
+
+
+@pytest.mark.slow
+def test_a_job_on_ranks_is_given_them(others):
+    done = others("job", "ranks", "--nproc", "2", "--json")
+    assert json.loads(done.stdout) == {"seen": [[0, 2], [1, 2]]}
+    assert others("job", "ranks", "--least", "2", code=3).stdout == "1 ranks\n"
+    described = json.loads(others("show", "--json").stdout)
+    assert (described["command"], described["report"]["problems"]) == ("arcterm job ranks --least 2", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("nothing", 5, "job nothing of others 1.0 failed: TypeError: it returned NoneType, not a JobReport"),
+        ("raises", 5, "job raises of others 1.0 failed: RuntimeError: the author's mistake"),
+        ("odd", 5, "object is unsupported"),
+    ],
+)
+def test_a_mistake_of_its_author_is_named(others, name, code, said):
+    done = others("job", name, code=code)
+    assert said in done.stderr
+    described = json.loads(others("show", "--json").stdout)
+    assert (described["state"], described["report"]) == ("failed", None)
+    assert ("do_raises" in done.stderr) is (name == "raises")
+
+
+@pytest.mark.slow
+def test_a_job_whose_package_is_gone_is_listed_and_can_not_be_resumed(others):
+    others("job", "raises", code=5)
+    assert "raises" in others("runs", installed=False).stdout
+    assert "arcterm job raises" in others("show", installed=False).stdout
+    assert "there is no job 'raises'" in others("resume", code=2, installed=False).stderr
+    others("rm", "last", "--yes", installed=False)
+
+
+def test_a_name_that_two_packages_have_is_chosen_in_full(distribution):
+    distribution("others", entry_points=ENTRIES, others=OTHERS)
+    assert {"arcterm:pack", "others:pack"} <= set(offered("data"))
+    with pytest.raises(PluginError, match="'pack' is claimed by arcterm"):
+        get("job", "pack")
+    run = CliRunner().invoke(build(["data"]), ["data", "pack", "--help"])
+    assert isinstance(run.exception, PluginError)
+    listed = CliRunner().invoke(build(["data"]), ["data", "--help"]).output
+    assert "arcterm:pack" in listed and "others:pack" in listed
+    assert "HOLD" in CliRunner().invoke(build(["data"]), ["data", "arcterm:pack", "--help"]).output.upper()
+    assert job_config("others:pack", [], {}).title == "data others:pack"
+
+
+WORD = Option(name="word", type=str, default="", help="a word")
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "group", "said"),
+    [
+        (("a", "a"), (), "job", "can't be called 'a': names are Python names, each used once"),
+        (("word",), (WORD,), "job", "can't be called 'word'"),
+        (("for",), (), "job", "can't be called 'for'"),
+        (("a b",), (), "job", "can't be called 'a b'"),
+        (("detach",), (), "data", "can't be called 'detach': every command has it"),
+        ((), (), "train", "group is one of 'data', 'job', '', not 'train'"),
+    ],
+)
+def test_what_no_command_can_be_made_of_is_refused(paths, options, group, said):
+    places = tuple(JobPath(name=name, help="x") for name in paths)
+    with pytest.raises(ValueError, match=said.replace("(", r"\(")):
+        JobSpec(summary="x", factory="x:y", paths=places, options=options, group=group)
+
+
+def test_only_the_first_path_can_be_several():
+    first, second = JobPath(name="a", help="x"), JobPath(name="b", help="x", many=True)
+    with pytest.raises(ValueError, match="b can't be several paths"):
+        JobSpec(summary="x", factory="x:y", paths=(first, second))
+
+
+def test_the_words_of_a_stop_follow_from_whether_a_resume_goes_on():
+    kept = JobConfig(name="x", group="job", paths=[], stops="before its next item")
+    again = JobConfig(name="x", group="job", paths=[], stops="when it is done", resumes=False)
+    assert kept.stop_words.kept == "what is done is kept"
+    assert again.stop_words[:2] == ("when it is done", "a resume begins it again")
