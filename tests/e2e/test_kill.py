@@ -67,7 +67,8 @@ def continue_and_check(arcterm, run: str):
     summary.feed(reader.events())
     assert summary.starts[0].step == last
     assert list(summary.steps) == list(range(1, 401))
-    assert reader.corrupt == 0
+    reader.refresh()
+    assert reader.essentials.corrupt == 0
 
 
 def test_a_killed_rank_fails_the_run_and_it_resumes(arcterm, running):
