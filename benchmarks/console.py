@@ -39,10 +39,12 @@ for run in list_runs(pathlib.Path(sys.argv[1])):
 DASHBOARD = """
 import asyncio, pathlib, sys
 from arcterm.console.app import Console
+def shown(view):
+    return not view.loading if ALL else view.step > 0
 async def main():
     app = Console(pathlib.Path(sys.argv[1]), "last")
     async with app.run_test(size=(120, 40)) as pilot:
-        while not (view := getattr(app.screen, "view", None)) or view.loading and (view.step < 1 or ALL):
+        while app.is_running and not (hasattr(app.screen, "view") and shown(app.screen.view)):
             await pilot.pause(0.01)
 asyncio.run(main())
 """

@@ -44,7 +44,7 @@ class Live:
         self._open = True
 
     def show(self, state: State, summary: Summary, events: Events, note: str) -> None:
-        """Draw the present."""
+        """Draw the run as it is now."""
         self._live.update(self._picture(state, summary, note), refresh=True)
 
     def close(self) -> None:
@@ -141,17 +141,17 @@ class JobLive(Live):
 def _progress_of(phase: Phase, summary: Summary, live: bool) -> RenderableType:
     eta = summary.phase_eta() if live else None
     grid = Table.grid(padding=(0, 2))
-    told = (phase.phase, words.counted(phase), words.rate(summary) if live else "")
+    shown = (phase.phase, words.counted(phase), words.rate(summary) if live else "")
     grid.add_row(
         ProgressBar(total=phase.total or 1, completed=phase.done if phase.total else 0, width=24),
-        *(cleaned(text, no_wrap=True, overflow="ellipsis") for text in told),
+        *(cleaned(text, no_wrap=True, overflow="ellipsis") for text in shown),
         Text(f"{duration(eta)} left" if eta else "", style="cyan", no_wrap=True),
     )
     return grid
 
 
 def _skipped(summary: Summary) -> list[RenderableType]:
-    """How many records were skipped, and the newest of them."""
+    """Return how many records were skipped, and the newest of them."""
     if not summary.skipped:
         return []
     newest = list(summary.skipped.values())[-_NEWEST_SKIPPED:]
@@ -170,7 +170,7 @@ _COLOURS = {
 
 
 def sparkline(values: object, width: int, ascii_only: bool = False) -> str:
-    """`values` in `width` characters, each the mean of its share; gaps where nothing is finite."""
+    """Draw `values` in `width` characters, each the mean of its share; gaps where nothing is finite."""
     numbers = [float(v) for v in values]  # type: ignore[attr-defined]
     if not numbers:
         return ""
@@ -205,7 +205,7 @@ def _verification(summary: Summary) -> RenderableType:
 
 
 def _best(best: Verify | None, last: Verify) -> Text:
-    """The best of a set, or why it has none."""
+    """Return the best result of a set, or why it has none."""
     if best is None or best.accuracy is None:
         return cleaned(last.withheld or last.collapse, "yellow")
     return Text(f"best {best.accuracy:.4f} @ {best.step:,}", "green")

@@ -120,7 +120,7 @@ def _show_job(described: dict[str, Any]) -> None:
 
 
 def _show_training(described: dict[str, Any]) -> None:
-    """What a training has reached, what it verified, what it saved and skipped."""
+    """Print a training's progress, verifications, checkpoints and skipped records."""
     for key in ("step", "steps", "epoch", "loss", "accuracy"):
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
@@ -225,8 +225,8 @@ def resume(
     )
     for note in notes:
         say(f"warning: {note}")
-    if told := devices.moved(run.record.config, devices.today(run.record.config)):
-        say(f"{run.name} goes on {told}")
+    if where := devices.moved(run.record.config, devices.today(run.record.config)):
+        say(f"{run.name} goes on {where}")
     if detach:
         put_detached(run, as_json)
         return
@@ -248,8 +248,8 @@ def verify(
     run = store.find(root, name, uses.TRAINED)
     say_waiting(f"verifying {run.name}")
     job = start.verify(run, root, which=checkpoint, argv=sys.argv, say=say)
-    told = devices.moved(run.config, job.record.config.gpus)
-    say(f"verifying as {job.id}{f', {told}' if told else ''}")
+    where = devices.moved(run.config, job.record.config.gpus)
+    say(f"verifying as {job.id}{f', {where}' if where else ''}")
     try:
         watch(job, plain=as_json, as_json=False, owner=True, talk=as_json)
     finally:
@@ -304,7 +304,7 @@ def _find(name: str, runs_dir: Path | None, use: Use | None = None) -> Any:
 
 
 def _described(run: Run, check: bool) -> dict[str, Any]:
-    """What is known of a run; of a job on data also its command, its phase and its report.
+    """Describe a run; a job also with its command, its phase and its report.
 
     Its corrupt records are all counted if it is to `check` them.
     """

@@ -40,10 +40,10 @@ _LINE_SECONDS = 5.0
 
 
 class View(Protocol):
-    """Something that shows a run."""
+    """A way to show a run."""
 
     def show(self, state: State, summary: Summary, events: Events, note: str) -> None:
-        """Take in what is new; `note` is what was last answered to the person."""
+        """Show what is new; `note` answers the last Ctrl-C."""
 
     def close(self) -> None:
         """Give the terminal back."""
@@ -162,7 +162,7 @@ class RunFailedError(ArctermError):
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Signal handler: leave by way of giving the terminal back. A run goes on."""
+    """Handle a signal: leave after giving the terminal back. The run goes on."""
     raise SystemExit(128 + number)
 
 
@@ -170,14 +170,14 @@ class _Silent:
     """Shows nothing."""
 
     def show(self, state: State, summary: Summary, events: Events, note: str) -> None:
-        """Nothing is said before the end."""
+        """Print nothing before the end."""
 
     def close(self) -> None:
-        """Nothing was taken."""
+        """There is nothing to give back."""
 
 
 class _Interrupts:
-    """What Ctrl-C does."""
+    """The handling of Ctrl-C."""
 
     def __init__(self, run: Run, owner: bool) -> None:
         self._run = run
@@ -219,7 +219,7 @@ class Lines:
                 self._put(text)
 
     def close(self) -> None:
-        """Nothing was taken."""
+        """There is nothing to give back."""
 
     def _line(self, event: AnyEvent, summary: Summary) -> str:  # noqa: PLR0911  one a kind of event
         match event:
@@ -279,9 +279,9 @@ class JobLines(Lines):
 
     def _of_phase(self, event: Phase, summary: Summary) -> str:
         before, self._phase = self._phase, event
-        told = before is not None and before.phase == event.phase
-        ended = event.done == event.total and not (before and told and before.done == before.total)
-        if told and not ended and event.t - self._last < _LINE_SECONDS:
+        same = before is not None and before.phase == event.phase
+        ended = event.done == event.total and not (before and same and before.done == before.total)
+        if same and not ended and event.t - self._last < _LINE_SECONDS:
             return ""
         self._last = event.t
         eta = summary.phase_eta() if event == summary.phase else None  # of earlier ones it isn't known
@@ -298,7 +298,7 @@ def mined_words(mined: Mined) -> str:
 
 
 def _view(run: Run, plain: bool, to_stderr: bool, owner: bool) -> View:
-    """How `run` is shown. stdout is for what a job makes, so its lines are talk."""
+    """Return the view of `run`. stdout is for what a job makes, so its lines go to stderr."""
     kind = run.record.config.kind
     if plain or not sys.stdout.isatty():
         return JobLines(to_stderr=True) if kind == "job" else Lines(to_stderr=to_stderr)

@@ -24,8 +24,8 @@ _BUDGET_SECONDS = 0.15
 class Entry:
     """One run in the list; `record` is None where it can't be read.
 
-    `best` is (set or ``mean``, accuracy, step); `known` tells that the events were read. For a job
-    `step` and `steps` are what is done in its phase, `problems` is what it found, `said` what it tells.
+    `best` is (set or ``mean``, accuracy, step); `known` means that the events were read. For a job
+    `step` and `steps` are the counts of its phase, `problems` those found, `said` its result or phase.
     """
 
     run: Run
@@ -49,12 +49,12 @@ class Entry:
 
     @property
     def live(self) -> bool:
-        """Whether the run goes on."""
+        """Whether the run is live."""
         return self.state.state in LIVE
 
     @property
     def text(self) -> str:
-        """What the filter looks at."""
+        """The text that the filter searches."""
         c = self.record.config if self.record else None
         about = " ".join([c.title, *c.columns.values(), *c.paths]) if c else ""
         return f"{self.name} {self.run.id} {self.word} {about}".lower()
@@ -138,7 +138,7 @@ class Catalogue:
 
 
 def _of_job(entry: Entry, summary: Summary) -> Entry:
-    """A job: how far its phase is, or what came of it."""
+    """Fill in a job's progress or result."""
     phase = summary.phase
     doing = " ".join(filter(None, (phase.phase, counted(phase)))) if phase else ""
     report = read_report(entry.run) if entry.state.state == "done" else None

@@ -1,4 +1,4 @@
-"""All that is known of one run at a moment: what the dashboard's panels are drawn from. No Textual."""
+"""State of one run as its panels show it. No Textual."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SILENT_SECONDS = 30.0
 
 @dataclass
 class Stage:
-    """One phase of a job on data in one attempt, from its first word to its newest."""
+    """One phase of a job in one attempt: its first and its newest event."""
 
     attempt: int
     began: Phase
@@ -82,12 +82,12 @@ class View:
 
     @property
     def live(self) -> bool:
-        """Whether the run goes on."""
+        """Whether the run is live."""
         return self.state.state in LIVE
 
     @property
     def word(self) -> str:
-        """The state as shown: a stop that was asked for shows at once."""
+        """The state as shown; a requested stop shows at once."""
         return "stopping" if self.stopping and self.live else self.state.state
 
     @property
@@ -107,16 +107,16 @@ class View:
 
     @property
     def gpus(self) -> list[tuple[str, Gpu]]:
-        """(host, GPU) of the GPUs that the run uses; all reported ones if that can't be told."""
+        """(host, GPU) of the GPUs that the run uses; all reported ones if that is unknown."""
         return own_gpus(self.record.config, self.summary)
 
     @property
     def gpu_note(self) -> str:
-        """Why there are no GPUs, in the words of the run's hosts."""
+        """Why there are no GPUs, as the run's hosts report it."""
         return next((event.note for event in self.summary.gpus.values() if event.note), "")
 
     def silence(self) -> float | None:
-        """Seconds since the last event, if that is longer than usual for a run that should speak."""
+        """Return the seconds since the last event of a running run if they are unusually many, else None."""
         last = self.summary.last_event_time
         if not last or self.state.state not in ("running", "stopping"):
             return None

@@ -1,4 +1,4 @@
-"""A run as its events tell it: the latest of everything, and the history that charts are drawn from."""
+"""Summary of a run's events: the latest of everything, and the series that charts are drawn from."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _GPU_HISTORY = 600
 
 
 class Summary:
-    """What is known of a run so far; `feed` it events in the order in which `Follower` gives them.
+    """State of a run after the events given to `feed`, in the order in which `Follower` gives them.
 
     `steps` and each of `series` are parallel arrays (int64 steps, float64 values), NaN included. When a new
     attempt goes on from step s, what earlier attempts did after s is forgotten: the curve continues from the
@@ -114,12 +114,12 @@ class Summary:
         return max(0.0, statistics.median(gaps)) if len(gaps) >= 2 else None  # a clock may be set back
 
     def eta(self) -> float | None:
-        """Seconds to the last step at the recent pace; None if that can't be said yet."""
+        """Seconds to the last step at the recent pace; None if it is unknown yet."""
         pace = self.seconds_per_step()
         return None if pace is None else max(0, self.total_steps - self.step) * pace
 
     def phase_eta(self) -> float | None:
-        """Seconds to the end of the phase at its pace so far; None if that can't be said."""
+        """Seconds to the end of the phase at its pace so far; None if it is unknown."""
         now, began = self.phase, self._phase_began
         if now is None or began is None or now.done <= began.done or now.t <= began.t:
             return None
@@ -135,7 +135,7 @@ class Summary:
         return max(scored, key=lambda pair: pair[:2])[2] if scored else None
 
     def sampled(self, name: str) -> list[float]:
-        """A metric at steps evenly spaced, 9,999 at most, for a chart a line high."""
+        """Return a metric at evenly spaced steps, 9,999 at most, for a chart one line high."""
         every = 10 ** sampled_zeros(self.steps[-1] if self.steps else 0)
         return [v for step, v in zip(self.steps, self.series[name], strict=True) if step % every == 0]
 
@@ -212,7 +212,7 @@ def own_gpus(config: Config | None, summary: Summary) -> list[tuple[str, Gpu]]:
 
 
 def describe(reader: Reader) -> dict[str, Any]:
-    """What ``arcterm show --json`` prints: plain values, accuracies as fractions.
+    """Return what ``arcterm show --json`` prints: plain values, accuracies as fractions.
 
     Of a run that is damaged, what can be read; `reason` says what can't.
     """

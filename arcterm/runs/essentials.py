@@ -180,9 +180,9 @@ def _begins(before: Phase, after: Phase) -> bool:
 
 
 class Essentials:
-    """What is found in the parts of a run's event files.
+    """The essential events of a run, from the parts of its event files.
 
-    They are taken from the newest to the oldest, so that it is known which steps a later attempt made again.
+    Parts are taken from the newest to the oldest, so that it is known which steps a later attempt made again.
     """
 
     def __init__(self, curve: bool, check: bool) -> None:

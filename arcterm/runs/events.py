@@ -35,7 +35,7 @@ class Start(Event, tag="start"):
 
 
 class Phase(Event, tag="phase"):
-    """What the run is busy with now: `done` of `total` where that can be counted."""
+    """The run's current activity: `done` of `total` where that can be counted."""
 
     phase: str
     detail: str = ""
@@ -177,7 +177,7 @@ class Rank(Event, tag="rank"):
 
 
 class Message(Event, tag="message"):
-    """Something a person should know; `level` is info, warning or error."""
+    """A message for the user; `level` is info, warning or error."""
 
     level: str
     text: str
@@ -198,12 +198,12 @@ _CRC = b',"crc":"'
 
 
 def real(value: float) -> Real:
-    """`value`, or its name where JSON has no number for it."""
+    """Return `value`, or its name where JSON has no number for it."""
     return value if math.isfinite(value) else str(value)
 
 
 def encode(event: Event) -> bytes:
-    """The event's line, stamped with the time unless it has one."""
+    """Return the event's line, with the current time unless it has one."""
     event.t = event.t or time.time()
     try:
         body = _encoder.encode(event)[:-1]
@@ -216,7 +216,7 @@ def encode(event: Event) -> bytes:
 
 
 def decode(line: bytes) -> AnyEvent | None:
-    """The event of a complete line; None if its CRC is wrong or it is no event."""
+    """Decode a complete line; return None if its CRC is wrong or it is no event."""
     body, found, rest = line.rpartition(_CRC)
     if not found or rest.rstrip(b"\n") != b'%08x"}' % zlib.crc32(body):
         return None

@@ -33,7 +33,7 @@ class _Tail:
     inode: int = 0
 
     def open(self) -> AbstractContextManager[BufferedReader | None]:
-        """The file at the first byte that was not read; None if it has no more.
+        """Open the file at the first byte that was not read; give None if it has no more.
 
         Raises OSError, or `DataError` for what is no file.
         """
@@ -64,7 +64,7 @@ class Follower:
     _tails: dict[str, _Tail] = field(default_factory=dict)
 
     def events(self) -> Iterator[tuple[int, AnyEvent]]:
-        """The events that were not read yet, as (attempt, event), each decoded when it is asked for."""
+        """Iterate over the events not read yet, as (attempt, event), decoding each when it is asked for."""
         for tail in self._files():
             with self._noting(tail), tail.open() as lines:
                 for line in lines or ():
@@ -77,11 +77,11 @@ class Follower:
                         self.corrupt += 1
 
     def poll(self, limit: int | None = None) -> list[tuple[int, AnyEvent]]:
-        """As `events`, at most `limit` if given."""
+        """Return the events not read yet, at most `limit` if given."""
         return list(islice(self.events(), limit))
 
     def essentials(self, curve: bool = False, check: bool = False) -> list[tuple[int, AnyEvent]]:
-        """Of the events that were not read yet those that `Summary` needs; the others count as read.
+        """Return the events not read yet that `Summary` needs; the others count as read.
 
         With a `curve` also those that `Summary.sampled` needs. Unless all is to be checked, `corrupt` counts
         only what was met on the way.
@@ -122,7 +122,7 @@ class Follower:
 
 
 def read_tail(path: Path, lines: int, limit: int = 64 << 10) -> list[str]:
-    """The last `lines` lines of a log, from at most its last `limit` bytes; control characters removed."""
+    """Return the last `lines` lines of a log, in at most `limit` bytes; control characters are removed."""
     try:
         with open_regular(path) as file:
             file.seek(max(0, path.stat().st_size - limit))

@@ -1,4 +1,4 @@
-"""Reading a run for the screens, a bit at a time and off the UI's thread. No Textual."""
+"""The reader of a run, for the command line, the console and `--json`: essentials first, then all events."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class RunGoneError(RunError):
 
     @classmethod
     def of(cls, run: Run) -> RunGoneError:
-        """The error, with the next step."""
+        """Return the error, with the next step."""
         return cls(f"{run.name} was removed: {run.path} is gone", "`arcterm runs` lists what is there")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What one look at a run found; `more` tells that there are events left to read at once.
+    """The result of one look at a run; with `more` there are events left to read at once.
 
     `essentials` are for a `Summary` that is up to date: that of the look before, or a new one if it is to be
     made `anew`. `report` is that of a job that is done.
@@ -77,7 +77,7 @@ class Reader:
         self._follower = Follower(self.run)
 
     def refresh(self) -> Summary:
-        """The summary of all that is written now, from as few events as it takes."""
+        """Return the summary of all that is written now, decoding as few events as possible."""
         anew, events = self._essentials()
         self.summary = Summary() if anew else self.summary
         self.summary.feed(events)
@@ -92,11 +92,11 @@ class Reader:
         return anew, events
 
     def events(self) -> Events:
-        """Every event since the last call, decoded when it is asked for."""
+        """Iterate over the events since the last call, decoding each when it is asked for."""
         return self._follower.events()
 
     def judge(self, state: State) -> State:
-        """`state`, or ``damaged`` where files of events can't be read."""
+        """Return `state`, or ``damaged`` if event files can't be read."""
         damaged = self.essentials.damaged | self._follower.damaged
         if not damaged:
             return state
@@ -104,7 +104,7 @@ class Reader:
         return msgspec.structs.replace(state, state="damaged", reason="; ".join(reasons))
 
     def look(self) -> Look:
-        """The events since the last look, and all else as it is now; `RunGoneError` if it was removed."""
+        """Read what is new, and the state as it is now; raises `RunGoneError` if the run was removed."""
         try:
             found = self._look()
         except (ArctermError, OSError) as error:  # files may go while they are read
@@ -150,14 +150,14 @@ class Reader:
 
 
 def stop_pending(run: Run, state: State) -> bool:
-    """Whether somebody asked a live run to stop and it has not yet agreed."""
+    """Return whether a live run was asked to stop and has not agreed yet."""
     if state.state not in LIVE or not any((run.path / "control").glob("[0-9a-z]*.json")):
         return False
     return any(request.verb == "stop" for _, request in control.pending(run))
 
 
 def log_path(run: Run, attempt: int) -> Path | None:
-    """The log worth reading: rank 0's that was written last, else the agent's; None if all are empty."""
+    """Return rank 0's log that was written last, else the agent's; None if all are empty."""
     own = [p for p in run.rank_dir(attempt, 0).glob("*.log") if p.stat().st_size]
     if own:
         return max(own, key=lambda p: p.stat().st_mtime_ns)

@@ -31,7 +31,7 @@ class Lens:
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """What to draw, and the pieces of the title: a name, then values (or `short` ones) in their colours."""
+    """Series to draw, and the pieces of the title: a name, then values (or `short` ones) in their colours."""
 
     name: str
     values: Line = field(default_factory=list)

@@ -99,8 +99,8 @@ def _row(entry: Entry, columns: list[Column], name_width: int) -> Line:
 
 
 def detail(entry: Entry, width: int) -> list[Line]:
-    """What the run was asked to do, and what became of it."""
-    rows = [(entry.run.id, "dim"), (_asked(entry), ""), _told(entry)]
+    """The run's command and its outcome."""
+    rows = [(entry.run.id, "dim"), (_asked(entry), ""), _outcome(entry)]
     lines: list[Line] = [[("─" * width, "rule")]]
     return lines + [[(" " + shorten(clean(text), width - 2), role)] for text, role in rows]
 
@@ -115,7 +115,7 @@ def _asked(entry: Entry) -> str:
     return " ".join(record.argv[1:] if record.argv[:1] == ["arcterm"] else record.argv) or c.title
 
 
-def _told(entry: Entry) -> tuple[str, str]:
+def _outcome(entry: Entry) -> tuple[str, str]:
     state, failure = entry.state, entry.state.failure
     kind = entry.record.config.kind if entry.record else ""
     if failure:
@@ -128,7 +128,7 @@ def _told(entry: Entry) -> tuple[str, str]:
 
 
 def empty(root: Path, width: int) -> list[Line]:
-    """The next step for somebody who has no run yet."""
+    """The next step where there is no run yet."""
     return [
         [],
         [(f" No runs in {_tail(str(root), width - 14)} yet.", "bold")],

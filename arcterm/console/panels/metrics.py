@@ -56,7 +56,7 @@ def _checkpoint(view: View) -> list[Line]:
 
 
 def facts(view: View, width: int, height: int) -> list[Line]:
-    """What the run was asked to do."""
+    """The run's settings."""
     c, data = view.config, view.record.dataset
     made = f" {data.images:,} images, {data.classes:,} people" if data else ""
     schedule = c.schedule + (f" at {','.join(map(str, c.milestones))}" if c.milestones else "")
