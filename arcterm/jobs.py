@@ -113,7 +113,7 @@ extract = JobSpec(
         JobPath(name="src", help="A pack or a .bin file."),
         JobPath(name="dst", help="The folder; made here.", written=True),
     ),
-    options=(Option(name="people", type=str, default="", help="class numbers, e.g. 0,5,10-19; everybody"),),
+    options=(Option(name="people", type=str, default="", help="class numbers, e.g. 0,5,10-19; all people"),),
     factory="arcterm.data.reshape.packs:extract",
 )
 index = JobSpec(

@@ -1,4 +1,4 @@
-"""Settings and options as a person gives them: parsed, checked, merged over the defaults."""
+"""Settings and options as the user gives them: parsed, checked, merged over the defaults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_setting(name: str, value: Value) -> Value:
 
 
 def _way(name: str) -> str:
-    """How a setting is given on the command line."""
+    """The flag of a setting, or its ``--set``."""
     return flag(name) if name in FLAGS else f"--set {name}"
 
 
@@ -64,31 +64,31 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def check_settings(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """`settings` with each value parsed or checked; `ConfigError` names what an unknown key is near."""
+    """`settings` with each value parsed or checked; `ConfigError` names similar settings to unknown ones."""
     groups = [f"{group}_options" for group in OPTION_GROUPS]
     checked: dict[str, Any] = {}
     for key, value in settings.items():
         if key in groups:
             checked[key] = value
         elif key in _CHOSEN:
-            checked[key] = _name(key, value, source)
+            checked[key] = _check_name(key, value, source)
         elif key not in _BY_NAME:
-            raise ConfigError(f"{source}: there is no setting {key!r}", _neighbours(key))
+            raise ConfigError(f"{source}: there is no setting {key!r}", _unknown_hint(key))
         else:
             checked[key] = _parse(key, value) if isinstance(value, str) else _check(key, value)
     return checked
 
 
-def _name(key: str, value: Any, source: str) -> str:
-    """A name that was chosen; raises `ConfigError` if it is a table or a number."""
+def _check_name(key: str, value: Any, source: str) -> str:
+    """Check a chosen name; raises `ConfigError` if it is a table or a number."""
     if not isinstance(value, str):
         advice = f"its options go below [{key}_options]" if key in OPTION_GROUPS else "put it in quotes"
         raise ConfigError(f"{source}: {key} is text, not {value!r:.60}", f'write {key} = "…"; {advice}')
     return value
 
 
-def _neighbours(key: str) -> str:
-    """What a setting that isn't there is near, and what there is."""
+def _unknown_hint(key: str) -> str:
+    """Hint for an unknown setting: similar ones, and all there are."""
     return (
         f"{_meant(near(key))}settings: {', '.join(sorted([*_BY_NAME, *_CHOSEN]))}; a plug-in's own options "
         "are --set loss.KEY=VALUE, in a file KEY below [loss_options], and so for backbone and dataset"
