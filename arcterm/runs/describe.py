@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from arcterm.config import Config
+from arcterm.config import Augmentation, Config
 from arcterm.runs import checkpoints, dataset
 from arcterm.runs.essentials import PACE_STEPS, sampled_zeros
 from arcterm.runs.events import (
@@ -260,5 +260,12 @@ def describe(reader: Reader) -> dict[str, Any]:
         "skipped": [msgspec.to_builtins(skipped) for skipped in summary.skipped.values()],
         "corrupt_records": reader.essentials.corrupt,
         **dataset.describe(run),
-        "config": msgspec.to_builtins(config),
+        # what was chosen comes before how images are changed
+        "config": config
+        and dict(
+            sorted(
+                msgspec.to_builtins(config).items(),
+                key=lambda item: item[0] in Augmentation.__struct_fields__,
+            )
+        ),
     }
