@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 
 import pytest
 from arcterm_registry import get
@@ -524,6 +525,32 @@ async def test_pictures_are_reached_from_the_choice_of_jobs(album, root, until, 
         await until(pilot, lambda: isinstance(app.screen, PictureScreen) and app.screen.focused)
         await pilot.press(*"demo", "enter")
         await until(pilot, lambda: "people 0–5 of 8" in shown(app))
+
+
+@pytest.mark.long
+async def test_pictures_show_their_progress_and_end_with_their_screen(monkeypatch, root, until, shown):
+    """A data set that hangs holds up neither the console nor another data set."""
+    ends = {}
+
+    def draw(drawer, request, progress):
+        ends[drawer] = threading.Event()
+        progress(3, 4)
+        assert ends[drawer].wait(60)
+        raise DataError("the process was ended")
+
+    monkeypatch.setattr(PageDrawer, "draw", draw)
+    monkeypatch.setattr(PageDrawer, "end", lambda drawer: ends[drawer].set() if drawer in ends else None)
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        app.open_pictures("slow")
+        await until(pilot, lambda: "reading 3 of 4" in shown(app))
+        await pilot.press("e", "ctrl+u", *"other", "enter")
+        await until(pilot, lambda: "other" in shown(app).splitlines()[0] and len(ends) == 2)
+        first, second = ends.values()
+        assert first.is_set()
+        assert not second.is_set()
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, RunList) and second.is_set())
 
 
 @pytest.mark.slow
