@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,15 +107,11 @@ class Album:
         for name in self._verification:
             held = self._verification[name]
             same = np.asarray(held.same)
-            shown = [
-                ShownPair(
-                    number,
-                    bool(same[number]),
-                    _decode_image(held.images[2 * number], f"{name} image {2 * number}"),
-                    _decode_image(held.images[2 * number + 1], f"{name} image {2 * number + 1}"),
-                )
-                for number in _select_pairs(same, pairs)
-            ]
+            shown = []
+            for number in _select_pairs(same, pairs):
+                places = (2 * number, 2 * number + 1)
+                a, b = (_decode_image(held.images[place], f"{name} image {place}") for place in places)
+                shown.append(ShownPair(number, bool(same[number]), a, b))
             yield ShownSet(name, len(same), int(same.sum()), shown)
 
     def facts_of_people(self, wanted: str, images: int) -> dict[str, Any]:
@@ -127,7 +123,7 @@ class Album:
                 "name": person.name,
                 "count": person.total,
                 "sources": [image.source for image in person.images],
-                "problems": [image.problem for image in person.images if image.problem],
+                "problems": problems_of(person.images),
             }
             for person in self.people(wanted, images)
         ]
@@ -149,11 +145,7 @@ class Album:
                     "pairs": held.pairs,
                     "same": held.same,
                     "shown": [
-                        {
-                            "pair": pair.number,
-                            "same": pair.same,
-                            "problems": [image.problem for image in (pair.a, pair.b) if image.problem],
-                        }
+                        {"pair": pair.number, "same": pair.same, "problems": problems_of((pair.a, pair.b))}
                         for pair in held.shown
                     ],
                 }
@@ -167,6 +159,11 @@ class Album:
             return self._names[number]
         path = Path(shown[0].source) if shown else Path()
         return path.parent.name if path.is_file() else ""
+
+
+def problems_of(images: Iterable[ShownImage]) -> list[str]:
+    """Why some of the images can't be read, a sentence each."""
+    return [image.problem for image in images if image.problem]
 
 
 def open_album(source: str, progress: Progress) -> Album:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from arcterm.pictures.blocks import Line, Mode, Piece, beside, draw, placard
-from arcterm.show.album import ShownImage, ShownPair, ShownPerson, ShownSet
+from arcterm.show.album import ShownImage, ShownPair, ShownPerson, ShownSet, problems_of
 from arcterm.show.drawing import OutputConsole, coloured
 from arcterm.show.output import say
 
@@ -30,7 +29,7 @@ def draw_person(person: ShownPerson, width: int, mode: Mode) -> Drawn:
     fitting, columns = _fit(len(person.images), 1, width, mode)
     images = person.images[:fitting]
     return Drawn(
-        [heading, *beside([_face(image, columns, mode) for image in images], _GAP)], _problems(images)
+        [heading, *beside([_face(image, columns, mode) for image in images], _GAP)], problems_of(images)
     )
 
 
@@ -45,7 +44,7 @@ def draw_set(held: ShownSet, width: int, mode: Mode) -> Drawn:
         lines.append([*captions[:-1], captions[-1]._replace(text=captions[-1].text.rstrip())])
         pictures = [beside([_face(image, columns, mode) for image in (pair.a, pair.b)], _GAP) for pair in row]
         lines += beside(pictures, _PAIR_GAP)
-    return Drawn(lines, _problems(image for pair in held.shown for image in (pair.a, pair.b)))
+    return Drawn(lines, problems_of(image for pair in held.shown for image in (pair.a, pair.b)))
 
 
 def print_drawn(console: OutputConsole, drawn: Drawn, width: int) -> None:
@@ -85,7 +84,3 @@ def _caption(pair: ShownPair, columns: int) -> Piece:
 def _heading(*parts: tuple[str, str]) -> Line:
     pieces = [[Piece("  "), Piece(text, style=style)] for text, style in parts if text]
     return [piece for part in pieces for piece in part][1:]
-
-
-def _problems(images: Iterable[ShownImage]) -> list[str]:
-    return [image.problem for image in images if image.problem]
