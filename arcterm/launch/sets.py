@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from arcterm_registry.contracts import DatasetFacts, PairSet
+from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.errors import ArctermError
 from arcterm.progress import Progress, unheard
@@ -53,35 +53,23 @@ def inspect(source: DataSource, progress: Progress | None = None) -> DatasetFact
 
 
 def _look(names: list[str], size: tuple[int, int], source: DataSource, progress: Progress | None) -> _Look:
-    try:
-        sets = source.open().verification
-    except Exception as error:  # noqa: BLE001  a plug-in's, which will end the run in the same words
-        return _Look({}, [f"the verification sets weren't looked at: {_words(error)}"], whole=False)
-    found = _Look({}, [], whole=True)
-    for name in names:
-        found.set_aside.update(_reason(name, sets, size, found.problems, progress))
-    return found
-
-
-def _reason(
-    name: str,
-    sets: object,
-    size: tuple[int, int],
-    problems: list[str],
-    progress: Progress | None,
-) -> dict[str, str]:
-    """Why the set is to be set aside, if it is; what it can't measure goes to `problems`."""
     import numpy as np
 
     from arcterm.formats.pairs.usable import check_usable, unmeasured
 
+    found = _Look({}, [], whole=True)
     try:
-        pairs: PairSet = sets[name]  # type: ignore[index]
-        check_usable(name, pairs, size, progress or unheard)
-        problems += unmeasured(name, np.asarray(pairs.same, np.bool_))
-    except Exception as error:  # noqa: BLE001  a plug-in's, whatever it is
-        return {name: _words(error)}
-    return {}
+        sets = source.open().verification
+    except Exception as error:  # noqa: BLE001  a plug-in's, which will end the run in the same words
+        return _Look({}, [f"the verification sets weren't looked at: {_words(error)}"], whole=False)
+    for name in names:
+        try:
+            pairs = sets[name]
+            check_usable(name, pairs, size, progress or unheard)
+            found.problems.extend(unmeasured(name, np.asarray(pairs.same, np.bool_)))
+        except Exception as error:  # noqa: BLE001  a plug-in's, whatever it is
+            found.set_aside[name] = _words(error)
+    return found
 
 
 def _words(error: Exception) -> str:
