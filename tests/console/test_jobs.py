@@ -442,7 +442,7 @@ def test_the_command_asks_for_the_same_job(name, paths, options, monkeypatch):
     from arcterm.cli.app import build
 
     asked = []
-    monkeypatch.setattr("arcterm.launch.start.job", lambda config, root, argv: asked.append(config) or NAMED)
+    monkeypatch.setattr("arcterm.launch.start.job", lambda config, root, **_: asked.append(config) or NAMED)
     config = job_config(name, paths, options)
     words = shlex.split(config.command)
     assert words[:3] == ["arcterm", "data", name]
