@@ -114,7 +114,7 @@ class Live:
 
 
 class JobLive(Live):
-    """Draws a job on data: what it is, its progress, its newest message. Two to four lines."""
+    """Draws a job: what it is, its progress, its newest message. Two to four lines."""
 
     _stopping = _JOB_HINT
 

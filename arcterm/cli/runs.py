@@ -108,7 +108,7 @@ def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -
 
 
 def _show_job(described: dict[str, Any]) -> None:
-    """How far a job on data is, how to ask for it again, and what it made."""
+    """How far a job is, how to ask for it again, and what it made."""
     put(f"command           {described['command']}")
     if phase := described["phase"]:
         counted = f" {phase['done']:,}/{phase['total']:,}" if phase["total"] else ""

@@ -262,7 +262,7 @@ class Lines:
 
 
 class JobLines(Lines):
-    """Appends lines of a job on data: each of its phases as it begins and ends, and every few seconds."""
+    """Appends lines of a job: each of its phases as it begins and ends, and every few seconds."""
 
     def __init__(self, to_stderr: bool) -> None:
         super().__init__(to_stderr)

@@ -62,7 +62,7 @@ class JobList(ConsoleScreen):
 
     def compose(self) -> ComposeResult:
         yield Rows(lambda w, h: joblist.title(w), id="title")
-        yield JobTable(lambda w, h: joblist.table(self.choices, self.cursor, w, h), id="tasks")
+        yield JobTable(lambda w, h: joblist.table(self.choices, self.cursor, w, h), id="jobs")
         yield Rows(lambda w, h: joblist.detail(self.chosen[1], w, h), id="about")
         yield KeyLine()
 
