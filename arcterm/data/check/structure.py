@@ -117,11 +117,7 @@ def _check_keys(pack: PackPart, end: int, findings: Findings) -> None:
 
 
 def _check_ranges(
-    pack: PackPart,
-    survey: Survey,
-    layout: Layout,
-    findings: Findings,
-    progress: Progress,
+    pack: PackPart, survey: Survey, layout: Layout, findings: Findings, progress: Progress
 ) -> None:
     """Each identity record must cover all images of one label, and all of them together every image."""
     labels = np.full(layout.last, NO_LABEL, np.int32)
