@@ -40,7 +40,7 @@ def bench(
         job.progress(number, total, "bench", f"{count} threads")
         speeds[f"threads {count}"] = _loaded(faces, shape, batch, count, seconds)
     job.progress(total - 1, total, "bench", "kept decoded")
-    speeds["decoded"] = _kept(faces, shape, batch, counts[-1], seconds)
+    speeds["decoded"] = _cached(faces, shape, batch, counts[-1], seconds)
     job.progress(total, total, "bench")
     lines = [f"{'bare decoding, 1 thread':<28}{speeds['bare']:>10,.0f} images/s"]
     for count in counts:
@@ -101,7 +101,7 @@ def _loaded(
     return done / (now - started)
 
 
-def _kept(faces: FaceDataset, size: tuple[int, int], batch: int, threads: int, seconds: float) -> float:
+def _cached(faces: FaceDataset, size: tuple[int, int], batch: int, threads: int, seconds: float) -> float:
     """Measure the same with some images cached, after all of those were decoded once."""
     count = min(len(faces), _CACHED)
     each = size[0] * size[1] * 3 + 9

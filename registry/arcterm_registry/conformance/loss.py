@@ -46,7 +46,7 @@ def build(subject: Subject) -> str:
 def target(subject: Subject) -> str:
     """(B,) → (B,) in the same type, finite with finite gradient from cosine -1 to 1, its input untouched."""
     for dtype in (torch.float32, torch.float64):
-        margin, t, norm = _observed(subject, dtype)
+        margin, t, norm = _make_observed(subject, dtype)
         given = t.detach().clone()
         for step in (1, _FAR):
             value = _target(margin, t, norm, step)
@@ -61,7 +61,7 @@ def target(subject: Subject) -> str:
 @foundation
 def negatives(subject: Subject) -> str:
     """(B, n) → (B, n), each number from its own cosine and its row's target; finite; repeatable."""
-    margin, t, _ = _observed(subject, torch.float32)
+    margin, t, _ = _make_observed(subject, torch.float32)
     column = t.detach()[:, None]
     tile = torch.tensor(_COSINES).expand(len(t), -1).clone()
     given = tile.clone().requires_grad_()
@@ -88,7 +88,7 @@ def negatives(subject: Subject) -> str:
 
 def survey(subject: Subject) -> str:
     """The terms summed over all classes are elementwise too: (B, n) → (B, n) each."""
-    margin, t, _ = _observed(subject, torch.float32)
+    margin, t, _ = _make_observed(subject, torch.float32)
     column = t.detach()[:, None]
     tile = torch.tensor(_COSINES).expand(len(t), -1).clone()
     with torch.no_grad():
@@ -252,18 +252,18 @@ def make(subject: Subject, **changed: Any) -> Margin:
     return made
 
 
-def _observed(subject: Subject, dtype: torch.dtype) -> tuple[Margin, Tensor, Tensor]:
+def _make_observed(subject: Subject, dtype: torch.dtype) -> tuple[Margin, Tensor, Tensor]:
     """Make a loss that has observed a batch; returns it, target cosines (B,), with gradient, and norms."""
     margin = make(subject)
     if isinstance(margin, nn.Module):
         margin.to(dtype)
     t = torch.tensor(_COSINES, dtype=dtype)
     norm = torch.linspace(0.01, 150, len(t), dtype=dtype)
-    _tell(margin, t, norm)
+    _observe(margin, t, norm)
     return margin, t.requires_grad_(), norm
 
 
-def _tell(margin: Margin, t: Tensor, norm: Tensor) -> None:
+def _observe(margin: Margin, t: Tensor, norm: Tensor) -> None:
     with torch.no_grad():
         tile = torch.linspace(-0.9, 0.9, _CLASSES - 1, dtype=t.dtype).expand(len(t), -1).clone()
         sums = tuple(part.sum(1) for part in margin.survey(tile, t[:, None].clone()))
@@ -279,7 +279,7 @@ def _target(margin: Margin, t: Tensor, norm: Tensor, step: int) -> Tensor:
 def _alone(margin: Margin, t: Tensor) -> Tensor:
     """The target logit of a batch of one image of norm 20, of a copy: what it remembers stays."""
     one, norm = copy.deepcopy(margin), torch.full_like(t, 20.0)
-    _tell(one, t, norm)
+    _observe(one, t, norm)
     return _target(one, t, norm, 1)
 
 

@@ -46,7 +46,7 @@ def admits(subject: Subject) -> str:
     found = make(subject).admits(positive, negative.clone())
     require(
         isinstance(found, Tensor) and found.dtype == torch.bool and found.shape == (5, 7),
-        f"admits() gives {_told(found)} for 5 pairs and 7 others",
+        f"admits() gives {_described(found)} for 5 pairs and 7 others",
         "return a bool tensor (n, m)",
     )
     return "bool (n, m)"
@@ -179,7 +179,7 @@ def _feeding(subject: Subject, **changed: Any) -> Feeding:
     return found
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
