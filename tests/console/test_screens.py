@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 
 import msgspec
 import pytest
+import textual.timer
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.console.app import Console
@@ -193,6 +195,18 @@ async def test_a_long_run_is_read_in_bites(make, root, until, shown, monkeypatch
         await until(pilot, lambda: dashboard(app) and not dashboard(app).view.loading)
         assert "step 501/1,000" in shown(app)
         assert len(dashboard(app).view.history.steps) == 501
+
+
+async def test_no_look_is_lost_on_a_busy_machine(make, root, until, monkeypatch):
+    """Textual drops a tick that comes late; time leaps here at every second glance at the clock."""
+    monkeypatch.setattr("arcterm.runs.reader.CHUNK", 50)
+    leaps = itertools.count()
+    clock = textual.timer._time.get_time
+    monkeypatch.setattr(textual.timer._time, "get_time", lambda: clock() + next(leaps) // 2 * 0.01)
+    make("long", steps=2000).train(2000)
+    app = Console(root, "last")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: dashboard(app) and not dashboard(app).view.loading)
 
 
 @pytest.mark.long

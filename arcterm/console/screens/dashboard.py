@@ -15,7 +15,7 @@ from arcterm.console.messages import Looked
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.panels.curves import LEVELS, Lens, curve
 from arcterm.console.rows import Rows
-from arcterm.console.screens.run import AGAIN_SECONDS, IDLE_SECONDS, RunScreen
+from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
 from arcterm.runs.store import Run
 from arcterm.show import words
 
@@ -87,7 +87,7 @@ class Dashboard(RunScreen):
         if view.loading:
             self._looks += 1
             changed = self._looks % _PAINT_EVERY == 1
-            self.look_in(AGAIN_SECONDS)
+            self.look_in(0)
         else:
             self.look_in(_LIVE_SECONDS if view.live else IDLE_SECONDS)
         turned = (view.word, view.loading) != before

@@ -11,7 +11,7 @@ from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked
 from arcterm.console.panels import job, log
 from arcterm.console.rows import Rows
-from arcterm.console.screens.run import AGAIN_SECONDS, IDLE_SECONDS, RunScreen
+from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
 from arcterm.runs.store import Run
 
 _LIVE_SECONDS = 0.25
@@ -65,7 +65,7 @@ class JobScreen(RunScreen):
         before = self.view.word
         changed = self.view.take(message.look)
         if self.view.loading:
-            self.look_in(AGAIN_SECONDS)
+            self.look_in(0)
         else:
             self.look_in(_LIVE_SECONDS if self.view.live else IDLE_SECONDS)
         if self.view.word != before:

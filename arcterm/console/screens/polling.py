@@ -31,11 +31,14 @@ class Polling(ConsoleScreen):
             self.run_worker(self._work, thread=True, group="look", exit_on_error=False)
 
     def look_in(self, seconds: float) -> None:
-        """Read again after a while; called when a read has come back."""
+        """Read again after a while, or at once for 0; called when a read has come back."""
         self._looking = False
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(seconds, self.look)
+        if seconds:
+            self._timer = self.set_timer(seconds, self.look)
+        else:  # a timer drops its tick where it comes late by more than its interval
+            self.call_later(self.look)
 
     def rest(self) -> None:
         """Don't read again until `look` is called."""

@@ -12,7 +12,7 @@ from arcterm.runs.reader import Reader
 from arcterm.runs.state import read_state
 from arcterm.runs.store import Run
 
-IDLE_SECONDS, AGAIN_SECONDS = 2.0, 0.001
+IDLE_SECONDS = 2.0
 
 
 class RunScreen(RunActions, Polling):

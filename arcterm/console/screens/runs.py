@@ -24,7 +24,7 @@ from arcterm.runs import store
 from arcterm.runs.state import is_locked
 from arcterm.runs.store import Run
 
-_LIVE_SECONDS, _IDLE_SECONDS, _AGAIN_SECONDS = 1.0, 2.0, 0.01
+_LIVE_SECONDS, _IDLE_SECONDS = 1.0, 2.0
 
 
 class RunTable(Rows):
@@ -93,7 +93,7 @@ class RunList(RunActions, Polling):
         self._repaint()
         self.refresh_bindings()
         if message.more:
-            self.look_in(_AGAIN_SECONDS)
+            self.look_in(0)
         elif self.is_current:
             live = any(entry.live for entry in message.entries)
             self.look_in(_LIVE_SECONDS if live else _IDLE_SECONDS)
