@@ -80,6 +80,7 @@ class LazySGD(SGD):
             self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self.touched = torch.zeros(len(weight), dtype=torch.int64, device=weight.device)
         self._none = torch.eye(2, dtype=torch.float64, device=weight.device)
+        # float64: a row may wait through thousands of products, each of a factor close to 1
         self._since = self._none.repeat(_WINDOW + 1, 1, 1)
         self._settled = 0
         self.steps = 0
@@ -127,6 +128,7 @@ class LazySGD(SGD):
                     moved += gradient[part]
                 parameter.index_copy_(0, rows, weight.sub_(moved, alpha=rate))
                 moving.index_copy_(0, rows, moved)
+        # first the step that all others owe, then the mark: the rows of this step owe nothing of it
         self._owe(rate, decay, momentum)
         self.touched.index_fill_(0, self._rows, self.steps)
         if self.steps - self._settled == _WINDOW:

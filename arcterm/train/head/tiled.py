@@ -119,6 +119,7 @@ class Stream:
             c = self._c(part)[0]
             found = [self._mask(x.clone(), part, 0.0).sum(1) for x in self.margin.survey(c, t[:, None])]
             sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
+        # stacked: one collective, whose cost is its start and not its few numbers
         return tuple(self.world.sum(torch.stack(sums)).unbind())
 
     def reduce(self, left: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,6 +167,7 @@ class Stream:
 
     def _measure(self, rows: slice) -> None:
         if self._inverse is not None and rows.start >= self._measured:
+            # at the first visit of a tile, whose rows are in the cache then; later passes reuse it
             norm = torch.linalg.vector_norm(self.flat[rows], dim=1)
             torch.rsqrt(norm.square_().add_(EPS), out=self._inverse[rows])
             self._measured = rows.stop
@@ -222,6 +224,7 @@ class Stream:
         for part in self.parts():
             c = self._c(part)[0]
             z = self._mask(self.factor[:, None] * self._map(c, t), part, _ABSENT)
+            # a sum of losses adds up as it is; a sum of exponentials only as its logarithm stays in range
             if summed:
                 total += F.softplus(z, threshold=LINEAR).sum(1)
             else:
@@ -251,6 +254,7 @@ class Stream:
                 mapped = self._map(c, at)
             y = mapped.detach()
             z = factor * y
+            # the loss's slope in z: of log(1 + exp z) the sigmoid, of the log-sum a share of the softmax
             p = z.sigmoid() if self.margin.reduction == "sum" else (z - whole[:, None]).exp_()
             p = self._mask(p, part, 0.0).mul_(grad[:, None])
             found.factor += (p * y).sum(1)
@@ -289,6 +293,7 @@ class Stream:
         if found.bias is not None:
             found.bias[part] = p.sum(0)
         if winner is not None:
+            # of several centres only the nearest was c, so only its row learns
             spread = p.new_zeros(len(p), p.shape[1], self.centers)
             p_c = spread.scatter(2, winner[..., None], p_c[..., None]).flatten(1)
             p = spread.scatter_(2, winner[..., None], p[..., None]).flatten(1)
@@ -303,6 +308,7 @@ class Stream:
             into.addmm_(p, weight)
             torch.mm(p.T, left, out=out)
         if self._inverse is not None:
+            # ∂c/∂w = (x̂ - c·ŵ)/‖w‖: the part along w needs Σ p·c of a class alone, not another product
             out.addcmul_(weight, inverse.square().mul_(p_c.sum(0))[:, None], value=-1)
 
     def _add_targets(self, grad_t: Tensor, t: Tensor, found: _Gradients) -> None:
