@@ -12,7 +12,7 @@ import typer
 
 from arcterm.cli import completing
 from arcterm.cli.options import Json, Plain, RunName, RunsDir
-from arcterm.errors import ArctermError, RunError
+from arcterm.errors import RunError
 from arcterm.show.output import ProgressLine, put, put_detached, put_json, say, say_waiting, table
 
 if TYPE_CHECKING:
@@ -304,34 +304,11 @@ def _find(name: str, runs_dir: Path | None, use: Use | None = None) -> Any:
 
 
 def _described(run: Run, check: bool) -> dict[str, Any]:
-    """Describe a run; a job also with its command, its phase and its report.
-
-    Its corrupt records are all counted if it is to `check` them.
-    """
-    import msgspec
-
+    """Describe a run; its corrupt records are all counted if it is to `check` them."""
     from arcterm.runs.describe import describe
     from arcterm.runs.reader import Reader
-    from arcterm.runs.report import read_report
-    from arcterm.runs.state import damage
-    from arcterm.runs.store import recorded
 
-    reader = Reader(run, check=check)
-    described = describe(reader)
-    record = recorded(run)
-    config = record.config if record else None
-    if config is not None and config.kind == "job":
-        phase = reader.summary.phase
-        shown = ("phase", "detail", "done", "total")
-        described["command"] = config.command
-        described["phase"] = {key: getattr(phase, key) for key in shown} if phase else None
-        described["report"] = None
-        try:
-            described["report"] = msgspec.to_builtins(read_report(run))
-        except (ArctermError, OSError) as error:
-            reasons = [described["reason"]] if described["state"] == "damaged" else []
-            described |= {"state": "damaged", "reason": "; ".join([*reasons, damage(run, error)])}
-    return described
+    return describe(Reader(run, check=check))
 
 
 def _steps(described: dict[str, Any]) -> str:

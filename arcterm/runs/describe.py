@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from arcterm.config import Augmentation, Config
+from arcterm.errors import ArctermError
 from arcterm.runs import checkpoints, dataset
 from arcterm.runs.essentials import PACE_STEPS, sampled_zeros
 from arcterm.runs.events import (
@@ -31,7 +32,8 @@ from arcterm.runs.events import (
     Step,
     Verify,
 )
-from arcterm.runs.state import read_state
+from arcterm.runs.report import read_report
+from arcterm.runs.state import damage, read_state
 from arcterm.runs.store import recorded
 
 if TYPE_CHECKING:
@@ -214,7 +216,8 @@ def own_gpus(config: Config | None, summary: Summary) -> list[tuple[str, Gpu]]:
 def describe(reader: Reader) -> dict[str, Any]:
     """Return what ``arcterm show --json`` prints: plain values, accuracies as fractions.
 
-    Of a run that is damaged, what can be read; `reason` says what can't.
+    A job has also its command, its phase and its report. Of a run that is damaged, what can be read; `reason`
+    says what can't.
     """
     run, summary = reader.run, reader.refresh()
     state = reader.judge(read_state(run))
@@ -230,7 +233,7 @@ def describe(reader: Reader) -> dict[str, Any]:
                 "best_step": best.step if best else None,
             }
     gpus = [gpu for _, gpu in own_gpus(config, summary)]
-    return {
+    described = {
         "id": run.id,
         "name": record.name or None if record else None,
         "path": os.path.realpath(run.path),
@@ -269,3 +272,20 @@ def describe(reader: Reader) -> dict[str, Any]:
             )
         ),
     }
+    return described | _describe_job(reader, config, described)
+
+
+def _describe_job(reader: Reader, config: Config | None, described: dict[str, Any]) -> dict[str, Any]:
+    if config is None or config.kind == "training":
+        return {}
+    phase, shown = reader.summary.phase, ("phase", "detail", "done", "total")
+    found: dict[str, Any] = {
+        "command": config.command,
+        "phase": {key: getattr(phase, key) for key in shown} if phase else None,
+        "report": None,
+    }
+    try:
+        return found | {"report": msgspec.to_builtins(read_report(reader.run))}
+    except (ArctermError, OSError) as error:
+        reasons = [described["reason"]] if described["state"] == "damaged" else []
+        return found | {"state": "damaged", "reason": "; ".join([*reasons, damage(reader.run, error)])}
