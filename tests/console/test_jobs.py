@@ -366,6 +366,7 @@ async def test_a_form_names_what_is_wrong_beside_the_field(quick, faces, root, u
         assert not store.list_runs(root)
 
 
+@pytest.mark.long
 async def test_several_packs_are_given_in_one_field(quick, faces, root, until, shown, tmp_path):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:

@@ -382,6 +382,7 @@ async def test_a_damaged_run_is_told_and_stops_nothing(make, root, until, shown)
         await until(pilot, lambda: any(isinstance(screen, RunList) for screen in app.screen_stack))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["smoke-run", None])
 async def test_a_run_that_is_removed_while_it_is_shown_is_told_and_left(
     busy, make, root, until, shown, name, monkeypatch
@@ -563,6 +564,7 @@ async def test_a_live_run_can_not_be_deleted(busy, root, until):
         assert isinstance(app.screen, RunList)
 
 
+@pytest.mark.long
 async def test_fork_fills_the_form(busy, root, until):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
@@ -623,6 +625,7 @@ async def test_ascii_terminals_get_ascii(busy, root, until, shown, monkeypatch):
         assert shown(app).isascii()
 
 
+@pytest.mark.long
 async def test_no_colour_is_readable_and_does_not_crash(busy, root, until, shown, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     app = Console(root)

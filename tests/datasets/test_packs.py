@@ -148,6 +148,7 @@ def test_reading_imports_no_torch() -> None:
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.long
 def test_threads_read_alike(packed: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -287,6 +287,7 @@ def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
         symbol.read(tmp_path / "none.json")
 
 
+@pytest.mark.long
 def test_memory_is_in_proportion_to_the_file(tmp_path: Path) -> None:
     path = tmp_path / "m-symbol.json"
     path.write_text(json.dumps({"nodes": [{"op": "", "name": ""}] * 20_000}, separators=(",", ":")))

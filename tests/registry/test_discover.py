@@ -121,6 +121,7 @@ def test_the_first_on_the_path_shadows_the_same_distribution(distribution, tmp_p
     assert "old" not in names("loss")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "source",
     [

@@ -97,6 +97,7 @@ def test_the_checkpoint_is_there_before_the_verification(train):
     assert not any(m.unverified for _, m in checkpoints.list_checkpoints(run))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", [3, 6])
 @pytest.mark.parametrize("before", ["verify_sets", "put_scores"])
 def test_a_run_that_ends_while_verifying_catches_up(train, monkeypatch, at, before):
