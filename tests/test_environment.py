@@ -33,6 +33,7 @@ def sprung(folder: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pythonpath", [None, ":", ".", "nowhere::/nowhere", "/nowhere:"])
 @pytest.mark.parametrize(
     "command", [[str(SCRIPT)], [sys.executable, "-m", "arcterm"]], ids=["script", "module"]

@@ -44,6 +44,7 @@ def test_the_check_would_notice():
     assert "numpy" in loaded_by("import arcterm.formats.recordio.container")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("package", "banned"),
     [

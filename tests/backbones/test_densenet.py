@@ -56,6 +56,7 @@ def test_layers_run_in_the_order_of_the_symbol() -> None:
     assert [layer.out_channels for layer in ran if isinstance(layer, nn.Conv2d)] == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("input", "sides"), [(1, (56, 7)), (0, (28, 3))])
 def test_maps(input: int, sides: tuple[int, int]) -> None:
     """Transitions round down: with the stem of ImageNet 7×7 becomes 3×3."""

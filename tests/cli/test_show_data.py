@@ -166,6 +166,7 @@ def test_a_real_set(arcterm: Callable[..., tuple[str, str]], test_data: Locate) 
     assert [pair["pair"] for pair in told["shown"]] == list(range(6))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [20, 40, 80, 160])
 @pytest.mark.parametrize(
     ("environment", "system", "expected"),

@@ -702,6 +702,7 @@ async def test_a_long_run_does_not_hold_the_screen_up(make, root, until, shown, 
     assert max(spent) < 30 * CHUNK  # calls of a look that takes in a chunk of events
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("file", ["run.json", "state.json", "owner.json"])
 async def test_damaged_runs_are_rows_among_the_others(make, root, until, shown, file):
     whole, torn = make("whole"), make("torn")

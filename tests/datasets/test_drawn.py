@@ -34,6 +34,7 @@ def _cached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARCTERM_CACHE", str(cache))
 
 
+@pytest.mark.long
 def test_the_demo_is_a_pack() -> None:
     declared = get("dataset", "demo")
     assert declared.settings({}) == {"identities": 200, "images": 20, "seed": 0}
