@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
-from arcterm_registry import JobSpec, PluginError, get
+from arcterm_registry import Declaration, JobSpec, PluginError, get
 
 from arcterm import commandline
 from arcterm.commandline import Value
 from arcterm.errors import ConfigError
-from arcterm.overrides import OPTION_GROUPS, check_setting, options_for
+from arcterm.overrides import OPTION_GROUPS, check_setting, non_defaults, options_for
 from arcterm.settings import SETTINGS
 
 _CHECKED = ("nproc", "batch_size", "epochs", "steps", "lr", "warmup", "clip", "keep_last", "seed")
@@ -166,9 +166,8 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
         """The settings that ask for it again, for `merge`; those at their default are left out."""
         asked: dict[str, Any] = {kind: getattr(self, kind) for kind in OPTION_GROUPS}
         for kind in OPTION_GROUPS:
-            usual = _defaults(kind, asked[kind])
-            given = getattr(self, f"{kind}_options")
-            asked[f"{kind}_options"] = {k: v for k, v in given.items() if v != usual.get(k)}
+            declared = _declaration(kind, asked[kind])
+            asked[f"{kind}_options"] = non_defaults(getattr(self, f"{kind}_options"), declared)
         asked["dataset"] = asked["dataset_options"].pop("path", "") or asked["dataset"]
         for option in SETTINGS:
             value = getattr(self, option.name)
@@ -231,14 +230,17 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     @property
     def declared(self) -> JobSpec | None:
         """Its declaration; None where the package that it came from is gone or broken."""
-        try:
-            return get("job", self.name)
-        except PluginError:
-            return None
+        found = _declaration("job", self.plugin)
+        return found if isinstance(found, JobSpec) else None
+
+    @property
+    def plugin(self) -> str:
+        """The registered name; one without a group is ours, whatever other packages call theirs."""
+        return self.name if self.group else f"arcterm:{self.name}"
 
     @property
     def plugins(self) -> list[tuple[str, str]]:
-        return [("job", self.name), *(self.train.plugins if self.train else ())]
+        return [("job", self.plugin), *(self.train.plugins if self.train else ())]
 
     @property
     def label(self) -> str:
@@ -269,12 +271,7 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     @property
     def command(self) -> str:
         """The equivalent command line; options that equal their default are left out."""
-        usual = {option.name: option.default for option in self.declared.options} if self.declared else {}
-        given = {
-            key: value
-            for key, value in self.options.items()
-            if key not in usual or not (value == usual[key] or (value == "" and usual[key] is None))
-        }
+        given = non_defaults(self.options, self.declared)
         return commandline.job(self.group, self.name, self.paths, given)
 
     @property
@@ -294,8 +291,8 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
             count = many if place.many else 1
             texts[PATH_FIELD + place.name] = ", ".join(rest[:count])
             del rest[:count]
-        usual = {option.name: option.default for option in declared.options}
-        return self.name, texts | {k: field_text(v) for k, v in self.options.items() if v != usual.get(k)}
+        given = non_defaults(self.options, declared)
+        return self.name, texts | {key: field_text(value) for key, value in given.items()}
 
     @property
     def stop_words(self) -> StopWords:
@@ -307,12 +304,12 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 Config = TrainConfig | JobConfig
 
 
-def _defaults(kind: str, name: str) -> dict[str, Value | None]:
-    """Defaults of a plug-in's options; {} if it is gone."""
+def _declaration(kind: str, name: str) -> Declaration | None:
+    """The declaration of a plug-in; None where its package is gone or broken."""
     try:
-        return {option.name: option.default for option in get(kind, name).options}
+        return get(kind, name)
     except PluginError:
-        return {}
+        return None
 
 
 def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any]) -> JobConfig:
@@ -329,7 +326,7 @@ def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any])
         if options.get(file):
             options[file] = _absolute(str(options[file]))
     return JobConfig(
-        name=name,
+        name=name if declared.group else name.removeprefix("arcterm:"),
         group=declared.group,
         paths=[_absolute(path) for path in paths],
         options=options,

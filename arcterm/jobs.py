@@ -145,12 +145,12 @@ verify = JobSpec(
 )
 
 
-_ORDER = ("pack", "bin", "check", "merge", "split", "extract", "index", "bench")
+_OURS = [name for name, declared in globals().items() if isinstance(declared, JobSpec)]
 
 
 def offered(group: str = "") -> dict[str, JobSpec]:
     """Every installed job that stands below a command, or below the command `group`, by name."""
     found = {p.full_name if p.duplicate else p.name: p.declaration for p in scan("job")}
     specs = {name: spec for name, spec in found.items() if isinstance(spec, JobSpec) and spec.group}
-    ours_first = sorted(specs, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+    ours_first = sorted(specs, key=lambda name: (_OURS.index(name) if name in _OURS else len(_OURS), name))
     return {name: specs[name] for name in ours_first if group in ("", specs[name].group)}

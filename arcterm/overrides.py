@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from arcterm_registry import Option, OptionError, nearest
+from arcterm_registry import Declaration, Option, OptionError, nearest
 
 from arcterm import tomlfile
 from arcterm.commandline import Value, flag
@@ -138,6 +138,16 @@ def options_for(declared: Iterable[Option], given: Mapping[str, Any], owner: str
             advice = f"{option.help}; allowed: {option.range or 'any'}; the default is {option.default}"
             raise ConfigError(f"{owner}: {error}", advice) from None
     return values
+
+
+def non_defaults(values: Mapping[str, Value], declared: Declaration | None) -> dict[str, Value]:
+    """The values that differ from their option's default; empty text stands for a default of None."""
+    defaults = {option.name: option.default for option in declared.options} if declared else {}
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in defaults or (value != defaults[name] and (value != "" or defaults[name] is not None))
+    }
 
 
 def indices(text: str, name: str) -> list[int]:

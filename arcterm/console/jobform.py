@@ -14,6 +14,7 @@ from arcterm.commandline import Value
 from arcterm.config import PATH_FIELD, job_config
 from arcterm.console.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
+from arcterm.overrides import non_defaults
 
 
 @dataclass
@@ -68,8 +69,7 @@ class JobDraft(FormDraft):
         }
 
     def command(self) -> str:
-        defaults = {option.name: option.default for option in self.spec.options}
-        given = {key: value for key, value in self.options().items() if value != defaults[key]}
+        given = non_defaults(self.options(), self.spec)
         return commandline.job(self.spec.group, self.name, self.paths(), given)
 
     def _paths(self, place: JobPath) -> list[str]:

@@ -1,4 +1,4 @@
-"""The engine that starts runs, chosen from the registered launchers."""
+"""The engine that starts runs, one of the registered launchers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arcterm_registry.contracts import LauncherFactory
 from arcterm.errors import RunError
 from arcterm.runs.store import Run
 
-DEFAULT = "local"
+LAUNCHER = "arcterm:local"  # in full: another package may have one of that name
 _MENDING = {
     errno.ENOSPC: "make room on that disk",
     errno.EDQUOT: "make room on that disk",
@@ -22,9 +22,9 @@ _MENDING = {
 }
 
 
-def submit(run: Run, *options: str, launcher: str = DEFAULT) -> str:
+def submit(run: Run, *options: str) -> str:
     """Start `run`, its supervisor with `options`; returns the engine's id for it. Raises `RunError`."""
-    engine = cast(LauncherFactory, get("launcher", launcher).load()())
+    engine = cast(LauncherFactory, get("launcher", LAUNCHER).load()())
     try:
         return engine.submit(run, *options)
     except OSError as error:

@@ -173,7 +173,7 @@ def verify(
     _, manifest = checkpoints.choose(run, which)
     found = devices.for_verification(train)
     nproc = len(found) if train.gpus else train.nproc
-    asked = job_config("verify", [run.path.resolve()], {"checkpoint": str(manifest.step)})
+    asked = job_config("arcterm:verify", [run.path.resolve()], {"checkpoint": str(manifest.step)})
     config = msgspec.structs.replace(_on(asked, found, nproc), train=train)
     facts = samedata.facts_of(train)
     for note in samedata.notes(run, facts):
@@ -196,7 +196,7 @@ def job(
 
     One on ranks works on `gpus`, all by default, or `nproc` ranks; `say` is told why where that is the CPU.
     """
-    places = get("job", config.name).paths
+    places = get("job", config.plugin).paths
     for number, path in enumerate(config.paths):
         place = places[max(0, number - len(config.paths) + len(places))]
         if not place.written and not Path(path).exists():

@@ -169,7 +169,8 @@ def _killed_on_error(process: subprocess.Popen[str]) -> Iterator[None]:
 def _kill(process: subprocess.Popen[str]) -> None:
     """Kill the process and those that a plug-in started, which would hold its pipes open."""
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended, and another thread has waited for it
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _describe_exit(code: int) -> str:

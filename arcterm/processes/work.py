@@ -85,8 +85,8 @@ def do_job(run: Run, attempt: int, journal: Journal, world: World | None = None)
 
 def _call(context: JobContext, config: JobConfig) -> JobReport:
     """Call a job's function; raises `FailedError` for what the code of another package raises."""
-    declared, plugin = get("job", config.name), locate("job", config.name)
-    given = {option.name: config.options.get(option.name) for option in declared.options}
+    declared, plugin = get("job", config.plugin), locate("job", config.plugin)
+    given = {option.name: config.options.get(option.name, option.default) for option in declared.options}
     try:
         report = declared.load()(context, *config.paths, **given)
         if not isinstance(report, JobReport):

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from arcterm.cli.app import build
 from arcterm.config import JobConfig, job_config
 from arcterm.jobs import offered
+from arcterm.launch import engine
+from arcterm.runs.store import Run
 
 ENTRIES = "[arcterm.jobs]\n" + "".join(
     f"{name} = others:{name}\n" for name in ("ranks", "nothing", "raises", "odd", "pack")
@@ -120,6 +122,27 @@ def test_a_name_that_two_packages_have_is_chosen_in_full(distribution):
     assert "arcterm:pack" in listed and "others:pack" in listed
     assert "HOLD" in CliRunner().invoke(build(["data"]), ["data", "arcterm:pack", "--help"]).output.upper()
     assert job_config("others:pack", [], {}).title == "data others:pack"
+
+
+def test_what_arcterm_itself_starts_is_its_own_whatever_others_call_theirs(
+    distribution, tmp_path, monkeypatch
+):
+    entries = "[arcterm.jobs]\nverify = others:pack\n[arcterm.launchers]\nlocal = others:launcher\n"
+    launcher = (
+        "\nfrom arcterm_registry import Launcher\nlauncher = Launcher(summary='x', factory='others:no')\n"
+    )
+    distribution("others", entry_points=entries, others=OTHERS + launcher)
+    with pytest.raises(PluginError, match="'local' is claimed by arcterm"):
+        get("launcher", "local")
+    config = job_config("arcterm:verify", [tmp_path], {"checkpoint": "7"})
+    assert (config.name, config.title) == ("verify", f"verify {tmp_path.name}")
+    assert config.command == f"arcterm verify {tmp_path} --checkpoint 7"
+    assert config.declared is not None and config.declared.ranks
+    assert config.plugins == [("job", "arcterm:verify")]
+    started = []
+    monkeypatch.setattr("arcterm.launch.local.Local.submit", lambda self, run, *options: started.append(run))
+    engine.submit(Run(tmp_path))
+    assert len(started) == 1
 
 
 WORD = Option(name="word", type=str, default="", help="a word")
