@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from arcterm_registry import KINDS, Backbone, Loss, Option, Plugin, PluginError, get, nearest, scan
+from arcterm_registry import KINDS, Backbone, JobSpec, Loss, Option, Plugin, PluginError, get, nearest, scan
 from typer.core import TyperGroup
 
 from arcterm.cli import completing
@@ -167,6 +168,9 @@ def _page(plugin: Plugin) -> None:
     put(f"from {plugin.distribution} {plugin.version}")
     if isinstance(plugin.declaration, Loss) and plugin.declaration.paper:
         put(f"paper {plugin.declaration.paper}")
+    if isinstance(plugin.declaration, JobSpec):
+        for path in plugin.declaration.paths:
+            put(f"path {path.name}{' …' * path.many}: {path.help}")
     options = plugin.declaration.options if plugin.declaration else ()
     rows = [[o.name, _default(o), o.range or _KINDS[o.type], o.help] for o in options]
     put(*table(["OPTION", "DEFAULT", "ALLOWED", "MEANING"], rows) if rows else ["nothing to set"])
@@ -192,19 +196,13 @@ def _describe(plugin: Plugin) -> dict[str, Any]:
         facts |= {
             "summary": declared.summary,
             "factory": declared.factory,
-            "options": [
-                {
-                    "name": o.name,
-                    "type": o.type.__name__,
-                    "default": o.default,
-                    "range": o.range,
-                    "help": o.help,
-                }
-                for o in declared.options
-            ],
+            "options": [_describe_option(option) for option in declared.options],
         }
     if isinstance(declared, Loss):
         facts |= {"paper": declared.paper, "form": declared.form}
+    if isinstance(declared, JobSpec):
+        facts |= {"group": declared.group, "ranks": declared.ranks}
+        facts["paths"] = [asdict(path) for path in declared.paths]
     if isinstance(declared, Backbone):
         facts |= {name: getattr(declared, name) for name in ("parameters", "gmacs", "embedding_size")}
         facts["input_size"] = list(declared.input_size)

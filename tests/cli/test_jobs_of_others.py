@@ -145,6 +145,15 @@ def test_what_arcterm_itself_starts_is_its_own_whatever_others_call_theirs(
     assert len(started) == 1
 
 
+def test_a_job_is_described_with_its_paths():
+    shown = CliRunner().invoke(build(["plugins"]), ["plugins", "job", "merge"]).output
+    assert "path src …: The packs.\n" in shown and "path dst: " in shown
+    (told,) = json.loads(CliRunner().invoke(build(["plugins"]), ["plugins", "job", "pack", "--json"]).stdout)
+    assert (told["group"], told["ranks"]) == ("data", False)
+    assert [(path["name"], path["written"]) for path in told["paths"]] == [("src", False), ("dst", True)]
+    assert {option["name"] for option in told["options"]} == {"hold_out", "pairs", "resize", "align"}
+
+
 WORD = Option(name="word", type=str, default="", help="a word")
 
 
