@@ -159,7 +159,6 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def paths(self) -> list[str]:
-        """The paths it reads."""
         return [str(self.dataset_options["path"])] if "path" in self.dataset_options else []
 
     def settings(self) -> dict[str, Any]:
@@ -258,7 +257,6 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def source(self) -> str:
-        """The name of its first path."""
         return Path(self.paths[0]).name if self.paths else ""
 
     @property

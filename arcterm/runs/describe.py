@@ -264,15 +264,13 @@ def describe(reader: Reader) -> dict[str, Any]:
         "corrupt_records": reader.essentials.corrupt,
         **dataset.describe(run),
         # what was chosen comes before how images are changed
-        "config": config
-        and dict(
-            sorted(
-                msgspec.to_builtins(config).items(),
-                key=lambda item: item[0] in Augmentation.__struct_fields__,
-            )
-        ),
+        "config": config and dict(sorted(msgspec.to_builtins(config).items(), key=_augments)),
     }
     return described | _describe_job(reader, config, described)
+
+
+def _augments(item: tuple[str, Any]) -> bool:
+    return item[0] in Augmentation.__struct_fields__
 
 
 def _describe_job(reader: Reader, config: Config | None, described: dict[str, Any]) -> dict[str, Any]:

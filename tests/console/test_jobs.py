@@ -321,6 +321,24 @@ def note(app, key):
     return str(app.screen.query_one(f"#field-{key.replace('.', '-')} .note").render())
 
 
+async def test_a_job_that_hangs_on_import_does_not_hold_the_console_up(root, until, shown, monkeypatch):
+    """The list is made in another thread: keys work meanwhile, and it comes when it is known."""
+    known = threading.Event()
+    found = offered()
+    monkeypatch.setattr(
+        "arcterm.console.screens.jobs.offered", lambda: found if known.wait(60) else pytest.fail("it waits")
+    )
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "d data" in shown(app))
+        await pilot.press("d")
+        await until(pilot, lambda: "looking for installed jobs" in shown(app))
+        await pilot.press("enter", "j")
+        assert isinstance(app.screen, JobList)
+        known.set()
+        await until(pilot, lambda: "Pack a folder" in shown(app))
+
+
 @pytest.mark.long
 async def test_a_job_is_chosen_filled_in_and_started(quick, faces, root, until, shown, tmp_path):
     app = Console(root)
@@ -521,7 +539,7 @@ async def test_pictures_are_reached_from_the_choice_of_jobs(album, root, until, 
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "d data" in shown(app))
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, JobList))
+        await until(pilot, lambda: isinstance(app.screen, JobList) and "Look at a data set" in shown(app))
         await pilot.press("G", "enter")
         await until(pilot, lambda: isinstance(app.screen, PictureScreen) and app.screen.focused)
         await pilot.press(*"demo", "enter")

@@ -20,6 +20,8 @@ def title(width: int) -> list[Line]:
 
 def table(jobs: Sequence[tuple[str, JobSpec]], cursor: int, width: int, height: int) -> list[Line]:
     """A heading and as many jobs as fit around the cursor: name and summary."""
+    if not jobs:
+        return [[("  looking for installed jobs …", "dim")]]
     room = min(_LONGEST, max(_NAME, *(cell_len(name) for name, _ in jobs)))
     lines: list[Line] = [[("  " + pad("job", room), "dim"), (" what it does", "dim")]]
     first = first_row(len(jobs), cursor, height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from arcterm_registry import JobPath, JobSpec
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from arcterm.console.keys import KeyLine
 from arcterm.console.panels import joblist
@@ -50,29 +52,44 @@ class JobList(ConsoleScreen):
         Binding("G,end", "move(1000)", "last", show=False),
     ]
 
+    @dataclass
+    class Found(Message):
+        """The installed jobs are known."""
+
+        jobs: dict[str, JobSpec]
+
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
-        self.choices: list[tuple[str, JobSpec]] = [*offered().items(), ("show", SHOW)]
+        self.choices: list[tuple[str, JobSpec]] = []
         self.cursor = 0
 
     @property
-    def chosen(self) -> tuple[str, JobSpec]:
-        return self.choices[self.cursor]
+    def chosen(self) -> tuple[str, JobSpec] | None:
+        """The job under the cursor; None while the installed ones are looked for."""
+        return self.choices[self.cursor] if self.choices else None
 
     def compose(self) -> ComposeResult:
         yield Rows(lambda w, h: joblist.title(w), id="title")
         yield JobTable(lambda w, h: joblist.table(self.choices, self.cursor, w, h), id="jobs")
-        yield Rows(lambda w, h: joblist.detail(self.chosen[1], w, h), id="about")
+        yield Rows(lambda w, h: joblist.detail(self.chosen[1], w, h) if self.chosen else [], id="about")
         yield KeyLine()
 
+    def on_mount(self) -> None:
+        """Look for jobs; that imports other packages' code, so not in the UI's thread."""
+        self.run_worker(lambda: self.post_message(self.Found(offered())), thread=True, exit_on_error=False)
+
+    def on_job_list_found(self, message: Found) -> None:
+        self.choices = [*message.jobs.items(), ("show", SHOW)]
+        self.action_move(0)
+
     def action_move(self, rows: int) -> None:
-        self.cursor = min(max(self.cursor + rows, 0), len(self.choices) - 1)
+        self.cursor = max(0, min(self.cursor + rows, len(self.choices) - 1))
         for drawn in self.query(Rows):
             drawn.repaint()
 
     def action_open(self) -> None:
-        if self.chosen[1] is SHOW:
+        if self.chosen and self.chosen[1] is SHOW:
             self.console_app.open_pictures()
-        else:
+        elif self.chosen:
             self.console_app.open_job(self.chosen[0])
