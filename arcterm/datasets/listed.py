@@ -11,8 +11,6 @@ import numpy as np
 from arcterm_registry.contracts import DatasetFacts, Record
 from numpy.typing import NDArray
 
-from arcterm.align import similarity
-from arcterm.align.landmarks import Fault, judge
 from arcterm.datasets import filters
 from arcterm.datasets.filters import FaceSource
 from arcterm.datasets.fitting import IMAGE_SIZE, fit, look, samples
@@ -20,6 +18,8 @@ from arcterm.datasets.sameness import SAMPLE, TrainDigest, file_sizes, file_star
 from arcterm.datasets.verification import VerificationSets
 from arcterm.datasets.verification import look as look_at_sets
 from arcterm.errors import DataError
+from arcterm.faces import similarity
+from arcterm.faces.landmarks import Fault, judge
 from arcterm.formats.images import decode, read_file
 from arcterm.formats.lists import ImageList, ListedImage
 from arcterm.progress import Progress

@@ -257,6 +257,39 @@ class JobContext(Protocol):
         """Show a message, ``"info"`` or ``"warning"``, to whoever watches."""
 
 
+class Face(NamedTuple):
+    """A face in an image, in its pixels; what reaches over the image's edges is kept.
+
+    `box` (4,) float64 is x1, y1, x2, y2. `points` (5, 2) float64 are x and y of left eye, right eye, nose,
+    left and right corner of the mouth, left and right as one sees them in the picture. `score` is 0..1.
+    """
+
+    box: NDArray[np.float64]
+    points: NDArray[np.float64]
+    score: float
+
+
+class FaceDetector(Protocol):
+    """A face detector, as its factory returns it."""
+
+    def detect(
+        self, images: Sequence[NDArray[np.uint8]], smallest: Sequence[int] | None = None
+    ) -> list[list[Face]]:
+        """Find the faces of each image, uint8 RGB (H, W, 3) of any size, the best score first.
+
+        `smallest` has for each image the side in pixels of the smallest face that is wanted there, over the
+        detector's own option. An image without a face gives an empty list. Called by one thread at a time.
+        """
+
+
+@runtime_checkable
+class BoxedFaceDetector(FaceDetector, Protocol):
+    """A detector that can also look for the landmarks of a face whose place is known."""
+
+    def refine(self, image: NDArray[np.uint8], box: NDArray[np.float64]) -> Face | None:
+        """Find the face in `box` (4,), x1, y1, x2, y2, however low its score; None if there is nothing."""
+
+
 class LauncherFactory(Protocol):
     """What a launcher's factory returns."""
 

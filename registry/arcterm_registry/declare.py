@@ -295,9 +295,24 @@ class Tracker(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Detector(Declaration):
-    """A face detector for alignment."""
+    """A face detector.
+
+    `factory` is called as ``function(weights, **options)`` with the path of its weights, a text, and returns
+    a `contracts.FaceDetector`. `find` (``pkg.mod:function``, torch-free) takes nothing and returns the path
+    of weights that lie on this machine, or None; `advice` is a line on what to get, and where. A detector
+    without `find` needs no file and is called with an empty path.
+    """
 
     kind: ClassVar[str] = "detector"
+    find: str = ""
+    advice: str = ""
+
+    def find_weights(self) -> str | None:
+        """The path of weights that are here, empty if none are needed; None if there are none."""
+        if not self.find:
+            return ""
+        found = resolve(self.find)()
+        return None if found is None else str(found)
 
 
 def resolve(target: str) -> Callable[..., Any]:

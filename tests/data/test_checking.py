@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arcterm.align.similarity import template
 from arcterm.data.check.check import check
 from arcterm.data.check.survey import Survey
 from arcterm.datasets.verification import VerificationSets
 from arcterm.errors import DataError, StopAskedError
+from arcterm.faces.similarity import template
 from arcterm.formats.images import decode, encode_jpeg, resize
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.runs.context import JobContext, accept_changed_data

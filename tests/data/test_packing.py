@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from arcterm.align.similarity import TEMPLATE
 from arcterm.data.make.pack import pack
 from arcterm.errors import DataError
+from arcterm.faces.similarity import TEMPLATE
 from arcterm.formats.images import decode, encode_jpeg, resize
 from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.pairs.pairing import different_pairs, make_pairs, same_pairs

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from arcterm.align import similarity
 from arcterm.data.make.pack import pack
 from arcterm.errors import DataError, StopAskedError
+from arcterm.faces import similarity
 from arcterm.formats.images import decode, encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.people import find_people

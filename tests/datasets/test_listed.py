@@ -13,8 +13,8 @@ from arcterm_registry import get
 from arcterm_registry.conformance import checks
 from arcterm_registry.contracts import LabelledDataset
 
-from arcterm.align import similarity
 from arcterm.errors import DataError
+from arcterm.faces import similarity
 from arcterm.formats.images import decode, encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
 

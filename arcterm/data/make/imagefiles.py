@@ -12,10 +12,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.align import landmarks, similarity
 from arcterm.data.check import alignment
 from arcterm.data.reshape import copying
 from arcterm.errors import DataError
+from arcterm.faces import landmarks, similarity
 from arcterm.formats import images as codec
 from arcterm.formats.recordio.facepack import FacePack
 

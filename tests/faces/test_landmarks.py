@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arcterm.align import landmarks as marks
-from arcterm.align.landmarks import judge
-from arcterm.align.similarity import TEMPLATE
+from arcterm.faces import landmarks as marks
+from arcterm.faces.landmarks import judge
+from arcterm.faces.similarity import TEMPLATE
 
 HEIGHT, WIDTH = 260, 300
 SIZE = (HEIGHT, WIDTH)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.align.similarity import template
+from arcterm.faces.similarity import template
 
 _SUSPECT, _FITS, _HOPELESS = 0.5, 0.35, 0.8  # shares of the spread that are left
 _UPRIGHT, _TURNED = 60.0, 100.0  # degrees

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from arcterm.align import similarity
 from arcterm.errors import DataError
+from arcterm.faces import similarity
 from arcterm.formats.images import decode
 
 Points = NDArray[np.float64]

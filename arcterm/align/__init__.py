@@ -1,1 +1,0 @@
-"""Alignment: faces brought to where networks expect them."""
