@@ -283,12 +283,8 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
         declared = self.declared
         if declared is None or not self.has_form:
             return None
-        many = len(self.paths) - len(declared.paths) + 1
-        texts, rest = {}, list(self.paths)
-        for place in declared.paths:
-            count = many if place.many else 1
-            texts[PATH_FIELD + place.name] = ", ".join(rest[:count])
-            del rest[:count]
+        shared = declared.share_out(self.paths)
+        texts = {PATH_FIELD + place.name: ", ".join(paths) for place, paths in shared if paths}
         given = non_defaults(self.options, declared)
         return self.name, texts | {key: field_text(value) for key, value in given.items()}
 
@@ -314,11 +310,10 @@ def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any])
     """A job in one process; raises `PluginError` if there is none, `ConfigError` for its paths or options."""
     declared = get("job", name)
     title = " ".join(filter(None, (declared.group, name)))
-    many = any(place.many for place in declared.paths)
-    least = len(declared.paths)
-    if len(paths) < least or (len(paths) > least and not many):
-        wanted = " ".join(p.name.upper() + ("…" if p.many else "") for p in declared.paths)
-        raise ConfigError(f"{title} takes {wanted}, not {len(paths)} paths", f"give {wanted}")
+    try:
+        declared.share_out(paths)
+    except ValueError as error:
+        raise ConfigError(f"{title}: {error}", f"`arcterm {title} --help` says what they are") from None
     options = options_for(declared.options, given, title)
     for file in declared.files:
         if options.get(file):

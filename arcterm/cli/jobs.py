@@ -67,7 +67,8 @@ def _run(name: str, declared: JobSpec, given: dict[str, Any]) -> None:
 
     paths: list[Path] = []
     for path in declared.paths:
-        paths += given[path.name] if path.many else [given[path.name]]
+        found = given[path.name]
+        paths += found if isinstance(found, list) else [found] if found else []
     options = {o.name: given[o.name] for o in declared.options if given[o.name] is not None}
     root = store.runs_dir(given["runs_dir"])
     where = {key: given[key] for key in ("gpus", "nproc") if declared.ranks}
@@ -92,7 +93,7 @@ def _command(name: str, declared: JobSpec) -> Any:
 
 def _parameters(declared: JobSpec) -> list[inspect.Parameter]:
     """The command's parameters: paths, options, and those that all jobs share."""
-    parameters = [parameter(path.name, _argument(path)) for path in declared.paths]
+    parameters = [_argument(path) for path in declared.paths]
     for option in declared.options:
         names = (flag(option.name),)
         if option.type is bool and option.default:
@@ -107,9 +108,13 @@ def _parameters(declared: JobSpec) -> list[inspect.Parameter]:
     return [*parameters, parameter("detach", Annotated[bool, detach], False), *shared_parameters()]
 
 
-def _argument(path: JobPath) -> Any:
-    """Annotation of a path."""
+def _argument(path: JobPath) -> inspect.Parameter:
+    """The command's parameter for a path."""
+    metavar = path.name.upper() + ("..." if path.many else "")
     about = typer.Argument(
-        metavar=path.name.upper() + ("..." if path.many else ""), help=path.help, show_default=False
+        metavar=f"[{metavar}]" if path.optional else metavar, help=path.help, show_default=False
     )
-    return Annotated[list[Path] if path.many else Path, about]
+    kind: Any = list[Path] if path.many else Path
+    if path.optional:
+        return parameter(path.name, Annotated[kind | None, about], None)
+    return parameter(path.name, Annotated[kind, about])

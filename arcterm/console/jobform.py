@@ -53,7 +53,11 @@ class JobDraft(FormDraft):
             count = len(self._paths(place))
             if count > 1 and not place.many:
                 return f"{place.name} is one path"
-            return "" if count else f"give {place.name}: {place.help[0].lower()}{place.help[1:]}"
+            return (
+                ""
+                if count or place.optional
+                else f"give {place.name}: {place.help[0].lower()}{place.help[1:]}"
+            )
         return super().problem(key)
 
     def paths(self) -> list[str]:
@@ -80,17 +84,14 @@ class JobDraft(FormDraft):
 
 def judge_job(name: str, paths: Sequence[str], options: Mapping[str, Value]) -> Verdict:
     """Check everything that takes time: whether the paths that are read exist, then the whole config."""
-    declared = get("job", name).paths
-    many = len(paths) - len(declared) + 1
-    places = [p for place in declared for p in [place] * (many if place.many else 1)]
     problems: dict[str, str] = {}
-    for place, path in zip(places, paths, strict=False):
+    for place, path in ((place, path) for place, own in get("job", name).share_out(paths) for path in own):
         try:
             found = Path(path).expanduser()
         except RuntimeError:  # ~user without a home
             problems[PATH_FIELD + place.name] = f"there is no home directory {path.partition('/')[0]}"
             continue
-        if not place.written and not found.exists():
+        if not (place.written or place.model or found.exists()):
             problems[PATH_FIELD + place.name] = f"there is no {found.absolute()}"
         elif place.written and (found.is_file() or (found.is_dir() and any(found.iterdir()))):
             problems[PATH_FIELD + place.name] = f"{found.absolute()} is already there; choose another"

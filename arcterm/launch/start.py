@@ -196,11 +196,10 @@ def job(
 
     One on ranks works on `gpus`, all by default, or `nproc` ranks; `say` is told why where that is the CPU.
     """
-    places = get("job", config.plugin).paths
-    for number, path in enumerate(config.paths):
-        place = places[max(0, number - len(config.paths) + len(places))]
-        if not place.written and not Path(path).exists():
-            raise DataError(f"{path} does not exist", f"{config.kind_of_job}: {place.help}")
+    for place, paths in get("job", config.plugin).share_out(config.paths):
+        for path in paths:
+            if not (place.written or place.model or Path(path).exists()):
+                raise DataError(f"{path} does not exist", f"{config.kind_of_job}: {place.help}")
     if config.ranks:
         where = devices_for(gpus, nproc)
         config = _on(config, where.gpus, where.nproc)

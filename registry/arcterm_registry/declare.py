@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import keyword
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import signature
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import DatasetFacts, Feeding
 
 Value = bool | int | float | str
+T = TypeVar("T")
 
 _HUGE = 1 << 63  # what no 64-bit integer holds
 _LONGEST = 80
@@ -236,12 +238,18 @@ class Dataset(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class JobPath:
-    """A path that a job takes; `many` takes one or more, and only the first can; `written` is made by it."""
+    """A path that a job takes; `many` takes one or more, `optional` can be left out, `written` is made by it.
+
+    One of a job's paths at most is several or optional. With `model` it is whatever means a model: the name
+    of a run too, which the job then gets as the run's directory.
+    """
 
     name: str
     help: str
     many: bool = False
+    optional: bool = False
     written: bool = False
+    model: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,9 +282,26 @@ class JobSpec(Declaration):
             if names.count(name) > 1 or not name.isidentifier() or keyword.iskeyword(name) or name in _TAKEN:
                 why = "every command has it" if name in _TAKEN else "names are Python names, each used once"
                 raise ValueError(f"a path or an option can't be called {name!r}: {why}")
-        for path in self.paths[1:]:
-            if path.many:
-                raise ValueError(f"{path.name} can't be several paths: only the first can")
+        loose = [path.name for path in self.paths if path.many or path.optional]
+        if len(loose) > 1:
+            raise ValueError(f"{' and '.join(loose)} can't all be several paths or none: one of them can")
+
+    def share_out(self, paths: Sequence[T]) -> list[tuple[JobPath, list[T]]]:
+        """Give each declared path those of `paths` that are for it; raises `ValueError` if they don't fit."""
+        counts = {p.name: 1 for p in self.paths}
+        spare = len(paths) - len(counts)
+        for path in self.paths:
+            if (spare > 0 and path.many) or (spare == -1 and path.optional):
+                counts[path.name] += spare
+                spare = 0
+        if spare:
+            wanted = " ".join(
+                f"[{p.name.upper()}{' …' * p.many}]" if p.optional else p.name.upper() + "…" * p.many
+                for p in self.paths
+            )
+            raise ValueError(f"it takes {wanted}, not {len(paths)} paths")
+        rest = iter(paths)
+        return [(path, list(islice(rest, counts[path.name]))) for path in self.paths]
 
 
 @dataclass(frozen=True, kw_only=True)

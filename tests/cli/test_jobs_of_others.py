@@ -174,10 +174,39 @@ def test_what_no_command_can_be_made_of_is_refused(paths, options, group, said):
         JobSpec(summary="x", factory="x:y", paths=places, options=options, group=group)
 
 
-def test_only_the_first_path_can_be_several():
-    first, second = JobPath(name="a", help="x"), JobPath(name="b", help="x", many=True)
-    with pytest.raises(ValueError, match="b can't be several paths"):
-        JobSpec(summary="x", factory="x:y", paths=(first, second))
+A, B, C = "A", "B", "C"
+
+
+@pytest.mark.parametrize(
+    ("many", "optional", "given", "shared"),
+    [
+        ((), (), [A, B], ([A], [B])),
+        (("a",), (), [A, B, C], ([A, B], [C])),
+        (("b",), (), [A, B, C], ([A], [B, C])),
+        (("b",), ("b",), [A], ([A], [])),
+        (("b",), ("b",), [A, B, C], ([A], [B, C])),
+        ((), ("a",), [B], ([], [B])),
+    ],
+)
+def test_one_path_may_be_several_or_none(many, optional, given, shared):
+    places = tuple(
+        JobPath(name=name, help="x", many=name in many, optional=name in optional) for name in "ab"
+    )
+    found = JobSpec(summary="x", factory="x:y", paths=places).share_out(given)
+    assert tuple(paths for _, paths in found) == shared
+
+
+@pytest.mark.parametrize(("optional", "count"), [(False, 1), (False, 3), (True, 0), (True, 3)])
+def test_a_wrong_number_of_paths_is_said(optional, count):
+    places = (JobPath(name="a", help="x"), JobPath(name="b", help="x", optional=optional))
+    with pytest.raises(ValueError, match=rf"it takes A \[?B\]?, not {count} paths"):
+        JobSpec(summary="x", factory="x:y", paths=places).share_out(["x"] * count)
+
+
+def test_two_paths_that_are_several_are_refused():
+    places = (JobPath(name="a", help="x", many=True), JobPath(name="b", help="x", optional=True))
+    with pytest.raises(ValueError, match="a and b can't all be several paths"):
+        JobSpec(summary="x", factory="x:y", paths=places)
 
 
 def test_the_words_of_a_stop_follow_from_whether_a_resume_goes_on():

@@ -38,7 +38,7 @@ def detail(spec: JobSpec, width: int, height: int) -> list[Line]:
     lines: list[Line] = [[("─" * width, "rule")]]
     lines += [[(f" {row}", "bold")] for row in wrap(clean(spec.summary), width - 2)]
     for place in spec.paths:
-        more = " (one or more)" if place.many else ""
+        more = " (can be left out)" if place.optional else " (one or more)" if place.many else ""
         lines.append(
             [(f" {pad(place.name, _NAME)} ", "accent"), (shorten(clean(place.help) + more, width - 13), "")]
         )
