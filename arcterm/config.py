@@ -97,6 +97,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     precision: Literal["auto", "float32", "bfloat16"] = _DEFAULT["precision"]
     compile: bool = _DEFAULT["compile"]
     gradient_checkpointing: bool = _DEFAULT["gradient_checkpointing"]
+    verify_sets: str = _DEFAULT["verify_sets"]
     verify_every: int = _DEFAULT["verify_every"]
     checkpoint_every: int = _DEFAULT["checkpoint_every"]
     keep_last: int = _DEFAULT["keep_last"]

@@ -104,6 +104,12 @@ SETTINGS: tuple[Option, ...] = (
     _setting("jpeg_high", int, 20, "highest JPEG quality", low=1, high=100),
     _share("cutout", 0.0, "share of the images with a square of grey in them"),
     _setting("cutout_size", int, 40, "its side in pixels", low=1, high=4096),
+    _setting(
+        "verify_sets",
+        str,
+        "",
+        "verification sets, with commas: names of the data's own, all, or paths of others; the data's own",
+    ),
     _setting("verify_every", int, 2000, "steps between verifications", low=1),
     _setting("checkpoint_every", int, 2000, "steps between checkpoints", low=1),
     _setting("keep_last", int, 3, "newest checkpoints kept", low=2),
@@ -138,6 +144,6 @@ SETTINGS: tuple[Option, ...] = (
 )
 FLAGS = (
     *("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "schedule", "compile"),
-    *("verify_every", "checkpoint_every", "seed", "pretrained", "head"),
+    *("verify_sets", "verify_every", "checkpoint_every", "seed", "pretrained", "head"),
 )
 """The settings that have a flag of their own; all others are reached by ``--set``."""

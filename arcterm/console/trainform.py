@@ -28,7 +28,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "milestones",
         "gamma",
     ),
-    "run": ("nproc", "gpus", "seed", "verify_every", "checkpoint_every"),
+    "run": ("nproc", "gpus", "seed", "verify_sets", "verify_every", "checkpoint_every"),
 }
 """Settings that most users need; all others go into a last section."""
 

@@ -89,7 +89,7 @@ def make_plan(
     given = choice.given
     source = sources.find(given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {}))
     where = devices_for(given.get("gpus"), given.get("nproc"))
-    facts = sets.inspect(source, progress)
+    facts, given["verify_sets"] = sets.choose(sets.inspect(source, progress), given["verify_sets"])
     cached = estimate.decoded_cache(given["decoded_cache"], facts)
     length = _length(choice, facts, where)
     _check_fit(choice.backbone, facts, where.nproc)

@@ -17,7 +17,7 @@ from arcterm.runs.store import RecordedDataset, Run
 
 def facts_of(config: TrainConfig, progress: Progress | None = None) -> DatasetFacts:
     """Inspect a training's data set as it is today; raises `DataError`."""
-    return sets.inspect(sources.from_config(config), progress)
+    return sets.choose(sets.inspect(sources.from_config(config), progress), config.verify_sets)[0]
 
 
 def record_of(facts: DatasetFacts) -> RecordedDataset:

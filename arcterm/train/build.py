@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -10,20 +11,22 @@ from arcterm_registry.contracts import FaceDataset
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from arcterm import sources
+from arcterm import pairsets, sources
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError
 from arcterm.train import optim, precision, recompute
 from arcterm.train.checkpoint import Trained
+from arcterm.train.feed.chosensets import with_sets
 from arcterm.train.head.head import Head
 from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World
 
 
-def dataset(config: TrainConfig) -> FaceDataset:
-    """Open the training data and its verification sets."""
-    return sources.from_config(config).open()
+def dataset(config: TrainConfig, set_aside: Collection[str] = ()) -> FaceDataset:
+    """Open the training data and the verification sets that were chosen, without those `set_aside`."""
+    faces = sources.from_config(config).open()
+    return with_sets(faces, pairsets.choose(faces.verification, config.verify_sets), set_aside)
 
 
 def backbone(config: TrainConfig, device: torch.device) -> nn.Module:

@@ -29,7 +29,6 @@ from arcterm.train.compiled import compile_backbone
 from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
 from arcterm.train.feed.batches import Feed
-from arcterm.train.feed.leftout import leave_out
 from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.report import Reporter, announce
 from arcterm.train.schedule import learning_rate
@@ -68,7 +67,7 @@ def train(
     """Train from scratch, or on from the checkpoint `resume`, to the last step or to a requested stop."""
     first_journal = journal if world.first else NullJournal()
     first_journal.write(Phase(phase="loading", detail=f"data set {config.dataset}"))
-    dataset = leave_out(build.dataset(config), data.set_aside(run))
+    dataset = build.dataset(config, data.set_aside(run))
     guard.check_same_data(run, len(dataset), dataset.classes)
     if resume and world.first:
         guard.check_same_content(run, config)

@@ -17,7 +17,6 @@ from arcterm.runs.store import Run
 from arcterm.train import build
 from arcterm.train.checkpoint import load_backbone
 from arcterm.train.evaluation import embedder, verify_sets
-from arcterm.train.feed.leftout import leave_out
 from arcterm.train.report import announce
 from arcterm.train.world import World
 
@@ -36,7 +35,7 @@ def verify(context: JobContext, run: str, *, checkpoint: str) -> JobReport:
     checkpoints.check(path, only=checkpoints.BACKBONE)
     backbone = build.backbone(config, world.device)
     load_backbone(path, backbone)
-    dataset = leave_out(build.dataset(config), context.run.record.set_aside)
+    dataset = build.dataset(config, context.run.record.set_aside)
     announce(context.own_journal, world, manifest.step, manifest.step)
     context.step = manifest.step
     made = embedder(config, backbone, config.batch_size, world, context.journal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+import numpy as np
 import pytest
 from arcterm_registry import PluginError
 from arcterm_registry.contracts import DatasetFacts
@@ -11,6 +12,8 @@ from arcterm_registry.contracts import DatasetFacts
 from arcterm import sources
 from arcterm.commandline import training as command
 from arcterm.errors import ArctermError, ConfigError, DataError
+from arcterm.formats.images import encode_jpeg
+from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.launch.plan import make_plan
 from arcterm.overrides import merge, parse_assignments, read_settings
 from arcterm.text import duration
@@ -335,3 +338,33 @@ def test_sets_that_can_not_be_looked_at_are_said():
         "weren't looked at: dataset 'counted' can't be read: RuntimeError: not here" in note
         for note in ask().notes
     )
+
+
+def outside(path, pairs):
+    image = encode_jpeg(np.zeros((112, 112, 3), np.uint8))
+    write_pairs(path, [image] * 2 * pairs, [n % 2 == 0 for n in range(pairs)])
+    return path
+
+
+def test_verification_sets_are_chosen_by_name_and_taken_from_elsewhere(tmp_path, monkeypatch):
+    whole = outside(tmp_path / "mine.bin", 12)
+    monkeypatch.setattr("arcterm.launch.sets.inspect", lambda source, progress: source.inspect())
+    made = ask(verify_sets=f"lfw, {whole}")
+    assert dict(made.facts.verification) == {"lfw": 6000, "mine": 12}
+    monkeypatch.chdir(tmp_path)
+    alone = ask(verify_sets="mine.bin")
+    assert dict(alone.facts.verification) == {"mine": 12}
+    assert alone.config.verify_sets == str(whole)
+    assert "mine (12 pairs)" in "\n".join(alone.notes)
+
+
+def test_a_chosen_set_that_cannot_be_used_is_set_aside_and_an_unknown_one_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("arcterm.launch.sets.inspect", lambda source, progress: source.inspect())
+    few = outside(tmp_path / "few.bin", 3)
+    (tmp_path / "odd.bin").write_bytes(b"no pickle")
+    facts = ask(verify_sets=f"lfw,{few},{tmp_path / 'odd.bin'}").facts
+    assert dict(facts.verification) == {"lfw": 6000}
+    assert "3 pairs, fewer than the 10 folds" in facts.set_aside["few"]
+    assert "odd.bin" in facts.set_aside["odd"]
+    with pytest.raises(ConfigError, match="no verification set 'agedb'; it has: lfw"):
+        ask(verify_sets="agedb")

@@ -49,7 +49,7 @@ def trained(path, asked, resume=None):
 def test_trains_resumes_and_is_exported(name, tmp_path, monkeypatch):
     data = Dots()
     data.verification = {}
-    monkeypatch.setattr(build, "dataset", lambda config: data)
+    monkeypatch.setattr(build, "dataset", lambda config, set_aside=(): data)
     options = small(name)
     asked = config(
         backbone=name, backbone_options=options, loss="cosface", nproc=1, batch_size=2, steps=STEPS,

@@ -52,7 +52,7 @@ class Heard(list):
 
 @pytest.fixture
 def train(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "dataset", lambda config: Dots())
+    monkeypatch.setattr(build, "dataset", lambda config, set_aside=(): Dots())
 
     def go(name, resume_from=None, **changes):
         settings = {

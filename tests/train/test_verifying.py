@@ -10,6 +10,8 @@ from torch import nn
 
 from arcterm.errors import DataError, StopAskedError, TrainingError
 from arcterm.files import read_json
+from arcterm.formats.images import encode_jpeg
+from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.launch import model
 from arcterm.runs import checkpoints, control, store
 from arcterm.runs import manifest as manifests
@@ -69,7 +71,7 @@ class NoSets(Dots):
 @pytest.fixture
 def train(tmp_path, monkeypatch):
     def go(dataset=Dots, run=None, resume=None, **changes):
-        monkeypatch.setattr(build, "dataset", lambda config: dataset())
+        monkeypatch.setattr(build, "dataset", lambda config, set_aside=(): dataset())
         asked = config(**{**WAY, **changes})
         run = run or store.create(tmp_path / f"{len(heard)}", asked, label="x", argv=[], host="h")
         (run.path / "attempts" / "0001").mkdir(parents=True, exist_ok=True)
@@ -298,3 +300,20 @@ def test_a_buffer_that_ran_over_is_never_saved(train, monkeypatch):
     with pytest.raises(TrainingError, match="not finite after step 3") as error:
         train()
     assert error.value.exit_code == 5
+
+
+def test_the_sets_of_a_training_are_those_that_were_chosen(train, monkeypatch, tmp_path):
+    image = encode_jpeg(np.random.default_rng(0).integers(0, 255, (112, 112, 3), np.uint8))
+    write_pairs(tmp_path / "mine.bin", [image] * 40, [n % 2 == 0 for n in range(20)])
+
+    class Opened:
+        def open(self):
+            return Dots()
+
+    whole = build.dataset
+    monkeypatch.setattr("arcterm.sources.from_config", lambda config: Opened())
+    chosen = whole(config(verify_sets=f"dots,{tmp_path}/mine.bin"))
+    assert list(chosen.verification) == ["dots", "mine"]
+    assert list(whole(config(verify_sets=f"dots,{tmp_path}/mine.bin"), ["dots"]).verification) == ["mine"]
+    _, _, heard = train(lambda: chosen)
+    assert {event.set for event in of(Verify, heard)} == {"dots", "mine"}

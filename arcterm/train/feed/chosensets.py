@@ -1,4 +1,4 @@
-"""A data set without the verification sets that were set aside, which are never read."""
+"""A data set with the verification sets that were chosen, less those that were set aside."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class _Sets(Mapping[str, PairSet]):
 class _Faces:
     """The records of a data set (see `contracts.FaceDataset`)."""
 
-    def __init__(self, whole: FaceDataset, without: Collection[str]) -> None:
+    def __init__(self, whole: FaceDataset, sets: Mapping[str, PairSet]) -> None:
         self._whole = whole
         self.classes = whole.classes
-        self.verification = _Sets(whole.verification, without)
+        self.verification = sets
 
     def __len__(self) -> int:
         return len(self._whole)
@@ -51,8 +51,8 @@ class _LabelledFaces(_Faces):
         return self._whole.labels(progress)
 
 
-def leave_out(whole: FaceDataset, without: Collection[str]) -> FaceDataset:
-    """Return `whole` without the verification sets named in `without`."""
-    if not without:
+def with_sets(whole: FaceDataset, sets: Mapping[str, PairSet], without: Collection[str] = ()) -> FaceDataset:
+    """Return the records of `whole` with the verification `sets`, but for those named in `without`."""
+    if sets is whole.verification and not without:
         return whole
-    return (_LabelledFaces if isinstance(whole, LabelledDataset) else _Faces)(whole, without)
+    return (_LabelledFaces if isinstance(whole, LabelledDataset) else _Faces)(whole, _Sets(sets, without))
