@@ -314,7 +314,8 @@ def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any])
     try:
         declared.share_out(paths)
     except ValueError as error:
-        raise ConfigError(f"{title}: {error}", f"`arcterm {title} --help` says what they are") from None
+        named = "; ".join(f"{place.name}: {place.help}" for place in declared.paths)
+        raise ConfigError(f"{title}: {error}", named) from None
     options = options_for(declared.options, given, title)
     for file in declared.files:
         if options.get(file):

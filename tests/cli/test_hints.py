@@ -134,7 +134,7 @@ RUNNING = (
 NO_ADVICE = (
     "arcterm/processes/agent.py",
     "arcterm/cli/app.py",
-    "arcterm/data/check/report.py",
+    "arcterm/pictures/page.py",
     "arcterm/scaffold",
 )
 NO_OPTIONS = re.compile(r"^--[a-z-]+(=.*)?$|^ --path DIR$|^--set$")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,28 +13,13 @@ from arcterm.data.check.findings import KINDS, Findings
 from arcterm.data.check.parts import PairsPart
 from arcterm.data.check.survey import FINE, OTHER_SIZE, Survey
 from arcterm.errors import DataError
-from arcterm.formats.images import encode_jpeg, resize
-from arcterm.text import clean
+from arcterm.pictures import page
+from arcterm.pictures.page import text
 
 PEOPLE, PER_PERSON, PAIRS, ODD = 12, 4, 12, 24
 """Pictures shown: people drawn at random, images of each, pairs of a kind, faces that don't look aligned."""
 
 _SHOWN = 50  # findings of a kind
-_SIDE, _QUALITY = 112, 75
-_STYLE = """
-:root { color-scheme: light dark; --line: #8886; --bar: #4a7fd0; --bad: #c0392b; --good: #2e8b57 }
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse }
-td, th { text-align: left; padding: .1rem 1rem .1rem 0; vertical-align: top }
-.bar { display: inline-block; height: .8em; background: var(--bar); border-radius: 2px }
-.bad { color: var(--bad) } .good { color: var(--good) } .hint { opacity: .75 }
-ul { padding-left: 1.2rem } li { overflow-wrap: anywhere }
-.row { display: flex; flex-wrap: wrap; gap: .6rem } figure { margin: 0; max-width: 15rem }
-figcaption { font-size: .75rem; opacity: .8; overflow-wrap: anywhere }
-figure img { width: 112px; height: 112px; object-fit: contain; background: var(--line) }
-details { border-top: 1px solid var(--line); padding: .4rem 0 } summary { cursor: pointer; font-weight: 600 }
-"""
 
 
 class Pages(NamedTuple):
@@ -56,7 +39,7 @@ def render(pages: Pages, survey: Survey) -> str:
     parts = [
         f"<h1>{text(pages.title)}</h1>",
         f'<p class="{"bad" if found.problems else "good"}"><b>{verdict}</b></p>',
-        _table(pages.facts),
+        page.table(pages.facts),
         _histogram(pages.census),
         _problems(found),
         _pairs(
@@ -70,24 +53,7 @@ def render(pages: Pages, survey: Survey) -> str:
         _some_pairs(survey),
         _unaligned(survey),
     ]
-    head = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">"
-        f"<title>{text(pages.title)}</title><style>{_STYLE}</style></head><body>"
-    )
-    return head + "\n".join(part for part in parts if part) + "</body></html>\n"
-
-
-def text(value: str) -> str:
-    """`value` as text of the page: what came from a file can neither be markup nor hide anything."""
-    return html.escape(clean(value).encode("utf-8", "replace").decode("utf-8"))
-
-
-def _table(facts: Iterable[tuple[str, str]]) -> str:
-    rows = (f"<tr><th>{text(name)}</th><td>{text(value)}</td></tr>" for name, value in facts)
-    return f"<table>{''.join(rows)}</table>"
+    return page.page(pages.title, parts)
 
 
 def _histogram(census: Census | None) -> str:
@@ -177,10 +143,5 @@ def _figure(survey: Survey, item: int, caption: str) -> str:
     try:
         pixels = survey.image(item, any_size=True)
     except DataError:
-        return f"<figure><figcaption>{text(caption)}: can't be shown</figcaption></figure>"
-    scale = _SIDE / max(pixels.shape[:2])
-    if scale < 1:
-        pixels = resize(pixels, (max(1, int(pixels.shape[0] * scale)), max(1, int(pixels.shape[1] * scale))))
-    data = base64.b64encode(encode_jpeg(pixels, _QUALITY)).decode("ascii")
-    image = f'<img alt="" src="data:image/jpeg;base64,{data}">'
-    return f"<figure>{image}<figcaption>{text(caption)}</figcaption></figure>"
+        return page.figure(None, caption)
+    return page.figure(pixels, caption)
