@@ -1,0 +1,53 @@
+"""The face detectors that come with arcterm, as declarations.
+
+Begin with the contract they keep, `arcterm_registry.contracts.FaceDetector`. No weights come with arcterm:
+`find` of each looks for them on this machine (`places`).
+"""
+
+from __future__ import annotations
+
+from arcterm_registry import Detector, Option
+
+yunet = Detector(
+    summary="YuNet of OpenCV's model zoo: fast, for faces of about 10 to 300 pixels",
+    factory="arcterm.detectors.onnxyunet:YuNet",
+    find="arcterm.detectors.places:find_yunet",
+    advice=(
+        "put face_detection_yunet_2023mar.onnx of github.com/opencv/opencv_zoo into "
+        "~/.local/share/arcterm/detectors, or name it in ARCTERM_YUNET"
+    ),
+    options=(
+        Option(
+            name="score",
+            type=float,
+            default=0.6,
+            low=0,
+            high=1,
+            help="Least score of a face; 0.6, as in OpenCV's zoo, finds small and turned faces too",
+        ),
+        Option(
+            name="nms",
+            type=float,
+            default=0.3,
+            low=0,
+            high=1,
+            help="Of two boxes that share more of their union than this the better stays",
+        ),
+        Option(
+            name="top_k",
+            type=int,
+            default=5000,
+            low=1,
+            high=1_000_000,
+            help="So many candidates are compared at most",
+        ),
+        Option(
+            name="longest",
+            type=int,
+            default=1280,
+            low=32,
+            high=8192,
+            help="An image with a longer side is looked at reduced to this",
+        ),
+    ),
+)
