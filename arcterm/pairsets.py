@@ -73,7 +73,7 @@ def find(places: Sequence[Path], taken: Sequence[str] = ()) -> SetFiles:
     if empty:
         raise DataError(
             "; ".join(empty),
-            "give a .bin file, or a pack or a folder that holds some; `arcterm data bin FOLDER SET.bin` makes one",
+            "give a .bin file, or a folder that holds some; `arcterm data bin FOLDER SET.bin` makes one",
         )
     return SetFiles(found)
 

@@ -27,7 +27,7 @@ from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.report import PhaseProgress
 from arcterm.train.world import World
-from arcterm.verify.embed import Embedder
+from arcterm.verify.embed import Embedder, Keep
 from arcterm.verify.fold import fold_norms
 from arcterm.verify.ranks import agree
 
@@ -91,7 +91,7 @@ class Examiner:
         made = embedder(
             self._config, self._trained.backbone, self._config.batch_size, self._world, self._journal
         )
-        results, failed = verify_sets(made, self._dataset, step, self._journal, self._aside)
+        results, failed = verify_sets(made, self._dataset.verification, step, self._journal, self._aside)
         for name, why in failed.items():
             self._say("warning", f"verification set {name} is set aside: {why}")
         self._aside |= failed.keys()
@@ -161,24 +161,25 @@ def embedder(
 
 def verify_sets(
     embedder: Embedder,
-    dataset: FaceDataset,
+    sets: Mapping[str, PairSet],
     step: int,
     journal: Sink,
     leave_out: Collection[str] = (),
     between: Callable[[], None] = lambda: None,
+    keep: Keep = lambda *_: None,
 ) -> tuple[list[Verify], dict[str, str]]:
     """Score each set in turn; returns the results and, by set, why it failed, the same on every rank.
 
-    `between` is called by every rank before each set.
+    `between` is called by every rank before each set, `keep` with its embeddings and result.
     """
-    names = [name for name in dataset.verification if name not in leave_out]
+    names = [name for name in sets if name not in leave_out]
     results, failed = [], {}
     for number, name in enumerate(names, start=1):
         between()
         progress = PhaseProgress(journal, "verify", f"{name} ({number}/{len(names)})")
         try:
-            pairs = agree(embedder.ranks, partial(_read, dataset, name))
-            results.append(embedder.verify(name, pairs, step, progress))
+            pairs = agree(embedder.ranks, partial(_read, sets, name))
+            results.append(embedder.verify(name, pairs, step, progress, keep))
         except DataError as error:
             failed[name] = error.message
         else:
@@ -186,10 +187,10 @@ def verify_sets(
     return results, failed
 
 
-def _read(dataset: FaceDataset, name: str) -> PairSet:
+def _read(sets: Mapping[str, PairSet], name: str) -> PairSet:
     """Read a verification set; raises `DataError` for whatever a plug-in's data set raises."""
     try:
-        return dataset.verification[name]
+        return sets[name]
     except ArctermError:
         raise
     except Exception as error:

@@ -39,7 +39,9 @@ def verify(context: JobContext, run: str, *, checkpoint: str) -> JobReport:
     announce(context.own_journal, world, manifest.step, manifest.step)
     context.step = manifest.step
     made = embedder(config, backbone, config.batch_size, world, context.journal)
-    results, failed = verify_sets(made, dataset, manifest.step, context.journal, between=context.agree)
+    results, failed = verify_sets(
+        made, dataset.verification, manifest.step, context.journal, between=context.agree
+    )
     _require_scores(f"{Path(run).name}/{path.name}", results, failed)
     collapse = next((result.collapse for result in results if result.collapse), "")
     said = [f"verification set {name} is set aside: {why}" for name, why in failed.items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from arcterm_registry.contracts import Image
 
 
+class Embedded(NamedTuple):
+    """A set's embeddings: `sums` (2P, D) float32 of image and mirror image, `norms` (2P, 2) of the two."""
+
+    sums: NDArray[np.float32]
+    norms: NDArray[np.float32]
+
+
+Keep = Callable[[str, PairSet, Embedded, Verification], None]
+"""Called with a set's name, the set, its embeddings, and the result of the protocol."""
+
+
 @dataclass(frozen=True)
 class Embedder:
     """A backbone in evaluation mode with what its images need; `batch_size` images at a time.
@@ -39,20 +50,32 @@ class Embedder:
     ranks: RankGroup
     dtype: torch.dtype = torch.float32
 
-    def verify(self, name: str, pairs: PairSet, step: int, progress: Callable[[int, int], None]) -> Verify:
+    def verify(
+        self,
+        name: str,
+        pairs: PairSet,
+        step: int,
+        progress: Callable[[int, int], None],
+        keep: Keep = lambda *_: None,
+    ) -> Verify:
         """Score a set by the published protocol. Every rank takes part and returns the same result.
+
+        `keep` is called with all of it, where it is scored, on every rank.
 
         Accuracies and thresholds are withheld, with the reason, where they would mean nothing: pairs of one
         kind, embeddings that are zero or not finite. Raises `DataError`, the same on every rank, if one of
         them can't decode a picture, or the set can't be scored.
         """
         started = time.perf_counter()
-        embeddings, norms = self._pair_embeddings(name, pairs.images, progress)
+        embedded = self._pair_embeddings(name, pairs.images, progress)
+        embeddings, norms = embedded
         same = np.asarray(pairs.same, np.bool_)
         withheld = collapse.find_useless(embeddings, name)
         scored = Verification() if withheld else protocol.evaluate(embeddings, same)
-        if not withheld and (kind := protocol.one_kind(same)):
-            withheld = f"all {len(same):,} pairs of {name} are {kind}: no threshold can be wrong on them"
+        if not withheld:
+            keep(name, pairs, embedded, scored)
+            if kind := protocol.one_kind(same):
+                withheld = f"all {len(same):,} pairs of {name} are {kind}: no threshold can be wrong on them"
         return Verify(
             step=step,
             set=name,
@@ -76,14 +99,13 @@ class Embedder:
 
     def _pair_embeddings(
         self, name: str, pictures: Sequence[Image], progress: Callable[[int, int], None]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Embed all: (2P, D) float32 sums of image and mirror image, and (2P, 2) the lengths of both."""
+    ) -> Embedded:
         chosen, where = find_distinct(pictures)
         share = -(-len(chosen) // self.ranks.size)  # the last rank's share may be filled up with repeats
         sums, norms = agree(self.ranks, lambda: self._share(name, pictures, chosen, share, progress))
         whole = self.ranks.gather(sums).cpu().numpy()
         lengths = self.ranks.gather(norms).cpu().numpy()
-        return whole[where], lengths[where]
+        return Embedded(whole[where], lengths[where])
 
     def _share(
         self,

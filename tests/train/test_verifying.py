@@ -183,7 +183,7 @@ def test_ranks_agree_on_a_set_that_one_can_not_read(rank, monkeypatch):
         monkeypatch.setattr(Two, "theirs", theirs)
         network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 112 * 112, 4))
         made = evaluation.embedder(config(), network, 8, Two(rank, 2), Heard())
-        results.append(evaluation.verify_sets(made, dataset, 1, Heard()))
+        results.append(evaluation.verify_sets(made, dataset.verification, 1, Heard()))
     assert results[0] == ([], {"dots": "dots.bin image 3: cut"})
     assert sorted(results[1][1]) == ["absent", "few", *(["small"] if rank == 0 else [])]
 
