@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import msgspec
 from arcterm_registry import Declaration, JobSpec, PluginError, get
 
-from arcterm import commandline
+from arcterm import commandline, jobs
 from arcterm.commandline import Value
 from arcterm.errors import ConfigError
 from arcterm.overrides import OPTION_GROUPS, check_setting, non_defaults, options_for
@@ -275,8 +275,8 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def has_form(self) -> bool:
-        """Whether it is offered in a form: it has a group, where its command stands."""
-        return bool(self.group)
+        """Whether it is offered in a form, as all are whose command is made of the declaration."""
+        return bool(self.group) or self.name in jobs.ALONE
 
     @property
     def form(self) -> tuple[str, dict[str, str]] | None:

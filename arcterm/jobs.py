@@ -5,7 +5,7 @@ Nothing here imports that function.
 
 from __future__ import annotations
 
-from arcterm_registry import JobPath, JobSpec, Option, scan
+from arcterm_registry import JobPath, JobSpec, Option, Plugin, scan
 
 _RESIZE = Option(name="resize", type=bool, default=False, help="stretch images of another size to 112×112")
 _ALIGN = Option(
@@ -13,6 +13,18 @@ _ALIGN = Option(
     type=bool,
     default=False,
     help="align images by the landmarks (or the box) that the list gives",
+)
+_DETECTOR = Option(
+    name="detector",
+    type=str,
+    default="",
+    help="the face detector; the first of mtcnn, yunet and others whose weights are found",
+)
+_WEIGHTS = Option(
+    name="weights",
+    type=str,
+    default="",
+    help="the detector's weights; without --detector an .onnx file is YuNet's, another MTCNN's",
 )
 
 pack = JobSpec(
@@ -143,14 +155,67 @@ verify = JobSpec(
     stops="before its next verification set",
     resumes=False,
 )
+align = JobSpec(
+    summary="Find the faces in photos and write them aligned, under the photos' names.",
+    group="",
+    paths=(
+        JobPath(name="src", help="A folder of photos, of any depth, or one photo."),
+        JobPath(name="dst", help="The folder of aligned faces; made here.", written=True),
+    ),
+    options=(
+        Option(
+            name="preset",
+            type=str,
+            default="folder",
+            choices=("folder", "lfw", "facescrub", "megaface", "celeb"),
+            help="which faces are looked for, and what is done with a photo without one",
+        ),
+        _DETECTOR,
+        _WEIGHTS,
+        Option(
+            name="faces",
+            type=str,
+            default="one",
+            choices=("one", "all"),
+            help="one, the large one near the middle, or all, as NAME_0, NAME_1, …",
+        ),
+        Option(name="size", type=int, default=112, low=16, high=1024, help="width and height of a face"),
+        Option(
+            name="boxes",
+            type=str,
+            default="",
+            help="FaceScrub's lists of boxes, their folder or one file; in the photos' folder, or above it",
+        ),
+        Option(
+            name="set",
+            type=str,
+            default="",
+            many=True,
+            help="an option of the detector, key=value; `arcterm plugins detector` lists them",
+        ),
+    ),
+    files=("weights", "boxes"),
+    factory="arcterm.align.job:align",
+    ranks=True,
+)
 
 
+ALONE = ("align",)
+"""Our jobs with a command of their own that is made of the declaration, as all others are."""
 _OURS = [name for name, declared in globals().items() if isinstance(declared, JobSpec)]
 
 
-def offered(group: str = "") -> dict[str, JobSpec]:
-    """Every installed job that stands below a command, or below the command `group`, by name."""
-    found = {p.full_name if p.duplicate else p.name: p.declaration for p in scan("job")}
-    specs = {name: spec for name, spec in found.items() if isinstance(spec, JobSpec) and spec.group}
+def offered(group: str | None = None) -> dict[str, JobSpec]:
+    """Every installed job whose command is made of its declaration, or those below the command `group`."""
+    found = {p.full_name if p.duplicate else p.name: p for p in scan("job")}
+    specs = {
+        name: plugin.declaration
+        for name, plugin in found.items()
+        if isinstance(plugin.declaration, JobSpec) and (plugin.declaration.group or _is_alone(plugin))
+    }
     ours_first = sorted(specs, key=lambda name: (_OURS.index(name) if name in _OURS else len(_OURS), name))
-    return {name: specs[name] for name in ours_first if group in ("", specs[name].group)}
+    return {name: specs[name] for name in ours_first if group in (None, specs[name].group)}
+
+
+def _is_alone(plugin: Plugin) -> bool:
+    return plugin.distribution == "arcterm" and plugin.name in ALONE

@@ -23,6 +23,7 @@ COMMANDS = {
     "verify": ("arcterm.cli.runs", "Verify a checkpoint of a run."),
     "rm": ("arcterm.cli.runs", "Remove a run with its checkpoints and logs."),
     "tui": ("arcterm.cli.runs", "Open the console."),
+    "align": ("arcterm.cli.jobs", "Find the faces in photos and write them aligned."),
     "embed": ("arcterm.cli.trial", "Embed images with a model."),
     "compare": ("arcterm.cli.trial", "Say how alike two faces are."),
     "plugins": ("arcterm.cli.plugins", "List what can be picked, check a plug-in, begin one."),

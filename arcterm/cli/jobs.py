@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +12,10 @@ import typer
 from arcterm_registry import JobPath, JobSpec, find, get
 from typer.core import TyperGroup
 
+from arcterm import jobs
 from arcterm.cli.options import help_of, parameter, set_parameters, shared_parameters
 from arcterm.cli.show_data import show
 from arcterm.commandline import flag
-from arcterm.jobs import offered
 from arcterm.settings import SETTINGS
 from arcterm.show.output import put_detached, say, say_waiting
 
@@ -24,7 +25,7 @@ class Jobs(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of the jobs, and of the group's other commands."""
-        return [*offered(str(self.name)), *super().list_commands(ctx)]
+        return [*jobs.offered(str(self.name)), *super().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command for a job; None if there is none of that name in the group."""
@@ -69,7 +70,7 @@ def _run(name: str, declared: JobSpec, given: dict[str, Any]) -> None:
     for path in declared.paths:
         found = given[path.name]
         paths += found if isinstance(found, list) else [found] if found else []
-    options = {o.name: given[o.name] for o in declared.options if given[o.name] is not None}
+    options = {o.name: _value(given[o.name]) for o in declared.options if given[o.name] not in (None, [])}
     root = store.runs_dir(given["runs_dir"])
     where = {key: given[key] for key in ("gpus", "nproc") if declared.ranks}
     run = start.job(job_config(name, paths, options), root, argv=sys.argv, say=say, **where)
@@ -81,14 +82,25 @@ def _run(name: str, declared: JobSpec, given: dict[str, Any]) -> None:
     watch(run, plain=given["plain"], as_json=given["as_json"], owner=True)
 
 
+def _value(given: Any) -> Any:
+    """An option's value; of one that can be given several times all of them, with commas between."""
+    return ",".join(given) if isinstance(given, list) else given
+
+
 def _command(name: str, declared: JobSpec) -> Any:
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    alone.command(name)(_function(name, declared))
+    return typer.main.get_command(alone)
+
+
+def _function(name: str, declared: JobSpec) -> Callable[..., None]:
+    """The function of a job's command, with the parameters that typer reads."""
+
     def command(**given: Any) -> None:
         _run(name, declared, given)
 
     set_parameters(command, _parameters(declared), declared.summary)
-    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
-    alone.command(name)(command)
-    return typer.main.get_command(alone)
+    return command
 
 
 def _parameters(declared: JobSpec) -> list[inspect.Parameter]:
@@ -99,7 +111,8 @@ def _parameters(declared: JobSpec) -> list[inspect.Parameter]:
         if option.type is bool and option.default:
             names = (f"{flag(option.name)}/--no-{flag(option.name)[2:]}",)
         about = typer.Option(*names, help=help_of(option), show_default=False)
-        parameters.append(parameter(option.name, Annotated[option.type | None, about], None))
+        taken: Any = list[str] if option.many else option.type
+        parameters.append(parameter(option.name, Annotated[taken | None, about], None))
     for name, kind in (("nproc", int), ("gpus", str)) if declared.ranks else ():
         setting = next(option for option in SETTINGS if option.name == name)
         about = typer.Option(flag(name), help=help_of(setting), show_default=False)
@@ -118,3 +131,6 @@ def _argument(path: JobPath) -> inspect.Parameter:
     if path.optional:
         return parameter(path.name, Annotated[kind | None, about], None)
     return parameter(path.name, Annotated[kind, about])
+
+
+align = _function("arcterm:align", jobs.align)

@@ -48,16 +48,25 @@ def estimate(
 ) -> NDArray[np.float64]:
     """(2, 3) float64: turn, scale and shift that take `landmarks` nearest to the template of `size`.
 
-    The least squares of Umeyama (1991) in the plane. With points as complex numbers about their means that is
-    q ≈ z·p, z = Σ p̄·q / Σ |p|², |z| the scale and arg z the turn; it never mirrors. Raises `DataError` for
-    landmarks that are no numbers, far outside, all in one place, or not like a face's.
+    Raises `DataError` for landmarks that are no numbers, far outside, all in one place, or not like a face's.
     """
     points = np.asarray(landmarks, np.float64)
     if points.shape != (5, 2) or not np.isfinite(points).all() or np.abs(points).max() > _FARTHEST:
         raise DataError(
             f"{source}: its landmarks are not five places in an image", "correct them in the list"
         )
-    goals = template(size)
+    return fit(points, template(size), source)
+
+
+def fit(
+    points: NDArray[np.float64], goals: NDArray[np.float64], source: str = "the image"
+) -> NDArray[np.float64]:
+    """(2, 3) float64: turn, scale and shift that take `points` (n, 2) nearest to `goals` (n, 2).
+
+    The least squares of Umeyama (1991) in the plane. With points as complex numbers about their means that is
+    q ≈ z·p, z = Σ p̄·q / Σ |p|², |z| the scale and arg z the turn; it never mirrors. Raises `DataError` for
+    points that are all in one place.
+    """
     here, there = points.mean(0), goals.mean(0)
     p = (points - here) @ (1, 1j)
     q = (goals - there) @ (1, 1j)
@@ -78,7 +87,13 @@ def warp(
 
     Raises `DataError` naming `source` if that can't be.
     """
-    matrix = estimate(landmarks, size, source)
+    return transform(rgb, estimate(landmarks, size, source), size, source)
+
+
+def transform(
+    rgb: Pixels, matrix: NDArray[np.float64], size: tuple[int, int], source: str = "the image"
+) -> Pixels:
+    """uint8 RGB (*size, 3): `rgb` moved by `matrix` (2, 3), bilinear, black outside; raises `DataError`."""
     if max(rgb.shape[:2]) > _CV_SIDE:
         raise DataError(f"{source}: a side of {max(rgb.shape[:2])} pixels is too long", "make it smaller")
     return cast(Pixels, cv2.warpAffine(rgb, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR))

@@ -98,6 +98,14 @@ def encode_jpeg(rgb: Pixels, quality: int = 95) -> bytes:
     return data.tobytes()
 
 
+def encode_png(rgb: Pixels) -> bytes:
+    """PNG file of uint8 RGB (H, W, 3)."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise ValueError(f"OpenCV can't encode an image of shape {rgb.shape}")
+    return data.tobytes()
+
+
 def resize(rgb: Pixels, size: tuple[int, int]) -> Pixels:
     """`rgb` stretched to (height, width), bilinear."""
     return cast(Pixels, cv2.resize(rgb, (size[1], size[0]), interpolation=cv2.INTER_LINEAR))

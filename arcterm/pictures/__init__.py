@@ -1,1 +1,1 @@
-"""Drawing with characters: pixels to half blocks of colour."""
+"""Drawing: pixels to half blocks of colour in a terminal, and sheets of pictures as an image."""

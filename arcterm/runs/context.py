@@ -26,6 +26,10 @@ class JobRanks(Protocol):
     """The ranks that do a job together, as far as this module needs them."""
 
     @property
+    def rank(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
     def first(self) -> bool: ...
 
     def any(self, flag: bool) -> bool:

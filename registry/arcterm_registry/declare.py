@@ -40,7 +40,8 @@ class Option:
     """One setting of a plug-in: the source of its flag, its form field and its check.
 
     `low` and `high` bound numbers, inclusive unless `open_low` or `open_high`; `choices` bounds anything.
-    A `default` of None means that the value is worked out from the rest; `help` says how.
+    A `default` of None means that the value is worked out from the rest; `help` says how. A text that is
+    `many` may be given several times on a command line: commas are set between what is given.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Option:
     open_low: bool = False
     open_high: bool = False
     choices: tuple[Value, ...] = ()
+    many: bool = False
 
     @property
     def range(self) -> str:
@@ -326,11 +328,15 @@ class Detector(Declaration):
     a `contracts.FaceDetector`. `find` (``pkg.mod:function``, torch-free) takes nothing and returns the path
     of weights that lie on this machine, or None; `advice` is a line on what to get, and where. A detector
     without `find` needs no file and is called with an empty path.
+
+    `batch` is the number of images that it is best given at once. One that takes them one by one is made once
+    for every thread that looks for faces, others once for a process.
     """
 
     kind: ClassVar[str] = "detector"
     find: str = ""
     advice: str = ""
+    batch: int = 1
 
     def find_weights(self) -> str | None:
         """The path of weights that are here, empty if none are needed; None if there are none."""
