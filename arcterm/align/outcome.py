@@ -61,12 +61,10 @@ def count(reader: RowReader) -> Outcome:
             least = sorted([*least, (max(row.scores, default=0.0), number)])[:_SHOWN_OF_A_KIND]
     found.shown = [row for kind in ODD[1:] for row in found.odd.get(kind, [])]
     numbers = dict.fromkeys(number for _, number in least)
-    room = _SHOWN - len(found.shown) - len(numbers)
-    step = max(1, -(-len(ordinary) // max(room, 1)))
-    numbers |= dict.fromkeys(ordinary[::step])
-    for number in numbers:
-        found.shown.append(msgspec.json.decode(reader.text(number), type=Row))
-    found.shown = found.shown[:_SHOWN]
+    rest = [number for number in ordinary if number not in numbers]
+    room = min(_SHOWN - len(found.shown) - len(numbers), len(rest))
+    numbers |= dict.fromkeys(rest[place * len(rest) // room] for place in range(room))
+    found.shown += [msgspec.json.decode(reader.text(number), type=Row) for number in numbers]
     return found
 
 
