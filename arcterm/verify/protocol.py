@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
@@ -18,7 +19,7 @@ THRESHOLDS = np.arange(0, 4, 0.01)
 MAX_FAR = 1e-3
 """False-accept rate at which the true-accept rate is reported."""
 
-_BLOCK = 64  # pairs at a time: their float64 rows stay in the cache
+_BLOCK = 256  # pairs at a time: their float64 rows stay in the cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +54,23 @@ def evaluate(embeddings: Floats, same: NDArray[np.bool_], folds: int = 10) -> Ve
     Protocol: InsightFace `verification.py`, after Huang et al., LFW, 2007.
     Raises `DataError` for fewer pairs than folds, wrong shapes, or embeddings that are not finite.
     """
+    if len(embeddings) != 2 * len(same):
+        raise DataError(
+            f"{len(embeddings)} embeddings for {len(same)} pairs", "each pair takes two, in a row"
+        )
+    _require_folds(len(same), folds)
+    return evaluate_distances(pair_distances(embeddings), same, folds)
+
+
+def evaluate_distances(
+    distances: NDArray[np.float64], same: NDArray[np.bool_], folds: int = 10
+) -> Verification:
+    """Score pairs as `evaluate` does by their squared L2 distances, (P,); raises `DataError` for too few."""
     same = np.asarray(same, dtype=bool)
-    pairs = len(same)
-    if len(embeddings) != 2 * pairs:
-        raise DataError(f"{len(embeddings)} embeddings for {pairs} pairs", "each pair takes two, in a row")
-    if not 2 <= folds <= pairs:
-        raise DataError(f"{pairs} pairs can't be split into {folds} folds", f"{max(folds, 2)} are the least")
-    distances = pair_distances(embeddings)
+    _require_folds(len(same), folds)
     if one_kind(same):
         return Verification()
-    fold = _fold_of_each(pairs, folds)
+    fold = _fold_of_each(len(same), folds)
     best, accuracies = _accuracy(distances, same, fold, folds)
     tar, far, far_threshold = _rates(distances, same, fold, folds)
     return Verification(
@@ -77,6 +85,11 @@ def evaluate(embeddings: Floats, same: NDArray[np.bool_], folds: int = 10) -> Ve
     )
 
 
+def _require_folds(pairs: int, folds: int) -> None:
+    if not 2 <= folds <= pairs:
+        raise DataError(f"{pairs} pairs can't be split into {folds} folds", f"{max(folds, 2)} are the least")
+
+
 def one_kind(same: NDArray[np.bool_]) -> str:
     """Return ``same`` or ``different`` if all pairs are of that kind, else empty."""
     return "" if same.any() and not same.all() else "same" if same.any() else "different"
@@ -84,18 +97,28 @@ def one_kind(same: NDArray[np.bool_]) -> str:
 
 def pair_distances(embeddings: Floats) -> NDArray[np.float64]:
     """Squared L2 distance of the normalised rows 2i and 2i+1, (2P, D) → (P,) float64; zero rows stay zero."""
-    distances = np.empty(len(embeddings) // 2)
-    for start in range(0, len(distances), _BLOCK):
-        rows = embeddings[2 * start : 2 * (start + _BLOCK)].astype(np.float64)
-        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        if not np.isfinite(norms).all():
-            raise DataError(
-                "the embeddings are not finite", "the network has diverged: verify an earlier one"
-            )
-        rows /= np.where(norms > 0, norms, 1)[:, None]
-        difference = rows[0::2] - rows[1::2]
-        distances[start : start + _BLOCK] = np.square(difference, out=difference).sum(1)
+    pairs, length = len(embeddings) // 2, embeddings.shape[1]
+    distances = np.empty(pairs)
+    # PyTorch's division is twice as fast as NumPy's, and uses the threads that this process has. Both round
+    # correctly; sums are NumPy's, since their last digits depend on the order.
+    block = torch.empty(2 * min(_BLOCK, pairs), length, dtype=torch.float64)
+    gap = torch.empty(min(_BLOCK, pairs), length, dtype=torch.float64)
+    for start in range(0, pairs, _BLOCK):
+        rows = embeddings[2 * start : 2 * min(start + _BLOCK, pairs)]
+        unit, difference = block[: len(rows)], gap[: len(rows) // 2]
+        np.copyto(unit.numpy(), rows)
+        unit /= torch.from_numpy(_lengths(unit.numpy()))[:, None]
+        torch.sub(unit[0::2], unit[1::2], out=difference)
+        np.sum(difference.square_().numpy(), axis=1, out=distances[start : start + _BLOCK])
     return distances
+
+
+def _lengths(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """L2 norms, 1 for a row of zeros; raises `DataError` if one is not finite."""
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    if not np.isfinite(norms).all():
+        raise DataError("the embeddings are not finite", "the network has diverged: verify an earlier one")
+    return np.where(norms > 0, norms, 1)
 
 
 def xnorm(originals: Floats, mirrors: Floats) -> float:

@@ -12,7 +12,14 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import normalize
 
 from arcterm.errors import DataError
-from arcterm.verify.protocol import MAX_FAR, Verification, evaluate, pair_distances, xnorm
+from arcterm.verify.protocol import (
+    MAX_FAR,
+    Verification,
+    evaluate,
+    evaluate_distances,
+    pair_distances,
+    xnorm,
+)
 from tests.calls import calls
 
 Pairs = tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]
@@ -173,3 +180,15 @@ def test_what_cannot_be_scored(rows: int, pairs: int, words: str) -> None:
 
 def test_six_thousand_pairs_take_less_than_a_call_a_pair() -> None:
     assert calls(partial(evaluate, *random_pairs(0, 6000, 512))) < 6000  # NumPy sweeps over the thresholds
+
+
+def test_the_worked_example_of_twelve_pairs() -> None:
+    """InsightFace's evaluation in three folds, from cosines."""
+    cosines = np.array([0.9, 0.7, 0.1, 0.35, 0.8, 0.3, 0.2, 0.6, 0.95, 0.5, 0.05, 0.4])
+    same = np.tile([True, True, False, False], 3)
+    found = evaluate_distances(2 - 2 * cosines, same, folds=3)
+    assert (round(found.accuracy or 0, 6), round(found.std or 0, 6)) == (0.666667, 0.117851)
+    assert found.fold_accuracies == (0.75, 0.5, 0.75)
+    assert found.thresholds == pytest.approx((0.40, 1.01, 0.61), abs=1e-12)
+    with pytest.raises(DataError, match="12 pairs can't be split"):
+        evaluate_distances(2 - 2 * cosines, same, folds=13)
