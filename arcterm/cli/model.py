@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,8 +33,22 @@ Backbone = Annotated[
     ),
 ]
 Options = Annotated[list[str], typer.Option("--set", help="An option of that backbone, key=value.")]
-Mean = Annotated[float | None, typer.Option("--mean", help="Subtracted from each number, 0..255.")]
-Scale = Annotated[float | None, typer.Option("--scale", help="What is then multiplied with.")]
+Channels = Annotated[
+    str | None,
+    typer.Option("--channels", metavar="rgb|bgr", help="The order in which its network takes the planes."),
+]
+Mean = Annotated[
+    str | None,
+    typer.Option(
+        "--mean",
+        metavar="NUMBER|R,G,B",
+        help="Subtracted from each number, 0..255: one, or of red, green, blue.",
+    ),
+]
+Std = Annotated[
+    str | None, typer.Option("--std", metavar="NUMBER|R,G,B", help="What is then divided by, likewise.")
+]
+Scale = Annotated[float | None, typer.Option("--scale", help="1 / std: what is then multiplied with.")]
 Head = Annotated[
     Literal["keep", "drop"], typer.Option("--head", help="The class weights it was trained with.")
 ]
@@ -56,15 +69,19 @@ def import_(
     head: Head = "drop",
     backbone: Backbone = None,
     assignments: Options = [],  # noqa: B006  typer copies it
+    channels: Channels = None,
     mean: Mean = None,
+    std: Std = None,
     scale: Scale = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Turn another program's model into a file of ours; nothing in it is run."""
+    from arcterm.launch.preprocess import parse_known
     from arcterm.processes import child
 
+    known = parse_known(backbone, assignments, channels=channels, mean=mean, std=std, scale=scale)
     say_waiting(f"reading {source}")
     place = _locate(source, runs_dir)
     path = _target(target or Path(_stem(source) + ".safetensors"), ".safetensors", force)
@@ -72,7 +89,7 @@ def import_(
         "import",
         {
             "place": place,
-            "known": _known(backbone, assignments, mean, scale),
+            "known": known,
             "target": str(path),
             "head": head,
         },
@@ -163,34 +180,6 @@ def _target(path: Path, ending: str, force: bool) -> Path:
     return path.absolute()
 
 
-def _known(
-    backbone: str | None, assignments: list[str], mean: float | None, scale: float | None
-) -> dict[str, Any]:
-    """The user's facts about a foreign file; raises `ConfigError`."""
-    if mean is not None and not math.isfinite(mean):
-        raise ConfigError(f"--mean {mean} is no number to subtract", "127.5 is usual")
-    if scale is not None and not (math.isfinite(scale) and scale > 0):
-        raise ConfigError(f"--scale {scale} is no factor above 0", "1/128 = 0.0078125 is usual")
-    given: dict[str, Any] = {"backbone": backbone, "mean": mean, "scale": scale}
-    known = {key: value for key, value in given.items() if value is not None}
-    pairs = [text.partition("=") for text in assignments]
-    for key, equals, _ in pairs:
-        if not equals:
-            raise ConfigError(
-                f"--set {key!r} has no '='", "write --set key=value, e.g. --set embedding_size=256"
-            )
-    known["options"] = {key.removeprefix("backbone."): value for key, _, value in pairs}
-    if known["options"] and backbone is None:
-        raise ConfigError("--set sets an option of a backbone", "give --backbone NAME too")
-    if backbone is not None:
-        from arcterm_registry import get
-
-        from arcterm.overrides import options_for
-
-        options_for(get("backbone", backbone).options, known["options"], f"backbone {backbone}")
-    return known
-
-
 def _say_result(answer: dict[str, Any], path: Path | None, as_json: bool) -> None:
     from arcterm.show import words
 
@@ -203,8 +192,7 @@ def _say_result(answer: dict[str, Any], path: Path | None, as_json: bool) -> Non
         "backbone": f"{facts['backbone']} {options}".rstrip(),
         "parameters": f"{answer['parameters']:,}",
         "embedding": str(facts["embedding_size"]),
-        "input": f"RGB {facts['input_size'][1]}×{facts['input_size'][0]}, "
-        f"(image - {facts['mean']:g}) / {1 / facts['scale']:g}",
+        "input": _input(facts),
         "class weights": f"{facts['classes']:,}" if facts["classes"] else "none",
         "source": facts["source"],
         "missing": ", ".join(answer["missing"]),
@@ -221,3 +209,15 @@ def _say_result(answer: dict[str, Any], path: Path | None, as_json: bool) -> Non
             talk(f"  {key:<15}{value}")
     if path is not None:
         put(str(path))
+
+
+def _input(fields: dict[str, Any]) -> str:
+    """How an image enters, and by what that is known if it may be wrong."""
+    import msgspec
+
+    from arcterm.formats.modelfile import ModelFacts
+
+    facts = msgspec.convert(fields, ModelFacts)
+    height, width = facts.input_size
+    words = f"{facts.channels.upper()} {width}×{height}, (image - {facts.mean_words}) / {facts.std_words}"
+    return words + (f" ({facts.input_basis})" if facts.input_basis else "")

@@ -1,7 +1,7 @@
 """AdaFace's and CVLface's IR networks in the names of IResNet, which compute the same.
 
-Two things differ: the first unit halves its shortcut by taking every other pixel, which an identity
-projection does too, and images enter as BGR, so that the first convolution's channels are turned around.
+One thing differs: the first unit halves its shortcut by taking every other pixel, which an identity
+projection does too.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def is_adaface(state: State) -> bool:
 
 
 def rename_arrays(state: State) -> State:
-    """Make the state dict of the IResNet that computes the same from RGB, the output part last.
+    """Make the state dict of the IResNet that computes the same, the output part last.
 
     What that does not have keeps its name, but for the unit that it is in.
     """
@@ -53,7 +53,6 @@ def rename_arrays(state: State) -> State:
     ours: State = {}
     for key, tensor in state.items():
         ours[_name(key, starts)] = tensor
-    ours["conv1.weight"] = state["input_layer.0.weight"].flip(1)
     if "layer1.0.downsample.0.weight" not in ours:
         ours |= _identity(len(state["body.0.res_layer.1.weight"]))
     if "features.running_mean" in ours:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from arcterm_registry import Preprocess
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
@@ -36,11 +35,10 @@ def embed(
     Raises `DataError` for a file that is no image, or of another size than the model's unless `resize`, and
     for an embedding that is zero or not finite.
     """
-    preprocess = Preprocess(mean=model.facts.mean, scale=model.facts.scale)
     rows = []
     for start in range(0, len(files), _BATCH):
         pixels = _batch(files, start, model, resize)
-        x = normalize(torch.from_numpy(pixels), preprocess)
+        x = normalize(torch.from_numpy(pixels), model.facts.preprocess)
         with torch.inference_mode():
             y = model.network(x)
             rows.append((y + model.network(x.flip(3)) if flip else y).numpy())

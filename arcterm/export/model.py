@@ -6,7 +6,7 @@ import copy
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from arcterm.errors import ArctermError, DataError
 from arcterm.export import foreign, recognise
+from arcterm.export.feeding import Known
+from arcterm.export.firstlayer import change_input
 from arcterm.export.foreign import Foreign
 from arcterm.export.layers import Fit, fill, fill_by_name, in_order
 from arcterm.export.recognise import Candidate
@@ -44,16 +46,17 @@ def open_model(place: Mapping[str, Any], known: Mapping[str, Any] | None = None)
     """Open the model at a `place` that `launch.model.locate` found.
 
     That is ``{"facts": …, "weights": PATH}`` of a checkpoint, ``{"symbol": PATH, "params": PATH}`` or
-    ``{"file": PATH}``. `known` may say ``backbone``, ``options``, ``mean`` and ``scale`` of a foreign file.
-    Raises `DataError`.
+    ``{"file": PATH}``. `known` is what a user says of a foreign one (`launch.preprocess.parse_known`). Raises
+    `DataError`.
     """
+    said = msgspec.convert(known or {}, Known)
     if "weights" in place:
         return load(Path(place["weights"]), msgspec.convert(place["facts"], ModelFacts))
     if "params" in place:
-        return _load_foreign(foreign.read_mxnet(Path(place["symbol"]), Path(place["params"])), known or {})
+        return _load_foreign(foreign.read_mxnet(Path(place["symbol"]), Path(place["params"])), said)
     path = Path(place["file"])
     facts = modelfile.read_facts(path) if path.suffix == ".safetensors" else None
-    return load(path, facts) if facts else _load_foreign(foreign.read_torch(path), known or {})
+    return load(path, facts) if facts else _load_foreign(foreign.read_torch(path), said)
 
 
 def build(facts: ModelFacts) -> nn.Module:
@@ -102,25 +105,22 @@ def write(model: Model, path: Path) -> None:
 def adapt_input(found: Model) -> Model:
     """Make it take images as the backbone declares, by changing the weights of its first convolution.
 
-    Raises `DataError` where another number was subtracted: zeros at the border would no longer be the same.
+    That takes up the order of the planes and what each is multiplied with. Raises `DataError` where another
+    number was subtracted: zeros at the border would no longer be the same.
     """
-    wanted = get("backbone", found.facts.backbone).preprocess
-    if found.facts.mean != wanted.mean:
+    facts, wanted = found.facts, get("backbone", found.facts.backbone).preprocess
+    goal = msgspec.structs.replace(facts, mean=wanted.mean, scale=wanted.scale, channels=wanted.channels)
+    here, there = facts.preprocess.planes, wanted.planes
+    if any(mean != other for (mean, _), (other, _) in zip(here, there, strict=True)):
         raise DataError(
-            f"{found.facts.source} takes images less {found.facts.mean:g}, backbone "
-            f"{found.facts.backbone!r} images less {wanted.mean:g}",
+            f"{facts.source} takes images less {facts.mean_words}, backbone "
+            f"{facts.backbone!r} images less {goal.mean_words}",
             "it can be embedded and exported, not trained on",
         )
     network = copy.deepcopy(found.network)
-    first = in_order(network, found.facts.input_size)[0][1]
-    if not isinstance(first, nn.Conv2d):
-        raise DataError(
-            f"{found.facts.source} does not begin with a convolution that could take up its scale"
-        )
-    with torch.no_grad():
-        first.weight.copy_(first.weight.double() * (found.facts.scale / wanted.scale))
-    facts = msgspec.structs.replace(found.facts, scale=wanted.scale)
-    return Model(facts, network, found.head, found.fit)
+    if not change_input(network, facts.input_size, facts.preprocess, wanted):
+        raise DataError(f"{facts.source} does not begin with a convolution that could take up its scale")
+    return Model(goal, network, found.head, found.fit)
 
 
 def load(path: Path, facts: ModelFacts) -> Model:
@@ -155,21 +155,24 @@ def _check_head(path: Path, facts: ModelFacts, head: Tensor | None) -> None:
         )
 
 
-def _load_foreign(found: Foreign, known: Mapping[str, Any]) -> Model:
-    """Put a foreign file's weights into the backbone that they fit."""
-    among: Sequence[str] = [known["backbone"]] if known.get("backbone") else names("backbone")
+def _load_foreign(found: Foreign, known: Known) -> Model:
+    """Put a foreign file's weights into the backbone that they fit, taking RGB where it can."""
+    among: Sequence[str] = [known.backbone] if known.backbone else names("backbone")
     try:
-        match = recognise.find(found.shapes, found.layers, among, known.get("options", {}))
+        match = recognise.find(found.shapes, found.layers, among, known.options)
     except DataError as error:
         raise DataError(f"{found.source}: {error.message}", error.hint) from None
     candidate = match.candidate
+    feeding = known.over(found.feeding)
     facts = ModelFacts(
         backbone=candidate.name,
         options=candidate.options,
         embedding_size=_embedding_size(candidate),
         input_size=candidate.declared.input_size,
-        mean=known.get("mean", found.mean),
-        scale=known.get("scale", found.scale),
+        mean=feeding.preprocess.mean,
+        scale=feeding.preprocess.scale,
+        channels=feeding.preprocess.channels,
+        input_basis=feeding.basis,
         classes=0 if found.head is None else len(found.head),
         source=Path(found.source).name,
     )
@@ -178,6 +181,9 @@ def _load_foreign(found: Foreign, known: Mapping[str, Any]) -> Model:
         fit = fill_by_name(network, found.state, found.eps)
     else:
         fit = fill(found.layers, in_order(network, facts.input_size))
+    goal = replace(facts.preprocess, channels="rgb")
+    if goal != facts.preprocess and change_input(network, facts.input_size, facts.preprocess, goal):
+        facts = msgspec.structs.replace(facts, channels="rgb")
     return Model(facts, network, found.head, fit)
 
 

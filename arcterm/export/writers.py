@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
+from arcterm_registry import Preprocess
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from arcterm.errors import ArctermError, ConfigError, DataError, FailedError
 from arcterm.export import model as models
 from arcterm.export.model import Model
+from arcterm.formats import modelfile
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.verify import collapse
+from arcterm.verify.embed import normalize
 
 Floats = NDArray[np.float32]
 Runner = Callable[[NDArray[Any]], Floats]
@@ -36,14 +38,13 @@ _ELSEWHERE = "another --format may work; `arcterm plugins check NAME` looks at t
 class Prepared(nn.Module):
     """A network with its preprocessing: uint8 RGB images (N, H, W, 3) → embeddings (N, D)."""
 
-    def __init__(self, network: nn.Module, mean: float, scale: float) -> None:
+    def __init__(self, network: nn.Module, preprocess: Preprocess) -> None:
         super().__init__()
         self.network = network
-        self.mean = mean
-        self.scale = scale
+        self.preprocess = preprocess
 
     def forward(self, images: Tensor) -> Tensor:
-        found: Tensor = self.network((images.permute(0, 3, 1, 2).float() - self.mean) * self.scale)
+        found: Tensor = self.network(normalize(images, self.preprocess))
         return found
 
 
@@ -66,7 +67,7 @@ def write(model: Model, form: str, path: Path, *, inside: bool) -> Parity:
 
     Raises `ArctermError` if the file does not compute what the network does; it is for the caller to remove.
     """
-    made = Prepared(model.network, model.facts.mean, model.facts.scale) if inside else model.network
+    made = Prepared(model.network, model.facts.preprocess) if inside else model.network
     network = copy.deepcopy(made).eval()
     writer = {"onnx": _onnx, "torchscript": _torchscript, "safetensors": _safetensors}[form]
     try:
@@ -91,7 +92,7 @@ def example(facts: ModelFacts, count: int, inside: bool) -> Tensor:
     draw = torch.Generator().manual_seed(count)
     height, width = facts.input_size
     pixels = torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8, generator=draw)
-    return pixels if inside else (pixels.permute(0, 3, 1, 2).float() - facts.mean) * facts.scale
+    return pixels if inside else normalize(pixels, facts.preprocess)
 
 
 def compare(network: nn.Module, runner: Runner, images: Callable[[int], Tensor]) -> Parity:
@@ -173,7 +174,7 @@ def _safetensors(model: Model, network: nn.Module, path: Path, inside: bool) -> 
 def _described(facts: ModelFacts, inside: bool) -> dict[str, str]:
     """The card's facts as texts, for formats that carry such."""
     return {
-        "arcterm": msgspec.json.encode(facts).decode(),
+        modelfile.KEY: modelfile.encode(facts),
         "input": input_words(facts, inside),
     }
 
@@ -184,8 +185,8 @@ def input_words(facts: ModelFacts, inside: bool) -> str:
     if inside:
         return f"uint8 RGB images (N, {height}, {width}, 3), as they are"
     return (
-        f"float32 RGB images (N, 3, {height}, {width}), each number (0..255) less {facts.mean:g}, "
-        f"times 1/{1 / facts.scale:g}"
+        f"float32 {facts.channels.upper()} images (N, 3, {height}, {width}), each number (0..255) "
+        f"less {facts.mean_words}, times 1/{facts.std_words}"
     )
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from arcterm_registry import PerPlane, Preprocess
 
 from arcterm.errors import DataError
 from arcterm.formats.lfs import refuse_pointer
@@ -17,7 +18,8 @@ from arcterm.formats.lfs import refuse_pointer
 FORMAT_VERSION = 1
 HEAD = "head.weight"
 """Key of the class weights (C, D), in a file that has them."""
-_KEY = "arcterm"
+KEY = "arcterm"
+"""Key of the facts in a file's metadata."""
 _MAX_HEADER = 100_000_000  # the limit of the safetensors library
 
 Value = bool | int | float | str
@@ -45,16 +47,20 @@ class SetScore(msgspec.Struct, frozen=True, kw_only=True):
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Metadata of a model file.
 
-    An image is RGB, uint8, `input_size` (height, width), and enters as ``(image - mean) * scale``. `classes`
-    is the number of class weights kept, 0 if none. `recipe` holds the settings of the run it comes from.
+    An image is RGB, uint8, `input_size` (height, width), and enters as ``(image - mean) * scale``, its planes
+    in the order of `channels`; `mean` and `scale` are one number, or three: red, green, blue. `input_basis`
+    says what that is known by, where it may be wrong. `classes` is the number of class weights kept, 0 if
+    none. `recipe` holds the settings of the run it comes from.
     """
 
     backbone: str
     options: dict[str, Value] = {}
     embedding_size: _Size
     input_size: tuple[_Size, _Size] = (112, 112)
-    mean: float = 127.5
-    scale: Annotated[float, msgspec.Meta(gt=0)] = 1 / 128
+    mean: float | tuple[float, float, float] = 127.5
+    scale: float | tuple[float, float, float] = 1 / 128
+    channels: Literal["rgb", "bgr"] = "rgb"
+    input_basis: str = ""
     classes: _Count = 0
     source: str = ""
     step: _Count = 0
@@ -63,18 +69,54 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     scores: list[SetScore] = []
     format_version: int = FORMAT_VERSION
 
+    def __post_init__(self) -> None:
+        # no constraint of the types: msgspec 0.22 crashes at one within a tuple within a union
+        if not all(scale > 0 for _, scale in self.preprocess.planes):
+            raise ValueError("scale is above 0")
+
+    @property
+    def preprocess(self) -> Preprocess:
+        return Preprocess(mean=self.mean, scale=self.scale, channels=self.channels)
+
+    @property
+    def mean_words(self) -> str:
+        """``127.5``, or the numbers of red, green and blue in brackets."""
+        return _words(self.mean, [mean for mean, _ in self.preprocess.planes])
+
+    @property
+    def std_words(self) -> str:
+        """1 / scale, as `mean_words`."""
+        return _words(self.scale, [1 / scale for _, scale in self.preprocess.planes])
+
+
+def _words(value: PerPlane, planes: list[float]) -> str:
+    words = [f"{number:g}" for number in planes]
+    return f"({', '.join(words)})" if isinstance(value, tuple) else words[0]
+
+
+def encode(facts: ModelFacts) -> str:
+    """Write `facts` as JSON.
+
+    A program that does not know of `channels` would leave them out, so a BGR model has three numbers each,
+    which such a program refuses.
+    """
+    if facts.channels == "bgr":
+        means, scales = zip(*facts.preprocess.planes, strict=True)
+        facts = msgspec.structs.replace(facts, mean=means, scale=scales)
+    return msgspec.json.encode(facts).decode()
+
 
 def metadata(facts: ModelFacts) -> dict[str, str]:
-    """`facts` as the metadata of a safetensors file."""
-    return {"format": "pt", _KEY: msgspec.json.encode(facts).decode()}
+    """Return `facts` as the metadata of a safetensors file."""
+    return {"format": "pt", KEY: encode(facts)}
 
 
 def facts_in(path: Path, metadata: dict[str, str]) -> ModelFacts | None:
     """The facts in a file's metadata, None if another program wrote it; raises `DataError`."""
-    if _KEY not in metadata:
+    if KEY not in metadata:
         return None
     try:
-        facts = msgspec.json.decode(metadata[_KEY], type=ModelFacts)
+        facts = msgspec.json.decode(metadata[KEY], type=ModelFacts)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise DataError(f"{path}: its model card is damaged: {error}", "export the model again") from None
     if facts.format_version > FORMAT_VERSION:

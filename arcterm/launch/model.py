@@ -119,6 +119,7 @@ def _facts(path: Path, manifest: Manifest, config: TrainConfig | None, scores: l
         input_size=declared.input_size,
         mean=declared.preprocess.mean,
         scale=declared.preprocess.scale,
+        channels=declared.preprocess.channels,
         source=f"{path.resolve().parent.parent.name}/{path.name}",
         step=manifest.step,
         data=_data(config),

@@ -84,8 +84,8 @@ def _file(
 
 
 def _takes_the_same(facts: ModelFacts, declared: Backbone) -> bool:
-    wanted = declared.preprocess
-    return (facts.mean, facts.scale) == (wanted.mean, wanted.scale)
+    here, there = facts.preprocess, declared.preprocess
+    return here.planes == there.planes and here.channels == there.channels
 
 
 def _adopted(

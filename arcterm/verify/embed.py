@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from arcterm_registry import Preprocess
+from arcterm_registry import PerPlane, Preprocess
 from arcterm_registry.contracts import PairSet
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -167,4 +167,13 @@ def find_distinct(pictures: Sequence[Image]) -> tuple[list[int], NDArray[np.int6
 
 def normalize(pixels: Tensor, preprocess: Preprocess) -> Tensor:
     """Make uint8 RGB (N, H, W, 3) a backbone's input: float32 (N, 3, H, W), channels last in memory."""
-    return (pixels.permute(0, 3, 1, 2).float() - preprocess.mean) * preprocess.scale
+    mean, scale = _shaped(preprocess.mean, pixels), _shaped(preprocess.scale, pixels)
+    x = (pixels.permute(0, 3, 1, 2).float() - mean) * scale
+    return x if preprocess.channels == "rgb" else x.flip(1)
+
+
+def _shaped(value: PerPlane, pixels: Tensor) -> float | Tensor:
+    """One number as it is, which costs no memory; three for (N, 3, H, W)."""
+    if isinstance(value, int | float):
+        return value
+    return torch.tensor(value, dtype=torch.float32, device=pixels.device).reshape(3, 1, 1)

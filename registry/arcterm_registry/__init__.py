@@ -13,6 +13,7 @@ from arcterm_registry.declare import (
     Loss,
     Option,
     OptionError,
+    PerPlane,
     Preprocess,
     Tracker,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Loss",
     "Option",
     "OptionError",
+    "PerPlane",
     "Plugin",
     "PluginError",
     "Preprocess",

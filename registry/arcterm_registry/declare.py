@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Value = bool | int | float | str
 T = TypeVar("T")
+PerPlane = float | tuple[float, float, float]
+"""One number, or one each of the red, the green and the blue plane."""
 
 _HUGE = 1 << 63  # what no 64-bit integer holds
 _LONGEST = 80
@@ -115,10 +117,23 @@ def _article(kind: type) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """The preprocessing of a uint8 RGB image: ``(image - mean) * scale`` is a backbone's input."""
+    """The preprocessing of a uint8 RGB image: ``(image - mean) * scale`` is a backbone's input.
 
-    mean: float = 127.5
-    scale: float = 1 / 128
+    `mean` and `scale` are one number, or three: of the red, the green and the blue plane, whatever `channels`
+    says, which is the order in which the network takes the planes.
+    """
+
+    mean: PerPlane = 127.5
+    scale: PerPlane = 1 / 128
+    channels: Literal["rgb", "bgr"] = "rgb"
+
+    @property
+    def planes(self) -> list[tuple[float, float]]:
+        """Mean and scale of the red, the green and the blue plane."""
+        mean, scale = (
+            value if isinstance(value, tuple | list) else (value,) * 3 for value in (self.mean, self.scale)
+        )
+        return list(zip(mean, scale, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)

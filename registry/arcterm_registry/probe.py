@@ -127,7 +127,10 @@ def _decoded(wanted: type[Declaration], fields: dict[str, Any]) -> Declaration:
         Option(**{**o, "type": _TYPES[o["type"]], "choices": tuple(o["choices"])}) for o in fields["options"]
     )
     if "preprocess" in values:
-        values["preprocess"] = Preprocess(**values["preprocess"])
+        said: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values["preprocess"].items()
+        }
+        values["preprocess"] = Preprocess(**said)
     if "paths" in values:
         values["paths"] = tuple(JobPath(**path) for path in values["paths"])
     return wanted(**values)

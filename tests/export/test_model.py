@@ -10,7 +10,9 @@ from arcterm_registry import get
 from arcterm.errors import ArctermError, DataError
 from arcterm.export import model
 from arcterm.export.model import Model
+from arcterm.formats import modelfile
 from arcterm.formats.modelfile import ModelFacts
+from arcterm.verify.embed import normalize
 
 from .conftest import apart, embedded, of
 from .upstream import stirred
@@ -69,3 +71,31 @@ def test_backbones_of_strangers_that_can_not_be_used(distribution):
         model.build(ModelFacts(backbone="none", embedding_size=3))
     with pytest.raises(ArctermError, match="'wrong' can't be made: KeyError: 'size'"):
         model.build(ModelFacts(backbone="wrong", embedding_size=3))
+
+
+def fed(found: Model, pixels: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return found.network(normalize(pixels, found.facts.preprocess))
+
+
+def test_the_first_convolution_takes_up_each_planes_scale_and_the_order(tiny, pixels):
+    facts = msgspec.structs.replace(tiny.facts, scale=(1 / 58, 1 / 57, 1 / 50), channels="bgr")
+    found = Model(facts, tiny.network)
+    before = fed(found, pixels)
+    adopted = model.adapt_input(found)
+    assert (adopted.facts.scale, adopted.facts.channels) == (1 / 128, "rgb")
+    assert apart(fed(adopted, pixels), before) < 1e-4
+    assert apart(fed(tiny, pixels), before) > 1e-2
+    unlike = msgspec.structs.replace(facts, mean=(127.5, 127.5, 100.0))
+    with pytest.raises(DataError, match=r"takes images less \(127\.5, 127\.5, 100\)"):
+        model.adapt_input(Model(unlike, tiny.network))
+
+
+def test_a_card_of_planes_is_read_again_and_refused_by_who_knows_one_number(tiny):
+    facts = msgspec.structs.replace(tiny.facts, mean=(1.0, 2.0, 3.0), channels="bgr")
+    read = msgspec.json.decode(modelfile.encode(facts), type=ModelFacts)
+    assert (read.preprocess.planes, read.channels) == (facts.preprocess.planes, "bgr")
+    assert isinstance(msgspec.json.decode(modelfile.encode(facts))["scale"], list)
+    assert modelfile.encode(tiny.facts) == modelfile.encode(
+        msgspec.structs.replace(tiny.facts, channels="rgb")
+    )

@@ -86,3 +86,14 @@ def test_pixels_are_rgb_minus_mean_times_scale():
     assert x.shape == (1, 3, 2, 2)
     assert x[0, 2, 0, 1] == pytest.approx(127.5 / 128)
     assert x[0, 0, 0, 0] == pytest.approx(-127.5 / 128)
+
+
+def test_planes_of_their_own_mean_and_scale_in_the_order_of_the_network():
+    pixels = torch.tensor([10, 100, 200], dtype=torch.uint8).repeat(2, 4, 5, 1)
+    mean, scale = (1.0, 2.0, 3.0), (0.5, 0.25, 0.125)
+    rgb = normalize(pixels, Preprocess(mean=mean, scale=scale))
+    wanted = torch.tensor([9 * 0.5, 98 * 0.25, 197 * 0.125]).reshape(3, 1, 1).expand(2, 3, 4, 5)
+    assert torch.equal(rgb, wanted)
+    bgr = normalize(pixels, Preprocess(mean=mean, scale=scale, channels="bgr"))
+    assert torch.equal(bgr, wanted.flip(1))
+    assert bgr.is_contiguous(memory_format=torch.channels_last)

@@ -20,15 +20,18 @@ _COUNTED = 0.01  # relative error of declared multiply-adds, which are written w
 
 def preprocess(subject: Subject) -> str:
     """The declared preprocessing gives inputs that a network can learn from."""
-    mean, scale = _declared(subject).preprocess.mean, _declared(subject).preprocess.scale
-    low, high = (0 - mean) * scale, (255 - mean) * scale
-    require(
-        math.isfinite(low) and math.isfinite(high) and scale > 0,
-        f"(image - {mean:g}) * {scale:g} is no scaling of pixels",
-        "declare a finite mean and a scale above 0, e.g. Preprocess(mean=127.5, scale=1 / 128)",
-    )
-    if high - low < 0.1 or max(-low, high) > 10:
-        raise Warned(f"inputs lie in {low:g} … {high:g} → (image - 127.5) / 128 is usual: -1 … 1")
+    ranges = []
+    for mean, scale in _declared(subject).preprocess.planes:
+        low, high = (0 - mean) * scale, (255 - mean) * scale
+        require(
+            math.isfinite(low) and math.isfinite(high) and scale > 0,
+            f"(image - {mean:g}) * {scale:g} is no scaling of pixels",
+            "declare a finite mean and a scale above 0, e.g. Preprocess(mean=127.5, scale=1 / 128)",
+        )
+        if high - low < 0.1 or max(-low, high) > 10:
+            raise Warned(f"inputs lie in {low:g} … {high:g} → (image - 127.5) / 128 is usual: -1 … 1")
+        ranges.append((low, high))
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     return f"inputs lie in {low:.3g} … {high:.3g}"
 
 
@@ -303,7 +306,9 @@ def _plain(subject: Subject, value: int) -> Tensor:
 
 def _normalized(subject: Subject, pixels: Tensor) -> Tensor:
     said = _declared(subject).preprocess
-    return (pixels.float() - said.mean) * said.scale
+    mean, scale = torch.tensor(said.planes, device=pixels.device).T.reshape(2, 3, 1, 1)
+    x: Tensor = (pixels.float() - mean) * scale
+    return x if said.channels == "rgb" else x.flip(1)
 
 
 def _declared(subject: Subject) -> Backbone:

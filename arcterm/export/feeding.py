@@ -1,0 +1,48 @@
+"""How the networks of other programs take their images: by their authors' code, or by what a user says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import msgspec
+from arcterm_registry import Preprocess
+
+
+@dataclass(frozen=True)
+class Feeding:
+    """What is done to an image, and by what that is known where the file does not say; else empty."""
+
+    preprocess: Preprocess
+    basis: str = ""
+
+
+def _as_in(program: str, preprocess: Preprocess) -> Feeding:
+    return Feeding(preprocess, f"as {program} feeds it, a guess: the file does not say")
+
+
+_HALVED = Preprocess(mean=127.5, scale=1 / 127.5)
+
+ARCFACE_TORCH = _as_in("arcface_torch", _HALVED)
+ADAFACE = _as_in("AdaFace's own code", replace(_HALVED, channels="bgr"))
+INSIGHTFACE_2018 = _as_in("InsightFace's code of 2018", Preprocess(mean=127.5, scale=1 / 128))
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What a user says of a foreign model."""
+
+    backbone: str | None = None
+    options: dict[str, Any] = {}
+    channels: Literal["rgb", "bgr"] | None = None
+    mean: float | tuple[float, float, float] | None = None
+    scale: float | tuple[float, float, float] | None = None
+
+    def over(self, found: Feeding) -> Feeding:
+        """What is said here, the rest as `found`."""
+        given = {key: getattr(self, key) for key in ("channels", "mean", "scale")}
+        given = {key: value for key, value in given.items() if value is not None}
+        if not given:
+            return found
+        rest = [key for key in ("channels", "mean", "scale") if key not in given]
+        basis = f"{', '.join(rest)} {found.basis}" if rest and found.basis else ""
+        return Feeding(replace(found.preprocess, **given), basis)
