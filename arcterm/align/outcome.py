@@ -129,7 +129,11 @@ def _named(found: Outcome, kind: str, words: str, after: str) -> list[str]:
     rows = found.odd[kind][:_NAMED]
     said = f"{words} {number:,} photo{'s' * (number != 1)}{', ' + after if after else ''}"
     more = [f"  and {number - len(rows):,} more, in {LIST}"] if number > len(rows) else []
-    return [said, *(f"  {row.path}: {row.reason}" for row in rows), *more]
+    return [said, *(f"  {_words(row)}" for row in rows), *more]
+
+
+def _words(row: Row) -> str:
+    return row.reason if row.reason.startswith(row.path) else f"{row.path}: {row.reason}"
 
 
 def _listed(names: list[str], number: int) -> str:

@@ -121,9 +121,8 @@ class Workers:
             if wanted:
                 self._add(number, "skipped", guide.skipped)
             return None
-        path = self._photos.root / name
-        pixels = images.decode(images.read_file(path), size=None, source=str(path))
-        return Photo(str(path), pixels, guide)
+        data = images.read_file(self._photos.root / name, name)
+        return Photo(name, images.decode(data, size=None, source=name), guide)
 
     def _store(self, number: int, photo: Photo) -> None:
         """Write a photo's faces, then its row: a row says that the files are whole."""
