@@ -78,7 +78,7 @@ def import_(
     runs_dir: RunsDir = None,
 ) -> None:
     """Turn another program's model into a file of ours; nothing in it is run."""
-    from arcterm.launch.preprocess import parse_known
+    from arcterm.inputs.preprocess import parse_known
     from arcterm.processes import child
 
     known = parse_known(backbone, assignments, channels=channels, mean=mean, std=std, scale=scale)
@@ -156,7 +156,7 @@ def show(source: Source, checkpoint: Which = "last", as_json: Json = False, runs
 
 
 def _locate(source: str, runs_dir: Path | None, which: str = "last") -> dict[str, Any]:
-    from arcterm.launch.model import locate
+    from arcterm.inputs.models import locate
     from arcterm.runs import store
 
     return locate(source, store.runs_dir(runs_dir), which)

@@ -9,9 +9,10 @@ from typing import Any
 
 from arcterm_registry import Backbone, Declaration, Option, Plugin, PluginError, scan
 
-from arcterm import commandline, sources
+from arcterm import commandline
 from arcterm.console.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
+from arcterm.inputs import sources
 from arcterm.launch.plan import DEFAULT_DATASET, make_plan
 from arcterm.overrides import OPTION_GROUPS, indices
 from arcterm.runs import store

@@ -43,10 +43,10 @@ class Model:
 
 
 def open_model(place: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> Model:
-    """Open the model at a `place` that `launch.model.locate` found.
+    """Open the model at a `place` that `arcterm.inputs.models.locate` found.
 
     That is ``{"facts": …, "weights": PATH}`` of a checkpoint, ``{"symbol": PATH, "params": PATH}`` or
-    ``{"file": PATH}``. `known` is what a user says of a foreign one (`launch.preprocess.parse_known`). Raises
+    ``{"file": PATH}``. `known` is what a user says of a foreign one (`inputs.preprocess.parse_known`). Raises
     `DataError`.
     """
     said = msgspec.convert(known or {}, Known)

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from arcterm_registry import Backbone, Loss, PluginError
 from arcterm_registry.contracts import DatasetFacts, Feeding
 
-from arcterm import sources
 from arcterm.commandline import Value
 from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError, DataError
+from arcterm.inputs import sources
+from arcterm.inputs.sources import DataSource
 from arcterm.launch import batchnorm, devices, estimate, pretrained, remarks, samedata, sets, sharing
 from arcterm.launch.choice import Devices, check_order, chosen, devices_for
 from arcterm.launch.pretrained import Pretrained
@@ -22,7 +23,6 @@ from arcterm.overrides import check_settings, indices, merge, options_for
 from arcterm.progress import Progress
 from arcterm.runs import store
 from arcterm.settings import SETTINGS
-from arcterm.sources import DataSource
 
 DEFAULT_DATASET = "demo"
 _WORKED_OUT = ("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "milestones", "pretrained")

@@ -13,14 +13,14 @@ from arcterm_registry import Backbone, get
 from arcterm.commandline import Value
 from arcterm.errors import ConfigError, DataError, RunError
 from arcterm.formats.modelfile import ModelFacts, read_facts
-from arcterm.launch import model
+from arcterm.inputs import models
 from arcterm.processes import child
 from arcterm.runs import checkpoints
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.manifest import NAME
 from arcterm.runs.store import Run
 
-_HINT = f"--pretrained takes what `arcterm model show MODEL` takes: {model.HINT}"
+_HINT = f"--pretrained takes what `arcterm model show MODEL` takes: {models.HINT}"
 _ADOPTED = ".models"
 
 
@@ -45,7 +45,7 @@ def find(
     Raises `ArctermError` if there is none, it is damaged, or its backbone is not `backbone` with `options`.
     """
     used = "" if keep_head else checkpoints.BACKBONE
-    found = model.find(text, root)
+    found = models.find(text, root)
     if isinstance(found, dict):
         return _file(found, root, backbone, options, keep_head)
     damaged: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ def check_classes(found: Pretrained, classes: int) -> None:
 def _file(
     place: dict[str, Any], root: Path, backbone: str, options: Mapping[str, Value], keep_head: bool
 ) -> Pretrained:
-    facts = model.facts_of(place)
+    facts = models.facts_of(place)
     path = Path(place.get("file", place.get("params", "")))
     declared = get("backbone", backbone)
     if facts is None or not _takes_the_same(facts, declared):

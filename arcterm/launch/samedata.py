@@ -6,9 +6,9 @@ from pathlib import Path
 
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm import sources
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError
+from arcterm.inputs import sources
 from arcterm.launch import sets
 from arcterm.progress import Progress
 from arcterm.runs import context, dataset, store

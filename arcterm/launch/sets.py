@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from arcterm_registry.contracts import DatasetFacts, PairSet
 
-from arcterm import pairsets
 from arcterm.errors import ArctermError, DataError
 from arcterm.files import stamp
+from arcterm.inputs import pairsets
+from arcterm.inputs.sources import DataSource
 from arcterm.progress import Progress, unheard
-from arcterm.sources import DataSource
 
 FOLDS = 10
 

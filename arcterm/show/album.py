@@ -12,11 +12,11 @@ import numpy as np
 from arcterm_registry.contracts import FaceDataset, LabelledDataset, PairSet
 from numpy.typing import NDArray
 
-from arcterm import sources
 from arcterm.errors import DataError
 from arcterm.formats.images import Pixels, decode
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.pairs.binfile import read_pairs
+from arcterm.inputs import sources
 from arcterm.progress import Progress
 from arcterm.ranges import numbers_below
 

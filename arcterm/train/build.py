@@ -11,9 +11,9 @@ from arcterm_registry.contracts import FaceDataset
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from arcterm import pairsets, sources
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError
+from arcterm.inputs import pairsets, sources
 from arcterm.train import optim, precision, recompute
 from arcterm.train.checkpoint import Trained
 from arcterm.train.feed.chosensets import with_sets

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from arcterm import sources
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, TrainingError
 from arcterm.files import read_json
+from arcterm.inputs import sources
 from arcterm.runs import dataset
 from arcterm.runs.checkpoints import MANIFEST, Manifest
 from arcterm.runs.store import Run

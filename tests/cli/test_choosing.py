@@ -26,7 +26,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
     monkeypatch.setattr("arcterm.launch.devices.torch_has_cuda", lambda: False)
-    monkeypatch.setattr("arcterm.sources.DataSource.inspect", facts)
+    monkeypatch.setattr("arcterm.inputs.sources.DataSource.inspect", facts)
 
     def call(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["arcterm", *words])
@@ -269,7 +269,7 @@ def test_something_is_said_before_anything_that_takes_long_begins(arcterm, monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr("arcterm.processes.child.ask", late)
-    monkeypatch.setattr("arcterm.launch.model.locate", late)
+    monkeypatch.setattr("arcterm.inputs.models.locate", late)
     monkeypatch.setattr("subprocess.Popen", late)
     assert arcterm(*words)[0] == 130
     assert "PyTorch takes a few seconds" in said[0]

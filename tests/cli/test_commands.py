@@ -136,7 +136,7 @@ def test_numbers_of_2018_are_losses(arcterm, monkeypatch):
         ("4", "arcface"),
         ("12", "triplet"),
     ):
-        monkeypatch.setattr("arcterm.sources.DataSource.inspect", facts)
+        monkeypatch.setattr("arcterm.inputs.sources.DataSource.inspect", facts)
         code, out, err = arcterm("train", "tiny", number, "--dry-run", "--json")
         assert code == 0, err
         assert json.loads(out)["loss"] == name
@@ -149,7 +149,7 @@ def facts(*_):
 
 
 def test_a_dry_run_says_everything_and_starts_nothing(arcterm, monkeypatch, tmp_path):
-    monkeypatch.setattr("arcterm.sources.DataSource.inspect", facts)
+    monkeypatch.setattr("arcterm.inputs.sources.DataSource.inspect", facts)
     code, out, err = arcterm("train", "tiny", "cosface", "--margin", "0.2", "--dry-run")
     assert (code, out) == (0, "")
     for words in ("using the demo", "batch     32 × 1 CPU rank", "lr        0.02", "620 steps", "margin 0.2"):

@@ -277,6 +277,6 @@ def facts(*_):
 
 
 def test_a_plan_names_strangers_sets(arcterm, monkeypatch):
-    monkeypatch.setattr("arcterm.sources.DataSource.inspect", facts)
+    monkeypatch.setattr("arcterm.inputs.sources.DataSource.inspect", facts)
     code, _, err = arcterm("train", "tiny", "arcface", "--dry-run", "--gpus", "")
     assert (code, "evil" in err) == (0, True)

@@ -15,7 +15,7 @@ from arcterm_registry.contracts import LabelledDataset
 from arcterm.errors import ConfigError, DataError
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
-from arcterm.sources import find
+from arcterm.inputs.sources import find
 
 from .conftest import counts, make_folder, make_list, make_pack, pixels
 

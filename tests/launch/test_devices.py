@@ -27,7 +27,7 @@ def torch(monkeypatch):
         monkeypatch.setattr(devices.metadata, "requires", lambda name: list(requires))
 
     install("2.13.0+cu130")
-    monkeypatch.setattr("arcterm.sources.DataSource.inspect", lambda *_: FACTS)
+    monkeypatch.setattr("arcterm.inputs.sources.DataSource.inspect", lambda *_: FACTS)
     monkeypatch.setattr("arcterm.gpus._on_the_bus", lambda: False)
     return install
 

@@ -9,11 +9,11 @@ import pytest
 from arcterm_registry import PluginError
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm import sources
 from arcterm.commandline import training as command
 from arcterm.errors import ArctermError, ConfigError, DataError
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.inputs import sources
 from arcterm.launch.plan import make_plan
 from arcterm.overrides import merge, parse_assignments, read_settings
 from arcterm.text import duration

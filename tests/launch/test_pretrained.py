@@ -135,7 +135,7 @@ def test_a_manifest_of_something_else_is_an_error(root, tmp_path):
 def test_the_plan_holds_the_absolute_path(run, root, monkeypatch):
     saved = save(run, 10)
     facts = DatasetFacts(images=1000, classes=10, image_size=(112, 112), fingerprint="x")
-    monkeypatch.setattr("arcterm.sources.DataSource.inspect", lambda *_: facts)
+    monkeypatch.setattr("arcterm.inputs.sources.DataSource.inspect", lambda *_: facts)
     settings = {"backbone": "tiny", "loss": "triplet", "pretrained": "softmax", "nproc": 1}
     plan = make_plan(settings, root=root)
     assert plan.config.pretrained == str(saved)
@@ -321,7 +321,7 @@ def test_what_does_not_fit_or_is_not_there_is_told_and_leaves_nothing(files, roo
 def test_class_weights_are_kept_for_the_same_people_only(files, root, tmp_path, monkeypatch, changes, said):
     ours(tmp_path / "a.safetensors", network(), classes=changes.pop("classes", 5))
     facts = DatasetFacts(images=1000, classes=5, image_size=(112, 112), fingerprint="x")
-    monkeypatch.setattr("arcterm.sources.DataSource.inspect", lambda *_: facts)
+    monkeypatch.setattr("arcterm.inputs.sources.DataSource.inspect", lambda *_: facts)
     settings = {"backbone": "tiny", "loss": "arcface", "pretrained": "a.safetensors", "nproc": 1}
     settings |= {"head": "keep"} | changes
     if not said:

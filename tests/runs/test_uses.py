@@ -6,7 +6,8 @@ import pytest
 
 from arcterm.config import JobConfig, TrainConfig
 from arcterm.errors import RunError
-from arcterm.launch import model, pretrained
+from arcterm.inputs import models
+from arcterm.launch import pretrained
 from arcterm.runs import checkpoints, state, store, uses
 from arcterm.runs.state import write_state
 
@@ -112,4 +113,4 @@ def test_models_and_pretrained_mean_the_same_run(make, tmp_path):
         make("verify", "done")
     assert isinstance(run.record.config, TrainConfig)
     assert pretrained.find("last", root, "tiny", {"embedding_size": 4}).path == folder
-    assert model.locate("last", root)["weights"] == str(folder / checkpoints.BACKBONE)
+    assert models.locate("last", root)["weights"] == str(folder / checkpoints.BACKBONE)

@@ -12,7 +12,7 @@ from arcterm.errors import DataError, StopAskedError, TrainingError
 from arcterm.files import read_json
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
-from arcterm.launch import model
+from arcterm.inputs import models
 from arcterm.runs import checkpoints, control, store
 from arcterm.runs import manifest as manifests
 from arcterm.runs.context import JobContext
@@ -263,7 +263,7 @@ def test_verify_says_that_a_network_has_collapsed_and_no_card_has_its_threshold(
     ruined(monkeypatch, "one", 6)
     run, _, _ = train()
     assert verify(run)[1].reason.startswith("the network has collapsed")
-    (score,) = model.facts_of(model.locate(str(run.path), run.path.parent)).scores
+    (score,) = models.facts_of(models.locate(str(run.path), run.path.parent)).scores
     assert (score.accuracy, score.threshold) == (None, None)
     assert score.withheld.startswith("the network has collapsed")
 
@@ -311,7 +311,7 @@ def test_the_sets_of_a_training_are_those_that_were_chosen(train, monkeypatch, t
             return Dots()
 
     whole = build.dataset
-    monkeypatch.setattr("arcterm.sources.from_config", lambda config: Opened())
+    monkeypatch.setattr("arcterm.inputs.sources.from_config", lambda config: Opened())
     chosen = whole(config(verify_sets=f"dots,{tmp_path}/mine.bin"))
     assert list(chosen.verification) == ["dots", "mine"]
     assert list(whole(config(verify_sets=f"dots,{tmp_path}/mine.bin"), ["dots"]).verification) == ["mine"]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from arcterm_registry.contracts import FaceDataset
 
-from arcterm import sources
 from arcterm.files import Stamp, stamp
 from arcterm.formats.images import read_file
 from arcterm.formats.pairs.binfile import PairBin
 from arcterm.formats.people import list_people
+from arcterm.inputs import sources
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image

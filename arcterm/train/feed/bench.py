@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from arcterm_registry.contracts import FaceDataset, JobReport
 
-from arcterm import sources
 from arcterm.config import Augmentation
 from arcterm.formats import images
+from arcterm.inputs import sources
 from arcterm.runs.context import JobContext
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.loader import Loader

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from arcterm import sources
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError
+from arcterm.inputs import sources
 
 STRANGE = """
 from arcterm_registry import Dataset, Option

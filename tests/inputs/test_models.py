@@ -11,12 +11,12 @@ from arcterm.errors import ArctermError, DataError, RunError
 from arcterm.files import create_json
 from arcterm.formats import modelfile
 from arcterm.formats.modelfile import ModelFacts
-from arcterm.launch import model
+from arcterm.inputs import models
 from arcterm.runs import checkpoints, store
 from arcterm.runs.events import Verify
 
+from ..launch.test_pretrained import save
 from ..runs.conftest import config
-from .test_pretrained import save
 
 OPTIONS = {"embedding_size": 128, "dropout": 0.4}
 
@@ -50,22 +50,22 @@ def test_a_run_and_its_checkpoints(run, root):
     old, new = save(run, 10), save(run, 20)
     verified(run, 10)
     for text in ("first", run.id, str(run.path), "last"):
-        assert model.locate(text, root)["weights"] == str(new / checkpoints.BACKBONE)
+        assert models.locate(text, root)["weights"] == str(new / checkpoints.BACKBONE)
     for text, which in (("first", "10"), (str(old), "last"), (str(old / checkpoints.BACKBONE), "last")):
-        place = model.locate(text, root, which)
+        place = models.locate(text, root, which)
         assert place["weights"] == str(old / checkpoints.BACKBONE)
-        facts = model.facts_of(place)
+        facts = models.facts_of(place)
         assert (facts.backbone, facts.options, facts.embedding_size) == ("tiny", OPTIONS, 128)
         assert (facts.source, facts.step) == (f"{run.id}/{old.name}", 10)
         assert (facts.scores[0].set, facts.scores[0].far_threshold) == ("lfw", 0.8)
-    assert model.facts_of(model.locate("first", root)).scores == []
+    assert models.facts_of(models.locate("first", root)).scores == []
     with pytest.raises(RunError, match="has no checkpoint '30'"):
-        model.locate("first", root, "30")
+        models.locate("first", root, "30")
 
 
 def test_the_card_tells_the_recipe_and_no_places(run, root):
     save(run, 10)
-    facts = model.facts_of(model.locate("first", root))
+    facts = models.facts_of(models.locate("first", root))
     assert (facts.data, facts.recipe["loss"], facts.recipe["global_batch"]) == ("folder faces", "arcface", 16)
     assert "somebody" not in msgspec.json.encode(facts).decode()
 
@@ -83,7 +83,7 @@ def test_the_order_of_class_weights_is_told(run, root):
     create_json(folder / checkpoints.MANIFEST, msgspec.structs.replace(manifest, head=head, files=files))
     for part in head:
         (folder / part.file).touch()
-    place = model.locate("first", root)
+    place = models.locate("first", root)
     assert place["classes"] == 5
     assert place["head"] == [
         [str(folder / "head-0.safetensors"), 0, 3, "0" * 64],
@@ -99,7 +99,7 @@ def test_a_copied_checkpoint_has_the_size_of_its_manifest(run, root, tmp_path):
     alone = tmp_path / "elsewhere" / "deep" / "alone"
     alone.parent.mkdir(parents=True)
     folder.rename(alone)
-    facts = model.facts_of(model.locate(str(alone), root))
+    facts = models.facts_of(models.locate(str(alone), root))
     assert facts.options == {"embedding_size": 64, "dropout": 0.4}
     assert (facts.embedding_size, facts.recipe, facts.data) == (64, {}, "")
 
@@ -109,9 +109,9 @@ def test_files(root, tmp_path, monkeypatch):
     for name in ("a.pth", "b.pt", "c.ckpt", "d.safetensors", "with,5"):
         (tmp_path / name).write_bytes(b"x")
         if "," not in name:
-            assert model.locate(name, root) == {"file": str(tmp_path / name)}
+            assert models.locate(name, root) == {"file": str(tmp_path / name)}
     with pytest.raises(DataError, match="with,5 is no model file that is known here"):
-        model.locate("with,5", root)
+        models.locate("with,5", root)
 
 
 def test_networks_of_mxnet(root, tmp_path, monkeypatch):
@@ -121,20 +121,20 @@ def test_networks_of_mxnet(root, tmp_path, monkeypatch):
     (tmp_path / "m-0050.params").write_bytes(b"x")
     wanted = {"symbol": str(tmp_path / "m-symbol.json"), "params": str(tmp_path / "m-0050.params")}
     for text in ("m,50", f"{tmp_path}/m,0050", "m-0050.params", f"../{tmp_path.name}/m,50"):
-        assert model.locate(text, root) == wanted
-    assert model.facts_of(wanted) is None
+        assert models.locate(text, root) == wanted
+    assert models.facts_of(wanted) is None
     with pytest.raises(DataError, match=r"m,7 needs m-0007\.params, which is not in") as raised:
-        model.locate("m,7", root)
+        models.locate("m,7", root)
     assert "m-0000.params, m-0050.params" in raised.value.hint
     (tmp_path / "m-symbol.json").unlink()
     with pytest.raises(DataError, match=r"needs m-symbol\.json"):
-        model.locate("m-0050.params", root)
+        models.locate("m-0050.params", root)
 
 
 @pytest.mark.parametrize("text", ["none.pth", "none.safetensors", "none-0001.params", "/no/where.onnx"])
 def test_a_file_that_is_not_there(root, text):
     with pytest.raises(ArctermError) as raised:
-        model.locate(text, root)
+        models.locate(text, root)
     assert text in raised.value.message
     assert "PREFIX,EPOCH" in raised.value.hint
 
@@ -142,22 +142,22 @@ def test_a_file_that_is_not_there(root, text):
 def test_what_is_no_model(root, run, tmp_path):
     (tmp_path / "x.png").write_bytes(b"x")
     with pytest.raises(DataError, match=r"x\.png is no model file"):
-        model.locate(str(tmp_path / "x.png"), root)
+        models.locate(str(tmp_path / "x.png"), root)
     for text in ("nothing", str(tmp_path)):
         with pytest.raises(RunError) as raised:
-            model.locate(text, root)
+            models.locate(text, root)
         assert "PREFIX,EPOCH" in raised.value.hint
     with pytest.raises(RunError, match="has no checkpoint yet"):
-        model.locate("first", root)
+        models.locate("first", root)
 
 
 def test_a_damaged_checkpoint_is_told(run, root):
     folder = save(run, 10)
     (folder / checkpoints.BACKBONE).write_bytes(b"weighty")
     with pytest.raises(DataError, match="is damaged: its SHA-256"):
-        model.locate(str(folder), root)
+        models.locate(str(folder), root)
     with pytest.raises(DataError, match="is damaged: its SHA-256"):
-        model.locate("first", root)
+        models.locate("first", root)
 
 
 def test_facts_of_files(tmp_path):
@@ -165,9 +165,9 @@ def test_facts_of_files(tmp_path):
     ours, theirs = tmp_path / "ours.safetensors", tmp_path / "theirs.safetensors"
     save_file({"a": np.ones(1)}, ours, metadata=modelfile.metadata(facts))
     save_file({"a": np.ones(1)}, theirs)
-    assert model.facts_of({"file": str(ours)}) == facts
-    assert model.facts_of({"file": str(theirs)}) is None
-    assert model.facts_of({"file": str(tmp_path / "x.pth")}) is None
+    assert models.facts_of({"file": str(ours)}) == facts
+    assert models.facts_of({"file": str(theirs)}) is None
+    assert models.facts_of({"file": str(tmp_path / "x.pth")}) is None
 
 
 def test_results_that_cannot_be_read_are_an_error_in_words(run, root):
@@ -176,4 +176,4 @@ def test_results_that_cannot_be_read_are_an_error_in_words(run, root):
     path.parent.mkdir(exist_ok=True)
     path.symlink_to(path)
     with pytest.raises(DataError, match=r"step-0000000010\.json can't be read"):
-        model.locate("first", root)
+        models.locate("first", root)

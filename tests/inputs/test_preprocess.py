@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arcterm.errors import ConfigError
-from arcterm.launch.preprocess import parse_known, parse_preprocess
+from arcterm.inputs.preprocess import parse_known, parse_preprocess
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arcterm import pairsets
 from arcterm.errors import ConfigError, DataError
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.inputs import pairsets
 
 IMAGE = encode_jpeg(np.zeros((8, 8, 3), np.uint8))
 
