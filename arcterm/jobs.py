@@ -12,7 +12,7 @@ _ALIGN = Option(
     name="align",
     type=bool,
     default=False,
-    help="align images by the landmarks (or the box) that the list gives",
+    help="find the faces in photos and align them; those of a list by its landmarks or box, if it has them",
 )
 _DETECTOR = Option(
     name="detector",
@@ -47,7 +47,10 @@ pack = JobSpec(
         Option(name="pairs", type=int, default=None, low=20, help="pairs in that set; all that balance"),
         _RESIZE,
         _ALIGN,
+        _DETECTOR,
+        _WEIGHTS,
     ),
+    files=("weights",),
     factory="arcterm.data.make.pack:pack",
 )
 bin = JobSpec(
@@ -67,8 +70,11 @@ bin = JobSpec(
         Option(name="pairs", type=int, default=None, low=20, help="pairs to draw; all that balance"),
         Option(name="seed", type=int, default=0, low=0, high=2**31 - 1, help="of the drawn pairs"),
         _RESIZE,
+        Option(name="align", type=bool, default=False, help="find the faces in photos and align them"),
+        _DETECTOR,
+        _WEIGHTS,
     ),
-    files=("list",),
+    files=("list", "weights"),
     factory="arcterm.data.make.bin:make_bin",
 )
 check = JobSpec(

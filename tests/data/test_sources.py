@@ -206,11 +206,6 @@ def test_a_job_does_not_go_on_with_other_images(
         assert (tmp_path / "pack").exists() and not list(tmp_path.glob(".pack*"))
 
 
-def test_a_folder_has_no_landmarks(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no landmarks to align by"):
-        pack_people(pictures, tmp_path / "pack", align=True)
-
-
 def test_lists_that_can_not_be_packed(pictures: Path, tmp_path: Path) -> None:
     (pictures / "a.lst").write_text("1\tp0/none.jpg\t0\n1\tp1/3.jpg\t1\n")
     with pytest.raises(DataError, match=r"none.jpg can't be read: No such file"):

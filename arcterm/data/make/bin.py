@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 from arcterm_registry.contracts import JobReport
 
+from arcterm.align.door import finder_for
 from arcterm.data.make.imagefiles import Picture, Wanted, in_order, refusal
 from arcterm.data.make.listedimages import locate, real_path
 from arcterm.errors import DataError
@@ -51,15 +52,27 @@ class _Set(NamedTuple):
 
 
 def make_bin(
-    job: JobContext, src: str, dst: str, *, list: str, pairs: int | None, seed: int, resize: bool
+    job: JobContext,
+    src: str,
+    dst: str,
+    *,
+    list: str,
+    pairs: int | None,
+    seed: int,
+    resize: bool,
+    align: bool = False,
+    detector: str = "",
+    weights: str = "",
 ) -> JobReport:
     """Write the .bin `dst` of the pairs in the file `list`, or of `pairs` drawn from the people in `src`.
 
-    JPEG files of 112×112 go in byte for byte, others are encoded. A stopped job goes on where it was. Raises
+    JPEG files of 112×112 go in byte for byte, others are encoded; with `align` the face of every photo is
+    found by `detector` and aligned. A stopped job goes on where it was. Raises
     `DataError`, leaving nothing at `dst`, for an image that is missing or can't go in, naming it.
     """
     source, target = Path(src), Path(dst)
     _require_new(target)
+    finder = finder_for(job, align, detector, weights, IMAGE_SIZE)
     if list:
         if pairs is not None:
             raise DataError("--pairs is for drawn pairs, and --list gives them", "leave out one of the two")
@@ -67,7 +80,9 @@ def make_bin(
         _require_consistent(chosen)
     else:
         chosen = _drawn(source, pairs, seed)
-    stored = _read(job, [*dict.fromkeys(chosen.files)], resize)
+    stored = _read(
+        job, [*dict.fromkeys(chosen.files)], Wanted(IMAGE_SIZE, resize, align, finder, photos=align)
+    )
     odd = find_odd_pairs([stored.images[path] for path in chosen.files], chosen.same)
     job.progress(len(stored.images), len(stored.images), "writing", target.name)
     _require_new(target)
@@ -119,12 +134,12 @@ class _Stored(NamedTuple):
     copied: int
 
 
-def _read(job: JobContext, paths: Sequence[Path], resize: bool) -> _Stored:
+def _read(job: JobContext, paths: Sequence[Path], wanted: Wanted) -> _Stored:
     """Read each file as a JPEG of 112×112, stored in the job for a resume.
 
     Raises `DataError` naming all that can't be stored as one.
     """
-    job.require_unchanged(stamp(paths))
+    job.require_unchanged([*stamp(paths), *(wanted.finder.stamp() if wanted.finder else [])])
     place = job.work / "images"
     place.mkdir(exist_ok=True)
     writer = PackWriter(place)
@@ -133,7 +148,7 @@ def _read(job: JobContext, paths: Sequence[Path], resize: bool) -> _Stored:
     size = sum(map(len, images.values()))
     pictures = (Picture(path) for path in paths[len(images) :])
     refused: list[DataError] = []
-    read = partial(Wanted(IMAGE_SIZE, resize=resize).read, look=False)
+    read = partial(wanted.read, look=False)
     with closing(writer.records):
         for picture, stored in in_order(read, pictures, job.threads):
             if isinstance(stored, DataError):

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from arcterm.align.door import FaceFinder
 from arcterm.data.check import alignment
 from arcterm.data.reshape import copying
 from arcterm.errors import DataError
@@ -53,7 +54,8 @@ class Picture(NamedTuple):
 class Stored(NamedTuple):
     """The JPEG `data` to store; `copied` if it is the file's own; by `light` its alignment is judged.
 
-    `aligned` if that was done here, by landmarks with a `problem` if they can't be right.
+    `aligned` if that was done here, by landmarks with a `problem` if they can't be right; `found` if the face
+    was looked for.
     """
 
     data: bytes
@@ -61,14 +63,21 @@ class Stored(NamedTuple):
     light: alignment.Floats | None = None
     aligned: bool = False
     problem: landmarks.Fault | None = None
+    found: bool = False
 
 
 class Wanted(NamedTuple):
-    """The (height, width) of an image to store, and what may be done to it for that."""
+    """The (height, width) of an image to store, and what may be done to it for that.
+
+    With `align` the images of a list that says that they aren't are aligned, by its landmarks or with a
+    `finder`; with `photos` it finds the face of every image.
+    """
 
     size: tuple[int, int]
     resize: bool = False
     align: bool = False
+    finder: FaceFinder | None = None
+    photos: bool = False
 
     def read(self, picture: Picture, look: bool = True) -> Stored:
         """The file as it is stored: a JPEG of the right size stays as it is. Raises `DataError` naming it.
@@ -77,6 +86,8 @@ class Wanted(NamedTuple):
         """
         data = picture.read()
         pixels = codec.decode(data, size=None, source=picture.name)
+        if self.photos:
+            return self._found(picture, pixels, look)
         if not picture.aligned:
             return self._aligned(picture, pixels, look)
         right = pixels.shape[:2] == self.size
@@ -91,7 +102,7 @@ class Wanted(NamedTuple):
         if not self.align:
             raise DataError(
                 f"{picture.path}: the list says that this image isn't aligned",
-                "give --align, which aligns by the list's landmarks or box",
+                "give --align, which aligns by the list's landmarks or box, or finds the face",
             )
         problem = None
         if picture.landmarks is not None:
@@ -100,12 +111,27 @@ class Wanted(NamedTuple):
         elif picture.box is not None:
             made = similarity.crop(pixels, picture.box, self.size, source=str(picture.path))
         else:
-            raise DataError(
-                f"{picture.path}: the list gives no landmarks and no box to align by",
-                "detect the faces first; or align it elsewhere and put 1 into the list's first column",
-            )
+            self._require_finder(picture)
+            return self._found(picture, pixels, look)
         light = alignment.prepare(made) if look and self.size == similarity.SIZE else None
         return Stored(codec.encode_jpeg(made), False, light, aligned=True, problem=problem)
+
+    def _require_finder(self, picture: Picture) -> None:
+        """Raise `DataError` for an image whose face only a detector can find, if there is none."""
+        said = f"{picture.path}: the list gives no landmarks and no box to align by"
+        if self.finder is None:
+            raise DataError(said, "align it elsewhere and put 1 into the list's first column")
+        try:
+            self.finder.open()
+        except DataError as error:
+            raise DataError(f"{said}, and {error.message}", error.hint) from None
+
+    def _found(self, picture: Picture, pixels: codec.Pixels, look: bool) -> Stored:
+        """Find the face and align it; raises `DataError` if there is none."""
+        assert self.finder is not None
+        made = self.finder.align(pixels, picture.name)
+        light = alignment.prepare(made) if look and self.size == similarity.SIZE else None
+        return Stored(codec.encode_jpeg(made), False, light, found=True)
 
 
 def refusal(refused: Sequence[DataError], total: int, done: str, place: Path, folders: int = 0) -> DataError:

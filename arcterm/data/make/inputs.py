@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from arcterm.align.door import FaceFinder
 from arcterm.data.make import archives
 from arcterm.data.make.imagefiles import Picture
 from arcterm.data.reshape import copying
 from arcterm.errors import DataError
-from arcterm.files import read_json, stamp, write_json
+from arcterm.files import Stamp, read_json, stamp, write_json
 from arcterm.formats.lists import ImageList, read_list
 from arcterm.formats.people import NO_IMAGE, is_junk, list_people
 from arcterm.formats.recordio.facepack import FacePack, pack_directory
@@ -46,16 +47,17 @@ class PackInput(NamedTuple):
     refused: Sequence[DataError] = ()
 
 
-def open_source(job: JobContext, src: Path) -> PackInput:
+def open_source(job: JobContext, src: Path, finder: FaceFinder | None = None) -> PackInput:
     """Open a directory of people, a pack, a ``.lst`` or an archive, which is unpacked into the job.
 
-    Raises `DataError`.
+    The weights of the `finder` that is to align its photos are then part of what must not change. Raises
+    `DataError`.
     """
     if archives.is_archive(src) and src.is_file():
-        job.require_unchanged(stamp([src]))
+        job.require_unchanged([*stamp([src]), *_weights(finder)])
         return _from_archive(job, src)
     if pack := pack_directory(src):
-        return _from_pack(job, pack)
+        return _from_pack(job, pack, finder)
     if src.suffix in (".rec", ".idx"):
         raise DataError(
             f"{src} is not named as a pack's", "call the two train.rec and train.idx, in one folder"
@@ -66,13 +68,18 @@ def open_source(job: JobContext, src: Path) -> PackInput:
             f"`arcterm data extract {src} FOLDER` writes its images",
         )
     source = _from_files(src)
-    job.require_unchanged(stamp([src]) if source.listed else [[str(src), _digest(source.people)]])
+    digest: Stamp = [[str(src), _digest(source.people)]] if not source.listed else []
+    job.require_unchanged([*digest, *_weights(finder)] if digest else stamp([src]))
     return source
 
 
-def _from_pack(job: JobContext, directory: Path) -> PackInput:
+def _weights(finder: FaceFinder | None) -> Stamp:
+    return finder.stamp() if finder is not None else []
+
+
+def _from_pack(job: JobContext, directory: Path, finder: FaceFinder | None) -> PackInput:
     pack = FacePack(directory)
-    job.require_unchanged(stamp(copying.parts_of([pack])))
+    job.require_unchanged([*stamp(copying.parts_of([pack])), *_weights(finder)])
     images = copying.group_images(job, pack)
     path = directory / "train.rec"
     people = []

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from arcterm_registry.contracts import JobReport
 
+from arcterm.align.door import FaceFinder, finder_for
 from arcterm.data.make.imagefiles import Picture, Stored, Wanted, in_order, refusal
 from arcterm.data.make.inputs import PackInput, PersonPictures, open_source
 from arcterm.data.make.tally import Counter, Tally, early_warning, landmark_data, landmark_lines
@@ -45,6 +46,8 @@ def pack(
     pairs: int | None = None,
     resize: bool = False,
     align: bool = False,
+    detector: str = "",
+    weights: str = "",
     image_size: tuple[int, int] = IMAGE_SIZE,
 ) -> JobReport:
     """Pack what `src` holds (see `inputs`) into the face pack `dst`; the same input gives the same bytes.
@@ -52,15 +55,18 @@ def pack(
     People and images go in natural order, or a list's in the order of its labels. The last `hold_out` people
     make up ``heldout.bin`` (see `pairing`, which also takes the number of `pairs`), the others are classes 0,
     1, …. JPEG files of `image_size` (height, width) are copied, others encoded at quality 95; images of
-    another size are stretched with `resize`, unaligned ones of a list aligned with `align`, else refused. A
-    stopped job goes on where it was. Raises `DataError`, leaving nothing at `dst`.
+    another size are stretched with `resize`, else refused. With `align` those that a list calls unaligned
+    are, by its landmarks, and the faces of all others' photos are found by `detector`. A stopped job goes on
+    where it was. Raises `DataError`, leaving nothing at `dst`.
     """
     place = Path(dst)
     require_free(place)
-    source = _open(job, src, place, align)
+    finder = finder_for(job, align, detector, weights, image_size)
+    source = _open(job, src, place, finder)
     trained, held = _split(source.people, hold_out, pairs)
     chosen = make_pairs([len(person.pictures) for person in held], pairs) if held else []
-    packer = _Packer(job, Wanted(image_size, resize, align), source)
+    wanted = Wanted(image_size, resize, align, finder, photos=align and not source.listed)
+    packer = _Packer(job, wanted, source)
     with write_pack(place, image_size, resume=job.id) as writer:
         packer.fill(writer, trained)
         stored = packer.read_all(held)
@@ -82,15 +88,10 @@ def pack(
     return JobReport(lines=lines, data=data, result=str(place))
 
 
-def _open(job: JobContext, src: str, place: Path, align: bool) -> PackInput:
+def _open(job: JobContext, src: str, place: Path, finder: FaceFinder | None) -> PackInput:
     if place.resolve().is_relative_to(Path(src).resolve()):
         raise DataError(f"{place} lies inside {src}", "choose a directory outside of the folder of people")
-    source = open_source(job, Path(src))
-    if align and not source.listed:
-        raise DataError(
-            f"{src} is no list, so there are no landmarks to align by",
-            "give a .lst list with landmarks (arcterm finds no faces by itself), or --resize what is aligned",
-        )
+    source = open_source(job, Path(src), finder)
     if source.refused and len(source.people) < 2:
         raise source.refused[0]
     if source.refused:
@@ -153,6 +154,7 @@ class _Packer:
         return {
             "copied": tally.copied,
             "encoded": tally.encoded,
+            "found": tally.found,
             "not_aligned": tally.odd,
             "not_aligned_first": tally.odd_names,
             **landmark_data(tally),
@@ -228,6 +230,8 @@ def _lines(data: dict[str, Any], look_every: int) -> list[str]:
         f"packed {data['train_images']:,} images of {data['classes']:,} people: "
         f"{data['copied']:,} as they were, {data['encoded']:,} encoded"
     ]
+    if data["found"]:
+        lines.append(f"found and aligned the faces of {data['found']:,} images")
     if data["held_out_people"]:
         lines.append(
             f"held out {data['held_out_images']:,} images of {data['held_out_people']:,} people: "

@@ -30,14 +30,15 @@ class Wrong(msgspec.Struct):
 class Tally(msgspec.Struct):
     """Counts so far: images copied, and the first that look misplaced of `odd`.
 
-    Of those `aligned` here, `judged` were looked at and `astray` don't show a face in its place; `wrong` has
-    the problems of landmarks by their words.
+    `found` had their faces found and aligned. Of those `aligned` here by landmarks, `judged` were looked at
+    and `astray` don't show a face in its place; `wrong` has the problems of landmarks by their words.
     """
 
     copied: int = 0
     encoded: int = 0
     odd: int = 0
     odd_names: list[str] = []
+    found: int = 0
     aligned: int = 0
     judged: int = 0
     astray: int = 0
@@ -57,6 +58,7 @@ class Counter:
         tally.copied += stored.copied
         tally.encoded += not stored.copied
         tally.aligned += stored.aligned
+        tally.found += stored.found
         if stored.problem is not None:
             wrong = tally.wrong.setdefault(stored.problem.words, Wrong(stored.problem.hint))
             wrong.count += 1
