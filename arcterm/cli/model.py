@@ -18,7 +18,7 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A run, a checkpoint, MXNet's PREFIX,EPOCH, a .pt, .pth, .ckpt or .safetensors file.",
+        help="A run, a checkpoint, MXNet's PREFIX,EPOCH, a .pt, .pth, .ckpt, .safetensors or .onnx file.",
         autocompletion=completing.runs,
         show_default=False,
     ),
@@ -78,12 +78,14 @@ def import_(
     runs_dir: RunsDir = None,
 ) -> None:
     """Turn another program's model into a file of ours; nothing in it is run."""
+    from arcterm.inputs.models import refuse_graph
     from arcterm.inputs.preprocess import parse_known
     from arcterm.processes import child
 
     known = parse_known(backbone, assignments, channels=channels, mean=mean, std=std, scale=scale)
     say_waiting(f"reading {source}")
     place = _locate(source, runs_dir)
+    refuse_graph(place)
     path = _target(target or Path(_stem(source) + ".safetensors"), ".safetensors", force)
     answer = child.ask(
         "import",
@@ -119,6 +121,7 @@ def export(
     runs_dir: RunsDir = None,
 ) -> None:
     """Write a model for use elsewhere, compared with PyTorch at batches of 1 and 7 before it is kept."""
+    from arcterm.inputs.models import refuse_graph
     from arcterm.processes import child
 
     if preprocess == "inside" and form == "safetensors":
@@ -128,6 +131,7 @@ def export(
     ending = {"onnx": ".onnx", "safetensors": ".safetensors", "torchscript": ".ts"}[form]
     say_waiting(f"reading {source}")
     place = _locate(source, runs_dir, checkpoint)
+    refuse_graph(place)
     path = _target(target or Path(_stem(source) + ending), ending, force)
     _target(path.with_name(f"{path.name}.md"), ".md", force)
     answer = child.ask(
@@ -164,8 +168,10 @@ def _locate(source: str, runs_dir: Path | None, which: str = "last") -> dict[str
 
 def _stem(source: str) -> str:
     """Name without suffix for a file made from `source`."""
+    from arcterm.inputs.models import FILES
+
     name = Path(source.partition(",")[0] if "," in source else source).name
-    for ending in (".safetensors", ".params", ".pth", ".pt", ".ckpt"):
+    for ending in (".params", *FILES):
         name = name.removesuffix(ending)
     return name
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import msgspec
 from arcterm_registry import Preprocess
 
+from arcterm.errors import DataError
+
 
 @dataclass(frozen=True)
 class Feeding:
@@ -25,6 +27,7 @@ _HALVED = Preprocess(mean=127.5, scale=1 / 127.5)
 
 ARCFACE_TORCH = _as_in("arcface_torch", _HALVED)
 ADAFACE = _as_in("AdaFace's own code", replace(_HALVED, channels="bgr"))
+ONNX = _as_in("InsightFace", _HALVED)
 INSIGHTFACE_2018 = _as_in("InsightFace's code of 2018", Preprocess(mean=127.5, scale=1 / 128))
 
 
@@ -36,6 +39,14 @@ class Known(msgspec.Struct, frozen=True):
     channels: Literal["rgb", "bgr"] | None = None
     mean: float | tuple[float, float, float] | None = None
     scale: float | tuple[float, float, float] | None = None
+
+    def check(self, source: object, said: Preprocess) -> None:
+        """Raise `DataError` if this differs from what a file says itself."""
+        there = self.over(Feeding(said)).preprocess
+        if (there.planes, there.channels) != (said.planes, said.channels):
+            raise DataError(
+                f"{source} says itself how images enter it", "leave out --channels, --mean, --std and --scale"
+            )
 
     def over(self, found: Feeding) -> Feeding:
         """What is said here, the rest as `found`."""

@@ -18,14 +18,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from arcterm.errors import ArctermError, DataError
-from arcterm.export import foreign, recognise
+from arcterm.export import foreign, onnxmodel, recognise
 from arcterm.export.feeding import Known
 from arcterm.export.firstlayer import change_input
 from arcterm.export.foreign import Foreign
 from arcterm.export.layers import Fit, fill, fill_by_name, in_order
+from arcterm.export.onnxnetwork import OnnxNetwork
 from arcterm.export.recognise import Candidate
 from arcterm.files import staged_file
-from arcterm.formats import modelfile
+from arcterm.formats import modelfile, modelkind
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.overrides import options_for
 
@@ -45,18 +46,31 @@ class Model:
 def open_model(place: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> Model:
     """Open the model at a `place` that `arcterm.inputs.models.locate` found.
 
-    That is ``{"facts": …, "weights": PATH}`` of a checkpoint, ``{"symbol": PATH, "params": PATH}`` or
-    ``{"file": PATH}``. `known` is what a user says of a foreign one (`inputs.preprocess.parse_known`). Raises
-    `DataError`.
+    That is ``{"facts": …, "weights": PATH}`` of a checkpoint, ``{"symbol": PATH, "params": PATH}``,
+    ``{"onnx": PATH}`` or ``{"file": PATH}``. `known` is what a user says of a foreign one
+    (`inputs.preprocess.parse_known`). Raises `DataError`.
     """
     said = msgspec.convert(known or {}, Known)
+    if "onnx" in place:
+        return Model(*onnxmodel.read(Path(place["onnx"]), said))
     if "weights" in place:
-        return load(Path(place["weights"]), msgspec.convert(place["facts"], ModelFacts))
+        facts = msgspec.convert(place["facts"], ModelFacts)
+        said.check(facts.source, facts.preprocess)
+        return load(Path(place["weights"]), facts)
     if "params" in place:
         return _load_foreign(foreign.read_mxnet(Path(place["symbol"]), Path(place["params"])), said)
     path = Path(place["file"])
-    facts = modelfile.read_facts(path) if path.suffix == ".safetensors" else None
-    return load(path, facts) if facts else _load_foreign(foreign.read_torch(path), said)
+    card = modelfile.read_facts(path) if modelkind.find_kind(path) == "safetensors" else None
+    if card is None:
+        return _load_foreign(foreign.read_torch(path), said)
+    said.check(path, card.preprocess)
+    return load(path, card)
+
+
+def count_parameters(found: Model) -> int:
+    if isinstance(found.network, OnnxNetwork):
+        return found.network.parameters_stored
+    return sum(p.numel() for p in found.network.parameters())
 
 
 def build(facts: ModelFacts) -> nn.Module:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from arcterm.errors import DataError
-from arcterm.formats.lfs import refuse_pointer_file
+from arcterm.formats import modelkind
 
 _NESTED = ("state_dict", "state_dict_backbone", "backbone", "model", "model_state_dict", "net", "network")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "net.")
@@ -32,8 +32,7 @@ def read(path: Path) -> tuple[State, Tensor | None]:
     process can't take much more memory than the file is long: call it in one that does nothing else. Raises
     `DataError`.
     """
-    refuse_pointer_file(path)
-    if path.suffix == ".safetensors":
+    if modelkind.find_kind(path) == "safetensors":
         return split_head(_to_float32(_safetensors(path), path))
     with _bounded_memory(path):
         return split_head(_to_float32(find_state(_unpickled(path), path), path))

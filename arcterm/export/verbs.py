@@ -128,10 +128,9 @@ def _with_head(found: Model, place: Mapping[str, Any]) -> Model:
 
 
 def _facts(found: Model) -> dict[str, Any]:
-    parameters = sum(p.numel() for p in found.network.parameters())
     return {
         "facts": msgspec.to_builtins(found.facts),
-        "parameters": parameters,
+        "parameters": model.count_parameters(found),
         "missing": found.fit.missing,
         "unexpected": found.fit.unexpected,
     }

@@ -13,6 +13,7 @@ from arcterm.commandline import Value
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, RunError
 from arcterm.files import read_json
+from arcterm.formats import modelkind, onnxfile
 from arcterm.formats.modelfile import ModelFacts, SetScore, read_facts
 from arcterm.overrides import options_for
 from arcterm.runs import checkpoints, store, uses
@@ -32,10 +33,11 @@ _LOCAL = (
     "pretrained",
     "loader_threads",
 )
-FILES = (".safetensors", ".pt", ".pth", ".ckpt")
-"""Endings of single files that hold a model."""
+FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".onnx", ".bin", ".tar")
+"""Usual endings of single files that hold a model; what such a file is, its content says."""
 HINT = (
-    "give a run, a checkpoint's directory, a .safetensors, .pt, .pth or .ckpt file, or MXNet's PREFIX,EPOCH"
+    "give a run, a checkpoint's directory, a .safetensors, .onnx, .pt, .pth or .ckpt file, "
+    "or MXNet's PREFIX,EPOCH"
 )
 
 
@@ -75,7 +77,15 @@ def _file(path: Path) -> Path | dict[str, Any]:
         return _mxnet(path.with_name(found[1]), int(found[2]))
     if path.name == checkpoints.BACKBONE and (path.parent / checkpoints.MANIFEST).is_file():
         return path.parent
-    if path.suffix not in FILES:
+    kind = modelkind.find_kind(path)
+    if kind == "onnx":
+        return {"onnx": str(path.resolve())}
+    if kind in ("params", "symbol"):
+        raise DataError(
+            f"{path} is one of two files of an MXNet network",
+            "name them PREFIX-symbol.json and PREFIX-0000.params, and give PREFIX,0",
+        )
+    if kind is None:
         raise DataError(f"{path} is no model file that is known here", HINT)
     return {"file": str(path.resolve())}
 
@@ -166,10 +176,25 @@ def _scores(run: Run, step: int) -> list[SetScore]:
     ]
 
 
+def refuse_graph(place: dict[str, Any]) -> None:
+    """Raise `DataError` for an ONNX file, where weights of a backbone are needed."""
+    if "onnx" in place:
+        raise DataError(
+            f"{place['onnx']} is a graph that onnxruntime runs, not weights of a backbone",
+            "`arcterm verify`, `embed` and `compare` take it as it is; give the weights that it came from",
+        )
+
+
 def facts_of(place: dict[str, Any]) -> ModelFacts | None:
-    """Return the facts of a located model without reading its weights; None for a foreign file."""
+    """Return the facts of a located model without reading its weights; None for a foreign file.
+
+    Raises `DataError` for a damaged file.
+    """
     if "facts" in place:
         return msgspec.convert(place["facts"], ModelFacts)
-    if "file" in place and place["file"].endswith(".safetensors"):
-        return read_facts(Path(place["file"]))
+    if "onnx" in place:
+        return onnxfile.read(Path(place["onnx"])).facts
+    path = Path(place.get("file", ""))
+    if path.is_file() and modelkind.find_kind(path) == "safetensors":
+        return read_facts(path)
     return None

@@ -72,6 +72,7 @@ def check_classes(found: Pretrained, classes: int) -> None:
 def _file(
     place: dict[str, Any], root: Path, backbone: str, options: Mapping[str, Value], keep_head: bool
 ) -> Pretrained:
+    models.refuse_graph(place)
     facts = models.facts_of(place)
     path = Path(place.get("file", place.get("params", "")))
     declared = get("backbone", backbone)

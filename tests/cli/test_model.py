@@ -367,3 +367,21 @@ def test_embeddings_that_say_nothing_are_refused_by_name(arcterm, pictures, tmp_
         assert (code, out) == (3, "")
         assert f"{FACTS.source}: the embeddings are {kind}: that of {named}" in err
     assert left(tmp_path) == ["a.png", "b.png", "dead.safetensors", "note.png", "wide.png"]
+
+
+def test_an_onnx_file_is_a_model(arcterm, ours, pictures, tmp_path):
+    assert arcterm("model", "export", "ours.safetensors", "--preprocess", "inside")[0] == 0
+    shown = {}
+    for name in ("ours.onnx", "ours.safetensors"):
+        code, out, err = arcterm("compare", name, "a.png", "b.png", "--json")
+        assert code == 0, err
+        shown[name] = json.loads(out)["cosine"]
+    assert shown["ours.onnx"] == pytest.approx(shown["ours.safetensors"], abs=1e-5)
+    code, out, _ = arcterm("model", "show", "ours.onnx")
+    assert code == 0
+    assert "tiny embedding_size=64" in out
+    assert "RGB 112×112, (image - 0) / 1" in out
+    for words in (("model", "import", "ours.onnx"), ("model", "export", "ours.onnx", "-o", "b.onnx")):
+        code, out, err = arcterm(*words)
+        assert (code, out) == (3, "")
+        assert "ours.onnx is a graph that onnxruntime runs, not weights of a backbone" in err

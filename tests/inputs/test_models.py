@@ -177,3 +177,44 @@ def test_results_that_cannot_be_read_are_an_error_in_words(run, root):
     path.symlink_to(path)
     with pytest.raises(DataError, match=r"step-0000000010\.json can't be read"):
         models.locate("first", root)
+
+
+ZIP, PICKLE, ONNX = b"PK\x03\x04" + bytes(26) + b"x/data.pkl", b"\x80\x02}q\x00.", b"\x08\x08\x12\x00\x3a\x00"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "key"),
+    [
+        ("model_state", ZIP, "file"),
+        ("model.tar", PICKLE, "file"),
+        ("weights.bin", b"\x02" + bytes(7) + b"{}", "file"),
+        ("net.pb", ONNX, "onnx"),
+        ("net.pth", ONNX, "onnx"),
+        ("net.onnx", ZIP, "file"),
+        ("net.onnx", b"text", "onnx"),
+    ],
+)
+def test_what_a_file_is_its_content_says(root, tmp_path, name, content, key):
+    (tmp_path / name).write_bytes(content)
+    assert models.locate(str(tmp_path / name), root) == {key: str(tmp_path / name)}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("det1.npy", b"\x93NUMPY\x01\x00", "of MTCNN are a detector's"),
+        ("x.pth", b"PK\x03\x04" + bytes(26) + b"a.npy", "an archive of NumPy's arrays"),
+        ("x.pth", b"\x89HDF\r\n", "HDF5"),
+        ("x.tflite", bytes(4) + b"TFL3", "TensorFlow Lite"),
+        ("x.pth", b"", "it is empty"),
+        ("x.pth", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        ("m.params", (0x112).to_bytes(8, "little"), "one of two files of an MXNet network"),
+        ("m.json", b'{\n "nodes": []}', "one of two files of an MXNet network"),
+    ],
+)
+def test_what_is_known_to_be_no_model_is_named(root, tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        models.locate(str(tmp_path / name), root)
+    assert said in raised.value.message
+    assert raised.value.hint
