@@ -8,6 +8,45 @@ from __future__ import annotations
 
 from arcterm_registry import Detector, Option
 
+mtcnn = Detector(
+    summary="MTCNN, the three networks of 2016 that most aligned sets were made with",
+    factory="arcterm.detectors.cascade.detector:MTCNN",
+    find="arcterm.detectors.places:find_mtcnn",
+    advice=(
+        "`pip install --no-deps facenet-pytorch` carries them; or put FaceNet's det1.npy, det2.npy and "
+        "det3.npy into ~/.local/share/arcterm/detectors/mtcnn, or name their folder in ARCTERM_MTCNN"
+    ),
+    options=(
+        Option(
+            name="minsize",
+            type=int,
+            default=20,
+            low=12,
+            high=100_000,
+            help="Side in pixels of the smallest face; twice as small takes four times as long",
+        ),
+        Option(
+            name="factor",
+            type=float,
+            default=0.709,
+            low=0.1,
+            high=0.95,
+            help="Each scale of the pyramid is so much of the one before",
+        ),
+        *(
+            Option(
+                name=f"threshold{stage}",
+                type=float,
+                default=default,
+                low=0,
+                high=1,
+                help=f"Least probability of a face in {network}",
+            )
+            for stage, network, default in ((1, "P-Net", 0.6), (2, "R-Net", 0.7), (3, "O-Net", 0.7))
+        ),
+    ),
+)
+
 yunet = Detector(
     summary="YuNet of OpenCV's model zoo: fast, for faces of about 10 to 300 pixels",
     factory="arcterm.detectors.onnxyunet:YuNet",

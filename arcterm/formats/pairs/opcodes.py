@@ -45,6 +45,8 @@ _NUMBERS |= {name: struct.Struct(">" + letter) for name, letter in _BIG_ENDIAN.i
 _ALLOWED = {
     code: name for code, name in _NAMES.items() if name in {*_PLAIN.split(), *_NUMBERS, *_LINES, *_GLOBALS}
 }
+_DICTS = ("EMPTY_DICT", "DICT", "SETITEM", "SETITEMS")
+_ALLOWED_WITH_DICTS = _ALLOWED | {code: name for code, name in _NAMES.items() if name in _DICTS}
 # Opcodes that make an object of a class, wherever that comes from.
 _MAKERS = ("OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID")
 # A string as Python 2 writes it; possessive, so that megabytes leave nothing to backtrack to.
@@ -78,19 +80,20 @@ def hint_for(name: str) -> str:
     return UNFIT if _DATA_OF_OTHERS.fullmatch(name) else DANGER
 
 
-def opcodes(data: memoryview, path: Path) -> Iterator[tuple[str, Operand, int]]:
-    """(name, operand, byte offset) of every opcode up to STOP.
+def opcodes(data: memoryview, path: Path, *, dicts: bool = False) -> Iterator[tuple[str, Operand, int]]:
+    """(name, operand, byte offset) of every opcode up to STOP; those of dictionaries only with `dicts`.
 
     Raises `DataError` naming `path` and the offset for an opcode that isn't allowed, a file that ends too
     early, an item over 16 MiB, or more opcodes than a file of that size can need.
     """
     position, name = 0, ""
+    allowed = _ALLOWED_WITH_DICTS if dicts else _ALLOWED
     try:
         for _ in range(min(MAX_OPCODES, 1000 + len(data) // 2)):
             start, code = position, data[position]
-            if code not in _ALLOWED:
+            if code not in allowed:
                 raise _opcode_error(path, code, start)
-            name = _ALLOWED[code]
+            name = allowed[code]
             operand, position = _read_operand(data, name, start + 1)
             yield name, operand, start
             if name == "STOP":

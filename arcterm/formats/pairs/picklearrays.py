@@ -38,6 +38,8 @@ class Array:
         self.dtype = dtype
         self.shape: tuple[int, ...] = (0,)
         self.data: memoryview | list[Any] | None = None
+        self.by_column = False
+        """Whether the first index runs fastest in `data`, as in Fortran."""
 
     def fill(self, shape: Any, data: Any) -> None:
         """Take `data` for an array of `shape`; raises ValueError if they don't belong together."""

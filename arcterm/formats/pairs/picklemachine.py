@@ -51,13 +51,14 @@ _GLOBALS = {
 }
 
 
-def load(data: memoryview, path: Path) -> Any:
+def load(data: memoryview, path: Path, *, dicts: bool = False) -> Any:
     """Contents of the pickle `data` of the file `path`: tuples, lists, views, `Array`, bool, int, str, None.
 
-    Raises `DataError` naming the opcode and its offset for anything else.
+    With `dicts` also dictionaries, whose keys are texts of up to 16 characters. Raises `DataError` naming the
+    opcode and its offset for anything else.
     """
     machine = _Machine(len(data))
-    for name, operand, position in opcodes(data, path):
+    for name, operand, position in opcodes(data, path, dicts=dicts):
         try:
             machine.step(name, operand)
         except RefusedError as refused:
@@ -122,6 +123,20 @@ class _Machine:
             case "BUILD":
                 state = stack.pop()
                 _set_state(stack[-1], state)
+            case _:
+                self._build_dict(name)
+
+    def _build_dict(self, name: str) -> None:
+        """Run an opcode of dictionaries; none other is left."""
+        if name == "EMPTY_DICT":
+            self.stack.append({})
+            return
+        if name == "SETITEM":
+            self.marks.append(len(self.stack) - 2)
+        items = self._pop_mark()
+        if name == "DICT":
+            self.stack.append({})
+        _extend_dict(self.stack[-1], items)
 
     def _call(self, function: Any, arguments: Any) -> Any:
         match function, arguments:
@@ -171,6 +186,14 @@ def _extend_list(target: Any, items: list[Any]) -> None:
     target.extend(items)
 
 
+def _extend_dict(target: Any, items: list[Any]) -> None:
+    """Put keys and values, by turns, into `target`."""
+    keys = [picklearrays.text(key) for key in items[::2]]
+    if not isinstance(target, dict) or len(items) % 2 or not all(keys):
+        raise RefusedError("fills something else than a dictionary of short names")
+    target.update(zip(keys, items[1::2], strict=True))
+
+
 def _find_global(name: str) -> Known:
     if name not in _GLOBALS:
         shown = name[:100].replace(" ", ".")
@@ -196,8 +219,9 @@ def _set_state(target: Any, state: Any) -> None:
         match target, state:
             case DType(), _:
                 return picklearrays.set_order(target, state)
-            case Array(data=None), (1, shape, DType() as kind, bool() | 0 | 1, data):
+            case Array(data=None), (1, shape, DType() as kind, bool() | 0 | 1 as by_column, data):
                 target.dtype = kind
+                target.by_column = bool(by_column)
                 _fill(target, shape, data)
                 return None
     except ValueError as error:
