@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from arcterm.formats.modelfile import ModelFacts, SetScore
 
+_TABLE, _NEXT = "\n\n## Verification\n\n", "\n\n## Recipe\n\n"
+
 
 def write(facts: ModelFacts, file: str, *, input_text: str, parity: str) -> str:
     """Write the card of `file`; `input_text` says what it takes, `parity` how near to torch's it is."""
@@ -13,21 +15,27 @@ def write(facts: ModelFacts, file: str, *, input_text: str, parity: str) -> str:
     parts = [
         f"# {file}",
         f"Backbone `{facts.backbone}` ({options or 'defaults'}): {facts.embedding_size} numbers an image.",
-        f"**Input.** {input_text}",
+        f"**Input.** {input_text}" + (f" ({facts.input_basis})" if facts.input_basis else ""),
         "**Output.** One embedding a row, not normalised: divide by its L2 norm, then compare two by their "
         "squared distance (0..4) or cosine; distance = 2 - 2·cosine.",
         f"**Origin.** {facts.source or 'unknown'}" + (f", step {facts.step}" if facts.step else "") + ".",
         f"**Data.** {facts.data or 'unknown'}.",
-        "## Verification\n\n" + _scores(facts.scores),
-        "## Recipe\n\n" + _recipe(facts.recipe.items()),
+        _TABLE.lstrip() + _scores(facts.scores) + _NEXT + _recipe(facts.recipe.items()),
         f"## Check\n\n{parity}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def with_scores(text: str, scores: list[SetScore]) -> str | None:
+    """Return a card's text with another table of scores; None if it has no place for one."""
+    before, start, rest = text.partition(_TABLE)
+    _, end, after = rest.partition(_NEXT)
+    return before + start + _scores(scores) + end + after if start and end else None
+
+
 def _scores(scores: list[SetScore]) -> str:
     if not scores:
-        return "Not verified. `arcterm verify RUN` fills this table."
+        return "Not verified. `arcterm verify MODEL SET.bin` fills this table."
     rows = [
         f"| {s.set} | {s.pairs:,} | {_accuracy(s)} | {_number(s.threshold, 3)} "
         f"| {_number(s.tar, 4)} | {_number(s.far_threshold, 3)} |"

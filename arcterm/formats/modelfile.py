@@ -6,6 +6,7 @@ The header is read here without torch; the weights are read where torch is.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -133,6 +134,18 @@ def read_facts(path: Path) -> ModelFacts | None:
     if not isinstance(described, dict) or not all(isinstance(v, str) for v in described.values()):
         raise DataError(f"{path}: its metadata is no table of texts", "export the model again")
     return facts_in(path, described)
+
+
+def write_with_facts(path: Path, target: Path, facts: ModelFacts) -> None:
+    """Copy a model file to `target` with other facts in its header; raises `DataError`."""
+    header = _read_header(path)
+    header["__metadata__"] = header.get("__metadata__", {}) | metadata(facts)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # arrays begin at a multiple of 8, as the library leaves them
+    with path.open("rb") as held, target.open("wb") as file:
+        held.seek(8 + int.from_bytes(held.read(8), "little"))
+        file.write(len(text).to_bytes(8, "little") + text)
+        shutil.copyfileobj(held, file, 1 << 20)
 
 
 def _read_header(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from arcterm.errors import DataError
 from arcterm.formats.lfs import refuse_pointer
 from arcterm.formats.modelfile import ModelFacts, facts_in
-from arcterm.formats.protobuf import fields, varints
+from arcterm.formats.protobuf import field_bytes, fields, spans, varints
 from arcterm.text import clean
 
 TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
@@ -252,6 +252,17 @@ def _text(value: int | memoryview) -> str:
 
 def _texts(message: memoryview, *numbers: int) -> dict[int, str]:
     return dict.fromkeys(numbers, "") | {n: _text(v) for n, v in fields(message) if n in numbers}
+
+
+def write_with_metadata(found: OnnxFile, target: Path, key: str, value: str) -> None:
+    """Copy a file that was read to `target`, with another text for `key` in its metadata."""
+    entry = field_bytes(1, key.encode()) + field_bytes(2, value.encode())
+    message = memoryview(found.path.read_bytes())
+    with target.open("wb") as file:
+        for (number, held), start, stop in spans(message):
+            if number != 14 or _texts(_message(held), 1, 2)[1] != key:
+                file.write(message[start:stop])
+        file.write(field_bytes(14, entry))
 
 
 def check_external(found: OnnxFile) -> None:

@@ -18,15 +18,22 @@ class Field(NamedTuple):
 
 def fields(message: memoryview) -> Iterator[Field]:
     """Yield the fields of a message in the order of the file; raises `ValueError` where it is none."""
+    for field, _, _ in spans(message):
+        yield field
+
+
+def spans(message: memoryview) -> Iterator[tuple[Field, int, int]]:
+    """Yield each field with the bytes of the message that it takes, from the first up to the last."""
     at = 0
     while at < len(message):
+        start = at
         tag, at = _varint(message, at)
         number, wire = tag >> 3, tag & 7
         if number == 0:
             raise ValueError(f"byte {at}: field 0")
         if wire == _VARINT:
             value, at = _varint(message, at)
-            yield Field(number, value)
+            yield Field(number, value), start, at
             continue
         if wire == _BYTES:
             length, at = _varint(message, at)
@@ -36,8 +43,21 @@ def fields(message: memoryview) -> Iterator[Field]:
             raise ValueError(f"byte {at}: wire type {wire}")
         if length > len(message) - at:
             raise ValueError(f"byte {at}: a field of {length} bytes, {len(message) - at} are left")
-        yield Field(number, message[at : at + length])
+        yield Field(number, message[at : at + length]), start, at + length
         at += length
+
+
+def field_bytes(number: int, value: bytes) -> bytes:
+    """Write a field of a text or message."""
+    return _varint_bytes(number << 3 | _BYTES) + _varint_bytes(len(value)) + value
+
+
+def _varint_bytes(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
