@@ -320,10 +320,11 @@ def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any])
     for file in declared.files:
         if options.get(file):
             options[file] = _absolute(str(options[file]))
+    shared = [(place, path) for place, own in declared.share_out(paths) for path in own]
     return JobConfig(
         name=name if declared.group else name.removeprefix("arcterm:"),
         group=declared.group,
-        paths=[_absolute(path) for path in paths],
+        paths=[str(path) if place.model else _absolute(path) for place, path in shared],
         options=options,
         ranks=declared.ranks,
         stops=declared.stops,

@@ -152,10 +152,43 @@ bench = JobSpec(
     factory="arcterm.train.feed.bench:bench",
 )
 verify = JobSpec(
-    summary="Score a checkpoint on the verification sets of its data set.",
+    summary="Score a model on verification sets: accuracy, TAR at FAR, ROC, EER, the wrong pairs.",
     group="",
-    paths=(JobPath(name="run", help="The training."),),
-    options=(Option(name="checkpoint", type=str, default="last", help="last, best, or a step"),),
+    paths=(
+        JobPath(name="model", help="A run, a checkpoint, or a model file of any kind.", model=True),
+        JobPath(
+            name="sets",
+            help="A .bin file, a pack, or another folder that holds some; a run's own.",
+            many=True,
+            optional=True,
+        ),
+    ),
+    options=(
+        Option(name="checkpoint", type=str, default="last", help="of a run: last, best, or a step"),
+        Option(
+            name="channels",
+            type=str,
+            default="",
+            help="order in which a file's network takes them, rgb or bgr",
+        ),
+        Option(
+            name="mean", type=str, default="", help="subtracted from 0..255 for a file: a number or R,G,B"
+        ),
+        Option(name="std", type=str, default="", help="what is then divided by: a number or R,G,B"),
+        Option(
+            name="batch_size", type=int, default=None, low=1, high=65536, help="images at a time on a rank"
+        ),
+        Option(
+            name="show_errors", type=str, default="", help="folder for the wrong pairs, pictures and HTML"
+        ),
+        Option(
+            name="reject_by",
+            type=str,
+            default="",
+            help="error-versus-reject curves by quality: norm, or a file with a number for each image",
+        ),
+    ),
+    files=("show_errors",),
     factory="arcterm.train.verification:verify",
     ranks=True,
     stops="before its next verification set",

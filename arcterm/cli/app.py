@@ -20,7 +20,7 @@ COMMANDS = {
     "attach": ("arcterm.cli.runs", "Watch a run; Ctrl-C leaves, the run goes on."),
     "stop": ("arcterm.cli.runs", "Stop a run after a checkpoint, a job after an item."),
     "resume": ("arcterm.cli.runs", "Go on with a run or a job where it was stopped."),
-    "verify": ("arcterm.cli.runs", "Verify a checkpoint of a run."),
+    "verify": ("arcterm.cli.verify", "Score a model on verification sets."),
     "rm": ("arcterm.cli.runs", "Remove a run with its checkpoints and logs."),
     "tui": ("arcterm.cli.runs", "Open the console."),
     "align": ("arcterm.cli.jobs", "Find the faces in photos and write them aligned."),

@@ -99,11 +99,11 @@ def _function(name: str, declared: JobSpec) -> Callable[..., None]:
     def command(**given: Any) -> None:
         _run(name, declared, given)
 
-    set_parameters(command, _parameters(declared), declared.summary)
+    set_parameters(command, job_parameters(declared), declared.summary)
     return command
 
 
-def _parameters(declared: JobSpec) -> list[inspect.Parameter]:
+def job_parameters(declared: JobSpec) -> list[inspect.Parameter]:
     """The command's parameters: paths, options, and those that all jobs share."""
     parameters = [_argument(path) for path in declared.paths]
     for option in declared.options:

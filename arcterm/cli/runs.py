@@ -1,4 +1,4 @@
-"""Commands about runs: list, show, attach, stop, resume, verify, remove, and the console."""
+"""Commands about runs: list, show, attach, stop, resume, remove, and the console."""
 
 from __future__ import annotations
 
@@ -231,30 +231,6 @@ def resume(
         put_detached(run, as_json)
         return
     watch(run, plain=plain, as_json=as_json, owner=True, after=before)
-
-
-def verify(
-    name: _Trained = "last",
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help="last, best, or a step.")] = "last",
-    as_json: Json = False,
-    runs_dir: RunsDir = None,
-) -> None:
-    """Verify a checkpoint of a run."""
-    from arcterm.cli.watch import watch
-    from arcterm.launch import devices, start
-    from arcterm.runs import store, uses
-
-    root = store.runs_dir(runs_dir)
-    run = store.find(root, name, uses.TRAINED)
-    say_waiting(f"verifying {run.name}")
-    job = start.verify(run, root, which=checkpoint, argv=sys.argv, say=say)
-    where = devices.moved(run.config, job.record.config.gpus)
-    say(f"verifying as {job.id}{f', {where}' if where else ''}")
-    try:
-        watch(job, plain=as_json, as_json=False, owner=True, talk=as_json)
-    finally:
-        if as_json:
-            put_json(_described(job, check=True))
 
 
 def rm(

@@ -19,9 +19,9 @@ from arcterm_registry import get, locate
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import environment
-from arcterm.config import Config, JobConfig, job_config
+from arcterm.config import Config, JobConfig
 from arcterm.errors import DataError, RunError
-from arcterm.launch import devices, engine, samedata
+from arcterm.launch import devices, engine, samedata, verification
 from arcterm.launch.choice import devices_for
 from arcterm.launch.plan import Plan
 from arcterm.progress import Progress
@@ -156,33 +156,6 @@ def _stop_without_supervisor(run: Run, current: state.State, owner: state.Owner 
     return f"{run.name}: {reason}"
 
 
-def verify(
-    run: Run,
-    root: Path,
-    *,
-    which: str = "last",
-    argv: Sequence[str] = (),
-    say: Callable[[str], None] = lambda text: None,
-) -> Run:
-    """Start a verification of a run's checkpoint, as a run of its own, on its data as it is today.
-
-    `say` is told where that isn't what it was, and which sets can't be used.
-    """
-    state.check_whole(run)
-    train = run.config
-    _, manifest = checkpoints.choose(run, which)
-    found = devices.for_verification(train)
-    nproc = len(found) if train.gpus else train.nproc
-    asked = job_config("arcterm:verify", [run.path.resolve()], {"checkpoint": str(manifest.step)})
-    config = msgspec.structs.replace(_on(asked, found, nproc), train=train)
-    facts = samedata.facts_of(train)
-    for note in samedata.notes(run, facts):
-        say(note)
-    made = _create(root, config, argv, label=f"verify-{train.backbone}-{manifest.step}", facts=facts)
-    engine.submit(made)
-    return made
-
-
 def job(
     config: JobConfig,
     root: Path,
@@ -196,6 +169,9 @@ def job(
 
     One on ranks works on `gpus`, all by default, or `nproc` ranks; `say` is told why where that is the CPU.
     """
+    if config.plugin == verification.NAME:
+        ready = verification.prepare(config, root, gpus, nproc, say)
+        return _submit(_on(ready.config, ready.gpus, ready.nproc), root, argv, ready.label, ready.facts)
     for place, paths in get("job", config.plugin).share_out(config.paths):
         for path in paths:
             if not (place.written or place.model or Path(path).exists()):
@@ -205,7 +181,13 @@ def job(
         config = _on(config, where.gpus, where.nproc)
         if where.remark:
             say(f"device: {where.remark}")
-    made = _create(root, config, argv)
+    return _submit(config, root, argv)
+
+
+def _submit(
+    config: JobConfig, root: Path, argv: Sequence[str], label: str = "", facts: DatasetFacts | None = None
+) -> Run:
+    made = _create(root, config, argv, label=label, facts=facts)
     engine.submit(made)
     return made
 

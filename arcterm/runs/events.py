@@ -81,12 +81,24 @@ class Mined(Event, tag="mined"):
     seconds: float
 
 
+class Rate(msgspec.Struct, frozen=True):
+    """The true-accept rate `tar` of a set at a false-accept rate of at most `far`, over all of its pairs.
+
+    Two images count as one person below `threshold`, a squared L2 distance.
+    """
+
+    far: float
+    tar: float
+    threshold: float
+
+
 class Verify(Event, tag="verify", omit_defaults=False):
     """The score of one verification set at a step; accuracies are fractions.
 
     `tar` is TAR@FAR=1e-3, `threshold` the mean squared-L2 threshold of the folds for the best accuracy,
     `far_threshold` that for the FAR, `xnorm` the mean length of an embedding. All but the last are None where
     they would say nothing; `withheld` says why. `collapse` says how the network has collapsed, if it has.
+    `rates` are at the false-accept rates that the set has enough pairs of two people for, without folds.
     """
 
     step: int
@@ -101,6 +113,7 @@ class Verify(Event, tag="verify", omit_defaults=False):
     withheld: str = ""
     collapse: str = ""
     seconds: float = 0.0
+    rates: list[Rate] = []
 
     @property
     def score(self) -> str:

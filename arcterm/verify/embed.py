@@ -16,24 +16,31 @@ from torch import Tensor, nn
 
 from arcterm.errors import ArctermError, DataError
 from arcterm.formats import images
-from arcterm.runs.events import Verify, real
+from arcterm.runs.events import Rate, Verify, real
 from arcterm.verify import collapse, protocol
 from arcterm.verify.protocol import Verification
 from arcterm.verify.ranks import RankGroup, agree
+from arcterm.verify.rates import FARS, split_pairs, tar_at_far
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image
 
 
-class Embedded(NamedTuple):
-    """A set's embeddings: `sums` (2P, D) float32 of image and mirror image, `norms` (2P, 2) of the two."""
+class Scored(NamedTuple):
+    """A set that was scored.
 
-    sums: NDArray[np.float32]
+    `norms` (2P, 2) are the lengths of each image's embedding and of its mirror image's, `distances` (P,)
+    squared L2 distances of the pairs, `result` the protocol's.
+    """
+
+    name: str
+    pairs: PairSet
     norms: NDArray[np.float32]
+    distances: NDArray[np.float64]
+    result: Verification
 
 
-Keep = Callable[[str, PairSet, Embedded, Verification], None]
-"""Called with a set's name, the set, its embeddings, and the result of the protocol."""
+Keep = Callable[[Scored], None]
 
 
 @dataclass(frozen=True)
@@ -60,20 +67,21 @@ class Embedder:
     ) -> Verify:
         """Score a set by the published protocol. Every rank takes part and returns the same result.
 
-        `keep` is called with all of it, where it is scored, on every rank.
+        `keep` is called with more of it, on every rank, unless nothing can be scored.
 
         Accuracies and thresholds are withheld, with the reason, where they would mean nothing: pairs of one
         kind, embeddings that are zero or not finite. Raises `DataError`, the same on every rank, if one of
         them can't decode a picture, or the set can't be scored.
         """
         started = time.perf_counter()
-        embedded = self._pair_embeddings(name, pairs.images, progress)
-        embeddings, norms = embedded
+        embeddings, norms = self._pair_embeddings(name, pairs.images, progress)
         same = np.asarray(pairs.same, np.bool_)
         withheld = collapse.find_useless(embeddings, name)
-        scored = Verification() if withheld else protocol.evaluate(embeddings, same)
+        scored, rates = Verification(), list[Rate]()
         if not withheld:
-            keep(name, pairs, embedded, scored)
+            distances = protocol.pair_distances(embeddings)
+            scored, rates = protocol.evaluate_distances(distances, same), _rates(distances, same)
+            keep(Scored(name, pairs, norms, distances, scored))
             if kind := protocol.one_kind(same):
                 withheld = f"all {len(same):,} pairs of {name} are {kind}: no threshold can be wrong on them"
         return Verify(
@@ -89,6 +97,7 @@ class Embedder:
             withheld=withheld,
             collapse=collapse.find_in_pairs(embeddings, same, name),
             seconds=time.perf_counter() - started,
+            rates=rates,
         )
 
     def collapse_on(self, pixels: NDArray[np.uint8], source: str) -> str:
@@ -99,13 +108,14 @@ class Embedder:
 
     def _pair_embeddings(
         self, name: str, pictures: Sequence[Image], progress: Callable[[int, int], None]
-    ) -> Embedded:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embed all: (2P, D) float32 sums of image and mirror image, and (2P, 2) the lengths of both."""
         chosen, where = find_distinct(pictures)
         share = -(-len(chosen) // self.ranks.size)  # the last rank's share may be filled up with repeats
         sums, norms = agree(self.ranks, lambda: self._share(name, pictures, chosen, share, progress))
         whole = self.ranks.gather(sums).cpu().numpy()
         lengths = self.ranks.gather(norms).cpu().numpy()
-        return Embedded(whole[where], lengths[where])
+        return whole[where], lengths[where]
 
     def _share(
         self,
@@ -133,6 +143,15 @@ class Embedder:
         rounded = torch.autocast(x.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
         with torch.inference_mode(), rounded:
             return self.backbone(x).float(), self.backbone(x.flip(3)).float()
+
+
+def _rates(distances: NDArray[np.float64], same: NDArray[np.bool_]) -> list[Rate]:
+    """Rates at the FARs that are no less than one impostor pair of all."""
+    if protocol.one_kind(same):
+        return []
+    pairs = split_pairs(distances, same)
+    read = [tar_at_far(pairs, far) for far in FARS]
+    return [Rate(one.asked, one.at_most.tar, one.at_most.threshold) for one in read if one.resolved]
 
 
 def _decoded(name: str, pictures: Sequence[Image], index: int, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -73,7 +73,7 @@ def test_verify_without_a_run_takes_the_newest_training_with_a_checkpoint(arcter
         verification = store.list_runs(tmp_path / "runs")[0]
         config_of = verification.record.config
         assert (config_of.name, config_of.paths) == ("verify", [str(training.path)])
-        assert config_of.options == {"checkpoint": "7"}
+        assert config_of.options["checkpoint"] == "7"
         assert len(store.list_runs(tmp_path / "runs")) == count
     assert json.loads(arcterm("show", "--json")[1])["id"] == verification.id
 

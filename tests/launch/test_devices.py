@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from arcterm_registry.contracts import DatasetFacts
 
+from arcterm.config import job_config
 from arcterm.errors import ConfigError, RunError
 from arcterm.launch import devices, engine, start
 from arcterm.launch.plan import make_plan
@@ -241,7 +242,8 @@ def test_a_checkpoint_is_verified_on_what_is_there_today(
     stand_in("", allowed)
     torch(version)
     run = trained(began)
-    made = start.verify(run, tmp_path / "runs").record.config
+    asked = job_config("arcterm:verify", [run.path], {})
+    made = start.job(asked, tmp_path / "runs").record.config
     assert (made.kind, made.name) == ("job", "verify")
     ranks = len(gpus) or (1 if began else 2)
     assert (made.gpus, made.nproc, made.device) == (gpus, ranks, "cuda" if gpus else "cpu")

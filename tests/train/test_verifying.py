@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from arcterm_registry import get
 from torch import nn
 
 from arcterm.errors import DataError, StopAskedError, TrainingError
@@ -244,10 +245,16 @@ def test_a_healthy_network_has_not_collapsed(train):
         assert of(Message, heard) == []
 
 
+def options(**given):
+    return get("job", "verify").settings(given)
+
+
 def verify(run):
     asked = jobs.verification(config(**WAY), str(run.path), 6)
     job = store.create(run.path.parent, asked, label="verify", argv=[], host="h")
-    return job, verification.verify(JobContext(job, Heard(), 1, World()), str(run.path), checkpoint="6")
+    return job, verification.verify(
+        JobContext(job, Heard(), 1, World()), str(run.path), **options(checkpoint="6")
+    )
 
 
 def test_a_checkpoint_whose_embeddings_are_zero_is_refused_by_verify(train, monkeypatch):
@@ -282,7 +289,7 @@ def test_a_stop_of_a_verification_is_heard_before_its_next_set(train):
 
     context.agree = agree
     with pytest.raises(StopAskedError):
-        verification.verify(context, str(run.path), checkpoint="6")
+        verification.verify(context, str(run.path), **options(checkpoint="6"))
     assert sets == [0]
     assert of(Verify, heard) == [] == control.pending(job)
     assert not (job.path / "verify" / "step-0000000006.json").exists()
