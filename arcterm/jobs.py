@@ -236,6 +236,7 @@ align = JobSpec(
     files=("weights", "boxes"),
     factory="arcterm.align.job:align",
     ranks=True,
+    alone=True,
 )
 
 

@@ -77,7 +77,7 @@ def _run(name: str, declared: JobSpec, given: dict[str, Any]) -> None:
     if given["detach"]:
         put_detached(run, given["as_json"])
         return
-    if declared.ranks or declared.factory.startswith("arcterm.train"):
+    if run.record.config.ranks or declared.factory.startswith("arcterm.train"):
         say_waiting(run.record.config.title)
     watch(run, plain=given["plain"], as_json=given["as_json"], owner=True)
 

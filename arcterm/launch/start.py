@@ -172,13 +172,16 @@ def job(
     if config.plugin == verification.NAME:
         ready = verification.prepare(config, root, gpus, nproc, say)
         return _submit(_on(ready.config, ready.gpus, ready.nproc), root, argv, ready.label, ready.facts)
-    for place, paths in get("job", config.plugin).share_out(config.paths):
+    declared = get("job", config.plugin)
+    for place, paths in declared.share_out(config.paths):
         for path in paths:
             if not (place.written or place.model or Path(path).exists()):
                 raise DataError(f"{path} does not exist", f"{config.kind_of_job}: {place.help}")
     if config.ranks:
         where = devices_for(gpus, nproc)
         config = _on(config, where.gpus, where.nproc)
+        if declared.alone and not where.gpus and where.nproc == 1:
+            config = msgspec.structs.replace(config, ranks=False)
         if where.remark:
             say(f"device: {where.remark}")
     return _submit(config, root, argv)

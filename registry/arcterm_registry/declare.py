@@ -277,15 +277,18 @@ class JobSpec(Declaration):
     paths and every option; it returns a `contracts.JobReport`. An option whose default is None and that is
     not given comes as None. `files` are the options that name a file: they are made absolute, too.
 
-    It runs in one process without torch, or with `ranks` under torchrun on every rank. `group` is the command
-    below which it stands, ``arcterm data NAME`` or ``arcterm job NAME``; empty for one with a command of its
-    own. `stops` says when a request to stop is heard; without `resumes` a resume begins it again.
+    It runs in one process without torch, or with `ranks` under torchrun on every rank; if it is also `alone`
+    a single rank on a CPU is a process as without `ranks`, which starts sooner and has no world. `group` is
+    the command below which it stands, ``arcterm data NAME`` or ``arcterm job NAME``; empty for one with a
+    command of its own. `stops` says when a request to stop is heard; without `resumes` a resume begins it
+    again.
     """
 
     kind: ClassVar[str] = "job"
     paths: tuple[JobPath, ...]
     files: tuple[str, ...] = ()
     ranks: bool = False
+    alone: bool = False
     group: str = "job"
     stops: str = "before its next item"
     resumes: bool = True

@@ -1,0 +1,127 @@
+"""Alignment against the bare detector, on the same photos in the same run.
+
+    python benchmarks/align.py PHOTO --weights YUNET.onnx [--photos 7000] [--rounds 3] [--threads 2]
+
+PHOTO is one with faces, of which photos of 250×250 are cut around each face, at other places and brightness
+every time. "bare" is OpenCV's FaceDetectorYN alone, in as many threads, on images that are already decoded;
+"job" is the whole of `arcterm align` from the command to its end: starting, decoding, finding, warping,
+encoding, writing. All cases run once in every round, one after the other; the ratio is the median of those
+within a round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from arcterm_registry import Detector, get
+
+from arcterm.formats import images
+
+SIDE = 250
+KEPT = 700
+"""Decoded photos that the bare detector is given by turns."""
+
+
+def make_photos(source: Path, weights: Path, folder: Path, count: int) -> list[np.ndarray]:
+    """Write `count` photos of `SIDE` × `SIDE` into folders of people; returns the first ones, BGR."""
+    photo = images.decode(source.read_bytes(), size=None, source=str(source))
+    declared = get("detector", "yunet")
+    assert isinstance(declared, Detector)
+    [faces] = declared.make(str(weights)).detect([photo])
+    random = np.random.default_rng(0)
+    kept = []
+    for number in range(count):
+        x1, y1, x2, y2 = faces[number % len(faces)].box
+        left, top = np.array([x1 + x2, y1 + y2]) / 2 - SIDE / 2 + random.integers(-30, 31, 2)
+        left = int(np.clip(left, 0, photo.shape[1] - SIDE))
+        top = int(np.clip(top, 0, photo.shape[0] - SIDE))
+        part = cv2.convertScaleAbs(
+            photo[top : top + SIDE, left : left + SIDE], alpha=random.uniform(0.7, 1.1)
+        )
+        path = folder / f"person{number % 100:03d}" / f"{number:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(images.encode_jpeg(part))
+        if number < KEPT:
+            kept.append(np.ascontiguousarray(part[:, :, ::-1]))
+    return kept
+
+
+def bare(photos: list[np.ndarray], weights: Path, count: int, threads: int) -> float:
+    """Images per second of `FaceDetectorYN.detect`, one detector a thread."""
+
+    def work(start: int) -> None:
+        detector = cv2.FaceDetectorYN.create(str(weights), "", (SIDE, SIDE), 0.6)
+        for number in range(start, count, threads):
+            detector.detect(photos[number % len(photos)])
+
+    workers = [threading.Thread(target=work, args=(start,)) for start in range(threads)]
+    started = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return count / (time.perf_counter() - started)
+
+
+def job(source: Path, weights: Path, count: int, folder: Path) -> float:
+    """Images per second of ``arcterm align``, from the command to its end."""
+    command = [sys.executable, "-m", "arcterm", "align", str(source), str(folder / "out")]
+    command += [
+        "--detector",
+        "yunet",
+        "--weights",
+        str(weights),
+        "--runs-dir",
+        str(folder / "runs"),
+        "--plain",
+    ]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return count / (time.perf_counter() - started)
+
+
+def compare_yunet(photo: Path, weights: Path, count: int, rounds: int, threads: int) -> None:
+    """Print a table of the bare detector and the job, a line a round and their medians."""
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "photos"
+        kept = make_photos(photo, weights, source, count)
+        print(f"{'':<10}{'bare /s':>10}{'job /s':>10}{'job ÷ bare':>12}")
+        found = []
+        for number in range(rounds):
+            with tempfile.TemporaryDirectory(dir=name) as place:
+                pair = bare(kept, weights, count, threads), job(source, weights, count, Path(place))
+            found.append((*pair, pair[1] / pair[0]))
+            print(
+                f"{f'round {number + 1}':<10}{pair[0]:>10.0f}{pair[1]:>10.0f}{pair[1] / pair[0]:>12.2f}",
+                flush=True,
+            )
+        medians = [statistics.median(row[column] for row in found) for column in range(3)]
+        print(f"{'median':<10}{medians[0]:>10.0f}{medians[1]:>10.0f}{medians[2]:>12.2f}")
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--photos", type=int, default=7000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    asked = parser.parse_args()
+    print(f"{platform.machine()}, {asked.threads} threads, OpenCV {cv2.__version__}; {asked.photos} photos")
+    compare_yunet(asked.photo, asked.weights, asked.photos, asked.rounds, asked.threads)
+
+
+if __name__ == "__main__":
+    main()
