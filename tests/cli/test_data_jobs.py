@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from arcterm_registry.contracts import JobReport
@@ -321,3 +322,14 @@ def test_a_real_job_is_watched_to_its_end(tmp_path):
     assert "Traceback" not in failed.stderr
     again = call("resume", "last", code=3)
     assert again.stderr == failed.stderr
+
+
+def test_options_of_a_detector_may_be_given_one_by_one(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "arcterm.launch.start.job", lambda config, root, **_: asked.append(config) or SimpleNamespace(id="x")
+    )
+    words = ["align", "/photos", "/faces", "--set", "minsize=40", "--set", "factor=0.8", "--detach"]
+    done = CliRunner().invoke(build(words), words)
+    assert done.exit_code == 0, done.output
+    assert asked == [job_config("align", ["/photos", "/faces"], {"set": "minsize=40,factor=0.8"})]

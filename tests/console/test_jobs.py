@@ -450,6 +450,7 @@ EXAMPLES = [
     ("split", ["/a", "/b", "/c"], {"people": 10, "seed": 0}),
     ("bench", ["/p"], {"seconds": 0.5, "threads": 3}),
     ("extract", ["/p", "/q"], {"people": "0,5-9"}),
+    ("align", ["/photos", "/faces"], {"preset": "lfw", "set": "minsize=40,factor=0.8", "weights": "/w"}),
 ]
 
 
@@ -464,8 +465,8 @@ def test_the_command_asks_for_the_same_job(name, paths, options, monkeypatch):
     monkeypatch.setattr("arcterm.launch.start.job", lambda config, root, **_: asked.append(config) or NAMED)
     config = job_config(name, paths, options)
     words = shlex.split(config.command)
-    assert words[:3] == ["arcterm", "data", name]
-    done = CliRunner().invoke(build(["data"]), [*words[1:], "--detach"])
+    assert words[1:].index(name) == len(config.group.split())
+    done = CliRunner().invoke(build(words[1:]), [*words[1:], "--detach"])
     assert done.exit_code == 0, done.output
     assert asked == [config]
     draft = JobDraft(name, get("job", name), config.form[1])

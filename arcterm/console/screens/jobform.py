@@ -31,7 +31,7 @@ class JobForm(Form):
         return self._draft
 
     def title_texts(self) -> tuple[str, str]:
-        return f"{self.draft.spec.group} {self.draft.name}", self.draft.spec.summary
+        return f"{self.draft.spec.group} {self.draft.name}".strip(), self.draft.spec.summary
 
     def rows(self) -> list[Widget]:
         draft = self.draft
