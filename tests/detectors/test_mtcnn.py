@@ -122,8 +122,7 @@ def test_several_images_are_as_one_by_one(detector, six_faces):
 def test_in_strips_and_small_batches_it_is_the_same(detector, six_faces, monkeypatch):
     images = [part(six_faces, "two faces")[0]] * 2
     whole = detector.detect(images)
-    monkeypatch.setattr(cascade, "_SCANNED", 10_000)
-    monkeypatch.setattr(cascade, "_CROPS", 7)
+    monkeypatch.setattr(detector, "_portion", cascade.Portion(10_000, 7))
     assert np.abs(as_rows(detector.detect(images)[1]) - as_rows(whole[1])).max() < NEAR
 
 

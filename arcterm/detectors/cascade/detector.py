@@ -7,8 +7,10 @@ image is black instead of an error; and several images go through each network t
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,9 +26,19 @@ from arcterm.detectors.cascade.boxes import CELL, STRIDE, Boxes, Pixels
 from arcterm.detectors.cascade.suppression import suppress
 from arcterm.detectors.pixels import three_channels
 
-_SCANNED = 1 << 20  # pixels that P-Net is given at once
-_CROPS = 512  # crops that R-Net and O-Net are given at once
+_TOGETHER = 16  # images that one thread of a CPU has in hand
 _SAME_SCALE, _ALL_SCALES, _REFINED, _LAST = 0.5, 0.7, 0.7, 0.7
+
+
+class Portion(NamedTuple):
+    """How much goes through a network at once: `pixels` through P-Net, `crops` through R-Net and O-Net."""
+
+    pixels: int
+    crops: int
+
+
+# what a layer makes of it stays in a core's cache; a GPU is only busy with much more
+_PORTIONS = {"cpu": Portion(1 << 16, 64), "cuda": Portion(1 << 22, 4096)}
 
 
 class Candidates(NamedTuple):
@@ -55,26 +67,45 @@ class MTCNN:
         threshold3: float,
     ) -> None:
         """Read the folder `weights`; raises `DataError` for files that are missing or of another network."""
-        self.device = (
-            torch.device("cuda", torch.cuda.current_device())
-            if torch.cuda.is_available()
-            else torch.device("cpu")
-        )
+        gpu = torch.cuda.is_available()
+        self.device = torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
+        self._portion = _PORTIONS[self.device.type]
         self._proposal, self._refinement, self._output = (
             network.to(self.device) for network in files.load(Path(weights))
         )
         self._minsize, self._factor = minsize, factor
         self._thresholds = (threshold1, threshold2, threshold3)
 
-    @torch.inference_mode()
     def detect(
         self, images: Sequence[NDArray[np.uint8]], smallest: Sequence[int] | None = None
     ) -> list[list[Face]]:
-        """Find the faces of each image, see `contracts.FaceDetector`; `smallest` stands for minsize."""
+        """Find the faces of each image, see `contracts.FaceDetector`; `smallest` stands for minsize.
+
+        On a CPU each of torch's threads looks at images of its own: the networks are too small for several
+        threads to share the work on one image.
+        """
         least = [self._minsize] * len(images) if smallest is None else smallest
-        pixels = [np.ascontiguousarray(three_channels(image)) for image in images]
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            found = self._propose(pixels, [max(CELL, side) for side in least])
+        work = [
+            (np.ascontiguousarray(three_channels(image)), max(CELL, side))
+            for image, side in zip(images, least, strict=True)
+        ]
+        threads = min(len(work), torch.get_num_threads()) if self.device.type == "cpu" else 1
+        if threads < 2:
+            return self._find_faces(work)
+        size = min(_TOGETHER, -(-len(work) // threads))
+        parts = [work[start : start + size] for start in range(0, len(work), size)]
+        before = torch.get_num_threads()
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            found = [faces for part in pool.map(self._find_faces, parts) for faces in part]
+        torch.set_num_threads(before)  # what threads yet to be made begin with
+        return found
+
+    @torch.inference_mode()
+    def _find_faces(self, work: Sequence[tuple[Pixels, int]]) -> list[list[Face]]:
+        """Find the faces of images, each with the side of the smallest one."""
+        pixels = [image for image, _ in work]
+        with self._exact():
+            found = self._propose(pixels, [side for _, side in work])
             found = self._refine(pixels, found, self._thresholds[1])
             return self._finish(pixels, found, self._thresholds[2])
 
@@ -82,11 +113,16 @@ class MTCNN:
     def refine(self, image: NDArray[np.uint8], box: NDArray[np.float64]) -> Face | None:
         """Give `box` (4,) to R-Net and O-Net with thresholds of 0, as InsightFace's ``detect_face_force``."""
         pixels = [np.ascontiguousarray(three_channels(image))]
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with self._exact():
             given = np.trunc(np.asarray(box, np.float64))[None]
             found = self._refine(pixels, [given[boxing.usable(given, pixels[0])]], 0.0)
             [faces] = self._finish(pixels, found, 0.0)
         return faces[0] if faces else None
+
+    def _exact(self) -> contextlib.AbstractContextManager[object]:
+        """Keep a GPU from rounding to 10 bits; the switch is the process's, so threads leave it alone."""
+        gpu = self.device.type == "cuda"
+        return torch.backends.cudnn.flags(allow_tf32=False) if gpu else contextlib.nullcontext()
 
     def _propose(self, images: Sequence[Pixels], smallest: Sequence[int]) -> list[Boxes]:
         """P-Net: return whole squares (n, 4) for each image."""
@@ -96,7 +132,7 @@ class MTCNN:
                 levels[boxing.level_size(image.shape[0], image.shape[1], scale)].append((index, scale))
         found: list[list[tuple[float, Candidates]]] = [[] for _ in images]
         for (height, width), members in levels.items():
-            step = max(1, _SCANNED // (height * width))
+            step = max(1, self._portion.pixels // (height * width))
             for start in range(0, len(members), step):
                 some = members[start : start + step]
                 batch = np.stack([boxing.resize(images[index], height, width) for index, _ in some])
@@ -108,7 +144,7 @@ class MTCNN:
 
     def _scan(self, batch: Pixels, scales: Sequence[float]) -> Iterator[Candidates]:
         """Yield what P-Net sees in each image of a level (N, h, w, 3), in strips of rows if it is large."""
-        rows = max(1, _SCANNED // (STRIDE * batch.shape[2]))
+        rows = max(1, self._portion.pixels // (STRIDE * batch.shape[2]))
         strips = []
         for start in range(0, max(1, _cells(batch.shape[1])), rows):
             strip = batch[:, start * STRIDE : (start + rows - 1) * STRIDE + CELL]
@@ -155,8 +191,8 @@ class MTCNN:
             (image, box) for image, found in zip(images, boxes, strict=True) for box in found.astype(np.int64)
         ]
         answers: list[tuple[Tensor, ...]] = []
-        for start in range(0, max(1, len(pairs)), _CROPS):
-            some = pairs[start : start + _CROPS]
+        for start in range(0, max(1, len(pairs)), self._portion.crops):
+            some = pairs[start : start + self._portion.crops]
             crops = np.empty((len(some), size, size, 3), np.float32)
             for place, (image, box) in enumerate(some):
                 crops[place] = boxing.crop(image, box, size)
