@@ -71,6 +71,10 @@ def compare(
             "same": _below(distance, score["threshold"]),
             "same_at_far": _below(distance, score["far_threshold"]),
             "withheld": score["withheld"],
+            "rates": [
+                {"far": rate["far"], "threshold": rate["threshold"], "same": distance < rate["threshold"]}
+                for rate in score["rates"]
+            ],
         }
         for score in answer["facts"]["scores"]
     ]
@@ -81,7 +85,7 @@ def compare(
     for verdict in verdicts:
         put(_verdict_words(verdict))
     if not verdicts:
-        say("no thresholds: the model was not verified (`arcterm verify RUN`), or its card is lost")
+        say("no thresholds: the model was not verified (`arcterm verify MODEL SET.bin`), or its card is lost")
 
 
 def _below(distance: float, threshold: float | None) -> bool | None:
@@ -94,10 +98,14 @@ def _verdict_words(verdict: dict[str, Any]) -> str:
     best = (
         f"{'one person' if verdict['same'] else 'two people'} at {verdict['threshold']:.3f} (best accuracy)"
     )
-    if verdict["far_threshold"] is None:
-        return f"{verdict['set']}: {best}"
-    strict = "one person" if verdict["same_at_far"] else "two people"
-    return f"{verdict['set']}: {best}, {strict} at {verdict['far_threshold']:.3f} (FAR 1e-3)"
+    read = [(rate["same"], rate["threshold"], f"FAR ≤ {rate['far']:g}") for rate in verdict["rates"]]
+    if not read and verdict["far_threshold"] is not None:
+        read = [(verdict["same_at_far"], verdict["far_threshold"], "FAR 1e-3")]
+    strict = [
+        f"{'one person' if same else 'two people'} at {threshold:.3f} ({name})"
+        for same, threshold, name in read
+    ]
+    return f"{verdict['set']}: {', '.join([best, *strict])}"
 
 
 def _cosine(a: list[float], b: list[float]) -> float:

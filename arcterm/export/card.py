@@ -46,8 +46,22 @@ def _scores(scores: list[SetScore]) -> str:
         "Ten folds, embeddings of image and mirror image summed. Thresholds are squared L2 distances: "
         "two images count as one person below."
     )
+    rates = [_rates(score) for score in scores if score.rates]
+    if rates:
+        note += (
+            "\n\nOver all pairs, each threshold the largest that keeps to its FAR:\n\n"
+            + "\n".join(rates)
+            + "\n"
+        )
     withheld = [f"{s.set} has no numbers: {s.withheld}." for s in scores if s.withheld]
     return "\n".join([head, "|---|---:|---:|---:|---:|---:|", *rows, "", " ".join([note, *withheld])])
+
+
+def _rates(score: SetScore) -> str:
+    read = [
+        f"TAR {rate.tar:.4f} at FAR ≤ {rate.far:g} (threshold {rate.threshold:.6f})" for rate in score.rates
+    ]
+    return f"- {score.set}: {', '.join(read)}"
 
 
 def _accuracy(score: SetScore) -> str:

@@ -15,6 +15,7 @@ from arcterm_registry import PerPlane, Preprocess
 
 from arcterm.errors import DataError
 from arcterm.formats.lfs import refuse_pointer
+from arcterm.runs.events import Rate
 
 FORMAT_VERSION = 1
 HEAD = "head.weight"
@@ -33,6 +34,7 @@ class SetScore(msgspec.Struct, frozen=True, kw_only=True):
 
     `threshold` is that of the best accuracy, `far_threshold` that of a false-accept rate of 1e-3, at which
     `tar` is the true-accept rate. All are None where they would mean nothing; `withheld` is the reason.
+    These are of ten folds, `rates` of all pairs.
     """
 
     set: str
@@ -43,6 +45,7 @@ class SetScore(msgspec.Struct, frozen=True, kw_only=True):
     tar: float | None = None
     far_threshold: float | None = None
     withheld: str = ""
+    rates: list[Rate] = []
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):

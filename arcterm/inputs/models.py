@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,11 @@ def _scores(run: Run, step: int) -> list[SetScore]:
         return []
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}", "remove it, and verify again") from None
+    return card_scores(results)
+
+
+def card_scores(results: Sequence[Verify]) -> list[SetScore]:
+    """Return `results` as a model's card has them: no numbers of a network that has collapsed."""
     return [
         SetScore(set=r.set, pairs=r.pairs, withheld=r.collapse)
         if r.collapse

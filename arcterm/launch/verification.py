@@ -85,6 +85,7 @@ def _find(text: str, root: Path, which: str) -> _Meant:
         return _Meant(place, path.name.partition(".")[0])
     if isinstance(found, Run):
         run = found
+        state.check_whole(run)
         _ = run.config  # which raises for a job
         _, manifest = checkpoints.choose(run, which)
     else:
@@ -94,7 +95,6 @@ def _find(text: str, root: Path, which: str) -> _Meant:
         )
         if not (run.path / "run.json").is_file():  # a copy away from its run
             return _Meant(str(found.resolve()), found.resolve().name)
-    state.check_whole(run)
     return _Meant(str(run.path.resolve()), run.name, run, manifest.step)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -14,7 +13,7 @@ from torch import nn
 
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError
-from arcterm.export import scores
+from arcterm.export import cardscores
 from arcterm.export.model import Model, open_model
 from arcterm.files import require_free, write_json
 from arcterm.inputs import models, pairsets, preprocess
@@ -55,7 +54,7 @@ def verify(
     known = preprocess.parse_preprocess(channels=channels, mean=mean, std=std)
     context.progress(0, 0, "loading", Path(model).name + (f" checkpoint {checkpoint}" if train else ""))
     place = models.locate(model, context.run.path.parent, checkpoint)
-    found = _as_said(open_model(place, known), known)
+    found = open_model(place, known)
     step = found.facts.step
     chosen = _sets(context, sets, train)
     if show_errors:
@@ -77,12 +76,6 @@ def verify(
     name = found.facts.source or Path(model).name
     _require_scores(name, results, failed)
     return _report(context, name, _Outcome(place, results, failed, measured), show_errors)
-
-
-def _as_said(found: Model, known: Mapping[str, Any]) -> Model:
-    """The model with its images entering as the user says, over what its card does."""
-    said = {key: known[key] for key in ("channels", "mean", "scale") if key in known}
-    return replace(found, facts=msgspec.structs.replace(found.facts, **said)) if said else found
 
 
 class _Outcome(NamedTuple):
@@ -143,7 +136,7 @@ def _report(context: JobContext, name: str, scored: _Outcome, show_errors: str) 
     if not cast(World, context.world).first:
         return JobReport(lines=[])
     write_json(context.run.path / "verify" / f"step-{context.step:010d}.json", results)
-    if note := scores.keep(scored.place, results):
+    if note := cardscores.keep(scored.place, results):
         context.say(note, "warning")
     if show_errors:
         mistakes.write(Path(show_errors), name, [each.wrong for each in scored.measured.values()])
