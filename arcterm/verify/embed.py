@@ -76,10 +76,12 @@ class Embedder:
         started = time.perf_counter()
         embeddings, norms = self._pair_embeddings(name, pairs.images, progress)
         same = np.asarray(pairs.same, np.bool_)
-        withheld = collapse.find_useless(embeddings, name)
+        protocol.require_two_a_pair(len(embeddings), len(same))
+        measured = protocol.measure_pairs(embeddings)
+        withheld = collapse.find_directionless(measured.lengths, name)
         scored, rates = Verification(), list[Rate]()
         if not withheld:
-            distances = protocol.pair_distances(embeddings)
+            distances = measured.distances
             scored, rates = protocol.evaluate_distances(distances, same), _rates(distances, same)
             keep(Scored(name, pairs, norms, distances, scored))
             if kind := protocol.one_kind(same):
@@ -95,7 +97,7 @@ class Embedder:
             threshold=scored.threshold,
             far_threshold=scored.far_threshold,
             withheld=withheld,
-            collapse=collapse.find_in_pairs(embeddings, same, name),
+            collapse=collapse.find_in_pairs(embeddings, measured, same, name),
             seconds=time.perf_counter() - started,
             rates=rates,
         )
@@ -115,6 +117,8 @@ class Embedder:
         sums, norms = agree(self.ranks, lambda: self._share(name, pictures, chosen, share, progress))
         whole = self.ranks.gather(sums).cpu().numpy()
         lengths = self.ranks.gather(norms).cpu().numpy()
+        if len(chosen) == len(where):  # each picture has a place of its own, in order
+            return whole[: len(where)], lengths[: len(where)]
         return whole[where], lengths[where]
 
     def _share(

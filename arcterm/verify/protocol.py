@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ THRESHOLDS = np.arange(0, 4, 0.01)
 MAX_FAR = 1e-3
 """False-accept rate at which the true-accept rate is reported."""
 
-_BLOCK = 256  # pairs at a time: their float64 rows stay in the cache
+_BLOCK = 512  # pairs at a time: their float64 rows stay in the cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,12 @@ def evaluate_distances(
     )
 
 
+def require_two_a_pair(embeddings: int, pairs: int) -> None:
+    """Raise `DataError` unless there are two embeddings for each pair."""
+    if embeddings != 2 * pairs:
+        raise DataError(f"{embeddings} embeddings for {pairs} pairs", "each pair takes two, in a row")
+
+
 def _require_folds(pairs: int, folds: int) -> None:
     if not 2 <= folds <= pairs:
         raise DataError(f"{pairs} pairs can't be split into {folds} folds", f"{max(folds, 2)} are the least")
@@ -95,30 +101,44 @@ def one_kind(same: NDArray[np.bool_]) -> str:
     return "" if same.any() and not same.all() else "same" if same.any() else "different"
 
 
+class Measured(NamedTuple):
+    """Squared L2 `distances` (P,) of the normalised pairs, and the L2 `lengths` (2P,) of all rows before.
+
+    A pair with a row that has no finite length has no meaningful distance; a row of zeros stays zero.
+    """
+
+    distances: NDArray[np.float64]
+    lengths: NDArray[np.float64]
+
+
+def measure_pairs(embeddings: Floats) -> Measured:
+    """Measure pairs i = rows 2i and 2i + 1 of `embeddings` (2P, D)."""
+    count, size = embeddings.shape
+    measured = Measured(np.empty(count // 2), np.empty(count))
+    # PyTorch converts, divides and subtracts in half of NumPy's time, on the threads that this process has,
+    # and rounds as correctly. Sums are left to NumPy: their last digits depend on the order.
+    given = torch.from_numpy(np.require(embeddings, requirements=["C", "W"]))
+    block = torch.empty(min(2 * _BLOCK, count), size, dtype=torch.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, count, 2 * _BLOCK):
+            rows = block[: count - start].copy_(given[start : start + 2 * _BLOCK])
+            lengths = measured.lengths[start : start + 2 * _BLOCK]
+            np.sqrt(np.einsum("ij,ij->i", rows.numpy(), rows.numpy()), out=lengths)
+            rows /= torch.from_numpy(np.where(lengths > 0, lengths, 1))[:, None]
+            squares = rows[0::2].sub_(rows[1::2]).square_()
+            np.sum(squares.numpy(), axis=1, out=measured.distances[start // 2 : start // 2 + _BLOCK])
+    return measured
+
+
 def pair_distances(embeddings: Floats) -> NDArray[np.float64]:
-    """Squared L2 distance of the normalised rows 2i and 2i+1, (2P, D) → (P,) float64; zero rows stay zero."""
-    pairs, length = len(embeddings) // 2, embeddings.shape[1]
-    distances = np.empty(pairs)
-    # PyTorch's division is twice as fast as NumPy's, and uses the threads that this process has. Both round
-    # correctly; sums are NumPy's, since their last digits depend on the order.
-    block = torch.empty(2 * min(_BLOCK, pairs), length, dtype=torch.float64)
-    gap = torch.empty(min(_BLOCK, pairs), length, dtype=torch.float64)
-    for start in range(0, pairs, _BLOCK):
-        rows = embeddings[2 * start : 2 * min(start + _BLOCK, pairs)]
-        unit, difference = block[: len(rows)], gap[: len(rows) // 2]
-        np.copyto(unit.numpy(), rows)
-        unit /= torch.from_numpy(_lengths(unit.numpy()))[:, None]
-        torch.sub(unit[0::2], unit[1::2], out=difference)
-        np.sum(difference.square_().numpy(), axis=1, out=distances[start : start + _BLOCK])
-    return distances
+    """Squared L2 distance of the normalised rows 2i and 2i+1, (2P, D) → (P,) float64; zero rows stay zero.
 
-
-def _lengths(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """L2 norms, 1 for a row of zeros; raises `DataError` if one is not finite."""
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    if not np.isfinite(norms).all():
+    Raises `DataError` for embeddings that are not finite.
+    """
+    measured = measure_pairs(embeddings)
+    if not np.isfinite(measured.lengths).all():
         raise DataError("the embeddings are not finite", "the network has diverged: verify an earlier one")
-    return np.where(norms > 0, norms, 1)
+    return measured.distances
 
 
 def xnorm(originals: Floats, mirrors: Floats) -> float:
@@ -163,26 +183,31 @@ def _rates(
     ≤ `MAX_FAR` over the N impostors of the other folds: the (k+1)-th smallest of their distances, k being the
     largest count allowed.
     """
-    order = np.argsort(distances[~same], kind="stable")
-    impostors, impostor_fold = distances[~same][order], fold[~same][order]
-    genuine, genuine_fold = distances[same], fold[same]
+    genuine, impostors = distances[same], distances[~same]
+    order = np.argsort(impostors)
+    impostor_fold = fold[~same][order]
+    ends = [
+        np.searchsorted(fold[kind], np.arange(folds + 1)) for kind in (same, ~same)
+    ]  # of contiguous folds
     tars: list[float] = []
     fars: list[float] = []
     thresholds: list[float] = []
     for held_out in range(folds):
-        training = impostors[impostor_fold != held_out]
+        training = order[impostor_fold != held_out]
         if not len(training):
             continue
-        allowed = np.count_nonzero(np.arange(1, len(training) + 1) / len(training) <= MAX_FAR)
-        threshold = training[allowed]
+        threshold = impostors[training[_allowed(len(training))]]
         thresholds.append(float(threshold))
-        for rates, test in (
-            (tars, genuine[genuine_fold == held_out]),
-            (fars, impostors[impostor_fold == held_out]),
-        ):
-            if len(test):
+        for rates, kind, end in ((tars, genuine, ends[0]), (fars, impostors, ends[1])):
+            if len(test := kind[end[held_out] : end[held_out + 1]]):
                 rates.append(np.count_nonzero(test < threshold) / len(test))
     return _mean(tars), _mean(fars), _mean(thresholds)
+
+
+def _allowed(impostors: int) -> int:
+    """The largest number of `impostors` that is no larger share of them than `MAX_FAR`."""
+    count = int(impostors * MAX_FAR) + 1
+    return count if count / impostors <= MAX_FAR else count - 1
 
 
 def _mean(values: list[float]) -> float | None:
