@@ -21,6 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.io import savemat
 
 from arcterm.formats.modelfile import ModelFacts, metadata
 from arcterm.formats.mxnet import params
@@ -132,6 +133,23 @@ def pairlists() -> Seeds:
     yield "paths", b"a/1.jpg b/1.jpg 0\r\na/1.jpg a/2.jpg 1\r\n"
     yield "table", b"\xef\xbb\xbfname,imagenum1,imagenum2,\nA,1,2,\nB,1,3\n"
     yield "leaves", b"../../etc/passwd /etc/shadow 1\n"
+    yield "halves", b"A_0001.jpg 3\nA_0002.jpg 3\nA_0001.jpg 0\nB C_0001.jpg 0\n"
+    yield "groups", b"name\tn1\tn2\trace\nA\t1\t2\tx\nA\t1\tB\t2\ty\n"
+    yield "windows", b"C:\\d\\a.jpg;/home/b.jpg;True\nC:\\d\\a.jpg;/home/c.jpg;False\n"
+
+
+def protocol() -> Seeds:
+    """Two folds of AgeDB's protocol, as MATLAB writes it and without compression."""
+    folds = np.empty((2, 1), object)
+    for fold in range(2):
+        images = np.empty((2, 2), object)
+        for place in np.ndindex(2, 2):
+            images[place] = {"name": f"{fold}_A_{place[0]}_m", "age": 30.0}
+        folds[fold, 0] = {"pairs": images, "labels": np.array([[1.0, -1.0]])}
+    for name, packed in (("plain", False), ("packed", True)):
+        file = io.BytesIO()
+        savemat(file, {"splits": folds}, do_compression=packed)
+        yield name, b"MATLAB 5.0".ljust(116) + file.getvalue()[116:]
 
 
 def images() -> Seeds:
@@ -270,6 +288,7 @@ SEEDS = {
     "pairs": pairs,
     "lists": lists,
     "pairlists": pairlists,
+    "protocol": protocol,
     "images": images,
     "archives": archives,
     "params": params_,

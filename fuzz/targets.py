@@ -23,6 +23,7 @@ from arcterm.formats.modelfile import read_facts
 from arcterm.formats.mxnet import params, symbol
 from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.pairs.pairlists import read_pair_list
+from arcterm.formats.pairs.protocols import read_protocol
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.checksums import read_checksums
 from arcterm.formats.recordio.container import RecordFile
@@ -123,7 +124,16 @@ def lists(data: bytes, place: Path) -> None:
 def pairlists(data: bytes, place: Path) -> None:
     """A list of pairs."""
     for pair in read_pair_list(_file(place / "pairs.txt", data)).pairs:
-        assert not {"..", "/"} & {*Path(pair.a).parts, *Path(pair.b).parts}
+        for path in (Path(pair.a), Path(pair.b)):
+            assert path.parts and ".." not in path.parts
+
+
+def protocol(data: bytes, place: Path) -> None:
+    """AgeDB's protocol in MATLAB's format, as it is and compressed."""
+    for content in (data, data[:128] + _packed(data[128:])):
+        with suppress(DataError):
+            for pair in read_protocol(_file(place / "protocol.mat", content), place).pairs:
+                assert "/" not in pair.a + pair.b
 
 
 def image(data: bytes, _: Path) -> None:
@@ -187,6 +197,7 @@ TARGETS: dict[str, Target] = {
     "pairs": pairs,
     "lists": lists,
     "pairlists": pairlists,
+    "protocol": protocol,
     "images": image,
     "archives": archives,
     "params": params_,
@@ -201,6 +212,12 @@ def pack_of(files: dict[str, bytes]) -> bytes:
     """A pack as the input of `facepack`: the lengths of its `PACK_FILES` as u16, then these; 0 is no file."""
     contents = [files.get(name, b"") for name in PACK_FILES]
     return b"".join(len(content).to_bytes(2, "little") for content in contents) + b"".join(contents)
+
+
+def _packed(element: bytes) -> bytes:
+    """An element of a .mat file as a compressed one, which no mutation of it would be."""
+    content = zlib.compress(element)
+    return (15).to_bytes(4, "little") + len(content).to_bytes(4, "little") + content
 
 
 def _parts(data: bytes) -> list[bytes]:

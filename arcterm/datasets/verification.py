@@ -14,6 +14,7 @@ from arcterm_registry.contracts import DatasetFacts, FaceDataset
 from arcterm import cache
 from arcterm.errors import DataError
 from arcterm.formats.pairs.binfile import PairBin, read_pairs, set_files
+from arcterm.formats.pairs.groupfile import groups_file
 from arcterm.formats.pairs.usable import check_usable, unmeasured
 from arcterm.formats.recordio import checksums
 from arcterm.formats.recordio.checksums import Checksums, read_checksums
@@ -131,10 +132,11 @@ def _look(sets: VerificationSets, name: str, size: tuple[int, int], progress: Pr
 
 def _place(sets: VerificationSets, name: str, size: tuple[int, int]) -> Path | None:
     """Return the set's place in the cache; None if decoding it takes no time."""
-    path, sums = sets.paths[name], sets.directory / checksums.NAME
+    path = sets.paths[name]
+    beside = (sets.directory / checksums.NAME, groups_file(path))
     if not path.is_file() or path.stat().st_size < _REMEMBERED_FROM:
         return None
-    return cache.place("sets", [path, *([sums] if sums.exists() else [])], f"1 {size}")
+    return cache.place("sets", [path, *(file for file in beside if file.exists())], f"1 {size}")
 
 
 def _remembered(place: Path) -> _Sound | None:

@@ -373,3 +373,62 @@ def test_a_foreign_set_out_and_back_again(job: JobContext, test_data: Locate, tm
     ours, theirs = read_pairs(tmp_path / "y.bin"), pickle.loads(foreign.read_bytes(), encoding="bytes")
     assert [bytes(image) for image in ours.images] == [image.tobytes() for image in theirs[0]]
     assert ours.same.tolist() == theirs[1]
+
+
+@pytest.mark.parametrize("root", ["/home/u/data/lfw/", "C:\\data\\lfw\\", "D:/lfw/"])
+def test_paths_of_another_machine_are_found_by_their_ends(job: JobContext, people: Path, root: str) -> None:
+    names = ["Ann/Ann_0001.jpg", "Ann/Ann_0003.JPEG", "c/c_0001.jpg"]
+    paths = [root + (name.replace("/", "\\") if "\\" in root else name) for name in names]
+    report = listed(job, people, f"{paths[0]};{paths[1]};1\n{paths[0]};{paths[2]};0\n")
+    dropped = "/" + root.partition(":")[2].replace("\\", "/").strip("/") if ":" in root else root[:-1]
+    assert any(f"were taken without {dropped}" in line for line in report.lines)
+    expected = [(people / names[i]).read_bytes() for i in (0, 1, 0, 2)]
+    assert [bytes(image) for image in read_pairs(people.parent / "x.bin").images] == expected
+
+
+def test_two_beginnings_are_not_clear(job: JobContext, people: Path) -> None:
+    with pytest.raises(DataError, match=r"without /one.*without /two"):
+        listed(job, people, "/one/Ann/Ann_0001.jpg /two/c/c_0001.jpg 0\n")
+
+
+def test_a_path_of_another_machine_never_leads_out(job: JobContext, people: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").write_bytes((people / "c" / "c_0001.jpg").read_bytes())
+    with pytest.raises(DataError, match=r"lacks 1 .*secret\.jpg \(line 1\)"):
+        listed(job, people, f"{tmp_path / 'secret.jpg'} c/c_0001.jpg 0\n")
+
+
+def test_names_without_an_ending_and_too_long_ones(job: JobContext, people: Path) -> None:
+    listed(job, people, "Ann/Ann_0001 Ann/Ann_0002 1\nAnn/Ann_0001 c/c_0003 -1\n")
+    (people.parent / "x.bin").unlink()
+    with pytest.raises(DataError, match="lacks 1"):
+        listed(job, people, f"Ann/Ann_0001 {'x' * 300} 0\n")
+
+
+def test_groups_stand_beside_the_set(job: JobContext, people: Path, tmp_path: Path) -> None:
+    report = listed(job, people, "name\tn1\tn2\trace\nAnn\t1\t2\tone\nAnn\t1\tc\t1\ttwo\nc\t1\t3\tone\n")
+    assert report.data["groups"] == {"one": 2, "two": 1}
+    assert "groups: one 2, two 1" in report.lines
+    assert read_pairs(tmp_path / "x.bin").groups == ["one", "two", "one"]
+    place = tmp_path / "x.groups"
+    assert place.read_text() == "one\ntwo\none\n"
+    for text, words in (("one\ntwo\n", "groups of 2 pairs, the set has 3"), ("a\n\nb\n", "line 2: ''")):
+        place.write_text(text)
+        with pytest.raises(DataError, match=rf"x\.groups.*{words}"):
+            read_pairs(tmp_path / "x.bin")
+    (tmp_path / "x.bin").unlink()
+    with pytest.raises(DataError, match=r"x\.groups has the groups of another set"):
+        listed(job, people, "Ann 1 2\nAnn 1 c 1\n")
+    place.unlink()
+    listed(job, people, "Ann 1 2\nAnn 1 c 1\n")
+    assert read_pairs(tmp_path / "x.bin").groups is None and not place.exists()
+
+
+def test_four_lists_are_one_set_with_groups(job: JobContext, people: Path, tmp_path: Path) -> None:
+    for group in ("X", "Y"):
+        shutil.copytree(people, tmp_path / "data" / group)
+        (tmp_path / "txts" / group).mkdir(parents=True)
+        (tmp_path / "txts" / group / f"{group}_pairs.txt").write_text("Ann\t1\t2\nAnn\t1\tc\t3\n")
+    report = made(job, tmp_path / "data", tmp_path / "x.bin", list=str(tmp_path / "txts"))
+    found = read_pairs(tmp_path / "x.bin")
+    assert (found.groups, found.same.tolist()) == (["X", "Y"] * 2, [True, True, False, False])
+    assert any("one set" in line for line in report.lines)

@@ -21,6 +21,7 @@ from arcterm.data.reshape.packs import extract, merge, split
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.formats.pairs.groupfile import write_groups
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordWriter
 from arcterm.formats.recordio.facepack import FacePack
@@ -430,3 +431,21 @@ def test_by_the_front_door(test_data: Locate, tmp_path: Path) -> None:
     assert (tmp_path / "x.bin").read_bytes() == (tmp_path / "y.bin").read_bytes()
     assert pickle.loads((tmp_path / "y.bin").read_bytes(), encoding="bytes")[1].count(True) == 50
     assert "Traceback" not in str(arcterm("bin", "pairs", "y.bin", code=3)["error"])
+
+
+def test_groups_go_along_with_their_sets(jobs: Iterator[JobContext], tmp_path: Path) -> None:
+    a, b = pack(tmp_path / "a", [3, 1], 0), pack(tmp_path / "b", [2, 2, 1], 1000)
+    for place in (a, b):
+        write_pairs(place / "x.bin", [b"1", b"2"], [True])
+        write_groups(place / "x.bin", ["one"])
+        (place / "train.crc").unlink()
+    merge(next(jobs), str(a), str(b), str(tmp_path / "ab"))
+    assert (tmp_path / "ab" / "x.groups").read_text() == "one\n"
+    merged = FacePack(tmp_path / "ab")
+    assert merged.checksums is not None and "x.groups" in merged.checksums.files
+    split(next(jobs), str(tmp_path / "ab"), str(tmp_path / "c"), str(tmp_path / "d"), people=2, seed=None)
+    assert (tmp_path / "c" / "x.groups").read_text() == "one\n"
+    assert not (tmp_path / "d" / "x.groups").exists()
+    write_groups(b / "x.bin", ["two"])
+    with pytest.raises(DataError, match=r"x\.bin differ and have one name"):
+        merge(next(jobs), str(a), str(b), str(tmp_path / "no"))

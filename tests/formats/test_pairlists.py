@@ -101,7 +101,7 @@ def test_paths(tmp_path: Path, text: str) -> None:
         ("2\nA 1 2\nA 1 B 1\n", "line 1 promises 4 pairs"),
         ("A 1 2\nA 1\n", "line 2: 2 fields that make no pair: 'A | 1'"),
         ("A 1 x\n", "line 1: 3 fields"),
-        ("a/1.jpg b/1.jpg same\n", "line 1: 3 fields"),
+        ("a/1.jpg b/1.jpg alike\n", "line 1: 3 fields"),
         ("a/1.jpg b/1.jpg 2\n", "line 1: 3 fields"),
         ("A 1 B 2 1\n", "line 1: 5 fields"),
         ("A 1 A 2\n", "line 1: calls 'A' and 'A' two persons"),
@@ -111,13 +111,20 @@ def test_paths(tmp_path: Path, text: str) -> None:
         (". 1 2\n", "line 1: '.' leaves"),
         ("../x.jpg a.jpg 1\n", "line 1: '../x.jpg' leaves"),
         ("a.jpg b/../../x.jpg 1\n", "line 1: 'b/../../x.jpg' leaves"),
-        ("A 1 2\n/etc/passwd a.jpg 0\n", "line 2: '/etc/passwd' leaves"),
+        ("A 1 2\n/../etc/passwd a.jpg 0\n", "line 2: '/../etc/passwd' leaves"),
+        ("A 1 2\nC:\\..\\passwd a.jpg 0\n", "line 2: 'C:\\\\..\\\\passwd' leaves"),
+        ("/ a.jpg 0\n", "line 1: '/' leaves"),
         ("a\x1b[31m.jpg b.jpg 1\n", "line 1 has control characters"),
         ("a\x85.jpg b.jpg 1\n", "line 1 has control characters"),
         ("a\r.jpg b.jpg 1\n", "line 1 has control characters"),
         ("a\0.jpg b.jpg 1\n", "line 1 has control characters"),
         ("a.jpg b.jpg -1\nc.jpg d.jpg 0\n", "line 2: 0 and -1 are both used"),
-        ("a.jpg 1\nb.jpg 0\n", "lines 1 and 2 are a pair; one says same"),
+        ("a.jpg 1\nb.jpg 0\n", "line 1: with line 2 it makes no pair: one says 1, the other 0"),
+        ("a.jpg 2\nb.jpg 3\n", "line 1: with line 2 it makes no pair: one says 2, the other 3"),
+        ("A_0001.jpg 1\nB_0001.jpg 1\n", "A_0001.jpg and B_0001.jpg are called one person"),
+        ("A_0001.jpg 0\nA_0002.jpg 0\n", "A_0001.jpg and A_0002.jpg are called two persons"),
+        ("name,a,race\nA,1,2\n", "line 1: 3 fields"),
+        ("name,n1,n2,race\nA,1,2\n", "line 2"),
         ("a.jpg 1\nb.jpg 1\nc.jpg 0\n", "line 3 is half a pair"),
         (
             "who,a,b\nA,1,x\n",
@@ -135,3 +142,72 @@ def test_lists_that_are_refused(tmp_path: Path, text: str | bytes, message: str)
 def test_no_list(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="can't be read: No such file"):
         read_pair_list(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize(
+    "flags", [("True", "False"), ("1", "-1"), ("1", "−1"), ("same", "diff"), ("TRUE", "0")]
+)
+@pytest.mark.parametrize("separator", [" ", "\t", ",", ";"])
+def test_flags_of_every_kind(tmp_path: Path, flags: tuple[str, str], separator: str) -> None:
+    lines = [("a/1.jpg", "b/2.png", flags[0]), ("c.jpg", "d.jpg", flags[1])]
+    found = read(tmp_path, "".join(separator.join(line) + "\n" for line in lines))[0]
+    assert found == [("a/1.jpg", "b/2.png", True), ("c.jpg", "d.jpg", False)]
+
+
+@pytest.mark.parametrize(
+    ("line", "pair"),
+    [
+        ("Al el Bo 1 4", ("Al el Bo/Al el Bo_0001", "Al el Bo/Al el Bo_0004", True)),
+        ("Al Bo 1 C 10", ("Al Bo/Al Bo_0001", "C/C_0010", False)),
+        ("C 10 Al el Bo 3", ("C/C_0010", "Al el Bo/Al el Bo_0003", False)),
+        ("a b/1.jpg c d/2.PNG 1", ("a b/1.jpg", "c d/2.PNG", True)),
+    ],
+)
+def test_blanks_in_names_are_joined_where_there_is_one_way(
+    tmp_path: Path, line: str, pair: tuple[str, str, bool]
+) -> None:
+    assert read(tmp_path, line)[0] == [pair]
+
+
+def test_two_lines_a_pair_are_put_into_ten_blocks(tmp_path: Path) -> None:
+    """As CALFW's: same ones first, with the number of the fold, then the different ones."""
+    names = [(f"P{n}_0001.jpg", f"P{n}_0002.jpg", n % 10 + 1) for n in range(40)]
+    names += [(f"P{n}_0001.jpg", f"Q{n}_0001.jpg", 0) for n in range(30)]
+    path = tmp_path / "pairs_CALFW.txt"
+    path.write_text("".join(f"{a} {token}\n{b} {token}\n" for a, b, token in names))
+    listed = read_pair_list(path)
+    assert sorted(pair.a for pair in listed.pairs) == sorted(a for a, _, _ in names)
+    for block in range(10):
+        pairs = listed.pairs[7 * block : 7 * block + 7]
+        assert [pair.same for pair in pairs] == [True] * 4 + [False] * 3
+        assert [pair.line for pair in pairs[:4]] == [2 * (4 * block + n) + 1 for n in range(4)]
+    assert "10 blocks" in listed.note
+    path.write_text(
+        "".join(f"{pair.a} {int(pair.same)}\n{pair.b} {int(pair.same)}\n" for pair in listed.pairs)
+    )
+    assert not read_pair_list(path).note
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ("name\tn1\tn2\trace\nA\t1\t2\tx y\nA\t1\tB\t1\tz\n", ["x y", "z"]),
+        ("race,path1,path2,label\nx,a.jpg,b.jpg,1\nz,a.jpg,c.jpg,0\n", ["x", "z"]),
+        ("path1;Gender;path2;label\na.jpg;x;b.jpg;1\na.jpg;z;c.jpg;0\n", ["x", "z"]),
+        ("file label group\na.jpg 1 x\nb.jpg 1 x\nc.jpg 0 z\nd.jpg 0 z\n", ["x", "z"]),
+        ("path1,path2,label\na.jpg,b.jpg,1\na.jpg,c.jpg,0\n", ["", ""]),
+    ],
+)
+def test_a_column_of_groups(tmp_path: Path, text: str, groups: list[str]) -> None:
+    path = tmp_path / "pairs.txt"
+    path.write_text(text)
+    listed = read_pair_list(path)
+    assert [(pair.same, pair.group) for pair in listed.pairs] == [(True, groups[0]), (False, groups[1])]
+
+
+def test_paths_of_other_machines_begin_with_a_slash(tmp_path: Path) -> None:
+    text = "C:\\data\\x\\1.jpg;/home/u/x/2.jpg;1\nx\\1.jpg;x/2.jpg;1\n"
+    assert read(tmp_path, text)[0] == [
+        ("/data/x/1.jpg", "/home/u/x/2.jpg", True),
+        ("x/1.jpg", "x/2.jpg", True),
+    ]

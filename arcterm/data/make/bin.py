@@ -20,9 +20,10 @@ from arcterm.data.make.listedimages import locate, real_path
 from arcterm.errors import DataError
 from arcterm.files import stamp
 from arcterm.formats.pairs.binfile import MAX_FILE, write_pairs
+from arcterm.formats.pairs.groupfile import groups_file, write_groups
 from arcterm.formats.pairs.oddpairs import OddPairs, find_odd_pairs
 from arcterm.formats.pairs.pairing import BLOCKS, make_pairs
-from arcterm.formats.pairs.pairlists import read_pair_list
+from arcterm.formats.pairs.protocols import read_protocol
 from arcterm.formats.people import find_people
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import RecordFile
@@ -37,17 +38,22 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class _Set(NamedTuple):
-    """Files, two a pair; whether each pair is one person's; folds as far as known; lines of a list."""
+    """Files, two a pair; whether each pair is one person's; folds as far as known; places in a list.
+
+    `groups` has the group of each pair, if pairs have one; `notes` say how a list was read.
+    """
 
     files: list[Path]
     same: list[bool]
     folds: int | None
-    lines: list[int] | None = None
+    places: list[str] | None = None
+    groups: list[str] | None = None
+    notes: tuple[str, ...] = ()
 
     def name(self, pair: int) -> str:
         """The line of a pair; of drawn ones its number and files."""
-        if self.lines is not None:
-            return f"line {self.lines[pair]}"
+        if self.places is not None:
+            return self.places[pair]
         return f"pair {pair} ({self.files[2 * pair].name}, {self.files[2 * pair + 1].name})"
 
 
@@ -80,13 +86,15 @@ def make_bin(
         _require_consistent(chosen)
     else:
         chosen = _drawn(source, pairs, seed)
+    if chosen.groups is None:
+        _require_no_groups(target)
     stored = _read(
         job, [*dict.fromkeys(chosen.files)], Wanted(IMAGE_SIZE, resize, align, finder, photos=align)
     )
     odd = find_odd_pairs([stored.images[path] for path in chosen.files], chosen.same)
     job.progress(len(stored.images), len(stored.images), "writing", target.name)
     _require_new(target)
-    _write(target, [stored.images[path] for path in chosen.files], chosen.same)
+    _write(target, [stored.images[path] for path in chosen.files], chosen.same, chosen.groups)
     return _report(target, chosen, stored, odd)
 
 
@@ -99,11 +107,26 @@ def _require_new(target: Path) -> None:
         raise DataError(f"{target} already exists", "choose another name, or remove it first")
 
 
+def _require_no_groups(target: Path) -> None:
+    """Raise `DataError` for groups that another set of this name has left."""
+    if (place := groups_file(target)).exists():
+        raise DataError(f"{place} has the groups of another set", "choose another name, or remove it first")
+
+
 def _listed(folder: Path, path: Path, missing: Path) -> _Set:
-    listed = read_pair_list(path.expanduser(), folder)
+    listed = read_protocol(path.expanduser(), folder)
     pairs = listed.pairs
-    lines = [pair.line for pair in pairs]
-    return _Set(locate(folder, listed, missing), [pair.same for pair in pairs], listed.folds, lines)
+    found = locate(folder, listed, missing)
+    moved = f"the list's paths were taken without {found.dropped}" if found.dropped else ""
+    groups = [pair.group for pair in pairs]
+    return _Set(
+        found.files,
+        [pair.same for pair in pairs],
+        listed.folds,
+        [pair.place for pair in pairs],
+        groups if any(groups) else None,
+        tuple(filter(None, (listed.note, moved))),
+    )
 
 
 def _drawn(folder: Path, limit: int | None, seed: int) -> _Set:
@@ -214,11 +237,13 @@ def _kept(path: Path) -> Iterator[bytes]:
             yield bytes(irheader.unpack(payload, f"{path}: record at byte {offset}").image)
 
 
-def _write(target: Path, images: Sequence[bytes], same: Sequence[bool]) -> None:
+def _write(target: Path, images: Sequence[bytes], same: Sequence[bool], groups: Sequence[str] | None) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{target.parent} can't be made: {error.strerror}", "choose another place") from None
+    if groups is not None:  # first, so that the set is never there without them
+        write_groups(target, groups)
     write_pairs(target, images, same)
 
 
@@ -230,6 +255,8 @@ def _report(target: Path, chosen: _Set, stored: _Stored, odd: OddPairs) -> JobRe
         lines=[
             f"{count:,} pairs{folds}: {same:,} same, {count - same:,} different; of {images:,} images",
             f"{stored.copied:,} JPEG files of 112×112 copied, {encoded:,} images encoded",
+            *(f"note: {note}" for note in chosen.notes),
+            *_counted(chosen.groups),
             *_unlike(chosen.same),
             *_odd_lines(chosen, odd),
         ],
@@ -239,12 +266,19 @@ def _report(target: Path, chosen: _Set, stored: _Stored, odd: OddPairs) -> JobRe
             "same": same,
             "images": images,
             "folds": chosen.folds,
+            "groups": dict(Counter(chosen.groups or ())),
             "copied": stored.copied,
             "encoded": encoded,
             "odd_pairs": {kind: len(pairs) for kind, pairs in odd._asdict().items()},
         },
         result=str(target),
     )
+
+
+def _counted(groups: Sequence[str] | None) -> list[str]:
+    """A line on how many pairs each group has."""
+    counts = Counter(groups or ())
+    return [f"groups: {', '.join(f'{name} {count:,}' for name, count in counts.items())}"] if counts else []
 
 
 def _unlike(same: Sequence[bool]) -> list[str]:

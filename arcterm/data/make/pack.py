@@ -14,7 +14,7 @@ from arcterm.align.door import FaceFinder, finder_for
 from arcterm.data.make.imagefiles import Picture, Stored, Wanted, in_order, refusal
 from arcterm.data.make.inputs import PackInput, PersonPictures, open_source
 from arcterm.data.make.tally import Counter, Tally, early_warning, landmark_data, landmark_lines
-from arcterm.data.reshape.copying import copy_files
+from arcterm.data.reshape.copying import copy_sets
 from arcterm.errors import DataError
 from arcterm.files import require_free
 from arcterm.formats.pairs.binfile import write_pairs
@@ -75,7 +75,7 @@ def pack(
             sides = [stored[number] for pair in chosen for number in (pair.a, pair.b)]
             write_pairs(writer.directory / HELD_OUT, sides, [pair.same for pair in chosen])
         sets, notes = _sets(source, image_size, held_out=bool(held))
-        copy_files(sets, writer.directory)
+        copy_sets(sets, writer.directory)
     data = {
         "path": str(place.resolve()),
         "image_size": list(image_size),

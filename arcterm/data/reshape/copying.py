@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from arcterm.errors import DataError
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.pairs.binfile import set_files
+from arcterm.formats.pairs.groupfile import groups_file
 from arcterm.formats.recordio.facepack import FacePack
 from arcterm.formats.recordio.packwriter import NAMES, PackWriter
 from arcterm.runs.context import JobContext
@@ -105,21 +106,32 @@ class Copier:
 
 
 def verification_sets(packs: Sequence[FacePack]) -> list[Path]:
-    """The .bin files beside packs, one of each name; raises `DataError` if two of a name differ."""
+    """The .bin files beside packs, one of each name; raises `DataError` if two of a name differ.
+
+    So it does if they are alike, but their groups differ.
+    """
     found: dict[str, Path] = {}
     for pack in packs:
         for path in set_files(pack.directory):
             if pack.checksums is not None:
                 pack.checksums.check_file(path.name)
             other = found.setdefault(path.name, path)
-            if not filecmp.cmp(other, path, shallow=False):
+            if not filecmp.cmp(other, path, shallow=False) or _groups(other) != _groups(path):
                 raise DataError(f"{other} and {path} differ and have one name", f"rename one, e.g. {path}")
     return list(found.values())
 
 
-def copy_files(paths: Sequence[Path], directory: Path) -> None:
+def _groups(path: Path) -> bytes | None:
+    place = groups_file(path)
+    return place.read_bytes() if place.is_file() else None
+
+
+def copy_sets(paths: Sequence[Path], directory: Path) -> None:
+    """Copy verification sets, each with the groups of its pairs if it has some."""
     for path in paths:
         shutil.copyfile(path, directory / path.name)
+        if (groups := groups_file(path)).is_file():
+            shutil.copyfile(groups, directory / groups.name)
 
 
 def parts_of(packs: Sequence[FacePack]) -> list[Path]:

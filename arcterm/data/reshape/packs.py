@@ -13,7 +13,7 @@ from arcterm_registry.contracts import JobReport
 from arcterm.data.reshape.copying import (
     Copier,
     PackImages,
-    copy_files,
+    copy_sets,
     group_images,
     parts_of,
     verification_sets,
@@ -44,7 +44,7 @@ def merge(job: JobContext, *paths: str) -> JobReport:
     people = [group_images(job, pack) for pack in packs]
     with write_pack(target, packs[0].image_size, resume=job.id) as writer:
         Copier(job, sum(len(pack) for pack in packs)).copy(people, writer)
-        copy_files(sets, writer.directory)
+        copy_sets(sets, writer.directory)
     counts = [len(group.present()) for group in people]
     return JobReport(
         lines=[
@@ -120,7 +120,7 @@ def _write_both(
     try:
         with write_pack(places[0], size, resume=job.id) as writer:
             copier.copy([parts[0]], writer)
-            copy_files(sets, writer.directory)
+            copy_sets(sets, writer.directory)
             if not appeared:
                 with write_pack(places[1], size, resume=job.id) as other:
                     copier.copy([parts[1]], other)

@@ -1,4 +1,5 @@
 """Verification sets. Begin with `binfile`, which parses a ``.bin`` without unpickling it (`picklemachine`).
 
-`pairlists` reads lists of pairs, `pairing` draws pairs, `usable` looks at a set before a launch.
+`protocols` reads lists of pairs and what else says which pairs a set has, `pairing` draws pairs, `usable`
+looks at a set before a launch.
 """

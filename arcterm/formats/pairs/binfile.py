@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from arcterm.errors import DataError
 from arcterm.files import staged_file
+from arcterm.formats.pairs.groupfile import read_groups
 from arcterm.formats.pairs.opcodes import MAX_ITEM, RAW, UNFIT
 from arcterm.formats.pairs.picklearrays import Array
 from arcterm.formats.pairs.picklemachine import MAX_ITEMS, load
@@ -30,12 +31,14 @@ MAX_FILE = 4 << 30
 class PairBin:
     """A verification set: encoded `images`, two a pair, and `same` (P,) bool.
 
-    An image that the file stores once for several pairs is one and the same object each time.
+    An image that the file stores once for several pairs is one and the same object each time. `groups` has
+    the group of each pair, None for a set without groups.
     """
 
     name: str
     images: list[memoryview]
     same: NDArray[np.bool_]
+    groups: list[str] | None = None
 
 
 def set_files(directory: Path) -> list[Path]:
@@ -44,14 +47,14 @@ def set_files(directory: Path) -> list[Path]:
 
 
 def read_pairs(path: Path) -> PairBin:
-    """Read a ``.bin``; raises `DataError` if it is missing, damaged, lopsided or anything but data."""
+    """Read a ``.bin`` and its groups; raises `DataError` if it is missing, damaged, lopsided or no data."""
     images, same = read_items(path)
     if not same or len(images) != 2 * len(same):
         raise DataError(
             f"{path} holds {len(images)} images for {len(same)} pairs",
             "a pair needs two images: make the file again",
         )
-    return PairBin(path.stem, images, np.array(same, np.bool_))
+    return PairBin(path.stem, images, np.array(same, np.bool_), read_groups(path, len(same)))
 
 
 def read_items(path: Path) -> tuple[list[memoryview], list[bool]]:

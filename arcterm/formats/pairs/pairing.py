@@ -10,9 +10,11 @@ import random
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from arcterm.errors import DataError
+
+T = TypeVar("T")
 
 BLOCKS = 10
 # Two images a pair, and a .bin has a million images at most.
@@ -55,11 +57,17 @@ def make_pairs(counts: Sequence[int], limit: int | None = None, seed: int = 0) -
     chosen = [same[(len(same) * n + shift) // count] for n in range(count)]
     # Sampling positions draws what sampling the list itself would, without ever holding millions of pairs.
     drawn = [different[n] for n in rng.sample(range(len(different)), count)]
-    pairs = []
-    for block in range(BLOCKS):
-        share = slice(count * block // BLOCKS, count * (block + 1) // BLOCKS)
-        pairs += chosen[share] + drawn[share]
-    return pairs
+    return interleave([chosen, drawn])
+
+
+def interleave(parts: Sequence[Sequence[T]]) -> list[T]:
+    """Order items in ten blocks, each with a tenth of every part, so that contiguous folds are alike."""
+    return [
+        item
+        for block in range(BLOCKS)
+        for part in parts
+        for item in part[len(part) * block // BLOCKS : len(part) * (block + 1) // BLOCKS]
+    ]
 
 
 def same_pairs(counts: Sequence[int]) -> Sequence[ImagePair]:

@@ -3,70 +3,57 @@
 LFW's lines are ``name n1 n2`` for two images of one person and ``name1 n1 name2 n2`` for images of two; image
 n of a person is ``name/name_%04d`` with the ending of an image. A header gives folds and pairs of a kind per
 fold, or pairs of a kind alone. CALFW's and CPLFW's lists have two lines a pair, each with a file's name and a
-number that is 0 for two persons. Fields are separated by tabs, else by commas or semicolons, else by blanks.
-Lines of column names are passed over wherever they stand.
+number that is 0 for two persons; they have all pairs of a kind in a row, and are put into ten like blocks.
+Fields are separated by tabs, else by commas or semicolons, else by blanks. Lines of column names are passed
+over wherever they stand; a column that they call race, group or the like gives the group of each pair.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from arcterm.errors import DataError
 from arcterm.formats.lfs import refuse_pointer
 from arcterm.formats.lists import refuse_utf_16
-from arcterm.formats.people import IMAGE_TYPES
+from arcterm.formats.pairs.pairing import BLOCKS, interleave
+from arcterm.formats.pairs.pairlines import (
+    SHAPES,
+    BadPairError,
+    Half,
+    LineParser,
+    ListedPair,
+    is_number,
+    join_halves,
+)
 
 MAX_BYTES = 256 << 20
 
-_NUMBER = re.compile(r"[0-9]{1,9}")
+_GROUP = re.compile(
+    r"race|(sub_?)?group|ethnicity|ethnic_group|gender|sex|skin(_?tone)?|category|subset|domain|age_?group",
+    re.I,
+)
 # What the columns are called where a list was made by a spreadsheet; a line of data has a number in it.
 _COLUMN = re.compile(
     r"(is_?)?(same|name|person|imagenum|image|img|pic|photo|path|file|label|match|flag|target|id|num)"
-    r"[_ ]?[a-z0-9_]*",
+    rf"[_ ]?[a-z0-9_]*|n[0-9]|{_GROUP.pattern}",
     re.I,
 )
-_FLAGS = {"1": True, "0": False, "-1": False, "true": True, "false": False, "1.0": True, "0.0": False}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_SHAPES = "a line is `name n1 n2`, `name1 n1 name2 n2`, or two paths and 0 or 1"
 _NAMED = 5
-
-
-class _BadPairError(Exception):
-    """A line that is no pair, and the next step."""
-
-    def __init__(self, reason: str, hint: str = _SHAPES) -> None:
-        super().__init__(reason)
-        self.hint = hint
-
-
-class ListedPair(NamedTuple):
-    """Two images by their paths below a folder, whether they show one person, and the line that says so."""
-
-    a: str
-    b: str
-    same: bool
-    line: int
 
 
 class PairList(NamedTuple):
     """The pairs of a list in its order; with `by_name` the paths lack their ending, as LFW's do.
 
-    `folds` is what the header says, None where it doesn't.
+    `folds` is what the header says, None where it doesn't. `note` says how the order was changed, if it was.
     """
 
     pairs: list[ListedPair]
     by_name: bool
     folds: int | None
-
-
-class _Half(NamedTuple):
-    """One line of two that make a pair."""
-
-    path: str
-    same: bool
-    line: int
+    note: str = ""
 
 
 def read_pair_list(path: Path, folder: Path | None = None) -> PairList:
@@ -74,27 +61,52 @@ def read_pair_list(path: Path, folder: Path | None = None) -> PairList:
 
     An absolute path is taken for one below `folder` if it leads there.
     """
-    lines = _read_lines(path)
+    lines = read_lines(path)
     header = _parse_header(lines[0][1])
-    found: list[tuple[ListedPair | _Half, str]] = []
-    bad: list[tuple[int, _BadPairError]] = []
-    reader = _LineParser(folder)
-    for number, fields in lines[1:] if header is not None else lines:
+    found: list[tuple[ListedPair | Half, str]] = []
+    bad: list[tuple[int, BadPairError]] = []
+    reader, column = LineParser(folder), _GroupColumn()
+    for number, fields in lines[1:] if header else lines:
         if all(map(_COLUMN.fullmatch, fields)):
+            column.find(fields)
             continue
         try:
-            found.append(reader.parse(fields, number))
+            rest, group = column.take(fields)
+            found.append(reader.parse(rest, number, group))
             if found[-1][1] != found[0][1]:
-                raise _BadPairError("has another shape than the lines before it")
-        except _BadPairError as error:
+                raise BadPairError("has another shape than the lines before it")
+        except BadPairError as error:
             bad.append((number, error))
     _raise_for(path, bad)
-    pairs = _join_halves(path, [item for item, _ in found])
-    folds = _check_count(path, lines[0][0], header or [], len(pairs))
-    return PairList(pairs, found[0][1] == "lfw", folds)
+    pairs, note = _join(path, [item for item, _ in found])
+    folds = _check_count(path, lines[0][0], header, len(pairs))
+    return PairList(pairs, found[0][1] == "lfw", folds, note)
 
 
-def _raise_for(path: Path, bad: list[tuple[int, _BadPairError]]) -> None:
+class _GroupColumn:
+    """Where lines have their group, by the last line of column names; nowhere before there is one."""
+
+    def __init__(self) -> None:
+        self._index: int | None = None
+
+    def find(self, fields: list[str]) -> None:
+        named = [index for index, field in enumerate(fields) if _GROUP.fullmatch(field)]
+        if len(named) == 1:
+            # lines of two shapes have unlike lengths, so that the last column is counted from the end
+            self._index = -1 if named[0] == len(fields) - 1 else named[0]
+
+    def take(self, fields: list[str]) -> tuple[list[str], str]:
+        """Split a line into its other fields and its group; raises `BadPairError` if it has none."""
+        if self._index is None:
+            return fields, ""
+        rest = list(fields)
+        group = rest.pop(self._index) if self._index < len(rest) else ""
+        if not group:
+            raise BadPairError("has no group", "give each pair its group, or take the column's name out")
+        return rest, group
+
+
+def _raise_for(path: Path, bad: list[tuple[int, BadPairError]]) -> None:
     """Raise `DataError` for the lines that are wrong, all at once."""
     if len(bad) == 1:
         raise DataError(f"{path} line {bad[0][0]}: {bad[0][1]}", bad[0][1].hint)
@@ -104,30 +116,34 @@ def _raise_for(path: Path, bad: list[tuple[int, _BadPairError]]) -> None:
         raise DataError(f"{path}: {len(bad):,} lines are no pairs: {named}{more}", bad[0][1].hint)
 
 
-def _join_halves(path: Path, found: list[ListedPair | _Half]) -> list[ListedPair]:
-    """The pairs, with those written as two lines joined; raises `DataError`."""
+def _join(path: Path, found: list[ListedPair | Half]) -> tuple[list[ListedPair], str]:
+    """The pairs, and how their order was changed: two lines make one, kinds in a row become blocks."""
     pairs = [item for item in found if isinstance(item, ListedPair)]
-    halves = [item for item in found if isinstance(item, _Half)]
+    halves = [item for item in found if isinstance(item, Half)]
+    bad: list[tuple[int, BadPairError]] = []
     for one, other in zip(halves[::2], halves[1::2], strict=False):
-        if one.same != other.same:
-            raise DataError(
-                f"{path} lines {one.line} and {other.line} are a pair; one says same, the other different",
-                "each pair has two lines in a row, with 0 in both if they are of two persons",
-            )
-        pairs.append(ListedPair(one.path, other.path, one.same, one.line))
+        try:
+            pairs.append(join_halves(one, other))
+        except BadPairError as error:
+            named = BadPairError(f"with line {other.line} it makes no pair: {error}", error.hint)
+            bad.append((one.line, named))
+    _raise_for(path, bad)
     if len(halves) % 2:
         raise DataError(
             f"{path} line {halves[-1].line} is half a pair: the list has {len(halves)} lines of one image",
             "get the whole list again: each pair has two lines",
         )
-    return pairs
+    blocks = interleave([[pair for pair in pairs if pair.same], [pair for pair in pairs if not pair.same]])
+    if not halves or blocks == pairs:
+        return pairs, ""
+    return blocks, f"the list has its kinds in a row: its pairs were put into {BLOCKS} blocks of both kinds"
 
 
-def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Number and fields of every line that isn't blank."""
+def read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Number and fields of every line that isn't blank; raises `DataError` for a file without any."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path} has more than {MAX_BYTES} bytes: it is no list of pairs", _SHAPES)
+            raise DataError(f"{path} has more than {MAX_BYTES} bytes: it is no list of pairs", SHAPES)
         data = path.read_bytes()
         refuse_pointer(data, path)
         refuse_utf_16(data, path)
@@ -137,10 +153,10 @@ def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
             f"{path} can't be read: {error.strerror}", "check the path and its permissions"
         ) from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} isn't text: byte {error.start} isn't UTF-8", _SHAPES) from None
+        raise DataError(f"{path} isn't text: byte {error.start} isn't UTF-8", SHAPES) from None
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip(" \t\r,;")]
     if not lines:
-        raise DataError(f"{path} has no pair in it", _SHAPES)
+        raise DataError(f"{path} has no pair in it", SHAPES)
     return [(number, _split_fields(path, number, line)) for number, line in lines]
 
 
@@ -160,78 +176,15 @@ def _unquote(field: str) -> str:
     return field[1:-1].strip() if len(field) > 1 and field[0] == field[-1] == '"' else field
 
 
-def _parse_header(fields: list[str]) -> list[int] | None:
-    """The numbers of a header, none of a line of column names; None for a line of data."""
-    if len(fields) <= 2 and all(map(_NUMBER.fullmatch, fields)):
-        return [int(field) for field in fields]
-    return [] if all(map(_COLUMN.fullmatch, fields)) else None
-
-
-class _LineParser:
-    """Parses lines of fields; `folder` holds the images."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._flags: set[str] = set()
-
-    def parse(self, fields: list[str], line: int) -> tuple[ListedPair | _Half, str]:
-        """The pair or half of a line, and its shape; raises `_BadPairError`."""
-        numbers = [bool(_NUMBER.fullmatch(field)) for field in fields]
-        match fields, numbers:
-            case [name, one, other], [_, True, True]:
-                return ListedPair(self._lfw_path(name, one), self._lfw_path(name, other), True, line), "lfw"
-            case [name, one, second, other], [_, True, _, True]:
-                if name == second:
-                    raise _BadPairError(f"calls {name!r} and {second!r} two persons")
-                return ListedPair(
-                    self._lfw_path(name, one), self._lfw_path(second, other), False, line
-                ), "lfw"
-            case [name, number], [False, True] if PurePosixPath(name).suffix.lower() in IMAGE_TYPES:
-                return _Half(self._relative_path(name), int(number) > 0, line), "halves"
-            case [a, b, flag], _ if flag.lower() in _FLAGS:
-                return ListedPair(
-                    self._relative_path(a), self._relative_path(b), self._parse_flag(flag), line
-                ), "paths"
-            case [flag, a, b], _ if flag.lower() in _FLAGS:
-                return ListedPair(
-                    self._relative_path(a), self._relative_path(b), self._parse_flag(flag), line
-                ), "paths"
-        hint = f"{_SHAPES}; a line of column names is to be taken out" if line == 1 else _SHAPES
-        raise _BadPairError(f"{len(fields)} fields that make no pair: {' | '.join(fields)[:100]!r}", hint)
-
-    def _parse_flag(self, text: str) -> bool:
-        self._flags.add(text)
-        if {"0", "-1"} <= self._flags:
-            raise _BadPairError(
-                "0 and -1 are both used for different persons", "write 1 for same, 0 for different"
-            )
-        return _FLAGS[text.lower()]
-
-    def _lfw_path(self, name: str, number: str) -> str:
-        """LFW's path of a person's image, without its ending."""
-        if "/" in self._relative_path(name):
-            raise _BadPairError(f"{name!r} can't be the name of a person's folder")
-        return f"{name}/{name}_{int(number):04d}"
-
-    def _relative_path(self, text: str) -> str:
-        """`text` as a path relative to the folder; raises `_BadPairError` if it leaves it."""
-        path = PurePosixPath(text if "/" in text else text.replace("\\", "/"))
-        if path.is_absolute() and self._folder is not None:
-            for root in (self._folder.absolute(), self._folder.resolve()):
-                if path.is_relative_to(root):
-                    path = path.relative_to(root)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
-            raise _BadPairError(
-                f"{text!r} leaves the folder of images",
-                "give the folder that holds all images of the list, and let its paths start from there",
-            )
-        return str(path)
+def _parse_header(fields: list[str]) -> list[int]:
+    """The numbers of a header; none if the line is another."""
+    return [int(field) for field in fields] if len(fields) <= 2 and all(map(is_number, fields)) else []
 
 
 def _check_count(path: Path, line: int, header: list[int], count: int) -> int | None:
     """The folds that the header promises; raises `DataError` if it promises another number of pairs."""
     if not count:
-        raise DataError(f"{path} has no pair in it", _SHAPES)
+        raise DataError(f"{path} has no pair in it", SHAPES)
     match header:
         case []:
             return None
