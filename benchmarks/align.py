@@ -6,14 +6,18 @@ PHOTO is one with faces, of which photos of 250×250 are cut around each face, a
 every time. "bare" is OpenCV's FaceDetectorYN alone, in as many threads, on images that are already decoded;
 "job" is the whole of `arcterm align` from the command to its end: starting, decoding, finding, warping,
 encoding, writing. All cases run once in every round, one after the other; the ratio is the median of those
-within a round.
+within a round. "CPU" is the processor time of all processes for a photo, which other work on the machine
+changes little.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -21,6 +25,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -57,8 +62,15 @@ def make_photos(source: Path, weights: Path, folder: Path, count: int) -> list[n
     return kept
 
 
-def bare(photos: list[np.ndarray], weights: Path, count: int, threads: int) -> float:
-    """Images per second of `FaceDetectorYN.detect`, one detector a thread."""
+class Cost(NamedTuple):
+    """Images per second, and milliseconds of processor time for an image."""
+
+    rate: float
+    cpu: float
+
+
+def bare(photos: list[np.ndarray], weights: Path, count: int, threads: int) -> Cost:
+    """The cost of `FaceDetectorYN.detect`, one detector a thread."""
 
     def work(start: int) -> None:
         detector = cv2.FaceDetectorYN.create(str(weights), "", (SIDE, SIDE), 0.6)
@@ -66,16 +78,16 @@ def bare(photos: list[np.ndarray], weights: Path, count: int, threads: int) -> f
             detector.detect(photos[number % len(photos)])
 
     workers = [threading.Thread(target=work, args=(start,)) for start in range(threads)]
-    started = time.perf_counter()
+    started, before = time.perf_counter(), time.process_time()
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    return count / (time.perf_counter() - started)
+    return Cost(count / (time.perf_counter() - started), 1e3 * (time.process_time() - before) / count)
 
 
-def job(source: Path, weights: Path, count: int, folder: Path) -> float:
-    """Images per second of ``arcterm align``, from the command to its end."""
+def job(source: Path, weights: Path, count: int, folder: Path) -> Cost:
+    """The cost of ``arcterm align``, from the command to its end, its supervisor included."""
     command = [sys.executable, "-m", "arcterm", "align", str(source), str(folder / "out")]
     command += [
         "--detector",
@@ -87,8 +99,15 @@ def job(source: Path, weights: Path, count: int, folder: Path) -> float:
         "--plain",
     ]
     started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, capture_output=True)
-    return count / (time.perf_counter() - started)
+    rate = count / (time.perf_counter() - started)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(rate, 1e3 * cpu / count)
 
 
 def compare_yunet(photo: Path, weights: Path, count: int, rounds: int, threads: int) -> None:
@@ -96,18 +115,24 @@ def compare_yunet(photo: Path, weights: Path, count: int, rounds: int, threads: 
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "photos"
         kept = make_photos(photo, weights, source, count)
-        print(f"{'':<10}{'bare /s':>10}{'job /s':>10}{'job ÷ bare':>12}")
-        found = []
+        heads = ("bare /s", "job /s", "job ÷ bare", "bare CPU ms", "job CPU ms", "CPU")
+        print(f"{'':<10}" + "".join(f"{head:>13}" for head in heads))
+        found: list[list[float]] = []
         for number in range(rounds):
             with tempfile.TemporaryDirectory(dir=name) as place:
-                pair = bare(kept, weights, count, threads), job(source, weights, count, Path(place))
-            found.append((*pair, pair[1] / pair[0]))
-            print(
-                f"{f'round {number + 1}':<10}{pair[0]:>10.0f}{pair[1]:>10.0f}{pair[1] / pair[0]:>12.2f}",
-                flush=True,
+                alone, whole = bare(kept, weights, count, threads), job(source, weights, count, Path(place))
+            found.append(
+                [alone.rate, whole.rate, whole.rate / alone.rate, alone.cpu, whole.cpu, alone.cpu / whole.cpu]
             )
-        medians = [statistics.median(row[column] for row in found) for column in range(3)]
-        print(f"{'median':<10}{medians[0]:>10.0f}{medians[1]:>10.0f}{medians[2]:>12.2f}")
+            print_row(f"round {number + 1}", found[-1])
+        print_row("median", [statistics.median(column) for column in zip(*found, strict=True)])
+
+
+def print_row(head: str, row: list[float]) -> None:
+    """A line of the table."""
+    formats = (".0f", ".0f", ".2f", ".2f", ".2f", ".2f")
+    cells = (f"{value:>13{form}}" for value, form in zip(row, formats, strict=True))
+    print(f"{head:<10}" + "".join(cells), flush=True)
 
 
 def main() -> None:
@@ -119,6 +144,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     asked = parser.parse_args()
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: the supervisor's time is counted too
     print(f"{platform.machine()}, {asked.threads} threads, OpenCV {cv2.__version__}; {asked.photos} photos")
     compare_yunet(asked.photo, asked.weights, asked.photos, asked.rounds, asked.threads)
 
