@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
@@ -104,20 +105,35 @@ class MegaFace:
         return []
 
 
-def read_guides(kind: str, photos: Photos, boxes: str) -> Guides:
-    """Read the guides of a preset's `kind`; raises one `DataError` that names all files that are missing."""
+def read_guides(kind: str, photos: Photos, boxes: str, check: bool = False) -> Guides:
+    """Read the guides of a preset's `kind`.
+
+    Raises `DataError` for files that are missing or wrong. With `check` files are looked for beside all
+    photos, and one error names those that are missing.
+    """
     if kind == "boxes":
         return _find_facescrub(photos.root, boxes)
     if boxes:
         raise DataError("--boxes is for --preset facescrub", "leave it out, or give that preset")
     if kind == "json":
-        missing = [f"{name}.json" for name in photos.names if not (photos.root / f"{name}.json").is_file()]
-        _require_none(
-            [str(photos.root / name) for name in missing],
-            "MegaFace has one beside each photo; or use --preset folder, which needs none",
-        )
+        missing = _missing_beside(photos) if check else []
+        _require_none(missing, "MegaFace has one beside each photo; or use --preset folder, which needs none")
         return MegaFace(photos.root)
     return NoGuides()
+
+
+def _missing_beside(photos: Photos) -> list[str]:
+    """Paths of the files that photos lack; a folder is listed once, since a look at each would take long."""
+    missing, folder = [], None
+    there: set[str] = set()
+    for name in photos.names:
+        path = photos.root / f"{name}.json"
+        if path.parent != folder:
+            folder = path.parent
+            there = {entry.name for entry in os.scandir(folder)}
+        if path.name not in there:
+            missing.append(str(path))
+    return missing
 
 
 def _find_facescrub(root: Path, boxes: str) -> FaceScrub:

@@ -90,7 +90,7 @@ def _list_photos(context: JobContext, source: Path, preset: Preset, boxes: str, 
     context.progress(0, 0, "looking for photos")
     photos = find_photos(source)
     output_names(photos.names, preset)
-    guides = read_guides(preset.guide, photos, boxes)
+    guides = read_guides(preset.guide, photos, boxes, check=True)
     weights = stamp([Path(choice.weights)]) if choice.weights else []
     context.require_unchanged([*weights, *guides.stamp(), [str(source), photos.digest()]])
     write_bytes(context.work / _LISTED, msgspec.json.encode(photos))

@@ -44,6 +44,8 @@ def find_photos(source: Path) -> Photos:
     Names that begin with a dot aren't looked at; links are followed. Raises `DataError` if there are none.
     """
     if source.is_file():
+        if source.suffix.lower() not in IMAGE_TYPES:
+            raise DataError(f"{source} is no image by its name", "give a photo, or a folder of photos")
         return Photos(str(source.parent), [source.name])
     if not source.is_dir():
         raise DataError(f"{source} does not exist", "give a folder of photos, or a photo")

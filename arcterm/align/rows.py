@@ -7,6 +7,7 @@ and the bytes of the rest, by which a torn line shows.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import threading
@@ -52,7 +53,8 @@ class RowWriter:
         text = msgspec.json.encode(row)
         line = b"%d\t%s\t%d\t%s\n" % (number, ",".join(map(str, sizes)).encode(), len(text), text)
         with self._lock:
-            os.write(self._file, line)
+            if os.write(self._file, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         os.close(self._file)

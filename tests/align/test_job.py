@@ -147,13 +147,16 @@ def test_places_that_can_not_be_are_refused(run, tmp_path):
     with pytest.raises(DataError, match="already exists"):
         run(source, tmp_path / "full")
     (tmp_path / "none").mkdir()
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"notes\.txt is no image by its name"):
+        run(tmp_path / "notes.txt")
     with pytest.raises(DataError, match="has no image in it"):
         run(tmp_path / "none")
     (source / "deep").mkdir()
     (source / "deep" / "again").symlink_to(source)
     with pytest.raises(DataError, match="a link to a folder that it lies in"):
         run(source)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["full", "none", "photos"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["full", "none", "notes.txt", "photos"]
 
 
 def test_what_a_detector_of_others_raises_is_named(run, tmp_path):
