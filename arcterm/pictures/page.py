@@ -22,7 +22,8 @@ td, th { text-align: left; padding: .1rem 1rem .1rem 0; vertical-align: top }
 .bar { display: inline-block; height: .8em; background: var(--bar); border-radius: 2px }
 .bad { color: var(--bad) } .good { color: var(--good) } .hint { opacity: .75 }
 ul { padding-left: 1.2rem } li { overflow-wrap: anywhere }
-.row { display: flex; flex-wrap: wrap; gap: .6rem } figure { margin: 0; max-width: 15rem }
+.row { display: flex; flex-wrap: wrap; gap: .6rem } .pairs { display: flex; flex-wrap: wrap; gap: 1.2rem }
+.pairs > div { max-width: 15rem } figure { margin: 0; max-width: 15rem }
 figcaption { font-size: .75rem; opacity: .8; overflow-wrap: anywhere }
 figure img { width: 112px; height: 112px; object-fit: contain; background: var(--line) }
 details { border-top: 1px solid var(--line); padding: .4rem 0 } summary { cursor: pointer; font-weight: 600 }

@@ -141,6 +141,8 @@ def _report(context: JobContext, name: str, scored: _Outcome, show_errors: str) 
     if show_errors:
         mistakes.write(Path(show_errors), name, [each.wrong for each in scored.measured.values()])
     lines = [line for result in results for line in _lines(result, scored.measured.get(result.set))]
+    if show_errors:
+        lines.append(f"the wrong pairs: {Path(show_errors) / 'index.html'}")
     return JobReport(
         lines=lines or ["the data set has no verification sets"],
         data={
@@ -148,9 +150,9 @@ def _report(context: JobContext, name: str, scored: _Outcome, show_errors: str) 
             "step": context.step,
             "verification": [_data(result, scored.measured.get(result.set)) for result in results],
             "set_aside": scored.failed,
+            "errors": show_errors,
         },
         reason=collapse,
-        result=show_errors,
     )
 
 

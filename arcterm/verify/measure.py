@@ -46,7 +46,7 @@ def measure(scored: Scored, reject_by: str = "") -> Measured:
         )
         rejection = measure_rejection(scored.distances, same, qualities)
     wrong = mistakes.find(scored.distances, same, scored.result)
-    lines = [*_rate_lines(rates), *_group_lines(grouped), *_reject_lines(rejection, reject_by)]
+    lines = [*_rate_lines(rates), *_group_lines(grouped), *_reject_lines(rejection, reject_by, rates)]
     measured = {
         "folds": {"accuracies": scored.result.fold_accuracies, "thresholds": scored.result.thresholds},
         "measured": msgspec.to_builtins(rates),
@@ -93,22 +93,23 @@ def _group_lines(grouped: GroupScores | None) -> Iterator[str]:
         yield f"  spread of the groups: {grouped.spread:.4f}, standard deviation {grouped.std:.4f}{at}"
 
 
-def _reject_lines(rejection: Rejection | None, reject_by: str) -> Iterator[str]:
-    if rejection is None:
+def _reject_lines(rejection: Rejection | None, reject_by: str, rates: Rates | None) -> Iterator[str]:
+    if rejection is None or rates is None:
         return
-    quality = "the embedding's norm" if reject_by == NORM else Path(reject_by).name
+    read = {one.asked for one in rates.tar_at_far if one.resolved}
+    yield f"  reject by {'norm' if reject_by == NORM else Path(reject_by).name}:"
     for curve in rejection.fixed:
-        area = next(each for each in curve.areas if each.limit == 0.2)
-        yield (
-            f"  reject by {quality}, {curve.method}: FAR ≤ {curve.far:g} threshold {curve.threshold:.3f}: "
-            f"FNMR {curve.fnmr[0]:.4f}, area to 20 % {area.area:.5f} (best {area.best:.5f})"
-        )
+        if curve.far in read:
+            area = next(each for each in curve.areas if each.limit == 0.2)
+            yield (
+                f"    {curve.method}; FAR ≤ {curve.far:g} at first, {curve.threshold:.3f}: FNMR "
+                f"{curve.fnmr[0]:.4f}, area to 20 % discarded {area.area:.5f} (best {area.best:.5f})"
+            )
     for moved in rejection.recomputed:
-        points = ", ".join(
-            f"{share:.0%} {fnmr:.4f}"
-            for share, fnmr in zip(moved.discarded, moved.fnmr, strict=True)
-            if round(share * 100) % 20 == 0
-        )
-        yield (
-            f"  reject by {quality}, {moved.method}: FAR {moved.far:g}: FNMR {points}; area {moved.area:.5f}"
-        )
+        if moved.far in read:
+            points = ", ".join(
+                f"{share:.0%} {fnmr:.4f}"
+                for share, fnmr in zip(moved.discarded, moved.fnmr, strict=True)
+                if round(share * 100) % 20 == 0
+            )
+            yield f"    {moved.method}; FAR {moved.far:g}: FNMR {points}; area {moved.area:.5f}"

@@ -86,22 +86,25 @@ def _section(found: SetMistakes, folder: Path) -> str:
     ]
     if count > SHOWN:
         lines.append(f"<p>The {SHOWN} that are farthest from the threshold are shown.</p>")
-    for mistake in found.wrong[:SHOWN]:
-        kind = "same" if mistake.same else "different"
-        words = "one person" if mistake.same else "two people"
-        caption = (
-            f"pair {mistake.pair}: {words}, distance {mistake.distance:.3f}, cosine "
-            f"{1 - mistake.distance / 2:.3f}, threshold {mistake.threshold:.2f}"
-        )
-        figures = ""
-        for side in (0, 1):
-            pixels = _pixels(found.pairs, 2 * mistake.pair + side)
-            if pixels is not None:
-                name = f"{mistake.pair:06d}-{kind}-{'ab'[side]}.jpg"
-                (folder / name).write_bytes(images.encode_jpeg(pixels))
-            figures += page.figure(pixels, "")
-        lines.append(f'<figcaption>{page.text(caption)}</figcaption><div class="row">{figures}</div>')
-    return "\n".join(lines)
+    shown = [_shown(found.pairs, mistake, folder) for mistake in found.wrong[:SHOWN]]
+    return "\n".join([*lines, '<div class="pairs">', *shown, "</div>"])
+
+
+def _shown(pairs: PairSet, mistake: Mistake, folder: Path) -> str:
+    """Write both pictures of a pair into `folder`; returns its part of the page."""
+    kind, words = ("same", "one person") if mistake.same else ("different", "two people")
+    caption = (
+        f"pair {mistake.pair}: {words}, distance {mistake.distance:.3f}, cosine "
+        f"{1 - mistake.distance / 2:.3f}, threshold {mistake.threshold:.2f}"
+    )
+    figures = ""
+    for side in (0, 1):
+        pixels = _pixels(pairs, 2 * mistake.pair + side)
+        if pixels is not None:
+            name = f"{mistake.pair:06d}-{kind}-{'ab'[side]}.jpg"
+            (folder / name).write_bytes(images.encode_jpeg(pixels))
+        figures += page.figure(pixels, "")
+    return f'<div><div class="row">{figures}</div><figcaption>{page.text(caption)}</figcaption></div>'
 
 
 def _pixels(pairs: PairSet, index: int) -> NDArray[np.uint8] | None:
