@@ -94,7 +94,9 @@ def kind_of(name: str, asked: str | None) -> str:
     found = [kind for kind in CHECKED if any(name in (p.name, p.full_name) for p in find(kind))]
     if not found:
         known = [plugin.name for kind in CHECKED for plugin in find(kind)]
-        raise PluginError(f"there is no backbone, loss, data set or job {name!r}", nearest(name, known))
+        raise PluginError(
+            f"there is no backbone, loss, data set, job or detector {name!r}", nearest(name, known)
+        )
     if len(found) > 1:
         raise PluginError(f"{name!r} is a {' and a '.join(found)}", f"choose one: --kind {found[0]}")
     locate(found[0], name)

@@ -7,7 +7,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from arcterm_registry import KINDS, Backbone, JobSpec, Loss, Option, Plugin, PluginError, get, nearest, scan
+from arcterm_registry import (
+    KINDS,
+    Backbone,
+    Detector,
+    JobSpec,
+    Loss,
+    Option,
+    Plugin,
+    PluginError,
+    get,
+    nearest,
+    scan,
+)
 from typer.core import TyperGroup
 
 from arcterm.cli import completing
@@ -82,6 +94,10 @@ def listed(
         for p in found
     ]
     put(*table(["KIND", "NAME", "FROM", "WHAT"], rows))
+    if chosen == "detector":
+        put(
+            *(f"{p.name}: {_weights(p.declaration)[1]}" for p in found if isinstance(p.declaration, Detector))
+        )
     broken = [plugin for plugin in found if plugin.error]
     for plugin in broken:
         say(f"{plugin.kind} {plugin.name} of {plugin.distribution} ({plugin.path}) is broken: {plugin.error}")
@@ -94,14 +110,17 @@ def check(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="A backbone, loss, data set or job.", autocompletion=completing.plugins
+            metavar="NAME",
+            help="A backbone, loss, data set, job or detector.",
+            autocompletion=completing.plugins,
         ),
     ],
     kind: Annotated[
         str | None, typer.Option("--kind", help="If several kinds have one of that name.", show_default=False)
     ] = None,
     path: Annotated[
-        Path | None, typer.Option("--path", help="A data set's directory.", show_default=False)
+        Path | None,
+        typer.Option("--path", help="A data set's directory; a detector's weights.", show_default=False),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -141,7 +160,7 @@ def check(
 
 @plugins.command()
 def new(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="backbone, loss, dataset or job.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="backbone, loss, dataset, job or detector.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Where to write it; ./arcterm-NAME.", show_default=False)
@@ -168,12 +187,25 @@ def _page(plugin: Plugin) -> None:
     put(f"from {plugin.distribution} {plugin.version}")
     if isinstance(plugin.declaration, Loss) and plugin.declaration.paper:
         put(f"paper {plugin.declaration.paper}")
+    if isinstance(plugin.declaration, Detector):
+        put(_weights(plugin.declaration)[1])
     if isinstance(plugin.declaration, JobSpec):
         for path in plugin.declaration.paths:
             put(f"path {path.name}{' …' * path.many}: {path.help}")
     options = plugin.declaration.options if plugin.declaration else ()
     rows = [[o.name, _default(o), o.range or _KINDS[o.type], o.help] for o in options]
     put(*table(["OPTION", "DEFAULT", "ALLOWED", "MEANING"], rows) if rows else ["nothing to set"])
+
+
+def _weights(detector: Detector) -> tuple[str | None, str]:
+    """Find the path of its weights, and say it, or how to get them."""
+    try:
+        found = detector.find_weights()
+    except Exception as error:  # noqa: BLE001  whatever a stranger's search raises
+        return None, f"its weights can't be looked for: {type(error).__name__}: {error}"
+    if found is None:
+        return None, f"no weights here; {detector.advice}" if detector.advice else "no weights here"
+    return found, f"weights: {found}" if found else "needs no weights"
 
 
 def _default(option: Option) -> str:
@@ -200,6 +232,8 @@ def _describe(plugin: Plugin) -> dict[str, Any]:
         }
     if isinstance(declared, Loss):
         facts |= {"paper": declared.paper, "form": declared.form}
+    if isinstance(declared, Detector):
+        facts |= {"weights": _weights(declared)[0], "advice": declared.advice}
     if isinstance(declared, JobSpec):
         facts |= {"group": declared.group, "ranks": declared.ranks}
         facts["paths"] = [asdict(path) for path in declared.paths]

@@ -16,7 +16,13 @@ from arcterm_registry import find, nearest
 from arcterm.errors import ConfigError
 from arcterm.files import staged_directory
 
-GROUPS = {"backbone": "backbones", "loss": "losses", "dataset": "datasets", "job": "jobs"}
+GROUPS = {
+    "backbone": "backbones",
+    "loss": "losses",
+    "dataset": "datasets",
+    "job": "jobs",
+    "detector": "detectors",
+}
 _HERE = Path(__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 
@@ -45,6 +51,7 @@ def next_commands(kind: str, name: str, place: Path) -> list[str]:
         "loss": f"arcterm train tiny {name}",
         "dataset": "arcterm train tiny arcface --dataset DIR",
         "job": f"arcterm job {name} FOLDER",
+        "detector": f"arcterm align PHOTOS ALIGNED --detector {name}",
     }[kind]
     check = f"arcterm plugins check {name}" + " --path DIR" * (kind == "dataset")
     return [f"pip install -e {shlex.quote(str(place))}", check, use]

@@ -36,7 +36,7 @@ from arcterm_registry.probe import Answer, Probe
 KINDS: dict[str, type[Declaration]] = {
     declared.kind: declared for declared in (Backbone, Loss, Dataset, JobSpec, Launcher, Tracker, Detector)
 }
-CHECKED = ("backbone", "loss", "dataset", "job")
+CHECKED = ("backbone", "loss", "dataset", "job", "detector")
 """The kinds that `conformance` has checks for."""
 _GROUPS = {
     "backbone": "arcterm.backbones",

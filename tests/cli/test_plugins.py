@@ -179,7 +179,7 @@ def test_one_that_can_not_be_imported_fails(arcterm, distribution, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["arkface"], "there is no backbone, loss, data set or job 'arkface'"),
+        (["arkface"], "there is no backbone, loss, data set, job or detector 'arkface'"),
         (["arkface", "--kind", "loss"], "did you mean arcface"),
         (["local", "--kind", "launcher"], "no checks for a launcher"),
         (["recordio"], "--path DIR"),
@@ -218,6 +218,33 @@ def test_the_list_is_what_it_was_and_help_shows_all_three(arcterm):
     assert "[KIND] [NAME] | check NAME | new KIND NAME" in out
 
 
+def test_a_detector_is_listed_with_where_its_weights_are_or_what_to_get(arcterm, monkeypatch, tmp_path):
+    monkeypatch.delenv("ARCTERM_YUNET", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "none"))
+    monkeypatch.setenv("ARCTERM_MTCNN", str(tmp_path / "mine"))
+    code, out, _ = arcterm("plugins", "detector")
+    assert code == 0
+    assert f"mtcnn: weights: {tmp_path / 'mine'}" in out
+    assert "yunet: no weights here; put face_detection_yunet" in out
+    assert "no weights here" in arcterm("plugins", "detector", "yunet")[1]
+    told = {plugin["name"]: plugin for plugin in json.loads(arcterm("plugins", "detector", "--json")[1])}
+    assert told["mtcnn"]["weights"] == str(tmp_path / "mine")
+    assert told["yunet"]["weights"] is None
+    assert "opencv_zoo" in told["yunet"]["advice"]
+
+
+def test_a_detector_whose_search_fails_is_listed_all_the_same(arcterm, distribution):
+    distribution(
+        "lost",
+        entry_points="[arcterm.detectors]\nlost = lost_one:lost\n",
+        lost_one="from arcterm_registry import Detector\n"
+        "lost = Detector(summary='a toy', factory='nowhere:at_all', find='nowhere:find')\n",
+    )
+    code, out, _ = arcterm("plugins", "detector")
+    assert code == 0
+    assert "lost: its weights can't be looked for: ModuleNotFoundError" in out
+
+
 @pytest.mark.parametrize("kind", scaffold.GROUPS)
 def test_a_new_package_is_written_whole(arcterm, kind):
     code, out, err = arcterm("plugins", "new", kind, "my-own_1")
@@ -225,7 +252,8 @@ def test_a_new_package_is_written_whole(arcterm, kind):
     place = Path("arcterm-my-own_1")
     assert out.splitlines()[:2][0] == "pip install -e arcterm-my-own_1"
     assert out.splitlines()[1].startswith("arcterm plugins check my-own_1")
-    assert out.splitlines()[2].startswith("arcterm job " if kind == "job" else "arcterm train ")
+    used = {"job": "arcterm job ", "detector": "arcterm align "}.get(kind, "arcterm train ")
+    assert out.splitlines()[2].startswith(used)
     assert len(out.splitlines()) == 3
     project = tomllib.loads((place / "pyproject.toml").read_text())["project"]
     group = f"arcterm.{scaffold.GROUPS[kind]}"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from arcterm_registry import Dataset, Declaration, get, names
+from arcterm_registry import Dataset, Declaration, Detector, get, names
 from arcterm_registry.declare import resolve
 
-DECLARED = [get(kind, name) for kind in ("backbone", "loss", "dataset") for name in names(kind)]
+DECLARED = [get(kind, name) for kind in ("backbone", "loss", "dataset", "detector") for name in names(kind)]
 BUILT_IN = [declared for declared in DECLARED if declared.factory.startswith("arcterm.")]
 
 
@@ -28,7 +28,8 @@ def refuses(function: Callable[..., Any], *paths: Path, name: str, others: dict[
 
 @pytest.mark.parametrize("declared", BUILT_IN, ids=lambda declared: declared.factory)
 def test_an_options_default_stands_in_its_declaration_alone(declared: Declaration) -> None:
-    paths = [Path("anywhere")] if isinstance(declared, Dataset) and declared.takes_path else []
+    takes_path = isinstance(declared, Detector) or (isinstance(declared, Dataset) and declared.takes_path)
+    paths = [Path("anywhere")] if takes_path else []
     for name, others in without_each(declared):
         refuses(declared.load(), *paths, name=name, others=others)
         if isinstance(declared, Dataset):

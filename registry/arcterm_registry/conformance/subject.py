@@ -16,8 +16,8 @@ class Subject:
     """A plug-in under check.
 
     `name` is empty where a declaration was given that need not be installed. `options` are those of the
-    plug-in, and for a data set ``path``. `quick` leaves out what takes long, `compiler` is torch.compile's
-    backend.
+    plug-in, and for a data set or a detector ``path``. `quick` leaves out what takes long, `compiler` is
+    torch.compile's backend.
     """
 
     kind: str

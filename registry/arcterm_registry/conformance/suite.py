@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from arcterm_registry.conformance.findings import Check, Finding
 from arcterm_registry.conformance.subject import Subject
-from arcterm_registry.declare import Dataset, Declaration, JobSpec, Loss, Value
+from arcterm_registry.declare import Dataset, Declaration, Detector, JobSpec, Loss, Value
 from arcterm_registry.discover import CHECKED, PluginError, get
 
 Function = Callable[[Subject], str]
@@ -22,7 +22,8 @@ def checks(
 ) -> list[Check]:
     """The checks of `plugin`, a registered name or a declaration, in the order in which they build up.
 
-    `options` are the plug-in's own; a data set in a directory takes ``path``. `quick` leaves out compiling
+    `options` are the plug-in's own; a data set in a directory takes ``path``, and a detector that of its
+    weights, which it else looks for. `quick` leaves out compiling
     and exporting; `compiler` is the backend of torch.compile. Raises `PluginError` for an unknown or broken
     plug-in and `OptionError` for an option it does not take.
     """
@@ -61,14 +62,15 @@ def check(
 
 
 def run(found: list[Check]) -> Iterator[Finding]:
-    """Make each check in turn; one that fails and that others rest on ends in their being skipped."""
+    """Make each check in turn; one that is not made, or fails, and that others rest on ends in their being
+    skipped."""
     missing = ""
     for one in found:
         if missing:
             yield Finding(check=one.name, outcome="skipped", detail=f"rests on {missing}", seconds=0.0)
             continue
         finding = one.find()
-        if finding.outcome == "failed" and one.is_foundation:
+        if finding.outcome in ("failed", "skipped") and one.is_foundation:
             missing = one.name
         yield finding
 
@@ -85,6 +87,10 @@ def _functions(declaration: Declaration) -> tuple[Function, ...]:
         from arcterm_registry.conformance import job
 
         return (*declared.CHECKS, *job.CHECKS)
+    if isinstance(declaration, Detector):
+        from arcterm_registry.conformance import detector
+
+        return (*declared.CHECKS, *detector.CHECKS)
     if isinstance(declaration, Loss) and declaration.form == "tuples":
         from arcterm_registry.conformance import tuples
 
