@@ -278,6 +278,15 @@ def labelnames() -> Seeds:
     yield "too-few", b"\x03one\n\xfftwo"
 
 
+def guides() -> Seeds:
+    """A list of boxes with its heading, and landmarks after a zero byte."""
+    yield "boxes", b"name\timage_id\tface_id\turl\tbbox\np\t9\t1\thttp://h\t1,2,30,40\tff\n"
+    box = b'"bounding_box":{"x":1,"y":2.5,"width":30,"height":40}'
+    marks = b",".join(b'"%d":{"x":%d,"y":3}' % (n, n) for n in range(3))
+    yield "landmarks", b"\0{" + box + b',"landmarks":{' + marks + b"}}"
+    yield "box", b"\0{" + box + b"}"
+
+
 SEEDS = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -296,6 +305,7 @@ SEEDS = {
     "modelfile": modelfile,
     "events": events_,
     "labelnames": labelnames,
+    "guides": guides,
 }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from arcterm.align.guides import FaceScrub, MegaFace
 from arcterm.data.make.archives import FLOOR, MAX_RATIO, unpack
 from arcterm.errors import DataError
 from arcterm.formats import images
@@ -187,6 +188,17 @@ def labelnames(data: bytes, place: Path) -> None:
     assert len(read_names(_file(place / "labels.txt", data[1:]).parent, classes)) in (0, classes)
 
 
+def guides(data: bytes, place: Path) -> None:
+    """What comes with photos: FaceScrub's list of boxes, or after a zero byte MegaFace's landmarks."""
+    if data[:1] == b"\0":
+        _file(place / "p_1.jpg.json", data[1:])
+        guide = MegaFace(place).of("p_1.jpg")
+        assert guide.three is None or (guide.three.shape == (3, 2) and np.isfinite(guide.three).all())
+    else:
+        guide = FaceScrub([_file(place / "boxes.txt", data)], None).of("p_1.jpg")
+    assert guide.box is None or (guide.box.shape == (4,) and np.isfinite(guide.box).all())
+
+
 TARGETS: dict[str, Target] = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -205,6 +217,7 @@ TARGETS: dict[str, Target] = {
     "modelfile": modelfile,
     "events": event,
     "labelnames": labelnames,
+    "guides": guides,
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ ACTORS = ("facescrub_actors.txt", "facescrub_actresses.txt")
 DEVKIT = "facescrub_uncropped_features_list.json"
 _NAMED = 20
 _LARGEST = 1 << 28
+_FARTHEST = 1e6  # pixels
 
 Key = tuple[str, int]
 
@@ -210,6 +210,7 @@ def _read_text(path: Path) -> str:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r:.40} is no number")
+    """A place in an image; raises `ValueError` for what can be none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FARTHEST:
+        raise ValueError(f"{str(value)[:40]!r} is no place in an image")
     return float(value)

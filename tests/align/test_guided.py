@@ -137,7 +137,15 @@ def test_files_missing_beside_photos_are_named_all_at_once(distractors, run):
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[]", '{"bounding_box": {"x": 1}}', '{"bounding_box": {"x": null, "y": 1}}', '{"landmarks": 3}'],
+    [
+        "{",
+        "[]",
+        '{"bounding_box": {"x": 1}}',
+        '{"bounding_box": {"x": null, "y": 1}}',
+        '{"landmarks": 3}',
+        '{"bounding_box": {"x": 1e300, "y": 1, "width": 9, "height": 9}}',
+        '{"bounding_box": {"x": 1000000000000000000000000000000, "y": 1, "width": 9, "height": 9}}',
+    ],
 )
 def test_a_file_of_landmarks_that_is_none_is_told_of_its_photo(distractors, run, text):
     (distractors / "001/1@N00/1_0.jpg.json").write_text(text)
