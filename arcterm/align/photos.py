@@ -16,6 +16,7 @@ from arcterm.formats.people import IMAGE_TYPES, NO_IMAGE, is_junk, natural
 LIST, SHEET = "align.jsonl", "sheet.jpg"
 _JPEG = (".jpg", ".jpeg")
 _DEEPEST = 40
+_LONGEST = 240  # bytes, of the 255 that file systems have: some are for the number of a face
 
 
 class Photos(msgspec.Struct, frozen=True):
@@ -92,15 +93,16 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def output_names(names: Sequence[str], preset: Preset) -> list[str]:
     """Name the file that is made of each photo: the photo's own name with the preset's ending.
 
-    Of two photos that differ by their ending alone the second keeps it before the new one, ``a.png.jpg``.
-    Raises `DataError` for two that can't be told apart so.
+    Of two photos that differ by their ending alone the second keeps it before the new one, ``a.png.jpg``. A
+    name that may get too long is cut, and ends in a digest. Raises `DataError` for two that can't be told
+    apart so.
     """
     taken = {LIST, SHEET}
     made = []
     for name in names:
-        wanted = _output_name(name, preset)
+        wanted = _shortened(_output_name(name, preset))
         if wanted in taken:
-            wanted = _written(name, preset) + preset.ending
+            wanted = _shortened(_written(name, preset) + preset.ending)
         if wanted in taken:
             raise DataError(f"{name} and another photo would both be called {wanted}", "rename one of them")
         taken.add(wanted)
@@ -117,6 +119,15 @@ def _output_name(name: str, preset: Preset) -> str:
 
 def _written(name: str, preset: Preset) -> str:
     return name.replace(" ", "_") if preset.underscores else name
+
+
+def _shortened(name: str) -> str:
+    folder, slash, own = name.rpartition("/")
+    if len(data := os.fsencode(own)) <= _LONGEST:
+        return name
+    stem, ending = os.path.splitext(own)  # noqa: PTH122
+    kept = os.fsencode(stem)[: _LONGEST - 16].decode("utf-8", "ignore")
+    return f"{folder}{slash}{kept}-{hashlib.sha256(data).hexdigest()[:8]}{ending}"
 
 
 def face_name(name: str, number: int) -> str:

@@ -98,6 +98,16 @@ def test_one_photo_and_a_flat_folder(run, tmp_path):
     assert (tmp_path / "one" / "a b.jpg").is_file()
 
 
+def test_names_are_cut_where_they_could_get_too_long(run, tmp_path):
+    long = ["é" * 125 + ".png", "é" * 125 + ".bmp", "a" * 251 + ".png"]
+    for name in long:
+        write(tmp_path / "photos" / name, photo((10, 10, 20)))
+    _, rows = run(tmp_path / "photos", faces="all")
+    files = [rows[name]["files"][0] for name in long]
+    assert len({*files}) == 3
+    assert all((tmp_path / "out" / file).is_file() for file in files)
+
+
 def test_lfw_crops_the_middle_where_no_face_is_found(run, tmp_path):
     pixels = photo(size=(250, 250))
     pixels += np.linspace(0, 120, 250).astype(np.uint8)[:, None, None]
