@@ -17,15 +17,20 @@ class Feeding:
 
     preprocess: Preprocess
     basis: str = ""
+    eps: float = 1e-5
+    """What the author's batch norms add to their variance: torch's default where nothing else is known."""
 
 
-def _as_in(program: str, preprocess: Preprocess) -> Feeding:
-    return Feeding(preprocess, f"as {program} feeds it, a guess: the file does not say")
+def _as_in(program: str, preprocess: Preprocess, eps: float = 1e-5) -> Feeding:
+    return Feeding(preprocess, f"as {program} feeds it, a guess: the file does not say", eps)
 
 
 _HALVED = Preprocess(mean=127.5, scale=1 / 127.5)
 
 ARCFACE_TORCH = _as_in("arcface_torch", _HALVED)
+MAGFACE = _as_in("MagFace's own code", Preprocess(mean=0.0, scale=1 / 255, channels="bgr"), eps=2e-5)
+CVLFACE = _as_in("CVLface", _HALVED)
+EVOLVE = _as_in("face.evoLVe", _HALVED)
 ADAFACE = _as_in("AdaFace's own code", replace(_HALVED, channels="bgr"))
 ONNX = _as_in("InsightFace", _HALVED)
 INSIGHTFACE_2018 = _as_in("InsightFace's code of 2018", Preprocess(mean=127.5, scale=1 / 128))
@@ -56,4 +61,4 @@ class Known(msgspec.Struct, frozen=True):
             return found
         rest = [key for key in ("channels", "mean", "scale") if key not in given]
         basis = f"{', '.join(rest)} {found.basis}" if rest and found.basis else ""
-        return Feeding(replace(found.preprocess, **given), basis)
+        return Feeding(replace(found.preprocess, **given), basis, found.eps)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from arcterm_registry import Preprocess
 from torch import Tensor
 
-from arcterm.export import adaface, mxnet, torchfile
+from arcterm.export import adaface, classweights, mxnet, torchfile
 from arcterm.export import feeding as feeds
 from arcterm.export.feeding import Feeding
 from arcterm.export.layers import Layer, group_layers
+from arcterm.export.torchfile import Weights
 from arcterm.formats.mxnet import params
 from arcterm.formats.mxnet import symbol as symbols
 
-_IRESNET, _IRESNET_EPS = "layer1.0.bn1.weight", 1e-5  # arcface_torch's and AdaFace's; ours add 2e-5
+_FIRST = "input_layer.0.weight"
+_IRESNET = "layer1.0.bn1.weight"
 
 
 @dataclass(frozen=True)
 class Foreign:
     """A file's weights. `state` has them by name where names mean something; `head` is (C, D) or None.
 
-    `eps` is what the batch norms of `state` add to their
-    variance where a backbone has its names; None if that is what the backbone's do.
+    `eps` is what the batch norms of `state` add to their variance where a backbone has its names; None if
+    that is what the backbone's do. `own_names` has the names in the file where `state` has others.
     """
 
     source: str
@@ -32,6 +34,7 @@ class Foreign:
     feeding: Feeding
     head: Tensor | None
     eps: float | None = None
+    own_names: dict[str, str] = field(default_factory=dict)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -49,10 +52,51 @@ def read_mxnet(symbol: Path, weights: Path) -> Foreign:
 
 
 def read_torch(path: Path) -> Foreign:
-    """Read weights of arcface_torch, AdaFace, CVLface, or any state dict; raises `DataError`."""
-    state, head = torchfile.read(path)
+    """Read weights of arcface_torch, AdaFace, CVLface, MagFace, or any state dict; raises `DataError`."""
+    held = torchfile.read(path)
+    state, head = torchfile.split_head(held.arrays)
+    head = held.head if head is None else head
     feeding = feeds.ARCFACE_TORCH
-    if adaface.is_adaface(state):
-        state, feeding = adaface.rename_arrays(state), feeds.ADAFACE
-    eps = _IRESNET_EPS if _IRESNET in state else None
-    return Foreign(str(path), group_layers(state), state, feeding, head, eps)
+    own_names = _own_names(held.arrays, state)
+    if features := _magface(held.arrays):
+        state, head, feeding = features, classweights.magface(held.arrays), feeds.MAGFACE
+        own_names = _own_names(held.arrays, state)
+    elif adaface.is_adaface(state):
+        prefix = next(key.removesuffix(_FIRST) for key in held.arrays if key.endswith(_FIRST))
+        feeding = _ir_feeding(held, state, prefix)
+        own_names = {new: prefix + key for new, key in adaface.file_names(state).items()}
+        state = adaface.rename_arrays(state)
+    eps = feeding.eps if _IRESNET in state else None
+    return Foreign(str(path), _named(group_layers(state), own_names), state, feeding, head, eps, own_names)
+
+
+def _magface(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The network in a file of MagFace, which has it as ``features``, an IResNet; empty if it is none."""
+    for prefix in ("features.module.", "module.features.module.", "module.features.", "features."):
+        inside = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        if _IRESNET in inside:
+            return inside
+    return {}
+
+
+def _ir_feeding(held: Weights, state: dict[str, Tensor], prefix: str) -> Feeding:
+    """How an IR network is fed: face.evoLVe's by its units, CVLface's by its name and config."""
+    if adaface.is_evolve(state):
+        return feeds.EVOLVE
+    if "net." not in prefix:
+        return feeds.ADAFACE
+    if not held.color_space:
+        return feeds.CVLFACE
+    return Feeding(replace(feeds.CVLFACE.preprocess, channels="bgr" if held.color_space == "bgr" else "rgb"))
+
+
+def _own_names(arrays: dict[str, Tensor], state: dict[str, Tensor]) -> dict[str, str]:
+    """The name in the file of each array of the network: wrappers' prefixes were stripped from it."""
+    there = {id(tensor): key for key, tensor in arrays.items()}
+    return {key: there.get(id(tensor), key) for key, tensor in state.items()}
+
+
+def _named(layers: list[Layer], own_names: dict[str, str]) -> list[Layer]:
+    """The layers by the names that they have in the file."""
+    found = {new.rpartition(".")[0]: key.rpartition(".")[0] for new, key in own_names.items()}
+    return [replace(layer, name=found.get(layer.name, layer.name)) for layer in layers]

@@ -30,6 +30,7 @@ from arcterm.formats import modelfile, modelkind
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.overrides import options_for
 
+_TURNED = "it takes BGR there, and RGB here: the first convolution is turned around"
 _ERRNO = re.compile(r"os error (\d+)")
 
 
@@ -173,7 +174,7 @@ def _load_foreign(found: Foreign, known: Known) -> Model:
     """Put a foreign file's weights into the backbone that they fit, taking RGB where it can."""
     among: Sequence[str] = [known.backbone] if known.backbone else names("backbone")
     try:
-        match = recognise.find(found.shapes, found.layers, among, known.options)
+        match = recognise.find(found.shapes, found.layers, among, known.options, found.own_names)
     except DataError as error:
         raise DataError(f"{found.source}: {error.message}", error.hint) from None
     candidate = match.candidate
@@ -193,11 +194,13 @@ def _load_foreign(found: Foreign, known: Known) -> Model:
     network = build(facts)
     if match.by_name:
         fit = fill_by_name(network, found.state, found.eps)
+        fit = Fit(fit.missing, [found.own_names.get(key, key) for key in fit.unexpected])
     else:
         fit = fill(found.layers, in_order(network, facts.input_size))
     goal = replace(facts.preprocess, channels="rgb")
     if goal != facts.preprocess and change_input(network, facts.input_size, facts.preprocess, goal):
-        facts = msgspec.structs.replace(facts, channels="rgb")
+        turned = f"{facts.input_basis}; " * bool(facts.input_basis) + _TURNED
+        facts = msgspec.structs.replace(facts, channels="rgb", input_basis=turned)
     return Model(facts, network, found.head, fit)
 
 

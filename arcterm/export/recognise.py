@@ -47,12 +47,19 @@ class Match:
     by_name: bool
 
 
-def find(shapes: Shapes, layers: Sequence[Layer], among: Sequence[str], given: Mapping[str, Any]) -> Match:
+def find(
+    shapes: Shapes,
+    layers: Sequence[Layer],
+    among: Sequence[str],
+    given: Mapping[str, Any],
+    own_names: Mapping[str, str] | None = None,
+) -> Match:
     """Find the backbone, one of `among`, whose arrays have these names and shapes, or its layers the shapes.
 
     `shapes` are the file's arrays by name, `layers` the same in order of use. `given` are options that are
-    known. A file with more than the whole of a backbone counts as that one if none fits exactly. Raises
-    `DataError` naming the closest backbone and where it differs.
+    known; `own_names` are the file's names where `shapes` has others. A file with more than the whole of a
+    backbone counts as that one if none fits exactly. Raises `DataError` naming the closest backbone and where
+    it differs.
     """
     closest: tuple[tuple[float, float], Candidate] | None = None
     larger: Candidate | None = None
@@ -69,7 +76,7 @@ def find(shapes: Shapes, layers: Sequence[Layer], among: Sequence[str], given: M
             closest = likeness, candidate
     if larger is not None:
         return Match(larger, by_name=True)
-    raise DataError(*_no_match(closest, shapes, layers))
+    raise DataError(*_no_match(closest, shapes, layers, own_names or {}))
 
 
 def candidates(
@@ -177,7 +184,13 @@ def _likeness(candidate: Candidate, shapes: Shapes, layers: Sequence[Layer]) -> 
     return alike, len(named & shapes.items()) / max(len(named), len(shapes), 1)
 
 
-def _parting(candidate: Candidate, shapes: Shapes, layers: Sequence[Layer], likeness: float) -> str:
+def _parting(
+    candidate: Candidate,
+    shapes: Shapes,
+    layers: Sequence[Layer],
+    likeness: float,
+    own_names: Mapping[str, str],
+) -> str:
     """Word where a file and a network differ: by name if most names are the same, else by order of layers.
 
     Empty if they are too unlike for one place to say anything.
@@ -186,14 +199,20 @@ def _parting(candidate: Candidate, shapes: Shapes, layers: Sequence[Layer], like
     if len(wanted.keys() & shapes.keys()) > len(wanted) / 2:
         for key, shape in wanted.items():
             if shapes.get(key) != shape:
-                return f"{key} is {shapes.get(key, 'not there')} in the file, {shape} there"
-        return f"the file also has {next(k for k in shapes if _counts(k) and k not in wanted)}"
+                return (
+                    f"{own_names.get(key, key)} is {shapes.get(key, 'not there')} in the file, {shape} there"
+                )
+        more = next(k for k in shapes if _counts(k) and k not in wanted)
+        return f"the file also has {own_names.get(more, more)}"
     apart = _apart(candidate, layers) if likeness > _ALIKE else None
     return f"layer {apart.position} of the file is {apart.found}, there {apart.wanted}" if apart else ""
 
 
 def _no_match(
-    closest: tuple[tuple[float, float], Candidate] | None, shapes: Shapes, layers: Sequence[Layer]
+    closest: tuple[tuple[float, float], Candidate] | None,
+    shapes: Shapes,
+    layers: Sequence[Layer],
+    own_names: Mapping[str, str],
 ) -> tuple[str, str]:
     advice = (
         "say which it is: `arcterm model import MODEL --backbone NAME --set KEY=VALUE`; "
@@ -205,5 +224,5 @@ def _no_match(
     words = " ".join(f"{key}={value}" for key, value in candidate.options.items())
     like = f"{likeness:.0%} are those of {candidate.name} {words}"
     message = f"no known backbone has these {len(layers)} layers; {like}"
-    parting = _parting(candidate, shapes, layers, likeness)
+    parting = _parting(candidate, shapes, layers, likeness, own_names)
     return message + (f"; {parting}" if parting else ""), advice

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import re
 import resource
-import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +16,77 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from arcterm.errors import DataError
+from arcterm.export import classweights, inert
 from arcterm.formats import modelkind
+from arcterm.text import clean
 
 _NESTED = ("state_dict", "state_dict_backbone", "backbone", "model", "model_state_dict", "net", "network")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "net.")
-_HEADS = ("head.weight", "fc7.weight")
+_SOFTMAX = "state_dict_softmax_fc"
+_COLOR_SPACE = re.compile(r"""color_space["']?\s*[:=]\s*["']?(RGB|BGR)""", re.I)
+_CONFIG = 1 << 16  # bytes of a config at most
+_PROGRAM = "it is TorchScript, a program, and arcterm runs nothing of a stranger's"
+_ADVICE = "save its weights where it was trained, as a state dict or as ONNX"
 _ROOM = 512 << 20  # bytes for reading besides the weights themselves
 
 State = dict[str, Tensor]
 
 
-def read(path: Path) -> tuple[State, Tensor | None]:
-    """Read the state dict of a .pt, .pth, .ckpt or .safetensors file, and its class weights (C, D) or None.
+@dataclass(frozen=True)
+class Weights:
+    """A file's named arrays as they are, float32, in its order, and what else of it says how they are used.
 
-    On the CPU, in the file's order. A pickle is only read for tensors (``weights_only``), and meanwhile this
-    process can't take much more memory than the file is long: call it in one that does nothing else. Raises
-    `DataError`.
+    `head` has the class weights (C, D) that lie apart from the arrays; `color_space` is CVLface's setting.
+    """
+
+    arrays: State
+    head: Tensor | None = None
+    color_space: str = ""
+
+
+def read(path: Path) -> Weights:
+    """Read the weights of a file that PyTorch or safetensors wrote.
+
+    On the CPU. Objects in a pickle that are no tensors are inert, and meanwhile this process can't take much
+    more memory than the file is long: call it in one that does nothing else. Raises `DataError`.
     """
     if modelkind.find_kind(path) == "safetensors":
-        return split_head(_to_float32(_safetensors(path), path))
+        return Weights(_to_float32(_safetensors(path), path), color_space=_color_space({}, path))
     with _bounded_memory(path):
-        return split_head(_to_float32(find_state(_unpickled(path), path), path))
+        found = _unpickled(path)
+        arrays = _to_float32(find_state(found, path), path)
+        return Weights(arrays, _sharded_head(found, path), _color_space(found, path))
+
+
+def _sharded_head(found: Any, path: Path) -> Tensor | None:
+    """The class weights of arcface_torch, of this rank and of those whose files lie beside it."""
+    if _shard(found) is None:
+        return None
+    files = classweights.shard_files(path) or []
+    shards = [_shard(found if file == path else _unpickled(file)) for file in files]
+    whole = [shard for shard in shards if shard is not None]
+    return classweights.join(whole) if whole and len(whole) == len(shards) else None
+
+
+def _shard(found: Any) -> Tensor | None:
+    held = found.get(_SOFTMAX) if isinstance(found, Mapping) else None
+    rows = held.get("weight") if isinstance(held, Mapping) else None
+    return rows.float() if isinstance(rows, Tensor) and rows.ndim == 2 else None
+
+
+def _color_space(found: Any, path: Path) -> str:
+    """``rgb`` or ``bgr`` of CVLface's config in the file or beside it; empty if there is none."""
+    for key in ("config", "conf", "cfg", "hyper_parameters"):
+        config = found.get(key) if isinstance(found, Mapping) else None
+        if isinstance(config, Mapping) and str(config.get("color_space")).lower() in ("rgb", "bgr"):
+            return str(config["color_space"]).lower()
+    for name in ("model.yaml", f"{path.stem}.yaml", "config.yaml", "config.json"):
+        beside = path.with_name(name)
+        if not beside.is_file() or beside.stat().st_size > _CONFIG:
+            continue
+        if said := _COLOR_SPACE.search(beside.read_text(encoding="utf-8", errors="replace")):
+            return said[1].lower()
+    return ""
 
 
 def _safetensors(path: Path) -> State:
@@ -65,40 +116,55 @@ def _bounded_memory(path: Path) -> Iterator[None]:
 
 
 def _unpickled(path: Path) -> Any:
-    advice = (
-        "save its state_dict alone where it was trained: torch.save(model.state_dict(), 'weights.pt'); "
-        "arcterm runs no code from a file"
-    )
     try:
-        with warnings.catch_warnings(action="ignore"):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # not by its name: PyTorch goes by the ending
+            return inert.reading(file, lambda: torch.load(file, map_location="cpu", weights_only=True))
+    except inert.HarmfulError as error:
+        raise DataError(
+            f"{path} is not weights alone: it wants to call {error}, which no checkpoint needs",
+            "do not use it: arcterm ran nothing of it, another program may",
+        ) from None
     except pickle.UnpicklingError as error:
-        refused = next((line for line in str(error).splitlines() if "GLOBAL" in line), "")
-        what = refused.strip() or "it holds more than tensors"
-        raise DataError(f"{path} is not weights alone: {what}", advice) from None
+        raise DataError(f"{path} is not weights alone, or damaged: {_plain(error)}", _ADVICE) from None
     except MemoryError:
-        raise DataError(f"{path} asks for far more memory than the file is long", advice) from None
+        raise DataError(f"{path} asks for far more memory than the file is long", _ADVICE) from None
     except PermissionError as error:
         raise DataError(f"{path} can't be read: {error.strerror}", "check its permissions") from None
     except Exception as error:
         # a damaged archive raises whatever torch's readers raise
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        if "torchscript" in str(error).lower():
+            raise DataError(f"{path} is no PyTorch file of weights: {_PROGRAM}", _ADVICE) from None
+        reason = clean(f"{type(error).__name__}: {error}".splitlines()[0])[:200]
         raise DataError(f"{path} is damaged, or no PyTorch file ({reason})", "copy it again") from error
+
+
+def _plain(error: Exception) -> str:
+    """PyTorch's reason without its advice, which is to trust the file."""
+    line = str(error).rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0]
+    return "it holds more than tensors" if "weights_only" in line or not line else clean(line)[:200]
 
 
 def find_state(found: Any, path: Path) -> State:
     """Find the named tensors in a loaded object, without wrappers' prefixes; raises `DataError`."""
     for _ in range(3):
-        inner = next((found[k] for k in _NESTED if isinstance(found, Mapping) and k in found), None)
-        if not isinstance(inner, Mapping):
+        inner = next((found[k] for k in _NESTED if isinstance(found, Mapping) and _holds(found.get(k))), None)
+        if inner is None:
             break
         found = inner
-    if not isinstance(found, Mapping):
-        raise DataError(f"{path} holds {type(found).__name__}, no state dict", "save model.state_dict()")
+    if whole := inert.state_of(found):
+        return whole
+    if not isinstance(found, Mapping) or inert.name_of(found):
+        kind = inert.name_of(found) or type(found).__name__
+        raise DataError(f"{path} holds {clean(kind)[:200]}, no state dict", _ADVICE)
     state = {str(key): value for key, value in found.items() if isinstance(value, Tensor)}
     if not state:
-        raise DataError(f"{path} holds no tensors", "save model.state_dict()")
+        raise DataError(f"{path} holds no tensors", _ADVICE)
     return state
+
+
+def _holds(thing: Any) -> bool:
+    """Whether it is a state dict, or holds one, or is a network that was saved whole."""
+    return bool(inert.state_of(thing)) or (isinstance(thing, Mapping) and not inert.name_of(thing))
 
 
 def _to_float32(state: State, path: Path) -> State:
@@ -112,23 +178,18 @@ def _to_float32(state: State, path: Path) -> State:
         except (RuntimeError, MemoryError):  # sparse, quantised, packed more tightly than bytes, or too large
             plain = False
         if not plain:
-            raise DataError(f"{path}: {key[:80]!r} is no plain array of numbers", "save model.state_dict()")
+            raise DataError(f"{path}: {key[:80]!r} is no plain array of numbers", _ADVICE)
         widened[key] = wide
     return widened
 
 
 def split_head(state: State) -> tuple[State, Tensor | None]:
     """Part a state dict into the network's arrays and the class weights (C, D) saved beside them, if any."""
-    state = dict(state)
-    head = next((state.pop(key) for key in _HEADS if key in state), None)
-    kernel = state.pop("head.kernel", None)  # AdaFace's, (D, C)
-    if kernel is not None:
-        state = {key: value for key, value in state.items() if not key.startswith("head.")}
-        head = kernel.T if head is None and kernel.ndim == 2 else head
-    return _without_prefix(state), head if head is not None and head.ndim == 2 else None
+    network, head = classweights.split_off(state)
+    return without_prefix(network), head
 
 
-def _without_prefix(state: State) -> State:
+def without_prefix(state: State) -> State:
     """Strip the prefixes that DDP, compile or a wrapping module put before each key."""
     for prefix in _PREFIXES * 2:
         inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

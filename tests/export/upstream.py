@@ -107,6 +107,63 @@ class Adaface(nn.Module):
         return self.output_layer(self.body(self.input_layer(x)))
 
 
+class Evolve(nn.Module):
+    """face.evoLVe's and TreB1eN's ``IR`` and ``IR_SE``, 18 layers: no norm between convolution and PReLU."""
+
+    class Excite(nn.Module):
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            self.fc1 = nn.Conv2d(channels, channels // 16, 1, bias=False)
+            self.fc2 = nn.Conv2d(channels // 16, channels, 1, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            squeezed = self.fc1(x.mean((2, 3), keepdim=True)).clamp(min=0)
+            return x * torch.sigmoid(self.fc2(squeezed))
+
+    class Unit(nn.Module):
+        def __init__(self, inputs: int, outputs: int, stride: int, excite: bool) -> None:
+            super().__init__()
+            self.stride = stride
+            if inputs != outputs:
+                self.shortcut_layer = nn.Sequential(
+                    nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                )
+            self.res_layer = nn.Sequential(
+                nn.BatchNorm2d(inputs),
+                nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
+                nn.PReLU(outputs),
+                nn.Conv2d(outputs, outputs, 3, stride, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+                *([Evolve.Excite(outputs)] if excite else []),
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            other = getattr(self, "shortcut_layer", None)
+            shortcut = x[:, :, :: self.stride, :: self.stride] if other is None else other(x)
+            return self.res_layer(x) + shortcut
+
+    def __init__(self, excite: bool) -> None:
+        super().__init__()
+        self.input_layer = nn.Sequential(
+            nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64)
+        )
+        self.output_layer = nn.Sequential(
+            nn.BatchNorm2d(512),
+            nn.Dropout(0.5),
+            nn.Flatten(),
+            nn.Linear(512 * 7 * 7, 512),
+            nn.BatchNorm1d(512),
+        )
+        widths = [(64, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
+        strides = [2, 1] * 4
+        self.body = nn.Sequential(
+            *(self.Unit(*width, stride, excite) for width, stride in zip(widths, strides, strict=True))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output_layer(self.body(self.input_layer(x)))
+
+
 class Mbf(nn.Module):
     """``mbf`` of arcface_torch: MobileFaceNet with `scale` times the channels between blocks."""
 
