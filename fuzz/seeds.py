@@ -21,6 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.io import savemat
 
 from arcterm.formats.modelfile import ModelFacts, metadata
@@ -42,6 +43,11 @@ def picture(kind: str, grey: bool = False, side: int = 8) -> bytes:
     pixels = np.random.default_rng(side).integers(0, 256, shape, np.uint8)
     flags = [cv2.IMWRITE_JPEG_OPTIMIZE, 1] if kind == ".jpg" else []
     return cv2.imencode(kind, pixels, flags)[1].tobytes()
+
+
+def tiff(pixels: NDArray[np.uint8], compression: int) -> bytes:
+    """A TIFF by OpenCV: 1 is none, 5 LZW, 7 JPEG, 8 deflate, 32773 PackBits."""
+    return cv2.imencode(".tif", pixels, [cv2.IMWRITE_TIFF_COMPRESSION, compression])[1].tobytes()
 
 
 def recordio() -> Seeds:
@@ -154,8 +160,11 @@ def protocol() -> Seeds:
 
 def images() -> Seeds:
     """Every format that a folder of people may have, and headers that declare 65,500 × 65,500."""
-    for kind in (".jpg", ".png", ".bmp", ".ppm", ".webp"):
+    for kind in (".jpg", ".png", ".bmp", ".ppm", ".webp", ".gif", ".tif"):
         yield f"colour{kind}", picture(kind)
+    for number in (1, 5, 7, 8, 32773):
+        yield f"packed{number}.tif", tiff(np.full((8, 8, 3), 7, np.uint8), number)
+    yield "two.gif", (one := picture(".gif"))[:-1] + one[one.index(b"\x2c\0\0\0\0") :]
     for kind in (".jpg", ".png", ".pgm"):
         yield f"grey{kind}", picture(kind, grey=True)
     yield "other.gif", b"GIF89a" + bytes(40)  # which isn't read
@@ -179,6 +188,12 @@ def bombs(side: int) -> Seeds:
     small = min(side, 1 << 14) - 1  # all that fourteen bits can say
     vp8l = b"VP8L" + struct.pack("<IBI", 20, 0x2F, small | small << 14) + bytes(15)
     yield "bomb.webp", b"RIFF" + struct.pack("<I", 4 + len(vp8l)) + b"WEBP" + vp8l
+    gif = picture(".gif")
+    frame, sides = gif.index(b"\x2c\0\0\0\0"), struct.pack("<HH", side, side)
+    yield "bomb.gif", gif[:6] + sides + gif[10 : frame + 5] + sides + gif[frame + 9 :]
+    tags = ((256, side), (257, side), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, side), (279, 8))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    yield "bomb.tif", b"II*\0" + struct.pack("<IQH", 16, 0, len(tags)) + entries + bytes(4)
 
 
 def archives() -> Seeds:

@@ -1,7 +1,8 @@
 """Image files to pixels and back: uint8 RGB (H, W, 3) everywhere outside this module.
 
 JPEG is decoded by libjpeg-turbo through simplejpeg, which gives the same pixels as OpenCV and, unlike it,
-refuses a file whose data ends early or makes no sense; everything else by OpenCV.
+refuses a file whose data ends early or makes no sense; everything else by OpenCV. Of a file with several
+pictures the first is taken, and what is transparent has the colour that the file gives it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
+from arcterm.formats import gif, tiff
 from arcterm.formats.lfs import HINT as LFS_HINT
 from arcterm.formats.lfs import is_pointer
 
@@ -45,6 +47,12 @@ _ENDINGS = {
     b"P3": ".ppm",
     b"P5": ".pgm",
     b"P6": ".ppm",
+    b"GIF87a": ".gif",
+    b"GIF89a": ".gif",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+    b"II+\0": ".tif",
+    b"MM\0+": ".tif",
 }
 """The kinds that are read, by what their files begin with; OpenCV has decoders for more."""
 
@@ -152,6 +160,8 @@ def _decode(data: memoryview, source: str) -> Pixels:
         raise _incomplete_error(data, source)
     if kind == ".png":
         data = _checked_png(data, source)
+    if kind in (".gif", ".tif"):
+        data = _first_picture(data, kind, source)
     return _decode_by_opencv(data, source)  # which holds other kinds to OPENCV_IO_MAX_IMAGE_PIXELS
 
 
@@ -203,6 +213,27 @@ def _checked_png(data: memoryview, source: str) -> memoryview:
     return data[:at]
 
 
+def _first_picture(data: memoryview, kind: str, source: str) -> memoryview:
+    """A GIF of its first picture, or a TIFF as it is; raises `DataError` for one that can't be decoded.
+
+    OpenCV would look at every picture of a GIF, and make room for what a TIFF says that a tile of it has.
+    """
+    try:
+        if kind == ".gif":
+            first = gif.read_first(bytes(data))
+            _check_pixels(first.height, first.width, source)
+            return memoryview(first.data)
+        height, width = tiff.read_first(data, MAX_PIXELS)
+    except ValueError as error:
+        name = "GIF" if kind == ".gif" else "TIFF"
+        raise DataError(
+            f"{source}: these {len(data)} bytes aren't a whole image: the {name} can't be read: {error}",
+            "remove or replace it",
+        ) from None
+    _check_pixels(height, width, source)
+    return data
+
+
 def _decode_by_opencv(data: memoryview, source: str) -> Pixels:
     raw = np.frombuffer(data, np.uint8)
     try:
@@ -228,7 +259,7 @@ def _incomplete_error(data: memoryview, source: str) -> DataError:
         return DataError(f"{source}: instead of an image there is a Git LFS pointer", LFS_HINT)
     return DataError(
         f"{source}: these {len(data)} bytes aren't a whole image",
-        "remove or replace it; JPEG, PNG, WebP, BMP, PGM and PPM are read",
+        "remove or replace it; JPEG, PNG, WebP, BMP, PGM, PPM, TIFF and GIF are read",
     )
 
 

@@ -11,7 +11,7 @@ from arcterm.errors import DataError
 from arcterm.formats.lfs import HINT as LFS_HINT
 from arcterm.formats.lfs import LARGEST, is_pointer
 
-IMAGE_TYPES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp"})
+IMAGE_TYPES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp", ".gif", ".tif", ".tiff"})
 
 _JUNK = frozenset(
     {
