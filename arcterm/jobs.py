@@ -207,7 +207,7 @@ align = JobSpec(
             type=str,
             default="folder",
             choices=("folder", "lfw", "facescrub", "megaface", "celeb"),
-            help="which faces are looked for, and what is done with a photo without one",
+            help="folder, lfw, celeb, facescrub, megaface: which face, and what is done where there is none",
         ),
         _DETECTOR,
         _WEIGHTS,

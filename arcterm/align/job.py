@@ -53,6 +53,7 @@ def align(
         )
     if target.resolve().is_relative_to(source.resolve()):
         raise DataError(f"{target} lies inside {source}", "choose a folder outside of it")
+    require_free(target)
     rank, ranks = (context.world.rank, context.world.size) if context.world is not None else (0, 1)
     threads = max(context.threads, len(os.sched_getaffinity(0)) // ranks)
     choice = choose(detector, weights, set)
@@ -81,7 +82,6 @@ def _stage(context: JobContext, target: Path, rank: int) -> Iterator[Path]:
         with staged_directory(target, resume=context.id) as stage:
             yield stage
     else:
-        require_free(target)
         yield stage_of(target, context.id)
 
 
