@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,11 @@ from arcterm.align.rows import Row, RowReader
 
 ODD = ("unreadable", "dropped", "centre crop", "box crop", "forced")
 """Treatments, the oddest first; the others are as they should be."""
+_WITHOUT = ("unreadable", "dropped", "skipped")
+"""Treatments that make no file."""
 _NAMED = 10
 _SHOWN_OF_A_KIND = 12
 _SHOWN = 60
-_MANY = 2
 
 
 @dataclass
@@ -37,35 +39,46 @@ class Outcome:
     def problems(self) -> int:
         return self.treated["unreadable"] + self.treated["dropped"]
 
+    @property
+    def aligned(self) -> int:
+        return sum(number for kind, number in self.treated.items() if kind not in _WITHOUT)
+
 
 def count(reader: RowReader) -> Outcome:
     """Go through all rows once, and once more through those that the sheet shows."""
     found = Outcome()
-    least: list[tuple[float, int]] = []
+    lowest: list[tuple[float, int]] = []  # as a heap, the best of them first
     ordinary = []
     for number, text in reader:
         row = msgspec.json.decode(text, type=Row)
-        found.treated[row.treated] += 1
-        found.faces += row.faces
-        found.files += len(row.files)
-        if row.faces >= _MANY:
-            found.several += 1
-            if len(found.several_names) < _NAMED:
-                found.several_names.append(f"{row.path} ({row.faces})")
-        if row.treated in ODD:
-            kind = found.odd.setdefault(row.treated, [])
-            if len(kind) < _SHOWN_OF_A_KIND:
-                kind.append(row)
-        elif row.files:
+        _add(found, row)
+        if row.files and row.treated not in ODD:
             ordinary.append(number)
-            least = sorted([*least, (max(row.scores, default=0.0), number)])[:_SHOWN_OF_A_KIND]
+            heapq.heappush(lowest, (-max(row.scores, default=0.0), -number))
+            if len(lowest) > _SHOWN_OF_A_KIND:
+                heapq.heappop(lowest)
     found.shown = [row for kind in ODD[1:] for row in found.odd.get(kind, [])]
-    numbers = dict.fromkeys(number for _, number in least)
+    numbers = [-number for _, number in sorted(lowest, reverse=True)]
     rest = [number for number in ordinary if number not in numbers]
     room = min(_SHOWN - len(found.shown) - len(numbers), len(rest))
-    numbers |= dict.fromkeys(rest[place * len(rest) // room] for place in range(room))
+    numbers += [rest[place * len(rest) // room] for place in range(room)]
     found.shown += [msgspec.json.decode(reader.text(number), type=Row) for number in numbers]
     return found
+
+
+def _add(found: Outcome, row: Row) -> None:
+    """Count a row, and keep it or its name if it is odd."""
+    found.treated[row.treated] += 1
+    found.faces += row.faces
+    found.files += len(row.files)
+    if row.faces > 1:
+        found.several += 1
+        if len(found.several_names) < _NAMED:
+            found.several_names.append(f"{row.path} ({row.faces})")
+    if row.treated in ODD:
+        kind = found.odd.setdefault(row.treated, [])
+        if len(kind) < _SHOWN_OF_A_KIND:
+            kind.append(row)
 
 
 def left_out(detector: str) -> str:
@@ -76,32 +89,11 @@ def left_out(detector: str) -> str:
 def report(
     found: Outcome, photos: Photos, target: Path, choice: Choice, preset: str, size: int, notes: list[str]
 ) -> JobReport:
-    """The report of a job that wrote into `target`."""
-    total, problems = len(photos.names), found.problems
-    aligned = sum(found.treated.values()) - problems - found.treated["skipped"]
-    ways = ", ".join(
-        f"{number:,} {kind}"
-        for kind, number in found.treated.most_common()
-        if kind not in ("unreadable", "dropped", "skipped")
-    )
-    lines = [
-        f"aligned {aligned:,} of {total:,} photos by {choice.name}: {ways or 'none'}; "
-        f"{found.files:,} faces of {size}×{size} in {target}"
-    ]
-    lines += _named(found, "dropped", "no face was found in", "left out")
-    lines += _named(found, "unreadable", "unreadable:", "")
-    if found.treated["skipped"]:
-        lines.append(f"passed over {found.treated['skipped']:,} photos that the lists don't have")
-    if found.several:
-        lines.append(f"several faces in {found.several:,}: {_listed(found.several_names, found.several)}")
-    if photos.ignored or photos.junk:
-        lines.append(f"passed over {photos.ignored + photos.junk:,} files that aren't images")
-    lines += [f"note: {note}" for note in notes]
-    lines.append(f"look at {target / SHEET}; {target / LIST} has a line for each photo")
+    """The report of a job that wrote into `target`; `notes` stand among its lines."""
     data = {
         "path": str(target),
-        "photos": total,
-        "aligned": aligned,
+        "photos": len(photos.names),
+        "aligned": found.aligned,
         "files": found.files,
         "faces": found.faces,
         "treated": dict(found.treated),
@@ -118,7 +110,32 @@ def report(
             for row in found.odd.get(kind, [])[:_NAMED]
         ],
     }
-    return JobReport(lines=lines, data=data, problems=problems, result=str(target))
+    ways = ", ".join(
+        f"{number:,} {kind}" for kind, number in found.treated.most_common() if kind not in _WITHOUT
+    )
+    lines = [
+        f"aligned {found.aligned:,} of {len(photos.names):,} photos by {choice.name}: {ways or 'none'}; "
+        f"{found.files:,} faces of {size}×{size} in {target}",
+        *_notes(found, photos),
+        *(f"note: {note}" for note in notes),
+        f"look at {target / SHEET}; {target / LIST} has a line for each photo",
+    ]
+    return JobReport(lines=lines, data=data, problems=found.problems, result=str(target))
+
+
+def _notes(found: Outcome, photos: Photos) -> list[str]:
+    """Lines on the photos that are odd in some way."""
+    lines = _named(found, "dropped", "no face was found in", "left out")
+    lines += _named(found, "unreadable", "unreadable:", "")
+    if found.treated["skipped"]:
+        lines.append(f"passed over {found.treated['skipped']:,} photos that the lists don't have")
+    if found.several:
+        more = found.several - len(found.several_names)
+        names = ", ".join(found.several_names) + (f" and {more:,} more" if more else "")
+        lines.append(f"several faces in {found.several:,}: {names}")
+    if others := photos.ignored + photos.junk:
+        lines.append(f"passed over {others:,} file{'s' * (others > 1)} other than images")
+    return lines
 
 
 def _named(found: Outcome, kind: str, words: str, after: str) -> list[str]:
@@ -134,7 +151,3 @@ def _named(found: Outcome, kind: str, words: str, after: str) -> list[str]:
 
 def _words(row: Row) -> str:
     return row.reason if row.reason.startswith(row.path) else f"{row.path}: {row.reason}"
-
-
-def _listed(names: list[str], number: int) -> str:
-    return ", ".join(names) + (f" and {number - len(names):,} more" if number > len(names) else "")
