@@ -16,7 +16,9 @@ Resize = Annotated[bool, typer.Option("--resize", help="Stretch images of anothe
 
 def embed(
     source: Source,
-    images: Annotated[list[Path], typer.Argument(help="Aligned faces.", show_default=False)],
+    images: Annotated[
+        list[Path], typer.Argument(help="Aligned faces, or folders of them.", show_default=False)
+    ],
     target: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write files and embeddings to this .npz.", show_default=False),
@@ -31,7 +33,7 @@ def embed(
     """Embed images with a model; --json prints the vectors, --output writes them."""
     path = _target(target, ".npz", force) if target else None
     answer = _ask(source, images, checkpoint, runs_dir, resize=resize, flip=flip, target=path)
-    files = [str(file) for file in images]
+    files = answer["files"]
     if as_json:
         rows = answer.get("embeddings", [[]] * len(files))
         put_json(
@@ -128,7 +130,9 @@ def _ask(
 ) -> dict[str, Any]:
     from arcterm.processes import child
 
-    say_waiting(f"embedding {len(images)} image{'s' * (len(images) != 1)} with {source}")
+    folders = any(place.is_dir() for place in images)
+    count = "images" if folders else f"{len(images)} image{'s' * (len(images) != 1)}"
+    say_waiting(f"embedding {count} with {source}")
     request = {
         "place": _locate(source, runs_dir, checkpoint),
         "known": {},

@@ -15,6 +15,7 @@ from arcterm.formats import images
 from arcterm.progress import Progress
 from arcterm.verify import collapse
 from arcterm.verify.embed import normalize
+from arcterm.verify.fold import fold_if_any
 
 _BATCH = 32
 _NAMED = 20
@@ -32,16 +33,18 @@ def embed(
 ) -> Floats:
     """Embed image files: raw (N, D) float32; with `flip` summed with those of their mirror images.
 
+    Batch norms are folded, as for a verification: the same image has the same embedding in both.
+
     Raises `DataError` for a file that is no image, or of another size than the model's unless `resize`, and
     for an embedding that is zero or not finite.
     """
-    rows = []
+    network, rows = fold_if_any(model.network, model.facts.input_size), []
     for start in range(0, len(files), _BATCH):
         pixels = _batch(files, start, model, resize)
         x = normalize(torch.from_numpy(pixels), model.facts.preprocess)
         with torch.inference_mode():
-            y = model.network(x)
-            rows.append((y + model.network(x.flip(3)) if flip else y).numpy())
+            y = network(x)
+            rows.append((y + network(x.flip(3)) if flip else y).numpy())
         progress(min(start + _BATCH, len(files)), len(files), "embedding")
     found: Floats = np.concatenate(rows)
     if useless := collapse.find_useless(found, "", [str(file) for file in files]):

@@ -13,6 +13,7 @@ import torch
 from arcterm_registry import get
 from safetensors import safe_open
 
+from arcterm.align.photos import find_photos
 from arcterm.errors import DataError
 from arcterm.export import card, embedding, model, writers
 from arcterm.export.model import Model
@@ -68,16 +69,32 @@ def export(request: Request, progress: Progress) -> dict[str, Any]:
 
 
 def embed(request: Request, progress: Progress) -> dict[str, Any]:
-    """Embed ``images``; the vectors are returned, or written to ``target`` (.npz)."""
+    """Embed ``images``, files and folders of them; the vectors are returned, or written to ``target`` (.npz).
+
+    ``files`` names the images in order.
+    """
+    files = _files([Path(place) for place in request["images"]])
     found = model.open_model(request["place"], request["known"])
-    files = [Path(file) for file in request["images"]]
     rows = embedding.embed(found, files, resize=request["resize"], flip=request["flip"], progress=progress)
-    answer = _facts(found) | {"norms": np.linalg.norm(rows, axis=1).tolist()}
+    names = [str(file) for file in files]
+    answer = _facts(found) | {"norms": np.linalg.norm(rows, axis=1).tolist(), "files": names}
     if not request["target"]:
         return answer | {"embeddings": rows.tolist()}
     with staged_file(Path(request["target"])) as stage, stage.open("wb") as file:
-        np.savez(file, files=np.array(request["images"]), embeddings=rows)
+        np.savez(file, files=np.array(names), embeddings=rows)
     return answer
+
+
+def _files(places: list[Path]) -> list[Path]:
+    """The images themselves, those of a folder in natural order; raises `DataError` for one without any."""
+    found = []
+    for place in places:
+        if place.is_dir():
+            photos = find_photos(place)
+            found += [photos.root / name for name in photos.names]
+        else:
+            found.append(place)
+    return found
 
 
 def normalises(request: Request, progress: Progress) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from arcterm.train.report import announce
 from arcterm.train.world import World
 from arcterm.verify import mistakes
 from arcterm.verify.embed import Embedder, Scored
-from arcterm.verify.fold import fold_norms
+from arcterm.verify.fold import fold_if_any
 from arcterm.verify.measure import NORM, Measured, measure
 
 _BATCH = {"cuda": 128, "cpu": 32}
@@ -107,8 +107,7 @@ def _embedder(
     half = train is not None and train.precision == "bfloat16" and world.device.type == "cuda"
     if half:
         precision.keep_embedding_exact(network, torch.zeros(2, 3, *facts.input_size, device=world.device))
-    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
-        network = fold_norms(network, facts.input_size, context.say)
+    network = fold_if_any(network, facts.input_size, context.say)
     batch = batch_size or (train.batch_size if train else _BATCH[world.device.type])
     dtype = torch.bfloat16 if half else torch.float32
     return Embedder(network, facts.preprocess, facts.input_size, batch, world, dtype)

@@ -50,6 +50,14 @@ def fold_norms(
     return made
 
 
+def fold_if_any(
+    network: nn.Module, size: tuple[int, int], note: Callable[[str], None] = lambda text: None
+) -> nn.Module:
+    """Do so for a network that has batch norms; another, such as a graph of ONNX, is returned as it is."""
+    some = any(isinstance(module, _Norm) for module in network.modules())
+    return fold_norms(network, size, note) if some else network
+
+
 class Shifted(nn.Module):
     """A layer and what is added to its output, (1, C, H, W), the same for every image."""
 

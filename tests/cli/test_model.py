@@ -206,6 +206,22 @@ def test_embed(arcterm, ours, pictures, tmp_path):
     assert json.loads(out)[0]["embedding"] == []
 
 
+def test_embed_takes_folders(arcterm, ours, pictures, tmp_path):
+    for name in ("p10/2.png", "p10/10.png", "p9/1.png"):
+        (tmp_path / "people" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "people" / name).write_bytes((tmp_path / "b.png").read_bytes())
+    (tmp_path / "people" / "notes.txt").write_text("x")
+    code, out, err = arcterm("embed", "ours.safetensors", "people", "a.png", "-o", "e.npz")
+    names = ["people/p9/1.png", "people/p10/2.png", "people/p10/10.png", "a.png"]
+    assert (code, [line.split()[0] for line in out.splitlines()[1:]]) == (0, names), err
+    assert "4 embeddings of 64 numbers in" in err and "embedding images with ours" in err
+    kept = np.load(tmp_path / "e.npz")
+    assert kept["files"].tolist() == names and kept["embeddings"].shape == (4, 64)
+    (tmp_path / "empty").mkdir()
+    code, _, err = arcterm("embed", "ours.safetensors", "empty", "a.png")
+    assert (code, "has no image in it" in err) == (3, True)
+
+
 def test_compare(arcterm, ours, pictures, tmp_path):
     code, out, err = arcterm("compare", "ours.safetensors", "a.png", "a.png")
     assert (code, err) == (0, EMBEDDING)
