@@ -1,6 +1,7 @@
-"""Alignment against the bare detector, on the same photos in the same run.
+"""Alignment against the bare detector, and MTCNN on several photos against one, in the same run.
 
     python benchmarks/align.py PHOTO --weights YUNET.onnx [--photos 7000] [--rounds 3] [--threads 2]
+    python benchmarks/align.py PHOTO --weights MTCNN [--photos 256] [--rounds 7] [--batch 16]
 
 PHOTO is one with faces, of which photos of 250×250 are cut around each face, at other places and brightness
 every time. "bare" is OpenCV's FaceDetectorYN alone, in as many threads, on images that are already decoded;
@@ -8,6 +9,10 @@ every time. "bare" is OpenCV's FaceDetectorYN alone, in as many threads, on imag
 encoding, writing. All cases run once in every round, one after the other; the ratio is the median of those
 within a round. "CPU" is the processor time of all processes for a photo, which other work on the machine
 changes little.
+
+With a folder of MTCNN's weights, "one" is a call of the detector for each photo and "batch" a call for
+`--batch` of them, decoded photos both, with as many threads as torch takes; the photos differ in the size of
+their faces too.
 """
 
 from __future__ import annotations
@@ -60,6 +65,24 @@ def make_photos(source: Path, weights: Path, folder: Path, count: int) -> list[n
         if number < KEPT:
             kept.append(np.ascontiguousarray(part[:, :, ::-1]))
     return kept
+
+
+def vary_photos(source: Path, weights: Path, count: int) -> list[np.ndarray]:
+    """`count` decoded photos, RGB: faces at other places, sizes and brightness, every other one mirrored."""
+    photo = images.decode(source.read_bytes(), size=None, source=str(source))
+    [faces] = get("detector", "mtcnn").make(str(weights), minsize=40, threshold3=0.9).detect([photo])
+    random = np.random.default_rng(0)
+    made = []
+    for number in range(count):
+        x1, y1, x2, y2 = faces[number % len(faces)].box
+        side = int(random.integers(150, 400))
+        left, top = np.array([x1 + x2, y1 + y2]) / 2 - side / 2 + random.integers(-side // 5, side // 5, 2)
+        left = int(np.clip(left, 0, photo.shape[1] - side))
+        top = int(np.clip(top, 0, photo.shape[0] - side))
+        part = cv2.resize(photo[top : top + side, left : left + side], (SIDE, SIDE))
+        part = cv2.convertScaleAbs(part, alpha=random.uniform(0.7, 1.1))
+        made.append(np.ascontiguousarray(part[:, :: 1 - 2 * (number % 2)]))
+    return made
 
 
 class Cost(NamedTuple):
@@ -128,6 +151,30 @@ def compare_yunet(photo: Path, weights: Path, count: int, rounds: int, threads: 
         print_row("median", [statistics.median(column) for column in zip(*found, strict=True)])
 
 
+def compare_mtcnn(photo: Path, weights: Path, count: int, rounds: int, batch: int) -> None:
+    """Print a table of one photo a call and `batch` a call, a line a round and their medians."""
+    photos = vary_photos(photo, weights, count)
+    detector = get("detector", "mtcnn").make(str(weights))
+
+    def measure(size: int) -> Cost:
+        started, before = time.perf_counter(), time.process_time()
+        for start in range(0, count, size):
+            detector.detect(photos[start : start + size])
+        return Cost(count / (time.perf_counter() - started), 1e3 * (time.process_time() - before) / count)
+
+    measure(batch)
+    heads = ("one /s", "batch /s", "batch ÷ one", "one CPU ms", "batch CPU ms", "CPU")
+    print(f"{'':<10}" + "".join(f"{head:>13}" for head in heads))
+    found: list[list[float]] = []
+    for number in range(rounds):
+        first, second = (1, batch) if number % 2 else (batch, 1)
+        costs = {first: measure(first), second: measure(second)}
+        one, many = costs[1], costs[batch]
+        found.append([one.rate, many.rate, many.rate / one.rate, one.cpu, many.cpu, one.cpu / many.cpu])
+        print_row(f"round {number + 1}", found[-1])
+    print_row("median", [statistics.median(column) for column in zip(*found, strict=True)])
+
+
 def print_row(head: str, row: list[float]) -> None:
     """A line of the table."""
     formats = (".0f", ".0f", ".2f", ".2f", ".2f", ".2f")
@@ -140,13 +187,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photo", type=Path)
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--photos", type=int, default=7000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--photos", type=int, help="7000, or 256 for MTCNN")
+    parser.add_argument("--rounds", type=int, help="3, or 7 for MTCNN")
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     asked = parser.parse_args()
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: the supervisor's time is counted too
-    print(f"{platform.machine()}, {asked.threads} threads, OpenCV {cv2.__version__}; {asked.photos} photos")
-    compare_yunet(asked.photo, asked.weights, asked.photos, asked.rounds, asked.threads)
+    if asked.weights.is_dir():
+        import torch
+
+        count, rounds = asked.photos or 256, asked.rounds or 7
+        threads = torch.get_num_threads()
+        print(f"{platform.machine()}, torch {torch.__version__}, {threads} threads; {count} photos")
+        compare_mtcnn(asked.photo, asked.weights, count, rounds, asked.batch)
+        return
+    count, rounds = asked.photos or 7000, asked.rounds or 3
+    print(f"{platform.machine()}, {asked.threads} threads, OpenCV {cv2.__version__}; {count} photos")
+    compare_yunet(asked.photo, asked.weights, count, rounds, asked.threads)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from arcterm.detectors.cascade.suppression import suppress
 from arcterm.detectors.pixels import three_channels
 
 _TOGETHER = 16  # images that one thread of a CPU has in hand
+_SHARED = 1 << 19  # pixels of an image whose layers are large enough for threads to share
 _SAME_SCALE, _ALL_SCALES, _REFINED, _LAST = 0.5, 0.7, 0.7, 0.7
 
 
@@ -81,23 +82,25 @@ class MTCNN:
     ) -> list[list[Face]]:
         """Find the faces of each image, see `contracts.FaceDetector`; `smallest` stands for minsize.
 
-        On a CPU each of torch's threads looks at images of its own: the networks are too small for several
-        threads to share the work on one image.
+        On a CPU each of torch's threads looks at images of its own. The layers of one are too small to be
+        shared: threads that wait for each other after each of them take many times as long where something
+        else wants the cores. A single large photo is shared.
         """
         least = [self._minsize] * len(images) if smallest is None else smallest
         work = [
             (np.ascontiguousarray(three_channels(image)), max(CELL, side))
             for image, side in zip(images, least, strict=True)
         ]
-        threads = min(len(work), torch.get_num_threads()) if self.device.type == "cpu" else 1
-        if threads < 2:
+        threads = torch.get_num_threads()
+        alone = len(work) == 1 and work[0][0].shape[0] * work[0][0].shape[1] > _SHARED
+        if threads == 1 or alone or not work or self.device.type != "cpu":
             return self._find_faces(work)
         size = min(_TOGETHER, -(-len(work) // threads))
         parts = [work[start : start + size] for start in range(0, len(work), size)]
-        before = torch.get_num_threads()
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        workers = min(threads, len(parts))
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             found = [faces for part in pool.map(self._find_faces, parts) for faces in part]
-        torch.set_num_threads(before)  # what threads yet to be made begin with
+        torch.set_num_threads(threads)  # what threads yet to be made begin with
         return found
 
     @torch.inference_mode()

@@ -7,11 +7,7 @@ lie in the order x, y, channel, since the networks were trained on transposed im
 
 from __future__ import annotations
 
-import math
-from functools import reduce
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -28,13 +24,14 @@ class Pool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, h, w)."""
         for axis in (2, 3):
+            every = (slice(None),) * axis
             count = -(-(x.shape[axis] - self.size) // 2) + 1
-            missing = 2 * (count - 1) + self.size - x.shape[axis]
-            if missing:
-                x = F.pad(x, (0, 0, 0, missing) if axis == 2 else (0, missing), value=-math.inf)
-            steps = [x.narrow(axis, first, 2 * count - 1) for first in range(self.size)]
-            steps = [step[:, :, ::2] if axis == 2 else step[..., ::2] for step in steps]
-            x = reduce(torch.maximum, steps)
+            best = x[(*every, slice(0, 2 * count, 2))].clone()
+            for first in range(1, self.size):
+                step = x[(*every, slice(first, first + 2 * count - 1, 2))]
+                inside = best.narrow(axis, 0, step.shape[axis])
+                torch.maximum(inside, step, out=inside)
+            x = best
         return x
 
 
