@@ -144,4 +144,6 @@ class _Directory:
         return self._read(f"{count}{form}", at)
 
     def _read(self, form: str, at: int) -> tuple[int, ...]:
+        if at > len(self._data):  # more than struct takes for a place
+            raise ValueError("it ends early")
         return struct.unpack_from(self._order + form, self._data, at)

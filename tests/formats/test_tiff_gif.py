@@ -242,6 +242,12 @@ def test_small_files_of_many_pixels_are_refused_before_they_are_decoded(name, mo
         read(bomb)
 
 
+def test_a_directory_beyond_all_places_is_refused():
+    for start in (1 << 40, (1 << 64) - 1):
+        with pytest.raises(DataError, match="it ends early"):
+            read(b"II+\0\x08\0\0\0" + start.to_bytes(8, "little"))
+
+
 def test_endless_and_overlapping_parts_are_refused():
     data = tiff_of(RGB8 | {278: 1}, *[PIXELS.tobytes()[:120]] * 32)
     at = data.index(struct.pack("<I", 120) * 32)
