@@ -231,6 +231,13 @@ y1 = Backbone(
             default="1,4,6,2",
             help="residual blocks at 56, 28, 14 and 7 pixels; scale 4 with 2,8,12,4 is mbf_large",
         ),
+        Option(
+            name="style",
+            type=str,
+            default="insightface",
+            choices=("insightface", "foamliu"),
+            help="foamliu's has ReLU6 for PReLU, and a separable convolution as its second layer",
+        ),
     ),
     check="arcterm.backbones.sizes:mobilefacenet",
     variants="arcterm.backbones._variants:mobilefacenet",

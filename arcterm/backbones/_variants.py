@@ -49,6 +49,8 @@ def mobilenet(shapes: Shapes) -> Iterator[Options]:
 def mobilefacenet(shapes: Shapes) -> Iterator[Options]:
     """The scale is that of the first convolution's 64 channels; blocks as in arcface_torch's two."""
     scale = max(1, _first_channels(shapes) // 64)
+    if "dw_conv.pointwise.weight" in shapes:
+        yield {"scale": scale, "style": "foamliu"}
     for blocks in ("1,4,6,2", "2,8,12,4"):
         for output in ("GDC", "E", "GAP", "GNAP"):
             yield {"scale": scale, "blocks": blocks, "output": output}

@@ -8,10 +8,11 @@ from pathlib import Path
 from arcterm_registry import Preprocess
 from torch import Tensor
 
-from arcterm.export import adaface, classweights, mxnet, torchfile
-from arcterm.export import feeding as feeds
-from arcterm.export.feeding import Feeding
+from arcterm.export import adaface, mxnet, torchfile
 from arcterm.export.layers import Layer, group_layers
+from arcterm.export.others import classweights, foamliu
+from arcterm.export.others import feeding as feeds
+from arcterm.export.others.feeding import Feeding
 from arcterm.export.torchfile import Weights
 from arcterm.formats.mxnet import params
 from arcterm.formats.mxnet import symbol as symbols
@@ -61,6 +62,8 @@ def read_torch(path: Path) -> Foreign:
     if features := _magface(held.arrays):
         state, head, feeding = features, classweights.magface(held.arrays), feeds.MAGFACE
         own_names = _own_names(held.arrays, state)
+    elif foamliu.is_foamliu(state):
+        state, feeding = foamliu.in_order_of_use(state), feeds.FOAMLIU
     elif adaface.is_adaface(state):
         prefix = next(key.removesuffix(_FIRST) for key in held.arrays if key.endswith(_FIRST))
         feeding = _ir_feeding(held, state, prefix)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,10 @@ from arcterm_registry import Preprocess
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
-from arcterm.export import feeding as feeds
-from arcterm.export.feeding import Feeding, Known
 from arcterm.export.onnxnetwork import TYPES, OnnxNetwork
+from arcterm.export.others import detectors
+from arcterm.export.others import feeding as feeds
+from arcterm.export.others.feeding import Feeding, Known
 from arcterm.formats import onnxfile
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.formats.onnxfile import OnnxFile, Shape, Tensor
@@ -28,9 +28,7 @@ BACKBONE = "onnx"
 """What the facts of another program's file name as the backbone."""
 _USUAL = 112
 _PIXELS = Preprocess(mean=0.0, scale=1.0)
-_NAMES = re.compile(r"(^|[^a-z])(bbox|box|boxes|kps|landm\w*|loc|anchors?|face_rpn)([^a-z]|$)", re.I)
 _LARGEST = 2048  # side of an image, images at once
-_FEW = 20  # numbers that a detector gives of a place at most: its score, its box, its points
 
 
 def read(path: Path, known: Known) -> tuple[ModelFacts, OnnxNetwork]:
@@ -42,8 +40,8 @@ def read(path: Path, known: Known) -> tuple[ModelFacts, OnnxNetwork]:
         raise DataError(f"{path} is an ONNX file, which onnxruntime runs", "pip install 'arcterm[onnx]'")
     found = onnxfile.read(path)
     onnxfile.check_external(found)
-    if detects([(each.name, each.shape) for each in found.outputs]):
-        raise detector(path, "its outputs are boxes: " + _listed(found.outputs))
+    if detectors.detects([(each.name, each.shape) for each in found.outputs]):
+        raise detectors.refusal(path, "its outputs are boxes: " + _listed(found.outputs))
     network, size = _entry(found)
     card = found.facts
     more = _choose_output(found, network, size)
@@ -65,31 +63,6 @@ def read(path: Path, known: Known) -> tuple[ModelFacts, OnnxNetwork]:
         classes=0,
     )
     return facts, network
-
-
-def detector(path: Path, why: str) -> DataError:
-    """Make the error for a detector's file."""
-    return DataError(
-        f"{path} is a detector's file, not a recognition model: {why}",
-        "a detector aligns photos: `arcterm align SRC DST --detector NAME --weights FILE`",
-    )
-
-
-def detects(outputs: Sequence[tuple[str, Shape | None]]) -> bool:
-    """Whether outputs, by names and shapes, are boxes and scores of many places."""
-    if len(outputs) < 2:
-        return False
-    if any(_NAMES.search(name) for name, _ in outputs):
-        return True
-    widths = {_width(shape) for _, shape in outputs}
-    return 4 in widths and all(isinstance(width, int) and width <= _FEW for width in widths)
-
-
-def _width(shape: Shape | None) -> int | str:
-    """How many numbers an output has of each place: planes of a map, else the last axis."""
-    if not shape:
-        return ""
-    return shape[1] if len(shape) == 4 else shape[-1]
 
 
 def _listed(tensors: Sequence[Tensor]) -> str:
@@ -136,8 +109,8 @@ def _choose_output(found: OnnxFile, network: OnnxNetwork, size: tuple[int, int])
     shapes: list[Shape] = [tuple(row.shape) for row in rows]
     wide = [i for i, each in enumerate(shapes) if _is_embedding(each, count)]
     shown = ", ".join(f"{clean(n)!r} {s}" for n, s in zip(names[:12], shapes, strict=False))
-    if detects(list(zip(names, shapes, strict=True))):
-        raise detector(found.path, f"its outputs are boxes: {shown}")
+    if detectors.detects(list(zip(names, shapes, strict=True))):
+        raise detectors.refusal(found.path, f"its outputs are boxes: {shown}")
     if len(wide) != 1:
         which = "several embeddings" if wide else "no embedding, N rows of numbers,"
         raise DataError(

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from arcterm.errors import DataError
-from arcterm.export import classweights, inert
+from arcterm.export.others import classweights, inert
 from arcterm.formats import modelkind
 from arcterm.text import clean
 

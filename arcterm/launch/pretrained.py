@@ -14,6 +14,7 @@ from arcterm.commandline import Value
 from arcterm.errors import ConfigError, DataError, RunError
 from arcterm.formats.modelfile import ModelFacts, read_facts
 from arcterm.inputs import models
+from arcterm.overrides import options_for
 from arcterm.processes import child
 from arcterm.runs import checkpoints
 from arcterm.runs.checkpoints import Manifest
@@ -131,6 +132,8 @@ def _check_backbone(
     backbone: str,
     options: Mapping[str, Value],
 ) -> None:
+    if held_options is not None and held == backbone:  # an older file lacks newer options
+        held_options = options_for(get("backbone", held).options, held_options, f"backbone {held}")
     here, there = f"{backbone} {_words(options)}".rstrip(), held
     if held_options is not None:
         there = f"{held} {_words(held_options)}".rstrip()

@@ -233,6 +233,65 @@ class Mbf(nn.Module):
         return self.features(self.conv_sep(x))
 
 
+class Foamliu(nn.Module):
+    """foamliu's ``MobileFaceNet``: parts are made in another order than that in which they are used."""
+
+    class Block(nn.Module):
+        def __init__(self, inputs: int, outputs: int, stride: int, expand: int) -> None:
+            super().__init__()
+            width = inputs * expand
+            self.residual = stride == 1 and inputs == outputs
+            self.conv = nn.Sequential(
+                Foamliu.conv(inputs, width, 1, 1, 1),
+                Foamliu.conv(width, width, 3, stride, width),
+                nn.Conv2d(width, outputs, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.conv(x) if self.residual else self.conv(x)
+
+    @staticmethod
+    def conv(inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> nn.Sequential:
+        layer = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
+        return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.Hardtanh(0.0, 6.0))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = self.conv(3, 64, 3, 2, 1)
+        self.dw_conv = nn.Module()
+        self.dw_conv.depthwise = nn.Conv2d(64, 64, 3, padding=1, groups=64, bias=False)
+        self.dw_conv.pointwise = nn.Conv2d(64, 64, 1, bias=False)
+        self.dw_conv.bn1 = nn.BatchNorm2d(64)
+        self.dw_conv.bn2 = nn.BatchNorm2d(64)
+        self.conv2 = self.conv(128, 512, 1, 1, 1)
+        self.gdconv = nn.Module()
+        self.gdconv.depthwise = nn.Conv2d(512, 512, 7, groups=512, bias=False)
+        self.gdconv.bn = nn.BatchNorm2d(512)
+        self.conv3 = nn.Conv2d(512, 128, 1)
+        self.bn = nn.BatchNorm2d(128)
+        blocks, inputs = [], 64
+        for expand, outputs, count, stride in (
+            (2, 64, 5, 2),
+            (4, 128, 1, 2),
+            (2, 128, 6, 1),
+            (4, 128, 1, 2),
+            (2, 128, 2, 1),
+        ):
+            for i in range(count):
+                blocks.append(self.Block(inputs, outputs, stride if i == 0 else 1, expand))
+                inputs = outputs
+        self.features = nn.Sequential(*blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(x)
+        x = self.dw_conv.bn1(self.dw_conv.depthwise(x)).clamp(min=0)
+        x = self.dw_conv.bn2(self.dw_conv.pointwise(x)).clamp(min=0)
+        x = self.conv2(self.features(x))
+        x = self.gdconv.bn(self.gdconv.depthwise(x))
+        return self.bn(self.conv3(x)).flatten(1)
+
+
 class Vit(nn.Module):
     """``vit_t`` of arcface_torch in evaluation: 144 patches of 9×9, no class token; only the last norms
     have an eps of their own, 2e-5."""

@@ -29,6 +29,10 @@ _HALVED = Preprocess(mean=127.5, scale=1 / 127.5)
 
 ARCFACE_TORCH = _as_in("arcface_torch", _HALVED)
 MAGFACE = _as_in("MagFace's own code", Preprocess(mean=0.0, scale=1 / 255, channels="bgr"), eps=2e-5)
+FOAMLIU = _as_in(
+    "foamliu's code",  # torchvision's numbers, which are of pixels 0..1
+    Preprocess(mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), scale=(1 / 58.395, 1 / 57.12, 1 / 57.375)),
+)
 CVLFACE = _as_in("CVLface", _HALVED)
 EVOLVE = _as_in("face.evoLVe", _HALVED)
 ADAFACE = _as_in("AdaFace's own code", replace(_HALVED, channels="bgr"))
