@@ -302,6 +302,27 @@ def guides() -> Seeds:
     yield "box", b"\0{" + box + b"}"
 
 
+def arrays() -> Seeds:
+    """Two layers as numpy saves them, and as protocol 2 has them, by columns."""
+    layers = {
+        "conv1": {"weights": np.ones((1, 2, 1, 2), np.float32)},
+        "PReLU1": {"alpha": np.zeros(2, np.float32)},
+    }
+    stream = io.BytesIO()
+    np.save(stream, np.array(layers, object), allow_pickle=True)
+    yield "saved", stream.getvalue()
+    layers["conv1"]["weights"] = np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3))
+    header = stream.getvalue()[: stream.getvalue().index(b"\n") + 1]
+    yield "protocol2", header + pickle.dumps(np.array(layers, object), protocol=2)
+
+
+def onnx() -> Seeds:
+    """A graph with an input and an output, and one whose field is longer than the file."""
+    names = b"\x5a\x03\x0a\x01x" + b"\x62\x03\x0a\x01y"
+    yield "graph", b"\x08\x08\x3a" + bytes([len(names)]) + names
+    yield "long", b"\x3a\xff\xff\xff\x0f" + names
+
+
 SEEDS = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -321,6 +342,8 @@ SEEDS = {
     "events": events_,
     "labelnames": labelnames,
     "guides": guides,
+    "arrays": arrays,
+    "onnx": onnx,
 }
 
 

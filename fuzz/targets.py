@@ -17,11 +17,12 @@ import numpy as np
 from arcterm.align.guides import FaceScrub, MegaFace
 from arcterm.data.make.archives import FLOOR, MAX_RATIO, unpack
 from arcterm.errors import DataError
-from arcterm.formats import images
+from arcterm.formats import images, npydict
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.lists import read_list
 from arcterm.formats.modelfile import read_facts
 from arcterm.formats.mxnet import params, symbol
+from arcterm.formats.onnxnames import read_names as read_onnx_names
 from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.pairs.pairlists import read_pair_list
 from arcterm.formats.pairs.protocols import read_protocol
@@ -199,6 +200,19 @@ def guides(data: bytes, place: Path) -> None:
     assert guide.box is None or (guide.box.shape == (4,) and np.isfinite(guide.box).all())
 
 
+def arrays(data: bytes, place: Path) -> None:
+    """A .npy that holds dictionaries of arrays."""
+    for parts in npydict.read(_file(place / "det1.npy", data)).values():
+        for array in parts.values():
+            assert array.dtype == np.float32
+
+
+def onnx(data: bytes, _: Path) -> None:
+    """Names of an ONNX file's inputs and outputs."""
+    with suppress(ValueError):
+        assert read_onnx_names(data).outputs
+
+
 TARGETS: dict[str, Target] = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -218,6 +232,8 @@ TARGETS: dict[str, Target] = {
     "events": event,
     "labelnames": labelnames,
     "guides": guides,
+    "arrays": arrays,
+    "onnx": onnx,
 }
 
 

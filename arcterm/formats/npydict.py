@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import io
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
@@ -20,6 +19,8 @@ from arcterm.formats.pairs.picklearrays import Array
 
 _LARGEST = 64 << 20
 _KINDS = ("f2", "f4", "f8")
+_START = b"\x93NUMPY\x01\x00"
+_OBJECT = re.compile(rb"\{'descr': '\|O', 'fortran_order': (False|True), 'shape': \(\), \} *\n")
 
 Named = dict[str, dict[str, NDArray[Any]]]
 
@@ -47,16 +48,13 @@ def read(path: Path) -> Named:
 
 def _find_pickle(data: bytes) -> int:
     """Offset of the pickle after the header of a ``.npy``; raises `ValueError` for any other file."""
-    stream = io.BytesIO(data)
-    try:
-        if npy.read_magic(stream) != (1, 0):
-            raise ValueError
-        shape, _, kind = npy.read_array_header_1_0(stream)
-    except ValueError:
-        raise ValueError("is no .npy file, or is cut short") from None
-    if kind != np.dtype(object) or shape != ():
-        raise ValueError(f"holds an array {kind} {shape}, not a dictionary of arrays")
-    return stream.tell()
+    if data[:8] != _START or len(data) < 10:
+        raise ValueError("is no .npy file, or is cut short")
+    end = 10 + int.from_bytes(data[8:10], "little")
+    if not _OBJECT.fullmatch(data[10:end]):
+        shown = data[10:end][:100].decode("latin-1").strip()
+        raise ValueError(f"holds no dictionary of arrays: its header is {shown!r}")
+    return end
 
 
 def _convert(found: Any) -> Named:

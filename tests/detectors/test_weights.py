@@ -122,6 +122,12 @@ class TestFilesOfAnother:
         np.save(copied / "det1.npy", saved, allow_pickle=True)
         refused(copied, "det1.npy")
 
+    @pytest.mark.parametrize("old", [b"'shape': ()", b"'|O'", b"NUMPY\x01"])
+    def test_a_header_that_is_no_header(self, copied, old):
+        data = (copied / "det1.npy").read_bytes()
+        (copied / "det1.npy").write_bytes(data.replace(old, b"{[(" + b"'" * (len(old) - 3), 1))
+        refused(copied, "det1.npy")
+
     def test_numbers_that_are_not_finite(self, copied, mtcnn_folder):
         layers = np.load(mtcnn_folder / "det1.npy", allow_pickle=True, encoding="latin1").item()
         layers["conv1"]["weights"][0, 0, 0, 0] = np.nan
