@@ -1,6 +1,6 @@
 """Score a verification set that is embedded already: 6,000 pairs × 512 floats, beside the plain way in NumPy.
 
-    python benchmarks/verify.py [--rounds 40] [--threads 2] [--write]
+    python benchmarks/verify.py [--rounds 40] [--write]
 
 Both ways run by turns in one process; each number is the median of the rounds. The plain way is what the
 formulas say, in blocks of 64 pairs, without rates at fixed thresholds. Exits with 1 if the digits differ.
@@ -10,6 +10,7 @@ formulas say, in blocks of 64 pairs, without rates at fixed thresholds. Exits wi
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import statistics
 import time
@@ -100,9 +101,8 @@ def processor() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--write", action="store_true")
-    asked = parser.parse_args()
+    asked, cores = parser.parse_args(), len(os.sched_getaffinity(0))
     rng = np.random.default_rng(0)
     embeddings = rng.normal(size=(12_000, 512)).astype(np.float32)
     same = np.arange(6000) % 600 < 300
@@ -119,13 +119,9 @@ def main() -> int:
         "ten folds": lambda: protocol.evaluate_distances(distances, same),
         "rates at fixed thresholds": lambda: measure_rates(distances, same),
     }
-    lines = ["| work | ms, a thread | ms, threads of all cores |", "|---|---|---|"]
-    columns = []
-    for threads in (1, asked.threads):
-        torch.set_num_threads(threads)
-        columns.append(medians(ways, asked.rounds))
-    lines += [f"| {name} | {columns[0][name]:.2f} | {columns[1][name]:.2f} |" for name in ways]
-    about = f"{processor()}, {asked.threads} threads; NumPy {np.__version__}, PyTorch {torch.__version__}."
+    taken = medians(ways, asked.rounds)
+    lines = ["| work | ms |", "|---|---|", *(f"| {name} | {taken[name]:.2f} |" for name in ways)]
+    about = f"{processor()}, {cores} cores; NumPy {np.__version__}, PyTorch {torch.__version__}."
     text = f"{about} The same digits both ways.\n\n" + "\n".join(lines) + "\n"
     print(text, end="")
     if asked.write:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +21,7 @@ THRESHOLDS = np.arange(0, 4, 0.01)
 MAX_FAR = 1e-3
 """False-accept rate at which the true-accept rate is reported."""
 
-_BLOCK = 512  # pairs at a time: their float64 rows stay in the cache
+_BLOCK = 256  # pairs at a time: their float64 rows stay in the cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,22 +114,44 @@ class Measured(NamedTuple):
 
 
 def measure_pairs(embeddings: Floats) -> Measured:
-    """Measure pairs i = rows 2i and 2i + 1 of `embeddings` (2P, D)."""
-    count, size = embeddings.shape
+    """Measure pairs i = rows 2i and 2i + 1 of `embeddings` (2P, D), on two threads where there are cores."""
+    count = len(embeddings)
     measured = Measured(np.empty(count // 2), np.empty(count))
-    # PyTorch converts, divides and subtracts in half of NumPy's time, on the threads that this process has,
-    # and rounds as correctly. Sums are left to NumPy: their last digits depend on the order.
     given = torch.from_numpy(np.require(embeddings, requirements=["C", "W"]))
-    block = torch.empty(min(2 * _BLOCK, count), size, dtype=torch.float64)
+    if count <= 2 * _BLOCK or len(os.sched_getaffinity(0)) == 1:
+        _measure_rows(given, measured, 0, count)
+        return measured
+    # Two threads of ours that meet once: PyTorch's own would wait for one another after each of many short
+    # steps, for hundreds of milliseconds in all where other processes want the cores too. A thread takes over
+    # the number of PyTorch's threads as it starts.
+    middle, threads = count // 4 * 2, torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(_measure_rows, given, measured, middle, count)
+            _measure_rows(given, measured, 0, middle)
+            other.result()
+    finally:
+        torch.set_num_threads(threads)
+    return measured
+
+
+def _measure_rows(given: torch.Tensor, measured: Measured, first: int, last: int) -> None:
+    """Measure rows `first` to `last`, in blocks that stay in the cache.
+
+    PyTorch converts, divides and subtracts in half of NumPy's time, and rounds as correctly. Sums are left to
+    NumPy: their last digits depend on the order.
+    """
+    block = torch.empty(min(2 * _BLOCK, last - first), given.shape[1], dtype=torch.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, count, 2 * _BLOCK):
-            rows = block[: count - start].copy_(given[start : start + 2 * _BLOCK])
-            lengths = measured.lengths[start : start + 2 * _BLOCK]
+        for start in range(first, last, 2 * _BLOCK):
+            stop = min(start + 2 * _BLOCK, last)
+            rows = block[: stop - start].copy_(given[start:stop])
+            lengths = measured.lengths[start:stop]
             np.sqrt(np.einsum("ij,ij->i", rows.numpy(), rows.numpy()), out=lengths)
             rows /= torch.from_numpy(np.where(lengths > 0, lengths, 1))[:, None]
             squares = rows[0::2].sub_(rows[1::2]).square_()
-            np.sum(squares.numpy(), axis=1, out=measured.distances[start // 2 : start // 2 + _BLOCK])
-    return measured
+            np.sum(squares.numpy(), axis=1, out=measured.distances[start // 2 : stop // 2])
 
 
 def pair_distances(embeddings: Floats) -> NDArray[np.float64]:
