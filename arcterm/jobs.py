@@ -65,7 +65,7 @@ bin = JobSpec(
             name="list",
             type=str,
             default="",
-            help="LFW's pairs.txt in any of its shapes, or lines of two paths and 0 or 1; drawn pairs",
+            help="pairs.txt of LFW or another set, CFP's or RFW's folder of lists, AgeDB's .mat; drawn pairs",
         ),
         Option(name="pairs", type=int, default=None, low=20, help="pairs to draw; all that balance"),
         Option(name="seed", type=int, default=0, low=0, high=2**31 - 1, help="of the drawn pairs"),

@@ -29,7 +29,10 @@ class Record(NamedTuple):
 
 
 class PairSet(Protocol):
-    """A verification set: images 2i and 2i+1 are pair i."""
+    """A verification set: images 2i and 2i+1 are pair i.
+
+    It may have `groups` too, a list of P texts: a verification then scores each group of pairs by itself.
+    """
 
     @property
     def images(self) -> Sequence[Image]:

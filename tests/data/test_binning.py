@@ -432,3 +432,11 @@ def test_four_lists_are_one_set_with_groups(job: JobContext, people: Path, tmp_p
     found = read_pairs(tmp_path / "x.bin")
     assert (found.groups, found.same.tolist()) == (["X", "Y"] * 2, [True, True, False, False])
     assert any("one set" in line for line in report.lines)
+
+
+def test_groups_come_out_and_back_again(job: JobContext, people: Path, tmp_path: Path) -> None:
+    listed(job, people, "name\tn1\tn2\trace\nAnn\t1\t2\tone two\nAnn\t1\tc\t1\tÄ\nc\t1\t3\tone two\n")
+    extract(make_job("extract"), str(tmp_path / "x.bin"), str(tmp_path / "out"), people="")
+    made(job, tmp_path / "out", tmp_path / "y.bin", list=str(tmp_path / "out" / "pairs.txt"))
+    for ending in ("bin", "groups"):
+        assert (tmp_path / f"x.{ending}").read_bytes() == (tmp_path / f"y.{ending}").read_bytes()

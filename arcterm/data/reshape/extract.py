@@ -86,9 +86,12 @@ def _extract_pairs(job: JobContext, source: Path, target: Path) -> JobReport:
                 names[id(image)] = name
                 _write(directory / name, image)
         sides = [names[id(image)] for image in pairs.images]
-        lines = zip(sides[::2], sides[1::2], pairs.same, strict=True)
-        text = "".join(f"{a} {b} {int(same)}\n" for a, b, same in lines)
-        (directory / "pairs.txt").write_text(text, encoding="ascii")
+        rows = zip(sides[::2], sides[1::2], map(str, pairs.same.astype(int)), strict=True)
+        lines = map(" ".join, rows)
+        if pairs.groups is not None:  # a group may have blanks in it
+            named = [("image1", "image2", "same", "group")]
+            lines = map("\t".join, named + [(*row, of) for row, of in zip(rows, pairs.groups, strict=True)])
+        (directory / "pairs.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         _settle(job, len(pairs.images))
     count, same = len(pairs.same), int(pairs.same.sum())
     return JobReport(
