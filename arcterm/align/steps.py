@@ -189,6 +189,8 @@ class Aligner:
 
 def choose(faces: Sequence[Face], size: tuple[int, ...]) -> int:
     """The face for which area - 2 d² is largest, d its centre's distance from that of (height, width)."""
+    if len(faces) == 1:
+        return 0
     boxes = np.array([face.box for face in faces])
     centre = np.array([size[1], size[0]]) / 2
     offset = (boxes[:, :2] + boxes[:, 2:]) / 2 - centre
