@@ -82,15 +82,20 @@ def score(embeddings: Floats, same: Bools) -> tuple[float | None, ...]:
     return found.accuracy, found.std, found.threshold, found.tar_at_far, found.far, found.far_threshold
 
 
-def medians(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Milliseconds of each way, by turns."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+def medians(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Milliseconds of each way, by turns: of the clock, and of all cores together."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            start = time.perf_counter()
+            clock, cores = time.perf_counter(), time.process_time()
             way()
-            taken[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(times) for name, times in taken.items()}
+            passed = time.perf_counter() - clock, time.process_time() - cores
+            taken[name].append((1e3 * passed[0], 1e3 * passed[1]))
+    return {
+        name: (statistics.median(clock), statistics.median(cores))
+        for name, times in taken.items()
+        for clock, cores in [zip(*times, strict=True)]
+    }
 
 
 def processor() -> str:
@@ -120,8 +125,12 @@ def main() -> int:
         "rates at fixed thresholds": lambda: measure_rates(distances, same),
     }
     taken = medians(ways, asked.rounds)
-    lines = ["| work | ms |", "|---|---|", *(f"| {name} | {taken[name]:.2f} |" for name in ways)]
-    about = f"{processor()}, {cores} cores; NumPy {np.__version__}, PyTorch {torch.__version__}."
+    lines = ["| work | ms | CPU ms |", "|---|---|---|"]
+    lines += [f"| {name} | {clock:.2f} | {cpu:.2f} |" for name, (clock, cpu) in taken.items()]
+    busy = os.getloadavg()[0]
+    about = (
+        f"{processor()}, {cores} cores, load {busy:.1f}; NumPy {np.__version__}, PyTorch {torch.__version__}."
+    )
     text = f"{about} The same digits both ways.\n\n" + "\n".join(lines) + "\n"
     print(text, end="")
     if asked.write:

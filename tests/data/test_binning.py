@@ -28,6 +28,7 @@ from arcterm.formats.pairs.pairing import different_pairs, make_pairs, same_pair
 from arcterm.runs import store
 from arcterm.runs.context import JobContext
 from arcterm.runs.journal import NullJournal
+from tests.formats.test_protocols import cfp
 from tests.jobs import make_job
 
 Locate = Callable[[str], Path]
@@ -440,3 +441,19 @@ def test_groups_come_out_and_back_again(job: JobContext, people: Path, tmp_path:
     made(job, tmp_path / "out", tmp_path / "y.bin", list=str(tmp_path / "out" / "pairs.txt"))
     for ending in ("bin", "groups"):
         assert (tmp_path / f"x.{ending}").read_bytes() == (tmp_path / f"y.{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("folder", ["", "Data", "Data/Images"])
+def test_cfp_is_found_below_any_of_its_folders(job: JobContext, tmp_path: Path, folder: str) -> None:
+    protocol = cfp(tmp_path / "cfp")
+    for person in (1, 2):
+        for kind in ("frontal", "profile"):
+            place = tmp_path / "cfp" / "Data" / "Images" / f"{person:03d}" / kind
+            place.mkdir(parents=True)
+            for number in (1, 2):
+                picture(place / f"{number:02d}.jpg", 10 * person + number + len(kind))
+    report = made(job, tmp_path / "cfp" / folder, tmp_path / "x.bin", list=str(protocol / "Split" / "FP"))
+    assert report.data["folds"] == 2 and read_pairs(tmp_path / "x.bin").same.tolist() == [True, False] * 2
+    (tmp_path / "cfp" / "Data" / "Images" / "002" / "profile" / "02.jpg").unlink()
+    with pytest.raises(DataError, match=r"lacks 1 .*002/profile/02\.jpg \(02/diff\.txt line 1\)"):
+        made(job, tmp_path / "cfp" / folder, tmp_path / "y.bin", list=str(protocol / "Split" / "FP"))
