@@ -200,7 +200,7 @@ class TestOracle:
     )
     def test_crops_over_the_border(self, box, target, source):
         image = np.arange(1, 401).reshape(20, 20, 1).repeat(3, 2) % 255
-        crop = boxing.crop(image.astype(np.uint8), np.array(box), 12)
+        crop = boxing.crop(image.astype(np.uint8), box, 12)
         wanted = np.zeros((12, 12, 3))
         wanted[target] = image[source]
         assert np.array_equal(crop, wanted)
@@ -246,7 +246,7 @@ def test_forty_thousand_candidates_take_little_memory():
 @pytest.mark.slow
 def test_a_huge_crop_is_reduced_in_strips(monkeypatch):
     image = np.random.default_rng(3).integers(0, 256, (700, 900, 3), np.uint8)
-    box = np.array([-50, 20, 780, 850])
+    box = (-50, 20, 780, 850)
     whole = boxing.crop(image, box, 48)
     monkeypatch.setattr(boxing, "_LARGE", 10_000)
     assert np.abs(boxing.crop(image, box, 48) - whole).max() < 1e-3

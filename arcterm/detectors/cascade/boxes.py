@@ -6,6 +6,7 @@ Source: David Sandberg's facenet, after Zhang's Matlab.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -75,12 +76,12 @@ def usable(boxes: Boxes, image: Pixels) -> NDArray[np.bool_]:
     return np.asarray(fits.all(1))
 
 
-def crop(image: Pixels, box: NDArray[np.int64], size: int) -> NDArray[np.float32]:
+def crop(image: Pixels, box: Sequence[int], size: int) -> NDArray[np.float32]:
     """Return the crop (size, size, 3) of one box of whole numbers, reduced or enlarged; 0 outside the image.
 
     The means are of float64. A box that lies outside altogether is black.
     """
-    x1, y1, x2, y2 = (int(each) for each in box)
+    x1, y1, x2, y2 = box
     height, width = image.shape[:2]
     left, top, right, bottom = max(x1 - 1, 0), max(y1 - 1, 0), min(x2, width), min(y2, height)
     if left >= right or top >= bottom:

@@ -27,6 +27,7 @@ from arcterm.detectors.cascade.suppression import suppress
 from arcterm.detectors.pixels import three_channels
 
 _TOGETHER = 16  # images that one thread of a CPU has in hand
+_LEAST_ROWS = 32  # rows of windows in a strip; each strip begins with ten rows of pixels of the one before
 _SHARED = 1 << 19  # pixels of an image whose layers are large enough for threads to share
 _SAME_SCALE, _ALL_SCALES, _REFINED, _LAST = 0.5, 0.7, 0.7, 0.7
 
@@ -98,10 +99,11 @@ class MTCNN:
         size = min(_TOGETHER, -(-len(work) // threads))
         parts = [work[start : start + size] for start in range(0, len(work), size)]
         workers = min(threads, len(parts))
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            found = [faces for part in pool.map(self._find_faces, parts) for faces in part]
-        torch.set_num_threads(threads)  # what threads yet to be made begin with
-        return found
+        try:
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                return [faces for part in pool.map(self._find_faces, parts) for faces in part]
+        finally:
+            torch.set_num_threads(threads)  # what threads yet to be made begin with
 
     @torch.inference_mode()
     def _find_faces(self, work: Sequence[tuple[Pixels, int]]) -> list[list[Face]]:
@@ -147,7 +149,7 @@ class MTCNN:
 
     def _scan(self, batch: Pixels, scales: Sequence[float]) -> Iterator[Candidates]:
         """Yield what P-Net sees in each image of a level (N, h, w, 3), in strips of rows if it is large."""
-        rows = max(1, self._portion.pixels // (STRIDE * batch.shape[2]))
+        rows = max(_LEAST_ROWS, self._portion.pixels // (STRIDE * batch.shape[2]))
         strips = []
         for start in range(0, max(1, _cells(batch.shape[1])), rows):
             strip = batch[:, start * STRIDE : (start + rows - 1) * STRIDE + CELL]
@@ -191,7 +193,9 @@ class MTCNN:
     ) -> Iterator[list[NDArray[np.float64]]]:
         """Yield for each image what `network` gives for its boxes; the crops of all go through together."""
         pairs = [
-            (image, box) for image, found in zip(images, boxes, strict=True) for box in found.astype(np.int64)
+            (image, box)
+            for image, found in zip(images, boxes, strict=True)
+            for box in found.astype(np.int64).tolist()
         ]
         answers: list[tuple[Tensor, ...]] = []
         for start in range(0, max(1, len(pairs)), self._portion.crops):
