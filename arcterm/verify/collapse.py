@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.verify.protocol import THRESHOLDS, Measured
+from arcterm.verify.protocol import THRESHOLDS, MeasuredPairs
 
 Floats = NDArray[np.floating[Any]]
 
@@ -34,7 +34,7 @@ def _find_alike(embeddings: Floats, source: str) -> str:
     return ""
 
 
-def find_in_pairs(embeddings: Floats, measured: Measured, same: NDArray[np.bool_], source: str) -> str:
+def find_in_pairs(embeddings: Floats, measured: MeasuredPairs, same: NDArray[np.bool_], source: str) -> str:
     """Do so for the pairs of a set: rows 2i and 2i + 1 of `embeddings` (2P, D), `same` (P,) person.
 
     Where no two people of a pair are further apart than the protocol resolves, accuracy is a guess.

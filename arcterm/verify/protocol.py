@@ -103,7 +103,7 @@ def one_kind(same: NDArray[np.bool_]) -> str:
     return "" if same.any() and not same.all() else "same" if same.any() else "different"
 
 
-class Measured(NamedTuple):
+class MeasuredPairs(NamedTuple):
     """Squared L2 `distances` (P,) of the normalised pairs, and the L2 `lengths` (2P,) of all rows before.
 
     A pair with a row that has no finite length has no meaningful distance; a row of zeros stays zero.
@@ -113,10 +113,10 @@ class Measured(NamedTuple):
     lengths: NDArray[np.float64]
 
 
-def measure_pairs(embeddings: Floats) -> Measured:
+def measure_pairs(embeddings: Floats) -> MeasuredPairs:
     """Measure pairs i = rows 2i and 2i + 1 of `embeddings` (2P, D), on two threads where there are cores."""
     count = len(embeddings)
-    measured = Measured(np.empty(count // 2), np.empty(count))
+    measured = MeasuredPairs(np.empty(count // 2), np.empty(count))
     given = torch.from_numpy(np.require(embeddings, requirements=["C", "W"]))
     if count <= 2 * _BLOCK or len(os.sched_getaffinity(0)) == 1:
         _measure_rows(given, measured, 0, count)
@@ -136,7 +136,7 @@ def measure_pairs(embeddings: Floats) -> Measured:
     return measured
 
 
-def _measure_rows(given: torch.Tensor, measured: Measured, first: int, last: int) -> None:
+def _measure_rows(given: torch.Tensor, measured: MeasuredPairs, first: int, last: int) -> None:
     """Measure rows `first` to `last`, in blocks that stay in the cache.
 
     PyTorch converts, divides and subtracts in half of NumPy's time, and rounds as correctly. Sums are left to
