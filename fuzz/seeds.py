@@ -27,6 +27,7 @@ from scipy.io import savemat
 from arcterm.formats.modelfile import ModelFacts, metadata
 from arcterm.formats.mxnet import params
 from arcterm.formats.pairs.binfile import write_pairs
+from arcterm.formats.protobuf import field_bytes
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import MAGIC_BYTES, RecordWriter, framed
 from arcterm.formats.recordio.packwriter import write_pack
@@ -274,6 +275,26 @@ def modelfile() -> Seeds:
     yield "surrogate", struct.pack("<Q", len(surrogate)) + surrogate.encode()
 
 
+def onnxfile() -> Seeds:
+    """A graph of one node with its weights inside, outside, and in a graph within a node."""
+    entry = field_bytes(2, field_bytes(1, b"\x08\x01" + field_bytes(2, field_bytes(1, b"\x08\x03"))))
+    ends = b"".join(field_bytes(n, field_bytes(1, b"xy"[n - 11 : n - 10]) + entry) for n in (11, 12))
+    node = b"".join(field_bytes(n, text) for n, text in ((1, b"x"), (1, b"w"), (2, b"y"), (4, b"Mul")))
+    outside = field_bytes(13, field_bytes(1, b"location") + field_bytes(2, b"../w"))
+    card = metadata(ModelFacts(backbone="tiny", embedding_size=4))["arcterm"].encode()
+    for name, weight in {
+        "inside": field_bytes(5, b"\x08\x01\x10\x01" + field_bytes(8, b"w") + field_bytes(9, bytes(4))),
+        "outside": field_bytes(5, b"\x08\x01" + field_bytes(8, b"w") + outside),
+        "deep": field_bytes(1, field_bytes(5, field_bytes(6, field_bytes(5, outside)))),
+    }.items():
+        graph = field_bytes(7, field_bytes(1, node) + weight + ends)
+        yield name, b"\x08\x08" + graph + field_bytes(14, field_bytes(1, b"arcterm") + field_bytes(2, card))
+    nested = b""
+    for _ in range(40):
+        nested = field_bytes(1, field_bytes(5, field_bytes(6, nested)))
+    yield "deepest", b"\x08\x08" + field_bytes(7, nested)
+
+
 def events_() -> Seeds:
     """Lines as a run writes them, and without their checksum, which the target adds."""
     for event in (
@@ -339,6 +360,7 @@ SEEDS = {
     "params": params_,
     "symbol": symbol_,
     "modelfile": modelfile,
+    "onnxfile": onnxfile,
     "events": events_,
     "labelnames": labelnames,
     "guides": guides,

@@ -17,7 +17,7 @@ import numpy as np
 from arcterm.align.guides import FaceScrub, MegaFace
 from arcterm.data.make.archives import FLOOR, MAX_RATIO, unpack
 from arcterm.errors import DataError
-from arcterm.formats import images, npydict
+from arcterm.formats import images, npydict, onnxfile
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.lists import read_list
 from arcterm.formats.modelfile import read_facts
@@ -176,6 +176,20 @@ def modelfile(data: bytes, place: Path) -> None:
     read_facts(_file(place / "model.safetensors", data))
 
 
+def onnxfile_(data: bytes, place: Path) -> None:
+    """An ONNX file from outside, and the files that it says it has weights in."""
+    found = onnxfile.read(_file(place / "model.onnx", data))
+    assert found.parameters >= 0 and len(found.nodes) <= len(data)
+    found.normalises  # noqa: B018
+    with suppress(DataError):
+        assert found.facts is None or found.facts.embedding_size > 0
+    with suppress(DataError):
+        onnxfile.check_external(found)
+        assert not found.external
+    onnxfile.write_with_metadata(found, place / "copy.onnx", "key", "value")
+    assert onnxfile.read(place / "copy.onnx").metadata["key"] == "value"
+
+
 def event(data: bytes, _: Path) -> None:
     """A line of a run's log."""
     for line in (data, b'%s,"crc":"%08x"}\n' % (data, zlib.crc32(data))):
@@ -229,6 +243,7 @@ TARGETS: dict[str, Target] = {
     "params": params_,
     "symbol": symbol_,
     "modelfile": modelfile,
+    "onnxfile": onnxfile_,
     "events": event,
     "labelnames": labelnames,
     "guides": guides,
