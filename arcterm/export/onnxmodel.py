@@ -137,10 +137,10 @@ def _is_embedding(shape: Shape, count: int) -> bool:
 
 
 def _feeding(found: OnnxFile, network: OnnxNetwork, card: ModelFacts | None) -> Feeding:
-    if network.kind == "uint8":
-        return Feeding(_PIXELS, "" if card else "its input is uint8: the pixels as they are")
     if card:
-        return Feeding(card.preprocess)
+        return Feeding(_PIXELS if network.kind == "uint8" else card.preprocess, card.input_basis)
+    if network.kind == "uint8":
+        return Feeding(_PIXELS, "its input is uint8: the pixels as they are")
     if found.normalises:
         return Feeding(_PIXELS, "its graph begins by subtracting and scaling: the pixels as they are")
     return feeds.ONNX
