@@ -226,10 +226,7 @@ def _first_picture(data: memoryview, kind: str, source: str) -> memoryview:
         height, width = tiff.read_first(data, MAX_PIXELS)
     except ValueError as error:
         name = "GIF" if kind == ".gif" else "TIFF"
-        raise DataError(
-            f"{source}: these {len(data)} bytes aren't a whole image: the {name} can't be read: {error}",
-            "remove or replace it",
-        ) from None
+        raise DataError(f"{source}: the {name} can't be read: {error}", "remove or replace it") from None
     _check_pixels(height, width, source)
     return data
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +94,20 @@ def test_lengths_are_of_the_rows():
     assert np.allclose(lengths, np.linalg.norm(embeddings, axis=1))
     with pytest.raises(DataError, match="not finite"):
         pair_distances(embeddings)
+
+
+def test_the_threads_of_pytorch_are_as_before(monkeypatch):
+    """They are one for as long as two of ours work, which a failure ends too."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("arcterm.verify.protocol._BLOCK", 8)
+    embeddings, _ = drawn(40, 16, 0)
+    seen = []
+    monkeypatch.setattr(torch, "set_num_threads", seen.append)
+    assert np.array_equal(pair_distances(embeddings), plain_distances(embeddings))
+    monkeypatch.setattr("arcterm.verify.protocol._measure_rows", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        measure_pairs(embeddings)
+    assert seen == [1, torch.get_num_threads()] * 2
 
 
 def test_the_allowed_number_of_impostors():
