@@ -85,6 +85,7 @@ def test_the_numbers_are_facenets(detector, six_faces, layers, name):
     assert len(ours) == 0 or np.abs(ours - wanted).max() < NEAR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "detail", [d for d in DETAILS if d not in ("one candidate not mirrored", "NMS without +1")]
 )
@@ -117,6 +118,21 @@ def test_several_images_are_as_one_by_one(detector, six_faces):
         alone = detector.detect([image])[0]
         assert len(faces) == len(alone)
         assert np.abs(as_rows(faces) - as_rows(alone)).max(initial=0) < NEAR
+
+
+def test_the_number_of_threads_changes_nothing(detector, six_faces):
+    images = [part(six_faces, name)[0] for name in PARTS] * 2
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append([as_rows(faces) for faces in detector.detect(images)])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for one, three in zip(*found, strict=True):
+        assert np.array_equal(one, three)
 
 
 def test_in_strips_and_small_batches_it_is_the_same(detector, six_faces, monkeypatch):
@@ -233,13 +249,13 @@ def test_suppression_of_many_is_that_of_one_after_the_other():
 def test_forty_thousand_candidates_take_little_memory():
     """More than a 16-bit index counts, and a matrix of all their overlaps would be 12 GB."""
     draw = np.random.default_rng(2)
-    corner = draw.uniform(0, 9000, (40_000, 2))
+    corner = draw.uniform(0, 2500, (40_000, 2))
     tracemalloc.start()
     kept = suppress(np.hstack([corner, corner + 24]), draw.random(40_000), 0.5)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert 32_768 < len(kept) <= 40_000
-    assert len(set(kept.tolist())) == len(kept)
+    assert max(kept) > 32_767
+    assert len(set(kept.tolist())) == len(kept) > 5_000
     assert peak < 400 << 20
 
 

@@ -26,7 +26,7 @@ from arcterm.detectors.cascade.boxes import CELL, STRIDE, Boxes, Pixels
 from arcterm.detectors.cascade.suppression import suppress
 from arcterm.detectors.pixels import three_channels
 
-_TOGETHER = 16  # images that one thread of a CPU has in hand
+_TOGETHER = 4  # images that one thread of a CPU has in hand, however many threads there are
 _LEAST_ROWS = 32  # rows of windows in a strip; each strip begins with ten rows of pixels of the one before
 _SHARED = 1 << 19  # pixels of an image whose layers are large enough for threads to share
 _SAME_SCALE, _ALL_SCALES, _REFINED, _LAST = 0.5, 0.7, 0.7, 0.7
@@ -85,19 +85,21 @@ class MTCNN:
 
         On a CPU each of torch's threads looks at images of its own. The layers of one are too small to be
         shared: threads that wait for each other after each of them take many times as long where something
-        else wants the cores. A single large photo is shared.
+        else wants the cores. A single large photo is shared. The last digits of a network's answer may hang
+        on what else it is given, so the images that go together are the same for any number of threads.
         """
         least = [self._minsize] * len(images) if smallest is None else smallest
         work = [
             (np.ascontiguousarray(three_channels(image)), max(CELL, side))
             for image, side in zip(images, least, strict=True)
         ]
-        threads = torch.get_num_threads()
-        alone = len(work) == 1 and work[0][0].shape[0] * work[0][0].shape[1] > _SHARED
-        if threads == 1 or alone or not work or self.device.type != "cpu":
+        if self.device.type != "cpu":
             return self._find_faces(work)
-        size = min(_TOGETHER, -(-len(work) // threads))
-        parts = [work[start : start + size] for start in range(0, len(work), size)]
+        parts = [work[start : start + _TOGETHER] for start in range(0, len(work), _TOGETHER)]
+        alone = len(work) == 1 and work[0][0].shape[0] * work[0][0].shape[1] > _SHARED
+        threads = torch.get_num_threads()
+        if threads == 1 or alone or not parts:
+            return [faces for part in parts for faces in self._find_faces(part)]
         workers = min(threads, len(parts))
         try:
             with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
