@@ -65,7 +65,7 @@ def find(places: Sequence[Path], taken: Sequence[str] = ()) -> SetFiles:
         if place.is_dir():
             files = set_files(place)
         else:
-            files = [place] if place.suffix == ".bin" and place.exists() else []
+            files = [place] if place.suffix in (".bin", ".xz") and place.exists() else []
         if not files:
             empty.append(_why_none(place))
         for file in files:

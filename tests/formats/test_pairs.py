@@ -7,6 +7,7 @@ import collections
 import contextlib
 import datetime
 import io
+import lzma
 import os
 import pickle
 import pickletools
@@ -383,3 +384,21 @@ def test_the_whitelist_holds_what_it_should() -> None:
     names = set(opcodes._ALLOWED.values())
     assert len(names) == 18 + 9 + 1 + 9 + 6 + 2
     assert not names & {"OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID"}
+
+
+def test_a_compressed_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, packed = tmp_path / "a.bin", tmp_path / "b.xz"
+    write_pairs(plain, [bytes(5000), b"x" * 4000], [True])
+    packed.write_bytes(lzma.compress(plain.read_bytes()))
+    found = read_pairs(packed)
+    assert (found.name, [bytes(image) for image in found.images]) == ("b", [bytes(5000), b"x" * 4000])
+    packed.write_bytes(lzma.compress(plain.read_bytes())[:-20])
+    with pytest.raises(DataError, match=r"b\.xz ends early"):
+        read_pairs(packed)
+    packed.write_bytes(lzma.compress(plain.read_bytes())[:60] + b"damage" * 9)
+    with pytest.raises(DataError, match=r"b\.xz (can't be decompressed|ends early)"):
+        read_pairs(packed)
+    packed.write_bytes(lzma.compress(bytes(1 << 20)))
+    monkeypatch.setattr("arcterm.formats.pairs.binfile.MAX_FILE", 1 << 16)
+    with pytest.raises(DataError, match=r"b\.xz holds more than 65536 bytes"):
+        read_pairs(packed)

@@ -1,10 +1,12 @@
 """Verification sets: a ``.bin`` is a pickle of ``(images, same)``, images 2i and 2i + 1 being pair i.
 
-Such files come from strangers, and unpickling one could run any code: `picklemachine` reads them.
+Such files come from strangers, and unpickling one could run any code: `picklemachine` reads them. One that
+is compressed as ``.xz`` is read too, whatever its name.
 """
 
 from __future__ import annotations
 
+import lzma
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,10 @@ from arcterm.formats.people import is_junk
 from arcterm.formats.recordio.container import map_file
 
 MAX_FILE = 4 << 30
+
+_XZ = b"\xfd7zXZ\0"
+_SWELLING = 16  # times; images hardly get smaller
+_MAX_DICTIONARY = 256 << 20  # bytes; more than any setting of xz takes
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ def read_pairs(path: Path) -> PairBin:
 def read_items(path: Path) -> tuple[list[memoryview], list[bool]]:
     """The images and the booleans of a ``.bin``, whatever their numbers; raises `DataError`."""
     data = memoryview(map_file(path))
+    if bytes(data[: len(_XZ)]) == _XZ:
+        data = memoryview(_unpack(path, data))
     if len(data) > MAX_FILE:
         raise DataError(f"{path} has {len(data)} bytes; at most {MAX_FILE} are allowed", "split the set")
     match load(data, path):
@@ -68,6 +76,20 @@ def read_items(path: Path) -> tuple[list[memoryview], list[bool]]:
                 _is_same(path, *item) for item in enumerate(_sequence(path, "booleans", same))
             ]
     raise DataError(f"{path} isn't a pair of lists, images and booleans", UNFIT)
+
+
+def _unpack(path: Path, data: memoryview) -> bytes:
+    """The content of a set compressed as ``.xz``; raises `DataError` if it is damaged or swells too much."""
+    most = min(MAX_FILE, _SWELLING * (len(data) + (1 << 20)))
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_DICTIONARY)
+    try:
+        whole = unpacker.decompress(data, most)
+    except lzma.LZMAError as error:
+        raise DataError(f"{path} can't be decompressed: {error}", "get the file again") from None
+    if not unpacker.eof:
+        reason = "ends early" if unpacker.needs_input else f"holds more than {most} bytes"
+        raise DataError(f"{path} {reason}", "get the file again, or split the set")
+    return whole
 
 
 def write_pairs(path: Path, images: Sequence[bytes | memoryview], same: Sequence[bool]) -> None:
