@@ -26,7 +26,8 @@ class Foreign:
     """A file's weights. `state` has them by name where names mean something; `head` is (C, D) or None.
 
     `eps` is what the batch norms of `state` add to their variance where a backbone has its names; None if
-    that is what the backbone's do. `own_names` has the names in the file where `state` has others.
+    that is what the backbone's do. `own_names` has the names in the file where `state` has others. `headless`
+    says why there is no `head` where one was expected.
     """
 
     source: str
@@ -36,6 +37,7 @@ class Foreign:
     head: Tensor | None
     eps: float | None = None
     own_names: dict[str, str] = field(default_factory=dict)
+    headless: str = ""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -70,7 +72,9 @@ def read_torch(path: Path) -> Foreign:
         own_names = {new: prefix + key for new, key in adaface.file_names(state).items()}
         state = adaface.rename_arrays(state)
     eps = feeding.eps if _IRESNET in state else None
-    return Foreign(str(path), _named(group_layers(state), own_names), state, feeding, head, eps, own_names)
+    return Foreign(
+        str(path), _named(group_layers(state), own_names), state, feeding, head, eps, own_names, held.headless
+    )
 
 
 def _magface(arrays: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -37,12 +37,16 @@ _ERRNO = re.compile(r"os error (\d+)")
 
 @dataclass(frozen=True)
 class Model:
-    """A network in evaluation mode on the CPU; `head` has its class weights (C, D) if the file has."""
+    """A network in evaluation mode on the CPU; `head` has its class weights (C, D) if the file has.
+
+    `headless` says why it has none where one was expected.
+    """
 
     facts: ModelFacts
     network: nn.Module
     head: Tensor | None = None
     fit: Fit = field(default_factory=Fit)
+    headless: str = ""
 
 
 def open_model(place: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> Model:
@@ -204,7 +208,7 @@ def _load_foreign(found: Foreign, known: Known) -> Model:
     if goal != facts.preprocess and change_input(network, facts.input_size, facts.preprocess, goal):
         turned = f"{facts.input_basis}; " * bool(facts.input_basis) + _TURNED
         facts = msgspec.structs.replace(facts, channels="rgb", input_basis=turned)
-    return Model(facts, network, found.head, fit)
+    return Model(facts, network, found.head, fit, found.headless)
 
 
 def _embedding_size(candidate: Candidate) -> int:

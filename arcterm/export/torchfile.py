@@ -36,11 +36,13 @@ State = dict[str, Tensor]
 class Weights:
     """A file's named arrays as they are, float32, in its order, and what else of it says how they are used.
 
-    `head` has the class weights (C, D) that lie apart from the arrays; `color_space` is CVLface's setting.
+    `head` has the class weights (C, D) that lie apart from the arrays, `headless` why they can't be had;
+    `color_space` is CVLface's setting.
     """
 
     arrays: State
     head: Tensor | None = None
+    headless: str = ""
     color_space: str = ""
 
 
@@ -55,17 +57,19 @@ def read(path: Path) -> Weights:
     with _bounded_memory(path):
         found = _unpickled(path)
         arrays = _to_float32(find_state(found, path), path)
-        return Weights(arrays, _sharded_head(found, path), _color_space(found, path))
+        return Weights(arrays, *_sharded_head(found, path), _color_space(found, path))
 
 
-def _sharded_head(found: Any, path: Path) -> Tensor | None:
-    """The class weights of arcface_torch, of this rank and of those whose files lie beside it."""
+def _sharded_head(found: Any, path: Path) -> tuple[Tensor | None, str]:
+    """The class weights of arcface_torch, of this rank and of those whose files lie beside it, or why not."""
     if _shard(found) is None:
-        return None
-    files = classweights.shard_files(path) or []
+        return None, ""
+    files, missing = classweights.shard_files(path)
+    if missing:
+        return None, f"{path.name} has those of one rank; not beside it: {', '.join(missing)}"
     shards = [_shard(found if file == path else _unpickled(file)) for file in files]
-    whole = [shard for shard in shards if shard is not None]
-    return classweights.join(whole) if whole and len(whole) == len(shards) else None
+    whole = classweights.join([shard for shard in shards if shard is not None])
+    return whole, "" if whole is not None else f"those in {path.name} and beside it are no equal parts"
 
 
 def _shard(found: Any) -> Tensor | None:
@@ -99,9 +103,12 @@ def _safetensors(path: Path) -> State:
 
 @contextlib.contextmanager
 def _bounded_memory(path: Path) -> Iterator[None]:
-    """Let this process grow by four times the file at most: mapped, read, converted, and a copy."""
+    """Let this process grow by four times the file at most: mapped, read, converted, and a copy.
+
+    The file is that with those of other ranks beside it, whose class weights are read too.
+    """
     try:
-        size = path.stat().st_size
+        size = sum(file.stat().st_size for file in classweights.shard_files(path)[0])
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}", "check its name and permissions") from None
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])

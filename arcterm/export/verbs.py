@@ -28,7 +28,8 @@ def import_(request: Request, progress: Progress) -> dict[str, Any]:
     progress(0, 2, "reading")
     found = model.open_model(request["place"], request["known"])
     if request["head"] == "keep" and found.head is None:
-        raise DataError(f"{found.facts.source} holds no class weights", "leave out --head keep")
+        why = f": {found.headless}" if found.headless else ""
+        raise DataError(f"{found.facts.source} holds no class weights{why}", "leave out --head keep")
     if request["head"] == "drop":
         found = _headless(found)
     if request.get("declared_input"):

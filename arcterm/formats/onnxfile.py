@@ -137,6 +137,10 @@ def _model(found: OnnxFile, message: memoryview) -> OnnxFile:
         elif number == 14:
             entry = _texts(_message(value), 1, 2)
             found.metadata[entry[1]] = entry[2]
+        elif number == 20:
+            for part, graph in fields(_message(value)):
+                if part in (1, 2):
+                    _graph(found, _message(graph), 1)
         elif number == 25:
             _inside(found, _message(value), 7, 0)
     if graphs != 1:
@@ -278,6 +282,7 @@ def check_external(found: OnnxFile) -> None:
         beside = folder / inner
         if (
             inner.is_absolute()
+            or place.startswith("*")  # onnxruntime's mark of an address in memory
             or ".." in inner.parts
             or "\\" in place
             or not beside.resolve().is_relative_to(folder)

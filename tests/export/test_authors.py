@@ -194,7 +194,9 @@ def test_class_weights_of_all_ranks_of_arcface_torch(arcface, pixels, import_, t
     assert torch.equal(other.head, found.head)
     (tmp_path / "checkpoint_gpu_1.pt").unlink()
     for rank in (0, 2):
-        assert model.open_model({"file": str(tmp_path / f"checkpoint_gpu_{rank}.pt")}).head is None
+        alone = model.open_model({"file": str(tmp_path / f"checkpoint_gpu_{rank}.pt")})
+        assert alone.head is None
+        assert "not beside it: checkpoint_gpu_1.pt" in alone.headless
 
 
 def test_shards_that_are_no_equal_parts_are_no_head(arcface, import_, tmp_path):

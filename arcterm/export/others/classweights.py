@@ -34,25 +34,27 @@ def magface(state: State) -> Tensor | None:
     return None
 
 
-def shard_files(path: Path) -> list[Path] | None:
+def shard_files(path: Path) -> tuple[list[Path], list[str]]:
     """The files of all ranks of arcface_torch, ``checkpoint_gpu_0.pt`` and so on, that lie beside `path`.
 
-    None if some before the last are missing, or the name says no rank.
+    And the names of those that are missing before the last of them. A file whose name says no rank is alone.
     """
     found = _SHARD.fullmatch(path.name)
     if found is None:
-        return None
+        return [path], []
     ranks = {
         int(m[2]): other
         for other in path.parent.iterdir()
         if (m := _SHARD.fullmatch(other.name)) and (m[1], m[3]) == (found[1], found[3])
     }
-    whole = sorted(ranks) == list(range(len(ranks)))
-    return [ranks[rank] for rank in sorted(ranks)] if whole else None
+    missing = [f"{found[1]}{rank}{found[3]}" for rank in range(max(ranks)) if rank not in ranks]
+    return [ranks[rank] for rank in sorted(ranks)], missing[:3]
 
 
 def join(shards: list[Tensor]) -> Tensor | None:
     """Put shards (n, D) in order; None if they are not the equal parts into which arcface_torch divides."""
+    if not shards:
+        return None
     counts = [len(shard) for shard in shards]
     widths = {shard.shape[1:] for shard in shards}
     if len(widths) != 1 or counts != sorted(counts, reverse=True) or counts[0] - counts[-1] > 1:
