@@ -129,7 +129,7 @@ class MTCNN:
     def _exact(self) -> contextlib.AbstractContextManager[object]:
         """Keep a GPU from rounding to 10 bits; the switch is the process's, so threads leave it alone."""
         gpu = self.device.type == "cuda"
-        return torch.backends.cudnn.flags(allow_tf32=False) if gpu else contextlib.nullcontext()
+        return torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if gpu else contextlib.nullcontext()
 
     def _propose(self, images: Sequence[Pixels], smallest: Sequence[int]) -> list[Boxes]:
         """P-Net: return whole squares (n, 4) for each image."""
