@@ -60,7 +60,7 @@ def transcribed(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.hstack([boxes[:, :4], ordered, boxes[:, 4:]])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_six_faces(mtcnn_folder, six_faces, layers):
     made = make(mtcnn_folder, minsize=40, threshold3=0.9)
     before = six_faces.copy()
@@ -85,7 +85,7 @@ def test_the_numbers_are_facenets(detector, six_faces, layers, name):
     assert len(ours) == 0 or np.abs(ours - wanted).max() < NEAR
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "detail", [d for d in DETAILS if d not in ("one candidate not mirrored", "NMS without +1")]
 )
@@ -120,6 +120,7 @@ def test_several_images_are_as_one_by_one(detector, six_faces):
         assert np.abs(as_rows(faces) - as_rows(alone)).max(initial=0) < NEAR
 
 
+@pytest.mark.long
 def test_the_number_of_threads_changes_nothing(detector, six_faces):
     images = [part(six_faces, name)[0] for name in PARTS] * 2
     before = torch.get_num_threads()
@@ -135,6 +136,7 @@ def test_the_number_of_threads_changes_nothing(detector, six_faces):
         assert np.array_equal(one, three)
 
 
+@pytest.mark.long
 def test_in_strips_and_small_batches_it_is_the_same(detector, six_faces, monkeypatch):
     images = [part(six_faces, "two faces")[0]] * 2
     whole = detector.detect(images)
@@ -232,6 +234,7 @@ class TestOracle:
         assert len(suppress(pair, np.array([0.9, 0.8]), 0.5)) == left
 
 
+@pytest.mark.long
 def test_suppression_of_many_is_that_of_one_after_the_other():
     draw = np.random.default_rng(1)
     corner = draw.uniform(0, 300, (3000, 2))
@@ -245,7 +248,7 @@ def test_suppression_of_many_is_that_of_one_after_the_other():
         assert np.array_equal(suppress(boxes, scores, limit, smaller=method == "Min"), wanted)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_forty_thousand_candidates_take_little_memory():
     """More than a 16-bit index counts, and a matrix of all their overlaps would be 12 GB."""
     draw = np.random.default_rng(2)
@@ -259,7 +262,7 @@ def test_forty_thousand_candidates_take_little_memory():
     assert peak < 400 << 20
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_huge_crop_is_reduced_in_strips(monkeypatch):
     image = np.random.default_rng(3).integers(0, 256, (700, 900, 3), np.uint8)
     box = (-50, 20, 780, 850)

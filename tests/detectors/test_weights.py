@@ -41,7 +41,7 @@ def refused(folder: Path, *reasons: str) -> DataError:
     return caught.value
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_npy_and_pt_give_the_same_six_boxes(mtcnn_folder, wheel, six_faces):
     found = []
     for folder in (mtcnn_folder, wheel):

@@ -61,6 +61,7 @@ def test_what_opencv_gives_for_bgr(detector, six_faces, test_data):
         assert row[14] == np.float32(face.score)
 
 
+@pytest.mark.long
 def test_images_of_several_sizes_are_as_one_by_one(detector, six_faces):
     images = [six_faces, six_faces[:300, :500], np.zeros((1, 1, 3), np.uint8), six_faces[200:500, 400:900]]
     together = detector.detect(images)
@@ -70,12 +71,14 @@ def test_images_of_several_sizes_are_as_one_by_one(detector, six_faces):
             assert np.array_equal(ours.box, alone.box) and np.array_equal(ours.points, alone.points)
 
 
+@pytest.mark.long
 def test_a_large_photo_is_looked_at_reduced_and_its_faces_stand_where_they_are(detector, six_faces):
     large = cv2.resize(six_faces, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     [faces] = detector.detect([large])
     assert np.abs(middles(faces) / 3 - CENTRES).max() < 2
 
 
+@pytest.mark.long
 def test_grey_images_have_the_landmarks_of_their_three_channels(detector, six_faces):
     grey = cv2.cvtColor(six_faces, cv2.COLOR_RGB2GRAY)
     opaque = cv2.cvtColor(six_faces, cv2.COLOR_RGB2RGBA)
@@ -117,6 +120,7 @@ def test_opencv_says_nothing(test_data):
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
+@pytest.mark.long
 def test_opencv_would_have_said_something(test_data):
     code = "import sys, cv2; cv2.FaceDetectorYN.create(sys.argv[1], '', (320, 320))"
     done = subprocess.run([sys.executable, "-c", code, str(test_data(FILE))], capture_output=True, check=True)

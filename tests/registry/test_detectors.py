@@ -9,6 +9,8 @@ from arcterm.detectors import mtcnn, yunet
 
 from . import toydetectors as toys
 
+pytestmark = pytest.mark.long
+
 
 def outcomes(declared, **options):
     return {found.check: (found.outcome, found.detail) for found in check("detector", declared, **options)}
@@ -46,7 +48,6 @@ def test_without_weights_all_is_skipped_and_says_what_to_get():
     assert not [key for key, (outcome, _) in found.items() if outcome == "failed"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("declared", "weights"),
     [(mtcnn, "mtcnn/det1.npy"), (yunet, "yunet/face_detection_yunet_2026may.onnx")],
