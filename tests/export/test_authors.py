@@ -239,13 +239,13 @@ def test_objects_beside_the_weights_are_inert(tiny, import_, foreign):
         "schedule": functools.partial(min, 1),
         "defaults": collections.defaultdict(list, a=[1]),
     }
-    before = set(torch.serialization.get_safe_globals())
     for number, (key, value) in enumerate(saved.items()):
         found = import_({"state_dict": saved["state_dict"], key: value}, f"epoch={number}.ckpt")
         assert found.facts.backbone == "tiny"
     assert import_(saved).facts.backbone == "tiny"
     assert calls == []
-    assert set(torch.serialization.get_safe_globals()) == before
+    left = torch.serialization.get_safe_globals()
+    assert not [each for each in left if isinstance(each, tuple)]  # what is given with a name
 
 
 def test_negative_control_an_object_is_made_by_who_trusts_the_file(tmp_path, foreign):
