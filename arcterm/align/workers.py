@@ -26,6 +26,10 @@ _ROUND = 8
 """Chunks of a rank between two moments at which all ranks agree whether to stop."""
 
 
+_MOST_PIXELS = 48_000_000
+"""Of the photos that a thread has in hand; a camera's may have half as many each."""
+
+
 class Workers:
     """The work of one rank of an alignment that writes into the folder `stage`."""
 
@@ -95,23 +99,27 @@ class Workers:
         return made
 
     def _do_batch(self, batch: range, left: Sequence[int]) -> None:
-        """Align a whole batch and store the photos that are `left`.
+        """Align a whole batch, in parts if its photos are large, and store the photos that are `left`.
 
         What a network finds in one photo may hang, in its last digits, on which others it is given: a batch
         that a crash cut through is found again as it was.
         """
         photos: dict[int, Photo] = {}
+        pixels = 0
         for number in batch:
             try:
-                if (photo := self._read(number, number in left)) is not None:
-                    photos[number] = photo
+                if (read := self._read(number, number in left)) is not None:
+                    photos[number] = read
+                    pixels += read.pixels.size // 3
             except DataError as error:
                 if number in left:
                     self._add(number, "unreadable", error.message)
-        self._aligner.align(list(photos.values()))
-        for number in left:
-            if number in photos:
-                self._store(number, photos[number])
+            if pixels > _MOST_PIXELS or number == batch[-1]:
+                self._aligner.align(list(photos.values()))
+                for found, photo in photos.items():
+                    if found in left:
+                        self._store(found, photo)
+                photos, pixels = {}, 0
 
     def _read(self, number: int, wanted: bool) -> Photo | None:
         """Read a photo; None for one that is passed over, which is written down if it is `wanted`."""

@@ -80,6 +80,16 @@ def test_other_photos_are_no_continuation(photos, run, tmp_path):
         run(photos, job=job)
 
 
+def test_large_photos_are_taken_in_parts(photos, run, tmp_path, monkeypatch):
+    run(photos, tmp_path / "whole", detector="boxed")
+    assert max(count for count, _ in Marks.asked) == 4
+    Marks.asked.clear()
+    monkeypatch.setattr("arcterm.align.workers._MOST_PIXELS", 80 * 60 + 1)
+    run(photos, detector="boxed")
+    assert max(count for count, _ in Marks.asked) == 2
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
 def test_ranks_share_the_photos_and_a_row_of_each_is_found(photos, run, tmp_path, monkeypatch):
     """Two ranks write what one does; here one after the other."""
     run(photos, tmp_path / "whole")
