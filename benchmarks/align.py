@@ -1,7 +1,7 @@
 """Alignment against the bare detector, and MTCNN on several photos against one, in the same run.
 
     python benchmarks/align.py PHOTO --weights YUNET.onnx [--photos 7000] [--rounds 3] [--threads 2]
-    python benchmarks/align.py PHOTO --weights MTCNN [--photos 256] [--rounds 7] [--batch 16]
+    python benchmarks/align.py PHOTO --weights MTCNN [--photos 256] [--rounds 7] [--batch 32]
 
 PHOTO is one with faces, of which photos of 250×250 are cut around each face, at other places and brightness
 every time. "bare" is OpenCV's FaceDetectorYN alone, in as many threads, on images that are already decoded;
@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--photos", type=int, help="7000, or 256 for MTCNN")
     parser.add_argument("--rounds", type=int, help="3, or 7 for MTCNN")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     asked = parser.parse_args()
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: the supervisor's time is counted too

@@ -10,7 +10,7 @@ from arcterm_registry import Detector, Option
 
 mtcnn = Detector(
     summary="MTCNN, the three networks of 2016 that most aligned sets were made with",
-    batch=16,
+    batch=32,
     factory="arcterm.detectors.cascade.detector:MTCNN",
     find="arcterm.detectors.places:find_mtcnn",
     advice=(

@@ -26,7 +26,7 @@ from arcterm.detectors.cascade.boxes import CELL, STRIDE, Boxes, Pixels
 from arcterm.detectors.cascade.suppression import suppress
 from arcterm.detectors.pixels import three_channels
 
-_TOGETHER = 4  # images that one thread of a CPU has in hand, however many threads there are
+_TOGETHER = 8  # images that one thread of a CPU has in hand, however many threads there are
 _LEAST_ROWS = 32  # rows of windows in a strip; each strip begins with ten rows of pixels of the one before
 _SHARED = 1 << 19  # pixels of an image whose layers are large enough for threads to share
 _SAME_SCALE, _ALL_SCALES, _REFINED, _LAST = 0.5, 0.7, 0.7, 0.7
@@ -40,7 +40,7 @@ class Portion(NamedTuple):
 
 
 # what a layer makes of it stays in a core's cache; a GPU is only busy with much more
-_PORTIONS = {"cpu": Portion(1 << 16, 64), "cuda": Portion(1 << 22, 4096)}
+_PORTIONS = {"cpu": Portion(1 << 16, 32), "cuda": Portion(1 << 22, 4096)}
 
 
 class Candidates(NamedTuple):
