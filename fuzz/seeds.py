@@ -337,13 +337,6 @@ def arrays() -> Seeds:
     yield "protocol2", header + pickle.dumps(np.array(layers, object), protocol=2)
 
 
-def onnx() -> Seeds:
-    """A graph with an input and an output, and one whose field is longer than the file."""
-    names = b"\x5a\x03\x0a\x01x" + b"\x62\x03\x0a\x01y"
-    yield "graph", b"\x08\x08\x3a" + bytes([len(names)]) + names
-    yield "long", b"\x3a\xff\xff\xff\x0f" + names
-
-
 SEEDS = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -365,7 +358,6 @@ SEEDS = {
     "labelnames": labelnames,
     "guides": guides,
     "arrays": arrays,
-    "onnx": onnx,
 }
 
 

@@ -22,7 +22,6 @@ from arcterm.formats.labelnames import read_names
 from arcterm.formats.lists import read_list
 from arcterm.formats.modelfile import read_facts
 from arcterm.formats.mxnet import params, symbol
-from arcterm.formats.onnxnames import read_names as read_onnx_names
 from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.formats.pairs.pairlists import read_pair_list
 from arcterm.formats.pairs.protocols import read_protocol
@@ -221,12 +220,6 @@ def arrays(data: bytes, place: Path) -> None:
             assert array.dtype == np.float32
 
 
-def onnx(data: bytes, _: Path) -> None:
-    """Names of an ONNX file's inputs and outputs."""
-    with suppress(ValueError):
-        assert read_onnx_names(data).outputs
-
-
 TARGETS: dict[str, Target] = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -248,7 +241,6 @@ TARGETS: dict[str, Target] = {
     "labelnames": labelnames,
     "guides": guides,
     "arrays": arrays,
-    "onnx": onnx,
 }
 
 

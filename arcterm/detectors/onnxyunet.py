@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from arcterm.detectors.pixels import three_channels
 from arcterm.errors import DataError
+from arcterm.formats import onnxfile
 from arcterm.formats.lfs import refuse_pointer
-from arcterm.formats.onnxnames import read_names
+from arcterm.text import clean
 
 _LARGEST = 8 << 20  # bytes of a file; there are ones of 100 to 350 thousand
 _OUTPUTS = {f"{part}_{stride}" for part in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)}
@@ -72,9 +73,9 @@ def _open(path: Path, score: float, nms: float, top_k: int) -> Any:
     """Make the network, and try it once on black; raises `DataError`."""
     data = _read(path)
     try:
-        outputs = read_names(data).outputs
-    except ValueError as error:
-        raise DataError(f"{path} is damaged, or no ONNX file: {error}", _ADVICE) from None
+        outputs = [clean(output.name) for output in onnxfile.read(path).outputs]
+    except DataError as error:
+        raise DataError(error.message, _ADVICE) from None
     if set(outputs) != _OUTPUTS:
         # OpenCV would make a detector of any network, and crash with its first image
         shown = ", ".join(outputs[:4]) + (", …" if len(outputs) > 4 else "")

@@ -152,14 +152,14 @@ class TestFilesThatAreNoYuNet:
     def test_no_onnx(self, tmp_path, data):
         path = tmp_path / "a.onnx"
         path.write_bytes(data)
-        self.refused(path, "no ONNX file")
+        self.refused(path, "ONNX file" if data else "is empty")
 
     def test_cut_short(self, tmp_path, test_data):
         data = test_data(FILE).read_bytes()
         path = tmp_path / "a.onnx"
         for length in (len(data) - 1, len(data) // 2, 100):
             path.write_bytes(data[:length])
-            self.refused(path, "damaged")
+            self.refused(path, "no whole ONNX file")
 
     def test_too_long(self, tmp_path, test_data):
         path = tmp_path / "a.onnx"
