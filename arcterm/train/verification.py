@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import msgspec
+import numpy as np
 import torch
 from arcterm_registry.contracts import JobReport, PairSet
 from torch import nn
@@ -15,7 +16,7 @@ from arcterm.config import TrainConfig
 from arcterm.errors import DataError
 from arcterm.export import cardscores
 from arcterm.export.model import Model, open_model
-from arcterm.files import require_free, write_json
+from arcterm.files import require_free, staged_file, write_json
 from arcterm.inputs import models, pairsets, preprocess
 from arcterm.runs.context import JobContext
 from arcterm.runs.events import Verify
@@ -115,7 +116,9 @@ def _embedder(
 
 def _require_scores(source: str, results: list[Verify], failed: dict[str, str]) -> None:
     """Raise `DataError` if the model `source` gives what are no embeddings, or no set can be scored."""
-    useless = next((result.withheld for result in results if result.withheld and result.collapse), "")
+    # "the network has collapsed: " and the same words, unlike pairs of one kind by a collapsed network
+    withheld = (result.withheld for result in results if result.withheld)
+    useless = next((why for why in withheld if any(why in result.collapse for result in results)), "")
     if useless:
         raise DataError(f"{source}: {useless}", "verify an earlier checkpoint, or another file")
     if failed and not results:
@@ -137,6 +140,9 @@ def _report(context: JobContext, name: str, scored: _Outcome, show_errors: str) 
     write_json(context.run.path / "verify" / f"step-{context.step:010d}.json", results)
     if note := cardscores.keep(scored.place, results):
         context.say(note, "warning")
+    scores = context.run.path / "verify" / f"step-{context.step:010d}-distances.npz"
+    with staged_file(scores) as stage, stage.open("wb") as file:
+        np.savez(file, **{each.wrong.name: each.distances for each in scored.measured.values()})  # type: ignore[arg-type]
     if show_errors:
         mistakes.write(Path(show_errors), name, [each.wrong for each in scored.measured.values()])
     lines = [line for result in results for line in _lines(result, scored.measured.get(result.set))]
@@ -150,6 +156,7 @@ def _report(context: JobContext, name: str, scored: _Outcome, show_errors: str) 
             "verification": [_data(result, scored.measured.get(result.set)) for result in results],
             "set_aside": scored.failed,
             "errors": show_errors,
+            "distances": str(scores),
         },
         reason=collapse,
     )

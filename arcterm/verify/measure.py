@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from arcterm.verify import mistakes
 from arcterm.verify.embed import Scored
@@ -21,10 +22,11 @@ NORM = "norm"
 
 
 class Measured(NamedTuple):
-    """What was measured of one set: `lines` for a person, `data` for JSON, and the wrong pairs."""
+    """`lines` for a person, `data` for JSON, the distances of all pairs, and the wrong ones."""
 
     lines: list[str]
     data: dict[str, Any]
+    distances: NDArray[np.float64]
     wrong: SetMistakes
 
 
@@ -54,7 +56,7 @@ def measure(scored: Scored, reject_by: str = "") -> Measured:
         "rejection": msgspec.to_builtins(rejection),
         "wrong_pairs": [each._asdict() for each in wrong],
     }
-    return Measured(lines, measured, SetMistakes(scored.name, scored.pairs, wrong))
+    return Measured(lines, measured, scored.distances, SetMistakes(scored.name, scored.pairs, wrong))
 
 
 def _rate_lines(rates: Rates | None) -> Iterator[str]:

@@ -10,6 +10,7 @@ import keyword
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from inspect import signature
 from itertools import islice
@@ -156,8 +157,13 @@ class Declaration:
             resolve(self.check)(**values)
 
     def load(self) -> Callable[..., Any]:
-        """Import and return the factory; raises whatever importing the plug-in's code raises."""
-        return resolve(self.factory)
+        """Import and return the factory, with the declared defaults of options that it isn't given.
+
+        Raises whatever importing the plug-in's code raises.
+        """
+        found = resolve(self.factory)
+        defaults = {option.name: option.default for option in self.options if option.default is not None}
+        return partial(found, **defaults) if defaults else found
 
     def make(self, *positional: Any, **given: Value) -> Any:
         """Call the factory with the options `given`, checked, over the declared defaults.

@@ -31,7 +31,7 @@ def test_an_options_default_stands_in_its_declaration_alone(declared: Declaratio
     takes_path = isinstance(declared, Detector) or (isinstance(declared, Dataset) and declared.takes_path)
     paths = [Path("anywhere")] if takes_path else []
     for name, others in without_each(declared):
-        refuses(declared.load(), *paths, name=name, others=others)
+        refuses(resolve(declared.factory), *paths, name=name, others=others)
         if isinstance(declared, Dataset):
             refuses(resolve(declared.inspect), *paths, name=name, others=others)
 
