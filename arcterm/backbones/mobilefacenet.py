@@ -55,9 +55,7 @@ class Residual(nn.Module):
         return total
 
 
-def y1(
-    embedding_size: int, output: str, scale: int, blocks: str, style: str = "insightface"
-) -> nn.Sequential:
+def y1(embedding_size: int, output: str, scale: int, blocks: str, style: str) -> nn.Sequential:
     """Normalised images (N, 3, 112, 112) → embeddings (N, `embedding_size`).
 
     `scale` multiplies the channels between blocks and leaves those inside them. `blocks` are the residual

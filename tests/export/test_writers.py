@@ -320,3 +320,18 @@ def test_all_images_that_can_not_be_embedded_are_named_at_once(tiny, tmp_path):
     ) as caught:
         embedding.embed(tiny, files, resize=False, flip=False, progress=nothing)
     assert "pointer.jpg is a Git LFS pointer" in caught.value.message and "git lfs pull" in caught.value.hint
+
+
+@pytest.mark.parametrize(("form", "name"), [("onnx", "a.onnx"), ("torchscript", "a.ts")])
+def test_planes_of_their_own_and_their_order_go_into_the_graph(tiny, pixels, tmp_path, form, name):
+    facts = msgspec.structs.replace(
+        FACTS, mean=(120.0, 110.0, 100.0), scale=(1 / 50, 1 / 60, 1 / 70), channels="bgr"
+    )
+    writers.write(Model(facts, tiny.network), form, tmp_path / name, inside=True)
+    found = run(tmp_path / name, form, pixels)
+    x = (pixels.float() - torch.tensor(facts.mean)) * torch.tensor(facts.scale)
+    with torch.inference_mode():
+        assert apart(found, tiny.network(x.flip(3).permute(0, 3, 1, 2))) < 1e-5
+        assert apart(found, tiny.network(x.permute(0, 3, 1, 2))) > 1e-2
+    said = writers.input_words(facts, False)
+    assert said.startswith("float32 BGR images (N, 3, 112, 112), each number (0..255) less (120, 110, 100)")
