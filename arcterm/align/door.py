@@ -13,7 +13,7 @@ from arcterm.files import Stamp, stamp
 from arcterm.formats.images import Pixels
 from arcterm.runs.context import JobContext
 
-_NO_FACE = "remove the photo, or find out with `arcterm align` what is seen in it"
+_NO_FACE = "remove the photo, or find out with `arcterm align SRC DST` what is seen in it"
 
 
 class FaceFinder:

@@ -97,12 +97,16 @@ WHERE = {
     "arcterm/data/make/bin.py": [("data", "bin")],
     "arcterm/data/check/check.py": [("data", "check")],
     "arcterm/data/reshape/extract.py": [("data", "extract")],
+    "arcterm/align": [("align",), ("data", "pack"), ("data", "bin")],
+    "arcterm/jobs.py": [("align",), ("data", "pack"), ("data", "bin")],
+    "arcterm/detectors": [("align",)],
     "arcterm/data/make/imagefiles.py": [("data", "pack")],
     "arcterm/data/make/pack.py": [("data", "pack")],
     "arcterm/data/reshape/packs.py": [("data", "split")],
     "arcterm/data/check/survey.py": [("data", "check")],
     "arcterm/datasets": TRAIN,
     "arcterm/export/embedding.py": [("embed",), ("compare",)],
+    "arcterm/export/others": [("model", "import"), ("verify",)],
     "arcterm/export/verbs.py": [("model", "import"), ("model", "export")],
     "arcterm/export/writers.py": [("model", "export")],
     "arcterm/formats/pairs/pairing.py": [("data", "pack"), ("data", "bin")],
@@ -140,7 +144,7 @@ NO_ADVICE = (
     "arcterm/scaffold",
 )
 NO_OPTIONS = re.compile(r"^--[a-z-]+(=.*)?$|^ --path DIR$|^--set$")
-OTHERS = {"--shm-size", "--ipc"}  # of docker
+OTHERS = {"--shm-size", "--ipc", "--no-deps"}  # of docker, of pip
 
 
 def test_every_option_that_a_message_names_is_one_of_the_commands_where_it_comes_up():
