@@ -187,6 +187,9 @@ def _target(path: Path, ending: str, force: bool) -> Path:
 
 
 def _say_result(answer: dict[str, Any], path: Path | None, as_json: bool) -> None:
+    import msgspec
+
+    from arcterm.formats.modelfile import ModelFacts
     from arcterm.show import words
 
     facts = answer["facts"]
@@ -198,7 +201,7 @@ def _say_result(answer: dict[str, Any], path: Path | None, as_json: bool) -> Non
         "backbone": f"{facts['backbone']} {options}".rstrip(),
         "parameters": f"{answer['parameters']:,}",
         "embedding": str(facts["embedding_size"]),
-        "input": _input(facts),
+        "input": msgspec.convert(facts, ModelFacts).input_words,
         "class weights": f"{facts['classes']:,}" if facts["classes"] else "none",
         "source": facts["source"],
         "missing": ", ".join(answer["missing"]),
@@ -215,15 +218,3 @@ def _say_result(answer: dict[str, Any], path: Path | None, as_json: bool) -> Non
             talk(f"  {key:<15}{value}")
     if path is not None:
         put(str(path))
-
-
-def _input(fields: dict[str, Any]) -> str:
-    """How an image enters, and by what that is known if it may be wrong."""
-    import msgspec
-
-    from arcterm.formats.modelfile import ModelFacts
-
-    facts = msgspec.convert(fields, ModelFacts)
-    height, width = facts.input_size
-    words = f"{facts.channels.upper()} {width}×{height}, (image - {facts.mean_words}) / {facts.std_words}"
-    return words + (f" ({facts.input_basis})" if facts.input_basis else "")

@@ -141,4 +141,7 @@ def _ask(
         "flip": flip,
         "target": str(target) if target else "",
     }
-    return child.ask("embed", request, ProgressLine())
+    answer: dict[str, Any] = child.ask("embed", request, ProgressLine())
+    if basis := answer["facts"]["input_basis"]:
+        say(f"{source}'s input: {basis}")
+    return answer

@@ -83,6 +83,13 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
         return Preprocess(mean=self.mean, scale=self.scale, channels=self.channels)
 
     @property
+    def input_words(self) -> str:
+        """``RGB 112×112, (image - 127.5) / 128``, and by what that is known if it may be wrong."""
+        height, width = self.input_size
+        words = f"{self.channels.upper()} {width}×{height}, (image - {self.mean_words}) / {self.std_words}"
+        return words + (f" ({self.input_basis})" if self.input_basis else "")
+
+    @property
     def mean_words(self) -> str:
         """``127.5``, or the numbers of red, green and blue in brackets."""
         return _words(self.mean, [mean for mean, _ in self.preprocess.planes])

@@ -56,6 +56,8 @@ def verify(
     context.progress(0, 0, "loading", Path(model).name + (f" checkpoint {checkpoint}" if train else ""))
     place = models.locate(model, context.run.path.parent, checkpoint)
     found = open_model(place, known)
+    if found.facts.input_basis:
+        context.say(f"{Path(model).name} takes {found.facts.input_words}")
     step = found.facts.step
     chosen = _sets(context, sets, train)
     if show_errors:

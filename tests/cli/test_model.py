@@ -385,6 +385,28 @@ def test_embeddings_that_say_nothing_are_refused_by_name(arcterm, pictures, tmp_
     assert left(tmp_path) == ["a.png", "b.png", "dead.safetensors", "note.png", "wide.png"]
 
 
+def test_a_guess_is_said_and_can_be_given(arcterm, theirs, pictures, tmp_path):
+    code, _, err = arcterm("model", "import", "theirs.v2.pth", "-o", "a.safetensors")
+    assert code == 0
+    assert "RGB 112×112, (image - 127.5) / 127.5 (as arcface_torch feeds it, a guess" in err
+    code, _, err = arcterm("compare", "a.safetensors", "a.png", "b.png")
+    assert "a.safetensors's input: as arcface_torch feeds it, a guess" in err
+    given = ("--channels", "bgr", "--mean", "1,2,3", "--std", "50,60,70")
+    code, out, _ = arcterm("model", "import", "theirs.v2.pth", "-o", "b.safetensors", "--json", *given)
+    facts = json.loads(out)["facts"]
+    assert (facts["mean"], facts["channels"]) == ([1, 2, 3], "rgb")
+    assert facts["scale"] == pytest.approx([1 / 50, 1 / 60, 1 / 70])
+    assert "turned around" in facts["input_basis"]
+    code, out, _ = arcterm("model", "show", "b.safetensors")
+    assert "RGB 112×112, (image - (1, 2, 3)) / (50, 60, 70)" in out
+    for words, said in (
+        (("--channels", "grey"), "--channels is rgb or bgr"),
+        (("--mean", "0.5"), "looks like fractions of 1"),
+        (("--std", "128", "--scale", "1"), "--std and --scale say the same"),
+    ):
+        assert said in arcterm("model", "import", "theirs.v2.pth", "-o", "c.safetensors", *words)[2]
+
+
 def test_an_onnx_file_is_a_model(arcterm, ours, pictures, tmp_path):
     assert arcterm("model", "export", "ours.safetensors", "--preprocess", "inside")[0] == 0
     shown = {}
