@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from arcterm.cli.model import Source, Which, _locate, _target
+from arcterm.cli.model import Channels, Mean, Source, Std, Which, _locate, _target
 from arcterm.cli.options import Json, RunsDir
 from arcterm.show.output import ProgressLine, put, put_json, say, say_waiting, table
 
@@ -26,13 +26,19 @@ def embed(
     resize: Resize = False,
     flip: Annotated[bool, typer.Option("--flip", help="Sum with the mirror image's embedding.")] = False,
     checkpoint: Which = "last",
+    channels: Channels = None,
+    mean: Mean = None,
+    std: Std = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Embed images with a model; --json prints the vectors, --output writes them."""
+    from arcterm.inputs.preprocess import parse_preprocess
+
     path = _target(target, ".npz", force) if target else None
-    answer = _ask(source, images, checkpoint, runs_dir, resize=resize, flip=flip, target=path)
+    known = parse_preprocess(channels=channels, mean=mean, std=std)
+    answer = _ask(source, images, checkpoint, runs_dir, known=known, resize=resize, flip=flip, target=path)
     files = answer["files"]
     if as_json:
         rows = answer.get("embeddings", [[]] * len(files))
@@ -58,11 +64,18 @@ def compare(
     second: Annotated[Path, typer.Argument(metavar="B", help="Another.", show_default=False)],
     resize: Resize = False,
     checkpoint: Which = "last",
+    channels: Channels = None,
+    mean: Mean = None,
+    std: Std = None,
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Say how alike two faces are, and whether that is one person at the model's own thresholds."""
-    answer = _ask(source, [first, second], checkpoint, runs_dir, resize=resize, flip=True, target=None)
+    from arcterm.inputs.preprocess import parse_preprocess
+
+    known = parse_preprocess(channels=channels, mean=mean, std=std)
+    pair = [first, second]
+    answer = _ask(source, pair, checkpoint, runs_dir, known=known, resize=resize, flip=True, target=None)
     cosine = _cosine(*answer["embeddings"])
     distance = 2 - 2 * cosine
     verdicts = [
@@ -124,6 +137,7 @@ def _ask(
     checkpoint: str,
     runs_dir: Path | None,
     *,
+    known: dict[str, Any],
     resize: bool,
     flip: bool,
     target: Path | None,
@@ -135,7 +149,7 @@ def _ask(
     say_waiting(f"embedding {count} with {source}")
     request = {
         "place": _locate(source, runs_dir, checkpoint),
-        "known": {},
+        "known": known,
         "images": [str(file) for file in images],
         "resize": resize,
         "flip": flip,

@@ -392,6 +392,10 @@ def test_a_guess_is_said_and_can_be_given(arcterm, theirs, pictures, tmp_path):
     code, _, err = arcterm("compare", "a.safetensors", "a.png", "b.png")
     assert "a.safetensors's input: as arcface_torch feeds it, a guess" in err
     given = ("--channels", "bgr", "--mean", "1,2,3", "--std", "50,60,70")
+    alike = [arcterm("compare", "theirs.v2.pth", "a.png", "b.png", *more)[1] for more in ((), given)]
+    assert alike[0] != alike[1]
+    code, _, err = arcterm("embed", "a.safetensors", "a.png", *given)
+    assert (code, "a.safetensors says itself how images enter it" in err) == (3, True)
     code, out, _ = arcterm("model", "import", "theirs.v2.pth", "-o", "b.safetensors", "--json", *given)
     facts = json.loads(out)["facts"]
     assert (facts["mean"], facts["channels"]) == ([1, 2, 3], "rgb")
