@@ -18,6 +18,8 @@ from tests.conftest import little_room
 from .conftest import FACTS, SCORE
 from .test_onnxmodel import graph
 
+pytestmark = pytest.mark.long
+
 NEW = [
     SetScore(set="lfw", pairs=6000, accuracy=0.9, std=0.01, threshold=1.0, tar=0.8, far_threshold=0.7),
     SetScore(set="heldout", pairs=60, withheld="all 60 pairs are alike"),
