@@ -62,7 +62,7 @@ def test_photos_without_a_face_are_named_all_at_once(people, tmp_path):
     assert "a.png: no face was found" in error.value.message
     assert "b.png: no face was found" in error.value.message
     assert "c.png: these 8 bytes" in error.value.message
-    assert "`arcterm align`" in error.value.hint
+    assert "`arcterm align SRC DST`" in error.value.hint
     assert not (tmp_path / "pack").exists()
 
 

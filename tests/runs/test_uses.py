@@ -102,7 +102,7 @@ def test_without_runs_last_says_how_to_start_one(last):
 
 def test_models_and_pretrained_mean_the_same_run(make, tmp_path):
     root = tmp_path / "runs"
-    made = config(backbone_options={"embedding_size": 4})
+    made = config(backbone_options={"embedding_size": 64})
     run = store.create(root, made, label="train", argv=[], host="h")
     write_state(run, "done", attempt=1)
     folder = save(run, 10)
@@ -112,5 +112,5 @@ def test_models_and_pretrained_mean_the_same_run(make, tmp_path):
         make("data", "done")
         make("verify", "done")
     assert isinstance(run.record.config, TrainConfig)
-    assert pretrained.find("last", root, "tiny", {"embedding_size": 4}).path == folder
+    assert pretrained.find("last", root, "tiny", {"embedding_size": 64}).path == folder
     assert models.locate("last", root)["weights"] == str(folder / checkpoints.BACKBONE)
