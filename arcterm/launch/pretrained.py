@@ -133,7 +133,9 @@ def _check_backbone(
     options: Mapping[str, Value],
 ) -> None:
     if held_options is not None and held == backbone:  # an older file lacks newer options
-        held_options = options_for(get("backbone", held).options, held_options, f"backbone {held}")
+        declared = get("backbone", held).options
+        held_options = options_for(declared, held_options, f"backbone {held}")
+        options = options_for(declared, options, f"backbone {held}")
     here, there = f"{backbone} {_words(options)}".rstrip(), held
     if held_options is not None:
         there = f"{held} {_words(held_options)}".rstrip()
