@@ -169,7 +169,7 @@ verify = JobSpec(
             name="channels",
             type=str,
             default="",
-            help="order in which a file's network takes them, rgb or bgr",
+            help="order of colours that a file's network takes, rgb or bgr",
         ),
         Option(
             name="mean", type=str, default="", help="subtracted from 0..255 for a file: a number or R,G,B"
@@ -240,7 +240,7 @@ align = JobSpec(
 )
 
 
-ALONE = ("align",)
+ALONE = ("align", "verify")
 """Our jobs with a command of their own that is made of the declaration, as all others are."""
 _OURS = [name for name, declared in globals().items() if isinstance(declared, JobSpec)]
 

@@ -14,6 +14,7 @@ from arcterm.commandline import Value
 from arcterm.config import PATH_FIELD, job_config
 from arcterm.console.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
+from arcterm.launch import verification
 from arcterm.overrides import non_defaults
 
 
@@ -82,7 +83,7 @@ class JobDraft(FormDraft):
         return [part.strip() for part in parts if part.strip()]
 
 
-def judge_job(name: str, paths: Sequence[str], options: Mapping[str, Value]) -> Verdict:
+def judge_job(name: str, paths: Sequence[str], options: Mapping[str, Value], root: Path) -> Verdict:
     """Check everything that takes time: whether the paths that are read exist, then the whole config."""
     problems: dict[str, str] = {}
     for place, path in ((place, path) for place, own in get("job", name).share_out(paths) for path in own):
@@ -98,6 +99,9 @@ def judge_job(name: str, paths: Sequence[str], options: Mapping[str, Value]) -> 
     if problems:
         return Verdict(problems=problems)
     try:
-        return Verdict(job=job_config(name, paths, options))
+        config = job_config(name, paths, options)
+        if config.plugin == verification.NAME:
+            verification.check(config, root)
+        return Verdict(job=config)
     except ArctermError as error:
         return Verdict(problems={"": f"{error.message}: {error.hint}" if error.hint else error.message})

@@ -48,6 +48,26 @@ def prepare(
     A training's is verified where it was trained, with the sets of its data unless others are given; `say` is
     told where that data isn't what it was, and which sets can't be used. Raises `ArctermError`.
     """
+    meant, sets, options = _check(config, root)
+    train = meant.run.config if meant.run else None
+    facts = None
+    if train and not sets:
+        facts = samedata.facts_of(train)
+        for note in samedata.notes(meant.run, facts):  # type: ignore[arg-type]
+            say(note)
+    where, ranks = _devices(train, gpus, nproc, say)
+    made = msgspec.structs.replace(config, paths=[meant.path, *sets], options=options, train=train)
+    called = f"{train.backbone}-{meant.step}" if train else meant.called
+    return Verification(made, where, ranks, f"verify-{called}", facts)
+
+
+def check(config: JobConfig, root: Path) -> None:
+    """Raise `ArctermError` if the model, the sets or the options can't be what is meant."""
+    _check(config, root)
+
+
+def _check(config: JobConfig, root: Path) -> tuple[_Meant, list[str], dict[str, Any]]:
+    """Find the model; returns it with the paths of the sets and the options as the job gets them."""
     text, *places = config.paths
     options: dict[str, Any] = dict(config.options)
     known = preprocess.parse_preprocess(**{key: options[key] for key in ("channels", "mean", "std")})
@@ -64,16 +84,7 @@ def prepare(
     elif not sets:
         raise _no_sets(Path(meant.path.partition(",")[0]))
     pairsets.find([Path(place) for place in sets])
-    train = meant.run.config if meant.run else None
-    facts = None
-    if train and not sets:
-        facts = samedata.facts_of(train)
-        for note in samedata.notes(meant.run, facts):  # type: ignore[arg-type]
-            say(note)
-    where, ranks = _devices(train, gpus, nproc, say)
-    made = msgspec.structs.replace(config, paths=[meant.path, *sets], options=options, train=train)
-    called = f"{train.backbone}-{meant.step}" if train else meant.called
-    return Verification(made, where, ranks, f"verify-{called}", facts)
+    return meant, sets, options
 
 
 def _find(text: str, root: Path, which: str) -> _Meant:

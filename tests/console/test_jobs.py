@@ -11,7 +11,7 @@ from textual.widgets import Input, Select
 
 from arcterm.config import JobConfig, job_config
 from arcterm.console.app import Console
-from arcterm.console.jobform import JobDraft
+from arcterm.console.jobform import JobDraft, judge_job
 from arcterm.console.panels import job as panels
 from arcterm.console.panels import log
 from arcterm.console.paths import complete
@@ -24,6 +24,7 @@ from arcterm.console.screens.pictures import PictureScreen
 from arcterm.console.screens.runs import RunList
 from arcterm.console.view import View
 from arcterm.errors import DataError
+from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.jobs import offered
 from arcterm.launch import engine
 from arcterm.runs import control, store
@@ -659,3 +660,20 @@ async def test_a_real_job_from_the_form_to_its_report(make, root, until, shown, 
         await until(pilot, lambda: "people 0–2 of 3" in shown(app), turns=6000)
         await until(pilot, lambda: "▀" in shown(app))
     assert (tmp_path / "out" / "train.rec").stat().st_size
+
+
+def test_the_form_of_a_verification_says_what_is_missing_before_it_starts(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.pth").write_bytes(b"PK\x03\x04 weights")
+    assert "verify" in offered() and JobDraft("verify", get("job", "verify")).problem("path.sets") == ""
+    (said,) = judge_job("verify", ["net.pth"], {}, root).problems.values()
+    assert "the verification sets have to be given" in said
+    (said,) = judge_job("verify", ["net.pth", "lfw.bin"], {}, root).problems.values()
+    assert "lfw.bin" in said
+    write_pairs(tmp_path / "lfw.bin", [b"x", b"y"], [True])
+    verdict = judge_job("verify", ["net.pth", "lfw.bin"], {"channels": "bgr"}, root)
+    assert verdict.job is not None
+    assert verdict.job.command == f"arcterm verify net.pth {tmp_path}/lfw.bin --channels bgr"
+    assert verdict.job.form == ("verify", {
+        "path.model": "net.pth", "path.sets": f"{tmp_path}/lfw.bin", "channels": "bgr",
+    })  # fmt: skip

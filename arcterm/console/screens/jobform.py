@@ -56,7 +56,7 @@ class JobForm(Form):
 
     def checker(self) -> Callable[[], Verdict]:
         name, paths, options = self.draft.name, self.draft.paths(), self.draft.options()
-        return lambda: judge_job(name, paths, options)
+        return lambda: judge_job(name, paths, options, self.root)
 
     def starter(self, verdict: Verdict) -> Callable[[], Run]:
         job, argv = verdict.job, shlex.split(self.draft.command())
