@@ -11,6 +11,7 @@ from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import JobConfig, TrainConfig
 from arcterm.errors import ConfigError, DataError
+from arcterm.formats.pairs import binfile
 from arcterm.inputs import models, pairsets, preprocess
 from arcterm.launch import devices, samedata
 from arcterm.launch.choice import devices_for
@@ -90,6 +91,7 @@ def _check(config: JobConfig, root: Path) -> tuple[_Meant, list[str], dict[str, 
 def _find(text: str, root: Path, which: str) -> _Meant:
     found = models.find(text, root)
     if isinstance(found, dict):
+        _refuse_set(Path(text).expanduser())
         file = found.get("file") or found.get("onnx")
         path = Path(text.partition(",")[0]).expanduser()
         place = str(file) if file else f"{path.absolute()}{text[len(text.partition(',')[0]) :]}"
@@ -107,6 +109,17 @@ def _find(text: str, root: Path, which: str) -> _Meant:
         if not (run.path / "run.json").is_file():  # a copy away from its run
             return _Meant(str(found.resolve()), found.resolve().name)
     return _Meant(str(run.path.resolve()), run.name, run, manifest.step)
+
+
+def _refuse_set(path: Path) -> None:
+    """Raise `ConfigError` for a verification set in the model's place."""
+    if path.suffix != ".bin" or not path.is_file():
+        return
+    try:
+        binfile.read_pairs(path)
+    except DataError:
+        return  # weights may have this ending too
+    raise ConfigError(f"{path} is a verification set, no model", "give a model first: a run or a file")
 
 
 def _quality(text: str) -> str:

@@ -135,5 +135,7 @@ def test_what_can_be_seen_before_a_start_is_said_before_it(verify, lfw, tmp_path
     with pytest.raises(DataError, match=r"there is no .*gone.bin; .* holds no .bin file"):
         (tmp_path / "empty").mkdir()
         verify(lfw, "gone.bin", "empty")
+    with pytest.raises(ConfigError, match=r"lfw.bin is a verification set, no model"):
+        asked.check(job_config("arcterm:verify", [lfw, lfw], {}), tmp_path)
     with pytest.raises(ConfigError, match="--channels is rgb or bgr"):
         verify(lfw, channels="cmyk")
