@@ -67,6 +67,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     resumes: ClassVar[bool] = True
     ranks: ClassVar[bool] = True
     has_form: ClassVar[bool] = True
+    pictured: ClassVar[str] = ""
 
     backbone: str
     loss: str
@@ -277,6 +278,12 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     def has_form(self) -> bool:
         """Whether it is offered in a form, as all are whose command is made of the declaration."""
         return bool(self.group) or self.name in jobs.ALONE
+
+    @property
+    def pictured(self) -> str:
+        """The first of its paths that may hold pictures; empty if none does, or its declaration is gone."""
+        shared = self.declared.share_out(self.paths) if self.declared else []
+        return next((path for place, paths in shared if not place.model for path in paths), "")
 
     @property
     def form(self) -> tuple[str, dict[str, str]] | None:

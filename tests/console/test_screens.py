@@ -366,7 +366,7 @@ async def test_a_verification_is_a_run_like_others(make, root, until, shown):
         assert f"verify {made.run.path} --checkpoint 400" in shown(app)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, JobScreen) and "✓ done" in shown(app))
-        assert "f fork" not in shown(app) and "v pictures" not in shown(app)
+        assert "f fork" in shown(app) and "v pictures" not in shown(app)
 
 
 async def test_a_damaged_run_is_told_and_stops_nothing(make, root, until, shown):

@@ -42,8 +42,10 @@ class RunActions(ConsoleScreen):
     @staticmethod
     def allows(action: str, state: str, config: Config | None) -> bool:
         """Whether a run of `config` in `state` allows `action`."""
-        if action in ("fork", "pictures"):
+        if action == "fork":
             return config is not None and config.has_form
+        if action == "pictures":
+            return config is not None and bool(config.pictured)
         if action in _ON_LIVE:
             return state in LIVE
         return action != "resume" or (state not in LIVE and state not in ("done", "damaged"))

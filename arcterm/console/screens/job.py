@@ -87,10 +87,9 @@ class JobScreen(RunScreen):
 
     def action_pictures(self) -> None:
         """Show the pictures of its result, or else of its first path."""
-        paths, report = self.view.record.config.paths, self.view.report
-        made = report.result if report else ""
-        if made or paths:
-            self.console_app.open_pictures(made or paths[0])
+        config, report = self.view.record.config, self.view.report
+        if source := (report.result if report else "") or config.pictured:
+            self.console_app.open_pictures(source)
 
     def repaint(self) -> None:
         view = self.view
