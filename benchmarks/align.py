@@ -142,8 +142,9 @@ def compare_yunet(photo: Path, weights: Path, count: int, rounds: int, threads: 
         print(f"{'':<10}" + "".join(f"{head:>13}" for head in heads))
         found: list[list[float]] = []
         for number in range(rounds):
-            with tempfile.TemporaryDirectory(dir=name) as place:
-                alone, whole = bare(kept, weights, count, threads), job(source, weights, count, Path(place))
+            place = Path(name) / f"round{number}"  # removed at the end: a disk is busy with that for long
+            place.mkdir()
+            alone, whole = bare(kept, weights, count, threads), job(source, weights, count, place)
             found.append(
                 [alone.rate, whole.rate, whole.rate / alone.rate, alone.cpu, whole.cpu, alone.cpu / whole.cpu]
             )
