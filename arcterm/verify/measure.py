@@ -21,6 +21,10 @@ NORM = "norm"
 """As a quality: the length of an image's embedding, neither normalised nor summed with its mirror image's."""
 
 
+MOST_WRONG = 10_000
+"""Wrong pairs that are listed, the worst ones."""
+
+
 class Measured(NamedTuple):
     """`lines` for a person, `data` for JSON, the distances of all pairs, and the wrong ones."""
 
@@ -54,7 +58,8 @@ def measure(scored: Scored, reject_by: str = "") -> Measured:
         "measured": msgspec.to_builtins(rates),
         "groups": msgspec.to_builtins(grouped),
         "rejection": msgspec.to_builtins(rejection),
-        "wrong_pairs": [each._asdict() for each in wrong],
+        "wrong": len(wrong),
+        "wrong_pairs": [each._asdict() for each in wrong[:MOST_WRONG]],
     }
     return Measured(lines, measured, scored.distances, SetMistakes(scored.name, scored.pairs, wrong))
 

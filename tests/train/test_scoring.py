@@ -92,7 +92,7 @@ def test_rates_wrong_pairs_and_groups(verify, lfw, tmp_path):
     told, report = verify(lfw, show_errors="wrong")
     found = told["lfw"]
     assert {each["pair"] for each in found["wrong_pairs"]} >= set(WRONG)
-    assert len(found["wrong_pairs"]) == round((1 - found["accuracy"]) * PAIRS)
+    assert found["wrong"] == len(found["wrong_pairs"]) == round((1 - found["accuracy"]) * PAIRS)
     assert len(list((tmp_path / "wrong" / "lfw").iterdir())) == 2 * len(found["wrong_pairs"])
     assert [group["name"] for group in found["groups"]["groups"]] == ["A", "B"]
     assert any(line.startswith("  group A: ") for line in report.lines)
