@@ -81,6 +81,25 @@ def test_no_damage_goes_unnoticed_or_raises_anything_else(tmp_path):
             assert "x.mat" in error.message
 
 
+@pytest.mark.parametrize("other", [7, 9, 13, 16])
+def test_an_element_of_another_type_is_refused_or_read(tmp_path, other):
+    """Fractions, or numbers beyond all characters, where whole ones, sides or text should be."""
+    path = tmp_path / "x.mat"
+    agedb(path, folds=1, pairs=2, do_compression=False)
+    data = bytearray(path.read_bytes())
+    for at in range(128, len(data) - 4, 4):
+        for size in (4, 2):  # of an element's tag, and of a small element's
+            if int.from_bytes(data[at : at + size], "little") not in (1, 2, 4, 5, 9, 16):
+                continue
+            changed = data.copy()
+            changed[at : at + size] = other.to_bytes(size, "little")
+            path.write_bytes(bytes(changed))
+            try:
+                read_protocol(path, tmp_path)
+            except DataError as error:
+                assert "x.mat" in error.message
+
+
 def test_a_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(matfile, "MAX_BYTES", 1 << 20)
     packed = zlib.compress(bytes(2 << 20))

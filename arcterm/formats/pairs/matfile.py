@@ -7,6 +7,7 @@ to 8 bytes. Nothing in a file is run, and no file takes more memory than `MAX_BY
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ class _Reader:
             return "", Matrix((0, 0))
         _, flags, at = self._element(data, 0)
         kind = struct.unpack_from(f"{self._order}I", flags)[0] & 0xFF
-        sides, at = self._array(data, at)
+        sides, at = self._whole_numbers(data, at)
         shape = tuple(int(side) for side in sides)
         if len(shape) < 2 or min(shape) < 0:
             raise _DamagedError(f"a matrix has the sides {shape}")
@@ -142,7 +143,7 @@ class _Reader:
         return name.decode("latin-1"), Matrix(shape)
 
     def _structure(self, data: bytes, at: int, shape: tuple[int, ...], depth: int) -> Matrix:
-        (length, *_), at = self._array(data, at)
+        (length, *_), at = self._whole_numbers(data, at)
         _, joined, at = self._element(data, at)
         if not 0 < length <= 64:
             raise _DamagedError(f"the names of fields have {length} bytes")
@@ -166,12 +167,20 @@ class _Reader:
             raise _DamagedError(f"an element of type {kind} stands for numbers")
         return np.frombuffer(content, np.dtype(self._order + _TYPES[kind])), after
 
+    def _whole_numbers(self, data: bytes, at: int) -> tuple[NDArray[Any], int]:
+        found, after = self._array(data, at)
+        if found.dtype.kind == "f":
+            raise _DamagedError("fractions stand for whole numbers")
+        return found, after
+
     def _text(self, data: bytes, at: int) -> str:
         kind, content, _ = self._element(data, at)
         if kind in _TEXTS:
             wide = {"<": "-le", ">": "-be"}[self._order] if kind > 16 else ""
             return content.decode(_TEXTS[kind] + wide)
-        codes, _ = self._array(data, at)
+        codes, _ = self._whole_numbers(data, at)
+        if len(codes) and codes.max() > sys.maxunicode:
+            raise _DamagedError(f"a text has the character {codes.max()}")
         return "".join(map(chr, codes.tolist()))
 
 
