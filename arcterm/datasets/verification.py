@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +11,11 @@ from arcterm_registry.contracts import DatasetFacts, FaceDataset
 
 from arcterm import cache
 from arcterm.errors import DataError
-from arcterm.formats.pairs.binfile import PairBin, read_pairs, set_files
+from arcterm.formats.pairs.binfile import set_files
 from arcterm.formats.pairs.groupfile import groups_file
+from arcterm.formats.pairs.setfiles import SetFiles, set_name
 from arcterm.formats.pairs.usable import check_usable, unmeasured
 from arcterm.formats.recordio import checksums
-from arcterm.formats.recordio.checksums import Checksums, read_checksums
 from arcterm.progress import Progress, unheard
 
 _REMEMBERED_FROM = 4 << 20  # bytes; a smaller set is decoded in less time than a cache is worth
@@ -25,38 +23,13 @@ _WHOLE = 1 << 30  # bytes of a file that are digested; of a larger one pieces fr
 _PIECE, _PIECES = 1 << 16, 1024
 
 
-class VerificationSets(Mapping[str, PairBin]):
-    """Every ``*.bin`` of a directory by name, in alphabetical order; looking one up raises `DataError`.
-
-    So it does where the directory has checksums and the file isn't what it was.
-    """
+class VerificationSets(SetFiles):
+    """Every ``*.bin`` of a directory by name, in alphabetical order, and links to what isn't there."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         lost = [path for path in directory.glob("*.bin") if path.is_symlink() and not path.exists()]
-        self.paths = {_name(path): path for path in sorted([*set_files(directory), *lost])}
-        self._read: dict[str, PairBin] = {}
-
-    def __getitem__(self, name: str) -> PairBin:
-        if name not in self._read:
-            self._read[name] = self.read(name)
-        return self._read[name]
-
-    def read(self, name: str) -> PairBin:
-        """Read one set and don't cache it; raises `DataError`."""
-        if self._checksums is not None:
-            self._checksums.check_file(self.paths[name].name)
-        return read_pairs(self.paths[name])
-
-    @cached_property
-    def _checksums(self) -> Checksums | None:
-        return read_checksums(self.directory)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
+        super().__init__({set_name(path): path for path in sorted([*set_files(directory), *lost])})
 
 
 class SetsLook(NamedTuple):
@@ -144,11 +117,6 @@ def _remembered(place: Path) -> _Sound | None:
         return msgspec.json.decode(place.read_bytes(), type=_Sound)
     except (OSError, msgspec.MsgspecError, UnicodeError):
         return None
-
-
-def _name(path: Path) -> str:
-    """Name a set by its file; bytes that are no UTF-8 are written out, as JSON needs it."""
-    return path.stem.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _digest(path: Path) -> str:

@@ -23,11 +23,10 @@ from arcterm.export.firstlayer import change_input
 from arcterm.export.foreign import Foreign
 from arcterm.export.layers import Fit, fill, fill_by_name, in_order
 from arcterm.export.onnxnetwork import OnnxNetwork
-from arcterm.export.others import detectors
 from arcterm.export.others.feeding import Known
 from arcterm.export.recognise import Candidate
 from arcterm.files import staged_file
-from arcterm.formats import modelfile, modelkind
+from arcterm.formats import detectorfile, modelfile, modelkind
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.overrides import options_for
 
@@ -177,8 +176,8 @@ def _check_head(path: Path, facts: ModelFacts, head: Tensor | None) -> None:
 
 def _load_foreign(found: Foreign, known: Known) -> Model:
     """Put a foreign file's weights into the backbone that they fit, taking RGB where it can."""
-    if array := detectors.head_of_detector(found.shapes):
-        raise detectors.refusal(found.source, f"it has {found.own_names.get(array, array)!r}")
+    if array := detectorfile.head_of_detector(found.shapes):
+        raise detectorfile.refusal(found.source, f"it has {found.own_names.get(array, array)!r}")
     among: Sequence[str] = [known.backbone] if known.backbone else names("backbone")
     try:
         match = recognise.find(found.shapes, found.layers, among, known.options, found.own_names)

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from arcterm.errors import DataError
 from arcterm.export.onnxnetwork import TYPES, OnnxNetwork
-from arcterm.export.others import detectors
 from arcterm.export.others import feeding as feeds
 from arcterm.export.others.feeding import Feeding, Known
-from arcterm.formats import onnxfile
+from arcterm.formats import detectorfile, onnxfile
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.formats.onnxfile import OnnxFile, Shape, Tensor
 from arcterm.text import clean
@@ -36,12 +35,11 @@ def read(path: Path, known: Known) -> tuple[ModelFacts, OnnxNetwork]:
 
     The facts are those of its card, if arcterm wrote it, else what is `known` and what the graph shows.
     """
+    found = onnxfile.read(path)
+    detectorfile.refuse_graph(found)
+    onnxfile.check_external(found)
     if importlib.util.find_spec("onnxruntime") is None:
         raise DataError(f"{path} is an ONNX file, which onnxruntime runs", "pip install 'arcterm[onnx]'")
-    found = onnxfile.read(path)
-    onnxfile.check_external(found)
-    if detectors.detects([(each.name, each.shape) for each in found.outputs]):
-        raise detectors.refusal(path, "its outputs are boxes: " + _listed(found.outputs))
     network, size = _entry(found)
     card = found.facts
     more = _choose_output(found, network, size)
@@ -109,8 +107,8 @@ def _choose_output(found: OnnxFile, network: OnnxNetwork, size: tuple[int, int])
     shapes: list[Shape] = [tuple(row.shape) for row in rows]
     wide = [i for i, each in enumerate(shapes) if _is_embedding(each, count)]
     shown = ", ".join(f"{clean(n)!r} {s}" for n, s in zip(names[:12], shapes, strict=False))
-    if detectors.detects(list(zip(names, shapes, strict=True))):
-        raise detectors.refusal(found.path, f"its outputs are boxes: {shown}")
+    if detectorfile.detects(list(zip(names, shapes, strict=True))):
+        raise detectorfile.refusal(found.path, f"its outputs are boxes: {shown}")
     if len(wide) != 1:
         which = "several embeddings" if wide else "no embedding, N rows of numbers,"
         raise DataError(

@@ -14,7 +14,7 @@ from arcterm.commandline import Value
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, RunError
 from arcterm.files import read_json
-from arcterm.formats import modelkind, onnxfile
+from arcterm.formats import detectorfile, modelkind, onnxfile
 from arcterm.formats.modelfile import ModelFacts, SetScore, read_facts
 from arcterm.overrides import options_for
 from arcterm.runs import checkpoints, store, uses
@@ -185,6 +185,7 @@ def card_scores(results: Sequence[Verify]) -> list[SetScore]:
 def refuse_graph(place: dict[str, Any]) -> None:
     """Raise `DataError` for an ONNX file, where weights of a backbone are needed."""
     if "onnx" in place:
+        detectorfile.refuse_graph(onnxfile.read(Path(place["onnx"])))
         raise DataError(
             f"{place['onnx']} is a graph that onnxruntime runs, not weights of a backbone",
             "`arcterm verify`, `embed` and `compare` take it as it is; give the weights that it came from",

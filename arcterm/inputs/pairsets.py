@@ -8,33 +8,11 @@ from pathlib import Path
 from arcterm_registry.contracts import PairSet
 
 from arcterm.errors import ConfigError, DataError
-from arcterm.formats.pairs.binfile import read_pairs, set_files
-from arcterm.formats.recordio.checksums import read_checksums
+from arcterm.formats.pairs.binfile import set_files
+from arcterm.formats.pairs.setfiles import SetFiles, set_name
 
 OWN = "all"
 """Among chosen sets: all of the data set's own."""
-
-
-class SetFiles(Mapping[str, PairSet]):
-    """Verification sets by name, each read when it is asked for and not kept; that raises `DataError`.
-
-    So it does where the set's directory has checksums and the file isn't what it was.
-    """
-
-    def __init__(self, paths: Mapping[str, Path]) -> None:
-        self.paths = dict(paths)
-
-    def __getitem__(self, name: str) -> PairSet:
-        path = self.paths[name]
-        if (sums := read_checksums(path.parent)) is not None:
-            sums.check_file(path.name)
-        return read_pairs(path)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
 
 class _Chosen(Mapping[str, PairSet]):
@@ -120,7 +98,7 @@ def split(text: str, own: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 def _name(file: Path, taken: Sequence[str], found: Mapping[str, Path]) -> str:
     """A name for a set that no other file has."""
-    name = file.stem.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    name = set_name(file)
     folder = file.resolve().parent
     while name in taken and found.get(name) != file and folder.name:
         name, folder = f"{folder.name}/{name}", folder.parent

@@ -22,8 +22,8 @@ NAME = "arcterm:verify"
 _SHOWN = 10
 
 
-class Verification(NamedTuple):
-    """A job ready to start: its config, where it works, a name for it, the facts of a training's data."""
+class Ready(NamedTuple):
+    """A verification ready to start: config, where it works, its name, the facts of a training's data."""
 
     config: JobConfig
     gpus: list[int]
@@ -43,7 +43,7 @@ class _Meant(NamedTuple):
 
 def prepare(
     config: JobConfig, root: Path, gpus: str | None, nproc: int | None, say: Callable[[str], None]
-) -> Verification:
+) -> Ready:
     """Find the model and the sets of a verification, and choose where it works.
 
     A training's is verified where it was trained, with the sets of its data unless others are given; `say` is
@@ -59,7 +59,7 @@ def prepare(
     where, ranks = _devices(train, gpus, nproc, say)
     made = msgspec.structs.replace(config, paths=[meant.path, *sets], options=options, train=train)
     called = f"{train.backbone}-{meant.step}" if train else meant.called
-    return Verification(made, where, ranks, f"verify-{called}", facts)
+    return Ready(made, where, ranks, f"verify-{called}", facts)
 
 
 def check(config: JobConfig, root: Path) -> None:

@@ -16,7 +16,7 @@ from arcterm.errors import DataError
 from arcterm.export.model import open_model
 from arcterm.formats import modelfile
 from arcterm.formats.modelfile import ModelFacts
-from arcterm.inputs.models import facts_of, locate
+from arcterm.inputs.models import facts_of, locate, refuse_graph
 from arcterm.verify.embed import normalize
 
 from .conftest import apart
@@ -262,3 +262,19 @@ def test_the_facts_of_another_programs_file(tmp_path):
     )
     assert msgspec.structs.replace(found.facts, input_basis="") == wanted
     assert found.network.parameters_stored == WEIGHT.size
+
+
+def test_a_detector_is_called_one_wherever_weights_are_wanted_and_without_a_runtime(tmp_path, monkeypatch):
+    boxes = [("Identity", ["y"], [name]) for name in ("cls_8", "bbox_8")]
+    place = graph(
+        tmp_path / "d.onnx", nodes=[*NET, *boxes], outputs=[("cls_8", ["n", 8]), ("bbox_8", ["n", 8])]
+    )
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for read in (refuse_graph, open_model):
+        with pytest.raises(DataError, match=r"d\.onnx is a detector's file.*'cls_8' \(n, 8\), 'bbox_8'"):
+            read(place)
+    other = graph(tmp_path / "net.onnx")
+    with pytest.raises(DataError, match="which onnxruntime runs"):
+        open_model(other)
+    with pytest.raises(DataError, match="not weights of a backbone"):
+        refuse_graph(other)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from arcterm.errors import DataError
-from arcterm.formats.onnxfile import Shape
+from arcterm.formats.onnxfile import OnnxFile, Shape
 
 _OUTPUTS = re.compile(r"(^|[^a-z])(bbox|box|boxes|kps|landm\w*|loc|anchors?|face_rpn)([^a-z]|$)", re.I)
 _ARRAYS = re.compile(
@@ -15,6 +15,7 @@ _ARRAYS = re.compile(
     re.I,
 )
 _MTCNN = re.compile(r"(^|[._])(conv4|conv5|conv6|dense5|dense6)[-_]2([._]weight|$)")
+_NAMED = 4
 _FEW = 20  # numbers that a detector gives of a place at most: its score, its box, its points
 
 
@@ -24,6 +25,16 @@ def refusal(path: Path | str, why: str) -> DataError:
         f"{path} is a detector's file, not a recognition model: {why}",
         "a detector aligns photos: `arcterm align SRC DST --detector NAME --weights FILE`",
     )
+
+
+def refuse_graph(found: OnnxFile) -> None:
+    """Raise `DataError` if the outputs of an ONNX file are a detector's."""
+    if detects([(each.name, each.shape) for each in found.outputs]):
+        named = ", ".join(map(str, found.outputs[:_NAMED]))
+        more = len(found.outputs) - _NAMED
+        raise refusal(
+            found.path, f"its outputs are boxes: {named}" + (f" and {more} more" if more > 0 else "")
+        )
 
 
 def detects(outputs: Sequence[tuple[str, Shape | None]]) -> bool:
