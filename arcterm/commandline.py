@@ -50,10 +50,12 @@ def _setting(option: Option, value: Value) -> list[str]:
     return [flag(option.name)] if option.type is bool else [flag(option.name), written(value)]
 
 
-def job(group: str, name: str, paths: Sequence[str], options: Mapping[str, Value]) -> str:
-    """``arcterm GROUP NAME PATHS … OPTIONS``."""
+def job(
+    group: str, name: str, paths: Sequence[str], options: Mapping[str, Value], named: Mapping[str, str] = {}
+) -> str:
+    """``arcterm GROUP NAME PATHS … --NAME PATH … OPTIONS``, the latter for the `named` paths."""
     words = ["arcterm", *filter(None, [group]), name, *(f"./{p}" if p.startswith("-") else p for p in paths)]
-    for key, value in options.items():
+    for key, value in [*named.items(), *options.items()]:
         if isinstance(value, bool):
             words.append(flag(key) if value else f"--no-{flag(key)[2:]}")
         else:

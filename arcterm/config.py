@@ -259,7 +259,8 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def source(self) -> str:
-        return Path(self.paths[0]).name if self.paths else ""
+        path = Path(self.paths[0] if self.paths else "")
+        return path.parent.parent.name if path.parent.name == "checkpoints" else path.name
 
     @property
     def columns(self) -> dict[str, str]:
@@ -271,8 +272,9 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     @property
     def command(self) -> str:
         """The equivalent command line; options that equal their default are left out."""
-        given = non_defaults(self.options, self.declared)
-        return commandline.job(self.group, self.name, self.paths, given)
+        given, declared = non_defaults(self.options, self.declared), self.declared
+        paths, named = declared.part_by_name(self.paths) if declared else (self.paths, {})
+        return commandline.job(self.group, self.name, paths, given, named)
 
     @property
     def has_form(self) -> bool:

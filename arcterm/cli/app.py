@@ -27,7 +27,10 @@ COMMANDS = {
     "embed": ("arcterm.cli.trial", "Embed images with a model."),
     "compare": ("arcterm.cli.trial", "Say how alike two faces are."),
     "plugins": ("arcterm.cli.plugins", "List what can be picked, check a plug-in, begin one."),
+    "identify": ("arcterm.cli.jobs", "Say who is on each picture, of a folder of one's own people."),
     "data": ("arcterm.cli.jobs", "Make, check and reshape data sets."),
+    "megaface": ("arcterm.cli.jobs", "Features for MegaFace: export, clean, score."),
+    "evaluate": ("arcterm.cli.jobs", "Score a model on IJB-B, IJB-C or TinyFace."),
     "job": ("arcterm.cli.jobs", "Jobs of installed packages."),
     "model": ("arcterm.cli.model", "Model files in and out."),
 }

@@ -1,4 +1,4 @@
-"""``arcterm data`` and ``arcterm job``: commands made from the declarations of jobs."""
+"""``arcterm data``, ``megaface``, ``evaluate`` and ``job``: commands made from the declarations of jobs."""
 
 from __future__ import annotations
 
@@ -41,21 +41,17 @@ class Jobs(TyperGroup):
         return made
 
 
-data = typer.Typer(
-    cls=Jobs, help="Make, check and reshape data sets.", no_args_is_help=True, rich_markup_mode=None
-)
-job = typer.Typer(cls=Jobs, help="Jobs of installed packages.", no_args_is_help=True, rich_markup_mode=None)
+def _group(text: str) -> typer.Typer:
+    """A command for the jobs of one group."""
+    made = typer.Typer(cls=Jobs, help=text, no_args_is_help=True, rich_markup_mode=None)
+    made.callback(help=text)(lambda: None)
+    return made
 
 
-@data.callback()
-def data_options() -> None:
-    """Make, check and reshape data sets."""
-
-
-@job.callback()
-def job_options() -> None:
-    """Jobs of installed packages."""
-
+data = _group("Make, check and reshape data sets.")
+megaface = _group("Features for MegaFace: export them, clean them, score them.")
+evaluate = _group("Score a model by the protocols of IJB-B, IJB-C and TinyFace.")
+job = _group("Jobs of installed packages.")
 
 data.command("show")(show)
 
@@ -123,6 +119,9 @@ def job_parameters(declared: JobSpec) -> list[inspect.Parameter]:
 
 def _argument(path: JobPath) -> inspect.Parameter:
     """The command's parameter for a path."""
+    if path.named:
+        named = typer.Option(flag(path.name), metavar="PATH", help=path.help, show_default=False)
+        return parameter(path.name, Annotated[Path, named])
     metavar = path.name.upper() + ("..." if path.many else "")
     about = typer.Argument(
         metavar=f"[{metavar}]" if path.optional else metavar, help=path.help, show_default=False
@@ -134,3 +133,4 @@ def _argument(path: JobPath) -> inspect.Parameter:
 
 
 align = _function("arcterm:align", jobs.align)
+identify = _function("arcterm:identify", jobs.identify)

@@ -15,6 +15,7 @@ from arcterm.config import PATH_FIELD, job_config
 from arcterm.console.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
 from arcterm.launch import verification
+from arcterm.launch.meant import resolve_models
 from arcterm.overrides import non_defaults
 
 
@@ -75,7 +76,11 @@ class JobDraft(FormDraft):
 
     def command(self) -> str:
         given = non_defaults(self.options(), self.spec)
-        return commandline.job(self.spec.group, self.name, self.paths(), given)
+        named = {
+            place.name: own[0] for place in self.spec.paths if place.named and (own := self._paths(place))
+        }
+        paths = [path for place in self.spec.paths if not place.named for path in self._paths(place)]
+        return commandline.job(self.spec.group, self.name, paths, given, named)
 
     def _paths(self, place: JobPath) -> list[str]:
         text = self.texts.get(PATH_FIELD + place.name, "")
@@ -102,6 +107,8 @@ def judge_job(name: str, paths: Sequence[str], options: Mapping[str, Value], roo
         config = job_config(name, paths, options)
         if config.plugin == verification.NAME:
             verification.check(config, root)
+        else:
+            resolve_models(config, root)
         return Verdict(job=config)
     except ArctermError as error:
         return Verdict(problems={"": f"{error.message}: {error.hint}" if error.hint else error.message})

@@ -23,6 +23,7 @@ from arcterm.config import Config, JobConfig
 from arcterm.errors import DataError, RunError
 from arcterm.launch import devices, engine, samedata, verification
 from arcterm.launch.choice import devices_for
+from arcterm.launch.meant import resolve_models
 from arcterm.launch.plan import Plan
 from arcterm.progress import Progress
 from arcterm.runs import advice, checkpoints, control, state, store
@@ -173,6 +174,7 @@ def job(
         ready = verification.prepare(config, root, gpus, nproc, say)
         return _submit(_on(ready.config, ready.gpus, ready.nproc), root, argv, ready.label, ready.facts)
     declared = get("job", config.plugin)
+    config = resolve_models(config, root)
     for place, paths in declared.share_out(config.paths):
         for path in paths:
             if not (place.written or place.model or Path(path).exists()):

@@ -11,12 +11,10 @@ from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import JobConfig, TrainConfig
 from arcterm.errors import ConfigError, DataError
-from arcterm.formats.pairs import binfile
-from arcterm.inputs import models, pairsets, preprocess
+from arcterm.inputs import pairsets
 from arcterm.launch import devices, samedata
 from arcterm.launch.choice import devices_for
-from arcterm.runs import checkpoints, state
-from arcterm.runs.store import Run
+from arcterm.launch.meant import Meant, find_model, refuse_feeding
 
 NAME = "arcterm:verify"
 _SHOWN = 10
@@ -30,15 +28,6 @@ class Ready(NamedTuple):
     nproc: int
     label: str
     facts: DatasetFacts | None
-
-
-class _Meant(NamedTuple):
-    """The model that is meant: its path or PREFIX,EPOCH, what it is called, its training and step if any."""
-
-    path: str
-    called: str
-    run: Run | None = None
-    step: int = 0
 
 
 def prepare(
@@ -57,7 +46,8 @@ def prepare(
         for note in samedata.notes(meant.run, facts):  # type: ignore[arg-type]
             say(note)
     where, ranks = _devices(train, gpus, nproc, say)
-    made = msgspec.structs.replace(config, paths=[meant.path, *sets], options=options, train=train)
+    model = str(meant.run.path.resolve()) if meant.run else meant.path
+    made = msgspec.structs.replace(config, paths=[model, *sets], options=options, train=train)
     called = f"{train.backbone}-{meant.step}" if train else meant.called
     return Ready(made, where, ranks, f"verify-{called}", facts)
 
@@ -67,59 +57,20 @@ def check(config: JobConfig, root: Path) -> None:
     _check(config, root)
 
 
-def _check(config: JobConfig, root: Path) -> tuple[_Meant, list[str], dict[str, Any]]:
+def _check(config: JobConfig, root: Path) -> tuple[Meant, list[str], dict[str, Any]]:
     """Find the model; returns it with the paths of the sets and the options as the job gets them."""
     text, *places = config.paths
     options: dict[str, Any] = dict(config.options)
-    known = preprocess.parse_preprocess(**{key: options[key] for key in ("channels", "mean", "std")})
-    meant = _find(text, root, options["checkpoint"])
+    meant = find_model(text, root, options["checkpoint"])
+    refuse_feeding(meant, options)
     sets = [str(Path(place).absolute()) for place in places]
     options["reject_by"] = _quality(options["reject_by"])
     if meant.run:
-        if known:
-            raise ConfigError(
-                f"{meant.called} is a run, which says itself how its images enter",
-                "leave out --channels, --mean and --std",
-            )
         options["checkpoint"] = str(meant.step)
     elif not sets:
         raise _no_sets(Path(meant.path.partition(",")[0]))
     pairsets.find([Path(place) for place in sets])
     return meant, sets, options
-
-
-def _find(text: str, root: Path, which: str) -> _Meant:
-    found = models.find(text, root)
-    if isinstance(found, dict):
-        _refuse_set(Path(text).expanduser())
-        file = found.get("file") or found.get("onnx")
-        path = Path(text.partition(",")[0]).expanduser()
-        place = str(file) if file else f"{path.absolute()}{text[len(text.partition(',')[0]) :]}"
-        return _Meant(place, path.name.partition(".")[0])
-    if isinstance(found, Run):
-        run = found
-        state.check_whole(run)
-        _ = run.config  # which raises for a job
-        _, manifest = checkpoints.choose(run, which)
-    else:
-        run, manifest = (
-            Run(found.resolve().parent.parent),
-            checkpoints.check(found, only=checkpoints.BACKBONE),
-        )
-        if not (run.path / "run.json").is_file():  # a copy away from its run
-            return _Meant(str(found.resolve()), found.resolve().name)
-    return _Meant(str(run.path.resolve()), run.name, run, manifest.step)
-
-
-def _refuse_set(path: Path) -> None:
-    """Raise `ConfigError` for a verification set in the model's place."""
-    if path.suffix != ".bin" or not path.is_file():
-        return
-    try:
-        binfile.read_pairs(path)
-    except DataError:
-        return  # weights may have this ending too
-    raise ConfigError(f"{path} is a verification set, no model", "give a model first: a run or a file")
 
 
 def _quality(text: str) -> str:

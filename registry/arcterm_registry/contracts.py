@@ -217,11 +217,26 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Lines in a diagram: for each name its points (x, y), x ascending; `x` and `y` name the axes.
+
+    `log_x` has a logarithmic axis, on which a point at 0 has no place and is left out.
+    """
+
+    title: str
+    x: str
+    y: str
+    lines: Mapping[str, Sequence[tuple[float, float]]]
+    log_x: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobReport:
     """What a job gives: `lines` for a person, `data` (anything that JSON holds) for a script.
 
     `problems` counts what is wrong with the data that was looked at; a command that finds some ends with exit
-    code 3. `result` is the path that was made, if one was; `reason` stands beside the run's state.
+    code 3. `result` is the path that was made, if one was; `reason` stands beside the run's state. `curves`
+    are shown with it.
     """
 
     lines: list[str]
@@ -229,6 +244,7 @@ class JobReport:
     problems: int = 0
     result: str = ""
     reason: str = ""
+    curves: Sequence[Curve] = ()
 
 
 class JobContext(Protocol):

@@ -27,7 +27,7 @@ PerPlane = float | tuple[float, float, float]
 _HUGE = 1 << 63  # what no 64-bit integer holds
 _LONGEST = 80
 
-_JOB_GROUPS = ("data", "job", "")
+_JOB_GROUPS = ("data", "megaface", "evaluate", "job", "")
 _TAKEN = ("detach", "plain", "as_json", "json", "runs_dir", "nproc", "gpus", "help")
 
 _TRUE = {"1", "true", "yes", "on"}
@@ -264,7 +264,8 @@ class JobPath:
     """A path that a job takes; `many` takes one or more, `optional` can be left out, `written` is made by it.
 
     One of a job's paths at most is several or optional. With `model` it is whatever means a model: the name
-    of a run too, which the job then gets as the run's directory.
+    of a run too, which the job then gets as a checkpoint's directory. One that is `named` is given on a
+    command line as ``--NAME PATH``; the job gets it in its place among the others.
     """
 
     name: str
@@ -273,6 +274,7 @@ class JobPath:
     optional: bool = False
     written: bool = False
     model: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,6 +313,8 @@ class JobSpec(Declaration):
         loose = [path.name for path in self.paths if path.many or path.optional]
         if len(loose) > 1:
             raise ValueError(f"{' and '.join(loose)} can't all be several paths or none: one of them can")
+        if any(path.named and (path.many or path.optional) for path in self.paths):
+            raise ValueError("a path with a name of its own is one path, and not optional")
 
     def share_out(self, paths: Sequence[T]) -> list[tuple[JobPath, list[T]]]:
         """Give each declared path those of `paths` that are for it; raises `ValueError` if they don't fit."""
@@ -328,6 +332,12 @@ class JobSpec(Declaration):
             raise ValueError(f"it takes {wanted}, not {len(paths)} paths")
         rest = iter(paths)
         return [(path, list(islice(rest, counts[path.name]))) for path in self.paths]
+
+    def part_by_name(self, paths: Sequence[T]) -> tuple[list[T], dict[str, T]]:
+        """Return those of `paths` that are given by position, and the named ones; raises as `share_out`."""
+        shared = self.share_out(paths)
+        positional = [path for place, own in shared if not place.named for path in own]
+        return positional, {place.name: own[0] for place, own in shared if place.named}
 
 
 @dataclass(frozen=True, kw_only=True)

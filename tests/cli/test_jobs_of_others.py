@@ -165,7 +165,7 @@ WORD = Option(name="word", type=str, default="", help="a word")
         (("for",), (), "job", "can't be called 'for'"),
         (("a b",), (), "job", "can't be called 'a b'"),
         (("detach",), (), "data", "can't be called 'detach': every command has it"),
-        ((), (), "train", "group is one of 'data', 'job', '', not 'train'"),
+        ((), (), "train", "group is one of 'data', 'megaface', 'evaluate', 'job', '', not 'train'"),
     ],
 )
 def test_what_no_command_can_be_made_of_is_refused(paths, options, group, said):

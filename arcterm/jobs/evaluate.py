@@ -1,0 +1,47 @@
+"""Declarations of the jobs that evaluate a model by a published protocol, and of identification."""
+
+from __future__ import annotations
+
+from arcterm_registry import JobPath, JobSpec, Option
+
+from arcterm.jobs.options import OF_A_MODEL
+
+_MODEL = JobPath(name="model", help="A run, a checkpoint, or a model file of any kind.", model=True)
+
+ijb = JobSpec(
+    group="evaluate",
+    summary="Score a model on IJB-B or IJB-C: verification and identification of templates.",
+    paths=(_MODEL, JobPath(name="root", help="The folder that holds IJBB or IJBC, or that folder itself.")),
+    options=(
+        Option(
+            name="database",
+            type=str,
+            default="",
+            choices=("", "B", "C"),
+            help="B or C; the one that is there",
+        ),
+        *OF_A_MODEL,
+    ),
+    factory="arcterm.evaluate.ijb.job:ijb",
+    ranks=True,
+)
+tinyface = JobSpec(
+    group="evaluate",
+    summary="Score a model on TinyFace: identification among its distractors.",
+    paths=(_MODEL, JobPath(name="root", help="The folder tinyface, or its Testing_Set.")),
+    options=OF_A_MODEL,
+    factory="arcterm.evaluate.tinyface:tinyface",
+    ranks=True,
+)
+identify = JobSpec(
+    group="",
+    summary="Say who is on each picture, of a folder of one's own people, or that it is nobody of them.",
+    paths=(
+        _MODEL,
+        JobPath(name="gallery", help="A folder with one folder of aligned faces per person."),
+        JobPath(name="probes", help="A folder of aligned faces, or one."),
+    ),
+    options=OF_A_MODEL,
+    factory="arcterm.evaluate.identify:identify",
+    ranks=True,
+)
