@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from arcterm_registry import get
 
 from arcterm.config import JobConfig, TrainConfig, job_config
 from arcterm.data.make.pack import pack
+from arcterm.errors import StopAskedError
 from arcterm.runs import store
 from arcterm.runs.context import JobContext
 from arcterm.runs.events import Event
 from arcterm.runs.store import Run
+from arcterm.train.world import World
 
 
 class Heard(list[Event]):
@@ -56,3 +59,29 @@ def make_job(
 def pack_people(src: Path, dst: Path, **options: Any) -> dict[str, Any]:
     """Pack a folder of people; what the report has for a script."""
     return pack(make_job(), str(src), str(dst), **options).data
+
+
+def save_weights(path: Path, embedding_size: int = 64, seed: int = 0) -> Path:
+    """Save the state of a small network with random weights, as any trainer does."""
+    torch.manual_seed(seed)
+    network = get("backbone", "tiny").load()(embedding_size=embedding_size)
+    with torch.no_grad():
+        for _ in range(10):  # so that its batch norms fit
+            network.train()(torch.rand(8, 3, 112, 112) * 2 - 1)
+    torch.save(network.state_dict(), path)
+    return path
+
+
+class StoppingJob(JobContext):
+    """A job on one rank that is asked to stop when it agrees for the how-many-th time."""
+
+    def __init__(self, name: str, root: Path, paths: Sequence[str] = (), stop: int = 1 << 30) -> None:
+        heard = Heard()
+        super().__init__(make_run(root, name, paths), heard, 1, World())
+        self.heard, self.stop = heard, stop
+
+    def agree(self) -> None:
+        """Raise when the time has come."""
+        self.stop -= 1
+        if self.stop < 0:
+            raise StopAskedError

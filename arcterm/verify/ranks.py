@@ -16,16 +16,20 @@ _BYTES = 500  # of a text
 
 
 class RankGroup(Protocol):
-    """The part of `train.world.World` that verification needs."""
+    """The part of `train.world.World` that embedding and searching need."""
 
     @property
     def rank(self) -> int: ...
     @property
     def size(self) -> int: ...
     @property
+    def first(self) -> bool: ...
+    @property
     def device(self) -> torch.device: ...
     def gather(self, tensor: Tensor) -> Tensor:
         """(n, …) of every rank as (size · n, …)."""
+
+    def barrier(self) -> None: ...
 
 
 def gather_texts(ranks: RankGroup, text: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from arcterm_registry import get
 
 from arcterm.config import job_config
@@ -16,22 +15,14 @@ from arcterm.runs import store
 from arcterm.runs.context import JobContext
 from arcterm.train import verification
 from arcterm.train.world import World
-from tests.jobs import Heard
+from tests.jobs import Heard, save_weights
 
 PAIRS, WRONG = 40, (4, 9)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """The state of a small network with random weights, as any trainer saves it."""
-    torch.manual_seed(0)
-    network = get("backbone", "tiny").load()(embedding_size=64)
-    with torch.no_grad():
-        for _ in range(10):  # so that its batch norms fit
-            network.train()(torch.rand(8, 3, 112, 112) * 2 - 1)
-    path = tmp_path_factory.mktemp("weights") / "net.pth"
-    torch.save(network.state_dict(), path)
-    return path
+    return save_weights(tmp_path_factory.mktemp("weights") / "net.pth")
 
 
 @pytest.fixture
