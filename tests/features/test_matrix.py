@@ -52,8 +52,8 @@ def go(tmp_path, weights, monkeypatch):
         job = job or StoppingJob("align", tmp_path / f"runs-{target}", ["a", "b"])
         networks = open_networks(job, [str(weights)] * count)
         pictures = FilePictures(tmp_path / "faces", names)
-        fuse = lambda views: torch.cat([each.sum(1) for each in views], 1)  # noqa: E731
-        refused = extract(job, networks, pictures, tmp_path / target, fuse, sum(networks.sizes), batch_size=4)
+        width = sum(networks.sizes)
+        refused = extract(job, networks, pictures, tmp_path / target, fuse or summed, width, batch_size=4)
         return np.load(tmp_path / target), refused
 
     return extract_names
