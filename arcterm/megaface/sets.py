@@ -1,0 +1,78 @@
+"""The features of one set, FaceScrub's or MegaFace's, whichever way they lie on disk."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arcterm.errors import DataError
+
+Rows = NDArray[np.int64] | slice
+
+
+class FeatureSet(ABC):
+    """Features by row: `names` are paths of images like ``Adam_Brody/Adam_Brody_420.png``, in stored order.
+
+    Each has `width` numbers, D. `refused` says of which names there is no feature, and why: their rows are
+    zeros, and `find` doesn't give them.
+    """
+
+    def __init__(self, place: Path, names: list[str], width: int, refused: Mapping[str, str]) -> None:
+        self.place, self.names, self.width, self.refused = place, names, width, refused
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def find(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """(n,) int64: the row of each name, -1 where there is none."""
+        wanted = set(names)
+        places = {name: row for row, name in enumerate(self.names) if name in wanted}
+        for name in self.refused:
+            places.pop(name, None)
+        return np.fromiter((places.get(name, -1) for name in names), np.int64, len(names))
+
+    @abstractmethod
+    def rows(self, rows: Rows, faults: dict[int, str] | None = None) -> NDArray[np.float32]:
+        """(n, D) float32: the features at `rows`, read-only if they are a view of the file.
+
+        A feature that can't be read is a row of zeros if `faults` is given, which gets its row and the
+        reason; else `DataError` names all that are among `rows`.
+        """
+
+
+class PackedSet(FeatureSet):
+    """Features in a ``.npy``, which is mapped: a slice of its rows is a view."""
+
+    def __init__(self, place: Path, names: list[str], refused: Mapping[str, str]) -> None:
+        self._matrix = map_matrix(place)
+        rows, width = self._matrix.shape
+        if rows != len(names):
+            raise DataError(
+                f"{place} has {rows:,} rows, but {place.with_suffix('.txt')} has {len(names):,} names",
+                "they belong together: copy both again, or export the features again",
+            )
+        super().__init__(place, names, width, refused)
+
+    def rows(self, rows: Rows, faults: dict[int, str] | None = None) -> NDArray[np.float32]:
+        return self._matrix[rows]
+
+
+def map_matrix(path: Path) -> NDArray[np.float32]:
+    """Map a ``.npy`` of float32 rows; raises `DataError`."""
+    hint = "copy it again, or export the features again"
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or 'it is no .npy file'}", hint) from None
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path} is damaged or cut short: {ascii(str(error))[1:-1]:.200}", hint) from None
+    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype != np.dtype("<f4"):
+        raise DataError(f"{path} is no .npy file of float32 rows", hint)
+    if not found.flags.c_contiguous or 0 in found.shape:
+        raise DataError(f"{path} holds {found.shape[0]} × {found.shape[1]} numbers by column", hint)
+    matrix: NDArray[np.float32] = found.view(np.ndarray)
+    return matrix
