@@ -26,6 +26,7 @@ ul { padding-left: 1.2rem } li { overflow-wrap: anywhere }
 .pairs > div { max-width: 15rem } figure { margin: 0; max-width: 15rem }
 figcaption { font-size: .75rem; opacity: .8; overflow-wrap: anywhere }
 figure img { width: 112px; height: 112px; object-fit: contain; background: var(--line) }
+svg { max-width: 100%; height: auto }
 details { border-top: 1px solid var(--line); padding: .4rem 0 } summary { cursor: pointer; font-weight: 600 }
 """
 

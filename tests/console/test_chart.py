@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from arcterm.pictures.ticks import label, log_ticks, ticks
 from arcterm.show.chart import Series, Smoother, render, smooth, stepwise
 from arcterm.show.chart.axes import axes
 from arcterm.show.chart.columns import columns, join
 from arcterm.show.chart.render import bitmap
-from arcterm.show.chart.ticks import label, log_ticks, ticks
 from tests.calls import calls
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from arcterm.pictures.ticks import label, log_ticks, ticks
 from arcterm.show.chart.series import Floats, Series
-from arcterm.show.chart.ticks import label, log_ticks, ticks
 
 _SMALLEST = (16, 4)
 _LINES = {"braille": ("│", "┤", "└", "─", "┬"), "ascii": ("|", "+", "+", "-", "+")}
