@@ -337,6 +337,27 @@ def arrays() -> Seeds:
     yield "protocol2", header + pickle.dumps(np.array(layers, object), protocol=2)
 
 
+def ijbfaces() -> Seeds:
+    """Images of two templates, and lines that do not match or lead out of the folder."""
+    marks = b"40.000 60.000 90.000 58.000 66.000 82.000 45.000 105.000 88.000 103.000 0.998"
+    yield "two", b"1.jpg 1 50012\n2.jpg 4711 8\n\0" + b"1.jpg %s\r\n2.jpg %s" % (marks, marks)
+    yield "differs", b"1.jpg 1 50012\n\0" + b"2.jpg %s\n" % marks
+    yield "outside", b"../1.jpg 1 50012\n/2.jpg -1 2\n\0" + b"a/../../1.jpg 1e99 nan\n"
+
+
+def ijbpairs() -> Seeds:
+    """Plain lines, lines in other dress, and labels that are none."""
+    yield "plain", b"1 4711 1\n1 4712 0\n"
+    yield "tabs", b" 1\t4711 1\r\n999999999 0 0"
+    yield "labels", b"1 2 2\n1 2\n1234567890 1 1\n"
+
+
+def ijbsubjects() -> Seeds:
+    """A header and rows, and a template of two subjects."""
+    yield "rows", b"TEMPLATE_ID,SUBJECT_ID,FILENAME\n17,203,img/5.png\n17,203,img/6.png\n"
+    yield "two-subjects", b'TEMPLATE_ID,SUBJECT_ID\n"17",203\n17,204\nx\n'
+
+
 SEEDS = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -358,6 +379,9 @@ SEEDS = {
     "labelnames": labelnames,
     "guides": guides,
     "arrays": arrays,
+    "ijbfaces": ijbfaces,
+    "ijbpairs": ijbpairs,
+    "ijbsubjects": ijbsubjects,
 }
 
 

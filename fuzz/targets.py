@@ -18,6 +18,9 @@ from arcterm.align.guides import FaceScrub, MegaFace
 from arcterm.data.make.archives import FLOOR, MAX_RATIO, unpack
 from arcterm.errors import DataError
 from arcterm.formats import images, npydict, onnxfile
+from arcterm.formats.ijb import faces, subjects
+from arcterm.formats.ijb.pairs import read_pairs as read_template_pairs
+from arcterm.formats.ijb.problems import Problems
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.lists import read_list
 from arcterm.formats.modelfile import read_facts
@@ -220,6 +223,42 @@ def arrays(data: bytes, place: Path) -> None:
             assert array.dtype == np.float32
 
 
+def ijbfaces(data: bytes, place: Path) -> None:
+    """IJB's two lines for each image: those before a zero byte are of templates, the others of landmarks."""
+    first, _, second = data.partition(b"\0")
+    problems = Problems()
+    templates = faces.read_templates(_file(place / "tid_mid.txt", first), problems)
+    landmarks = faces.read_landmarks(_file(place / "5pts.txt", second), problems)
+    assert len(templates.names) == len(templates.templates) == len(templates.media)
+    assert len(landmarks.names) == len(landmarks.points) == len(landmarks.scores)
+    assert np.isfinite(landmarks.points).all() and np.isfinite(landmarks.scores).all()
+    for name in (*templates.names, *landmarks.names):
+        assert (place / name).resolve().is_relative_to(place.resolve())
+    problems.add(faces.compare(templates, landmarks, (place / "tid_mid.txt", place / "5pts.txt")))
+    problems.require_none(place, "copy it again")
+
+
+def ijbpairs(data: bytes, place: Path) -> None:
+    """IJB's pairs of templates."""
+    problems = Problems()
+    found = read_template_pairs(_file(place / "pairs.txt", data), problems)
+    assert len(found.left) == len(found.right) == len(found.same) <= len(data)
+    assert (found.left >= 0).all() and (found.right >= 0).all()
+    if not problems:
+        rows = zip(found.left.tolist(), found.right.tolist(), found.same.astype(int).tolist(), strict=True)
+        assert [int(field) for field in data.split()] == [number for row in rows for number in row]
+    problems.require_none(place, "copy it again")
+
+
+def ijbsubjects(data: bytes, place: Path) -> None:
+    """A gallery or the probes of IJB."""
+    problems = Problems()
+    found = subjects.read_subjects(_file(place / "gallery.csv", data), problems)
+    assert len(found.templates) == len(found.subjects) <= found.rows <= len(data)
+    assert (np.diff(found.templates) > 0).all()
+    problems.require_none(place, "copy it again")
+
+
 TARGETS: dict[str, Target] = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -241,6 +280,9 @@ TARGETS: dict[str, Target] = {
     "labelnames": labelnames,
     "guides": guides,
     "arrays": arrays,
+    "ijbfaces": ijbfaces,
+    "ijbpairs": ijbpairs,
+    "ijbsubjects": ijbsubjects,
 }
 
 
