@@ -26,6 +26,7 @@ class ChartView(Rows):
             "ascii" if ascii_only else "braille",
             span=curves.span,
             log=curves.log,
+            log_x=curves.log_x,
             marks=ascii_only or terminal.colourless(),
             empty=curves.empty,
         )

@@ -110,7 +110,7 @@ def _embed_left(
                 rows = fuse(networks.views(pixels)).cpu().numpy()
                 broken += writer.write(number, batches.span(number), rows, refused)
                 finished = min(finished + len(rows) * ranks.size, total)
-                context.progress(finished, total, what, f"{broken:,} refused" if broken else "images")
+                context.progress(finished, total, what, f"images, {broken:,} refused" if broken else "images")
             writer.commit()
             context.agree()
     finally:

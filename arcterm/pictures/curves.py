@@ -13,7 +13,7 @@ from arcterm_registry.contracts import Curve
 from arcterm.errors import ConfigError
 from arcterm.files import write_bytes
 from arcterm.pictures.page import text
-from arcterm.pictures.ticks import label, log_ticks, ticks
+from arcterm.pictures.ticks import label, log_ticks, power, ticks
 from arcterm.text import clean
 
 Points = list[tuple[float, float]]
@@ -142,7 +142,7 @@ class _Frame:
         across = log_ticks(*self._x, 9) if self._log else ticks(*self._x, 9)
         down = ticks(*self._y, 7)
         right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-        names = [_power(x) for x in across] if self._log else _named(across)
+        names = [power(x) for x in across] if self._log else _named(across)
         parts = ['<g stroke="currentColor" stroke-opacity=".2">']
         parts += [f'<path d="M{self._across(x):.1f} {_TOP}V{bottom}"/>' for x in across]
         parts += [f'<path d="M{_LEFT} {self._down(y):.1f}H{right}"/>' for y in down]
@@ -170,12 +170,6 @@ def _wide(low: float, high: float) -> tuple[float, float]:
 def _named(marks: Sequence[float]) -> list[str]:
     step = abs(marks[1] - marks[0]) if len(marks) > 1 else 0.0
     return [label(mark, step) for mark in marks]
-
-
-def _power(exponent: float) -> str:
-    """``1e-6``, ``0.01``, ``500``."""
-    value = 10**exponent
-    return f"{value:.0e}".replace("e-0", "e-") if value < 1e-3 or value >= 1e6 else f"{value:.4g}"
 
 
 def _pen(place: int) -> str:

@@ -38,3 +38,9 @@ def label(value: float, step: float) -> str:
         return f"{value / 1e3:.4g}k"
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 2
     return f"{value:.{min(decimals, 6)}f}"
+
+
+def power(exponent: float) -> str:
+    """Ten to the `exponent`, in words of an axis: ``1e-6``, ``0.01``, ``500``."""
+    value = 10**exponent
+    return f"{value:.0e}".replace("e-0", "e-") if value < 1e-3 or value >= 1e6 else f"{value:.4g}"

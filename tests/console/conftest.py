@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from arcterm_registry.contracts import JobReport
@@ -133,9 +134,9 @@ class Canned:
         self.clock += pace
         self.write(Phase(t=self.clock, phase=phase, detail=detail, done=done, total=total))
 
-    def finish(self, *lines: str, problems: int = 0, result: str = "") -> None:
+    def finish(self, *lines: str, **fields: Any) -> None:
         """A job on data ends with a report."""
-        write_report(self.run, JobReport(lines=list(lines), problems=problems, result=result, data={"n": 1}))
+        write_report(self.run, JobReport(lines=list(lines), data={"n": 1}, **fields))
         self.become("done")
 
     def become(self, name: state.StateName, **fields: object) -> None:

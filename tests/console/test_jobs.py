@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from arcterm_registry import get
+from arcterm_registry.contracts import Curve
 from textual.widgets import Input, Select
 
 from arcterm.config import JobConfig, job_config
@@ -66,6 +67,48 @@ def over(job):
     made.progress(500, 500, "records")
     made.finish("500 records of 20 people", *(f"record {i}: odd" for i in range(90)), problems=3)
     return made
+
+
+CMC = Curve(title="CMC", x="rank", y="share", lines={"raw": [(1, 0.5), (10, 0.8), (1000, 0.95)]}, log_x=True)
+ROC = Curve(title="ROC\x1b[2J", x="FAR", y="TAR", lines={"raw": [(0, 0.1), (1e-6, 0.5), (1, 1)]}, log_x=True)
+
+
+async def test_curves_stand_beside_the_report_or_in_its_place(job, root, until, shown):
+    made = job("check", "/data/casia")
+    made.finish("rank 1 is 0.5", curves=[CMC, ROC])
+    app = Console(root, made.run.id)
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: "rank 1 is 0.5" in shown(app) and "CMC: share by rank" in shown(app))
+        assert "1000" in shown(app) and " raw" in shown(app)
+        await pilot.press("c")
+        await until(pilot, lambda: "ROC: TAR by FAR" in shown(app))
+        assert "1e-6" in shown(app) and "rank 1 is 0.5" in shown(app)
+        await pilot.press("c")
+        await until(pilot, lambda: "TAR by FAR" not in shown(app))
+        await pilot.press("c")
+        await until(pilot, lambda: "CMC: share by rank" in shown(app))
+
+
+async def test_in_a_narrow_terminal_a_curve_takes_the_place_of_the_report(job, root, until, shown):
+    made = job("check", "/data/casia")
+    made.finish("rank 1 is 0.5", curves=[CMC])
+    app = Console(root, made.run.id)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "rank 1 is 0.5" in shown(app))
+        assert "CMC" not in shown(app)
+        await pilot.press("c")
+        await until(pilot, lambda: "CMC: share by rank" in shown(app))
+        assert "rank 1 is 0.5" not in shown(app)
+        await pilot.press("c")
+        await until(pilot, lambda: "rank 1 is 0.5" in shown(app))
+
+
+async def test_without_curves_the_key_is_not_offered(over, root, until, shown):
+    app = Console(root, over.run.id)
+    async with app.run_test(size=LARGE) as pilot:
+        await until(pilot, lambda: "500 records of 20 people" in shown(app))
+        await pilot.press("c")
+        assert "curves" not in shown(app)
 
 
 # --- the list

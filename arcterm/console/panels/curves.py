@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from arcterm_registry.contracts import Curve
 
 from arcterm.console.view import View
 from arcterm.show import words
 from arcterm.show.chart import Series, Smoother, stepwise
 from arcterm.show.chart.series import Floats
 from arcterm.show.lines import Line, shorten, width_of
+from arcterm.text import clean
 
 LEVELS = (0.0, 0.6, 0.9, 0.99)
 """Smoothing weights that a key goes through."""
@@ -39,6 +41,7 @@ class Curves:
     series: list[Series] = field(default_factory=list)
     span: tuple[float, float] | None = None
     log: bool = False
+    log_x: bool = False
     empty: str = ""
 
     def title(self, width: int) -> Line:
@@ -77,6 +80,19 @@ def curve(view: View, name: str, lens: Lens) -> Curves:
         log=lens.log,
         empty=_waiting(view),
     )
+
+
+def reported(curve: Curve) -> Curves:
+    """A curve of a job's report."""
+    values: Line = []
+    series = []
+    for i, (name, points) in enumerate(list(curve.lines.items())[: len(words.SET_MARKS)]):
+        x, y = np.array(points, np.float64).reshape(-1, 2).T
+        mark = words.SET_MARKS[i]
+        series.append(Series(x=x, y=y, style=1 + i, mark=mark))
+        values.append((f"{mark} {clean(name)}", STYLES[1 + i]))
+    title = f"{clean(curve.title)}: {clean(curve.y)} by {clean(curve.x)}"
+    return Curves(name=title, values=values, series=series, log_x=curve.log_x, empty="no points")
 
 
 def verification(view: View, lens: Lens) -> Curves:

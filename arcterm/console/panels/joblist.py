@@ -22,15 +22,21 @@ def table(jobs: Sequence[tuple[str, JobSpec]], cursor: int, width: int, height: 
     """A heading and as many jobs as fit around the cursor: name and summary."""
     if not jobs:
         return [[("  looking for installed jobs …", "dim")]]
-    room = min(_LONGEST, max(_NAME, *(cell_len(name) for name, _ in jobs)))
+    titles = [_title(name, spec) for name, spec in jobs]
+    room = min(_LONGEST, max(_NAME, *(cell_len(each) for each in titles)))
     lines: list[Line] = [[("  " + pad("job", room), "dim"), (" what it does", "dim")]]
     first = first_row(len(jobs), cursor, height)
-    for index, (name, spec) in enumerate(jobs[first : first + height - 1], first):
+    for index, (_, spec) in enumerate(jobs[first : first + height - 1], first):
         at = index == cursor
-        row = (pad(clean(name), room), "cursor" if at else "bold")
+        row = (pad(titles[index], room), "cursor" if at else "bold")
         summary = (pad(" " + clean(spec.summary), width - room - 2), "cursor" if at else "")
         lines.append([("▸ " if at else "  ", "cursor" if at else ""), row, summary])
     return lines
+
+
+def _title(name: str, spec: JobSpec) -> str:
+    """The job's name, with that of its group if it isn't a job on data or another package's."""
+    return clean(name if spec.group in ("data", "job", "") else f"{spec.group} {name}")
 
 
 def detail(spec: JobSpec, width: int, height: int) -> list[Line]:

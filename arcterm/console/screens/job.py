@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+from arcterm_registry.contracts import Curve
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 
+from arcterm.console.chart import ChartView
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked
-from arcterm.console.panels import job, log
+from arcterm.console.panels import curves, job, log
 from arcterm.console.rows import Rows
 from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
 from arcterm.runs.store import Run
@@ -37,6 +41,7 @@ class JobScreen(RunScreen):
         Binding("R", "resume", "resume", tooltip="go on where it was stopped"),
         Binding("f", "fork", "fork", tooltip="another job with this one's settings in the form"),
         Binding("v", "pictures", "pictures", tooltip="look at what it made, or else at what it read"),
+        Binding("c", "curve", "curves", tooltip="the next curve of the report; after the last the report"),
         Binding("o", "output", "output", tooltip="the log over the whole screen, and back"),
         Binding("j,down", "scroll(1)", "down", tooltip="the next lines of the report; also the wheel"),
         Binding("k,up", "scroll(-1)", "up", show=False),
@@ -49,6 +54,7 @@ class JobScreen(RunScreen):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._top = 0
+        self._chosen: int | None = None  # place of the curve that is shown; -1 for none
 
     def compose(self) -> ComposeResult:
         view = self.view
@@ -56,7 +62,9 @@ class JobScreen(RunScreen):
         yield Rows(lambda w, h: job.progress(view, w, h), id="progress")
         yield Rows(lambda w, h: job.notice(view, w, h), id="notice")
         yield Rows(lambda w, h: job.command(view, w, h), id="command")
-        yield Account(lambda w, h: job.account(view, w, h, self._top), id="account")
+        with Horizontal(id="result"):
+            yield Account(lambda w, h: job.account(view, w, h, self._top), id="account")
+            yield ChartView(id="curve")
         yield Rows(lambda w, h: log.log(view, w, h), id="log")
         yield KeyLine()
 
@@ -72,6 +80,18 @@ class JobScreen(RunScreen):
             self.refresh_bindings()
         if changed:
             self.repaint()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer curves where there are some."""
+        if action == "curve":
+            return bool(self._curves())
+        return super().check_action(action, parameters)
+
+    def action_curve(self) -> None:
+        """Go on to the next curve, after the last to the report alone."""
+        after = self._place() + 1
+        self._chosen = after if after < len(self._curves()) else -1
+        self.repaint()
 
     def action_scroll(self, lines: int) -> None:
         place = self.query_one("#account", Rows)
@@ -93,6 +113,22 @@ class JobScreen(RunScreen):
 
     def repaint(self) -> None:
         view = self.view
+        self._show_curve()
         self.set_class(not (view.live or view.log or view.summary.messages), "-silent")
         for rows in self.query(Rows):
             rows.repaint()
+
+    def _curves(self) -> Sequence[Curve]:
+        return self.view.report.curves if self.view.report else ()
+
+    def _place(self) -> int:
+        """The place of the curve that is shown, the first if there is room beside the report; -1 for none."""
+        if self._chosen is None:
+            return -1 if self.has_class("-narrow") or not self._curves() else 0
+        return self._chosen
+
+    def _show_curve(self) -> None:
+        place = self._place()
+        self.set_class(place >= 0, "-curve")
+        if place >= 0:
+            self.query_one(ChartView).plot(curves.reported(self._curves()[place]))

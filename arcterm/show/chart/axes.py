@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.pictures.ticks import label, log_ticks, ticks
+from arcterm.pictures.ticks import label, log_ticks, power, ticks
 from arcterm.show.chart.series import Floats, Series
 
 _SMALLEST = (16, 4)
@@ -35,9 +35,17 @@ class Axes:
 
 
 def axes(
-    curves: Sequence[Series], size: tuple[int, int], span: tuple[float, float] | None, log: bool, mode: str
+    curves: Sequence[Series],
+    size: tuple[int, int],
+    span: tuple[float, float] | None,
+    log: bool,
+    mode: str,
+    log_x: bool = False,
 ) -> Axes | None:
-    """The frame for `curves` in `size` cells; None if there is no finite point or no room."""
+    """The frame for `curves` in `size` cells; None if there is no finite point or no room.
+
+    With `log` values are log₁₀ of y, with `log_x` log₁₀ of x, and the labels are of what they are logs of.
+    """
     width, height = size
     found = _ranges(curves, span)
     if found is None or width < _SMALLEST[0] or height < _SMALLEST[1]:
@@ -54,7 +62,7 @@ def axes(
         y = round((high - value) / (high - low) * (rows - 1))
         gutter[y] = name.rjust(margin) + tick
     plot = width - margin - 1
-    footer = _footer(x0, x1, margin, plot, mode)
+    footer = _footer(x0, x1, margin, plot, mode, log_x)
     return Axes(width=plot, height=rows, span=(x0, x1), low=low, high=high, gutter=gutter, footer=footer)
 
 
@@ -93,15 +101,15 @@ def _names(marks: list[float], log: bool) -> list[str]:
     return [label(m, step) for m in marks]
 
 
-def _footer(x0: float, x1: float, margin: int, plot: int, mode: str) -> list[str]:
+def _footer(x0: float, x1: float, margin: int, plot: int, mode: str, log_x: bool) -> list[str]:
     _, _, corner, line, tick = _LINES[mode]
-    marks = ticks(x0, x1, max(2, plot // 12))
+    marks = (log_ticks if log_x else ticks)(x0, x1, max(2, plot // 12))
     step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     ruler, names = [line] * plot, [" "] * (margin + 1 + plot)
     free = 0
     for value in marks:
         x = min(int((value - x0) / (x1 - x0) * plot), plot - 1)
-        name = label(value, step)
+        name = power(value) if log_x else label(value, step)
         start = min(margin + 1 + x - len(name) // 2, len(names) - len(name))
         if start >= free:
             ruler[x] = tick

@@ -30,18 +30,20 @@ def render(
     *,
     span: tuple[float, float] | None = None,
     log: bool = False,
+    log_x: bool = False,
     marks: bool = False,
     empty: str = "",
 ) -> list[Row]:
     """A chart of `size` (width, height) cells with its axes.
 
-    `span` is the visible range of x (default: all), `log` puts log₁₀ on the y axis, `marks` puts each
-    series' mark on its samples however many there are. Where series meet, the later one is seen.
-    `empty` is shown if there is nothing to draw.
+    `span` is the visible range of x (default: all), `log` puts log₁₀ on the y axis, `log_x` log₁₀ on the x
+    axis, where a point at 0 has no place, `marks` puts each series' mark on its samples however many there
+    are. Where series meet, the later one is seen. `empty` is shown if there is nothing to draw.
     """
     width, height = size
     curves = [_log(s) for s in series] if log else list(series)
-    layout = axes(curves, size, span, log, mode)
+    curves = [_log_x(s) for s in curves] if log_x else curves
+    layout = axes(curves, size, span, log, mode, log_x)
     if layout is None:
         return _message(empty, width, height)
     codes, styles = _cells(curves, layout, mode, marks)
@@ -103,6 +105,11 @@ def _log(s: Series) -> Series:
     y: Floats = np.full(s.y.shape, np.nan)
     np.log10(s.y, out=y, where=s.y > 0)
     return Series(x=s.x, y=y, style=s.style, mark=s.mark, samples=s.samples)
+
+
+def _log_x(s: Series) -> Series:
+    there = s.x > 0
+    return Series(x=np.log10(s.x[there]), y=s.y[there], style=s.style, mark=s.mark, samples=s.samples)
 
 
 def _message(text: str, width: int, height: int) -> list[Row]:
