@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from arcterm.formats.features.matrix import pack_feature, pack_matrices
 from arcterm.formats.modelfile import ModelFacts, metadata
 from arcterm.formats.mxnet import params
 from arcterm.formats.pairs.binfile import write_pairs
@@ -358,6 +359,44 @@ def ijbsubjects() -> Seeds:
     yield "two-subjects", b'TEMPLATE_ID,SUBJECT_ID\n"17",203\n17,204\nx\n'
 
 
+def matrices() -> Seeds:
+    """A feature, several matrices, padded rows, and a header that promises."""
+    yield "feature", pack_feature(np.arange(4, dtype=np.float32))
+    yield (
+        "several",
+        pack_matrices([np.ones((1, 3), np.float32), np.ones((2, 2)), np.ones((3, 1), np.float32)]),
+    )
+    yield "padded", struct.pack("<4i", 2, 1, 8, 5) + bytes(16)
+    yield "promises", struct.pack("<4i", 2**31 - 1, 1, 4, 5)
+
+
+def pathlists() -> Seeds:
+    """The devkit's JSON, and lines of each kind."""
+    yield "probes", b'{"path": ["A_B/A_B_1.png", "C/C_2.png"], "id": ["A_B", 2]}'
+    yield "distractors", b'{"path": ["278/27809140@N00/2526954590_4.jpg"]}'
+    yield "lines", b"# comment\r\nA_B/A_B_1.png\r\n\n/abs/C/C_2.png"
+    yield "of-2018", b"1\t/data/a/1.png\t17\n0\tb/2.png\t1\t3\t4\t50\t60\n5\t2.0\tc/3.png\n"
+    yield "up", b"a/../../b.png\n"
+
+
+def noises() -> Seeds:
+    """Bare names, and paths with tabs."""
+    yield "facescrub", b"#comment\nAaron_Eckhart_136.png\nAaron_Eckhart_221.png\r\n"
+    yield "megaface", b"#comment\n375/37531198@N00/4174611825_0.jpg\n1\t925/92596048@N00/3910487430_2.jpg\n"
+
+
+def features() -> Seeds:
+    """A .npy of rows, one by column, and one of another type."""
+    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
+    for name, array in (
+        ("rows", rows),
+        ("columns", np.asfortranarray(rows)),
+        ("doubles", rows.astype(float)),
+    ):
+        np.save(file := io.BytesIO(), array)
+        yield name, file.getvalue()
+
+
 SEEDS = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -382,6 +421,10 @@ SEEDS = {
     "ijbfaces": ijbfaces,
     "ijbpairs": ijbpairs,
     "ijbsubjects": ijbsubjects,
+    "matrices": matrices,
+    "pathlists": pathlists,
+    "noises": noises,
+    "features": features,
 }
 
 

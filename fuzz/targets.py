@@ -18,6 +18,10 @@ from arcterm.align.guides import FaceScrub, MegaFace
 from arcterm.data.make.archives import FLOOR, MAX_RATIO, unpack
 from arcterm.errors import DataError
 from arcterm.formats import images, npydict, onnxfile
+from arcterm.formats.features import matrix
+from arcterm.formats.features.lists import read_path_list
+from arcterm.formats.features.noises import read_facescrub_noises, read_megaface_noises
+from arcterm.formats.features.npyrows import map_rows
 from arcterm.formats.ijb import faces, subjects
 from arcterm.formats.ijb.pairs import read_pairs as read_template_pairs
 from arcterm.formats.ijb.problems import Problems
@@ -259,6 +263,37 @@ def ijbsubjects(data: bytes, place: Path) -> None:
     problems.require_none(place, "copy it again")
 
 
+def matrices(data: bytes, place: Path) -> None:
+    """A matrix file of MegaFace's devkit, as several matrices and as a feature."""
+    with suppress(DataError):
+        assert len(feature := matrix.parse_feature(data, place / "x.bin")) and feature.dtype == np.float32
+    found = matrix.read_matrices(_file(place / "x.bin", data))
+    assert sum(m.nbytes for m in found) <= len(data) and all(m.size for m in found)
+    again = matrix.parse_matrices(matrix.pack_matrices(found), place / "x.bin")
+    assert [m.tobytes() for m in again] == [m.tobytes() for m in found]
+
+
+def pathlists(data: bytes, place: Path) -> None:
+    """A list of images, the devkit's or lines."""
+    found = read_path_list(_file(place / "lst", data))
+    assert len(found.people) in (0, len(found.paths)) and len(found.repeated) < len(found.paths)
+    for path in found.paths:
+        assert path.split("/")[-1] and ".." not in path.split("/") and "\n" not in path
+
+
+def noises(data: bytes, place: Path) -> None:
+    """Lists of noise."""
+    for read in (read_facescrub_noises, read_megaface_noises):
+        found = read(_file(place / "noises.txt", data))
+        assert found.lines >= len(found.names) and all(name in found for name in found.names)
+
+
+def features(data: bytes, place: Path) -> None:
+    """The .npy of packed features."""
+    found = map_rows(_file(place / "megaface.npy", data))
+    assert found.dtype == np.float32 and 0 < found.nbytes < len(data)
+
+
 TARGETS: dict[str, Target] = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -283,6 +318,10 @@ TARGETS: dict[str, Target] = {
     "ijbfaces": ijbfaces,
     "ijbpairs": ijbpairs,
     "ijbsubjects": ijbsubjects,
+    "matrices": matrices,
+    "pathlists": pathlists,
+    "noises": noises,
+    "features": features,
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
+from arcterm.formats.features.npyrows import map_rows
 
 Rows = NDArray[np.int64] | slice
 
@@ -48,7 +49,7 @@ class PackedSet(FeatureSet):
     """Features in a ``.npy``, which is mapped: a slice of its rows is a view."""
 
     def __init__(self, place: Path, names: list[str], refused: Mapping[str, str]) -> None:
-        self._matrix = map_matrix(place)
+        self._matrix = map_rows(place)
         rows, width = self._matrix.shape
         if rows != len(names):
             raise DataError(
@@ -59,20 +60,3 @@ class PackedSet(FeatureSet):
 
     def rows(self, rows: Rows, faults: dict[int, str] | None = None) -> NDArray[np.float32]:
         return self._matrix[rows]
-
-
-def map_matrix(path: Path) -> NDArray[np.float32]:
-    """Map a ``.npy`` of float32 rows; raises `DataError`."""
-    hint = "copy it again, or export the features again"
-    try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror or 'it is no .npy file'}", hint) from None
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{path} is damaged or cut short: {ascii(str(error))[1:-1]:.200}", hint) from None
-    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype != np.dtype("<f4"):
-        raise DataError(f"{path} is no .npy file of float32 rows", hint)
-    if not found.flags.c_contiguous or 0 in found.shape:
-        raise DataError(f"{path} holds {found.shape[0]} × {found.shape[1]} numbers by column", hint)
-    matrix: NDArray[np.float32] = found.view(np.ndarray)
-    return matrix
