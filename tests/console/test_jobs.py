@@ -390,8 +390,13 @@ async def test_a_job_is_chosen_filled_in_and_started(quick, faces, root, until, 
         await until(pilot, lambda: "d data" in shown(app))
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, JobList) and "Pack a folder" in shown(app))
+        seen = shown(app)
+        await pilot.press("G")
+        seen += shown(app)
+        assert "of 1" in seen
         for name in offered():
-            assert f" {name} " in shown(app)
+            assert f" {name} " in seen
+        await pilot.press("g")
         await pilot.press("j", "k", "enter")
         await until(pilot, lambda: isinstance(app.screen, JobForm) and "2 problems" in shown(app))
         assert "give src" in note(app, "path.src")
@@ -584,7 +589,7 @@ async def test_pictures_are_reached_from_the_choice_of_jobs(album, root, until, 
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "d data" in shown(app))
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, JobList) and "Look at a data set" in shown(app))
+        await until(pilot, lambda: isinstance(app.screen, JobList) and "Pack a folder" in shown(app))
         await pilot.press("G", "enter")
         await until(pilot, lambda: isinstance(app.screen, PictureScreen) and app.screen.focused)
         await pilot.press(*"demo", "enter")

@@ -24,9 +24,12 @@ def table(jobs: Sequence[tuple[str, JobSpec]], cursor: int, width: int, height: 
         return [[("  looking for installed jobs …", "dim")]]
     titles = [_title(name, spec) for name, spec in jobs]
     room = min(_LONGEST, max(_NAME, *(cell_len(each) for each in titles)))
-    lines: list[Line] = [[("  " + pad("job", room), "dim"), (" what it does", "dim")]]
     first = first_row(len(jobs), cursor, height)
-    for index, (_, spec) in enumerate(jobs[first : first + height - 1], first):
+    last = min(first + height - 1, len(jobs))
+    more = f"{first + 1}–{last} of {len(jobs)}" if last - first < len(jobs) else ""
+    heading = pad(f"  {pad('job', room)} what it does", max(0, width - len(more) - 1))
+    lines: list[Line] = [[(heading + more, "dim")]]
+    for index, (_, spec) in enumerate(jobs[first:last], first):
         at = index == cursor
         row = (pad(titles[index], room), "cursor" if at else "bold")
         summary = (pad(" " + clean(spec.summary), width - room - 2), "cursor" if at else "")
