@@ -60,9 +60,18 @@ clean = JobSpec(
     options=(
         _file("facescrub_noises", "names of FaceScrub's wrong images"),
         _file("megaface_noises", "paths of MegaFace's wrong images"),
+        _file("facescrub_list", "images of FaceScrub in the order in which they count; that of the features"),
+        _file("megaface_list", "images of MegaFace; those of the features"),
         Option(name="seed", type=int, default=0, low=0, high=2**31 - 1, help="of the devkit's random term"),
+        Option(
+            name="ending",
+            type=str,
+            default="",
+            help="of the devkit's files that are read, as _r100_112x112.bin; the one that they have",
+        ),
+        Option(name="new_ending", type=str, default="", help="of those that are written; the same"),
     ),
-    files=("facescrub_noises", "megaface_noises"),
+    files=("facescrub_noises", "megaface_noises", "facescrub_list", "megaface_list"),
     factory="arcterm.megaface.clean:clean",
 )
 score = JobSpec(
