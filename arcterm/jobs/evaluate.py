@@ -29,7 +29,31 @@ tinyface = JobSpec(
     group="evaluate",
     summary="Score a model on TinyFace: identification among its distractors.",
     paths=(_MODEL, JobPath(name="root", help="The folder tinyface, or its Testing_Set.")),
-    options=OF_A_MODEL,
+    options=(
+        Option(
+            name="images",
+            type=str,
+            default="",
+            choices=("", "aligned", "original"),
+            help="aligned faces, or the original images, which are aligned here; by their size",
+        ),
+        Option(
+            name="aligned",
+            type=str,
+            default="",
+            help="folder of aligned copies: Probe, Gallery_Match, Gallery_Distractor",
+        ),
+        Option(name="detector", type=str, default="mtcnn", help="finds the faces in original images"),
+        Option(name="weights", type=str, default="", help="the detector's weights; those that are found"),
+        Option(
+            name="out",
+            type=str,
+            default="",
+            help="folder for the result, its curve and the vectors; made here",
+        ),
+        *OF_A_MODEL,
+    ),
+    files=("aligned", "weights", "out"),
     factory="arcterm.evaluate.tinyface:tinyface",
     ranks=True,
 )

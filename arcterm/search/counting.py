@@ -23,7 +23,7 @@ _PAIRS = 1 << 14
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
-Done = Callable[[int, int], None]
+Done = Callable[[int, int], object]
 
 
 class Best(NamedTuple):

@@ -30,10 +30,10 @@ def write_lists(folder: Path, probes: Mapping[str, int], matches: Mapping[str, i
 
 
 def face(person: int, side: int, seed: int) -> np.ndarray:
-    """A pattern of a person's own, with some noise."""
-    own, noise = np.random.default_rng(person), np.random.default_rng((person, seed))
-    cells = own.integers(0, 255, (7, 7, 3)).repeat(16, 0).repeat(16, 1)[:side, :side]
-    return np.clip(cells + noise.normal(0, 12, cells.shape), 0, 255).astype(np.uint8)
+    """A pattern that is a person's own in part, so that some are taken for others."""
+    parts = [np.random.default_rng(key).integers(0, 255, (7, 7, 3)) for key in ((person,), (person, seed))]
+    mixed = (0.5 * parts[0] + 0.5 * parts[1]).astype(np.uint8)
+    return mixed.repeat(16, 0).repeat(16, 1)[:side, :side]
 
 
 def make_tinyface(root: Path, people: int = 4, distractors: int = 9, side: int = 112) -> Path:

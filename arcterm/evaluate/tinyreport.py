@@ -1,0 +1,95 @@
+"""The result of TinyFace: for a person, for a script, and as a folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from arcterm_registry.contracts import Curve
+
+from arcterm.evaluate.closedset import ClosedSetRates, SearchRates
+from arcterm.evaluate.record import digests
+from arcterm.features.pictures import Pictures
+from arcterm.files import staged_directory, write_json
+from arcterm.formats.tinyface import TinyFace
+from arcterm.pictures import curves, page
+
+_SHOWN = (1, 5, 20)
+_NAMED = 20
+
+
+class TinyImages(NamedTuple):
+    """The set, which images were taken, how many had no face, and the names of those that can't be used."""
+
+    found: TinyFace
+    kind: str
+    detector: str
+    without_face: int | None
+    refused: list[str]
+
+
+def record(about: TinyImages, measured: ClosedSetRates) -> dict[str, Any]:
+    """Return the result for a script."""
+    found = about.found
+    return {
+        "set": "TinyFace",
+        "lists": digests(found.lists),
+        "images": {
+            "kind": about.kind,
+            "detector": about.detector,
+            "without_face": about.without_face,
+            "probes": len(found.probes),
+            "matches": len(found.matches),
+            "distractors": len(found.distractors),
+            "refused": len(about.refused),
+            "refused_names": about.refused,
+        },
+        "score": "cosine",
+        "ties": "an equal impostor counts against the probe",
+        "probes": measured.probes,
+        "with_distractors": measured.whole.record(),
+        "without_distractors": measured.matches.record(),
+    }
+
+
+def lines(about: TinyImages, measured: ClosedSetRates) -> list[str]:
+    """Return the result for a person."""
+    found, whole = about.found, measured.whole
+    said = [
+        f"TinyFace: {measured.probes:,} of {len(found.probes):,} probes; {whole.entries:,} images in the "
+        f"gallery, {whole.entries - measured.matches.entries:,} of them distractors; {about.kind} images"
+    ]
+    if about.without_face is not None:
+        said.append(
+            f"{about.detector} found no face in {about.without_face:,} of {len(found.images):,} images, "
+            "which are enlarged as they are"
+        )
+    if about.refused:
+        named = ", ".join(about.refused[:_NAMED]) + (", …" if len(about.refused) > _NAMED else "")
+        said.append(f"{len(about.refused):,} images can't be embedded and are left out: {named}")
+    return [
+        *said,
+        f"with distractors     {_rates(whole)}",
+        f"without distractors  {_rates(measured.matches)}",
+    ]
+
+
+def _rates(found: SearchRates) -> str:
+    ranks = "  ".join(f"rank-{rank} {100 * found.rates[rank]:.2f} %" for rank in _SHOWN)
+    means = f"mAP {100 * found.map_trapezoidal:.2f} % (trapezoids), {100 * found.map_plain:.2f} % (plain)"
+    return f"{ranks}  {means}"
+
+
+def write(
+    out: Path, said: list[str], data: dict[str, Any], drawn: Curve, vectors: Path, pictures: Pictures
+) -> None:
+    """Make the folder `out`: the result, its curve, a page, and the vectors with their images' names."""
+    names = [pictures.name(index) for index in range(len(pictures))]
+    with staged_directory(out) as stage:
+        write_json(stage / "result.json", data)
+        curves.write(stage, "cmc", drawn)
+        parts = ["<h1>TinyFace</h1>", *(f"<p>{page.text(line)}</p>" for line in said), curves.part(drawn)]
+        (stage / "index.html").write_text(page.page("TinyFace", parts), encoding="utf-8")
+        shutil.copyfile(vectors, stage / "vectors.npy")
+        write_json(stage / "vectors.json", names)
