@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from arcterm.files import require_free, staged_directory, stamp
 from arcterm.megaface.cleaning import Cleaning, read_sets
-from arcterm.megaface.devkit import DevkitSet, check_ending, unreadable
+from arcterm.megaface.devkit import DevkitSet, algo_of, check_ending, unreadable
 from arcterm.megaface.devkitwriter import BLOCK, DevkitWriter
 from arcterm.megaface.listing import shorten
 from arcterm.megaface.mask import Mask, write_mask
@@ -98,7 +98,7 @@ def _write_files(
     first = sets[0].images.features
     ending = ending or (first.ending if isinstance(first, DevkitSet) else "")
     width = sets[0].images.features.width
-    facts = features.facts or Facts(algo=ending[1:].partition(".")[0], width=width)
+    facts = features.facts or Facts(algo=algo_of(ending), width=width)
     facts.ending, facts.width, facts.extra = ending, width + 1, 1
     facts.cleaned = {"seed": seed}
     total, before = sum(len(each.images.names) for each in sets), 0
@@ -139,7 +139,8 @@ def _write_set(
         ]
         own = np.array([n for n in numbers if images.rows[n] >= 0 and images.names[n] not in replaced], int)
         marked = mark(images.features.rows(images.rows[own], faults), cleaning.noisy[own])
-        writer.write([images.names[number] for number in own], marked)
+        good = [place for place, row in enumerate(images.rows[own].tolist()) if row not in faults]
+        writer.write([images.names[own[place]] for place in good], marked[good])
         instead = [images.names[number] for number in numbers if images.names[number] in replaced]
         writer.write(instead, [replaced[name] for name in instead])
         context.progress(before + start + len(numbers), total, "cleaning", "images")

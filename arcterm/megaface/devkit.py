@@ -100,6 +100,17 @@ def check_ending(ending: str) -> None:
         )
 
 
+def algo_of(ending: str) -> str:
+    """The name of the features in files that end so: ``_r100_112x112.bin`` → ``r100_112x112``."""
+    return ending.removeprefix("_").removesuffix(".bin")
+
+
+def usual_ending(algo: str, image_size: tuple[int, int] | None) -> str:
+    """The ending of files with features of that name, as the script of early 2018 has it."""
+    size = f"_{image_size[0]}x{image_size[1]}" if image_size else ""
+    return f"_{algo}{size}.bin"
+
+
 def find_files(root: Path, ending: str = "") -> tuple[list[str], str]:
     """Find the images of which features lie below `root`, in order of names, and the ending of the files.
 

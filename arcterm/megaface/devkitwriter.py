@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.formats.features.matrix import HEADER, pack_feature
+from arcterm.megaface.sets import FeatureSet
 
 BLOCK = 1024
 """Features that are read and written at a time."""
@@ -43,6 +44,17 @@ class DevkitWriter:
             except FileNotFoundError:  # the first of its folder
                 os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
                 self._write(path, pack_feature(feature))
+
+    def write_rows(self, features: FeatureSet, rows: Iterable[int], faults: dict[int, str]) -> None:
+        """Write the features at `rows` that aren't there, but for refused ones; `faults` as `rows` has it."""
+        wanted = [
+            row
+            for row in rows
+            if (name := features.names[row]) not in features.refused and not self.has(name)
+        ]
+        block = features.rows(np.array(wanted, np.int64), faults)
+        good = [place for place, row in enumerate(wanted) if row not in faults]
+        self.write([features.names[wanted[place]] for place in good], block[good])
 
     def sync(self) -> None:
         """Make all durable at once: one by one would take hours of small files."""
