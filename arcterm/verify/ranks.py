@@ -12,7 +12,7 @@ from arcterm.errors import DataError
 
 T = TypeVar("T")
 
-_BYTES = 500  # of a text
+_BYTES = 2000  # of a text
 
 
 class RankGroup(Protocol):

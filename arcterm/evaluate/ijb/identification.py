@@ -126,7 +126,7 @@ def _mean_tpir(found: Sequence[Sequence[OpenSetPoint]]) -> dict[float, float]:
 
 
 def _ranks(places: Whole, total: int) -> dict[int, float]:
-    return {rank: np.count_nonzero(places <= rank) / max(total, 1) for rank in RANKS}
+    return {rank: int(np.count_nonzero(places <= rank)) / max(total, 1) for rank in RANKS}
 
 
 def _share(hits: NDArray[np.bool_]) -> float:

@@ -26,7 +26,7 @@ Whole = NDArray[np.int64]
 Flip = Literal["sum", "none", "concatenated", "unit-sum"]
 Norms = Literal["kept", "removed"]
 
-_WORDS: dict[Flip, str] = {
+FLIPS: dict[Flip, str] = {
     "sum": "image + mirror image",
     "none": "no mirror image",
     "concatenated": "image and mirror image concatenated",
@@ -47,7 +47,7 @@ class Pooling(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         weighted = "× detector score" if self.detector_score else "no detector score"
-        return f"{_WORDS[self.flip]}, norms {self.norms}, {weighted}"
+        return f"{FLIPS[self.flip]}, norms {self.norms}, {weighted}"
 
 
 POOLINGS = tuple(

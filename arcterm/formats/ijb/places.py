@@ -29,6 +29,11 @@ class Places(NamedTuple):
     absent: tuple[str, ...]
 
     @property
+    def name(self) -> str:
+        """``IJB-B`` or ``IJB-C``."""
+        return f"IJB-{self.letter}"
+
+    @property
     def files(self) -> list[Path]:
         """All text files that are read."""
         last = [] if self.probes is None else [*self.galleries.values(), self.probes]

@@ -1,0 +1,178 @@
+"""``arcterm evaluate ijb``: a model on IJB-B or IJB-C, from loose crops to the rates of their protocols."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import msgspec
+import numpy as np
+from arcterm_registry.contracts import JobReport
+from torch import Tensor
+
+from arcterm.errors import DataError
+from arcterm.evaluate.ijb.crops import AlignedFaces, write_sheet
+from arcterm.evaluate.ijb.leader import lead
+from arcterm.evaluate.ijb.output import CROPS, FEATURES, Written, write
+from arcterm.evaluate.ijb.pooling import FLIPS, Flip, Norms, Pooling
+from arcterm.evaluate.ijb.result import ALIGNMENT, READINGS, curves_of, score_lines, variant_lines
+from arcterm.evaluate.ijb.scoring import ScoredDatabase, score
+from arcterm.evaluate.record import digests, record_model
+from arcterm.features.matrix import extract
+from arcterm.features.networks import open_networks
+from arcterm.files import require_free, stamp, write_bytes
+from arcterm.formats.ijb.database import Faces, Protocol, find_missing, odd_sizes, read_faces, read_protocol
+from arcterm.formats.ijb.places import Letter, Places, locate
+from arcterm.runs.context import JobContext
+from arcterm.verify.ranks import agree
+
+_NAMED = 10
+
+
+class _Database(NamedTuple):
+    """What is read of a database; the first rank alone has its protocol, and `notes` on it."""
+
+    places: Places
+    faces: Faces
+    protocol: Protocol | None
+    notes: list[str]
+
+
+def ijb(
+    context: JobContext,
+    model: str,
+    root: str,
+    *,
+    database: str,
+    flip: str,
+    norms: str,
+    detector_score: bool,
+    variants: bool,
+    out: str,
+    features: bool,
+    checkpoint: str,
+    channels: str,
+    mean: str,
+    std: str,
+    batch_size: int | None,
+) -> JobReport:
+    """Score `model` on the IJB-B or IJB-C at `root` by verification, and identification if it has that.
+
+    `flip`, `norms` and `detector_score` are those of `Pooling`; with `variants` all of its variants are
+    scored, from the same features. Vectors and scores go into the new folder `out`, or into the run's, and
+    with `features` those of all images too. All ranks embed; the first scores. Raises `DataError`.
+    """
+    started = time.perf_counter()
+    chosen = Pooling(cast(Flip, flip), cast(Norms, norms), detector_score)
+    networks = open_networks(context, [model], channels=channels, mean=mean, std=std)
+    ranks = networks.ranks
+    read = agree(ranks, lambda: _read(context, root, cast(Letter, database), model, out))
+    pictures = AlignedFaces(read.faces)
+    if ranks.first:
+        write_sheet(pictures, networks.input_size, context.run.path / CROPS)
+        context.say(f"look at some of the faces, aligned: {context.run.path / CROPS}")
+    matrix, width = context.work / FEATURES, 2 * networks.sizes[0]
+    refused = extract(context, networks, pictures, matrix, both_views, width, batch_size=batch_size)
+    if refused:
+        raise _refusal(refused, pictures)
+    scored = lead(
+        context,
+        ranks,
+        lambda leader: score(
+            read.faces,
+            cast(Protocol, read.protocol),  # this is the first rank, which has it
+            np.load(matrix, mmap_mode="r"),
+            chosen,
+            variants,
+            leader,
+        ),
+    )
+    if scored is None:
+        return JobReport(lines=[])
+    used = scored.results[0].pooling
+    made = record_model(context, networks, model) | {"flip": FLIPS[used.flip], "norms": used.norms}
+    data = _record(read, scored, made) | {"seconds": round(time.perf_counter() - started, 3)}
+    target = Path(out) if out else context.run.path / "ijb"
+    if not out:
+        shutil.rmtree(target, ignore_errors=True)  # of an attempt that was killed at its end
+    written = Written(_lines(read, scored, made), data, curves_of(scored.results[0], read.places.name))
+    write(context, target, written, scored, keep_features=features)
+    lines = [*written.lines, f"{target} has the vectors of the templates, the scores and the curves"]
+    return JobReport(lines=lines, data=data, result=str(target), curves=list(written.curves.values()))
+
+
+def both_views(views: list[Tensor]) -> Tensor:
+    """Put the raw features of image and mirror image beside each other: (N, 2, D) → (N, 2·D)."""
+    (own,) = views
+    return own.flatten(1)
+
+
+def _read(context: JobContext, root: str, letter: Letter, model: str, out: str) -> _Database:
+    """Read the database, on the first rank with its protocol, once it is sure that all images are there."""
+    places = locate(Path(root), letter)
+    faces = read_faces(places)
+    if context.world is not None and not context.world.first:
+        return _Database(places, faces, None, [])
+    if out:
+        require_free(Path(out))
+    context.progress(0, 0, "reading the database")
+    context.require_unchanged(stamp([Path(model), *places.files]))
+    protocol = read_protocol(places, faces)
+    _require_images(context, places, faces)
+    notes = [f"{text}: a part of the database?" for text in odd_sizes(places.letter, faces, protocol)]
+    if places.absent:
+        notes.append(f"verification only: there is no {', no '.join(places.absent)}")
+    for note in notes:
+        context.say(note, "warning")
+    return _Database(places, faces, protocol, notes)
+
+
+def _require_images(context: JobContext, places: Places, faces: Faces) -> None:
+    missing = find_missing(faces)
+    if not missing:
+        return
+    note = context.work / "missing.txt"
+    write_bytes(note, "".join(f"{name}\n" for name in missing).encode())
+    named = ", ".join(missing[:_NAMED])
+    more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+    raise DataError(
+        f"{len(missing):,} of {len(faces.names):,} images are missing in {places.images}: {named}{more}",
+        f"copy them again; {note} names all",
+    )
+
+
+def _refusal(refused: dict[int, str], pictures: AlignedFaces) -> DataError:
+    """Return the error for images that can't be embedded: a template without one of them is another."""
+    reasons = [f"{pictures.name(index)}: {refused[index]}" for index in sorted(refused)[:_NAMED]]
+    more = f" and {len(refused) - _NAMED:,} more" if len(refused) > _NAMED else ""
+    return DataError(
+        f"{len(refused):,} of {len(pictures):,} images can't be embedded: {'; '.join(reasons)}{more}",
+        "copy these images again, or correct their landmarks",
+    )
+
+
+def _record(read: _Database, scored: ScoredDatabase, made: dict[str, Any]) -> dict[str, Any]:
+    """Return all that a number needs to be compared with another."""
+    return {
+        "set": read.places.name,
+        "files": digests(read.places.files),
+        "counts": msgspec.to_builtins(scored.counts),
+        "notes": [*read.notes, *scored.notes],
+        "model": made,
+        "alignment": ALIGNMENT,
+        "readings": READINGS,
+        "results": [each.record() for each in scored.results],
+    }
+
+
+def _lines(read: _Database, scored: ScoredDatabase, made: dict[str, Any]) -> list[str]:
+    counts = scored.counts
+    lines = [
+        f"{read.places.name}: {counts.images:,} images, {counts.templates:,} templates, {counts.pairs:,} "
+        f"pairs, of which {counts.genuine:,} are of one person; {made['model']}, {made['input']}",
+        *(f"note: {note}" for note in (*read.notes, *scored.notes)),
+        *score_lines(scored.results[0]),
+    ]
+    return lines + (list(variant_lines(scored.results)) if len(scored.results) > 1 else [])
