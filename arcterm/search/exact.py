@@ -49,3 +49,13 @@ def bound(width: int) -> float:
     """
     rounding = width * _ROUNDING
     return _MARGIN * rounding / (1 - rounding)
+
+
+def lower(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Float32 numbers below `values`."""
+    return np.nextafter(values.astype(np.float32), np.float32(-np.inf))
+
+
+def higher(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Float32 numbers above `values`."""
+    return np.nextafter(values.astype(np.float32), np.float32(np.inf))

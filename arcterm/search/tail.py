@@ -1,0 +1,120 @@
+"""The largest scores of all probes with a gallery, as far as a pass over it has come.
+
+Of P·N pairs the `most` with the largest canonical scores are known exactly, and so are thresholds and counts
+among them. A larger share of pairs is never in memory: when there is no more room for candidates, those that
+can't be among the `most` any more go. With e the bound of rounding and F the `most`-th largest product, those
+have products below F - 2e.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arcterm.search.best import Rescore
+from arcterm.search.exact import higher, lower
+from arcterm.search.products import CandidatePairs, Floats, Whole
+
+_ROOM = 1 << 20  # for new candidates
+Pairs = NDArray[np.uint32]
+"""(2, n): places of probes, and of gallery rows."""
+
+
+class Tail:
+    """Candidates for the `most` largest scores; `floor` is a product that is too small to matter any more."""
+
+    def __init__(self, most: int, error: float, rescore: Rescore) -> None:
+        self.most, self._error, self._rescore = most, error, rescore
+        self._room = max(most // 2, _ROOM)
+        size = most + self._room
+        self._values, self._pairs = np.empty(size, np.float32), np.empty((2, size), np.uint32)
+        self._count = 0
+        self.floor = np.float32(-np.inf)
+
+    def add(self, found: CandidatePairs) -> None:
+        """Take candidates, of which fewer come at a time than there is room for, and none twice."""
+        new = found.where(found.values > self.floor)
+        if self._count + len(new.rows) > len(self._values):
+            self._compact()
+        some = slice(self._count, self._count + len(new.rows))
+        self._pairs[0, some], self._pairs[1, some], self._values[some] = new
+        self._count = some.stop
+
+    def largest(self, most: int) -> Largest:
+        """Sort the candidates for the `most` largest scores."""
+        values = self._values[: self._count]
+        if most < self._count // 2:
+            some = np.flatnonzero(values > self._floor(most))
+            order = some[np.argsort(values[some])]
+            chosen = values[order], self._pairs[:, order]
+        else:  # nearly all: they are sorted in their place, which takes less memory
+            if self._count > self.most:
+                self._compact()
+            self._keep(np.argsort(self._values[: self._count]))
+            chosen = self._values[: self._count], self._pairs[:, : self._count]
+        return Largest(*chosen, most, self._error, self._rescore)
+
+    def take(self) -> CandidatePairs:
+        """All candidates."""
+        probes, rows = self._pairs[:, : self._count].astype(np.int64)
+        return CandidatePairs(probes, rows, self._values[: self._count])
+
+    def clear(self) -> None:
+        """Forget the candidates, but not the floor."""
+        self._count = 0
+
+    def _floor(self, most: int) -> np.float32:
+        least = np.partition(self._values[: self._count], self._count - most)[self._count - most]
+        found: np.float32 = lower(np.array([least], np.float64) - 2 * self._error)[0]
+        return found
+
+    def _compact(self) -> None:
+        values, self.floor = self._values[: self._count], self._floor(self.most)
+        kept = np.flatnonzero(values > self.floor)
+        if len(kept) > self.most + self._room // 2:  # near-equal products make them too many
+            kept = np.sort(
+                kept[np.argsort(-self._rescore(*self._pairs[:, kept].astype(np.int64)))[: self.most]]
+            )
+        self._keep(kept)
+
+    def _keep(self, places: Whole) -> None:
+        self._count = len(places)
+        for column in (self._values, *self._pairs):
+            column[: self._count] = column[places]
+
+
+class Largest:
+    """The `most` largest scores, and some below: products (n,), the smallest first, and their pairs."""
+
+    def __init__(self, values: Floats, pairs: Pairs, most: int, error: float, rescore: Rescore) -> None:
+        self.most = most
+        self._values, self._pairs, self._error, self._rescore = values, pairs, error, rescore
+
+    def find(self, place: int) -> float:
+        """Find the `place`-th largest score, from 1 to `most`; -inf if there are fewer."""
+        count = len(self._values)
+        if place > count:
+            return -np.inf
+        # what has a product larger by 2e has a larger score: the score is one of those in between
+        start, stop = self._around(float(self._values[count - place]), 2 * self._error)
+        at = count - place - start
+        return float(np.partition(self._scores(start, stop), at)[at])
+
+    def count(self, mark: float, *, equal: bool) -> int:
+        """Count the scores above a mark, or also those `equal` to it.
+
+        A count of `most` or more means that many or more.
+        """
+        start, stop = self._around(mark, self._error)
+        scores = self._scores(start, stop)
+        return len(self._values) - stop + int((scores >= mark if equal else scores > mark).sum())
+
+    def _around(self, value: float, distance: float) -> tuple[int, int]:
+        """Where the products begin that are no farther than `distance` from a value, and where they end."""
+        least, most = lower(np.array([value - distance])), higher(np.array([value + distance]))
+        ends = self._values.searchsorted(least, "left"), self._values.searchsorted(most, "right")
+        return int(ends[0][0]), int(ends[1][0])
+
+    def _scores(self, start: int, stop: int) -> NDArray[np.float64]:
+        probes, rows = self._pairs[:, start:stop].astype(np.int64)
+        return self._rescore(probes, rows)
