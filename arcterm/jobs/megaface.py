@@ -43,6 +43,7 @@ export = JobSpec(
         _file("facescrub_list", "the list of its images: the devkit's JSON, or a path on each line"),
         _file("megaface", "folder of MegaFace's aligned images"),
         _file("megaface_list", "the list of its images"),
+        Option(name="skip", type=int, default=0, low=0, help="leave out the first N of MegaFace's list"),
         Option(name="algo", type=str, default="arcterm", help="name of the features, in the devkit's files"),
         _LAYOUT,
         _ENDING,

@@ -119,6 +119,7 @@ WHERE = {
     "arcterm/launch/start.py": [("stop",)],
     "arcterm/launch/verification.py": [("verify",)],
     "arcterm/launch": TRAIN,
+    "arcterm/megaface": [("megaface", "export"), ("megaface", "clean"), ("megaface", "score")],
     "arcterm/neighbours.py": TRAIN,
     "arcterm/runs/store.py": RUNS,
     "arcterm/settings.py": TRAIN,
