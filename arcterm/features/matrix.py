@@ -102,7 +102,8 @@ def _embed_left(
     ranks, total = networks.ranks, len(batches.pictures)
     own = left[ranks.rank :: ranks.size]
     finished = total - sum(len(batches.span(number)) for number in left)
-    results = batches.decoded(own, max(1, context.threads))
+    # a rank on a GPU has one thread for torch, and its share of the cores for decoding
+    results = batches.decoded(own, max(context.threads, len(os.sched_getaffinity(0)) // ranks.size, 1))
     broken = 0
     try:
         for _ in range(-(-len(left) // (ranks.size * _ROUND))):
