@@ -27,9 +27,17 @@ COMMANDS = {
     "embed": ("arcterm.cli.trial", "Embed images with a model."),
     "compare": ("arcterm.cli.trial", "Say how alike two faces are."),
     "plugins": ("arcterm.cli.plugins", "List what can be picked, check a plug-in, begin one."),
-    "identify": ("arcterm.cli.jobs", "Say who is on each picture, of a folder of one's own people."),
+    "identify": ("arcterm.cli.jobs", "Say who is on each picture, of one's own people."),
     "data": ("arcterm.cli.jobs", "Make, check and reshape data sets."),
     "megaface": ("arcterm.cli.jobs", "Features for MegaFace: export, clean, score."),
+    "gen-megaface": (
+        "arcterm.cli.megaface",
+        "InsightFace's gen_megaface.py, by its options.",
+    ),
+    "remove-noises": (
+        "arcterm.cli.megaface",
+        "InsightFace's remove_noises.py, by its options.",
+    ),
     "evaluate": ("arcterm.cli.jobs", "Score a model on IJB-B, IJB-C or TinyFace."),
     "job": ("arcterm.cli.jobs", "Jobs of installed packages."),
     "model": ("arcterm.cli.model", "Model files in and out."),
@@ -69,11 +77,11 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         for name, (_, words) in COMMANDS.items():
             app.command(name, help=words)(_listed)
         return app
-    found = getattr(import_module(COMMANDS[asked][0]), asked)
+    found = getattr(import_module(COMMANDS[asked][0]), asked.replace("-", "_"))
     if isinstance(found, typer.Typer):
         app.add_typer(found, name=asked)
     else:
-        app.command(asked)(found)
+        app.command(asked, cls=getattr(found, "command_class", None))(found)
     return app
 
 

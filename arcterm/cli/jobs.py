@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from arcterm_registry import JobPath, JobSpec, find, get
@@ -18,6 +18,9 @@ from arcterm.cli.show_data import show
 from arcterm.commandline import flag
 from arcterm.settings import SETTINGS
 from arcterm.show.output import put_detached, say, say_waiting
+
+if TYPE_CHECKING:
+    from arcterm.config import JobConfig
 
 
 class Jobs(TyperGroup):
@@ -57,24 +60,30 @@ data.command("show")(show)
 
 
 def _run(name: str, declared: JobSpec, given: dict[str, Any]) -> None:
-    from arcterm.cli.watch import watch
     from arcterm.config import job_config
-    from arcterm.launch import start
-    from arcterm.runs import store
 
     paths: list[Path] = []
     for path in declared.paths:
         found = given[path.name]
         paths += found if isinstance(found, list) else [found] if found else []
     options = {o.name: _value(given[o.name]) for o in declared.options if given[o.name] not in (None, [])}
+    run_job(job_config(name, paths, options), given)
+
+
+def run_job(config: JobConfig, given: Mapping[str, Any]) -> None:
+    """Start a job and watch it, as the command's shared options `given` say."""
+    from arcterm.cli.watch import watch
+    from arcterm.launch import start
+    from arcterm.runs import store
+
     root = store.runs_dir(given["runs_dir"])
-    where = {key: given[key] for key in ("gpus", "nproc") if declared.ranks}
-    run = start.job(job_config(name, paths, options), root, argv=sys.argv, say=say, **where)
+    where = {key: given.get(key) for key in ("gpus", "nproc") if config.ranks}
+    run = start.job(config, root, argv=sys.argv, say=say, **where)
     if given["detach"]:
         put_detached(run, given["as_json"])
         return
-    if run.record.config.ranks or declared.factory.startswith("arcterm.train"):
-        say_waiting(run.record.config.title)
+    if config.ranks or get("job", config.plugin).factory.startswith("arcterm.train"):
+        say_waiting(config.title)
     watch(run, plain=given["plain"], as_json=given["as_json"], owner=True)
 
 

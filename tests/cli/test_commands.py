@@ -260,7 +260,7 @@ def test_help(arcterm, command):
 
 def test_every_command_is_listed_and_is_there(arcterm):
     listed = re.findall(
-        r"^  ([a-z]+)  +[A-Z].*[a-z]\.$", arcterm("--help")[1].partition("Commands:")[2], re.M
+        r"^  ([a-z-]+)  +[A-Z].*[a-z]\.$", arcterm("--help")[1].partition("Commands:")[2], re.M
     )
     assert listed == list(COMMANDS)
     for name in listed:
