@@ -8,6 +8,7 @@ all pairs and applied to them.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -136,13 +137,15 @@ def tar_at_far(pairs: SortedPairs, far: float) -> TarAtFar:
 
 def _roc(pairs: SortedPairs, most: int) -> list[OperatingPoint]:
     """The largest TAR at each attainable FAR; of more than `most` those at FARs in about equal ratios."""
-    total = len(pairs.impostors)
-    steps = np.flatnonzero(np.diff(pairs.impostors, prepend=-np.inf))  # impostors nearer than each distance
-    if len(steps) + 1 > most:
-        grid = np.geomspace(1, total, most - 2)
-        steps = np.unique(steps[np.searchsorted(steps, grid, "right") - 1])
-        steps = steps if steps[0] == 0 else np.concatenate([[0], steps])
-    return pairs.points(np.append(pairs.impostors[steps], pairs.beyond))
+    impostors, total = pairs.impostors, len(pairs.impostors)
+    if np.count_nonzero(impostors[1:] != impostors[:-1]) + 2 > most:
+        grid = np.geomspace(1, total, most - 2).astype(np.int64)
+        chosen = impostors[np.minimum(grid, total - 1)]
+        # impostors nearer than each of these distances
+        steps = np.unique(np.append(np.searchsorted(impostors, chosen), 0))
+    else:
+        steps = np.flatnonzero(np.diff(impostors, prepend=-np.inf))
+    return pairs.points(np.append(impostors[steps], pairs.beyond))
 
 
 def _auc(pairs: SortedPairs) -> float:
@@ -159,11 +162,24 @@ def _equal_error(pairs: SortedPairs) -> tuple[float, float]:
     FAR + TAR grows with the threshold from 0 to 2; the line is between the last point below 1 and the next.
     The sum is counted in whole numbers, so that a point that lies on FAR = 1 - TAR is met exactly.
     """
-    thresholds = np.append(np.sort(np.concatenate(pairs)), pairs.beyond)
-    accepted = np.searchsorted(pairs.impostors, thresholds)
-    sums = accepted * len(pairs.genuine) + np.searchsorted(pairs.genuine, thresholds) * len(pairs.impostors)
     wanted = len(pairs.genuine) * len(pairs.impostors)
-    after = int(np.searchsorted(sums, wanted))
-    ends = slice(after - 1, after + 1)
-    eer = np.interp(wanted, sums[ends], accepted[ends] / len(pairs.impostors))
-    return float(eer), float(np.interp(wanted, sums[ends], thresholds[ends]))
+
+    def accepted(threshold: float) -> int:
+        return int(np.searchsorted(pairs.impostors, threshold))
+
+    def rates(threshold: float) -> int:
+        genuine = int(np.searchsorted(pairs.genuine, threshold))
+        return accepted(threshold) * len(pairs.genuine) + genuine * len(pairs.impostors)
+
+    # among millions of distances, found by bisection of each kind
+    before, after = -np.inf, pairs.beyond
+    for distances in pairs:
+        place = bisect_left(range(len(distances)), wanted, key=lambda at: rates(float(distances[at])))
+        if place < len(distances):
+            after = min(after, float(distances[place]))
+        if place:
+            before = max(before, float(distances[place - 1]))
+    ends = [before, after]
+    sums = [rates(end) for end in ends]
+    eer = np.interp(wanted, sums, [accepted(end) / len(pairs.impostors) for end in ends])
+    return float(eer), float(np.interp(wanted, sums, ends))
