@@ -21,12 +21,7 @@ from arcterm.formats.tinyface import read_tinyface
 from arcterm.inputs import models
 from tests.align.marks import COLOUR, DECLARED
 from tests.evaluate.tinysets import make_tinyface
-from tests.jobs import StoppingJob, save_weights
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return str(save_weights(tmp_path_factory.mktemp("weights") / "net.pth"))
+from tests.jobs import StoppingJob
 
 
 @pytest.fixture

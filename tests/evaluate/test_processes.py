@@ -1,0 +1,54 @@
+"""The commands as they are typed: real photos, MTCNN, one rank and two."""
+
+from __future__ import annotations
+
+import cv2
+import pytest
+
+from arcterm.formats.tinyface import SUBSETS
+from tests.evaluate.conftest import report
+from tests.evaluate.tinysets import write_lists
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def small(tmp_path, test_data):
+    """Small pictures of eight people of the ORL database, and of others as distractors."""
+    folder = tmp_path / "tinyface" / "Testing_Set"
+    rows = [(f"s{person}", str(number)) for person in range(1, 31) for number in (1, 2, 3)]
+    listed = ({}, {})
+    for person, number in rows:
+        own = int(person[1:])
+        subset = 2 if own > 8 else 0 if number == "1" else 1
+        name = f"{own}_{number}.png"
+        if subset < 2:
+            listed[subset][name] = own
+        pixels = cv2.imread(str(test_data(f"faces/orl/{person}/{number}.pgm")))
+        if own > 25:
+            pixels = cv2.flip(pixels, 0)  # upside down, where no face is found
+        (folder / SUBSETS[subset]).mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(folder / SUBSETS[subset] / name), cv2.resize(pixels, (22, 27)))
+    write_lists(folder, *listed)
+    return tmp_path / "tinyface"
+
+
+def test_two_ranks_score_tinyface_as_one_does(arcterm, weights, small, test_data):
+    mtcnn = str(test_data("mtcnn/det1.npy").parent)
+    told = [
+        report(
+            arcterm(
+                "evaluate", "tinyface", weights, small, "--nproc", ranks, "--batch-size", 7, "--json",
+                ARCTERM_MTCNN=mtcnn,
+            )
+        )
+        for ranks in (1, 2)
+    ]  # fmt: skip
+    assert told[0] == told[1]
+    images = told[0]["images"]
+    assert (images["kind"], images["detector"], images["probes"], images["distractors"]) == (
+        "original", "mtcnn", 8, 66,
+    )  # fmt: skip
+    assert 5 <= images["without_face"] <= 30
+    assert told[0]["with_distractors"]["gallery"] == 82
+    assert told[0]["with_distractors"]["rank_1"] > 1 / 8
