@@ -105,7 +105,7 @@ WHERE = {
     "arcterm/data/reshape/packs.py": [("data", "split")],
     "arcterm/data/check/survey.py": [("data", "check")],
     "arcterm/datasets": TRAIN,
-    "arcterm/evaluate/identify": [("identify",)],
+    "arcterm/evaluate": [("identify",)],
     "arcterm/evaluate/tinyface.py": [("evaluate", "tinyface")],
     "arcterm/formats/ijb": [("evaluate", "ijb")],
     "arcterm/export/embedding.py": [("embed",), ("compare",)],
