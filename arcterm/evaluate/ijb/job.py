@@ -32,7 +32,7 @@ _NAMED = 10
 
 
 class _Database(NamedTuple):
-    """What is read of a database; the first rank alone has its protocol, and `notes` on it."""
+    """A database as a rank has read it; the first alone has the protocol, and `notes` for the user."""
 
     places: Places
     faces: Faces

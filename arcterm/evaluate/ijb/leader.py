@@ -16,15 +16,15 @@ _SECONDS = 1.0
 
 
 class Leader:
-    """What the first rank reports its progress to."""
+    """Progress of the first rank, at which all ranks may be stopped."""
 
     def __init__(self, context: JobContext) -> None:
         self._context, self._last = context, time.monotonic()
 
     def progress(self, what: str) -> Callable[[int, int], None]:
-        """Return a function of (done, total) to be called between blocks of the phase `what`.
+        """Return a function of (done, total), to be called between blocks of the phase `what`.
 
-        It raises `StopAskedError` if asked to stop.
+        That raises `StopAskedError` if the job was asked to stop.
         """
 
         def report(done: int, total: int) -> None:

@@ -58,7 +58,7 @@ POOLINGS = tuple(
 
 
 class Grouping(NamedTuple):
-    """Which images are pooled.
+    """The images of each template by media.
 
     `order` (N,) are the images by template, then media. Media m of M begins at `starts[m]` of it, has
     `counts[m]` images and is of template `templates[m]` of the T ids in `ids`, which ascend. A media id that

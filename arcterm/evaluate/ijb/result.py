@@ -1,4 +1,4 @@
-"""What is reported of a database: records for scripts, lines for a person, curves."""
+"""Results of a database: records for scripts, lines for a person, curves."""
 
 from __future__ import annotations
 

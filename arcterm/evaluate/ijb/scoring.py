@@ -55,47 +55,51 @@ def score(
             notes.append(UNIT_NORMS)
         removed = [msgspec.structs.replace(each, norms="removed") for each in wanted]
         wanted = list(dict.fromkeys(removed))
-    first, vectors, pair_scores = _score_one(faces, protocol, features, grouping, wanted[0], leader)
+    data = _Data(faces, protocol, features, grouping)
+    first, vectors, pair_scores = _score_one(data, wanted[0], leader, _place(1, len(wanted)))
     results = [first]
-    for each in wanted[1:]:
-        results.append(_score_one(faces, protocol, features, grouping, each, leader)[0])
-    counts = _count(faces, protocol, grouping)
-    return ScoredDatabase(counts, results, grouping.ids, vectors, pair_scores, notes)
+    for number, each in enumerate(wanted[1:], 2):  # whose vectors are let go at once
+        results.append(_score_one(data, each, leader, _place(number, len(wanted)))[0])
+    return ScoredDatabase(_count(data), results, grouping.ids, vectors, pair_scores, notes)
 
 
-def _score_one(
-    faces: Faces,
-    protocol: Protocol,
-    features: Features,
-    grouping: Grouping,
-    pooling: Pooling,
-    leader: Leader,
-) -> tuple[Scores, Vectors, Vectors]:
+class _Data(NamedTuple):
+    faces: Faces
+    protocol: Protocol
+    features: Features
+    grouping: Grouping
+
+
+def _place(number: int, total: int) -> str:
+    return f", {number} of {total}" if total > 1 else ""
+
+
+def _score_one(data: _Data, pooling: Pooling, leader: Leader, place: str) -> tuple[Scores, Vectors, Vectors]:
     """Return the results of one way of pooling, the templates' vectors and the pairs' scores."""
-    vectors = pool_features(features, faces.scores, grouping, pooling, leader.progress("pooling"))
-    left, right = (
-        np.searchsorted(grouping.ids, side).astype(np.int32) for side in protocol.pairs[:2]
-    )  # reading refused templates without images
-    pair_scores = verification.score_pairs(vectors, left, right, leader.progress("scoring pairs"))
+    faces, protocol, features, grouping = data
+    vectors = pool_features(features, faces.scores, grouping, pooling, leader.progress(f"pooling{place}"))
+    # reading has refused templates without an image: each is found
+    left, right = (np.searchsorted(grouping.ids, side).astype(np.int32) for side in protocol.pairs[:2])
+    pair_scores = verification.score_pairs(vectors, left, right, leader.progress(f"scoring pairs{place}"))
     identified = None
     if protocol.probes is not None:
         identified = identification.identify(
             vectors,
             {name: enrol(grouping.ids, gallery) for name, gallery in protocol.galleries.items()},
             enrol(grouping.ids, protocol.probes),
-            progress=leader.progress("searching"),
+            progress=leader.progress(f"searching{place}"),
         )
     verified = verification.verify(pair_scores, protocol.pairs.same)
     return Scores(pooling, verified, identified), vectors, pair_scores
 
 
-def _count(faces: Faces, protocol: Protocol, grouping: Grouping) -> Counts:
-    genuine = int(protocol.pairs.same.sum())
+def _count(data: _Data) -> Counts:
+    genuine = int(data.protocol.pairs.same.sum())
     return Counts(
-        images=len(faces.names),
-        templates=len(grouping.ids),
-        media=len(grouping.starts),
-        pairs=len(protocol.pairs.same),
+        images=len(data.faces.names),
+        templates=len(data.grouping.ids),
+        media=len(data.grouping.starts),
+        pairs=len(data.protocol.pairs.same),
         genuine=genuine,
-        impostors=len(protocol.pairs.same) - genuine,
+        impostors=len(data.protocol.pairs.same) - genuine,
     )

@@ -50,7 +50,7 @@ def search(
     fpirs: Sequence[float],
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> tuple[list[Search], MergedSearch | None]:
-    """Score every probe with both galleries, and keep what the readings need.
+    """Score every probe with all galleries; the second result is None where older scripts would stop.
 
     As in `verification.score_pairs` a score depends on its two vectors alone: equal templates of a gallery
     have equal scores to the last bit.
@@ -72,7 +72,7 @@ def search(
 
 
 class _Collected:
-    """What is kept of the searches in a gallery."""
+    """Places and best scores in one gallery, added probe by probe."""
 
     def __init__(self) -> None:
         self._mated: list[tuple[int, float, float]] = []
@@ -93,7 +93,7 @@ class _Collected:
 
 
 class _Merged:
-    """What is kept of the searches in both galleries as one, with the `most` best scores of others."""
+    """Places, mates' scores and the `most` best scores of others in both galleries as one, by probe."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -39,7 +39,7 @@ class Faces(NamedTuple):
 
 
 class Protocol(NamedTuple):
-    """What is compared: pairs of templates, and of identification the galleries by name, and the probes."""
+    """Pairs of templates to compare, and for identification the galleries by name, and the probes."""
 
     pairs: TemplatePairs
     galleries: dict[str, Subjects]

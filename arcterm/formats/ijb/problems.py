@@ -17,7 +17,7 @@ _LONGEST = 700  # characters of a message
 
 
 class BadLine(ValueError):  # noqa: N818  it never reaches a user
-    """The reason why a line can't be used."""
+    """A line that can't be used, and why."""
 
 
 class Problems:
