@@ -11,14 +11,14 @@ import pytest
 from arcterm_registry import get
 
 from arcterm.errors import DataError, StopAskedError
-from arcterm.evaluate.ijb import leader, pooling
+from arcterm.evaluate.ijb import pooling
 from arcterm.evaluate.ijb.crops import AlignedFaces
 from arcterm.evaluate.ijb.job import ijb
 from arcterm.evaluate.ijb.pooling import POOLINGS, Pooling, group
 from arcterm.export import embedding
 from arcterm.export.model import open_model
 from arcterm.faces.similarity import estimate
-from arcterm.features import matrix
+from arcterm.features import leader, matrix
 from arcterm.formats.ijb.database import read_faces
 from arcterm.formats.ijb.places import locate
 from arcterm.inputs import models

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from arcterm.errors import DataError
 from arcterm.evaluate.ijb.crops import AlignedFaces, write_sheet
-from arcterm.evaluate.ijb.leader import lead
 from arcterm.evaluate.ijb.output import CROPS, FEATURES, Written, write
 from arcterm.evaluate.ijb.pooling import FLIPS, Flip, Norms, Pooling
 from arcterm.evaluate.ijb.result import ALIGNMENT, READINGS, curves_of, score_lines, variant_lines
 from arcterm.evaluate.ijb.scoring import ScoredDatabase, score
 from arcterm.evaluate.record import digests, record_model
+from arcterm.features.leader import lead
 from arcterm.features.matrix import extract
 from arcterm.features.networks import open_networks
 from arcterm.files import require_free, stamp, write_bytes

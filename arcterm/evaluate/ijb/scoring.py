@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.evaluate.ijb import identification, verification
-from arcterm.evaluate.ijb.leader import Leader
 from arcterm.evaluate.ijb.pooling import (
     POOLINGS,
     Features,
@@ -22,6 +21,7 @@ from arcterm.evaluate.ijb.pooling import (
 from arcterm.evaluate.ijb.pooling import pool as pool_features
 from arcterm.evaluate.ijb.result import Counts, Scores
 from arcterm.evaluate.ijb.searching import enrol
+from arcterm.features.leader import Leader
 from arcterm.formats.ijb.database import Faces, Protocol
 
 UNIT_NORMS = "the network normalises its features itself: norms can't be kept, and are removed"

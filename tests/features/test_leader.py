@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from arcterm.errors import DataError, StopAskedError
-from arcterm.evaluate.ijb import leader
-from arcterm.evaluate.ijb.leader import lead
+from arcterm.features import leader
+from arcterm.features.leader import lead
 from arcterm.runs import control
 from arcterm.runs.context import JobContext
 from tests.jobs import Heard, make_run
