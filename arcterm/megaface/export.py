@@ -15,6 +15,7 @@ from arcterm_registry.contracts import JobReport
 from torch import Tensor
 
 from arcterm.errors import ConfigError, DataError
+from arcterm.features.leader import Leader, lead
 from arcterm.features.matrix import extract
 from arcterm.features.networks import Networks, open_networks
 from arcterm.features.pictures import FilePictures
@@ -73,8 +74,7 @@ def export(
         raise ConfigError("--ending is for --layout devkit", "leave it out, or give that layout")
     check_ending(ending or usual_ending(algo, (112, 112)))
     sets = _asked(facescrub, facescrub_list, megaface, megaface_list)
-    found = _list_images(context, models, sets, skip) if ranks.first else {}
-    context.agree()  # the lists are there
+    found = lead(context, ranks, lambda leader: _list_images(context, leader, models, sets, skip)) or {}
     networks = open_networks(context, models, channels=channels, mean=mean, std=std)
     if ranks.first:
         _check_sizes(found, networks.input_size)
@@ -122,13 +122,13 @@ def _asked(*texts: str) -> dict[SetName, Asked]:
 
 
 def _list_images(
-    context: JobContext, models: Sequence[str], sets: dict[SetName, Asked], skip: int
+    context: JobContext, leader: Leader, models: Sequence[str], sets: dict[SetName, Asked], skip: int
 ) -> dict[SetName, Found]:
     """Find all files and write their lists down for all ranks; says what is missing."""
     found: dict[SetName, Found] = {}
-    for place, (which, asked) in enumerate(sets.items()):
-        context.progress(place, len(sets), f"looking for {TITLES[which]}'s images")
-        found[which] = find_images(asked.root, asked.listed, which, skip if which == "megaface" else 0)
+    for which, asked in sets.items():
+        progress, left_out = leader.progress("looking for images"), skip if which == "megaface" else 0
+        found[which] = find_images(asked.root, asked.listed, which, left_out, progress)
     lists = [asked.listed for asked in sets.values()]
     digests: Stamp = [[str(images.root), _digest(images)] for images in found.values()]
     context.require_unchanged([*stamp([*map(Path, models), *lists]), *digests])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from arcterm.formats.features.lists import find_repeated
 from arcterm.formats.people import IMAGE_TYPES
 from arcterm.megaface.listing import read_names_of, shorten
 from arcterm.megaface.store import TITLES, SetName
+from arcterm.progress import unheard
 
 _NAMED = 10
+_BLOCK = 256  # files looked for between two reports
 
 
 @dataclass
@@ -32,7 +34,9 @@ class Found:
     first_by_stem: str = ""
 
 
-def find_images(root: Path, listed: Path, which: SetName, skip: int = 0) -> Found:
+def find_images(
+    root: Path, listed: Path, which: SetName, skip: int = 0, progress: Callable[[int, int], object] = unheard
+) -> Found:
     """Find the files of a list's images below `root`, after the first `skip` of the list.
 
     A path is taken as it is, absolute or from `root`, then by its last parts; in FaceScrub underscores may
@@ -43,7 +47,10 @@ def find_images(root: Path, listed: Path, which: SetName, skip: int = 0) -> Foun
     if not root.is_dir():
         raise DataError(f"{root} is no folder", f"give the folder of {TITLES[which]}'s aligned images")
     found, stems = Found(root), _Stems(root)
-    for name, path in list(zip(*read_names_of(listed, which), strict=True))[skip:]:
+    images = list(zip(*read_names_of(listed, which), strict=True))[skip:]
+    for number, (name, path) in enumerate(images):
+        if number % _BLOCK == 0:
+            progress(number, len(images))
         tried = list(dict.fromkeys(_spellings(path, name, which)))
         called = name.replace(" ", "_") if which == "facescrub" else name
         file = next((text for text in tried if os.path.isfile(root / text)), "")  # noqa: PTH113
