@@ -157,6 +157,7 @@ def _record(read: _Database, scored: ScoredDatabase, made: dict[str, Any]) -> di
     """Return all that a number needs to be compared with another."""
     return {
         "set": read.places.name,
+        "root": str(read.places.images.parent),
         "files": digests(read.places.files),
         "counts": msgspec.to_builtins(scored.counts),
         "notes": [*read.notes, *scored.notes],

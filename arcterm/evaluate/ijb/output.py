@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from arcterm_registry.contracts import Curve
 
+from arcterm.evaluate.ijb.result import NOISE
 from arcterm.evaluate.ijb.scoring import ScoredDatabase
 from arcterm.files import staged_directory, write_json
 from arcterm.pictures import curves, page
@@ -16,6 +17,7 @@ from arcterm.runs.context import JobContext
 
 FEATURES = "features.npy"
 CROPS = "crops.jpg"
+_GREY = ' class="hint"'
 
 
 class Written(NamedTuple):
@@ -37,7 +39,7 @@ def write(
     """
     with staged_directory(target) as stage:
         write_json(stage / "result.json", written.data)
-        parts = [f"<p>{page.text(line)}</p>" for line in written.lines]
+        parts = [f"<p{_GREY if NOISE in line else ''}>{page.text(line)}</p>" for line in written.lines]
         for name, curve in written.curves.items():
             curves.write(stage, name, curve)
             parts.append(curves.part(curve))

@@ -12,6 +12,8 @@ from arcterm.evaluate.ijb.identification import RANKS, GalleryResult, Identified
 from arcterm.evaluate.ijb.pooling import Pooling
 from arcterm.evaluate.ijb.verification import FEW_IMPOSTORS, Tar, Verified
 
+NOISE = "(noise"
+"""Begins the remark on a rate that is mostly chance."""
 ALIGNMENT = "similarity by the five landmarks of the database's file, bilinear, black outside"
 READINGS = {
     "tar": "the largest at a FAR of no more than the value; a pair is accepted above the threshold, strictly",
@@ -50,7 +52,7 @@ def score_lines(scores: Scores) -> Iterator[str]:
     if scores.verification is not None:
         yield from map(_tar_line, scores.verification.tars)
         if any(tar.noise for tar in scores.verification.tars):
-            yield f"  (noise: fewer than {FEW_IMPOSTORS} different pairs decide)"
+            yield f"  {NOISE}: fewer than {FEW_IMPOSTORS} different pairs decide)"
     else:
         yield "  1:1  all pairs are of one kind: no rates"
     if scores.identification is not None:
@@ -93,11 +95,11 @@ def curves_of(scores: Scores, title: str) -> dict[str, Curve]:
 def _tar_line(tar: Tar) -> str:
     start = f"  1:1  FAR ≤ {tar.far:<6g}"
     if not tar.resolved:
-        return f"{start} TAR {_percent(tar.tar)}  (noise: below one different pair of all)"
+        return f"{start} TAR {_percent(tar.tar)}  {NOISE}: below one different pair of all)"
     return (
         f"{start} TAR {_percent(tar.tar)}  above {tar.threshold:.6f}, {tar.accepted:,} accepted, "
         f"FAR {tar.realised_far:.3g};  nearest: {_percent(tar.nearest_tar)} at FAR {tar.nearest_far:.3g}"
-        f"{'  (noise)' if tar.noise else ''}"
+        f"{f'  {NOISE})' if tar.noise else ''}"
     )
 
 
