@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import cv2
 import pytest
 
@@ -52,3 +54,40 @@ def test_two_ranks_score_tinyface_as_one_does(arcterm, weights, small, test_data
     assert 5 <= images["without_face"] <= 30
     assert told[0]["with_distractors"]["gallery"] == 82
     assert told[0]["with_distractors"]["rank_1"] > 1 / 8
+
+
+@pytest.fixture
+def album(tmp_path, test_data):
+    """A gallery of six people of the ORL database, and probes of them and of four others."""
+    for person in range(1, 11):
+        for number in range(1, 5):
+            folder = "gallery" if number < 3 else "probes"
+            if person > 6 and folder == "gallery":
+                continue
+            (tmp_path / folder / f"s{person}").mkdir(parents=True, exist_ok=True)
+            source = test_data(f"faces/orl/s{person}/{number}.pgm")
+            shutil.copy(source, tmp_path / folder / f"s{person}" / source.name)
+    return tmp_path
+
+
+def test_people_are_identified_by_a_command(arcterm, weights, album):
+    """Photos that aren't aligned are refused at once; then stretched, on one rank and on two."""
+    shutil.copy(weights, album / "net.pth")
+    words = ("identify", "net.pth", "gallery", "probes")
+    refused = arcterm(*words, code=3, errors=True)
+    assert "32 of 32 images" in refused or "none of 32 pictures" in refused
+    assert "arcterm align" in refused
+    told = [
+        report(
+            arcterm(*words, "--resize", "--fpir", 0.25, "--nproc", ranks, "--out", f"out{ranks}", "--json")
+        )
+        for ranks in (1, 2)
+    ]
+    assert told[0] == told[1]
+    rates = told[0]["rates"]
+    assert (rates["mated"], rates["strangers"], rates["fpir"]) == (12, 8, 0.25)
+    assert rates["rank_1"] > 1 / 3  # of six people, by random weights
+    for name in ("identify.jsonl", "identify.csv"):
+        assert (album / "out1" / name).read_bytes() == (album / "out2" / name).read_bytes()
+    said = arcterm(*words, "--resize", "--threshold", 0.5, "--top", 1)
+    assert "20 pictures among 6 people of 12 images" in said and "s1/3.pgm  s" in said
