@@ -160,6 +160,29 @@ def protocol() -> Seeds:
         yield name, b"MATLAB 5.0".ljust(116) + file.getvalue()[116:]
 
 
+def tinyface() -> Seeds:
+    """TinyFace's lists in one file, with names in cells, in cells within them, and of a wrong identity."""
+    for name, probe, person in (
+        ("plain", "1_1.jpg", 1.0),
+        ("nested", [["1_1.jpg"]], 1.0),
+        ("other", "1_1.jpg", 2.0),
+    ):
+        lists = {
+            "probe_set": cells(probe), "probe_ids": np.array([[person]]),
+            "gallery_set": cells("1_2.png"), "gallery_ids": np.array([[1]], np.uint16),
+        }  # fmt: skip
+        file = io.BytesIO()
+        savemat(file, lists, do_compression=name == "nested")
+        yield name, b"MATLAB 5.0".ljust(116) + file.getvalue()[116:]
+
+
+def cells(item: object) -> NDArray[np.object_]:
+    """A cell that holds `item`, a text or a list of lists that are cells."""
+    cell = np.empty((1, 1), object)
+    cell[0, 0] = cells(item[0][0]) if isinstance(item, list) else item
+    return cell
+
+
 def images() -> Seeds:
     """Every format that a folder of people may have, and headers that declare 65,500 × 65,500."""
     for kind in (".jpg", ".png", ".bmp", ".ppm", ".webp", ".gif", ".tif"):
@@ -408,6 +431,7 @@ SEEDS = {
     "lists": lists,
     "pairlists": pairlists,
     "protocol": protocol,
+    "tinyface": tinyface,
     "images": images,
     "archives": archives,
     "params": params_,

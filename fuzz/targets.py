@@ -37,6 +37,7 @@ from arcterm.formats.recordio.checksums import read_checksums
 from arcterm.formats.recordio.container import RecordFile
 from arcterm.formats.recordio.facepack import FacePack, read_property
 from arcterm.formats.recordio.recordindex import read_index
+from arcterm.formats.tinyface import SUBSETS, read_tinyface
 from arcterm.progress import unheard
 from arcterm.runs import events
 
@@ -142,6 +143,17 @@ def protocol(data: bytes, place: Path) -> None:
         with suppress(DataError):
             for pair in read_protocol(_file(place / "protocol.mat", content), place).pairs:
                 assert "/" not in pair.a + pair.b
+
+
+def tinyface(data: bytes, place: Path) -> None:
+    """Both of TinyFace's lists in one file, of a set with three images."""
+    for subset, name in zip(SUBSETS, ("1_1.jpg", "1_2.jpg", "x.jpg"), strict=True):
+        (place / subset).mkdir(exist_ok=True)
+        (place / subset / name).touch()
+    for name in ("probe_img_ID_pairs.mat", "gallery_match_img_ID_pairs.mat"):
+        _file(place / name, data)
+    found = read_tinyface(place)
+    assert (found.probe_people.tolist(), found.match_people.tolist()) == ([1], [1])
 
 
 def image(data: bytes, _: Path) -> None:
@@ -305,6 +317,7 @@ TARGETS: dict[str, Target] = {
     "lists": lists,
     "pairlists": pairlists,
     "protocol": protocol,
+    "tinyface": tinyface,
     "images": image,
     "archives": archives,
     "params": params_,

@@ -30,6 +30,7 @@ _LISTS = ("probe_img_ID_pairs.mat", "gallery_match_img_ID_pairs.mat")
 _VARIABLES = (("probe_set", "probe_ids"), ("gallery_set", "gallery_ids"))
 _PLACES = ("", "Testing_Set", "tinyface/Testing_Set")
 _NAMED = 20
+_LONGEST = 40  # of a name in a message
 _HINT = "get TinyFace's testing set again, or correct the list"
 
 
@@ -127,10 +128,11 @@ def _read_list(path: Path, names: str, people: str) -> list[_Listed]:
 
 
 def _text(item: object) -> str:
-    """The text in a cell, which may lie in cells within it; empty if there is none."""
+    """The text in a cell, which may lie in cells within it; empty if there is none that can be shown."""
     while isinstance(item, Matrix) and item.items:
         item = item.items[0]
-    return (item.text or "").strip() if isinstance(item, Matrix) else ""
+    text = (item.text or "").strip() if isinstance(item, Matrix) else ""
+    return text if text.isprintable() else ""
 
 
 def _agrees(listed: _Listed) -> bool:
@@ -199,4 +201,4 @@ def _count(number: int, what: str) -> str:
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+    return f"{', '.join(name[:_LONGEST] for name in names[:_NAMED])}{more}"
