@@ -92,9 +92,14 @@ def unreadable(reasons: list[str]) -> DataError:
     )
 
 
+def is_ending(text: str) -> bool:
+    """Whether the devkit's files may end so: ``_ALGO.bin``, without a folder in it."""
+    return _ENDING.fullmatch(text) is not None
+
+
 def check_ending(ending: str) -> None:
     """Raise `ConfigError` for what can't be the ending of the devkit's files."""
-    if not _ENDING.fullmatch(ending):
+    if not is_ending(ending):
         raise ConfigError(
             f"{ascii(ending)[1:-1]} is no ending of the devkit's files", "give one like _r100_112x112.bin"
         )

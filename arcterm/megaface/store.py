@@ -10,10 +10,11 @@ be the tree of one set: FaceScrub's names have two parts, MegaFace's three. Its 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -21,7 +22,7 @@ from arcterm.errors import DataError
 from arcterm.files import Stamp, read_json, stamp, write_bytes, write_json
 from arcterm.formats.features.lists import find_repeated
 from arcterm.formats.features.matrix import read_bytes
-from arcterm.megaface.devkit import DevkitSet, find_files
+from arcterm.megaface.devkit import DevkitSet, find_files, is_ending
 from arcterm.megaface.sets import FeatureSet, PackedSet
 
 SetName = Literal["facescrub", "megaface"]
@@ -33,6 +34,9 @@ PARTS = {"facescrub": 2, "megaface": 3}
 FACTS = "features.json"
 FORMAT = 1
 _LARGEST = 512 << 20
+_WIDEST = 1 << 20
+_AGAIN = "copy it again, or export the features again"
+_NO_NAME = re.compile(r"^/|^$|(?:^|/)\.\.?(?:/|$)|/$|//|[\x00-\x09\x0b-\x1f\x7f]", re.MULTILINE)
 _NAMED = 5
 
 
@@ -53,7 +57,7 @@ class Facts(msgspec.Struct, kw_only=True):
 
     format: int = FORMAT
     algo: str
-    width: int
+    width: Annotated[int, msgspec.Meta(ge=1, le=_WIDEST)]
     ending: str = ""
     extra: int = 0
     models: list[dict[str, Any]] = []
@@ -131,6 +135,8 @@ def _read_facts(path: Path) -> Facts | None:
     facts = read_json(path, Facts)
     if facts.format != FORMAT:
         raise DataError(f"{path} is of format {facts.format}, not {FORMAT}", "use the arcterm that wrote it")
+    if facts.ending and not is_ending(facts.ending):
+        raise DataError(f"{path} has {facts.ending!r:.100} as the ending of files", _AGAIN)
     return facts
 
 
@@ -149,15 +155,26 @@ def _own_tree(folder: Path, ending: str) -> dict[SetName, Path]:
 
 
 def read_names(path: Path) -> list[str]:
-    """Read the names of rows, a line each; raises `DataError`, also for one that stands twice."""
+    """Read the names of rows, a line each.
+
+    Raises `DataError`, also for one that stands twice, and for one that could lead out of the folder, below
+    which files are written by their names.
+    """
     try:
-        names = read_bytes(path, _LARGEST).decode("utf-8").removesuffix("\n").split("\n")
+        text = read_bytes(path, _LARGEST).decode("utf-8").removesuffix("\n")
     except UnicodeDecodeError:
-        raise DataError(f"{path} isn't UTF-8", "copy it again, or export the features again") from None
+        raise DataError(f"{path} isn't UTF-8", _AGAIN) from None
+    if wrong := _NO_NAME.search(text):
+        line = text.count("\n", 0, wrong.start()) + 1
+        raise DataError(
+            f"{path} line {line} is no relative path of an image",
+            _AGAIN,
+        )
+    names = text.split("\n")
     if repeated := find_repeated(names):
         raise DataError(
             f"{path} has {len(repeated):,} names more than once: {', '.join(repeated[:_NAMED])}",
-            "copy it again, or export the features again",
+            _AGAIN,
         )
     return names
 

@@ -139,3 +139,29 @@ def test_pickles_are_not_read(tmp_path: Path) -> None:
     np.save(place / "facescrub.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(DataError, match="no rows of float32 numbers"):
         open_features(place).require("facescrub")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x/y.jpg", "/etc/x.jpg", "a//b.jpg", "a/./b.jpg", "a/..", "", "a/b/", "a\x1b/b.jpg"]
+)
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    place = packed(tmp_path)
+    names = [*MEGAFACE[:3], name, *MEGAFACE[4:]]
+    (place / "megaface.txt").write_text("".join(f"{name}\n" for name in names))
+    with pytest.raises(DataError, match="line 4 is no relative path"):
+        open_features(place).require("megaface")
+
+
+def test_facts_that_can_not_be_are_refused(tmp_path: Path) -> None:
+    place = packed(tmp_path)
+    facts = (place / "features.json").read_text()
+    for was, becomes in (
+        ('"width": 8', '"width": 99999999999'),
+        ('"format": 1', '"format": 2'),
+        ('"ending": ""', '"ending": "/../../x.bin"'),
+        ("{", ""),
+    ):
+        assert was in facts
+        (place / "features.json").write_text(facts.replace(was, becomes))
+        with pytest.raises(DataError, match=r"features\.json"):
+            open_features(place)
