@@ -95,6 +95,6 @@ def _words(name: str, far: float, people: int) -> str:
     """The source of a threshold, and what its rate for pairs makes of a search among `people`."""
     share = 100 * (1 - (1 - far) ** people)
     return (
-        f"{name}, FAR {far:g} for pairs: if these faces are like those, {share:.2g} % of strangers are taken "
-        f"for one of {people:,} people"
+        f"{name}, FAR {far:g} for pairs of images: if these faces are like those, {share:.2g} % of strangers "
+        f"are taken for one of {people:,} people"
     )

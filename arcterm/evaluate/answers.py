@@ -102,14 +102,15 @@ def record(answers: Answers) -> dict[str, Any]:
     }
 
 
-def write(out: Path, answers: Answers, data: dict[str, Any]) -> None:
-    """Make the folder `out`: all answers as JSON, one a line, and as a table, and the result."""
+def write(out: Path, answers: Answers, data: dict[str, Any], page: str) -> None:
+    """Make the folder `out`: all answers as JSON, one a line, and as a table; the result, and a page."""
     with staged_directory(out) as stage:
         with (stage / "identify.jsonl").open("w", encoding="ascii") as file:
             # escaped, so that names can't hide anything in a terminal
             file.writelines(json.dumps(row) + "\n" for row in answers.rows())
         with (stage / "identify.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(_table(answers))
+        (stage / "index.html").write_text(page, encoding="utf-8")
         write_json(stage / "result.json", {key: value for key, value in data.items() if key != "answers"})
 
 

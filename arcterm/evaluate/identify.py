@@ -11,6 +11,7 @@ from arcterm_registry.contracts import JobReport
 from arcterm.errors import DataError
 from arcterm.evaluate import acceptance, answers, opensearch
 from arcterm.evaluate.acceptance import Acceptance
+from arcterm.evaluate.answerpage import draw_page
 from arcterm.evaluate.answers import Answers
 from arcterm.evaluate.nearest import pool
 from arcterm.evaluate.people import People, Probes, read_people, read_probes, stamp_of
@@ -21,6 +22,7 @@ from arcterm.features.pictures import FilePictures
 from arcterm.files import require_free, stamp
 from arcterm.runs.context import JobContext
 from arcterm.search.counting import Floats
+from arcterm.verify import collapse
 from arcterm.verify.ranks import agree
 
 _NAMED = 20
@@ -68,6 +70,8 @@ def identify(
     agree(networks.ranks, lambda: _require_unchanged(context, model, people, asked))
     vectors = _embed(context, networks, people, asked, resize, batch_size)
     rows, owners = vectors[: len(people.files)], people.owners
+    if len(people.names) > 1 and (why := collapse.find_collapse(rows, "the gallery")):
+        context.say(why, "warning")
     if match == "template":
         rows, owners = pool(rows, owners, people.names), np.arange(len(people.names))
     found = opensearch.search(
@@ -87,9 +91,10 @@ def identify(
         "model": record_model(context, networks, model),
         "seconds": round(time.perf_counter() - started, 3),
     }
+    said = answers.lines(made)
     if out:
-        answers.write(Path(out), made, data)
-    return JobReport(lines=answers.lines(made), data=data, result=out)
+        answers.write(Path(out), made, data, draw_page(made, said))
+    return JobReport(lines=said, data=data, result=out)
 
 
 def _require_unchanged(context: JobContext, model: str, people: People, asked: Probes) -> None:

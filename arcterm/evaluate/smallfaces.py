@@ -1,8 +1,8 @@
 """TinyFace's own small images made into aligned faces, by the recipe of the results that are published.
 
 It is the one behind the folder ``aligned_pad_0.1_pad_high`` of AdaFace's TinyFace: github.com/mk-minchul/
-face_aligner_insightface, ``align_mtcnn.py``. No image is dropped: one in which MTCNN finds no face is
-enlarged as it is.
+face_aligner_insightface, ``align_mtcnn.py``, which then stores the faces as JPEG once more. No image is
+dropped: one in which MTCNN finds no face is enlarged as it is.
 """
 
 from __future__ import annotations

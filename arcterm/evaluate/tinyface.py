@@ -23,6 +23,7 @@ from arcterm.files import require_free, stamp
 from arcterm.formats import images as codec
 from arcterm.formats.tinyface import TinyFace, read_tinyface
 from arcterm.runs.context import JobContext
+from arcterm.verify import collapse
 from arcterm.verify.ranks import RankGroup, agree
 
 _LOOKED = 60
@@ -64,9 +65,13 @@ def tinyface(
     vectors = context.work / "vectors.npy"
     width = networks.sizes[0]
     refused = extract(context, networks, pictures, vectors, unit_sum, width, batch_size=batch_size)
-    measured = closedset.search(
-        context, ranks, _usable(found, np.load(vectors, mmap_mode="r"), list(refused))
-    )
+    sets = _usable(found, np.load(vectors, mmap_mode="r"), list(refused))
+    if why := collapse.find_collapse(sets.probes, "TinyFace"):
+        raise DataError(
+            f"{networks.facts[0].source or Path(model).name}: {why}",
+            "take an earlier checkpoint, or another model",
+        )
+    measured = closedset.search(context, ranks, sets)
     if not ranks.first:
         return JobReport(lines=[])
     lost = int((marks == NOT_FOUND).sum()) if marks is not None else None

@@ -197,6 +197,7 @@ def test_names_of_strangers_do_nothing(run, folders):
     row = next(csv.DictReader((folders / "out" / "identify.csv").read_text().splitlines()))
     assert row["probe"] == "'+1x.png" and row["answer"] == "'=HYPERLINK(1)" == row["person_1"]
     assert float(row["similarity_1"]) > 0.5
+    assert not set("\x1b\u202e\x9b") & set((folders / "out" / "index.html").read_text())
     text = (folders / "out" / "identify.jsonl").read_text(encoding="ascii")
     assert json.loads(text)["probe"] == "+1\x1b[31m\u202ex\x9b.png" and "\x1b" not in text
     assert [cell(name) for name in ("=a", "@a", "-a", " +a", "\ta", "a=b", "＝a", "")] == [
@@ -211,6 +212,9 @@ def test_the_folder_has_all_answers(run, folders):
     table = list(csv.reader((folders / "out" / "identify.csv").read_text().splitlines()))
     assert table[0][:5] == ["probe", "label", "answer", "person_1", "similarity_1"] and len(table) == 24
     assert {row[2] for row in table[1:]} > {"unknown"}
+    page = (folders / "out" / "index.html").read_text()
+    assert "The 23 least certain of 23 pictures" in page and page.count("data:image/jpeg") == 46
+    assert page.index("unknown (") and "<script" not in page
     kept = json.loads((folders / "out" / "result.json").read_text())
     assert kept == {key: value for key, value in report.data.items() if key != "answers"}
     with pytest.raises(DataError, match="already exists"):

@@ -7,11 +7,13 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from arcterm_registry import get
 
 from arcterm.align import detection
 from arcterm.errors import DataError, StopAskedError
 from arcterm.evaluate import smallfaces
+from arcterm.evaluate import tinyface as tinyface_module
 from arcterm.evaluate.tinyface import tinyface
 from arcterm.export import embedding
 from arcterm.export.model import open_model
@@ -206,3 +208,9 @@ def test_the_recipe_of_small_faces():
     assert not enlarged[:12].any() and enlarged[12 + 2, 23].any()
     assert np.argwhere(enlarged[:, :, 0]).min(0).tolist() == [12, 8]  # 9 rows above, 4 columns left, 5 right
     assert smallfaces.align(padded, [], (112, 112)) is None
+
+
+def test_a_collapsed_network_is_refused(run, monkeypatch):
+    monkeypatch.setattr(tinyface_module, "unit_sum", lambda views: torch.ones(len(views[0]), 64) / 8)
+    with pytest.raises(DataError, match="the network has collapsed"):
+        run()
