@@ -14,9 +14,10 @@ from arcterm.megaface.cleaning import Cleaning, read_sets
 from arcterm.megaface.devkit import DevkitSet, algo_of, check_ending, unreadable
 from arcterm.megaface.devkitwriter import BLOCK, DevkitWriter
 from arcterm.megaface.listing import shorten
-from arcterm.megaface.mask import Mask, write_mask
+from arcterm.megaface.mask import JSON, Mask, write_mask
 from arcterm.megaface.noise import mark, replace
 from arcterm.megaface.store import (
+    FACTS,
     TITLES,
     Facts,
     Features,
@@ -113,8 +114,9 @@ def _write_files(
             for name in each.images.missing
             if name not in replaced
         }
-        facts.sets[each.which] = SetFacts(count=len(each.images.names), refused=refused)
-        facts.cleaned[each.which] = {key: each.record()[key] for key in ("list", "names", "hit")}
+        missing = facts.sets[each.which].missing if each.which in facts.sets else {}
+        facts.sets[each.which] = SetFacts(count=len(each.images.names), refused=refused, missing=missing)
+        facts.cleaned[each.which] = each.record()
     write_facts(stage, facts)
     context.progress(total, total, "writing to disk")
     writer.sync()
@@ -156,17 +158,19 @@ def _report(sets: list[Cleaning], features: Features, target: Path, seed: int) -
         became = "are replaced" if each.which == "facescrub" else "are removed"
         lines.append(
             f"{TITLES[each.which]}: {record['hit']:,} of {record['images']:,} images are noise and {became}; "
-            f"{len(record['not_hit']):,} of the list's {record['names']:,} names are not among them"
+            f"{len(record['not_hit']):,} of the list's {record['names']:,} names are of no image here"
         )
         if record["not_hit"] and record["hit"]:
-            lines.append(f"  not among them: {shorten(record['not_hit'], _NAMED)}")
+            lines.append(f"  of no image here: {shorten(record['not_hit'], _NAMED)}")
         if record["repeated"]:
             lines.append(f"  twice in the list: {shorten(record['repeated'], _NAMED)}")
         if record["without_feature"]:
             lines.append(f"  without a feature: {shorten(record['without_feature'], _NAMED)}")
     if features.layout == "packed":
-        lines.append(f"the mask is {target}; the features in {features.folder} are as they were")
+        lines.append(f"the mask is {target / JSON}, with all names; {features.folder} is as it was")
     else:
-        lines.append(f"{target} has features of a number more, for Euclidean distances only")
+        lines.append(
+            f"{target} has features of a number more, for Euclidean distances only; {FACTS} all names"
+        )
     result = {"path": str(target), "layout": features.layout, "seed": seed, **data}
     return JobReport(lines=lines, data=result, result=str(target))
