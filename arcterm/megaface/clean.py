@@ -1,4 +1,4 @@
-"""``arcterm megaface clean``: what published lists of noise say, done to features."""
+"""``arcterm megaface clean``: features without the images that published lists call noise."""
 
 from __future__ import annotations
 
@@ -169,8 +169,6 @@ def _report(sets: list[Cleaning], features: Features, target: Path, seed: int) -
     if features.layout == "packed":
         lines.append(f"the mask is {target / JSON}, with all names; {features.folder} is as it was")
     else:
-        lines.append(
-            f"{target} has features of a number more, for Euclidean distances only; {FACTS} all names"
-        )
+        lines.append(f"{target} has features of a number more, for Euclidean distances only, and {FACTS}")
     result = {"path": str(target), "layout": features.layout, "seed": seed, **data}
     return JobReport(lines=lines, data=result, result=str(target))

@@ -33,7 +33,7 @@ class Cleaning:
         self.hit = [name for name, noisy in zip(self.images.names, self.noisy, strict=True) if noisy]
 
     def record(self) -> dict[str, Any]:
-        """What a script is given, and a result keeps."""
+        """Return counts and names for scripts, and for the folder that is written."""
         there = {tail(name, self.noises.parts) for name in self.hit}
         return {
             "list": self.path,

@@ -1,4 +1,4 @@
-"""What came of an export: what is missing, what was refused, and what was written."""
+"""The report of an export: images that are missing, images that were refused, and the features."""
 
 from __future__ import annotations
 

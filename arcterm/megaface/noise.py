@@ -1,4 +1,4 @@
-"""What InsightFace's scripts make of noise: a wrong image of FaceScrub becomes what its person looks like.
+"""Noise as InsightFace's scripts treat it: a wrong image of FaceScrub gets its person's mean direction.
 
 ``n(Σ x + u)``: the sum, not the mean, of the person's features that are no noise, and u, uniform within
 ±0.001 in each of D numbers, normalised. All in float32, in the order of the list, with a number more that is

@@ -49,7 +49,7 @@ class SetFacts(msgspec.Struct, kw_only=True):
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    """How features were made. `models` are described as their cards are.
+    """The making of features. `models` are described as their cards are.
 
     `ending` is that of the devkit's files. `extra` of the `width` numbers are none of the network's: 1 where
     noise was marked by 100 and what is no noise by 0, so that only Euclidean distances mean anything.

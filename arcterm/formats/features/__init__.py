@@ -1,1 +1,1 @@
-"""What goes with features of MegaFace: matrix files, lists of images, lists of noise."""
+"""Files around MegaFace's features: matrix files, lists of images, lists of noise."""
