@@ -27,7 +27,7 @@ _SENT = 1 << 18  # candidates that a rank sends at a time
 _CHECKED = 256  # products that are compared with canonical scores
 
 
-class Gallery(Protocol):
+class GalleryRows(Protocol):
     """Normalised float32 rows (N, D); those that are `removed` (N,) match nobody, and may be anything."""
 
     @property
@@ -43,7 +43,9 @@ class GalleryPass:
     its `tail` the `tail` largest scores of all pairs; the other ranks' are empty. Neither has removed rows.
     """
 
-    def __init__(self, probes: Floats, gallery: Gallery, *, most: int, tail: int, ranks: RankGroup) -> None:
+    def __init__(
+        self, probes: Floats, gallery: GalleryRows, *, most: int, tail: int, ranks: RankGroup
+    ) -> None:
         self.probes, self.gallery, self.ranks = probes, gallery, ranks
         self.seen = 0
         self._products = products_on(ranks.device, probes)

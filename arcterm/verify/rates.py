@@ -127,12 +127,17 @@ def tar_at_far(pairs: SortedPairs, far: float) -> TarAtFar:
     k = ⌊N·far⌋ of N impostors. Where several have that distance, fewer than k are accepted.
     """
     total = len(pairs.impostors)
-    allowed = min(int(total * far + _GUARD), total)
+    allowed = allowed_of(total, far)
     below = pairs.after(allowed)
     # the next attainable FAR accepts all that are as near as the first that was refused
     above = pairs.after(int(np.searchsorted(pairs.impostors, below.threshold, "right")))
     nearest = above if abs(above.far - far) <= abs(below.far - far) else below
-    return TarAtFar(asked=far, at_most=below, nearest=nearest, resolved=total * far + _GUARD >= 1)
+    return TarAtFar(asked=far, at_most=below, nearest=nearest, resolved=allowed >= 1)
+
+
+def allowed_of(total: int, far: float) -> int:
+    """How many of `total` impostor pairs may be accepted at a FAR of at most `far`."""
+    return min(int(total * far + _GUARD), total)
 
 
 def _roc(pairs: SortedPairs, most: int) -> list[OperatingPoint]:

@@ -1,0 +1,150 @@
+"""``arcterm megaface score``: features among distractors, in one pass over them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import msgspec
+from arcterm_registry.contracts import Curve, JobReport
+
+from arcterm.files import require_free, staged_directory, write_bytes, write_json
+from arcterm.formats.features.results import DevkitResult, read_result
+from arcterm.megaface.scoring import report
+from arcterm.megaface.scoring.faults import FaultList
+from arcterm.megaface.scoring.inputs import RAW, FeatureReader, Sources, Variant
+from arcterm.megaface.scoring.lists import parse_sizes, read_distractors, read_probes
+from arcterm.megaface.scoring.passes import Scorer, VariantScores
+from arcterm.pictures import curves
+from arcterm.runs.context import JobContext
+from arcterm.verify.ranks import RankGroup, agree
+
+
+class _Asked(NamedTuple):
+    """What is to be scored, as the command line has it."""
+
+    features: str
+    probes: str
+    distractors: str
+    mask: str
+    ending: str
+    sizes: list[int]
+    allow_missing: bool
+
+
+def score(
+    context: JobContext,
+    features: str,
+    probes: str,
+    distractors: str,
+    out: str,
+    *,
+    sizes: str,
+    mask: str,
+    compare: str,
+    allow_missing: bool,
+    ending: str,
+) -> JobReport:
+    """Score the features in the folder `features` into the new folder `out`; all ranks search.
+
+    `probes` and `distractors` are lists, the second one also a folder of the devkit's lists. With a `mask`,
+    or cleaned features, both raw and cleaned are scored. Raises `DataError`, which names all that is wrong.
+    """
+    started = time.perf_counter()
+    ranks = cast(RankGroup, context.world)
+    asked = _Asked(features, probes, distractors, mask, ending, parse_sizes(sizes), allow_missing)
+    agree(ranks, lambda: require_free(Path(out)))
+    compared = agree(ranks, lambda: _read_compared(compare))
+    facts, variants = _read(context, ranks, asked)
+    scorer = Scorer(context, ranks, variants)
+    scores = [scorer.score(variant) for variant in variants]
+    if not ranks.first:
+        return JobReport(lines=[])
+    data = facts | {
+        "protocol": report.PROTOCOL,
+        "results": {each.name: report.record(each) for each in scores},
+        "compared": {name: report.read_off(result) for name, result in compared.items()},
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    lines = [*report.lines_of(scores, compared), *_remarks(scores)]
+    drawn = report.curves_of(scores, compared)
+    _write(Path(out), data, lines, drawn, scores)
+    lines.append(f"{out} has the numbers, the curves, and files as the devkit writes them")
+    return JobReport(lines=lines, data=data, result=out, curves=list(drawn.values()))
+
+
+def _read_compared(text: str) -> dict[str, DevkitResult]:
+    """Read other results, by the names of their files."""
+    paths = [Path(part.strip()) for part in text.split(",") if part.strip()]
+    names = [path.name for path in paths]
+    return {path.name if names.count(path.name) == 1 else str(path): read_result(path) for path in paths}
+
+
+def _read(context: JobContext, ranks: RankGroup, asked: _Asked) -> tuple[dict[str, Any], list[Variant]]:
+    """Read what is scored, and what a result says of it."""
+    probes = agree(ranks, lambda: read_probes(Path(asked.probes)))
+    orders = agree(ranks, lambda: read_distractors(Path(asked.distractors), asked.sizes))
+    sources = agree(ranks, lambda: Sources(asked.features, asked.mask, asked.ending))
+    reader = FeatureReader(context, ranks, probes, orders, FaultList(asked.allow_missing))
+    variants = reader.read(sources)
+    facts = {
+        "algo": sources.algo,
+        "features": {
+            "path": asked.features,
+            "layout": sources.features.layout,
+            "width": variants[0].probes.vectors.shape[1],
+            "facts": msgspec.to_builtins(sources.features.facts),
+        },
+        "mask": sources.about_mask(),
+        "lists": {
+            "probes": _digests([Path(asked.probes)]),
+            "distractors": _digests(path for order in orders for path in order.files),
+        },
+    }
+    return facts, variants
+
+
+def _digests(paths: Iterable[Path]) -> dict[str, str]:
+    """The SHA-256 of files, by name."""
+    found = {}
+    for path in paths:
+        with path.open("rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _remarks(scores: Sequence[VariantScores]) -> list[str]:
+    if len(scores) > 1:
+        return []
+    if scores[0].name == RAW:
+        return ["raw features alone: --mask with what `arcterm megaface clean` made scores cleaned ones too"]
+    return ["cleaned features alone: raw ones with --mask are scored both ways"]
+
+
+def _write(
+    out: Path,
+    data: dict[str, Any],
+    lines: Sequence[str],
+    drawn: dict[str, Curve],
+    scores: Sequence[VariantScores],
+) -> None:
+    """Make the folder of a result."""
+    algo = re.sub(r"[^A-Za-z0-9.-]", "_", str(data["algo"]))
+    with staged_directory(out) as stage:
+        for variant in scores:
+            (stage / variant.name).mkdir()
+            for one in variant.scores:
+                name = f"cmc_facescrub_megaface_{algo}_{one.size}_{one.set_number}.json"
+                write_bytes(stage / variant.name / name, msgspec.json.encode(report.as_devkit(one)))
+        write_json(stage / "result.json", data)
+        write_bytes(
+            stage / "cmc.json", msgspec.json.encode({each.name: report.cmcs(each) for each in scores})
+        )
+        for name, curve in drawn.items():
+            curves.write(stage, name, curve)
+        title = f"MegaFace: {data['algo']}"
+        (stage / "index.html").write_text(report.page_of(title, lines, drawn, scores), encoding="utf-8")

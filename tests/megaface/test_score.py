@@ -1,0 +1,307 @@
+"""``megaface score`` against everything computed at once, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from arcterm.errors import ConfigError, DataError
+from arcterm.megaface.mask import Mask, write_mask
+from arcterm.megaface.noise import mark
+from arcterm.megaface.scoring.job import score
+from arcterm.runs.context import JobContext
+from arcterm.runs.store import Run
+from arcterm.train.world import World
+from tests.jobs import Heard, make_run
+from tests.megaface.folders import write_tree
+from tests.megaface.scores import (
+    COUNT,
+    DISTRACTORS,
+    PROBES,
+    SIZES,
+    brute_force,
+    features,
+    write_lists,
+    write_packed_set,
+)
+
+KINDS = ["plain", "quantised", "duplicates"]
+REMOVED = np.arange(COUNT) % 17 == 3
+
+
+def run(folder: Path, out: Path, lists: Any = None, job: Any = None, **options: Any) -> dict[str, Any]:
+    job = job or JobContext(make_run(out.parent / f"{out.name}-runs", "score"), Heard(), 1, World())
+    lists = lists or write_lists(out.parent / "lists")
+    given = {"sizes": "10,100,600", "mask": "", "compare": "", "allow_missing": False, "ending": ""}
+    return score(job, str(folder), *lists, str(out), **given | options).data
+
+
+def same(found: dict[str, Any], out: Path, variant: str, number: int, wanted: dict[str, Any]) -> None:
+    """The numbers of a gallery are those of brute force, exactly."""
+    gallery = found["results"][variant]["galleries"][number]
+    won = json.loads((out / "cmc.json").read_text())[variant][number]
+    for key, ranks in (("won", wanted["ranks"]), ("traditional_won", wanted["traditional"])):
+        assert won[key] == [sum(rank <= limit for rank in ranks) for limit in range(1, 1001)]
+    assert gallery["impostors"] == len(wanted["impostors"])
+    assert gallery["genuine"] == len(wanted["genuine"])
+    for one in gallery["verification"]:
+        for reading, right in wanted["rates"][one["asked"]].items():
+            point = one[reading]
+            assert (point["tar"], point["far"], point["impostors"]) == right
+            assert (wanted["impostors"] > point["threshold"]).sum() == right[2]
+
+
+def all_same(
+    found: dict[str, Any], out: Path, variant: str, probes: Any, distractors: Any, removed: Any
+) -> None:
+    for number, size in enumerate(SIZES):
+        same(found, out, variant, number, brute_force(probes, distractors[:size], removed[:size]))
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_are_those_of_brute_force(tmp_path, kind, seed):
+    probes, distractors = features(kind, seed)
+    found = run(write_packed_set(tmp_path / "features", probes, distractors), tmp_path / "out")
+    all_same(found, tmp_path / "out", "raw", probes, distractors, np.zeros(COUNT, bool))
+
+
+def test_an_equal_distractor_counts_against_the_probe(tmp_path):
+    probes, distractors = features("quantised")
+    run(write_packed_set(tmp_path / "features", probes, distractors), tmp_path / "out")
+    won = json.loads((tmp_path / "out/cmc.json").read_text())["raw"][-1]["won"]
+    lenient = brute_force(probes, distractors, tie_wins=True)["ranks"]
+    assert won[0] < sum(rank == 1 for rank in lenient)
+
+
+def write_noise(folder: Path, probes: Any, distractors: Any) -> tuple[Path, Any]:
+    """A mask that removes distractors and replaces a probe; the probes with that."""
+    folder.mkdir()
+    cleaned = probes.copy()
+    cleaned[3] = probes[0]
+    removed = [name for name, noisy in zip(DISTRACTORS, REMOVED, strict=True) if noisy]
+    mask = Mask(width=probes.shape[1], seed=0, removed=removed, replaced=[PROBES[3]])
+    write_mask(folder, mask, cleaned[3:4])
+    return folder, cleaned
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mask_and_numbers_that_mark_noise_say_the_same(tmp_path, kind):
+    probes, distractors = features(kind)
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    mask, cleaned = write_noise(tmp_path / "mask", probes, distractors)
+    found = run(packed, tmp_path / "masked", mask=str(mask))
+    assert list(found["results"]) == ["raw", "cleaned"]
+    all_same(found, tmp_path / "masked", "raw", probes, distractors, np.zeros(COUNT, bool))
+    all_same(found, tmp_path / "masked", "cleaned", cleaned, distractors, REMOVED)
+
+    write_tree(tmp_path / "marked/facescrub", PROBES, mark(cleaned, np.zeros(len(PROBES), bool)))
+    write_tree(tmp_path / "marked/megaface", DISTRACTORS, mark(distractors, REMOVED))
+    alone = run(tmp_path / "marked", tmp_path / "alone")
+    assert alone["results"] == {"cleaned": found["results"]["cleaned"]}
+    both = run(packed, tmp_path / "both", mask=str(tmp_path / "marked"))
+    assert both["results"] == found["results"]
+    # a plain product would take the noise for faces
+    plain = brute_force(cleaned, distractors)
+    won = json.loads((tmp_path / "alone/cmc.json").read_text())["cleaned"][-1]["won"]
+    assert sum(won) > sum(rank <= limit for rank in plain["ranks"] for limit in range(1, 1001))
+
+
+def test_both_layouts_and_any_order_say_the_same(tmp_path):
+    probes, distractors = features("duplicates")
+    first = run(write_packed_set(tmp_path / "one", probes, distractors), tmp_path / "out1")
+    other = run(write_packed_set(tmp_path / "two", probes, distractors, seed=6), tmp_path / "out2")
+    write_tree(tmp_path / "three/facescrub", PROBES, probes, "_net_112x112.bin")
+    write_tree(tmp_path / "three/megaface", DISTRACTORS, distractors, "_net_112x112.bin")
+    third = run(tmp_path / "three", tmp_path / "out3")
+    assert first["results"] == other["results"] == third["results"]
+    assert third["algo"] == "net_112x112"
+    assert (tmp_path / "out3/raw/cmc_facescrub_megaface_net_112x112_600_1.json").is_file()
+
+
+def test_the_devkits_lists_say_the_same_as_beginnings_of_one(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    one = run(packed, tmp_path / "one")
+    lists = write_lists(tmp_path / "devkit", SIZES)
+    several = run(packed, tmp_path / "several", lists=lists)
+    assert several["results"] == one["results"]
+    assert set(several["lists"]["distractors"]) == {f"megaface_features_list.json_{n}_1" for n in SIZES}
+
+
+def test_a_list_that_does_not_go_on_with_the_last_begins_afresh(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    lists = write_lists(tmp_path / "lists", (10, 100))
+    (tmp_path / "lists/megaface_features_list.json_100_1").write_text(
+        json.dumps({"path": DISTRACTORS[300:400]})
+    )
+    (tmp_path / "lists/megaface_features_list.json_10_2").write_text(json.dumps({"path": DISTRACTORS[7:17]}))
+    found = run(packed, tmp_path / "out", lists=lists)
+    galleries = found["results"]["raw"]["galleries"]
+    assert [(each["size"], each["set"]) for each in galleries] == [(10, 1), (100, 1), (10, 2)]
+    for number, some in enumerate((slice(10), slice(300, 400), slice(7, 17))):
+        same(found, tmp_path / "out", "raw", number, brute_force(probes, distractors[some]))
+
+
+def test_the_result_is_a_folder_for_people_and_scripts(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    first = run(packed, tmp_path / "out")
+    mine = tmp_path / "out/raw/cmc_facescrub_megaface_r100_600_1.json"
+    found = run(packed, tmp_path / "again", compare=str(mine))
+    devkit = found["results"]["raw"]["galleries"][-1]["devkit"]
+    assert found["compared"] == {mine.name: devkit}
+    assert devkit["rank_1"] == found["results"]["raw"]["galleries"][-1]["identification"]["rank_1"]
+    assert first["results"] == found["results"]
+    assert json.loads((tmp_path / "again/result.json").read_text())["results"] == found["results"]
+    for name in ("cmc.svg", "roc.svg", "sizes.svg", "index.html"):
+        assert (tmp_path / "again" / name).stat().st_size > 1000
+    assert "600 distractors" in (tmp_path / "again/index.html").read_text()
+
+
+def test_the_curve_of_the_devkit_is_thinned_as_it_does(tmp_path):
+    probes, distractors = features("plain")
+    run(write_packed_set(tmp_path / "features", probes, distractors), tmp_path / "out")
+    written = json.loads((tmp_path / "out/raw/cmc_facescrub_megaface_r100_600_1.json").read_text())
+    wanted = brute_force(probes, distractors)
+    trials = len(wanted["ranks"])
+    for rank, share in zip(*written["cmc"], strict=True):
+        assert share == sum(each <= rank + 1 for each in wanted["ranks"]) / trials
+    genuine, impostors = np.array(wanted["genuine"]), wanted["impostors"]
+    *steps, end = zip(*written["roc"], strict=True)
+    assert end == (1.0, 1.0)
+    assert steps[0] == (0.0, (genuine > impostors.max()).mean())
+    for far, tar in steps[1:]:  # the lowest rate at which so many are accepted
+        threshold = np.sort(genuine)[::-1][round(tar * len(genuine)) - 1]
+        assert far == (impostors >= threshold).mean()
+        assert tar == (genuine >= threshold).mean()
+    for curve in written.values():
+        assert all(
+            after - before >= 0.01 - 1e-12
+            for before, after in zip(curve[1][:-2], curve[1][1:-1], strict=True)
+        )
+
+
+def test_what_can_not_be_scored_is_named_and_counted_at_once(tmp_path):
+    probes, distractors = features("plain")
+    probes[0], probes[1], probes[5] = np.nan, 0, probes[5] * 1.5
+    distractors[7], distractors[9, 3] = 0, np.inf
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    lists = write_lists(tmp_path / "lists")
+    for path, more in zip(lists, ("A/A_77.png", "1/2@N0/3_4.jpg"), strict=True):
+        listed = json.loads(Path(path).read_text())
+        listed["path"] += [more]
+        if "id" in listed:
+            listed["id"] += ["A"]
+        Path(path).write_text(json.dumps(listed))
+    with pytest.raises(DataError) as error:
+        run(packed, tmp_path / "out", lists=lists)
+    said = str(error.value)
+    for part in (
+        "7 features can't be scored",
+        "1 of 601 raw distractors are missing: 1/2@N0/3_4.jpg",
+        f"are not finite: {DISTRACTORS[9]}",
+        f"are zero: {DISTRACTORS[7]}",
+        "1 of 20 probes are missing: A/A_77.png",
+        f"are not normalised: {PROBES[5]} (norm 1.5)",
+        "--allow-missing",
+    ):
+        assert part in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_features_are_left_out_if_that_is_allowed(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    facts = json.loads((packed / "features.json").read_text())
+    facts["sets"]["facescrub"]["refused"] = {PROBES[4]: "no face"}
+    facts["sets"]["megaface"]["refused"] = {DISTRACTORS[2]: "no face", DISTRACTORS[50]: "no face"}
+    (packed / "features.json").write_text(json.dumps(facts))
+    with pytest.raises(DataError, match="3 features can't be scored"):
+        run(packed, tmp_path / "out")
+    found = run(packed, tmp_path / "out", allow_missing=True)
+    result = found["results"]["raw"]
+    assert result["missing_probes"] == 1
+    assert [(one["distractors"], one["missing"]) for one in result["galleries"]] == [
+        (9, 1),
+        (98, 2),
+        (598, 2),
+    ]
+    names = [name for n, name in enumerate(PROBES) if n != 4]
+    wanted = brute_force(np.delete(probes, 4, 0), np.delete(distractors, [2, 50], 0), names=names)
+    same(found, tmp_path / "out", "raw", 2, wanted)
+
+
+def test_a_truncated_matrix_and_sets_of_two_widths_are_refused(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    whole = (packed / "megaface.npy").read_bytes()
+    (packed / "megaface.npy").write_bytes(whole[:-100])
+    with pytest.raises(DataError, match="megaface"):
+        run(packed, tmp_path / "out")
+    np.save(packed / "megaface.npy", distractors[:, :9])
+    with pytest.raises(DataError, match="16 numbers an image in FaceScrub, 9 in MegaFace"):
+        run(packed, tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["", "ten", "0,10", "10;100"])
+def test_sizes_that_are_none(tmp_path, text):
+    with pytest.raises(ConfigError, match="--sizes"):
+        run(tmp_path, tmp_path / "out", sizes=text)
+
+
+def test_lists_that_say_nothing_are_refused(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    lists = write_lists(tmp_path / "lists")
+    Path(lists[0]).write_text("A/A_1.png\nB/B_1.png\n")
+    with pytest.raises(DataError, match="no person has two probes"):
+        run(packed, tmp_path / "out", lists=lists)
+    Path(lists[0]).write_text(json.dumps({"path": [PROBES[0]] * 2, "id": ["A", "B"]}))
+    with pytest.raises(DataError, match=r"images of two people: A/A_0\.png"):
+        run(packed, tmp_path / "out", lists=lists)
+    devkit = write_lists(tmp_path / "devkit", (10, 100))
+    with pytest.raises(DataError, match="sizes there: 10, 100"):
+        run(packed, tmp_path / "out", lists=devkit, sizes="20")
+    named = tmp_path / "devkit/megaface_features_list.json_10_1"
+    named.write_text(json.dumps({"path": DISTRACTORS[:9]}))
+    with pytest.raises(DataError, match="has 9 distractors, not 10"):
+        run(packed, tmp_path / "out", lists=devkit)
+
+
+def test_three_ranks_say_the_same(tmp_path):
+    for kind in KINDS:
+        probes, distractors = features(kind)
+        packed = write_packed_set(tmp_path / kind, probes, distractors)
+        write_noise(tmp_path / f"{kind}-mask", probes, distractors)
+        run(packed, tmp_path / f"{kind}-alone", mask=str(tmp_path / f"{kind}-mask"))
+    write_tree(tmp_path / "tree/facescrub", PROBES, features("plain")[0])
+    write_tree(tmp_path / "tree/megaface", DISTRACTORS, features("plain")[1])
+    runs = {kind: str(make_run(tmp_path / f"{kind}-runs", "score").path) for kind in (*KINDS, "tree")}
+    lists = write_lists(tmp_path / "lists")
+    mp.spawn(in_rank, (3, str(tmp_path), runs, lists), nprocs=3)
+    for kind in KINDS:
+        alone, together = ((tmp_path / f"{kind}-{how}/result.json").read_text() for how in ("alone", "ranks"))
+        assert json.loads(alone)["results"] == json.loads(together)["results"]
+    plain, tree = ((tmp_path / name / "result.json").read_text() for name in ("plain-alone", "tree-ranks"))
+    assert json.loads(plain)["results"]["raw"] == json.loads(tree)["results"]["raw"]
+
+
+def in_rank(rank: int, size: int, folder: str, runs: dict[str, str], lists: tuple[str, str]) -> None:
+    """One of the ranks."""
+    torch.set_num_threads(1)
+    root = Path(folder)
+    dist.init_process_group("gloo", init_method=f"file://{root / 'meeting'}", rank=rank, world_size=size)
+    for kind, path in runs.items():
+        job = JobContext(Run(Path(path)), Heard(), 1, World(rank, size))
+        mask = "" if kind == "tree" else str(root / f"{kind}-mask")
+        run(root / kind, root / f"{kind}-ranks", lists, job, mask=mask)
+    dist.destroy_process_group()
