@@ -159,5 +159,5 @@ def _rates(rates: IdentificationRates | None) -> Iterator[str]:
         yield (
             f"FPIR ≤ {point.asked:g}: TPIR {100 * point.tpir:.2f} % at {threshold}, {point.accepted:,} of "
             f"{rates.strangers:,} strangers accepted"
-            + ("" if point.resolved else "; there are fewer strangers than that rate can tell")
+            + ("" if point.resolved else "; one of them is more than that rate")
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from arcterm_registry.contracts import Curve
 
@@ -21,6 +22,8 @@ from arcterm.search.retrieval import (
 from arcterm.verify.ranks import RankGroup
 
 RANKS = (1, 5, 10, 20, 50)
+_ROWS = 1 << 14
+"""Distractors that a rank takes at a time; then all agree whether to stop."""
 
 
 class ClosedSet(NamedTuple):
@@ -63,19 +66,18 @@ class ClosedSetRates(NamedTuple):
 def search(context: JobContext, ranks: RankGroup, sets: ClosedSet) -> ClosedSetRates:
     """Search; every rank counts in a share of the distractors, and all have the same result."""
     mates = find_mates(sets.probes, sets.probe_people, sets.matches, sets.match_people)
-    near = count_at_least(sets.probes, sets.matches, mates.scores, mates.probes, device=ranks.device)
-    total, rank, size = len(sets.distractors), ranks.rank, ranks.size
-    own = sets.distractors[total * rank // size : total * (rank + 1) // size]
-    far = count_at_least(
-        sets.probes,
-        own,
-        mates.scores,
-        mates.probes,
-        device=ranks.device,
-        done=lambda rows, of: context.progress(rows, of, "searching", "distractors"),
-    )
+
+    def count(gallery: Floats) -> Whole:
+        return count_at_least(sets.probes, gallery, mates.scores, mates.probes, device=ranks.device)
+
+    total, far = len(sets.distractors), np.zeros(len(mates.scores), np.int64)
+    for start in range(0, total, _ROWS * ranks.size):
+        own = start + ranks.rank * _ROWS
+        far += count(sets.distractors[own : own + _ROWS])
+        context.progress(min(start + _ROWS * ranks.size, total), total, "searching", "distractors")
+        context.agree()
     far = ranks.gather(torch.from_numpy(far)[None]).sum(0).numpy()
-    places = find_places(mates, near)
+    places = find_places(mates, count(sets.matches))
     return ClosedSetRates(
         int((mates.numbers == 1).sum()),
         _rates(mates, places + far, len(sets.matches) + total),

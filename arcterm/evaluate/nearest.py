@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from arcterm.errors import DataError
-from arcterm.search.counting import Best, Done, Floats, Whole, best_rows
+from arcterm.search.counting import Best, Floats, Whole, best_rows
 
 _ENTRIES = 1 << 22
 """Entries of the list of best images that is held at a time."""
@@ -38,7 +38,6 @@ def best_people(
     most: int,
     *,
     device: torch.device | str = "cpu",
-    done: Done = lambda *_: None,
 ) -> Best:
     """Find the `most` people who score best with each probe (P, D), or all if there are fewer.
 
@@ -54,7 +53,6 @@ def best_people(
     for start in range(0, len(probes), step):
         found = best_rows(probes[start : start + step], gallery, wanted, device=device)
         parts.append(_first_of_each(owners[found.rows], found.scores, most))
-        done(min(start + step, len(probes)), len(probes))
     people = [part.rows for part in parts] or [np.zeros((0, most), np.int64)]
     scores = [part.scores for part in parts] or [np.zeros((0, most))]
     return Best(np.concatenate(people), np.concatenate(scores))

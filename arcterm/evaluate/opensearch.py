@@ -17,6 +17,9 @@ from arcterm.search.openset import BestScores, OpenSetPoint, measure_open_set
 from arcterm.search.retrieval import find_mates
 from arcterm.verify.ranks import RankGroup
 
+_ROWS = 1 << 11
+"""Probes that a rank takes at a time; then all agree whether to stop."""
+
 
 class PeopleFound(NamedTuple):
     """The best people of each probe, and where somebody's own score stands among them.
@@ -64,17 +67,15 @@ def search(
 
     `labels` (P,) are those of `people.Probes`; `gallery` and `owners` as for `nearest.best_people`.
     """
-    share = -(-len(probes) // ranks.size)
-    own = probes[ranks.rank * share : (ranks.rank + 1) * share]
-    part = best_people(
-        own,
-        gallery,
-        owners,
-        top + 1,  # of other people there are still `top`
-        device=ranks.device,
-        done=lambda rows, of: context.progress(rows, of, "searching", "probes"),
-    )
-    rows, scores = (_gather(ranks, each, share)[: len(probes)] for each in part)
+    parts = []
+    for start in range(0, len(probes), _ROWS * ranks.size):
+        own = start + ranks.rank * _ROWS
+        # of other people there are still `top`
+        part = best_people(probes[own : own + _ROWS], gallery, owners, top + 1, device=ranks.device)
+        parts.append([_gather(ranks, each) for each in part])
+        context.progress(min(start + _ROWS * ranks.size, len(probes)), len(probes), "searching", "probes")
+        context.agree()
+    rows, scores = (np.concatenate(each)[: len(probes)] for each in zip(*parts, strict=True))
     best = Best(rows, scores)
     mates = find_mates(probes, labels, gallery, owners)
     first = mates.numbers == 1
@@ -120,9 +121,9 @@ def _others(best: Best, mated: Whole, labels: Whole, top: int) -> NDArray[np.flo
     return found
 
 
-def _gather(ranks: RankGroup, rows: NDArray[Any], share: int) -> NDArray[Any]:
-    """Gather (share, k) rows of every rank; the last ranks may have fewer, which are filled up."""
-    whole = np.zeros((share, rows.shape[1]), rows.dtype)
+def _gather(ranks: RankGroup, rows: NDArray[Any]) -> NDArray[Any]:
+    """Gather (`_ROWS`, k) rows of every rank; the last ones may have fewer, which are filled up."""
+    whole = np.zeros((_ROWS, rows.shape[1]), rows.dtype)
     whole[: len(rows)] = rows
     gathered: NDArray[Any] = ranks.gather(torch.from_numpy(whole)).numpy()
     return gathered

@@ -6,7 +6,7 @@ does (`exact.scores`). So the size of a block, the number of ranks and the devic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,6 @@ _PAIRS = 1 << 14
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
-Done = Callable[[int, int], object]
 
 
 class Best(NamedTuple):
@@ -52,14 +51,13 @@ def count_at_least(
     owners: Whole,
     *,
     device: torch.device | str = "cpu",
-    done: Done = lambda *_: None,
 ) -> Whole:
     """Count for each mark (M,) the rows of `gallery` that score at least that much with the mark's probe.
 
     `probes` (P, D) and `gallery` (G, D) are float32 unit vectors, or arrays mapped from a file; `owners` (M,)
     is the probe of each mark, which may have several or none. A row that scores exactly the mark counts: an
     equal impostor is an error. A row that is the mark's own counts too; a caller takes off the mates whose
-    scores it knows. `done` is called with the rows that are done, and all.
+    scores it knows.
     """
     counts = np.zeros(len(marks), np.int64)
     parts = [(first, _layers(owners, first)) for first in range(0, len(probes), _ROWS)]
@@ -73,7 +71,6 @@ def count_at_least(
                 at, values = owners[places] - first, marks[places]
                 some = products if len(at) == len(own) else products[torch.from_numpy(at).to(block.device)]
                 counts[places] += _count(some, values, own[at], gallery[start : start + len(block)])
-        done(start + len(block), len(gallery))
     return counts
 
 
@@ -83,11 +80,10 @@ def best_rows(
     most: int,
     *,
     device: torch.device | str = "cpu",
-    done: Done = lambda *_: None,
 ) -> Best:
     """Find the `most` rows of `gallery` that score best with each probe, or all if it has fewer.
 
-    Shapes and `done` as in `count_at_least`.
+    Shapes as in `count_at_least`.
     """
     most = min(most, len(gallery))
     best = Best(np.full((len(probes), most), -1, np.int64), np.full((len(probes), most), -np.inf))
@@ -98,7 +94,6 @@ def best_rows(
             at, columns = _candidates(products, best.scores[own], probes.shape[1])
             found = scores_of(probes[own], gallery, at, columns + start)
             _merge(Best(best.rows[own], best.scores[own]), at, columns + start, found)
-        done(start + len(block), len(gallery))
     return best
 
 
