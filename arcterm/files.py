@@ -6,6 +6,7 @@ their name at the end (`staged_file`, `staged_directory`, `publish`).
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -94,6 +95,15 @@ def read_json(path: Path, kind: type[T], upgraded: Callable[[Any], Any] | None =
         raise DataError(f"{path} is not what arcterm wrote: {error.message}", hint) from None
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeError, RecursionError) as error:
         raise DataError(f"{path} is not what arcterm wrote: {error}", hint) from None
+
+
+def digests(paths: Iterable[Path]) -> dict[str, str]:
+    """Return the SHA-256 of files, by their names."""
+    found = {}
+    for path in paths:
+        with path.open("rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def read_bytes(path: Path) -> bytes:

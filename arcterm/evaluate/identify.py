@@ -88,7 +88,7 @@ def identify(
     rates = opensearch.measure(found, accepted.cosine if accepted else None) if asked.labelled else None
     made = Answers(people, asked, found.best, match, accepted, rates)
     data = answers.record(made) | {
-        "model": record_model(context, networks, model),
+        "model": record_model(networks),
         "seconds": round(time.perf_counter() - started, 3),
     }
     said = answers.lines(made)

@@ -78,7 +78,7 @@ def tinyface(
     about = TinyImages(found, kind, choice.name if choice else "", lost, [pictures.name(i) for i in refused])
     data = {
         **tinyreport.record(about, measured),
-        "model": record_model(context, networks, model),
+        "model": record_model(networks),
         "seconds": round(time.perf_counter() - started, 3),
     }
     lines = tinyreport.lines(about, measured)

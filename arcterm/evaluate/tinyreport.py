@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 from arcterm_registry.contracts import Curve
 
 from arcterm.evaluate.closedset import ClosedSetRates, SearchRates
-from arcterm.evaluate.record import digests
 from arcterm.features.pictures import Pictures
-from arcterm.files import staged_directory, write_json
+from arcterm.files import digests, staged_directory, write_json
 from arcterm.formats.tinyface import TinyFace
 from arcterm.pictures import curves, page
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from arcterm.errors import DataError
 from arcterm.export.model import open_model
+from arcterm.files import digests
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.inputs import models as places
 from arcterm.inputs import preprocess
@@ -24,14 +25,21 @@ from arcterm.verify.embed import normalize
 from arcterm.verify.fold import fold_if_any
 from arcterm.verify.ranks import RankGroup
 
+_FILES = ("weights", "file", "onnx", "symbol", "params")
+"""The files of a model's place."""
+
 
 @dataclass(frozen=True)
 class Networks:
-    """Networks in evaluation mode on a rank's device, and their models' facts; all take one size of image."""
+    """Networks in evaluation mode on a rank's device, with their models' facts and files.
+
+    All take images of one size.
+    """
 
     facts: list[ModelFacts]
     networks: list[nn.Module]
     ranks: RankGroup
+    files: list[list[Path]]
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -56,7 +64,7 @@ class Networks:
         return found
 
     def record(self) -> list[dict[str, Any]]:
-        """Return what results say of the models: source, weights' size, how images enter."""
+        """Return what results say of each model: source, digests of its files, how images enter."""
         return [
             {
                 "model": facts.source,
@@ -64,8 +72,9 @@ class Networks:
                 "step": facts.step,
                 "input": facts.input_words,
                 "embedding_size": facts.embedding_size,
+                "sha256": digests(files),
             }
-            for facts in self.facts
+            for facts, files in zip(self.facts, self.files, strict=True)
         ]
 
 
@@ -79,10 +88,12 @@ def open_networks(
     """
     known = preprocess.parse_preprocess(channels=channels, mean=mean, std=std)
     ranks = cast(RankGroup, context.world)
-    facts, networks = [], []
+    facts, networks, files = [], [], []
     for number, model in enumerate(models):
         context.progress(number, len(models), "loading", Path(model).name)
-        found = open_model(places.locate(model, context.run.path.parent), known)
+        place = places.locate(model, context.run.path.parent)
+        found = open_model(place, known)
+        files.append([Path(place[key]) for key in _FILES if key in place])
         if found.facts.input_basis:
             context.say(f"{Path(model).name} takes {found.facts.input_words}")
         network: nn.Module = found.network.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -92,7 +103,7 @@ def open_networks(
     if len(sizes) > 1:
         shown = ", ".join(f"{each.source} {each.input_size[1]}×{each.input_size[0]}" for each in facts)
         raise DataError(f"the models take images of different sizes: {shown}", "embed them one by one")
-    return Networks(facts, networks, ranks)
+    return Networks(facts, networks, ranks, files)
 
 
 def _exact(device: torch.device) -> contextlib.AbstractContextManager[None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,6 @@ from arcterm.features.matrix import extract
 from arcterm.features.networks import Networks, open_networks
 from arcterm.features.pictures import FilePictures
 from arcterm.files import Stamp, require_free, stage_of, staged_directory, stamp, write_json
-from arcterm.inputs import models as model_places
 from arcterm.megaface import exportreport
 from arcterm.megaface.devkit import check_ending, usual_ending
 from arcterm.megaface.devkitwriter import BLOCK, DevkitWriter
@@ -79,7 +78,7 @@ def export(
     if ranks.first:
         _check_sizes(found, networks.input_size)
     context.agree()
-    facts = _facts(context, networks, models, algo)
+    facts = _facts(networks, algo)
     facts.ending = (ending or usual_ending(algo, networks.input_size)) if layout == "devkit" else ""
     with _stage(context, target, ranks.first) as stage:
         for which in sets:
@@ -164,31 +163,16 @@ def _check_sizes(found: dict[SetName, Found], size: tuple[int, int]) -> None:
             )
 
 
-def _facts(context: JobContext, networks: Networks, models: Sequence[str], algo: str) -> Facts:
+def _facts(networks: Networks, algo: str) -> Facts:
     """Return what is written beside the features."""
-    root = context.run.path.parent
     return Facts(
         algo=algo,
         width=sum(networks.sizes),
-        models=[
-            record | {"sha256": _file_digests(model_places.locate(model, root))}
-            for record, model in zip(networks.record(), models, strict=True)
-            if networks.ranks.first
-        ],
+        models=networks.record() if networks.ranks.first else [],
         image_size=networks.input_size,
         preprocessing="; ".join(dict.fromkeys(facts.input_words for facts in networks.facts)),
-        flip=FLIP + (SEVERAL if len(models) > 1 else ""),
+        flip=FLIP + (SEVERAL if len(networks.facts) > 1 else ""),
     )
-
-
-def _file_digests(place: dict[str, Any]) -> dict[str, str]:
-    """The SHA-256 of the files that hold a model."""
-    found = {}
-    for text in place.values():
-        if isinstance(text, str) and (path := Path(text)).is_absolute() and path.is_file():
-            with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
 
 
 @contextmanager

@@ -18,11 +18,11 @@ from arcterm.evaluate.ijb.output import CROPS, FEATURES, Written, write
 from arcterm.evaluate.ijb.pooling import FLIPS, Flip, Norms, Pooling
 from arcterm.evaluate.ijb.result import ALIGNMENT, READINGS, curves_of, score_lines, variant_lines
 from arcterm.evaluate.ijb.scoring import ScoredDatabase, score
-from arcterm.evaluate.record import digests, record_model
+from arcterm.evaluate.record import record_model
 from arcterm.features.leader import lead
 from arcterm.features.matrix import extract
 from arcterm.features.networks import open_networks
-from arcterm.files import require_free, stamp, write_bytes
+from arcterm.files import digests, require_free, stamp, write_bytes
 from arcterm.formats.ijb.database import Faces, Protocol, find_missing, odd_sizes, read_faces, read_protocol
 from arcterm.formats.ijb.places import Letter, Places, locate
 from arcterm.runs.context import JobContext
@@ -92,7 +92,7 @@ def ijb(
     if scored is None:
         return JobReport(lines=[])
     used = scored.results[0].pooling
-    made = record_model(context, networks, model) | {"flip": FLIPS[used.flip], "norms": used.norms}
+    made = record_model(networks) | {"flip": FLIPS[used.flip], "norms": used.norms}
     data = _record(read, scored, made) | {"seconds": round(time.perf_counter() - started, 3)}
     target = Path(out) if out else context.run.path / "ijb"
     if not out:

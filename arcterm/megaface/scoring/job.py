@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import msgspec
 from arcterm_registry.contracts import Curve, JobReport
 
-from arcterm.files import require_free, staged_directory, write_bytes, write_json
+from arcterm.files import digests, require_free, staged_directory, write_bytes, write_json
 from arcterm.formats.features.results import DevkitResult, read_result
 from arcterm.megaface.scoring import report
 from arcterm.megaface.scoring.faults import FaultList
@@ -101,20 +100,11 @@ def _read(context: JobContext, ranks: RankGroup, asked: _Asked) -> tuple[dict[st
         },
         "mask": sources.about_mask(),
         "lists": {
-            "probes": _digests([Path(asked.probes)]),
-            "distractors": _digests(path for order in orders for path in order.files),
+            "probes": digests([Path(asked.probes)]),
+            "distractors": digests(path for order in orders for path in order.files),
         },
     }
     return facts, variants
-
-
-def _digests(paths: Iterable[Path]) -> dict[str, str]:
-    """The SHA-256 of files, by name."""
-    found = {}
-    for path in paths:
-        with path.open("rb") as file:
-            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
 
 
 def _remarks(scores: Sequence[VariantScores]) -> list[str]:
