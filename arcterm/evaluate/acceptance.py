@@ -47,7 +47,7 @@ def from_card(scores: Sequence[SetScore], wanted: str, far: float | None, people
         known = _thresholds(score)
         distance = next((known[each] for each in known if abs(each - rate) < 1e-9 * rate), None)
         if distance is not None:
-            return Acceptance(1 - distance / 2, _words(score.set, rate, people))
+            return Acceptance(1 - distance / 2, _words(score, rate, people))
     if not wanted and far is None:
         return None
     if not chosen:
@@ -63,7 +63,7 @@ def from_card(scores: Sequence[SetScore], wanted: str, far: float | None, people
     )
     raise DataError(
         f"there is no threshold at FAR {rate:g} on the model's card; there are {there}",
-        "choose --far among them",
+        "choose --far among them, or give --threshold",
     )
 
 
@@ -91,10 +91,10 @@ def _thresholds(score: SetScore) -> dict[float, float]:
     return known
 
 
-def _words(name: str, far: float, people: int) -> str:
+def _words(score: SetScore, far: float, people: int) -> str:
     """The source of a threshold, and what its rate for pairs makes of a search among `people`."""
     share = 100 * (1 - (1 - far) ** people)
     return (
-        f"{name}, FAR {far:g} for pairs of images: if these faces are like those, {share:.2g} % of strangers "
-        f"are taken for one of {people:,} people"
+        f"{score.set}'s {score.pairs:,} pairs at FAR {far:g}: if these faces are like those, {share:.2g} % "
+        f"of strangers are taken for one of {people:,} people"
     )

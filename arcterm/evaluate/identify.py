@@ -83,7 +83,8 @@ def identify(
         return JobReport(lines=[])
     if accepted is None:
         context.say(
-            "no match is accepted: the model was not verified; --threshold says from where on", "warning"
+            "no picture is accepted or refused: the model's card has no threshold; --threshold gives one",
+            "warning",
         )
     rates = opensearch.measure(found, accepted.cosine if accepted else None) if asked.labelled else None
     made = Answers(people, asked, found.best, match, accepted, rates)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,11 +75,14 @@ def read_probes(place: Path, people: People, labels: str) -> Probes:
 
 
 def stamp_of(people: People, probes: Probes) -> Stamp:
-    """Names of all images, to be compared with those of another time."""
+    """Names of all images, to be compared with those of another time.
+
+    Raises `UnicodeEncodeError` for a name that is not UTF-8, which no result could have.
+    """
     rows: Stamp = []
     for folder, files in ((people.folder, people.files), (probes.folder, probes.files)):
         digest = hashlib.sha256()
         for file in files:
-            digest.update(os.fsencode(file) + b"\0")
+            digest.update(str(file).encode() + b"\0")
         rows.append([str(folder), digest.hexdigest()])
     return rows

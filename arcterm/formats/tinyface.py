@@ -54,10 +54,13 @@ class TinyFace(NamedTuple):
         return [*self.probes, *self.matches, *self.distractors]
 
     def stamp(self) -> Stamp:
-        """The lists and the images' names, to be compared with those of another time."""
+        """The lists and the images' names, to be compared with those of another time.
+
+        Raises `UnicodeEncodeError` for a name that is not UTF-8, which no result could have.
+        """
         digest = hashlib.sha256()
         for path in self.images:
-            digest.update(os.fsencode(path) + b"\0")
+            digest.update(str(path).encode() + b"\0")
         return [*stamp(self.lists), [str(self.lists[0].parent), digest.hexdigest()]]
 
 

@@ -36,7 +36,7 @@ def test_a_verified_set(wanted, far, cosine):
 
 def test_the_words_say_what_a_search_makes_of_a_rate_for_pairs():
     words = from_card(SCORES, "", None, 100).words
-    assert words.startswith("lfw, FAR 0.001 for pairs of images") and "9.5 % of strangers" in words
+    assert words.startswith("lfw's 6,000 pairs at FAR 0.001") and "9.5 % of strangers" in words
 
 
 def test_no_card_is_no_threshold_unless_one_is_asked_for():

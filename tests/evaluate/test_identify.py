@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -166,7 +167,7 @@ def test_the_threshold_of_a_verified_set(run, monkeypatch):
     monkeypatch.setattr(networks, "open_model", scored)
     report = run()
     assert report.data["threshold"] == pytest.approx(0.7)
-    assert "accepted above a similarity of 0.7000 (lfw, FAR 0.001" in report.lines[1]
+    assert "accepted above a similarity of 0.7000 (lfw's 6,000 pairs at FAR 0.001" in report.lines[1]
     assert run(threshold=0.1).data["threshold"] == 0.1
     with pytest.raises(DataError, match="no set cfp; it has lfw"):
         run(threshold_set="cfp")
@@ -243,3 +244,11 @@ def test_a_gallery_that_is_asked_about_itself_is_named(run, folders):
 def test_options_that_say_two_things_are_refused(run):
     with pytest.raises(ConfigError, match="--threshold and --fpir"):
         run(threshold=0.1, fpir=0.1)
+
+
+def test_a_name_that_no_result_could_have_is_refused_before_any_work(run, folders, weights):
+    shutil.copy(folders / "probes" / "p0" / "0.png", os.fsencode(folders / "probes" / "p0") + b"/\xff.png")
+    job = StoppingJob("identify", folders / "odd", ["a", "b", "c"])
+    with pytest.raises(UnicodeEncodeError):
+        run(job)
+    assert not list(job.work.glob("*.npy"))
