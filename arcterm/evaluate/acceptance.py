@@ -1,4 +1,4 @@
-"""From which similarity on a best match is accepted; below it a picture shows nobody who is known."""
+"""The similarity above which a best match is accepted; below it the person on a picture is unknown."""
 
 from __future__ import annotations
 

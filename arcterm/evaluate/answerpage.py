@@ -31,7 +31,7 @@ def draw_page(answers: Answers, said: list[str]) -> str:
 
 
 def _certainty(answers: Answers) -> np.ndarray:
-    """How far the best similarity (P,) is from the threshold, or without one from the next person's."""
+    """Return the distances (P,) of the best similarities from the threshold, or without one from the next."""
     scores = answers.best.scores
     if answers.acceptance is not None:
         return np.abs(scores[:, 0] - answers.acceptance.cosine)

@@ -1,4 +1,4 @@
-"""``identify``: who is on each picture, of a folder of one's own people, or that it is nobody of them."""
+"""``identify``: the person on each picture, if it is one of a folder of one's own people."""
 
 from __future__ import annotations
 

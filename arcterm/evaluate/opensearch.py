@@ -22,11 +22,11 @@ _ROWS = 1 << 11
 
 
 class PeopleFound(NamedTuple):
-    """The best people of each probe, and where somebody's own score stands among them.
+    """The best people of each probe, and the scores that rates are measured by.
 
     `best` has `top` people. `mated` (M,) are the probes of people in the gallery, `own` (M,) their scores
     with them and `others` (M, top) the best scores with other people, -inf where there is none; `strangers`
-    (n,) are the best scores of the probes that are known to show nobody of the gallery.
+    (n,) are the best scores of the probes that are known to show people outside the gallery.
     """
 
     best: Best

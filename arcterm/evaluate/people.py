@@ -1,4 +1,4 @@
-"""Whom an identification knows, and the pictures that it is asked about."""
+"""The people of a gallery, and the pictures that are searched for them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class People(NamedTuple):
 
 
 class Probes(NamedTuple):
-    """Pictures below `folder`; `labels` (P,) say who is on each, where that is known.
+    """Pictures below `folder`, with labels (P,) that say who is on each.
 
-    A label is a person's place in the gallery, `STRANGER` for somebody else, `UNKNOWN` if nothing says it.
+    A label is a person's place in the gallery, `STRANGER` for another person, or `UNKNOWN`.
     """
 
     folder: Path
@@ -55,10 +55,10 @@ def read_people(folder: Path) -> People:
 
 
 def read_probes(place: Path, people: People, labels: str) -> Probes:
-    """Find the pictures of a folder of any depth, or the one at `place`, and who is on them.
+    """Find the pictures of a folder of any depth, or the one at `place`, and their labels.
 
-    With `labels` ``folders`` that is the name of the first folder of its path; with ``none`` nobody says it;
-    empty takes ``folders`` if one of them is called as a person of the gallery. Raises `DataError` if there
+    With `labels` ``folders`` a label is the first folder of a picture's path, with ``none`` all are unknown;
+    empty means ``folders`` if one of them is called as a person of the gallery. Raises `DataError` if there
     is no picture, `ConfigError` for ``folders`` if none lies in one.
     """
     photos = find_photos(place)

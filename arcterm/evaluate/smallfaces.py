@@ -33,8 +33,8 @@ FOUND, NOT_FOUND = 1, 2
 _SIDE, _EDGE = 32, 3  # a tenth of the side
 _ROOF = 9  # black rows: three tenths of the side
 _BATCH = 32
-_KEPT = 16
-"""Batches that are kept until all of their images were asked for."""
+_HELD = 16
+"""Batches that are held in memory, the last ones."""
 
 
 class SmallFaces:
@@ -61,7 +61,7 @@ class SmallFaces:
         with self._lock:
             if number not in self._made:
                 self._made[number] = self._make(number, size)
-                if len(self._made) > _KEPT:
+                if len(self._made) > _HELD:
                     self._made.popitem(last=False)
             made = self._made[number][index]
         if isinstance(made, DataError):

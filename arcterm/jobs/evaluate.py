@@ -84,7 +84,7 @@ tinyface = JobSpec(
 )
 identify = JobSpec(
     group="",
-    summary="Say who is on each picture, of a folder of one's own people, or that it is nobody of them.",
+    summary="Find the person on each picture among a folder of one's own people, or that it is none of them.",
     paths=(
         _MODEL,
         JobPath(name="gallery", help="A folder with one folder of aligned faces per person."),

@@ -216,8 +216,8 @@ def test_the_folder_has_all_answers(run, folders):
     page = (folders / "out" / "index.html").read_text()
     assert "The 23 least certain of 23 pictures" in page and page.count("data:image/jpeg") == 46
     assert page.index("unknown (") and "<script" not in page
-    kept = json.loads((folders / "out" / "result.json").read_text())
-    assert kept == {key: value for key, value in report.data.items() if key != "answers"}
+    result = json.loads((folders / "out" / "result.json").read_text())
+    assert result == {key: value for key, value in report.data.items() if key != "answers"}
     with pytest.raises(DataError, match="already exists"):
         run(out=str(folders / "out"))
 

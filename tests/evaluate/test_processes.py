@@ -37,7 +37,7 @@ def small(tmp_path, test_data):
 
 def test_two_ranks_score_tinyface_as_one_does(arcterm, weights, small, test_data):
     mtcnn = str(test_data("mtcnn/det1.npy").parent)
-    told = [
+    found = [
         report(
             arcterm(
                 "evaluate", "tinyface", weights, small, "--nproc", ranks, "--batch-size", 7, "--json",
@@ -46,14 +46,14 @@ def test_two_ranks_score_tinyface_as_one_does(arcterm, weights, small, test_data
         )
         for ranks in (1, 2)
     ]  # fmt: skip
-    assert told[0] == told[1]
-    images = told[0]["images"]
+    assert found[0] == found[1]
+    images = found[0]["images"]
     assert (images["kind"], images["detector"], images["probes"], images["distractors"]) == (
         "original", "mtcnn", 8, 66,
     )  # fmt: skip
     assert 5 <= images["without_face"] <= 30
-    assert told[0]["with_distractors"]["gallery"] == 82
-    assert told[0]["with_distractors"]["rank_1"] > 1 / 8
+    assert found[0]["with_distractors"]["gallery"] == 82
+    assert found[0]["with_distractors"]["rank_1"] > 1 / 8
 
 
 @pytest.fixture
@@ -77,14 +77,14 @@ def test_people_are_identified_by_a_command(arcterm, weights, album):
     refused = arcterm(*words, code=3, errors=True)
     assert "32 of 32 images" in refused or "none of 32 pictures" in refused
     assert "arcterm align" in refused
-    told = [
+    found = [
         report(
             arcterm(*words, "--resize", "--fpir", 0.25, "--nproc", ranks, "--out", f"out{ranks}", "--json")
         )
         for ranks in (1, 2)
     ]
-    assert told[0] == told[1]
-    rates = told[0]["rates"]
+    assert found[0] == found[1]
+    rates = found[0]["rates"]
     assert (rates["mated"], rates["strangers"], rates["fpir"]) == (12, 8, 0.25)
     assert rates["rank_1"] > 1 / 3  # of six people, by random weights
     for name in ("identify.jsonl", "identify.csv"):

@@ -22,7 +22,7 @@ class Three(Threads):
 
 
 class Quiet:
-    """A job that nobody watches, and how often it agreed."""
+    """A job without a run, that counts how often it agreed."""
 
     def __init__(self):
         self.agreed = 0

@@ -122,7 +122,7 @@ def test_vectors_of_a_gallery_with_duplicates(seed):
     assert len(average_precision(mates, places).plain) == mated.sum()
 
 
-def test_nobody_has_a_mate():
+def test_probes_without_any_mate():
     mates = find_mates(vectors(3), np.array([1, 2, 3]), vectors(2, seed=1), np.array([4, 5]))
     first = first_places(mates, find_places(mates, np.zeros(0, np.int64)))
     assert np.isnan(rate_at(first, 1)) and cumulative_matches(first, 2) == [(1, 0), (2, 0)]
