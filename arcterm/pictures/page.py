@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse }
 td, th { text-align: left; padding: .1rem 1rem .1rem 0; vertical-align: top }
 .bar { display: inline-block; height: .8em; background: var(--bar); border-radius: 2px }
-.bad { color: var(--bad) } .good { color: var(--good) } .hint { opacity: .75 }
+.bad { color: var(--bad) } .good { color: var(--good) } .hint { opacity: .6 }
 ul { padding-left: 1.2rem } li { overflow-wrap: anywhere }
 .row { display: flex; flex-wrap: wrap; gap: .6rem } .pairs { display: flex; flex-wrap: wrap; gap: 1.2rem }
 .pairs > div { max-width: 15rem } figure { margin: 0; max-width: 15rem }
@@ -45,16 +45,22 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def text(value: str) -> str:
     """`value` as text of the page: what came from a file can neither be markup nor hide anything."""
-    return html.escape(clean(value).encode("utf-8", "replace").decode("utf-8"))
+    cleaned = html.escape(clean(value).encode("utf-8", "replace").decode("utf-8"))
+    return cleaned.replace(" %", "&nbsp;%")
 
 
-def table(rows: Iterable[Sequence[str]], heads: Sequence[str] = ()) -> str:
-    """A table of texts; the first of each row is its name."""
+def table(
+    rows: Iterable[Sequence[str]],
+    heads: Sequence[str] = (),
+    faint: Callable[[Sequence[str]], bool] = lambda row: False,
+) -> str:
+    """A table of texts; the first of each row is its name. Rows that are `faint` are greyed."""
     top = "".join(f"<th>{text(head)}</th>" for head in heads)
-    body = (
-        f"<tr><th>{text(first)}</th>{''.join(f'<td>{text(cell)}</td>' for cell in rest)}</tr>"
-        for first, *rest in rows
-    )
+    body = []
+    for row in rows:
+        cells = "".join(f"<td>{text(cell)}</td>" for cell in row[1:])
+        grey = ' class="hint"' if faint(row) else ""
+        body.append(f"<tr{grey}><th>{text(row[0])}</th>{cells}</tr>")
     return f"<table>{f'<tr>{top}</tr>' if top else ''}{''.join(body)}</table>"
 
 

@@ -106,7 +106,7 @@ def test_a_model_is_scored_from_crops_to_rates(go, made, weights, tmp_path):
     assert len(data["files"]) == 6 and set(data["model"]["sha256"]) == {"net.pth"}
     assert {path.name for path in out.iterdir()} >= {"roc.svg", "cmc.svg", "index.html", "crops.jpg"}
     assert cv2.imread(str(out / "crops.jpg")).shape[1] > 800
-    assert (out / "index.html").read_text().count('<p class="hint">  1:1  FAR') == 6
+    assert (out / "index.html").read_text().count('<tr class="hint"><th>') == 6
     said = "\n".join(report.lines)
     assert "IJB-B: " in said and "published are 227,630" in said
     assert "N0" not in said and "N1" not in said

@@ -16,6 +16,7 @@ from arcterm.errors import DataError
 from arcterm.evaluate.ijb.crops import AlignedFaces, write_sheet
 from arcterm.evaluate.ijb.output import CROPS, FEATURES, Written, write
 from arcterm.evaluate.ijb.pooling import FLIPS, Flip, Norms, Pooling
+from arcterm.evaluate.ijb.report import Head, page_of
 from arcterm.evaluate.ijb.result import ALIGNMENT, READINGS, curves_of, score_lines, variant_lines
 from arcterm.evaluate.ijb.scoring import ScoredDatabase, score
 from arcterm.evaluate.record import record_model
@@ -97,10 +98,12 @@ def ijb(
     target = Path(out) if out else context.run.path / "ijb"
     if not out:
         shutil.rmtree(target, ignore_errors=True)  # of an attempt that was killed at its end
-    written = Written(_lines(read, scored, made), data, curves_of(scored.results[0], read.places.name))
+    head = _head(read, scored, made)
+    drawn = curves_of(scored.results[0], head.title)
+    written = Written(data, page_of(head, scored.results, drawn.values()), drawn)
     write(context, target, written, scored, keep_features=features)
-    lines = [*written.lines, f"{target} has the vectors of the templates, the scores and the curves"]
-    return JobReport(lines=lines, data=data, result=str(target), curves=list(written.curves.values()))
+    lines = [*_lines(head, scored), f"{target} has the vectors of the templates, the scores and the curves"]
+    return JobReport(lines=lines, data=data, result=str(target), curves=list(drawn.values()))
 
 
 def both_views(views: list[Tensor]) -> Tensor:
@@ -168,12 +171,15 @@ def _record(read: _Database, scored: ScoredDatabase, made: dict[str, Any]) -> di
     }
 
 
-def _lines(read: _Database, scored: ScoredDatabase, made: dict[str, Any]) -> list[str]:
+def _head(read: _Database, scored: ScoredDatabase, made: dict[str, Any]) -> Head:
     counts = scored.counts
-    lines = [
+    line = (
         f"{read.places.name}: {counts.images:,} images, {counts.templates:,} templates, {counts.pairs:,} "
-        f"pairs, of which {counts.genuine:,} are of one person; {made['model']}, {made['input']}",
-        *(f"note: {note}" for note in (*read.notes, *scored.notes)),
-        *score_lines(scored.results[0]),
-    ]
+        f"pairs, of which {counts.genuine:,} are of one person; {made['model']}, {made['input']}"
+    )
+    return Head(read.places.name, line, [*read.notes, *scored.notes])
+
+
+def _lines(head: Head, scored: ScoredDatabase) -> list[str]:
+    lines = [head.line, *(f"note: {note}" for note in head.notes), *score_lines(scored.results[0])]
     return lines + (list(variant_lines(scored.results)) if len(scored.results) > 1 else [])

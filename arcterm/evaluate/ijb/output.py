@@ -1,4 +1,4 @@
-"""The folder of a result: numbers, curves, a page, and the vectors and scores that they come from."""
+"""The folder of a result: numbers, a page, curves, and the vectors and scores that they come from."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from arcterm_registry.contracts import Curve
 
-from arcterm.evaluate.ijb.result import NOISE
 from arcterm.evaluate.ijb.scoring import ScoredDatabase
 from arcterm.files import staged_directory, write_json
-from arcterm.pictures import curves, page
+from arcterm.pictures import curves
 from arcterm.runs.context import JobContext
 
 FEATURES = "features.npy"
 CROPS = "crops.jpg"
-_GREY = ' class="hint"'
 
 
 class Written(NamedTuple):
-    """A result as `lines` for a person, `data` for a script, and curves by the name of their files."""
+    """A result: `data` for a script, a `page`, and curves by the name of their files."""
 
-    lines: list[str]
     data: dict[str, Any]
+    page: str
     curves: dict[str, Curve]
 
 
@@ -39,13 +37,9 @@ def write(
     """
     with staged_directory(target) as stage:
         write_json(stage / "result.json", written.data)
-        parts = [f"<p{_GREY if NOISE in line else ''}>{page.text(line)}</p>" for line in written.lines]
         for name, curve in written.curves.items():
             curves.write(stage, name, curve)
-            parts.append(curves.part(curve))
-        title = str(written.data["set"])
-        text = page.page(title, [f"<h1>{page.text(title)}</h1>", *parts])
-        (stage / "index.html").write_text(text, encoding="utf-8")
+        (stage / "index.html").write_text(written.page, encoding="utf-8")
         shutil.copyfile(context.run.path / CROPS, stage / CROPS)
         np.save(stage / "templates.npy", scored.vectors)
         np.save(stage / "template_ids.npy", scored.ids)

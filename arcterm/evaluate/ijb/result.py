@@ -12,8 +12,6 @@ from arcterm.evaluate.ijb.identification import RANKS, GalleryResult, Identified
 from arcterm.evaluate.ijb.pooling import Pooling
 from arcterm.evaluate.ijb.verification import FEW_IMPOSTORS, Tar, Verified
 
-NOISE = "(noise"
-"""Begins the remark on a rate that is mostly chance."""
 ALIGNMENT = "similarity by the five landmarks of the database's file, bilinear, black outside"
 READINGS = {
     "tar": "the largest at a FAR of no more than the value; a pair is accepted above the threshold, strictly",
@@ -52,7 +50,7 @@ def score_lines(scores: Scores) -> Iterator[str]:
     if scores.verification is not None:
         yield from map(_tar_line, scores.verification.tars)
         if any(tar.noise for tar in scores.verification.tars):
-            yield f"  {NOISE}: fewer than {FEW_IMPOSTORS} different pairs decide)"
+            yield f"  (noise: fewer than {FEW_IMPOSTORS} impostor pairs decide)"
     else:
         yield "  1:1  all pairs are of one kind: no rates"
     if scores.identification is not None:
@@ -67,7 +65,7 @@ def variant_lines(variants: Sequence[Scores]) -> Iterator[str]:
         tars = each.verification.tars[:3] if each.verification else []
         found = each.identification
         means = [found.mean_ranks[1], *list(found.mean_tpir.values())[:1]] if found else []
-        numbers = [_percent(tar.tar) for tar in tars] + [_percent(mean) for mean in means]
+        numbers = [percent(tar.tar) for tar in tars] + [percent(mean) for mean in means]
         yield f"  {each.pooling!s:<{width}}  {'  '.join(numbers)}"
 
 
@@ -95,11 +93,11 @@ def curves_of(scores: Scores, title: str) -> dict[str, Curve]:
 def _tar_line(tar: Tar) -> str:
     start = f"  1:1  FAR ≤ {tar.far:<6g}"
     if not tar.resolved:
-        return f"{start} TAR {_percent(tar.tar)}  {NOISE}: below one different pair of all)"
+        return f"{start} TAR {percent(tar.tar)}  (noise: below one impostor pair of all)"
     return (
-        f"{start} TAR {_percent(tar.tar)}  above {tar.threshold:.6f}, {tar.accepted:,} accepted, "
-        f"FAR {tar.realised_far:.3g};  nearest: {_percent(tar.nearest_tar)} at FAR {tar.nearest_far:.3g}"
-        f"{f'  {NOISE})' if tar.noise else ''}"
+        f"{start} TAR {percent(tar.tar)}  above {tar.threshold:.6f}, {tar.accepted:,} accepted, "
+        f"FAR {tar.realised_far:.3g};  nearest: {percent(tar.nearest_tar)} at FAR {tar.nearest_far:.3g}"
+        f"{'  (noise)' if tar.noise else ''}"
     )
 
 
@@ -120,18 +118,19 @@ def _gallery_lines(gallery: GalleryResult) -> Iterator[str]:
         above = "everything" if point.threshold is None else f"above {point.threshold:.6f}"
         few = "" if point.resolved else "  (below one probe of all)"
         yield (
-            f"       FPIR ≤ {point.asked:g} TPIR {_percent(point.tpir)}  {above}, "
+            f"       FPIR ≤ {point.asked:g} TPIR {percent(point.tpir)}  {above}, "
             f"{point.accepted:,} accepted, FPIR {point.fpir:.3g}{few}"
         )
 
 
 def _ranks(shares: dict[int, float]) -> str:
-    return f"rank {' / '.join(map(str, RANKS))} {' / '.join(_percent(share) for share in shares.values())}"
+    return f"rank {' / '.join(map(str, RANKS))} {' / '.join(percent(share) for share in shares.values())}"
 
 
 def _tpirs(shares: dict[float, float]) -> str:
-    return ", ".join(f"TPIR {_percent(share)} at FPIR {fpir:g}" for fpir, share in shares.items())
+    return ", ".join(f"TPIR {percent(share)} at FPIR {fpir:g}" for fpir, share in shares.items())
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """``93.25 %``."""
     return f"{100 * share:.2f} %"
