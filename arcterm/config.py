@@ -319,7 +319,7 @@ def _declaration(kind: str, name: str) -> Declaration | None:
 def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any]) -> JobConfig:
     """A job in one process; raises `PluginError` if there is none, `ConfigError` for its paths or options."""
     declared = get("job", name)
-    title = " ".join(filter(None, (declared.group, name)))
+    title = " ".join(filter(None, (declared.group, name.removeprefix("arcterm:"))))
     try:
         declared.share_out(paths)
     except ValueError as error:

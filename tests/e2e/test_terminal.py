@@ -39,7 +39,8 @@ class Terminal:
         env = [
             f"{k}={v}" for k, v in self.arcterm.env.items() if k in ("PYTHONPATH", "ARCTERM_CACHE", "PATH")
         ]
-        command = shlex.join(["env", "LANG=C.UTF-8", *env, *ARCTERM, *words])
+        unset = ["-u", "COLUMNS", "-u", "LINES"]  # the pane has a size of its own
+        command = shlex.join(["env", *unset, "LANG=C.UTF-8", *env, *ARCTERM, *words])
         width, height = map(str, size)
         folder = str(self.arcterm.folder)
         opening = [
