@@ -11,6 +11,7 @@ import pytest
 from arcterm_registry import JobPath, JobSpec, Option, PluginError, get
 from typer.testing import CliRunner
 
+from arcterm import commandline
 from arcterm.cli.app import build
 from arcterm.config import JobConfig, job_config
 from arcterm.jobs import offered
@@ -201,6 +202,16 @@ def test_a_wrong_number_of_paths_is_said(optional, count):
     places = (JobPath(name="a", help="x"), JobPath(name="b", help="x", optional=optional))
     with pytest.raises(ValueError, match=rf"it takes A \[?B\]?, not {count} paths"):
         JobSpec(summary="x", factory="x:y", paths=places).share_out(["x"] * count)
+
+
+def test_a_path_with_a_name_is_a_flag_of_the_command_and_an_argument_of_the_function():
+    places = (JobPath(name="a", help="x", many=True), JobPath(name="the_b", help="x", named=True))
+    spec = JobSpec(summary="x", factory="x:y", paths=places)
+    assert spec.part_by_name(["1", "2", "3"]) == (["1", "2"], {"the_b": "3"})
+    command = commandline.job("job", "x", ["1", "2"], {"n": 3}, {"the_b": "3 4"})
+    assert command == "arcterm job x 1 2 --the-b '3 4' --n 3"
+    with pytest.raises(ValueError, match="a name of its own is one path"):
+        JobSpec(summary="x", factory="x:y", paths=(JobPath(name="b", help="x", named=True, optional=True),))
 
 
 def test_two_paths_that_are_several_are_refused():

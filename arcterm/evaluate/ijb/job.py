@@ -16,7 +16,7 @@ from arcterm.errors import DataError
 from arcterm.evaluate.ijb.crops import AlignedFaces, write_sheet
 from arcterm.evaluate.ijb.output import CROPS, FEATURES, Written, write
 from arcterm.evaluate.ijb.pooling import FLIPS, Flip, Norms, Pooling
-from arcterm.evaluate.ijb.report import Head, page_of
+from arcterm.evaluate.ijb.report import Heading, page_of
 from arcterm.evaluate.ijb.result import ALIGNMENT, READINGS, curves_of, score_lines, variant_lines
 from arcterm.evaluate.ijb.scoring import ScoredDatabase, score
 from arcterm.evaluate.record import record_model
@@ -171,15 +171,15 @@ def _record(read: _Database, scored: ScoredDatabase, made: dict[str, Any]) -> di
     }
 
 
-def _head(read: _Database, scored: ScoredDatabase, made: dict[str, Any]) -> Head:
+def _head(read: _Database, scored: ScoredDatabase, made: dict[str, Any]) -> Heading:
     counts = scored.counts
     line = (
         f"{read.places.name}: {counts.images:,} images, {counts.templates:,} templates, {counts.pairs:,} "
         f"pairs, of which {counts.genuine:,} are of one person; {made['model']}, {made['input']}"
     )
-    return Head(read.places.name, line, [*read.notes, *scored.notes])
+    return Heading(read.places.name, line, [*read.notes, *scored.notes])
 
 
-def _lines(head: Head, scored: ScoredDatabase) -> list[str]:
+def _lines(head: Heading, scored: ScoredDatabase) -> list[str]:
     lines = [head.line, *(f"note: {note}" for note in head.notes), *score_lines(scored.results[0])]
     return lines + (list(variant_lines(scored.results)) if len(scored.results) > 1 else [])

@@ -16,7 +16,7 @@ _TAR_HEADS = ("FAR", "TAR", "threshold", "accepted", "FAR, exact", "TAR, nearest
 _VARIANT_FARS = 3  # of the smallest, which papers quote
 
 
-class Head(NamedTuple):
+class Heading(NamedTuple):
     """What stands above the rates: the database's name, a line on it and on the model, and notes."""
 
     title: str
@@ -24,7 +24,7 @@ class Head(NamedTuple):
     notes: Sequence[str]
 
 
-def page_of(head: Head, results: Sequence[Scores], drawn: Iterable[Curve]) -> str:
+def page_of(head: Heading, results: Sequence[Scores], drawn: Iterable[Curve]) -> str:
     """Make the page of results, the chosen one first, of which `drawn` are the curves."""
     chosen = results[0]
     parts = [f"<h1>{page.text(head.title)}</h1>", f"<p>{page.text(head.line)}</p>"]
