@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,12 @@ class FeatureSet(ABC):
 
     def find(self, names: Sequence[str]) -> NDArray[np.int64]:
         """(n,) int64: the row of each name, -1 where there is none."""
-        wanted = set(names)
-        places = {name: row for row, name in enumerate(self.names) if name in wanted}
+        if not self.refused and self.names == names:
+            return np.arange(len(names))
+        places = dict(zip(self.names, range(len(self.names)), strict=True))
         for name in self.refused:
             places.pop(name, None)
-        return np.fromiter((places.get(name, -1) for name in names), np.int64, len(names))
+        return np.fromiter(map(places.get, names, repeat(-1)), np.int64, len(names))
 
     @abstractmethod
     def rows(self, rows: Rows, faults: dict[int, str] | None = None) -> NDArray[np.float32]:

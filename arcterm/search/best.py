@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.search.exact import lower
+from arcterm.search.exact import higher, lower
 from arcterm.search.products import CandidatePairs, Floats, Whole
 
 Keys = NDArray[np.uint64]
@@ -73,19 +73,24 @@ class BestRows:
 
         The candidates must be sorted. A count of `most` means as many or more.
         """
-        counts, undecided = np.empty(len(marks), np.int64), np.empty(len(marks), np.int64)
-        order = np.argsort(probes, kind="stable")
-        places = np.searchsorted(probes[order], np.arange(len(self.counts) + 1))
-        for probe in np.flatnonzero(np.diff(places)):
-            some = order[places[probe] : places[probe + 1]]
-            falling = -self.take(int(probe))[0].astype(np.float64)
-            counts[some] = np.searchsorted(falling, -self._error - marks[some], "right")
-            undecided[some] = np.searchsorted(falling, self._error - marks[some], "right") - counts[some]
+        counts = self._count_above(probes, higher(marks + self._error))
+        undecided = self._count_above(probes, lower(marks - self._error)) - counts
         undecided[counts >= self.most] = 0
-        parts = np.cumsum(undecided[order]) // _PAIRS
-        for some in np.split(order, np.flatnonzero(np.diff(parts)) + 1):
+        parts = np.cumsum(undecided) // _PAIRS
+        for some in np.split(np.arange(len(marks)), np.flatnonzero(np.diff(parts)) + 1):
             counts[some] += self._count_close(probes[some], marks[some], counts[some], undecided[some])
         return np.minimum(counts, self.most)
+
+    def _count_above(self, probes: Whole, values: Floats) -> Whole:
+        """Count (n,) the candidates of a probe (n,) whose products are above a value (n,), by bisection."""
+        limits = _join(values, 0)
+        low, high = np.zeros(len(probes), np.int64), self.counts[probes]
+        while (open_ := low < high).any():
+            middle = np.where(open_, (low + high) // 2, 0)
+            before = self.keys[probes, middle] < limits
+            low = np.where(open_ & before, middle + 1, low)
+            high = np.where(open_ & ~before, middle, high)
+        return low
 
     def _count_close(self, probes: Whole, marks: NDArray[np.float64], first: Whole, number: Whole) -> Whole:
         """Count by canonical scores, of `number` candidates from place `first` on of each mark's probe."""
@@ -94,11 +99,6 @@ class BestRows:
         rows = _rows(self.keys[probes[owners], slots])
         reached = self._rescore(probes[owners], rows) >= marks[owners]
         return np.bincount(owners[reached], minlength=len(marks))
-
-    def take(self, probe: int) -> tuple[Floats, Whole]:
-        """The products and gallery rows of a probe's candidates."""
-        keys = self.keys[probe, : self.counts[probe]]
-        return _values(keys), _rows(keys)
 
     def _compact(self, probes: Whole) -> None:
         for start in range(0, len(probes), _GROUP):

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
 
-TILE = 4096
-"""Probes of one matrix product."""
+TILE = 1024
+"""Probes of one matrix product on the host."""
+_DEVICE_TILE = 4096
 
 _PAIRS = 1 << 18  # that are given at a time, which bounds the memory of what is done with them
 
@@ -49,7 +50,7 @@ class Products(Protocol):
 class HostProducts:
     """By NumPy's matrix product, whose BLAS was the faster of NumPy's and torch's where it was measured."""
 
-    width = 512  # 7 MiB of products for MegaFace's probes, which the last cache holds
+    width = 1024  # 4 MiB of products, which stay in a core's part of the cache
 
     def __init__(self, probes: Floats) -> None:
         self._probes = np.ascontiguousarray(probes)
@@ -85,10 +86,10 @@ class DeviceProducts:
         columns = torch.from_numpy(np.array(block)).to(self._device).T
         limits = torch.from_numpy(floors).to(self._device)[:, None]
         gone = torch.from_numpy(removed).to(self._device)
-        for first in range(0, len(self._probes), TILE):
-            values = self._multiply(self._probes[first : first + TILE], columns)
+        for first in range(0, len(self._probes), _DEVICE_TILE):
+            values = self._multiply(self._probes[first : first + _DEVICE_TILE], columns)
             values[:, gone] = -torch.inf
-            at, rows = torch.nonzero(values > limits[first : first + TILE], as_tuple=True)
+            at, rows = torch.nonzero(values > limits[first : first + _DEVICE_TILE], as_tuple=True)
             found = CandidatePairs(
                 (at + first).cpu().numpy(), rows.cpu().numpy(), values[at, rows].cpu().numpy()
             )

@@ -22,6 +22,7 @@ from arcterm.search.tail import Tail
 from arcterm.verify.ranks import RankGroup
 
 _RESCORED = 1 << 12  # pairs whose rows are fetched at a time
+_FIRST = 128  # rows of a block while nothing is known
 _ROUND = 16  # blocks between two calls of `done`
 _SENT = 1 << 18  # candidates that a rank sends at a time
 _CHECKED = 256  # products that are compared with canonical scores
@@ -64,8 +65,13 @@ class GalleryPass:
         first = min(self.seen + self.ranks.rank * part, stop)
         last = min(first + part, stop)
         for start in range(0, part, _ROUND * width):
-            for at in range(first + start, min(first + start + _ROUND * width, last), width):
-                self._search(at, min(at + width, last))
+            at, end = first + start, min(first + start + _ROUND * width, last)
+            while at < end:
+                # at first every pair is a candidate: small blocks then take less memory
+                known = np.isfinite(self.tail.floor) and bool(np.isfinite(self.best.floors).all())
+                until = min(at + (width if known else min(_FIRST, width)), end)
+                self._search(at, until)
+                at = until
             done(min(self.seen + (start + _ROUND * width) * self.ranks.size, stop))
         self.seen = stop
 
