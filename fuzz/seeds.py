@@ -420,6 +420,14 @@ def features() -> Seeds:
         yield name, file.getvalue()
 
 
+def results() -> Seeds:
+    """A result of the devkit, without the third curve, and falling."""
+    roc = b'"roc": [[0.0, 9e-7, 4e-6, 1.0], [0.5, 0.7, 0.8, 1.0]]'
+    yield "whole", b'{"cmc": [[0, 9], [0.9, 1.0]], ' + roc + b', "traditional_cmc": [[0, 9], [0.9, 1]]}'
+    yield "two", b'{"cmc": [[0, 9], [0.9, 1.0]], ' + roc + b"}"
+    yield "falling", b'{"cmc": [[0, 9], [1.0, 0.9]], ' + roc + b"}"
+
+
 SEEDS = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -449,6 +457,7 @@ SEEDS = {
     "pathlists": pathlists,
     "noises": noises,
     "features": features,
+    "results": results,
 }
 
 

@@ -22,6 +22,7 @@ from arcterm.formats.features import matrix
 from arcterm.formats.features.lists import read_path_list
 from arcterm.formats.features.noises import read_facescrub_noises, read_megaface_noises
 from arcterm.formats.features.npyrows import map_rows
+from arcterm.formats.features.results import read_result
 from arcterm.formats.ijb import faces, subjects
 from arcterm.formats.ijb.pairs import read_pairs as read_template_pairs
 from arcterm.formats.ijb.problems import Problems
@@ -306,6 +307,13 @@ def features(data: bytes, place: Path) -> None:
     assert found.dtype == np.float32 and 0 < found.nbytes < len(data)
 
 
+def results(data: bytes, place: Path) -> None:
+    """A result of MegaFace's devkit."""
+    found = read_result(_file(place / "cmc.json", data))
+    for share in (found.recall(1), found.recall(10), found.tar_below(1e-6), found.tar_beyond(1e-6)):
+        assert share is None or 0 <= share < 1.001
+
+
 TARGETS: dict[str, Target] = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -335,6 +343,7 @@ TARGETS: dict[str, Target] = {
     "pathlists": pathlists,
     "noises": noises,
     "features": features,
+    "results": results,
 }
 
 

@@ -12,14 +12,16 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from arcterm.errors import ConfigError, DataError
+from arcterm.errors import ConfigError, DataError, StopAskedError
+from arcterm.formats.features.matrix import pack_feature
 from arcterm.megaface.mask import Mask, write_mask
 from arcterm.megaface.noise import mark
 from arcterm.megaface.scoring.job import score
 from arcterm.runs.context import JobContext
 from arcterm.runs.store import Run
+from arcterm.search.products import HostProducts
 from arcterm.train.world import World
-from tests.jobs import Heard, make_run
+from tests.jobs import Heard, StoppingJob, make_run
 from tests.megaface.folders import write_tree
 from tests.megaface.scores import (
     COUNT,
@@ -108,6 +110,12 @@ def test_a_mask_and_numbers_that_mark_noise_say_the_same(tmp_path, kind):
     assert alone["results"] == {"cleaned": found["results"]["cleaned"]}
     both = run(packed, tmp_path / "both", mask=str(tmp_path / "marked"))
     assert both["results"] == found["results"]
+    write_packed_set(
+        tmp_path / "packed", mark(cleaned, np.zeros(len(PROBES), bool)), mark(distractors, REMOVED)
+    )
+    facts = json.loads((tmp_path / "packed/features.json").read_text()) | {"extra": 1}
+    (tmp_path / "packed/features.json").write_text(json.dumps(facts))
+    assert run(tmp_path / "packed", tmp_path / "out")["results"] == alone["results"]
     # a plain product would take the noise for faces
     plain = brute_force(cleaned, distractors)
     won = json.loads((tmp_path / "alone/cmc.json").read_text())["cleaned"][-1]["won"]
@@ -249,6 +257,72 @@ def test_a_truncated_matrix_and_sets_of_two_widths_are_refused(tmp_path):
         run(packed, tmp_path / "out")
     np.save(packed / "megaface.npy", distractors[:, :9])
     with pytest.raises(DataError, match="16 numbers an image in FaceScrub, 9 in MegaFace"):
+        run(packed, tmp_path / "out")
+
+
+def test_files_that_are_damaged_are_named(tmp_path):
+    probes, distractors = features("plain")
+    write_tree(tmp_path / "tree/facescrub", PROBES, probes)
+    write_tree(tmp_path / "tree/megaface", DISTRACTORS, distractors)
+    cut, narrow = (tmp_path / f"tree/megaface/{name}_r100.bin" for name in DISTRACTORS[3:5])
+    cut.write_bytes(cut.read_bytes()[:-7])
+    narrow.write_bytes(pack_feature(distractors[4, :9]))
+    with pytest.raises(DataError, match="2 features can't be scored: 2 of 600 raw distractors") as error:
+        run(tmp_path / "tree", tmp_path / "out")
+    assert "is cut short" in str(error.value) and "has 9 numbers, not 16" in str(error.value)
+
+
+def test_marks_that_are_neither_clean_nor_noise_are_named(tmp_path):
+    probes, distractors = features("plain")
+    marked = mark(distractors, REMOVED)
+    marked[5, -1] = 99
+    packed = write_packed_set(tmp_path / "packed", mark(probes, np.zeros(len(PROBES), bool)), marked)
+    facts = json.loads((packed / "features.json").read_text()) | {"extra": 1}
+    (packed / "features.json").write_text(json.dumps(facts))
+    with pytest.raises(DataError, match=r"neither 0 nor 100: .* \(99\)"):
+        run(packed, tmp_path / "out")
+
+
+def test_clean_features_and_masks_that_do_not_belong_are_refused(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    mask, cleaned = write_noise(tmp_path / "mask", probes, distractors)
+    for given, said in ((tmp_path / "none", "there is no"), (packed, "has no cleaned features")):
+        with pytest.raises(DataError, match=said):
+            run(packed, tmp_path / "out", mask=str(given))
+    write_tree(tmp_path / "marked/facescrub", PROBES, mark(cleaned, np.zeros(len(PROBES), bool)))
+    write_tree(tmp_path / "marked/megaface", DISTRACTORS, mark(distractors, REMOVED))
+    with pytest.raises(DataError, match="is clean already"):
+        run(tmp_path / "marked", tmp_path / "out", mask=str(mask))
+    narrow = write_packed_set(tmp_path / "narrow", probes[:, :9], distractors[:, :9])
+    with pytest.raises(DataError, match="is of features of 16 numbers, not 9"):
+        run(narrow, tmp_path / "out", mask=str(mask))
+
+
+def test_a_stop_leaves_nothing(tmp_path, monkeypatch):
+    """Wherever it comes: while features are looked at, or while they are scored."""
+    monkeypatch.setattr(HostProducts, "width", 16)
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    stops = 0
+    for after in range(100):
+        job = StoppingJob("score", tmp_path / f"runs-{after}", stop=after)
+        try:
+            run(packed, tmp_path / "out", job=job)
+        except StopAskedError:
+            stops += 1
+            assert not list(tmp_path.glob("*out*"))
+        else:
+            break
+    assert stops > 4
+
+
+def test_a_result_is_never_written_over(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").touch()
+    with pytest.raises(DataError, match="isn't empty"):
         run(packed, tmp_path / "out")
 
 

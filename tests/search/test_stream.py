@@ -164,6 +164,17 @@ def test_blocks_and_room_do_not_matter(small, kind, seed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_products_of_a_device_say_the_same(monkeypatch, kind):
+    """By torch, whose float32 product has other last bits; a GPU's way, on the CPU here."""
+    device = products.DeviceProducts
+    monkeypatch.setattr(device, "width", 70)
+    monkeypatch.setattr(products, "_DEVICE_TILE", 10)
+    monkeypatch.setattr(stream, "products_on", lambda where, probes: device(probes, where))
+    sets = made(kind)
+    same(answers(*sets, Alone()), expected(*sets))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_single_probe_and_more_candidates_than_rows(kind):
     probes, gallery, removed = made(kind)
     same(
