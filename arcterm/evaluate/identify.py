@@ -18,8 +18,8 @@ from arcterm.evaluate.people import People, Probes, read_people, read_probes, st
 from arcterm.evaluate.record import record_model, unit_sum
 from arcterm.features.matrix import extract
 from arcterm.features.networks import Networks, open_networks
-from arcterm.features.pictures import FilePictures
-from arcterm.files import require_free, stamp
+from arcterm.features.pictures import FilePictures, reason
+from arcterm.files import require_free
 from arcterm.runs.context import JobContext
 from arcterm.search.counting import Floats
 from arcterm.verify import collapse
@@ -67,7 +67,7 @@ def identify(
     if accepted is None and fpir is None:
         scores = networks.facts[0].scores
         accepted = acceptance.from_card(scores, threshold_set, far, len(people.names))
-    agree(networks.ranks, lambda: _require_unchanged(context, model, people, asked))
+    agree(networks.ranks, lambda: _require_unchanged(context, networks, people, asked))
     vectors = _embed(context, networks, people, asked, resize, batch_size)
     rows, owners = vectors[: len(people.files)], people.owners
     if len(people.names) > 1 and (why := collapse.find_collapse(rows, "the gallery")):
@@ -98,10 +98,10 @@ def identify(
     return JobReport(lines=said, data=data, result=out)
 
 
-def _require_unchanged(context: JobContext, model: str, people: People, asked: Probes) -> None:
+def _require_unchanged(context: JobContext, networks: Networks, people: People, asked: Probes) -> None:
     """Raise `DataError` if an earlier attempt had another model or other images."""
     if context.world is None or context.world.first:
-        context.require_unchanged([*stamp([Path(model)]), *stamp_of(people, asked)])
+        context.require_unchanged([*networks.stamp(), *stamp_of(people, asked)])
         if people.folder.resolve() == asked.folder.resolve():
             context.say("the pictures are those of the gallery: each is compared with itself too", "warning")
 
@@ -120,9 +120,7 @@ def _embed(
     pictures = FilePictures(Path("/"), names, resize)
     refused = extract(context, networks, pictures, path, unit_sum, width, batch_size=batch_size)
     if refused:
-        said = [
-            why if names[index] in why else f"{names[index]}: {why}" for index, why in sorted(refused.items())
-        ]
+        said = [reason(names[index], why) for index, why in sorted(refused.items())]
         more = f"\n  and {len(said) - _NAMED:,} more" if len(said) > _NAMED else ""
         named = "\n".join(f"  {why}" for why in said[:_NAMED])
         raise DataError(

@@ -17,7 +17,7 @@ from arcterm.evaluate.record import record_model, unit_sum
 from arcterm.evaluate.smallfaces import NOT_FOUND, OPTIONS, SmallFaces
 from arcterm.evaluate.tinyreport import TinyImages
 from arcterm.features.matrix import extract
-from arcterm.features.networks import open_networks
+from arcterm.features.networks import Networks, open_networks
 from arcterm.features.pictures import FilePictures, Pictures
 from arcterm.files import require_free, stamp
 from arcterm.formats import images as codec
@@ -60,7 +60,7 @@ def tinyface(
     ranks = networks.ranks
     kind = images or _kind(found, networks.input_size)
     choice = detection.choose(detector, weights, "") if kind == "original" else None
-    agree(ranks, lambda: _require_unchanged(context, found, model, choice))
+    agree(ranks, lambda: _require_unchanged(context, found, networks, choice))
     pictures, marks = _pictures(context, ranks, found, choice)
     vectors = context.work / "vectors.npy"
     width = networks.sizes[0]
@@ -113,12 +113,12 @@ def _shape(file: Path) -> tuple[int, int] | None:
 
 
 def _require_unchanged(
-    context: JobContext, found: TinyFace, model: str, choice: detection.Choice | None
+    context: JobContext, found: TinyFace, networks: Networks, choice: detection.Choice | None
 ) -> None:
     """Raise `DataError` if an earlier attempt had another model, other images or another detector."""
     if context.world is None or context.world.first:
         weights = [Path(choice.weights)] if choice and choice.weights else []
-        context.require_unchanged([*stamp([Path(model), *weights]), *found.stamp()])
+        context.require_unchanged([*networks.stamp(), *stamp(weights), *found.stamp()])
         for note in found.notes:
             context.say(note, "warning")
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from arcterm.errors import DataError
 from arcterm.features.networks import Networks
-from arcterm.features.pictures import Pictures
+from arcterm.features.pictures import Pictures, reason
 from arcterm.runs.context import JobContext
 
 _BATCH = {"cuda": 128, "cpu": 32}
@@ -83,7 +83,7 @@ def extract(
     if len(refused) == total:
         first = min(refused)
         raise DataError(
-            f"none of {total:,} pictures can be embedded; {pictures.name(first)}: {refused[first]}",
+            f"none of {total:,} pictures can be embedded; {reason(pictures.name(first), refused[first])}",
             "`arcterm align FOLDER ALIGNED` makes aligned faces of photos",
         )
     return refused

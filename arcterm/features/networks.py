@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from arcterm.errors import DataError
 from arcterm.export.model import open_model
-from arcterm.files import digests
+from arcterm.files import Stamp, digests, stamp
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.inputs import models as places
 from arcterm.inputs import preprocess
@@ -49,6 +49,10 @@ class Networks:
     def sizes(self) -> list[int]:
         """Size of each network's embedding."""
         return [facts.embedding_size for facts in self.facts]
+
+    def stamp(self) -> Stamp:
+        """Return the state of the models' files, to be compared with that of another time."""
+        return stamp(path for files in self.files for path in files)
 
     def views(self, pixels: NDArray[np.uint8]) -> list[Tensor]:
         """Embed RGB (N, H, W, 3): of each network (N, 2, D) float32, the image's and its mirror image's."""

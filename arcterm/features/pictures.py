@@ -26,6 +26,11 @@ class Pictures(Protocol):
         """Decode it to RGB (H, W, 3) of exactly `size` (H, W); raises `DataError`."""
 
 
+def reason(name: str, why: str) -> str:
+    """Say of the picture `name` `why` it can't be used, once: most reasons name it."""
+    return why if name in why else f"{name}: {why}"
+
+
 @dataclass(frozen=True)
 class FilePictures:
     """Image files `names` below `root`, of the size that a network takes unless they are to be `resized`."""

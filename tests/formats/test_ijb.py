@@ -99,6 +99,11 @@ def test_without_files_of_identification_there_are_pairs_alone(made):
         ("template_pair_label.txt", "1 2 1", "line 3: no image is of template 1 or 2"),
         ("1N_gallery_G1.csv", "7", "line 3: it has 1 field"),
         ("1N_gallery_G1.csv", "7,x,", "line 3: the subject id 'x' is no whole"),
+        (
+            "name_5pts_score.txt",
+            "3.jpg 1 2 3 4 5 6 7 8 9 10 -0.1",
+            "line 3: the detector score '-0.1' is below",
+        ),
         ("1N_gallery_G1.csv", "31337,2,", "gallery_G1.csv: no image is of template 31337"),
         ("1N_probe_mixed.csv", "7,900,", "line 4: template 7 is of subject 200 here, of 900 above"),
     ],
@@ -117,6 +122,10 @@ def test_all_problems_are_named_at_once(made):
         read(made)
     for said in ("tid_mid.txt line 2", "tid_mid.txt line 4", "5pts_score.txt line 3"):
         assert said in raised.value.message
+    edit(made, "template_pair_label.txt", 2, "7 1000")
+    edit(made, "1N_probe_mixed.csv", 2, "x,1")
+    with pytest.raises(DataError, match=r"tid_mid.txt line 2.*pair_label.txt line 2.*probe_mixed.csv line 2"):
+        read(made)
     made.write()
     edit(made, "template_pair_label.txt", 2, "7 31337 0")
     edit(made, "1N_probe_mixed.csv", 2, "x,1")
@@ -142,10 +151,39 @@ def test_many_problems_are_counted(made):
 
 def test_a_message_is_one_line_of_no_more_than_a_screen(made):
     made.write_lines("face_tid_mid.txt", [f"{'y' * 200} 1 {'2' * 200}"] * 50)
-    made.write_lines("name_5pts_score.txt", [f"{'z' * 200} {'1 ' * 10} x"] * 50)
+    made.write_lines("name_5pts_score.txt", [f"{'z' * 200} {'1 ' * 10} {'x' * 200}"] * 50)
     with pytest.raises(DataError, match="; and there is more") as raised:
         read(made)
-    assert raised.value.message.isprintable() and len(raised.value.message) < 1000
+    assert raised.value.message.isprintable() and len(raised.value.message) < 2000
+
+
+def test_long_names_that_differ_are_shortened(made):
+    edit(made, "face_tid_mid.txt", 1, f"{'y' * 3000} {made.templates[0]} 1")
+    with pytest.raises(DataError, match=r"yyy\.\.\.', ijbc_name_5pts_score\.txt has '1\.jpg'") as raised:
+        read(made)
+    assert len(raised.value.message) < 300
+
+
+def test_the_mark_of_utf_8_is_passed_over(made):
+    wanted = read(made)
+    for path in locate(made.folder).files:
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    found = read(made)
+    assert found[0].names == wanted[0].names
+    assert [column.tolist() for column in found[1].pairs] == [column.tolist() for column in wanted[1].pairs]
+
+
+@pytest.mark.parametrize("first", ["{}", " {}", '"{}"', "\ufeff{}"])
+def test_a_first_row_without_names_of_columns_is_no_header(made, first):
+    _, wanted = read(made)
+    rows = made.lines("1N_gallery_G1.csv")[1:]
+    id_, rest = rows[0].split(",", 1)
+    made.write_lines("1N_gallery_G1.csv", [f"{first.format(id_)},{rest}", *rows[1:]])
+    _, found = read(made)
+    assert found.galleries["G1"].rows == wanted.galleries["G1"].rows == len(rows)
+    made.write_lines("1N_gallery_G1.csv", [f"x{id_},{rest}", *rows[1:]])
+    with pytest.raises(DataError, match=rf"line 1: the template id 'x{id_}' is no whole number"):
+        read(made)
 
 
 def test_other_separators_and_ends_of_lines_are_read(made):

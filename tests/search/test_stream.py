@@ -213,6 +213,7 @@ def test_a_product_that_is_not_float32_is_refused(monkeypatch):
         search.advance(100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 3])
 def test_ranks_do_not_matter(tmp_path, size):
     mp.spawn(in_rank, (size, str(tmp_path)), nprocs=size)

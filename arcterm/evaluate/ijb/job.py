@@ -23,9 +23,11 @@ from arcterm.evaluate.record import record_model
 from arcterm.features.leader import lead
 from arcterm.features.matrix import extract
 from arcterm.features.networks import open_networks
-from arcterm.files import digests, require_free, stamp, write_bytes
+from arcterm.features.pictures import reason
+from arcterm.files import Stamp, digests, require_free, stamp, write_bytes
 from arcterm.formats.ijb.database import Faces, Protocol, find_missing, odd_sizes, read_faces, read_protocol
 from arcterm.formats.ijb.places import Letter, Places, locate
+from arcterm.formats.ijb.problems import quote
 from arcterm.runs.context import JobContext
 from arcterm.verify.ranks import agree
 
@@ -69,7 +71,7 @@ def ijb(
     chosen = Pooling(cast(Flip, flip), cast(Norms, norms), detector_score)
     networks = open_networks(context, [model], channels=channels, mean=mean, std=std)
     ranks = networks.ranks
-    read = agree(ranks, lambda: _read(context, root, cast(Letter, database), model, out))
+    read = agree(ranks, lambda: _read(context, root, cast(Letter, database), networks.stamp(), out))
     pictures = AlignedFaces(read.faces)
     if ranks.first:
         write_sheet(pictures, networks.input_size, context.run.path / CROPS)
@@ -112,7 +114,7 @@ def both_views(views: list[Tensor]) -> Tensor:
     return own.flatten(1)
 
 
-def _read(context: JobContext, root: str, letter: Letter, model: str, out: str) -> _Database:
+def _read(context: JobContext, root: str, letter: Letter, models: Stamp, out: str) -> _Database:
     """Read the database, on the first rank with its protocol, once it is sure that all images are there."""
     places = locate(Path(root), letter)
     faces = read_faces(places)
@@ -121,7 +123,7 @@ def _read(context: JobContext, root: str, letter: Letter, model: str, out: str) 
     if out:
         require_free(Path(out))
     context.progress(0, 0, "reading the database")
-    context.require_unchanged(stamp([Path(model), *places.files]))
+    context.require_unchanged([*models, *stamp(places.files)])
     protocol = read_protocol(places, faces)
     _require_images(context, places, faces)
     notes = [f"{text}: a part of the database?" for text in odd_sizes(places.letter, faces, protocol)]
@@ -138,7 +140,7 @@ def _require_images(context: JobContext, places: Places, faces: Faces) -> None:
         return
     note = context.work / "missing.txt"
     write_bytes(note, "".join(f"{name}\n" for name in missing).encode())
-    named = ", ".join(missing[:_NAMED])
+    named = ", ".join(map(quote, missing[:_NAMED]))
     more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
     raise DataError(
         f"{len(missing):,} of {len(faces.names):,} images are missing in {places.images}: {named}{more}",
@@ -148,7 +150,7 @@ def _require_images(context: JobContext, places: Places, faces: Faces) -> None:
 
 def _refusal(refused: dict[int, str], pictures: AlignedFaces) -> DataError:
     """Return the error for images that can't be embedded: a template without one of them is another."""
-    reasons = [f"{pictures.name(index)}: {refused[index]}" for index in sorted(refused)[:_NAMED]]
+    reasons = [reason(pictures.name(index), refused[index]) for index in sorted(refused)[:_NAMED]]
     more = f" and {len(refused) - _NAMED:,} more" if len(refused) > _NAMED else ""
     return DataError(
         f"{len(refused):,} of {len(pictures):,} images can't be embedded: {'; '.join(reasons)}{more}",

@@ -55,6 +55,10 @@ def read_faces(places: Places) -> Faces:
         problems.add(compare(templates, landmarks, (places.templates, places.landmarks)))
         if not templates.names:
             problems.add([f"{places.templates.name} is empty"])
+    if problems:  # those of the other files are named too
+        read_pairs(places.pairs, problems)
+        for path in (*places.galleries.values(), *filter(None, [places.probes])):
+            read_subjects(path, problems)
     problems.require_none(places.templates.parent, _HINT)
     return _joined(places.images, templates, landmarks)
 

@@ -79,7 +79,7 @@ def compare(templates: TemplateLines, landmarks: LandmarkLines, paths: tuple[Pat
     """Name the lines at which the two files, of `paths`, are not of the same image."""
     counts = len(templates.names), len(landmarks.names)
     wrong = [
-        f"line {number}: {paths[0].name} has {one!a}, {paths[1].name} has {other!a}"
+        f"line {number}: {paths[0].name} has {quote(one)}, {paths[1].name} has {quote(other)}"
         for number, (one, other) in enumerate(zip(templates.names, landmarks.names, strict=False), 1)
         if one != other
     ]
@@ -122,4 +122,8 @@ def _parse_numbers(fields: list[bytes]) -> list[float]:
     # coordinates are kept in 32 bits, which hold less
     if not all(map(math.isfinite, numbers)) or max(map(abs, numbers)) > _LARGEST:
         raise BadLine(f"{quote(b' '.join(fields))} has a number that is not finite, or too large")
+    if numbers[-1] < 0:
+        raise BadLine(
+            f"the detector score {quote(fields[-1])} is below 0"
+        )  # as a weight it would turn a vector
     return numbers

@@ -11,6 +11,7 @@ from arcterm.formats.ijb.problems import NAMED, BadLine, Problems, quote
 
 _BLOCK = 4 << 20  # bytes: a few hundred thousand lines
 _LONGEST = 64 << 10  # bytes of a line
+_MARK = b"\xef\xbb\xbf"  # of UTF-8, which some editors put before the first line
 _DIGITS = 9  # of an id, so that it fits into 32 bits
 
 
@@ -27,7 +28,8 @@ def read_blocks(path: Path) -> Iterator[Block]:
     try:
         with path.open("rb") as file:
             while data := file.read(_BLOCK):
-                whole, newline, rest = (rest + data).rpartition(b"\n")
+                data = rest + (data.removeprefix(_MARK) if file.tell() == len(data) else data)
+                whole, newline, rest = data.rpartition(b"\n")
                 if len(rest) > _LONGEST:
                     raise DataError(f"{path} has a line of more than {_LONGEST >> 10} KiB", "copy it again")
                 if newline:

@@ -13,7 +13,7 @@ NAMED = 5
 """Problems of one kind that are named; the others are counted."""
 
 
-_LONGEST = 700  # characters of a message
+_LONGEST = 1500  # characters of a message
 
 
 class BadLine(ValueError):  # noqa: N818  it never reaches a user
@@ -47,7 +47,7 @@ class Problems:
         raise DataError(f"{what} can't be used: {'; '.join(self._found[:fitting])}{rest}", hint)
 
 
-def quote(field: bytes) -> str:
+def quote(field: bytes | str) -> str:
     """Quote a field for a message: ASCII of at most 60 characters."""
-    text = field.decode("utf-8", "backslashreplace")
+    text = field if isinstance(field, str) else field.decode("utf-8", "backslashreplace")
     return ascii(text if len(text) <= 60 else f"{text[:57]}...")

@@ -26,21 +26,28 @@ def read_subjects(path: Path, problems: Problems) -> Subjects:
 
     def parse(line: bytes) -> None:
         nonlocal rows
-        fields = line.split(b",", 2)
+        fields = _split(line)
         if len(fields) < 2:
             raise BadLine("it has 1 field, and begins with template id, subject id")
-        template, subject = (
-            parse_id(field.strip(b'" \t\r'), what)
-            for field, what in zip(fields, ("template id", "subject id"), strict=False)
-        )
+        template, subject = parse_id(fields[0], "template id"), parse_id(fields[1], "subject id")
         if found.setdefault(template, subject) != subject:
             raise BadLine(f"template {template} is of subject {subject} here, of {found[template]} above")
         rows += 1
 
     for block in read_blocks(path):
-        header = block.first == 1 and not block.data[:1].isdigit()
-        rest = Block(block.data.partition(b"\n")[2], 2) if header else block
-        if rest.data and not parse_lines(rest, path, parse, problems):
+        if block.first == 1 and _is_header(block.data.partition(b"\n")[0]):
+            block = Block(block.data.partition(b"\n")[2], 2)  # noqa: PLW2901
+        if block.data and not parse_lines(block, path, parse, problems):
             break
     table = np.array(sorted(found.items()), np.int32).reshape(-1, 2)
     return Subjects(table[:, 0].copy(), table[:, 1].copy(), rows)
+
+
+def _split(line: bytes) -> list[bytes]:
+    return [field.strip(b'" \t\r') for field in line.split(b",", 2)]
+
+
+def _is_header(line: bytes) -> bool:
+    """Return whether a first line has names of columns; one with a number is a row, be it a bad one."""
+    fields = _split(line)
+    return len(fields) > 1 and not any(field.isdigit() for field in fields[:2])
