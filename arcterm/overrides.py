@@ -135,7 +135,9 @@ def options_for(declared: Iterable[Option], given: Mapping[str, Any], owner: str
             if value is not None:
                 values[name] = option.check(value)
         except OptionError as error:
-            advice = f"{option.help}; allowed: {option.range or 'any'}; the default is {option.default}"
+            advice = f"{option.help}; allowed: {option.range or 'any'}"
+            if option.default not in (None, ""):
+                advice += f"; the default is {option.default}"
             raise ConfigError(f"{owner}: {error}", advice) from None
     return values
 

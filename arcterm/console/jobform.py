@@ -91,7 +91,8 @@ class JobDraft(FormDraft):
 def judge_job(name: str, paths: Sequence[str], options: Mapping[str, Value], root: Path) -> Verdict:
     """Check everything that takes time: whether the paths that are read exist, then the whole config."""
     problems: dict[str, str] = {}
-    for place, path in ((place, path) for place, own in get("job", name).share_out(paths) for path in own):
+    declared = get("job", name)
+    for place, path in ((place, path) for place, own in declared.share_out(paths) for path in own):
         try:
             found = Path(path).expanduser()
         except RuntimeError:  # ~user without a home
@@ -101,14 +102,18 @@ def judge_job(name: str, paths: Sequence[str], options: Mapping[str, Value], roo
             problems[PATH_FIELD + place.name] = f"there is no {found.absolute()}"
         elif place.written and (found.is_file() or (found.is_dir() and any(found.iterdir()))):
             problems[PATH_FIELD + place.name] = f"{found.absolute()} is already there; choose another"
-    if problems:
-        return Verdict(problems=problems)
     try:
         config = job_config(name, paths, options)
+        for key, file in declared.read_files(config.options).items():
+            if not Path(file).exists():
+                problems[key] = f"there is no {file}"
+        if problems:
+            return Verdict(problems=problems)
         if config.plugin == verification.NAME:
             verification.check(config, root)
         else:
             resolve_models(config, root)
         return Verdict(job=config)
     except ArctermError as error:
-        return Verdict(problems={"": f"{error.message}: {error.hint}" if error.hint else error.message})
+        whole = f"{error.message}: {error.hint}" if error.hint else error.message
+        return Verdict(problems=problems or {"": whole})

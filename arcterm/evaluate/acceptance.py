@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,10 @@ FAR = 1e-3
 
 
 class Acceptance(NamedTuple):
-    """A match is accepted where its cosine is above `cosine`, strictly; `words` say where that comes from."""
+    """A match is accepted where its cosine is above `cosine`, strictly; `words` say where that comes from.
+
+    -inf accepts every one.
+    """
 
     cosine: float
     words: str
@@ -50,13 +54,17 @@ def from_card(scores: Sequence[SetScore], wanted: str, far: float | None, people
             return Acceptance(1 - distance / 2, _words(score, rate, people))
     if not wanted and far is None:
         return None
+    if not scores:
+        raise DataError(
+            "the model's card has no thresholds: no set was verified with it",
+            "`arcterm verify MODEL SET.bin` puts them on the card of a run or of arcterm's own file; or give "
+            "--threshold",
+        )
     if not chosen:
         there = ", ".join(score.set for score in scores)
         raise DataError(
-            f"the model's card has no set {wanted}; it has {there or 'none'}"
-            if wanted
-            else "the model has no card",
-            "`arcterm verify MODEL SET.bin` measures its thresholds, or give --threshold",
+            f"the model's card has no set {wanted}; it has {there}",
+            "choose --threshold-set among them, or give --threshold; `arcterm verify MODEL SET.bin` adds one",
         )
     there = "; ".join(
         f"{score.set}: {', '.join(f'{each:g}' for each in _thresholds(score)) or 'none'}" for score in chosen
@@ -79,7 +87,10 @@ def from_strangers(scores: Scores, fpir: float) -> Acceptance:
         )
     threshold = find_threshold(scores, fpir)
     return Acceptance(
-        threshold, f"at most {fpir:g} of these {len(scores):,} pictures of strangers are above it"
+        threshold,
+        f"at most {fpir:g} of these {len(scores):,} pictures of strangers are above it"
+        if math.isfinite(threshold)
+        else f"{fpir:g} of these {len(scores):,} pictures of strangers lets all of them in",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,12 +75,13 @@ def lines(answers: Answers) -> list[str]:
     """Return the answers for a person."""
     people, probes, acceptance = answers.people, answers.probes, answers.acceptance
     said = [
-        f"{len(probes.names):,} pictures among {len(people.names):,} people of {len(people.files):,} images: "
-        f"{MATCHES[answers.match]}"
+        f"{_count(len(probes.names), 'picture')} among {_count(len(people.names), 'person', 'people')} of "
+        f"{_count(len(people.files), 'image')}: {MATCHES[answers.match]}"
     ]
     if acceptance:
         number = sum(bool(answers.accepted(index)) for index in range(len(probes.names)))
-        said.append(f"{number:,} accepted above a similarity of {acceptance.cosine:.4f} ({acceptance.words})")
+        above = f" above a similarity of {acceptance.cosine:.4f}" if math.isfinite(acceptance.cosine) else ""
+        said.append(f"{number:,} accepted{above} ({acceptance.words})")
     said += [_line(answers, row) for row in answers.rows(_SHOWN)]
     if len(probes.names) > _SHOWN:
         said.append(f"… and {len(probes.names) - _SHOWN:,} more pictures; --out FOLDER has all of them")
@@ -94,7 +96,7 @@ def record(answers: Answers) -> dict[str, Any]:
         "images": len(answers.people.files),
         "probes": len(answers.probes.names),
         "match": MATCHES[answers.match],
-        "threshold": acceptance.cosine if acceptance else None,
+        "threshold": acceptance.cosine if acceptance and math.isfinite(acceptance.cosine) else None,
         "threshold_from": acceptance.words if acceptance else "",
         "ties": "a person who scores the same counts against the probe",
         "rates": msgspec.to_builtins(answers.rates),
@@ -134,6 +136,10 @@ def _table(answers: Answers) -> Iterator[Sequence[str | float]]:
         ]
 
 
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
 def _line(answers: Answers, row: dict[str, Any]) -> str:
     """``a.jpg  anna 0.7123  (ben 0.3010, …)``."""
     best = [f"{one['person']} {one['similarity']:.4f}" for one in row["best"]]
@@ -147,7 +153,7 @@ def _rates(rates: IdentificationRates | None) -> Iterator[str]:
         return
     said = [(1, rates.rank_1), (rates.top, rates.rank_top)] if rates.top > 1 else [(1, rates.rank_1)]
     ranks = "  ".join(f"rank-{rank} {100 * rate:.2f} %" for rank, rate in said if rate is not None)
-    yield f"of {rates.mated:,} pictures of people in the gallery: {ranks or '–'}"
+    yield f"of {_count(rates.mated, 'picture')} of people in the gallery: {ranks or '–'}"
     for name, rate in (
         ("accepted as who they are (TPIR)", rates.tpir),
         ("strangers accepted (FPIR)", rates.fpir),

@@ -14,7 +14,7 @@ from arcterm.evaluate.acceptance import Acceptance
 from arcterm.evaluate.answerpage import draw_page
 from arcterm.evaluate.answers import Answers
 from arcterm.evaluate.nearest import pool
-from arcterm.evaluate.people import People, Probes, read_people, read_probes, stamp_of
+from arcterm.evaluate.people import People, Probes, find_doubts, read_people, read_probes, stamp_of
 from arcterm.evaluate.record import record_model, unit_sum
 from arcterm.features.matrix import extract
 from arcterm.features.networks import Networks, open_networks
@@ -60,6 +60,7 @@ def identify(
     acceptance.check(threshold, threshold_set, far, fpir)
     people = read_people(Path(gallery))
     asked = read_probes(Path(probes), people, labels)
+    top = min(top, len(people.names))
     if out:
         require_free(Path(out))
     networks = open_networks(context, [model], channels=channels, mean=mean, std=std)
@@ -83,7 +84,8 @@ def identify(
         return JobReport(lines=[])
     if accepted is None:
         context.say(
-            "no picture is accepted or refused: the model's card has no threshold; --threshold gives one",
+            "no picture is accepted or refused: the model's card has no threshold; --threshold gives one, or "
+            "`arcterm verify` for a run or a file of arcterm's",
             "warning",
         )
     rates = opensearch.measure(found, accepted.cosine if accepted else None) if asked.labelled else None
@@ -102,8 +104,8 @@ def _require_unchanged(context: JobContext, networks: Networks, people: People, 
     """Raise `DataError` if an earlier attempt had another model or other images."""
     if context.world is None or context.world.first:
         context.require_unchanged([*networks.stamp(), *stamp_of(people, asked)])
-        if people.folder.resolve() == asked.folder.resolve():
-            context.say("the pictures are those of the gallery: each is compared with itself too", "warning")
+        for doubt in find_doubts(people, asked):
+            context.say(doubt, "warning")
 
 
 def _embed(

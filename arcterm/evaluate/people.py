@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +17,16 @@ from arcterm.search.counting import Whole
 
 
 class People(NamedTuple):
-    """The people of a gallery, and their images' paths; `owners` (G,) are places in `names`, ascending."""
+    """The people of a gallery, and their images' paths; `owners` (G,) are places in `names`, ascending.
+
+    `ignored` counts files that are no image in a person's folder.
+    """
 
     folder: Path
     names: list[str]
     files: list[Path]
     owners: Whole
+    ignored: int = 0
 
 
 class Probes(NamedTuple):
@@ -45,13 +50,16 @@ class Probes(NamedTuple):
 
 STRANGER, UNKNOWN = -1, -2
 
+_NAMED = 10
+
 
 def read_people(folder: Path) -> People:
     """List a folder with one folder of images per person; raises `DataError`, also for one without any."""
-    people = find_people(folder).people
+    found = find_people(folder)
+    people = found.people
     owners = np.repeat(np.arange(len(people)), [len(person.images) for person in people])
     files = [file for person in people for file in person.images]
-    return People(folder, [person.name for person in people], files, owners)
+    return People(folder, [person.name for person in people], files, owners, found.ignored)
 
 
 def read_probes(place: Path, people: People, labels: str) -> Probes:
@@ -72,6 +80,37 @@ def read_probes(place: Path, people: People, labels: str) -> Probes:
         return Probes(photos.root, photos.names, np.full(len(tops), UNKNOWN))
     found = [places.get(top, STRANGER) if top else UNKNOWN for top in tops]
     return Probes(photos.root, photos.names, np.array(found, np.int64))
+
+
+def find_doubts(people: People, probes: Probes) -> list[str]:
+    """Say what of a gallery and of its probes may be other than was meant."""
+    doubts = []
+    if people.ignored:
+        doubts.append(
+            f"{people.ignored:,} file{'s' * (people.ignored != 1)} of the gallery are left out: no image, or "
+            "not in a person's own folder"
+        )
+    gallery, root = people.folder.resolve(), probes.folder.resolve()
+    known = {gallery / file.relative_to(people.folder) for file in people.files}
+    if same := sum(root / name in known for name in probes.names):
+        doubts.append(f"{same:,} of the pictures are the gallery's own: each is compared with itself too")
+    alike = {_plain(name): name for name in people.names}
+    labels = {
+        name.partition("/")[0]
+        for name, label in zip(probes.names, probes.labels, strict=True)
+        if label == STRANGER
+    }
+    doubts += [
+        f"{label} is taken for a stranger: the gallery has {alike[_plain(label)]}, written in another way"
+        for label in sorted(labels)
+        if _plain(label) in alike
+    ][:_NAMED]
+    return doubts
+
+
+def _plain(name: str) -> str:
+    """A name without differences that one does not see, or hardly."""
+    return unicodedata.normalize("NFKC", name).casefold().strip()
 
 
 def stamp_of(people: People, probes: Probes) -> Stamp:

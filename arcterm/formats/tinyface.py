@@ -72,7 +72,7 @@ def read_tinyface(root: Path, images: Path | None = None) -> TinyFace:
     """
     folder = _find_lists(root)
     lists = (folder / _LISTS[0], folder / _LISTS[1])
-    probes, matches = (_read_list(path, *names) for path, names in zip(lists, _VARIABLES, strict=True))
+    probes, matches = _read_lists(lists)
     files = [_by_stem((images or folder) / subset) for subset in SUBSETS]
     found = [
         _find(listed, known, subset)
@@ -102,9 +102,24 @@ def _find_lists(root: Path) -> Path:
     )
 
 
+def _read_lists(paths: Sequence[Path]) -> list[list[_Listed]]:
+    """Read both lists; raises one `DataError` for what is wrong with either."""
+    read, wrong = [], list[DataError]()
+    for path, names in zip(paths, _VARIABLES, strict=True):
+        try:
+            read.append(_read_list(path, *names))
+        except DataError as error:
+            wrong.append(error)
+    if len(wrong) > 1:
+        raise DataError("; ".join(error.message for error in wrong), _HINT)
+    if wrong:
+        raise wrong[0]
+    return read
+
+
 def _read_list(path: Path, names: str, people: str) -> list[_Listed]:
     """Read a list; raises `DataError` if a name comes twice, or begins with another identity than listed."""
-    variables = read_mat(path)
+    variables = read_mat(path, _HINT)
     for variable in (names, people):
         if variable not in variables:
             raise DataError(f"{path} has no variable `{variable}`", _HINT)

@@ -78,6 +78,7 @@ check = JobSpec(
         ),
     ),
     files=("html",),
+    writes=("html",),
     factory="arcterm.data.check.check:check",
 )
 merge = JobSpec(

@@ -46,6 +46,7 @@ ijb = JobSpec(
         *OF_A_MODEL,
     ),
     files=("out",),
+    writes=("out",),
     stops="after the images in hand, or between blocks of pairs",
     factory="arcterm.evaluate.ijb.job:ijb",
     ranks=True,
@@ -79,6 +80,7 @@ tinyface = JobSpec(
         *OF_A_MODEL,
     ),
     files=("aligned", "weights", "out"),
+    writes=("out",),
     factory="arcterm.evaluate.tinyface:tinyface",
     ranks=True,
 )
@@ -141,6 +143,7 @@ identify = JobSpec(
         *OF_A_MODEL,
     ),
     files=("out",),
+    writes=("out",),
     factory="arcterm.evaluate.identify:identify",
     ranks=True,
 )

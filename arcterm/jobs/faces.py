@@ -31,6 +31,7 @@ verify = JobSpec(
         ),
     ),
     files=("show_errors",),
+    writes=("show_errors",),
     factory="arcterm.train.verification:verify",
     ranks=True,
     stops="before its next verification set",

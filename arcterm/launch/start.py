@@ -179,6 +179,12 @@ def job(
         for path in paths:
             if not (place.written or place.model or Path(path).exists()):
                 raise DataError(f"{path} does not exist", f"{config.kind_of_job}: {place.help}")
+    for name, path in declared.read_files(config.options).items():
+        if not Path(path).exists():
+            flag, option = f"--{name.replace('_', '-')}", declared.option(name)
+            raise DataError(
+                f"{path} does not exist", f"{config.kind_of_job} {flag}: {option.help if option else ''}"
+            )
     if config.ranks:
         where = devices_for(gpus, nproc)
         config = _on(config, where.gpus, where.nproc)

@@ -62,7 +62,7 @@ class Option:
     def range(self) -> str:
         """The allowed values in words, e.g. ``0 ≤ margin < 1.5708``; empty if anything goes."""
         if self.choices:
-            return ", ".join(str(choice) for choice in self.choices)
+            return ", ".join(str(choice) for choice in self.choices if choice != "")
         digits = "d" if self.type is int else "g"
         left = "" if self.low is None else f"{self.low:{digits}} {'<' if self.open_low else '≤'} "
         right = "" if self.high is None else f" {'<' if self.open_high else '≤'} {self.high:{digits}}"
@@ -283,7 +283,8 @@ class JobSpec(Declaration):
 
     `factory` is called as ``function(context, *paths, **options)`` with a `contracts.JobContext`, absolute
     paths and every option; it returns a `contracts.JobReport`. An option whose default is None and that is
-    not given comes as None. `files` are the options that name a file: they are made absolute, too.
+    not given comes as None. `files` are the options that name a file: they are made absolute, too, and must
+    be there but for those of `writes`, which the job makes.
 
     It runs in one process without torch, or with `ranks` under torchrun on every rank; if it is also `alone`
     a single rank on a CPU is a process as without `ranks`, which starts sooner and has no world. `group` is
@@ -295,6 +296,7 @@ class JobSpec(Declaration):
     kind: ClassVar[str] = "job"
     paths: tuple[JobPath, ...]
     files: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
     ranks: bool = False
     alone: bool = False
     group: str = "job"
@@ -315,6 +317,11 @@ class JobSpec(Declaration):
             raise ValueError(f"{' and '.join(loose)} can't all be several paths or none: one of them can")
         if any(path.named and (path.many or path.optional) for path in self.paths):
             raise ValueError("a path with a name of its own is one path, and not optional")
+
+    def read_files(self, options: Mapping[str, Value]) -> dict[str, str]:
+        """Return the files that `options` name and the job reads, by option."""
+        names = [name for name in self.files if name not in self.writes]
+        return {name: str(options[name]) for name in names if options.get(name)}
 
     def share_out(self, paths: Sequence[T]) -> list[tuple[JobPath, list[T]]]:
         """Give each declared path those of `paths` that are for it; raises `ValueError` if they don't fit."""

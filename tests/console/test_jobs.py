@@ -27,7 +27,7 @@ from arcterm.console.view import View
 from arcterm.errors import DataError
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.jobs import offered
-from arcterm.launch import engine
+from arcterm.launch import engine, start
 from arcterm.runs import control, store
 from arcterm.runs.reader import Reader
 from arcterm.runs.state import Failure, read_state
@@ -708,6 +708,19 @@ async def test_a_real_job_from_the_form_to_its_report(make, root, until, shown, 
         await until(pilot, lambda: "people 0–2 of 3" in shown(app), turns=6000)
         await until(pilot, lambda: "▀" in shown(app))
     assert (tmp_path / "out" / "train.rec").stat().st_size
+
+
+def test_an_option_that_names_a_file_which_is_read_is_looked_at_early(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.pth").write_bytes(b"PK\x03\x04 weights")
+    options = {"aligned": "nope", "out": "made-by-it"}
+    verdict = judge_job("tinyface", ["net.pth", "."], options, root)
+    assert verdict.problems == {"aligned": f"there is no {tmp_path}/nope"}
+    with pytest.raises(DataError, match=f"{tmp_path}/nope does not exist") as refused:
+        start.job(job_config("tinyface", ["net.pth", "."], options), root)
+    assert "--aligned: folder of aligned copies" in refused.value.hint and not root.exists()
+    (tmp_path / "nope").mkdir()
+    assert judge_job("tinyface", ["net.pth", "."], options, root).job is not None
 
 
 def test_the_form_of_a_verification_says_what_is_missing_before_it_starts(root, tmp_path, monkeypatch):

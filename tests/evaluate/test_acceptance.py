@@ -44,7 +44,7 @@ def test_no_card_is_no_threshold_unless_one_is_asked_for():
     assert from_card(SCORES[:1], "", None, 3) is None
     with pytest.raises(DataError, match="no set xyz; it has cfp, lfw, agedb"):
         from_card(SCORES, "xyz", None, 3)
-    with pytest.raises(DataError, match="no card"):
+    with pytest.raises(DataError, match="no set was verified with it"):
         from_card([], "", 1e-3, 3)
     with pytest.raises(DataError, match=r"FAR 1e-06 .* cfp: none; lfw: 0\.01, 0\.1, 0\.001; agedb: 0\.001"):
         from_card(SCORES, "", 1e-6, 3)

@@ -238,7 +238,28 @@ def test_a_gallery_that_is_asked_about_itself_is_named(run, folders):
     job = StoppingJob("identify", folders / "self", ["a", "b", "c"])
     data = run(job, probes="gallery", match="image").data
     assert data["rates"]["rank_1"] == 1
-    assert any("compared with itself" in getattr(event, "text", "") for event in job.heard)
+    assert any(
+        "9 of the pictures are the gallery's own" in getattr(event, "text", "") for event in job.heard
+    )
+
+
+def test_what_may_be_other_than_was_meant_is_said(run, folders):
+    write_face(folders / "gallery" / "loose.png", 1, 7)
+    (folders / "gallery" / "p1" / "notes.txt").write_text("x")
+    (folders / "probes" / "q0").rename(folders / "probes" / "P1")
+    job = StoppingJob("identify", folders / "doubtful", ["a", "b", "c"])
+    assert run(job).data["images"] == 9
+    said = [getattr(event, "text", "") for event in job.heard]
+    assert "2 files of the gallery are left out: no image, or not in a person's own folder" in said
+    assert "P1 is taken for a stranger: the gallery has p1, written in another way" in said
+
+
+def test_a_rate_of_one_accepts_everything(run):
+    report = run(fpir=1.0, top=50)
+    assert report.data["threshold"] is None and all(row["accepted"] for row in report.data["answers"])
+    assert "23 accepted (1 of these 8 pictures of strangers lets all of them in)" in report.lines
+    assert report.data["rates"]["top"] == PEOPLE
+    json.dumps(report.data, allow_nan=False)
 
 
 def test_options_that_say_two_things_are_refused(run):

@@ -110,6 +110,19 @@ def test_lists_that_cannot_be_are_refused(root, change, words):
         read_tinyface(root)
 
 
+def test_both_lists_are_judged_at_once(root):
+    folder = root / "Testing_Set"
+    (folder / LISTS[0]).write_bytes(b"no list")
+    write_list(folder / LISTS[1], ["1_3.jpg"], [2], 1)
+    with pytest.raises(DataError, match=r"is no \.mat file .*; .* 1_3\.jpg is listed as 2") as refused:
+        read_tinyface(root)
+    assert "TinyFace" in refused.value.hint
+    write_list(folder / LISTS[1], ["1_3.jpg"], [1], 1)
+    with pytest.raises(DataError, match=r"is no \.mat file") as refused:
+        read_tinyface(root)
+    assert "TinyFace" in refused.value.hint
+
+
 def test_a_probe_without_a_mate_is_named(root):
     rewrite(root, lambda rows: [row for row in rows if row[1] != 3], which=1)
     with pytest.raises(DataError, match=re.escape("no image of the people on 2 probes: 3_1.jpg, 3_2.jpg")):

@@ -27,6 +27,7 @@ def test_the_message_names_the_range():
 def test_other_types():
     assert Option(name="se", type=bool, default=False, help="").parse("yes") is True
     assert Option(name="n", type=int, default=1, help="").parse("12") == 12
+    assert Option(name="kind", type=str, default="", choices=("", "B", "C"), help="").range == "B, C"
     assert Option(name="head", type=str, default="E", choices=("E", "F"), help="").parse("F") == "F"
     for option, text in (
         (Option(name="se", type=bool, default=False, help=""), "maybe"),

@@ -51,11 +51,11 @@ class Matrix:
     items: tuple[Any, ...] = ()
 
 
-def read_mat(path: Path) -> dict[str, Matrix]:
-    """Read the variables of a level-5 file by name; raises `DataError`."""
+def read_mat(path: Path, hint: str = _HINT) -> dict[str, Matrix]:
+    """Read the variables of a level-5 file by name; raises `DataError` with `hint`."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path} has more than {MAX_BYTES} bytes: it is no protocol", _HINT)
+            raise DataError(f"{path} has more than {MAX_BYTES} bytes: it is no protocol", hint)
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}", "check the path") from None
@@ -64,12 +64,12 @@ def read_mat(path: Path) -> dict[str, Matrix]:
         raise DataError(f"{path} is MATLAB's format 7.3", "write it again with `save -v7`")
     mark = data[126:128]
     if mark not in (b"IM", b"MI"):
-        raise DataError(f"{path} is no .mat file of MATLAB's level 5", _HINT)
+        raise DataError(f"{path} is no .mat file of MATLAB's level 5", hint)
     reader = _Reader("<" if mark == b"IM" else ">")
     try:
         return reader.variables(data[_HEADER:])
     except (_DamagedError, struct.error, zlib.error, UnicodeDecodeError, ValueError) as error:
-        raise DataError(f"{path} is a damaged .mat file: {error}", _HINT) from None
+        raise DataError(f"{path} is a damaged .mat file: {error}", hint) from None
 
 
 class _Reader:

@@ -18,6 +18,10 @@ def paths(subject: Subject) -> str:
     for file in declared.files:
         known = declared.option(file)
         require(known and known.type is str, f"{file!r} of its files is no option of text", "declare it")
+    for file in declared.writes:
+        require(
+            file in declared.files, f"{file!r} of what it writes is none of its files", "name it in files"
+        )
     return ", ".join(path.name for path in declared.paths) or "no path"
 
 
