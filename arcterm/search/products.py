@@ -30,7 +30,12 @@ class CandidatePairs(NamedTuple):
     rows: Whole
     values: Floats
 
-    def where(self, some: NDArray[np.bool_] | slice) -> CandidatePairs:
+    def where(self, some: NDArray[np.bool_]) -> CandidatePairs:
+        """Those for which `some` (n,) is true; by place, which takes a third of the time of the mask."""
+        places = np.flatnonzero(some)
+        return CandidatePairs(self.probes[places], self.rows[places], self.values[places])
+
+    def part(self, some: slice) -> CandidatePairs:
         """Some of them."""
         return CandidatePairs(self.probes[some], self.rows[some], self.values[some])
 
@@ -94,7 +99,7 @@ class DeviceProducts:
                 (at + first).cpu().numpy(), rows.cpu().numpy(), values[at, rows].cpu().numpy()
             )
             for start in range(0, len(found.rows), _PAIRS):
-                yield found.where(slice(start, start + _PAIRS))
+                yield found.part(slice(start, start + _PAIRS))
 
     @staticmethod
     def _multiply(probes: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:

@@ -135,7 +135,7 @@ class GalleryPass:
             for rank, parts in enumerate(zip(*map(self._gather, sent), strict=True)):
                 number = min(max(counts[rank] - start, 0), _SENT)
                 if self.ranks.first and rank > 0:
-                    self.tail.add(CandidatePairs(*parts).where(slice(number)))
+                    self.tail.add(CandidatePairs(*parts).part(slice(number)))
 
     def _gather(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
         """Gather an array (n, …) of each rank as (ranks, n, …)."""

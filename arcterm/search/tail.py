@@ -8,6 +8,8 @@ have products below F - 2e.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +27,7 @@ class Tail:
 
     def __init__(self, most: int, error: float, rescore: Rescore) -> None:
         self.most, self._error, self._rescore = most, error, rescore
-        self._room = max(most // 2, _ROOM)
+        self._room = max(most // 3, _ROOM)
         size = most + self._room
         self._values, self._pairs = np.empty(size, np.float32), np.empty((2, size), np.uint32)
         self._count = 0
@@ -83,6 +85,17 @@ class Tail:
             column[: self._count] = column[places]
 
 
+class Place(NamedTuple):
+    """A `score`, how many scores are `above` it, and how many `reach` it, which are these and its equals.
+
+    A count of `Largest.most` or more means that many or more.
+    """
+
+    score: float
+    above: int
+    reach: int
+
+
 class Largest:
     """The `most` largest scores, and some below: products (n,), the smallest first, and their pairs."""
 
@@ -90,24 +103,23 @@ class Largest:
         self.most = most
         self._values, self._pairs, self._error, self._rescore = values, pairs, error, rescore
 
-    def find(self, place: int) -> float:
+    def find(self, place: int) -> Place:
         """Find the `place`-th largest score, from 1 to `most`; -inf if there are fewer."""
         count = len(self._values)
         if place > count:
-            return -np.inf
+            return Place(-np.inf, count, count)
         # what has a product larger by 2e has a larger score: the score is one of those in between
         start, stop = self._around(float(self._values[count - place]), 2 * self._error)
-        at = count - place - start
-        return float(np.partition(self._scores(start, stop), at)[at])
+        scores, at = self._scores(start, stop), count - place - start
+        score = float(np.partition(scores, at)[at])
+        # within 2e of the product is all that could equal the score, which lies within e of it
+        above, equal = count - stop + int((scores > score).sum()), int((scores == score).sum())
+        return Place(score, above, above + equal)
 
-    def count(self, mark: float, *, equal: bool) -> int:
-        """Count the scores above a mark, or also those `equal` to it.
-
-        A count of `most` or more means that many or more.
-        """
+    def count(self, mark: float) -> int:
+        """Count the scores of at least a mark; `most` or more means that many or more."""
         start, stop = self._around(mark, self._error)
-        scores = self._scores(start, stop)
-        return len(self._values) - stop + int((scores >= mark if equal else scores > mark).sum())
+        return len(self._values) - stop + int((self._scores(start, stop) >= mark).sum())
 
     def _around(self, value: float, distance: float) -> tuple[int, int]:
         """Where the products begin that are no farther than `distance` from a value, and where they end."""

@@ -95,9 +95,13 @@ def answers(probes, gallery, removed, ranks, most=30, largest=200, rows=None) ->
         if ranks.first:
             places = [1, 2, 7, 50, 151, 200]
             tops = [search.tail.largest(most) for most in (60, largest)]
-            thresholds = [tops[place > 60].find(place) for place in places]
+            thresholds = [tops[place > 60].find(place).score for place in places]
+            around = [tops[1].find(place) for place in places[:4]]
             counts = [
-                [tops[1].count(mark, equal=equal) for mark in thresholds[:4]] for equal in (False, True)
+                [place.above for place in around],
+                [place.reach for place in around],
+                [tops[1].count(place.score) for place in around],
+                [tops[1].count(max(float(np.nextafter(place.score, 2)), -2)) for place in around],
             ]
             found.append((search.best.count_at_least(owners, values).tolist(), thresholds, counts))
     return found
@@ -114,7 +118,7 @@ def expected(probes, gallery, removed, most=30) -> list:
         thresholds = [float(largest[place - 1]) for place in (1, 2, 7, 50, 151, 200)]
         above = [int((scores > mark).sum()) for mark in thresholds[:4]]
         equal = [int((scores[~np.isneginf(scores)] >= mark).sum()) for mark in thresholds[:4]]
-        found.append((counts.tolist(), thresholds, [above, equal]))
+        found.append((counts.tolist(), thresholds, [above, equal, equal, above]))
     return found
 
 
@@ -201,7 +205,7 @@ def test_removed_rows_may_be_anything():
     search = GalleryPass(probes, rows, most=30, tail=200, ranks=Alone())
     search.advance(STOPS[-1])
     search.collect()
-    assert search.tail.largest(200).find(1) == wanted[-1][1][0]
+    assert search.tail.largest(200).find(1).score == wanted[-1][1][0]
 
 
 def test_a_product_that_is_not_float32_is_refused(monkeypatch):

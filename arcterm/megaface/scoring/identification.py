@@ -99,11 +99,14 @@ def _count_others(
 ) -> NDArray[np.int64]:
     """Count for each trial the first images of other people that score at least as much."""
     people, firsts = np.unique(probes.people, return_index=True)
+    products, error = probes.vectors @ probes.vectors[firsts].T, exact.bound(probes.vectors.shape[1])
     counts = np.empty(len(probe), np.int64)
     order = np.argsort(probe, kind="stable")
     for trials in np.split(order, np.flatnonzero(np.diff(probe[order])) + 1):
         own = probe[trials[:1]]
-        others = firsts[people != probes.people[own]]
+        # what has a smaller product scores less than all of the probe's trials
+        least = exact.lower(scores[trials].min(keepdims=True) - error)
+        others = firsts[(people != probes.people[own]) & (products[own[0]] >= least)]
         against = np.sort(score_pairs(probes, np.repeat(own, len(others)), others))
         counts[trials] = len(others) - np.searchsorted(against, scores[trials], "left")
     return counts

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.formats.features.results import STEP, Staircase
+from arcterm.search.tail import Place
 from arcterm.verify.rates import OperatingPoint, TarAtFar, allowed_of
 
 FARS = (1e-6, 1e-5, 1e-4, 1e-3)
@@ -31,8 +32,8 @@ class Impostors(Protocol):
 
     @property
     def most(self) -> int: ...
-    def find(self, place: int) -> float: ...
-    def count(self, mark: float, *, equal: bool) -> int: ...
+    def find(self, place: int) -> Place: ...
+    def count(self, mark: float) -> int: ...
 
 
 class VerificationRates(msgspec.Struct, frozen=True):
@@ -63,25 +64,27 @@ class _Rates:
 
     def after(self, accepted: int) -> OperatingPoint:
         """Rates at the smallest threshold that accepts no more than the `accepted` largest impostors."""
-        threshold = max(self.largest.find(accepted + 1), BELOW_ALL)
-        impostors = self.largest.count(threshold, equal=False)
+        return self._point(self.largest.find(accepted + 1))
+
+    def _point(self, place: Place) -> OperatingPoint:
+        threshold = max(place.score, BELOW_ALL)
         above = len(self.genuine) - int(np.searchsorted(self.genuine, threshold, "right"))
         return OperatingPoint(
             threshold=threshold,
-            far=impostors / self.total,
+            far=place.above / self.total,
             tar=above / len(self.genuine),
-            impostors=impostors,
+            impostors=place.above,
         )
 
     def at(self, far: float) -> TarAtFar:
         """Read the TAR at a rate exactly: ⌊N·far⌋ impostors may be accepted."""
-        below = self.after(allowed_of(self.total, far))
-        nearest = below
+        allowed = allowed_of(self.total, far)
+        refused = self.largest.find(allowed + 1)
+        nearest = below = self._point(refused)
         # the next attainable rate accepts all that score as much as the first that was refused
-        more = self.largest.count(below.threshold, equal=True)
-        if more < self.largest.most and more / self.total - far <= far - below.far:
-            nearest = self.after(more)
-        resolved = allowed_of(self.total, far) >= 1
+        if refused.reach < self.largest.most and refused.reach / self.total - far <= far - below.far:
+            nearest = self.after(refused.reach)
+        resolved = allowed >= 1
         return TarAtFar(asked=far, at_most=below, nearest=nearest, resolved=resolved)
 
     def roc(self) -> list[OperatingPoint]:
@@ -105,7 +108,7 @@ class _Rates:
         tar = point.tar
         while (rank := int(np.ceil((tar + STEP) * count - 1e-9))) <= count:
             score = float(self.genuine[count - rank])
-            impostors = self.largest.count(score, equal=True)
+            impostors = self.largest.count(score)
             if impostors > allowed_of(self.total, max(FARS)):
                 break
             tar = (count - int(np.searchsorted(self.genuine, score, "left"))) / count
