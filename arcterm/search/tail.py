@@ -85,7 +85,7 @@ class Tail:
             column[: self._count] = column[places]
 
 
-class Place(NamedTuple):
+class PlacedScore(NamedTuple):
     """A `score`, how many scores are `above` it, and how many `reach` it, which are these and its equals.
 
     A count of `Largest.most` or more means that many or more.
@@ -103,18 +103,18 @@ class Largest:
         self.most = most
         self._values, self._pairs, self._error, self._rescore = values, pairs, error, rescore
 
-    def find(self, place: int) -> Place:
+    def find(self, place: int) -> PlacedScore:
         """Find the `place`-th largest score, from 1 to `most`; -inf if there are fewer."""
         count = len(self._values)
         if place > count:
-            return Place(-np.inf, count, count)
+            return PlacedScore(-np.inf, count, count)
         # what has a product larger by 2e has a larger score: the score is one of those in between
         start, stop = self._around(float(self._values[count - place]), 2 * self._error)
         scores, at = self._scores(start, stop), count - place - start
         score = float(np.partition(scores, at)[at])
         # within 2e of the product is all that could equal the score, which lies within e of it
         above, equal = count - stop + int((scores > score).sum()), int((scores == score).sum())
-        return Place(score, above, above + equal)
+        return PlacedScore(score, above, above + equal)
 
     def count(self, mark: float) -> int:
         """Count the scores of at least a mark; `most` or more means that many or more."""

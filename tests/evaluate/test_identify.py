@@ -238,9 +238,7 @@ def test_a_gallery_that_is_asked_about_itself_is_named(run, folders):
     job = StoppingJob("identify", folders / "self", ["a", "b", "c"])
     data = run(job, probes="gallery", match="image").data
     assert data["rates"]["rank_1"] == 1
-    assert any(
-        "9 of the pictures are the gallery's own" in getattr(event, "text", "") for event in job.heard
-    )
+    assert any("9 of the pictures are the gallery's own" in getattr(event, "text", "") for event in job.heard)
 
 
 def test_what_may_be_other_than_was_meant_is_said(run, folders):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.formats.features.results import STEP, Staircase
-from arcterm.search.tail import Place
+from arcterm.search.tail import PlacedScore
 from arcterm.verify.rates import OperatingPoint, TarAtFar, allowed_of
 
 FARS = (1e-6, 1e-5, 1e-4, 1e-3)
@@ -32,7 +32,7 @@ class Impostors(Protocol):
 
     @property
     def most(self) -> int: ...
-    def find(self, place: int) -> Place: ...
+    def find(self, place: int) -> PlacedScore: ...
     def count(self, mark: float) -> int: ...
 
 
@@ -66,7 +66,7 @@ class _Rates:
         """Rates at the smallest threshold that accepts no more than the `accepted` largest impostors."""
         return self._point(self.largest.find(accepted + 1))
 
-    def _point(self, place: Place) -> OperatingPoint:
+    def _point(self, place: PlacedScore) -> OperatingPoint:
         threshold = max(place.score, BELOW_ALL)
         above = len(self.genuine) - int(np.searchsorted(self.genuine, threshold, "right"))
         return OperatingPoint(
