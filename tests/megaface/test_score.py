@@ -21,6 +21,7 @@ from arcterm.runs.context import JobContext
 from arcterm.runs.store import Run
 from arcterm.search.products import HostProducts
 from arcterm.train.world import World
+from tests.conftest import little_room
 from tests.jobs import Heard, StoppingJob, make_run
 from tests.megaface.folders import write_tree
 from tests.megaface.scores import (
@@ -270,6 +271,18 @@ def test_files_that_are_damaged_are_named(tmp_path):
     with pytest.raises(DataError, match="2 features can't be scored: 2 of 600 raw distractors") as error:
         run(tmp_path / "tree", tmp_path / "out")
     assert "is cut short" in str(error.value) and "has 9 numbers, not 16" in str(error.value)
+
+
+def test_a_full_disk_is_said_in_words(tmp_path):
+    """The files of the devkit are copied into one first, which takes room."""
+    probes, distractors = features("plain")
+    write_tree(tmp_path / "tree/facescrub", PROBES, probes)
+    write_tree(tmp_path / "tree/megaface", DISTRACTORS, distractors)
+    lists = write_lists(tmp_path / "lists")
+    job = JobContext(make_run(tmp_path / "runs", "score"), Heard(), 1, World())
+    with little_room(20_000), pytest.raises(DataError, match=r"raw-0\.npy can't be written: File too large"):
+        run(tmp_path / "tree", tmp_path / "out", lists, job)
+    assert not (tmp_path / "out").exists()
 
 
 def test_marks_that_are_neither_clean_nor_noise_are_named(tmp_path):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from arcterm.errors import DataError
 from arcterm.formats.features.npyrows import map_rows
 from arcterm.megaface.scoring.faults import FeatureFault, classify
 from arcterm.megaface.sets import FeatureSet, PackedSet, Rows
@@ -64,32 +67,55 @@ def check(
     """
     packed = isinstance(features, PackedSet)
     if not packed and ranks.first:
-        np.lib.format.open_memmap(copy, "w+", np.float32, (len(rows), features.width)).flush()
+        _create(copy, len(rows), features.width)
     ranks.barrier()
-    unreadable: dict[int, str] = {}
-    read = reader(features, unreadable)
-    target = None if packed else np.lib.format.open_memmap(copy, "r+")
     part = -(-len(rows) // ranks.size)
     first = min(ranks.rank * part, len(rows))
     own = rows[first : first + part]
     faults = np.zeros(part, np.uint8)
+    unreadable: dict[int, str] = {}
+    read = reader(features, unreadable)
     for start in range(0, part, _BLOCK):
-        some = slice(start, start + _BLOCK)
-        found = np.full(len(own[some]), FeatureFault.MISSING, np.uint8)
-        there = np.flatnonzero(own[some] >= 0)
-        vectors, found[there] = look(read, own[some][there], extra, unreadable)
-        faults[some][: len(found)] = found
-        if target is not None:
-            target[first + start + there] = vectors
+        some = own[start : start + _BLOCK]
+        there = some >= 0
+        found = np.full(len(some), FeatureFault.MISSING, np.uint8)
+        vectors, found[there] = look(read, some[there], extra, unreadable)
+        faults[start : start + len(some)] = found
+        if not packed:
+            whole = np.zeros((len(some), features.width), np.float32)
+            whole[there] = vectors
+            _write(copy, len(rows) - first - start, whole)
         context.progress(min((start + _BLOCK) * ranks.size, len(rows)), len(rows), "checking", "features")
         if start // _BLOCK % _ROUND == 0:
             context.agree()
-    if target is not None:
-        target.flush()
     everything = ranks.gather(torch.from_numpy(faults)).numpy()[: len(rows)]
     if packed:
         return Checked(everything, read, rows)
     return Checked(everything, map_rows(copy).__getitem__, np.arange(len(rows)))
+
+
+def _create(path: Path, count: int, width: int) -> None:
+    """Make a ``.npy`` of zeros, without taking room for them yet."""
+    with _writing(path, "wb") as file:
+        shape = {"descr": "<f4", "fortran_order": False, "shape": (count, width)}
+        np.lib.format.write_array_header_1_0(file, shape)
+        file.truncate(file.tell() + 4 * count * width)
+
+
+def _write(path: Path, places_to_end: int, rows: NDArray[np.float32]) -> None:
+    """Write rows, so many places before the end; by a mapping, a full disk would end the process."""
+    with _writing(path, "r+b") as file:
+        file.seek(-4 * places_to_end * rows.shape[1], os.SEEK_END)
+        file.write(rows.tobytes())
+
+
+@contextmanager
+def _writing(path: Path, mode: Literal["wb", "r+b"]) -> Iterator[BinaryIO]:
+    try:
+        with path.open(mode) as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"{path} can't be written: {error.strerror}", "make room on that disk") from None
 
 
 def reader(features: FeatureSet, unreadable: dict[int, str]) -> Read:
