@@ -326,7 +326,7 @@ def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any])
         named = "; ".join(f"{place.name}: {place.help}" for place in declared.paths)
         raise ConfigError(f"{title}: {error}", named) from None
     options = options_for(declared.options, given, title)
-    for file in declared.files:
+    for file in (*declared.files, *declared.reads):
         if options.get(file):
             options[file] = _absolute(str(options[file]))
     shared = [(place, path) for place, own in declared.share_out(paths) for path in own]

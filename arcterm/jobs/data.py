@@ -36,7 +36,7 @@ pack = JobSpec(
         DETECTOR,
         WEIGHTS,
     ),
-    files=("weights",),
+    reads=("weights",),
     factory="arcterm.data.make.pack:pack",
 )
 bin = JobSpec(
@@ -60,7 +60,7 @@ bin = JobSpec(
         DETECTOR,
         WEIGHTS,
     ),
-    files=("list", "weights"),
+    reads=("list", "weights"),
     factory="arcterm.data.make.bin:make_bin",
 )
 check = JobSpec(
@@ -78,7 +78,6 @@ check = JobSpec(
         ),
     ),
     files=("html",),
-    writes=("html",),
     factory="arcterm.data.check.check:check",
 )
 merge = JobSpec(

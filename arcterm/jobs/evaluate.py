@@ -46,7 +46,6 @@ ijb = JobSpec(
         *OF_A_MODEL,
     ),
     files=("out",),
-    writes=("out",),
     stops="after the images in hand, or between blocks of pairs",
     factory="arcterm.evaluate.ijb.job:ijb",
     ranks=True,
@@ -79,8 +78,8 @@ tinyface = JobSpec(
         ),
         *OF_A_MODEL,
     ),
-    files=("aligned", "weights", "out"),
-    writes=("out",),
+    files=("out",),
+    reads=("aligned", "weights"),
     factory="arcterm.evaluate.tinyface:tinyface",
     ranks=True,
 )
@@ -143,7 +142,6 @@ identify = JobSpec(
         *OF_A_MODEL,
     ),
     files=("out",),
-    writes=("out",),
     factory="arcterm.evaluate.identify:identify",
     ranks=True,
 )

@@ -49,7 +49,7 @@ export = JobSpec(
         _ENDING,
         *OF_A_MODEL,
     ),
-    files=("facescrub", "facescrub_list", "megaface", "megaface_list"),
+    reads=("facescrub", "facescrub_list", "megaface", "megaface_list"),
     factory="arcterm.megaface.export:export",
     ranks=True,
     stops="after the images in hand",
@@ -72,7 +72,7 @@ clean = JobSpec(
         ),
         Option(name="new_ending", type=str, default="", help="of those that are written; the same"),
     ),
-    files=("facescrub_noises", "megaface_noises", "facescrub_list", "megaface_list"),
+    reads=("facescrub_noises", "megaface_noises", "facescrub_list", "megaface_list"),
     factory="arcterm.megaface.clean:clean",
 )
 score = JobSpec(
@@ -100,7 +100,7 @@ score = JobSpec(
         Option(name="allow_missing", type=bool, default=False, help="go on where features are missing"),
         Option(name="ending", type=str, default="", help="of the devkit's files; the one that they have"),
     ),
-    files=("mask",),
+    reads=("mask",),
     factory="arcterm.megaface.scoring.job:score",
     ranks=True,
     resumes=False,

@@ -283,8 +283,8 @@ class JobSpec(Declaration):
 
     `factory` is called as ``function(context, *paths, **options)`` with a `contracts.JobContext`, absolute
     paths and every option; it returns a `contracts.JobReport`. An option whose default is None and that is
-    not given comes as None. `files` are the options that name a file: they are made absolute, too, and must
-    be there but for those of `writes`, which the job makes.
+    not given comes as None. `files` are the options that name a file, `reads` those whose file must be there
+    before the job starts: they are made absolute, too.
 
     It runs in one process without torch, or with `ranks` under torchrun on every rank; if it is also `alone`
     a single rank on a CPU is a process as without `ranks`, which starts sooner and has no world. `group` is
@@ -296,7 +296,7 @@ class JobSpec(Declaration):
     kind: ClassVar[str] = "job"
     paths: tuple[JobPath, ...]
     files: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     ranks: bool = False
     alone: bool = False
     group: str = "job"
@@ -319,9 +319,8 @@ class JobSpec(Declaration):
             raise ValueError("a path with a name of its own is one path, and not optional")
 
     def read_files(self, options: Mapping[str, Value]) -> dict[str, str]:
-        """Return the files that `options` name and the job reads, by option."""
-        names = [name for name in self.files if name not in self.writes]
-        return {name: str(options[name]) for name in names if options.get(name)}
+        """Return the files of `reads` that `options` name, by option."""
+        return {name: str(options[name]) for name in self.reads if options.get(name)}
 
     def share_out(self, paths: Sequence[T]) -> list[tuple[JobPath, list[T]]]:
         """Give each declared path those of `paths` that are for it; raises `ValueError` if they don't fit."""

@@ -15,13 +15,9 @@ def paths(subject: Subject) -> str:
     declared = typing.cast(JobSpec, subject.declaration)
     for path in declared.paths:
         require(path.help.strip(), f"path {path.name!r} has no help", "say what it is")
-    for file in declared.files:
+    for file in (*declared.files, *declared.reads):
         known = declared.option(file)
         require(known and known.type is str, f"{file!r} of its files is no option of text", "declare it")
-    for file in declared.writes:
-        require(
-            file in declared.files, f"{file!r} of what it writes is none of its files", "name it in files"
-        )
     return ", ".join(path.name for path in declared.paths) or "no path"
 
 
