@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from arcterm_registry import get
 
 from arcterm.errors import DataError, StopAskedError
@@ -151,6 +152,12 @@ def test_a_network_that_normalises_is_labelled(go, monkeypatch):
     assert any("normalises its features itself" in line for line in report.lines)
 
 
+def test_a_collapsed_network_is_refused(go, monkeypatch):
+    monkeypatch.setattr("arcterm.evaluate.ijb.job.both_views", lambda views: torch.ones(len(views[0]), 128))
+    with pytest.raises(DataError, match="collapsed: its embeddings of .* images of the database are less"):
+        go()
+
+
 def test_missing_images_are_named_before_anything_is_embedded(go, made, monkeypatch, weights, tmp_path):
     for name in made.names[1:15]:
         (made.folder / "loose_crop" / name).unlink()
@@ -168,7 +175,7 @@ def test_images_that_can_not_be_embedded_are_named(go, made):
     lines[5] = f"{made.names[5]} {'3 ' * 10}0.5"
     made.write_lines("name_5pts_score.txt", lines)
     with pytest.raises(
-        DataError, match=r"2 of \d+ images can't be embedded: 4\.jpg: .*; 6\.jpg: .*one place"
+        DataError, match=r"2 of \d+ images can't be embedded: 4\.jpg: these .*; 6\.jpg: its .*one place"
     ):
         go()
 

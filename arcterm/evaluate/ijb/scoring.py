@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from arcterm.errors import DataError
 from arcterm.evaluate.ijb import identification, verification
 from arcterm.evaluate.ijb.pooling import (
     POOLINGS,
@@ -23,8 +24,12 @@ from arcterm.evaluate.ijb.result import Counts, Scores
 from arcterm.evaluate.ijb.searching import enrol
 from arcterm.features.leader import Leader
 from arcterm.formats.ijb.database import Faces, Protocol
+from arcterm.verify.collapse import find_collapse
 
 UNIT_NORMS = "the network normalises its features itself: norms can't be kept, and are removed"
+
+_LOOKED = 4096
+"""Images by which it is told whether a network has collapsed."""
 
 
 class ScoredDatabase(NamedTuple):
@@ -46,8 +51,10 @@ def score(
 ) -> ScoredDatabase:
     """Pool and score `features` (N, 2·D) of all images by the `chosen` pooling, and by all with `variants`.
 
-    Raises `DataError` naming templates without a direction.
+    Raises `DataError` for a network that has collapsed, and naming templates without a direction.
     """
+    if why := find_collapse(features[:_LOOKED], "the database"):
+        raise DataError(why, "take an earlier checkpoint, or another model")
     grouping = group(faces.templates, faces.media)
     notes, wanted = [], [chosen, *(each for each in POOLINGS if variants and each != chosen)]
     if find_unit_norms(features):
