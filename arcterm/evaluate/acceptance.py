@@ -104,6 +104,11 @@ def _thresholds(score: SetScore) -> dict[float, float]:
 
 def _words(score: SetScore, far: float, people: int) -> str:
     """The source of a threshold, and what its rate for pairs makes of a search among `people`."""
+    if score.pairs * far < 2 and far not in {rate.far for rate in score.rates}:  # half of them are impostors
+        return (
+            f"{score.set}'s {score.pairs:,} pairs, too few for a FAR of {far:g}: how many strangers are "
+            "accepted is not known"
+        )
     share = 100 * (1 - (1 - far) ** people)
     return (
         f"{score.set}'s {score.pairs:,} pairs at FAR {far:g}: if these faces are like those, {share:.2g} % "

@@ -39,6 +39,12 @@ def test_the_words_say_what_a_search_makes_of_a_rate_for_pairs():
     assert words.startswith("lfw's 6,000 pairs at FAR 0.001") and "9.5 % of strangers" in words
 
 
+def test_a_set_too_small_for_a_rate_promises_nothing():
+    small = SetScore(set="own", pairs=20, far_threshold=1.2)
+    words = from_card([small], "", None, 100).words
+    assert words == "own's 20 pairs, too few for a FAR of 0.001: how many strangers are accepted is not known"
+
+
 def test_no_card_is_no_threshold_unless_one_is_asked_for():
     assert from_card([], "", None, 3) is None
     assert from_card(SCORES[:1], "", None, 3) is None
