@@ -25,7 +25,7 @@ class InventedIjb:
         self.rng = np.random.default_rng(seed)
         self.names, self.templates, self.media = list[str](), list[int](), list[int]()
         self.points, self.scores = list[np.ndarray](), list[float]()
-        self.enrolled = {1000 + 17 * person: person for person in reversed(range(people))}
+        self.enrolled = {500_000 + 17 * person: person for person in reversed(range(people))}
         self.probes = {7 + 31 * person + 900 * n: person for person in range(people) for n in range(2)}
         (self.folder / "loose_crop").mkdir(parents=True)
         (self.folder / "meta").mkdir()

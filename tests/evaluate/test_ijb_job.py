@@ -154,7 +154,7 @@ def test_a_network_that_normalises_is_labelled(go, monkeypatch):
 
 def test_a_collapsed_network_is_refused(go, monkeypatch):
     monkeypatch.setattr("arcterm.evaluate.ijb.job.both_views", lambda views: torch.ones(len(views[0]), 128))
-    with pytest.raises(DataError, match="collapsed: its embeddings of .* images of the database are less"):
+    with pytest.raises(DataError, match=r"collapsed: its embeddings of .* images of the database are less"):
         go()
 
 

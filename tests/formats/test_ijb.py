@@ -91,9 +91,9 @@ def test_without_files_of_identification_there_are_pairs_alone(made):
         ("name_5pts_score.txt", "3.jpg 1 2 3 4 5 6 7 8 9 10 inf", "line 3: .* has a number that is not fin"),
         ("name_5pts_score.txt", "3.jpg 1 2 3 4 5 6 7 8 9 1_0 1", "line 3: .* are not ten coordinates"),
         ("name_5pts_score.txt", "4.jpg 1 2 3 4 5 6 7 8 9 10 1", "line 3: ijbc_face_tid_mid.txt has '3.jpg'"),
-        ("template_pair_label.txt", "7 1000 2", "line 3: the label '2' is not 0 or 1"),
-        ("template_pair_label.txt", "7 1000", "line 3: it has 2 fields, not 3"),
-        ("template_pair_label.txt", "7 1000 1 1", "line 3: it has 4 fields, not 3"),
+        ("template_pair_label.txt", "7 500000 2", "line 3: the label '2' is not 0 or 1"),
+        ("template_pair_label.txt", "7 500000", "line 3: it has 2 fields, not 3"),
+        ("template_pair_label.txt", "7 500000 1 1", "line 3: it has 4 fields, not 3"),
         ("template_pair_label.txt", "7 1234567890 1", "line 3: the template id '1234567890' is no whole"),
         ("template_pair_label.txt", "7 31337 1", "line 3: no image is of template 31337"),
         ("template_pair_label.txt", "1 2 1", "line 3: no image is of template 1 or 2"),
@@ -105,7 +105,7 @@ def test_without_files_of_identification_there_are_pairs_alone(made):
             "line 3: the detector score '-0.1' is below",
         ),
         ("1N_gallery_G1.csv", "31337,2,", "gallery_G1.csv: no image is of template 31337"),
-        ("1N_probe_mixed.csv", "7,900,", "line 4: template 7 is of subject 200 here, of 900 above"),
+        ("1N_probe_mixed.csv", "7,900,", "line 3: template 7 is of subject 900 here, of 200 above"),
     ],
 )
 def test_a_bad_line_is_named(made, name, line, said):
@@ -122,7 +122,7 @@ def test_all_problems_are_named_at_once(made):
         read(made)
     for said in ("tid_mid.txt line 2", "tid_mid.txt line 4", "5pts_score.txt line 3"):
         assert said in raised.value.message
-    edit(made, "template_pair_label.txt", 2, "7 1000")
+    edit(made, "template_pair_label.txt", 2, "7 500000")
     edit(made, "1N_probe_mixed.csv", 2, "x,1")
     with pytest.raises(DataError, match=r"tid_mid.txt line 2.*pair_label.txt line 2.*probe_mixed.csv line 2"):
         read(made)
@@ -134,6 +134,17 @@ def test_all_problems_are_named_at_once(made):
         read(made)
     for said in ("pair_label.txt line 2", "probe_mixed.csv line 2", "of template 31338"):
         assert said in raised.value.message
+
+
+def test_files_that_give_a_template_two_subjects_are_refused(made):
+    row = made.lines("1N_gallery_G1.csv")[1]
+    for name in ("1N_gallery_G2.csv", "1N_probe_mixed.csv"):
+        made.write_lines(name, [*made.lines(name), f"{row.split(',')[0]},999"])
+    with pytest.raises(
+        DataError,
+        match=r"of subject 204 in ijbc_1N_gallery_G1\.csv, of 999 in .*_G2.csv; .* of 999 in .*_mixed",
+    ):
+        read(made)
 
 
 def test_many_problems_are_counted(made):
@@ -187,10 +198,10 @@ def test_a_first_row_without_names_of_columns_is_no_header(made, first):
 
 
 def test_other_separators_and_ends_of_lines_are_read(made):
-    made.write_lines("template_pair_label.txt", ["1000\t7\t1\r", "  1017   7  0  "])
+    made.write_lines("template_pair_label.txt", ["500000\t7\t1\r", "  500017   7  0  "])
     made.path("1N_probe_mixed.csv").write_text('TEMPLATE_ID,SUBJECT_ID\r\n"7",3\r\n7,3\r\n38, 4')
     _, protocol = read(made)
-    assert [column.tolist() for column in protocol.pairs] == [[1000, 1017], [7, 7], [True, False]]
+    assert [column.tolist() for column in protocol.pairs] == [[500000, 500017], [7, 7], [True, False]]
     assert [protocol.probes.templates.tolist(), protocol.probes.subjects.tolist()] == [[7, 38], [3, 4]]
     assert protocol.probes.rows == 3
 

@@ -5,6 +5,7 @@ The published scripts read an unknown template as the first one; here whatever d
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -76,6 +77,7 @@ def read_protocol(places: Places, faces: Faces) -> Protocol:
         problems.add([f"{places.pairs.name} is empty"])
     galleries = {name: _read_known(path, known, problems) for name, path in places.galleries.items()}
     probes = None if places.probes is None else _read_known(places.probes, known, problems)
+    _contradictions(places, galleries, probes, problems)
     problems.require_none(places.pairs.parent, _HINT)
     return Protocol(pairs, galleries, probes)
 
@@ -121,6 +123,22 @@ def _read_known(path: Path, known: NDArray[np.int32], problems: Problems) -> Sub
     if not found.rows and not problems:
         problems.add([f"{path.name} is empty"])
     return found
+
+
+def _contradictions(
+    places: Places, galleries: dict[str, Subjects], probes: Subjects | None, problems: Problems
+) -> None:
+    """Add templates that two of the files say to be of different subjects."""
+    read = [(places.galleries[name].name, gallery) for name, gallery in galleries.items()]
+    if places.probes is not None and probes is not None:
+        read.append((places.probes.name, probes))
+    for (name, one), (other_name, other) in itertools.combinations(read, 2):
+        both, at, place = np.intersect1d(one.templates, other.templates, return_indices=True)
+        subjects = np.column_stack([both, one.subjects[at], other.subjects[place]])
+        problems.add(
+            f"template {template} is of subject {subject} in {name}, of {second} in {other_name}"
+            for template, subject, second in subjects[subjects[:, 1] != subjects[:, 2]].tolist()
+        )
 
 
 def _unknown_pairs(path: Path, pairs: TemplatePairs, known: NDArray[np.int32], problems: Problems) -> None:
