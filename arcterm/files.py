@@ -80,12 +80,13 @@ def create_bytes(path: Path, data: bytes) -> None:
     sync_path(path.parent)
 
 
-def read_json(path: Path, kind: type[T], upgraded: Callable[[Any], Any] | None = None) -> T:
+def read_json(
+    path: Path, kind: type[T], upgraded: Callable[[Any], Any] | None = None, hint: str = _RESTORE
+) -> T:
     """The JSON of `path` as `kind`; raises FileNotFoundError, or `DataError` if it is something else.
 
     `upgraded` turns what an earlier version wrote into what this one writes.
     """
-    hint = _RESTORE
     data = read_bytes(path)
     try:
         if upgraded is not None:

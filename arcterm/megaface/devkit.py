@@ -136,7 +136,10 @@ def find_files(root: Path, ending: str = "") -> tuple[list[str], str]:
     if len(names) > 1:
         counts = Counter({found: len(files) for found, files in names.items()})
         shown = ", ".join(f"{count:,} *{found}" for found, count in counts.most_common(_NAMED))
-        raise DataError(f"{root} has features of several endings: {shown}", "move all but one kind elsewhere")
+        raise DataError(
+            f"{root} has features of several endings: {shown}",
+            "choose one by --ending, or move the others elsewhere",
+        )
     (found,) = names
     return names[found], found
 

@@ -14,6 +14,7 @@ from arcterm.megaface.sets import FeatureSet
 from arcterm.megaface.store import PARTS, TITLES, SetName
 
 _NAMED = 10
+_LONGEST = 200  # characters of a name; reasons stand behind some
 
 
 def read_names_of(path: Path, which: SetName) -> tuple[list[str], list[str]]:
@@ -34,9 +35,10 @@ def read_names_of(path: Path, which: SetName) -> tuple[list[str], list[str]]:
 
 
 def shorten(names: list[str], most: int) -> str:
-    """The first names, and how many more there are."""
+    """The first names, long ones cut, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    shown = (name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in names[:most])
+    return ", ".join(shown) + more
 
 
 @dataclass(frozen=True)

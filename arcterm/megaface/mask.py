@@ -52,7 +52,7 @@ def read_mask(path: Path) -> tuple[Mask, NDArray[np.float32]]:
     place = path / JSON if path.is_dir() else path
     if not place.is_file():
         raise DataError(f"there is no {place}", _HINT)
-    mask = read_json(place, Mask)
+    mask = read_json(place, Mask, hint=_HINT)
     if mask.format != FORMAT:
         raise DataError(f"{place} is of format {mask.format}, not {FORMAT}", "use the arcterm that wrote it")
     if not mask.replaced:

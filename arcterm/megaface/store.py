@@ -59,7 +59,7 @@ class Facts(msgspec.Struct, kw_only=True):
     algo: str
     width: Annotated[int, msgspec.Meta(ge=1, le=_WIDEST)]
     ending: str = ""
-    extra: int = 0
+    extra: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
     models: list[dict[str, Any]] = []
     image_size: tuple[int, int] | None = None
     preprocessing: str = ""
@@ -93,7 +93,8 @@ class Features:
         """The features of a set; raises `DataError` if the folder doesn't have it."""
         if (found := self.get(which)) is None:
             raise DataError(
-                f"{self.folder} has no features of {TITLES[which]}", "give another folder, or export them"
+                f"{self.folder} has no features of {TITLES[which]}",
+                "give a folder that has both sets, as facescrub and megaface; links to their folders will do",
             )
         return found
 
@@ -132,7 +133,7 @@ def open_features(folder: Path, ending: str = "") -> Features:
 def _read_facts(path: Path) -> Facts | None:
     if not path.is_file():
         return None
-    facts = read_json(path, Facts)
+    facts = read_json(path, Facts, hint=_AGAIN)
     if facts.format != FORMAT:
         raise DataError(f"{path} is of format {facts.format}, not {FORMAT}", "use the arcterm that wrote it")
     if facts.ending and not is_ending(facts.ending):

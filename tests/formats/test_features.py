@@ -147,6 +147,18 @@ def test_a_list_that_is_none_is_refused_in_words(tmp_path: Path, text: bytes, sa
         read_path_list(tmp_path / "lst")
 
 
+def test_what_an_editor_puts_before_json_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "lst").write_bytes(b'\xef\xbb\xbf {"path": ["a/b.png"], "id": ["a"]}')
+    assert read_path_list(tmp_path / "lst") == (["a/b.png"], ["a"])
+
+
+@pytest.mark.parametrize("text", [b'["a/b.png", "a/c.png"]', b"\xef\xbb\xbf[\n [1]]", b' [{"path": "a"}]'])
+def test_json_of_another_kind_is_no_list_of_lines(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "lst").write_bytes(text)
+    with pytest.raises(DataError, match="is no list of the devkit: Expected `object`, got `array`"):
+        read_path_list(tmp_path / "lst")
+
+
 def test_ids_may_be_numbers(tmp_path: Path) -> None:
     (tmp_path / "lst").write_text(json.dumps({"id": [3, "b"], "path": ["a/1.jpg", "b/2.jpg"]}))
     assert read_path_list(tmp_path / "lst").people == ["3", "b"]

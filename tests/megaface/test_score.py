@@ -249,6 +249,35 @@ def test_missing_features_are_left_out_if_that_is_allowed(tmp_path):
     same(found, tmp_path / "out", "raw", 2, wanted)
 
 
+def test_lists_of_other_features_are_not_called_missing_features_to_do_without(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    lists = write_lists(tmp_path / "lists")
+    with pytest.raises(DataError, match="600 of 600 probes are missing") as error:
+        run(packed, tmp_path / "out", lists=lists[::-1])
+    assert "belong together" in str(error.value) and "--allow-missing" not in str(error.value)
+    Path(lists[1]).write_text(json.dumps({"path": [*DISTRACTORS, "1/2/" + "x" * 9000]}))
+    with pytest.raises(DataError, match="1 feature can't be scored") as error:
+        run(packed, tmp_path / "out", lists=lists)
+    assert len(str(error.value)) < 500
+
+
+def test_the_report_fits_a_terminal_and_its_page_greys_what_is_chance(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    mask, _ = write_noise(tmp_path / "mask", probes, distractors)
+    job = JobContext(make_run(tmp_path / "runs", "score"), Heard(), 1, World())
+    given = {"sizes": "10,600", "compare": "", "allow_missing": False, "ending": ""}
+    report = score(
+        job, str(packed), *write_lists(tmp_path / "lists"), str(tmp_path / "out"), mask=str(mask), **given
+    )
+    assert max(map(len, report.lines[:-1])) < 79
+    assert "unresolved" in report.lines[3] and report.lines[-2].startswith("    off the devkit's")
+    shown = (tmp_path / "out/index.html").read_text()
+    assert '<tr class="hint"><th>1e-06</th><td>unresolved</td>' in shown
+    assert "Among 600 distractors" in shown and "19 probes" in shown
+
+
 def test_a_truncated_matrix_and_sets_of_two_widths_are_refused(tmp_path):
     probes, distractors = features("plain")
     packed = write_packed_set(tmp_path / "features", probes, distractors)
@@ -339,7 +368,7 @@ def test_a_result_is_never_written_over(tmp_path):
         run(packed, tmp_path / "out")
 
 
-@pytest.mark.parametrize("text", ["", "ten", "0,10", "10;100"])
+@pytest.mark.parametrize("text", ["", "ten", "0,10", "10;100", "-5", "1_0", "1e3", "9" * 5000])
 def test_sizes_that_are_none(tmp_path, text):
     with pytest.raises(ConfigError, match="--sizes"):
         run(tmp_path, tmp_path / "out", sizes=text)

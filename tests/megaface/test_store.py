@@ -159,9 +159,11 @@ def test_facts_that_can_not_be_are_refused(tmp_path: Path) -> None:
         ('"width": 8', '"width": 99999999999'),
         ('"format": 1', '"format": 2'),
         ('"ending": ""', '"ending": "/../../x.bin"'),
+        ('"extra": 0', '"extra": 9'),
         ("{", ""),
     ):
         assert was in facts
         (place / "features.json").write_text(facts.replace(was, becomes))
-        with pytest.raises(DataError, match=r"features\.json"):
+        with pytest.raises(DataError, match=r"features\.json") as error:
             open_features(place)
+        assert "remove the run" not in str(error.value)

@@ -24,6 +24,7 @@ from arcterm.formats.lists import refuse_utf_16
 _LARGEST = 512 << 20
 _NAMED = 5
 _SHOWN = 60
+_JSON = re.compile(rb"\s*(\{|\[\s*[\[\"{])")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HINT = "a list is JSON with path and id, or has the path of an image in each line"
@@ -51,7 +52,8 @@ def read_path_list(path: Path) -> PathList:
     data = read_bytes(path, _LARGEST)
     refuse_pointer(data[:64], path)
     refuse_utf_16(data[:2], path)
-    found = _read_devkit(data, path) if data[:200].lstrip()[:1] == b"{" else _read_lines(data, path)
+    data = data.removeprefix(BOM_UTF8)
+    found = _read_devkit(data, path) if _JSON.match(data) else _read_lines(data, path)
     if not found.paths:
         raise DataError(f"{path} has no image in it", _HINT)
     return found

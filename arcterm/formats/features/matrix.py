@@ -106,5 +106,6 @@ def parse_feature(data: bytes, path: Path) -> NDArray[np.float32]:
     found = parse_matrices(data, path)
     if len(found) > 1 or 1 not in found[0].shape:
         shapes = ", ".join(" × ".join(map(str, matrix.shape)) for matrix in found[:3])
-        raise DataError(f"{path} is no feature: it holds {len(found)} matrices, {shapes}", _HINT)
+        number = f"{len(found):,} matrices" if len(found) > 1 else "a matrix"
+        raise DataError(f"{path} is no feature: it holds {number} of {shapes}", _HINT)
     return found[0].ravel().astype(np.float32)

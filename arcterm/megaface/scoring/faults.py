@@ -65,6 +65,7 @@ class FaultList:
         self._parts: list[str] = []
         self._count = 0
         self._kinds: set[FeatureFault] = set()
+        self._strange = False  # a list that is of other features
 
     def add(
         self,
@@ -88,17 +89,20 @@ class FaultList:
             )
             self._count += len(found)
             self._kinds.add(kind)
+            self._strange |= kind == FeatureFault.MISSING and len(found) == len(names)
 
     def refuse(self) -> None:
         """Raise `DataError` if anything was found."""
         if self._parts:
             raise DataError(
-                f"{self._count:,} features can't be scored: {'; '.join(self._parts)}",
+                f"{self._count:,} feature{'s' * (self._count > 1)} can't be scored: {'; '.join(self._parts)}",
                 "; ".join(self._hints()),
             )
 
     def _hints(self) -> Iterator[str]:
-        if FeatureFault.MISSING in self._kinds:
+        if self._strange:
+            yield "check that lists and features belong together"
+        elif FeatureFault.MISSING in self._kinds:
             yield "--allow-missing goes on without those that are missing"
         if self._kinds & {
             FeatureFault.NOT_UNIT,
@@ -106,7 +110,7 @@ class FaultList:
             FeatureFault.NOT_FINITE,
             FeatureFault.ZERO,
         }:
-            yield "features are normalised by `arcterm megaface export`"
+            yield "export features again; those of others must be finite and normalised before"
         if FeatureFault.UNREADABLE in self._kinds:
             yield "copy unreadable files again"
 

@@ -13,7 +13,7 @@ from arcterm_registry.contracts import Curve, JobReport
 
 from arcterm.files import digests, require_free, staged_directory, write_bytes, write_json
 from arcterm.formats.features.results import DevkitResult, read_result
-from arcterm.megaface.scoring import report
+from arcterm.megaface.scoring import report, resultpage
 from arcterm.megaface.scoring.faults import FaultList
 from arcterm.megaface.scoring.inputs import RAW, FeatureReader, Sources, Variant
 from arcterm.megaface.scoring.lists import parse_sizes, read_distractors, read_probes
@@ -71,7 +71,8 @@ def score(
     }
     lines = [*report.lines_of(scores, compared), *_remarks(scores)]
     drawn = report.curves_of(scores, compared)
-    _write(Path(out), data, lines, drawn, scores)
+    title = f"MegaFace: {data['algo']}"
+    _write(Path(out), data, drawn, scores, resultpage.page_of(title, scores, compared, drawn))
     lines.append(f"{out} has the numbers, the curves, and files as the devkit writes them")
     return JobReport(lines=lines, data=data, result=out, curves=list(drawn.values()))
 
@@ -118,9 +119,9 @@ def _remarks(scores: Sequence[VariantScores]) -> list[str]:
 def _write(
     out: Path,
     data: dict[str, Any],
-    lines: Sequence[str],
     drawn: dict[str, Curve],
     scores: Sequence[VariantScores],
+    page: str,
 ) -> None:
     """Make the folder of a result."""
     algo = re.sub(r"[^A-Za-z0-9.-]", "_", str(data["algo"]))
@@ -136,5 +137,4 @@ def _write(
         )
         for name, curve in drawn.items():
             curves.write(stage, name, curve)
-        title = f"MegaFace: {data['algo']}"
-        (stage / "index.html").write_text(report.page_of(title, lines, drawn, scores), encoding="utf-8")
+        (stage / "index.html").write_text(page, encoding="utf-8")

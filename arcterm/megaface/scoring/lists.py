@@ -16,6 +16,7 @@ from arcterm.megaface.listing import read_names_of, shorten
 from arcterm.megaface.store import PARTS
 
 _FILE = re.compile(r"(.*)_features_list\.json_([0-9]{1,9})_([0-9]{1,4})")
+_SIZE = re.compile(r"0*[1-9][0-9]{0,18}")
 _NAMED = 5
 
 
@@ -59,11 +60,9 @@ def read_probes(path: Path) -> ProbeList:
 
 def parse_sizes(text: str) -> list[int]:
     """Parse numbers of distractors with commas between, as an ascending list; raises `ConfigError`."""
-    try:
-        sizes = sorted({int(part) for part in text.split(",") if part.strip()})
-    except ValueError:
-        sizes = []
-    if not sizes or sizes[0] < 1:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    sizes = sorted({int(part) for part in parts}) if all(map(_SIZE.fullmatch, parts)) else []
+    if not sizes:
         raise ConfigError(f"--sizes {text!r} is no list of numbers", "give some, like 10,1000,1000000")
     return sizes
 

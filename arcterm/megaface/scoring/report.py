@@ -1,4 +1,4 @@
-"""What is reported of a scoring: numbers for a script, lines for a person, curves, a page."""
+"""The report of a scoring: numbers for a script, lines for a person, curves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arcterm.formats.features.results import DevkitResult
 from arcterm.megaface.scoring.identification import RANKS, Cmc
 from arcterm.megaface.scoring.passes import Score, VariantScores
 from arcterm.megaface.scoring.verification import FARS
-from arcterm.pictures import curves, page
+from arcterm.verify.rates import TarAtFar
 
 PROTOCOL = {
     "score": "dot product of normalised features, computed to the bit the same for any order of the data",
@@ -29,8 +29,10 @@ PROTOCOL = {
 }
 
 _SHOWN = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
-_FEW = 30  # impostor pairs, of which fewer make a rate that is noise
+FEW = 30
+"""Impostor pairs of which fewer make a rate that is mostly chance."""
 _FAR = 1e-6
+DISTRACTORS = " distractors"
 
 
 def as_devkit(score: Score) -> DevkitResult:
@@ -110,61 +112,62 @@ def lines_of(variants: Sequence[VariantScores], compared: dict[str, DevkitResult
 
 def _variant_lines(variant: VariantScores) -> Iterator[str]:
     missing = f", {variant.missing_probes:,} missing" if variant.missing_probes else ""
-    yield f"{variant.name}: {variant.probes:,} probes of {variant.people:,} people{missing}"
+    people = "person" if variant.people == 1 else "people"
+    yield f"{variant.name}: {variant.probes:,} probes of {variant.people:,} {people}{missing}"
+    yield f"  {'distractors':>16}{'rank-1':>10}{'rank-10':>10}{'traditional':>13}{f'TAR at {_FAR:g}':>14}"
     for score in variant.scores:
         found = score.identification
-        yield (
-            f"  {_title(score)}: rank-1 {_percent(found.cmc.rate(1))}, rank-10 {_percent(found.cmc.rate(10))}"
-            f"  (with other people's images {_percent(found.traditional.rate(1))})"
-            f"  TAR {_percent(score.verification.tar_at_far[0].at_most.tar)} at FAR {_FAR:g}"
-            f"{_noise(score, 0)}{_counts(score)}"
-        )
+        rates = [percent(found.cmc.rate(1)), percent(found.cmc.rate(10))]
+        cells = f"{rates[0]:>10}{rates[1]:>10}{percent(found.traditional.rate(1)):>13}"
+        yield f"  {title(score):>16}{cells}{tar(score.verification.tar_at_far[0]):>14}{_counts(score)}"
     if variant.scores:
         yield from _tar_lines(variant.scores[-1])
 
 
 def _tar_lines(score: Score) -> Iterator[str]:
-    for number, one in enumerate(score.verification.tar_at_far):
+    yield f"  among {title(score, DISTRACTORS)}, of {score.verification.impostors:,} impostor pairs:"
+    yield f"    {'FAR ≤':<8}{'TAR':>10}{'above':>10}{'accepted':>11}   {'nearest FAR':<12}{'TAR':>9}"
+    for one in score.verification.tar_at_far:
         least, near = one.at_most, one.nearest
         yield (
-            f"    FAR ≤ {one.asked:g}: TAR {_percent(least.tar)} above {least.threshold:.6f}, "
-            f"{least.impostors:,} of {score.verification.impostors:,} accepted;  nearest: "
-            f"{_percent(near.tar)} at FAR {near.far:.3g}{_noise(score, number)}"
+            f"    {one.asked:<8g}{tar(one):>10}{least.threshold:>10.6f}{least.impostors:>11,}"
+            f"   {near.far:<12.3g}{percent(near.tar):>9}{'   noise' if is_noise(score, one) else ''}"
         )
     read = read_off(as_devkit(score))
     yield (
-        f"    off the devkit's thinned curve: {_percent(read['tar_last'])} at the last point of FAR ≤ "
-        f"{_FAR:g}, {_percent(read['tar_first'])} at the first beyond"
+        f"    off the devkit's thinned curve: {percent(read['tar_last'])} at FAR ≤ {_FAR:g}, "
+        f"{percent(read['tar_first'])} beyond"
     )
 
 
-def _noise(score: Score, number: int) -> str:
-    one = score.verification.tar_at_far[number]
-    if not one.resolved:
-        return "  (below one impostor pair of all: unresolved)"
-    few = int(score.verification.impostors * one.asked) < _FEW
-    return f"  (noise: fewer than {_FEW} impostor pairs decide)" if few else ""
+def tar(one: TarAtFar) -> str:
+    """The TAR at a rate; a word where the rate is below one impostor pair of all."""
+    return percent(one.at_most.tar) if one.resolved else "unresolved"
+
+
+def is_noise(score: Score, one: TarAtFar) -> bool:
+    """Whether so few impostor pairs decide a TAR that it is mostly chance."""
+    return score.verification.impostors * one.asked < FEW
 
 
 def _counts(score: Score) -> str:
     parts = [f"{score.removed:,} removed"] if score.removed else []
     parts += [f"{score.missing:,} missing"] if score.missing else []
-    return f"  ({', '.join(parts)})" if parts else ""
+    return f"  {', '.join(parts)}" if parts else ""
 
 
 def _compared_line(name: str, result: DevkitResult) -> str:
     read = read_off(result)
     return (
-        f"{name}: rank-1 {_percent(read['rank_1'])}, rank-10 {_percent(read['rank_10'])}, off its thinned "
-        f"curve TAR {_percent(read['tar_last'])} at the last point of FAR ≤ {_FAR:g}, "
-        f"{_percent(read['tar_first'])} at the first beyond"
+        f"{name}: rank-1 {percent(read['rank_1'])}, rank-10 {percent(read['rank_10'])}; off its curve: TAR "
+        f"{percent(read['tar_last'])} at FAR ≤ {_FAR:g}, {percent(read['tar_first'])} beyond"
     )
 
 
 def curves_of(variants: Sequence[VariantScores], compared: dict[str, DevkitResult]) -> dict[str, Curve]:
     """CMC and ROC of the largest galleries, and rank-1 by size, by the names of their files."""
     ends = {
-        f"{variant.name}, {_title(score)}": score
+        f"{variant.name}, {title(score, DISTRACTORS)}": score
         for variant in variants
         for score in variant.scores
         if score.size == max(each.size for each in variant.scores)
@@ -197,32 +200,11 @@ def curves_of(variants: Sequence[VariantScores], compared: dict[str, DevkitResul
     }
 
 
-def page_of(
-    title: str, lines: Sequence[str], drawn: dict[str, Curve], variants: Sequence[VariantScores]
-) -> str:
-    """The result as a page."""
-    heads = ["", "rank-1", "rank-10", "rank-1, traditional", *(f"TAR at FAR {far:g}" for far in FARS)]
-    parts = [f"<h1>{page.text(title)}</h1>"]
-    for variant in variants:
-        parts += [f"<h2>{page.text(variant.name)}</h2>", page.table(map(_row, variant.scores), heads)]
-    parts += [curves.part(curve) for curve in drawn.values()]
-    parts += [f"<p>{page.text(line)}</p>" for line in lines]
-    parts += [page.table(PROTOCOL.items())]
-    return page.page(title, parts)
+def title(score: Score, of: str = "") -> str:
+    """The name of a gallery: its size, of what, and its set if it is not the first."""
+    return f"{score.size:,}{of}" + (f", set {score.set_number}" if score.set_number != 1 else "")
 
 
-def _row(score: Score) -> list[str]:
-    found = score.identification
-    rates = [found.cmc.rate(1), found.cmc.rate(10), found.traditional.rate(1)]
-    tars = [
-        _percent(one.at_most.tar) if one.resolved else "unresolved" for one in score.verification.tar_at_far
-    ]
-    return [_title(score), *map(_percent, rates), *tars]
-
-
-def _title(score: Score) -> str:
-    return f"{score.size:,} distractors" + (f", set {score.set_number}" if score.set_number != 1 else "")
-
-
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share in percent, with two digits."""
     return "–" if share is None else f"{100 * share:.2f} %"
