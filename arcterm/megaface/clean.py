@@ -64,14 +64,18 @@ def clean(
     replaced = replace(facescrub.images, facescrub.noises, seed) if facescrub else {}
     with staged_directory(target, resume=context.id) as stage:
         if found.layout == "packed":
-            _write_mask(stage, sets, replaced, seed)
+            _write_mask(stage, sets, replaced, seed, found.model_digests)
         else:
             _write_files(context, stage, found, sets, replaced, seed, new_ending)
     return _report(sets, found, target, seed)
 
 
 def _write_mask(
-    stage: Path, sets: list[Cleaning], replaced: dict[str, NDArray[np.float32]], seed: int
+    stage: Path,
+    sets: list[Cleaning],
+    replaced: dict[str, NDArray[np.float32]],
+    seed: int,
+    models: list[dict[str, str]],
 ) -> None:
     width = sets[0].images.features.width
     removed = [name for each in sets if each.which == "megaface" for name in each.hit]
@@ -80,6 +84,7 @@ def _write_mask(
         seed=seed,
         removed=removed,
         replaced=list(replaced),
+        models=models,
         lists={each.which: each.record() for each in sets},
     )
     vectors = np.stack(list(replaced.values()))[:, :-1] if replaced else np.zeros((0, width), np.float32)
@@ -160,7 +165,9 @@ def _report(sets: list[Cleaning], features: Features, target: Path, seed: int) -
             f"{TITLES[each.which]}: {record['hit']:,} of {record['images']:,} images are noise and {became}; "
             f"{len(record['not_hit']):,} of the list's {record['names']:,} names are of no image here"
         )
-        if record["not_hit"] and record["hit"]:
+        if not record["hit"]:
+            lines.append(f"  is {each.path} the list of noise in these images?")
+        elif record["not_hit"]:
             lines.append(f"  of no image here: {shorten(record['not_hit'], _NAMED)}")
         if record["repeated"]:
             lines.append(f"  twice in the list: {shorten(record['repeated'], _NAMED)}")

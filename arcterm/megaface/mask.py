@@ -27,7 +27,8 @@ _HINT = "give the folder that `arcterm megaface clean` made of packed features"
 class Mask(msgspec.Struct, kw_only=True):
     """What became of noise: names of distractors that are `removed`, of images that are `replaced`.
 
-    `seed` is that of the random term, `width` D, `lists` what is known of the lists of noise.
+    `seed` is that of the random term, `width` D, `models` the SHA-256 of files of each model whose features
+    they were, and `lists` what is known of the lists of noise.
     """
 
     format: int = FORMAT
@@ -35,6 +36,7 @@ class Mask(msgspec.Struct, kw_only=True):
     seed: int
     removed: list[str]
     replaced: list[str]
+    models: list[dict[str, str]] = []
     lists: dict[str, dict[str, Any]] = {}
 
 
@@ -57,7 +59,10 @@ def read_mask(path: Path) -> tuple[Mask, NDArray[np.float32]]:
         raise DataError(f"{place} is of format {mask.format}, not {FORMAT}", "use the arcterm that wrote it")
     if not mask.replaced:
         return mask, np.zeros((0, mask.width), np.float32)
-    vectors = map_rows(place.with_name(VECTORS))
+    try:
+        vectors = map_rows(place.with_name(VECTORS))
+    except DataError as error:
+        raise DataError(error.message, _HINT) from None
     if vectors.shape != (len(mask.replaced), mask.width):
         shape = " × ".join(map(str, vectors.shape))
         raise DataError(

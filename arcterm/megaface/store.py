@@ -98,6 +98,12 @@ class Features:
             )
         return found
 
+    @property
+    def model_digests(self) -> list[dict[str, str]]:
+        """The SHA-256 of the files of each model, by name; empty if that isn't known."""
+        models = self.facts.models if self.facts else []
+        return [dict(model["sha256"]) for model in models if isinstance(model.get("sha256"), dict)]
+
     def stamp(self) -> Stamp:
         """The state of what is in it, as far as that is few files."""
         beside = [self.folder / f"{which}.txt" for which in self.places]

@@ -116,6 +116,23 @@ def test_lists_of_noise_with_all_that_they_may_have(tmp_path: Path) -> None:
     assert list(read_facescrub_noises(path).names) == ["c.jpg", "d.jpg", "e.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a_1.png\nb_2.png\n", r"line 1: 'a_1.png' is no folder / album / image; line 2"),
+        ("<!DOCTYPE html>\n<html>\n", "line 1: '<!DOCTYPE html>' is no folder"),
+        ("a/b/c.jpg\na/b/c.jpg.json\n", r"line 2: 'a/b/c.jpg.json' is no"),
+    ],
+)
+def test_a_list_of_something_else_is_no_list_of_noise(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "noises.txt").write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_megaface_noises(tmp_path / "noises.txt")
+    if "png" not in text:
+        with pytest.raises(DataError, match="is no image"):
+            read_facescrub_noises(tmp_path / "noises.txt")
+
+
 def test_lists_of_lines(tmp_path: Path) -> None:
     path = tmp_path / "lst"
     path.write_bytes("# ours\r\nÄ B/1.jpg\r\n/abs/b/2.png \n\nb/2.png\nb/2.png".encode())

@@ -341,6 +341,42 @@ def test_clean_features_and_masks_that_do_not_belong_are_refused(tmp_path):
         run(narrow, tmp_path / "out", mask=str(mask))
 
 
+def test_a_mask_of_another_models_features_is_refused(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    lists = write_lists(tmp_path / "lists")
+    facts = json.loads((packed / "features.json").read_text())
+    facts["models"] = [{"model": "m.pth", "sha256": {"m.pth": "ab"}}]
+    (packed / "features.json").write_text(json.dumps(facts))
+    mask, _ = write_noise(tmp_path / "mask", probes, distractors)
+    for digest, same in (("ab", True), ("cd", False)):
+        known = json.loads((mask / "mask.json").read_text()) | {"models": [{"m.pth": digest}]}
+        (mask / "mask.json").write_text(json.dumps(known))
+        if same:
+            run(packed, tmp_path / "out", lists=lists, mask=str(mask))
+        else:
+            with pytest.raises(DataError, match="is of the features of another model"):
+                run(packed, tmp_path / "other", lists=lists, mask=str(mask))
+
+
+def test_a_damaged_mask_is_to_be_made_again(tmp_path):
+    probes, distractors = features("plain")
+    packed = write_packed_set(tmp_path / "features", probes, distractors)
+    mask, _ = write_noise(tmp_path / "mask", probes, distractors)
+    for name in ("mask.npy", "mask.json"):
+        (mask / name).write_bytes(b"{}")
+        with pytest.raises(DataError, match=name) as error:
+            run(packed, tmp_path / "out", mask=str(mask))
+        assert "`arcterm megaface clean` made" in str(error.value)
+
+
+def test_other_results_that_are_none_are_named_at_once(tmp_path):
+    for name in ("one.json", "two.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(DataError, match=r"one\.json is no result.*two\.json is no result"):
+        run(tmp_path, tmp_path / "out", compare=f"{tmp_path}/one.json, {tmp_path}/two.json")
+
+
 def test_a_stop_leaves_nothing(tmp_path, monkeypatch):
     """Wherever it comes: while features are looked at, or while they are scored."""
     monkeypatch.setattr(HostProducts, "width", 16)

@@ -68,7 +68,7 @@ def _read_devkit(data: bytes, path: Path) -> PathList:
     if found.id is not None and len(people) != len(found.path):
         raise DataError(f"{path} has {len(found.path):,} paths but {len(people):,} ids", _HINT)
     wrong = [(n, why) for n, text in enumerate(found.path, 1) if (why := _fault(text))]
-    _refuse(wrong, "entry", path)
+    refuse(wrong, "entry", path)
     return PathList(found.path, people)
 
 
@@ -81,7 +81,7 @@ def _read_lines(data: bytes, path: Path) -> PathList:
         if why:
             wrong.append((number, why))
         paths.append(text)
-    _refuse(wrong, "line", path)
+    refuse(wrong, "line", path)
     return PathList(paths, [])
 
 
@@ -112,11 +112,12 @@ def _fault(text: str) -> str:
     return f"{ascii(text)[:_SHOWN]} leads out of its folder" if ".." in text.split("/") else ""
 
 
-def _refuse(wrong: Sequence[tuple[int, str]], what: str, path: Path) -> None:
+def refuse(wrong: Sequence[tuple[int, str]], what: str, path: Path, hint: str = _HINT) -> None:
+    """Raise `DataError` if anything is `wrong`: the number of a line or an entry, and why."""
     if wrong:
         shown = "; ".join(f"{what} {number}: {why}" for number, why in wrong[:_NAMED])
         more = f"; and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else ""
-        raise DataError(f"{path} {shown}{more}", _HINT)
+        raise DataError(f"{path} {shown}{more}", hint)
 
 
 def find_repeated(names: Sequence[str]) -> list[str]:

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arcterm.errors import DataError
-from arcterm.formats.features.lists import find_repeated, tail, text_lines
+from arcterm.formats.features.lists import find_repeated, refuse, tail, text_lines
 from arcterm.formats.features.matrix import read_bytes
 from arcterm.formats.lfs import refuse_pointer
 from arcterm.formats.lists import refuse_utf_16
+from arcterm.formats.people import IMAGE_TYPES
 
 _LARGEST = 64 << 20
+_SHOWN = 60
+_ENDINGS = tuple(IMAGE_TYPES)
+_PARTS = ("folder", "album", "image")
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,12 @@ def _read(path: Path, parts: int) -> Noises:
     refuse_utf_16(data[:2], path)
     if b"\0" in data:
         raise DataError(f"{path} isn't text: it has zero bytes in it", "give a list with a name in each line")
-    names = []
-    for _, line in text_lines(data, path):
+    names, wrong = [], []
+    for number, line in text_lines(data, path):
         fields = line.split("\t")
-        if name := tail(fields[1] if len(fields) > 1 else fields[0], parts):
-            names.append(name)
+        name = tail(fields[1] if len(fields) > 1 else fields[0], parts)
+        if not name.lower().endswith(_ENDINGS) or name.count("/") != parts - 1:
+            wrong.append((number, f"{ascii(line)[:_SHOWN]} is no {' / '.join(_PARTS[-parts:])}"))
+        names.append(name)
+    refuse(wrong, "line", path, "give a list of noise as InsightFace published it, for the set that it is of")
     return Noises(dict.fromkeys(names), len(names), find_repeated(names), parts)

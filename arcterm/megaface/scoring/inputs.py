@@ -36,6 +36,7 @@ ReadProbes = tuple[Floats, Faults]
 
 RAW, CLEANED = "raw", "cleaned"
 _LOOKED_AT = 64
+_OWN = "give what `arcterm megaface clean` made of these features"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ class Sources:
             raise DataError(f"{given} has no cleaned features", "give what `arcterm megaface clean` made")
         width = self.features.require("megaface").width
         if self.mask and self.mask[0].width != width:
-            raise DataError(f"{given} is of features of {self.mask[0].width:,} numbers, not {width:,}")
+            raise DataError(f"{given} is of features of {self.mask[0].width:,} numbers, not {width:,}", _OWN)
+        others = self.mask[0].models if self.mask else self.clean.model_digests if self.clean else []
+        if others and (own := self.features.model_digests) and own != others:
+            raise DataError(f"{given} is of the features of another model", _OWN)
 
     @property
     def algo(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from arcterm_registry.contracts import Curve, JobReport
 
+from arcterm.errors import DataError
 from arcterm.files import digests, require_free, staged_directory, write_bytes, write_json
 from arcterm.formats.features.results import DevkitResult, read_result
 from arcterm.megaface.scoring import report, resultpage
@@ -80,8 +81,16 @@ def score(
 def _read_compared(text: str) -> dict[str, DevkitResult]:
     """Read other results, by the names of their files."""
     paths = [Path(part.strip()) for part in text.split(",") if part.strip()]
-    names = [path.name for path in paths]
-    return {path.name if names.count(path.name) == 1 else str(path): read_result(path) for path in paths}
+    names = [path.name for path in dict.fromkeys(paths)]
+    found, faults = {}, []
+    for path in dict.fromkeys(paths):
+        try:
+            found[path.name if names.count(path.name) == 1 else str(path)] = read_result(path)
+        except DataError as error:
+            faults.append(error)
+    if faults:
+        raise DataError("; ".join(fault.message for fault in faults), faults[0].hint)
+    return found
 
 
 def _read(context: JobContext, ranks: RankGroup, asked: _Asked) -> tuple[dict[str, Any], list[Variant]]:
