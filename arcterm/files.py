@@ -126,13 +126,21 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def require_free(place: Path) -> None:
-    """Raise `DataError` unless `place` doesn't exist or is an empty directory."""
-    if place.is_dir() and not any(place.iterdir()):
-        return
-    if place.exists() or place.is_symlink():
+    """Raise `DataError` unless `place` is an empty directory, or can be made."""
+    try:
+        empty = place.is_dir() and not any(place.iterdir())
+        there = place.exists() or place.is_symlink()
+        above = next((each for each in place.absolute().parents if each.exists()), Path("/"))
+    except OSError as error:
+        raise DataError(f"{place} can't be looked at: {error.strerror}", "check permissions there") from None
+    if there and not empty:
         raise DataError(
             f"{place} already exists and isn't empty", "choose another directory, or remove it first"
         )
+    if not above.is_dir():
+        raise DataError(f"{place} can't be made: {above} is no directory", "choose another directory")
+    if not os.access(above, os.W_OK | os.X_OK):  # at the end of hours of work it would be too late
+        raise DataError(f"{place} can't be made: {above} can't be written to", "check permissions there")
 
 
 def stage_of(place: Path, key: str) -> Path:

@@ -40,6 +40,18 @@ def test_what_can_not_be_looked_at_is_named(tmp_path: Path) -> None:
         files.stamp([tmp_path / "file" / "below"])
 
 
+def test_a_place_that_can_not_be_made_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    files.require_free(tmp_path / "new" / "out")
+    with pytest.raises(DataError, match="file is no directory"):
+        files.require_free(tmp_path / "file" / "out")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path))
+    with pytest.raises(DataError, match=f"{tmp_path} can't be written to"):
+        files.require_free(tmp_path / "new" / "out")
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_staged_directory_appears_whole_or_not_at_all(tmp_path: Path, error: BaseException) -> None:
     place = tmp_path / "pack"

@@ -96,6 +96,12 @@ def test_what_a_person_can_act_on_comes_without_a_traceback(run, rank):  # noqa:
     assert (ended.error, ended.hint, ended.traceback) == ("the loss became nan", "lower --lr", "")
 
 
+def test_what_the_system_refused_is_said_without_a_traceback(run, rank):  # noqa: F811
+    body = "raise TrainingError('out cannot be written', 'free space') from OSError(28, 'no space left')"
+    assert rank(body).wait(timeout=60) == 1
+    assert (read_exit(run, 1, 1).error, read_exit(run, 1, 1).traceback) == ("out cannot be written", "")
+
+
 def test_what_was_reached_is_written_before_leaving(run, rank):  # noqa: F811
     process = rank(DONE)
     deadline = time.monotonic() + 60

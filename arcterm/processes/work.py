@@ -139,13 +139,15 @@ def _last_word(run: Run, error: BaseException) -> Exit:
         if isinstance(error, SystemExit):
             text = f"sys.exit({error.code!r}) was called, which nothing in a rank may do"
         return Exit(reason="error", error=text, traceback=_trace(error), t=time.time())
-    shown = isinstance(error, FailedError) or run.record.config.ranks
+    cause = error.__cause__
+    # the system's errors are in the message
+    shown = isinstance(error, FailedError) or (run.record.config.ranks and not isinstance(cause, OSError))
     return Exit(
         reason="error",
         error=error.message,
         hint=error.hint,
         # a plug-in's author has to find what it raised
-        traceback=_trace(error) if error.__cause__ is not None and shown else "",
+        traceback=_trace(error) if cause is not None and shown else "",
         exit_code=error.exit_code if isinstance(error, ArctermError) else 2,
         t=time.time(),
     )
