@@ -32,9 +32,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.megaface.scoring.faults import FaultList
-from arcterm.megaface.scoring.inputs import FeatureReader, Sources
+from arcterm.megaface.scoring.inputs import FeatureReader
 from arcterm.megaface.scoring.lists import Order, ProbeList, Stop
 from arcterm.megaface.scoring.passes import Scorer
+from arcterm.megaface.scoring.sources import Sources
 from arcterm.megaface.store import Facts, SetFacts, write_facts, write_names
 from arcterm.runs.context import JobContext
 from arcterm.train.world import World

@@ -85,11 +85,11 @@ class BestRows:
         """Count (n,) the candidates of a probe (n,) whose products are above a value (n,), by bisection."""
         limits = _join(values, 0)
         low, high = np.zeros(len(probes), np.int64), self.counts[probes]
-        while (open_ := low < high).any():
-            middle = np.where(open_, (low + high) // 2, 0)
+        while (unsure := low < high).any():
+            middle = np.where(unsure, (low + high) // 2, 0)
             before = self.keys[probes, middle] < limits
-            low = np.where(open_ & before, middle + 1, low)
-            high = np.where(open_ & ~before, middle, high)
+            low = np.where(unsure & before, middle + 1, low)
+            high = np.where(unsure & ~before, middle, high)
         return low
 
     def _count_close(self, probes: Whole, marks: NDArray[np.float64], first: Whole, number: Whole) -> Whole:

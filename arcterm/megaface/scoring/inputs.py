@@ -10,22 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
-from arcterm.megaface.devkit import DevkitSet, algo_of
-from arcterm.megaface.mask import JSON, Mask, read_mask
-from arcterm.megaface.noise import FAR
+from arcterm.megaface.mask import Mask
 from arcterm.megaface.scoring.faults import FaultList, FeatureFault, classify
 from arcterm.megaface.scoring.lists import Order, ProbeList, Stop
 from arcterm.megaface.scoring.probes import ProbeVectors
 from arcterm.megaface.scoring.rows import Checked, ListedRows, check, look, reader
-from arcterm.megaface.store import Features, open_features
+from arcterm.megaface.scoring.sources import Sources
+from arcterm.megaface.store import Features
 from arcterm.runs.context import JobContext
 from arcterm.verify.ranks import RankGroup
 
@@ -35,8 +31,6 @@ Faults = NDArray[np.uint8]
 ReadProbes = tuple[Floats, Faults]
 
 RAW, CLEANED = "raw", "cleaned"
-_LOOKED_AT = 64
-_OWN = "give what `arcterm megaface clean` made of these features"
 
 
 @dataclass(frozen=True)
@@ -56,65 +50,6 @@ class Variant:
     probes: ProbeVectors
     missing: int
     galleries: list[DistractorGallery]
-
-
-class Sources:
-    """The folders of features, opened: those to score, and what `megaface clean` made of them."""
-
-    def __init__(self, folder: str, mask: str, ending: str) -> None:
-        """Open them; `mask` is a mask, or a folder of cleaned features. Raises `DataError`."""
-        self.features = open_features(Path(folder), ending)
-        beside = Path(folder) / JSON
-        given = Path(mask) if mask else beside
-        has_mask = given.is_file() or (given / JSON).is_file()
-        if mask and not given.exists():
-            raise DataError(f"there is no {given}", "give what `arcterm megaface clean` made")
-        self._mask_path = given
-        self.mask = read_mask(given) if has_mask else None
-        self.clean = open_features(given, ending) if mask and not has_mask else None
-        self.extra = find_extra(self.features)
-        if self.extra and (self.mask or self.clean):
-            raise DataError(f"{folder} is clean already", "give the raw features, or leave --mask out")
-        if self.clean and not find_extra(self.clean):
-            raise DataError(f"{given} has no cleaned features", "give what `arcterm megaface clean` made")
-        width = self.features.require("megaface").width
-        if self.mask and self.mask[0].width != width:
-            raise DataError(f"{given} is of features of {self.mask[0].width:,} numbers, not {width:,}", _OWN)
-        others = self.mask[0].models if self.mask else self.clean.model_digests if self.clean else []
-        if others and (own := self.features.model_digests) and own != others:
-            raise DataError(f"{given} is of the features of another model", _OWN)
-
-    @property
-    def algo(self) -> str:
-        """The name of the features."""
-        if self.features.facts:
-            return self.features.facts.algo
-        found = self.features.require("megaface")
-        return algo_of(found.ending) if isinstance(found, DevkitSet) else self.features.folder.name
-
-    def about_mask(self) -> dict[str, Any] | None:
-        """What a result says of what noise is taken out by."""
-        if self.clean:
-            return {"path": str(self.clean.folder), "facts": msgspec.to_builtins(self.clean.facts)}
-        if self.mask:
-            mask = self.mask[0]
-            counts = {"removed": len(mask.removed), "replaced": len(mask.replaced)}
-            return {"path": str(self._mask_path), "seed": mask.seed, **counts}
-        return None
-
-
-def find_extra(features: Features) -> int:
-    """Return 1 if a number after each feature marks noise, else 0; raises `DataError` if the sets differ."""
-    widths = [features.require(which).width for which in ("facescrub", "megaface")]
-    if widths[0] != widths[1]:
-        raise DataError(
-            f"{features.folder} has {widths[0]:,} numbers an image in FaceScrub, {widths[1]:,} in MegaFace",
-            "export both with the same model",
-        )
-    if features.facts:
-        return features.facts.extra
-    last = features.require("megaface").rows(slice(0, _LOOKED_AT), {})[:, -1]
-    return int(np.isin(last, (0.0, FAR)).all())
 
 
 class FeatureReader:
@@ -166,9 +101,8 @@ class FeatureReader:
         unreadable: dict[int, str] = {}
         read = reader(found, unreadable)
         vectors[there], faults[there] = look(read, rows[there], extra, unreadable)
-        faults[faults == FeatureFault.REMOVED] = (
-            FeatureFault.NO_MARK
-        )  # wrong images of FaceScrub are replaced, not marked
+        # wrong images of FaceScrub are replaced, never marked
+        faults[faults == FeatureFault.REMOVED] = FeatureFault.NO_MARK
         self._faults.add("cleaned probes" if extra else "probes", found, names, rows, faults)
         return vectors, faults
 

@@ -16,9 +16,10 @@ from arcterm.files import digests, require_free, staged_directory, write_bytes, 
 from arcterm.formats.features.results import DevkitResult, read_result
 from arcterm.megaface.scoring import report, resultpage
 from arcterm.megaface.scoring.faults import FaultList
-from arcterm.megaface.scoring.inputs import RAW, FeatureReader, Sources, Variant
+from arcterm.megaface.scoring.inputs import RAW, FeatureReader, Variant
 from arcterm.megaface.scoring.lists import parse_sizes, read_distractors, read_probes
 from arcterm.megaface.scoring.passes import Scorer, VariantScores
+from arcterm.megaface.scoring.sources import Sources
 from arcterm.pictures import curves
 from arcterm.runs.context import JobContext
 from arcterm.verify.ranks import RankGroup, agree
