@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from arcterm.errors import DataError
-from arcterm.evaluate.answers import NOBODY, Answers
+from arcterm.evaluate.answers import NOBODY, Answers, head_lines, rate_lines
 from arcterm.formats import images
 from arcterm.formats.images import Pixels
 from arcterm.pictures import page
@@ -15,12 +15,14 @@ from arcterm.pictures import page
 _SHOWN = 100
 
 
-def draw_page(answers: Answers, said: list[str]) -> str:
-    """Draw a page of the lines `said`, and of the pictures for which another answer is nearest."""
+def draw_page(answers: Answers) -> str:
+    """Draw a page of the rates, and of the pictures for which another answer is nearest."""
+    rates = [f"<li>{page.text(line)}</li>" for line in rate_lines(answers)]
     shown = np.argsort(_certainty(answers), kind="stable")[:_SHOWN].tolist()
     parts = [
         "<h1>identify</h1>",
-        *(f"<p>{page.text(line)}</p>" for line in said),
+        *(f"<p>{page.text(line)}</p>" for line in head_lines(answers)),
+        *(["<ul>", *rates, "</ul>"] if rates else []),
         f"<h2>The {len(shown):,} least certain of {len(answers.probes.names):,} pictures</h2>",
         "<p>Each beside an image of the person who is most like it.</p>",
         '<div class="pairs">',

@@ -30,7 +30,12 @@ _FORMULA = tuple("=+-@＝＋－＠")
 
 
 class Answers(NamedTuple):
-    """The best people of each probe, from which similarity on the best is accepted, and how right that is."""
+    """The best people of each probe, from which similarity on the best is accepted, and how right that is.
+
+    `model` is in words.
+    """
+
+    model: str
 
     people: People
     probes: Probes
@@ -73,19 +78,26 @@ class Answers(NamedTuple):
 
 def lines(answers: Answers) -> list[str]:
     """Return the answers for a person."""
+    said = [_line(answers, row) for row in answers.rows(_SHOWN)]
+    if len(answers.probes.names) > _SHOWN:
+        said.append(
+            f"… and {len(answers.probes.names) - _SHOWN:,} more pictures; --out FOLDER has all of them"
+        )
+    return [*head_lines(answers), *map(clean, said), *rate_lines(answers)]
+
+
+def head_lines(answers: Answers) -> list[str]:
+    """Say what was compared, and from where on a match is accepted."""
     people, probes, acceptance = answers.people, answers.probes, answers.acceptance
     said = [
         f"{_count(len(probes.names), 'picture')} among {_count(len(people.names), 'person', 'people')} of "
-        f"{_count(len(people.files), 'image')}: {MATCHES[answers.match]}"
+        f"{_count(len(people.files), 'image')}: {MATCHES[answers.match]}; {answers.model}"
     ]
     if acceptance:
         number = sum(bool(answers.accepted(index)) for index in range(len(probes.names)))
         above = f" above a similarity of {acceptance.cosine:.4f}" if math.isfinite(acceptance.cosine) else ""
         said.append(f"{number:,} accepted{above} ({acceptance.words})")
-    said += [_line(answers, row) for row in answers.rows(_SHOWN)]
-    if len(probes.names) > _SHOWN:
-        said.append(f"… and {len(probes.names) - _SHOWN:,} more pictures; --out FOLDER has all of them")
-    return [clean(line) for line in [*said, *_rates(answers.rates)]]
+    return [clean(line) for line in said]
 
 
 def record(answers: Answers) -> dict[str, Any]:
@@ -148,7 +160,9 @@ def _line(answers: Answers, row: dict[str, Any]) -> str:
     return f"{row['probe']}  {best[0]}" + (f"  ({', '.join(best[1:])})" if best[1:] else "")
 
 
-def _rates(rates: IdentificationRates | None) -> Iterator[str]:
+def rate_lines(answers: Answers) -> Iterator[str]:
+    """Say how right the answers are, where that is known."""
+    rates = answers.rates
     if rates is None:
         return
     said = [(1, rates.rank_1), (rates.top, rates.rank_top)] if rates.top > 1 else [(1, rates.rank_1)]

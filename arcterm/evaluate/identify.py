@@ -15,7 +15,7 @@ from arcterm.evaluate.answerpage import draw_page
 from arcterm.evaluate.answers import Answers
 from arcterm.evaluate.nearest import pool
 from arcterm.evaluate.people import People, Probes, find_doubts, read_people, read_probes, stamp_of
-from arcterm.evaluate.record import record_model, unit_sum
+from arcterm.evaluate.record import record_model, unit_sum, word_model
 from arcterm.features.matrix import extract
 from arcterm.features.networks import Networks, open_networks
 from arcterm.features.pictures import FilePictures, reason
@@ -89,15 +89,14 @@ def identify(
             "warning",
         )
     rates = opensearch.measure(found, accepted.cosine if accepted else None) if asked.labelled else None
-    made = Answers(people, asked, found.best, match, accepted, rates)
+    made = Answers(word_model(networks), people, asked, found.best, match, accepted, rates)
     data = answers.record(made) | {
         "model": record_model(networks),
         "seconds": round(time.perf_counter() - started, 3),
     }
-    said = answers.lines(made)
     if out:
-        answers.write(Path(out), made, data, draw_page(made, said))
-    return JobReport(lines=said, data=data, result=out)
+        answers.write(Path(out), made, data, draw_page(made))
+    return JobReport(lines=answers.lines(made), data=data, result=out)
 
 
 def _require_unchanged(context: JobContext, networks: Networks, people: People, asked: Probes) -> None:

@@ -19,6 +19,12 @@ def unit_sum(views: list[Tensor]) -> Tensor:
     return F.normalize(own.sum(1), dim=1)
 
 
+def word_model(networks: Networks) -> str:
+    """Word the one model of `networks`, and how images enter it."""
+    (facts,) = networks.facts
+    return f"{facts.source}, {facts.input_words}"
+
+
 def record_model(networks: Networks) -> dict[str, Any]:
     """Return what a result says of the one model of `networks`, and how vectors are made."""
     return networks.record()[0] | {"flip": FLIP, "norms": NORMS}

@@ -13,7 +13,7 @@ from arcterm.align import detection
 from arcterm.errors import DataError
 from arcterm.evaluate import closedset, tinyreport
 from arcterm.evaluate.closedset import ClosedSet
-from arcterm.evaluate.record import record_model, unit_sum
+from arcterm.evaluate.record import record_model, unit_sum, word_model
 from arcterm.evaluate.smallfaces import NOT_FOUND, OPTIONS, SmallFaces
 from arcterm.evaluate.tinyreport import TinyImages
 from arcterm.features.matrix import extract
@@ -75,16 +75,18 @@ def tinyface(
     if not ranks.first:
         return JobReport(lines=[])
     lost = int((marks == NOT_FOUND).sum()) if marks is not None else None
-    about = TinyImages(found, kind, choice.name if choice else "", lost, [pictures.name(i) for i in refused])
+    names = [pictures.name(index) for index in refused]
+    about = TinyImages(word_model(networks), found, kind, choice.name if choice else "", lost, names)
     data = {
         **tinyreport.record(about, measured),
         "model": record_model(networks),
         "seconds": round(time.perf_counter() - started, 3),
     }
-    lines = tinyreport.lines(about, measured)
     drawn = closedset.curve("TinyFace", measured)
     if out:
-        tinyreport.write(Path(out), lines, data, drawn, vectors, pictures)
+        page = tinyreport.page_of(about, measured, drawn)
+        tinyreport.write(Path(out), page, data, drawn, vectors, pictures)
+    lines = tinyreport.lines(about, measured)
     return JobReport(lines=lines, data=data, problems=len(refused), result=out, curves=[drawn])
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from arcterm_registry.contracts import Curve
 
-from arcterm.evaluate.closedset import ClosedSetRates, SearchRates
+from arcterm.evaluate.closedset import RANKS, ClosedSetRates, SearchRates
 from arcterm.features.pictures import Pictures
 from arcterm.files import digests, staged_directory, write_json
 from arcterm.formats.tinyface import TinyFace
@@ -19,8 +19,12 @@ _NAMED = 20
 
 
 class TinyImages(NamedTuple):
-    """The set, which images were taken, how many had no face, and the names of those that can't be used."""
+    """The set, which images were taken, how many had no face, and the names of those that can't be used.
 
+    `model` is in words.
+    """
+
+    model: str
     found: TinyFace
     kind: str
     detector: str
@@ -54,10 +58,45 @@ def record(about: TinyImages, measured: ClosedSetRates) -> dict[str, Any]:
 
 def lines(about: TinyImages, measured: ClosedSetRates) -> list[str]:
     """Return the result for a person."""
+    return [
+        *_head_lines(about, measured),
+        f"with distractors     {_rates(measured.whole)}",
+        f"without distractors  {_rates(measured.matches)}",
+    ]
+
+
+def page_of(about: TinyImages, measured: ClosedSetRates, drawn: Curve) -> str:
+    """Make the page: a table of rates, and the curve."""
+    heads = ["gallery", "images", *(f"rank {rank}" for rank in RANKS), "mAP, trapezoids", "mAP, plain"]
+    rows = [
+        [
+            what,
+            f"{found.entries:,}",
+            *map(_percent, [*found.rates.values(), found.map_trapezoidal, found.map_plain]),
+        ]
+        for what, found in (("with distractors", measured.whole), ("without", measured.matches))
+    ]
+    said = (f"<p>{page.text(line)}</p>" for line in _head_lines(about, measured))
+    rule = (
+        "By cosine. A probe is found at a rank if any image of its person is among so many best ones; an "
+        "equal impostor counts against it."
+    )
+    parts = [
+        "<h1>TinyFace</h1>",
+        *said,
+        page.table(rows, heads),
+        f'<p class="hint">{rule}</p>',
+        curves.part(drawn),
+    ]
+    return page.page("TinyFace", parts)
+
+
+def _head_lines(about: TinyImages, measured: ClosedSetRates) -> list[str]:
     found, whole = about.found, measured.whole
     said = [
         f"TinyFace: {measured.probes:,} of {len(found.probes):,} probes; {whole.entries:,} images in the "
-        f"gallery, {whole.entries - measured.matches.entries:,} of them distractors; {about.kind} images"
+        f"gallery, {whole.entries - measured.matches.entries:,} of them distractors; {about.kind} images; "
+        f"{about.model}"
     ]
     if about.without_face is not None:
         said.append(
@@ -67,28 +106,27 @@ def lines(about: TinyImages, measured: ClosedSetRates) -> list[str]:
     if about.refused:
         named = ", ".join(about.refused[:_NAMED]) + (", …" if len(about.refused) > _NAMED else "")
         said.append(f"{len(about.refused):,} images can't be embedded and are left out: {named}")
-    return [
-        *said,
-        f"with distractors     {_rates(whole)}",
-        f"without distractors  {_rates(measured.matches)}",
-    ]
+    return said
 
 
 def _rates(found: SearchRates) -> str:
-    ranks = "  ".join(f"rank-{rank} {100 * found.rates[rank]:.2f} %" for rank in _SHOWN)
-    means = f"mAP {100 * found.map_trapezoidal:.2f} % (trapezoids), {100 * found.map_plain:.2f} % (plain)"
+    ranks = "  ".join(f"rank-{rank} {_percent(found.rates[rank])}" for rank in _SHOWN)
+    means = f"mAP {_percent(found.map_trapezoidal)} (trapezoids), {_percent(found.map_plain)} (plain)"
     return f"{ranks}  {means}"
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
 def write(
-    out: Path, said: list[str], data: dict[str, Any], drawn: Curve, vectors: Path, pictures: Pictures
+    out: Path, drawn_page: str, data: dict[str, Any], drawn: Curve, vectors: Path, pictures: Pictures
 ) -> None:
     """Make the folder `out`: the result, its curve, a page, and the vectors with their images' names."""
     names = [pictures.name(index) for index in range(len(pictures))]
     with staged_directory(out) as stage:
         write_json(stage / "result.json", data)
         curves.write(stage, "cmc", drawn)
-        parts = ["<h1>TinyFace</h1>", *(f"<p>{page.text(line)}</p>" for line in said), curves.part(drawn)]
-        (stage / "index.html").write_text(page.page("TinyFace", parts), encoding="utf-8")
+        (stage / "index.html").write_text(drawn_page, encoding="utf-8")
         shutil.copyfile(vectors, stage / "vectors.npy")
         write_json(stage / "vectors.json", names)

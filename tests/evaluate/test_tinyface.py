@@ -143,7 +143,9 @@ def test_the_folder_has_the_result_and_the_vectors(run, tmp_path):
     assert (names[0], len(names)) == ("Probe/1_1.jpg", len(vectors))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == report.data
-    assert "<svg" in (tmp_path / "out" / "index.html").read_text()
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "<svg" in page and "<th>rank 50</th>" in page and "net.pth, RGB 112×112" in page
+    assert f"<td>{100 * report.data['with_distractors']['rank_1']:.2f}&nbsp;%</td>" in page
     assert (tmp_path / "out" / "cmc.svg").is_file()
     with pytest.raises(DataError, match="already exists"):
         run(out=str(tmp_path / "out"))
