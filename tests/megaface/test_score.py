@@ -23,7 +23,7 @@ from arcterm.search.products import HostProducts
 from arcterm.train.world import World
 from tests.conftest import little_room
 from tests.jobs import Heard, StoppingJob, make_run
-from tests.megaface.folders import write_tree
+from tests.megaface.folders import write_packed, write_tree
 from tests.megaface.scores import (
     COUNT,
     DISTRACTORS,
@@ -31,6 +31,7 @@ from tests.megaface.scores import (
     SIZES,
     brute_force,
     features,
+    unit,
     write_lists,
     write_packed_set,
 )
@@ -74,6 +75,27 @@ def test_scores_are_those_of_brute_force(tmp_path, kind, seed):
     probes, distractors = features(kind, seed)
     found = run(write_packed_set(tmp_path / "features", probes, distractors), tmp_path / "out")
     all_same(found, tmp_path / "out", "raw", probes, distractors, np.zeros(COUNT, bool))
+
+
+@pytest.mark.parametrize("kind", ["alike", "one image often"])
+def test_ranks_are_exact_to_1000_where_many_distractors_are_ahead(tmp_path, kind):
+    """Of features that tell little, and of a distractor that stands there 1,500 times and is like a probe."""
+    random = np.random.default_rng(3)
+    probes, _ = features("plain")
+    distractors = unit(random.standard_normal((3000, probes.shape[1])) + 6 * probes[:1])
+    if kind == "one image often":
+        distractors[random.permutation(3000)[:1500]] = unit(probes[:1] + 0.1 * probes[7:8])
+    names = [f"1/2@N03/{n}_0.jpg" for n in range(3000)]
+    packed = write_packed(
+        tmp_path / "features", {"facescrub": (PROBES, probes), "megaface": (names, distractors)}
+    )
+    lists = write_lists(tmp_path / "lists")
+    Path(lists[1]).write_text("\n".join(names))
+    found = run(packed, tmp_path / "out", lists=lists, sizes="1200,3000")
+    for number, size in enumerate((1200, 3000)):
+        wanted = brute_force(probes, distractors[:size])
+        assert min(wanted["ranks"]) < 1000 < max(wanted["ranks"]) or size < 3000
+        same(found, tmp_path / "out", "raw", number, wanted)
 
 
 def test_an_equal_distractor_counts_against_the_probe(tmp_path):
