@@ -128,10 +128,10 @@ class GalleryPass:
                 self.best.add_keys(other.view(np.uint64))
 
     def _collect_tail(self) -> None:
-        own = self.tail.take()
-        counts = self._gather(np.array([len(own.rows)]))[:, 0]
+        counts = self._gather(np.array([len(self.tail)]))[:, 0]
         for start in range(0, counts.max(), _SENT):
-            sent = [np.resize(each[start : start + _SENT], _SENT) for each in own]
+            own = self.tail.part(slice(start, start + _SENT))
+            sent = [np.resize(each, _SENT) for each in own]  # of equal length on all ranks
             for rank, parts in enumerate(zip(*map(self._gather, sent), strict=True)):
                 number = min(max(counts[rank] - start, 0), _SENT)
                 if self.ranks.first and rank > 0:

@@ -56,10 +56,14 @@ class Tail:
             chosen = self._values[: self._count], self._pairs[:, : self._count]
         return Largest(*chosen, most, self._error, self._rescore)
 
-    def take(self) -> CandidatePairs:
-        """All candidates."""
-        probes, rows = self._pairs[:, : self._count].astype(np.int64)
-        return CandidatePairs(probes, rows, self._values[: self._count])
+    def __len__(self) -> int:
+        return self._count
+
+    def part(self, some: slice) -> CandidatePairs:
+        """Some of the candidates."""
+        within = slice(*some.indices(self._count))
+        probes, rows = self._pairs[:, within].astype(np.int64)
+        return CandidatePairs(probes, rows, self._values[within])
 
     def clear(self) -> None:
         """Forget the candidates, but not the floor."""
