@@ -109,7 +109,7 @@ def test_a_model_is_scored_from_crops_to_rates(go, made, weights, tmp_path):
     assert cv2.imread(str(out / "crops.jpg")).shape[1] > 800
     assert (out / "index.html").read_text().count('<tr class="hint"><th>') == 6
     said = "\n".join(report.lines)
-    assert "IJB-B: " in said and "published are 227,630" in said
+    assert "IJB-B: " in said and "note: a part of IJB-B? " in said and "(227,630 in the whole one), " in said
     assert "N0" not in said and "N1" not in said
     assert [curve.log_x for curve in report.curves] == [True, False]
 

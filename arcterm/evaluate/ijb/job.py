@@ -126,7 +126,8 @@ def _read(context: JobContext, root: str, letter: Letter, models: Stamp, out: st
     context.require_unchanged([*models, *stamp(places.files)])
     protocol = read_protocol(places, faces)
     _require_images(context, places, faces)
-    notes = [f"{text}: a part of the database?" for text in odd_sizes(places.letter, faces, protocol)]
+    odd = odd_sizes(places.letter, faces, protocol)
+    notes = [f"a part of {places.name}? {', '.join(odd)}"] if odd else []
     if places.absent:
         notes.append(f"verification only: there is no {', no '.join(places.absent)}")
     for note in notes:

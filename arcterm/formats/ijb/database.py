@@ -104,7 +104,7 @@ def odd_sizes(letter: Letter, faces: Faces, protocol: Protocol) -> list[str]:
         int(protocol.pairs.same.sum()),
     )
     return [
-        f"{size:,} {what}, published are {usual:,}"
+        f"{size:,} {what} ({usual:,} in the whole one)"
         for what, size, usual in zip(_COUNTED, sizes, _SIZES[letter], strict=True)
         if size != usual
     ]
