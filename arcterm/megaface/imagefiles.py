@@ -54,7 +54,7 @@ def find_images(
         tried = list(dict.fromkeys(_spellings(path, name, which)))
         called = name.replace(" ", "_") if which == "facescrub" else name
         file = next((text for text in tried if os.path.isfile(root / text)), "")  # noqa: PTH113
-        if not file and (file := next(filter(None, map(stems.find, tried)), "")):
+        if not file and (file := next(filter(None, map(stems.find, tried)), "")) not in ("", *tried):
             found.by_stem += 1
             found.first_by_stem = found.first_by_stem or f"{file} for {path}"
             if which == "facescrub" and file.endswith(".png"):

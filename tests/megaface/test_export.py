@@ -138,10 +138,13 @@ def test_all_that_is_missing_or_no_image_is_named(run, tmp_path) -> None:
     (Path(own["megaface"]) / gone).unlink()
     (Path(own["megaface"]) / torn).write_bytes(b"\xff\xd8\xff")
     write_face(Path(own["megaface"]) / odd, 0, size=98)
+    (Path(own["facescrub"]) / FACESCRUB[2]).unlink()
+    (Path(own["facescrub"]) / FACESCRUB[2]).mkdir()  # its own name, not another ending
     report = run("out", **own)
-    assert report.problems == 3
+    assert report.problems == 4
     sets = report.data["sets"]
     assert sets["megaface"] == {"listed": 40, "features": 37, "missing": 1, "refused": 2, "other_ending": 0}
+    assert (sets["facescrub"]["refused"], sets["facescrub"]["other_ending"]) == (1, 0)
     assert any(text.startswith("1 of 40 images of MegaFace are missing") for text in report.data["said"])
     found = open_features(tmp_path / "out")
     opened = found.require("megaface")
