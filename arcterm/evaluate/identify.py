@@ -119,7 +119,7 @@ def _embed(
     names = [str(file) for file in (*people.files, *asked.files)]
     path, width = context.work / "vectors.npy", networks.sizes[0]
     pictures = FilePictures(Path("/"), names, resize)
-    refused = extract(context, networks, pictures, path, unit_sum, width, batch_size=batch_size)
+    refused = extract(context, networks, pictures, path, unit_sum, width, batch_size=batch_size, retry=True)
     if refused:
         said = [reason(names[index], why) for index, why in sorted(refused.items())]
         more = f"\n  and {len(said) - _NAMED:,} more" if len(said) > _NAMED else ""

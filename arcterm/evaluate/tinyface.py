@@ -64,7 +64,9 @@ def tinyface(
     pictures, marks = _pictures(context, ranks, found, choice)
     vectors = context.work / "vectors.npy"
     width = networks.sizes[0]
-    refused = extract(context, networks, pictures, vectors, unit_sum, width, batch_size=batch_size)
+    refused = extract(
+        context, networks, pictures, vectors, unit_sum, width, batch_size=batch_size, retry=True
+    )
     sets = _usable(found, np.load(vectors, mmap_mode="r"), list(refused))
     if why := collapse.find_collapse(sets.probes, "TinyFace"):
         raise DataError(

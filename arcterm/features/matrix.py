@@ -22,6 +22,7 @@ from torch import Tensor
 from arcterm.errors import DataError
 from arcterm.features.networks import Networks
 from arcterm.features.pictures import Pictures, reason
+from arcterm.files import write_bytes
 from arcterm.runs.context import JobContext
 
 _BATCH = {"cuda": 128, "cpu": 32}
@@ -53,11 +54,13 @@ def extract(
     *,
     batch_size: int | None = None,
     what: str = "embedding",
+    retry: bool = False,
 ) -> dict[int, str]:
     """Embed `pictures` into the file `target`, a float32 matrix (len(pictures), width) in numpy's format.
 
     All ranks call it. Returns, on every rank, why some pictures are not in it: one that can't be decoded, or
-    whose row is zero or not finite, has a row of zeros. Raises `DataError` if that is so of all.
+    whose row is zero or not finite, has a row of zeros; with `retry` those of an earlier attempt are tried
+    again. Raises `DataError` if that is so of all.
     """
     ranks, total = networks.ranks, len(pictures)
     if not total:
@@ -66,7 +69,7 @@ def extract(
     key = hashlib.sha256(f"{target}\0{size}".encode()).hexdigest()[:12]
     logs = f"rows-{key}"
     if ranks.first:
-        _prepare(target, (total, width), list(context.work.glob(f"{logs}-*")))
+        _prepare(target, (total, width), list(context.work.glob(f"{logs}-*")), retry)
     ranks.barrier()  # the file is there
     done = {each.batch for each in _read_logs(context.work, logs)}
     left = [number for number in range(-(-total // size)) if number not in done]
@@ -192,16 +195,22 @@ class _Writer:
         """Make the rows durable, and then log their batches: every few seconds, or `now`."""
         if self._waiting and (now or time.monotonic() - self._last > _COMMIT_SECONDS):
             self._matrix.flush()
-            os.write(self._log, b"".join(msgspec.json.encode(each) + b"\n" for each in self._waiting))
+            os.write(self._log, b"".join(map(_line, self._waiting)))
             self._waiting, self._last = [], time.monotonic()
 
     def close(self) -> None:
         os.close(self._log)
 
 
-def _prepare(target: Path, shape: tuple[int, int], logs: Sequence[Path]) -> None:
-    """Make the file, all zeros, unless an earlier attempt's `logs` speak of it."""
+def _prepare(target: Path, shape: tuple[int, int], logs: Sequence[Path], retry: bool) -> None:
+    """Make the file, all zeros, unless an earlier attempt's `logs` speak of it.
+
+    With `retry` batches of which a picture was refused are taken out of the logs.
+    """
     if logs and target.exists():
+        for log in logs if retry else ():
+            kept = [each for each in _read_log(log) if not each.refused]
+            write_bytes(log, b"".join(map(_line, kept)))
         return
     for log in logs:
         log.unlink()
@@ -210,12 +219,20 @@ def _prepare(target: Path, shape: tuple[int, int], logs: Sequence[Path]) -> None
 
 
 def _read_logs(folder: Path, logs: str) -> list[_Done]:
-    """Read what all ranks have done, of this attempt and earlier ones; torn lines are passed over."""
+    """Read what all ranks have done, of this attempt and earlier ones."""
+    return [each for path in sorted(folder.glob(f"{logs}-*.jsonl")) for each in _read_log(path)]
+
+
+def _read_log(path: Path) -> list[_Done]:
+    """Read the log of a rank; torn lines are passed over."""
     found = []
-    for path in sorted(folder.glob(f"{logs}-*.jsonl")):
-        for line in path.read_bytes().split(b"\n"):
-            try:
-                found.append(msgspec.json.decode(line, type=_Done))
-            except msgspec.DecodeError:
-                continue
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            found.append(msgspec.json.decode(line, type=_Done))
+        except msgspec.DecodeError:
+            continue
     return found
+
+
+def _line(done: _Done) -> bytes:
+    return msgspec.json.encode(done) + b"\n"

@@ -180,6 +180,18 @@ def test_images_that_can_not_be_embedded_are_named(go, made):
         go()
 
 
+def test_a_job_goes_on_once_images_are_mended(go, made, weights, tmp_path):
+    file = made.folder / "loose_crop" / made.names[3]
+    data, whole = file.read_bytes(), go()
+    file.write_bytes(b"no image")
+    job = StoppingJob("ijb", tmp_path / "other", [str(weights), str(made.folder)])
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"1 of \d+ images can't be embedded: 4\.jpg: these"):
+            go(job)
+    file.write_bytes(data)
+    assert go(job).data["results"] == whole.data["results"]
+
+
 def test_a_template_without_a_direction_is_named(go, made):
     lines = made.lines("name_5pts_score.txt")
     id_ = made.templates[0]

@@ -77,7 +77,9 @@ def ijb(
         write_sheet(pictures, networks.input_size, context.run.path / CROPS)
         context.say(f"look at some of the faces, aligned: {context.run.path / CROPS}")
     matrix, width = context.work / FEATURES, 2 * networks.sizes[0]
-    refused = extract(context, networks, pictures, matrix, both_views, width, batch_size=batch_size)
+    refused = extract(
+        context, networks, pictures, matrix, both_views, width, batch_size=batch_size, retry=True
+    )
     if refused:
         raise _refusal(refused, pictures)
     scored = lead(
@@ -155,7 +157,7 @@ def _refusal(refused: dict[int, str], pictures: AlignedFaces) -> DataError:
     more = f" and {len(refused) - _NAMED:,} more" if len(refused) > _NAMED else ""
     return DataError(
         f"{len(refused):,} of {len(pictures):,} images can't be embedded: {'; '.join(reasons)}{more}",
-        "copy these images again, or correct their landmarks",
+        "copy these images again and resume the job, or correct their landmarks and begin again",
     )
 
 
