@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/megaface.py [--full] [--rounds 3] [--folder F] [--write]
 
-3,530 probes of 80 people among 100,000 distractors of 512 numbers, or with --full 1,000,000, whose file of
+3,530 probes of 80 people among 250,000 distractors of 512 numbers, or with --full 1,000,000, whose file of
 2 GB is made in --folder and removed at the end. "score" is all that `arcterm megaface score` computes of one
 kind of features once names are read: the check of every row, the pass, galleries of ten times the size each,
 ranks, thresholds, curves. "matmul" is NumPy's product of the same matrices into one buffer, in blocks of the
@@ -216,7 +216,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        text = measure(Path(folder), 1_000_000 if asked.full else 100_000, asked.rounds)
+        text = measure(Path(folder), 1_000_000 if asked.full else 250_000, asked.rounds)
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     cpu = names[0].partition(": ")[2] if names else platform.machine()
     cores, busy = len(os.sched_getaffinity(0)), os.getloadavg()[0]
