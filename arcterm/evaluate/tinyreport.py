@@ -105,7 +105,9 @@ def _head_lines(about: TinyImages, measured: ClosedSetRates) -> list[str]:
         )
     if about.refused:
         named = ", ".join(about.refused[:_NAMED]) + (", …" if len(about.refused) > _NAMED else "")
-        said.append(f"{len(about.refused):,} images can't be embedded and are left out: {named}")
+        count = len(about.refused)
+        what = "image can't be embedded and is" if count == 1 else "images can't be embedded and are"
+        said.append(f"{count:,} {what} left out: {named}")
     return said
 
 
