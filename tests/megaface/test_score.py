@@ -289,12 +289,16 @@ def test_the_report_fits_a_terminal_and_its_page_greys_what_is_chance(tmp_path):
     packed = write_packed_set(tmp_path / "features", probes, distractors)
     mask, _ = write_noise(tmp_path / "mask", probes, distractors)
     job = JobContext(make_run(tmp_path / "runs", "score"), Heard(), 1, World())
-    given = {"sizes": "10,600", "compare": "", "allow_missing": False, "ending": ""}
+    other = tmp_path / "cmc_2019-05-05.json"
+    other.write_text('{"cmc": [[0, 9], [0.9, 1]], "roc": [[0, 1e-5], [0.8, 1]]}')
+    given = {"sizes": "10,600", "compare": str(other), "allow_missing": False, "ending": ""}
     report = score(
         job, str(packed), *write_lists(tmp_path / "lists"), str(tmp_path / "out"), mask=str(mask), **given
     )
     assert max(map(len, report.lines[:-1])) < 79
-    assert "unresolved" in report.lines[3] and report.lines[-2].startswith("    off the devkit's")
+    assert "unresolved" in report.lines[3] and report.lines[-2].endswith(
+        "curve: 80.00 % at FAR ≤ 1e-06, 100.00 % beyond"
+    )
     shown = (tmp_path / "out/index.html").read_text()
     assert '<tr class="hint"><th>1e-06</th><td>unresolved</td>' in shown
     assert "Among 600 distractors" in shown and "19 probes" in shown

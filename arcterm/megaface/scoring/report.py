@@ -106,7 +106,7 @@ def lines_of(variants: Sequence[VariantScores], compared: dict[str, DevkitResult
     """The result for a person."""
     return [
         *(line for variant in variants for line in _variant_lines(variant)),
-        *(_compared_line(name, result) for name, result in compared.items()),
+        *(line for name, result in compared.items() for line in _compared_lines(name, result)),
     ]
 
 
@@ -133,11 +133,7 @@ def _tar_lines(score: Score) -> Iterator[str]:
             f"    {one.asked:<8g}{tar(one):>10}{least.threshold:>10.6f}{least.impostors:>11,}"
             f"   {near.far:<12.3g}{percent(near.tar):>9}{'   noise' if is_noise(score, one) else ''}"
         )
-    read = read_off(as_devkit(score))
-    yield (
-        f"    off the devkit's thinned curve: {percent(read['tar_last'])} at FAR ≤ {_FAR:g}, "
-        f"{percent(read['tar_first'])} beyond"
-    )
+    yield _read_line("the devkit's", read_off(as_devkit(score)))
 
 
 def tar(one: TarAtFar) -> str:
@@ -156,12 +152,15 @@ def _counts(score: Score) -> str:
     return f"  {', '.join(parts)}" if parts else ""
 
 
-def _compared_line(name: str, result: DevkitResult) -> str:
+def _compared_lines(name: str, result: DevkitResult) -> Iterator[str]:
     read = read_off(result)
-    return (
-        f"{name}: rank-1 {percent(read['rank_1'])}, rank-10 {percent(read['rank_10'])}; off its curve: TAR "
-        f"{percent(read['tar_last'])} at FAR ≤ {_FAR:g}, {percent(read['tar_first'])} beyond"
-    )
+    yield f"{name}: rank-1 {percent(read['rank_1'])}, rank-10 {percent(read['rank_10'])}"
+    yield _read_line("its", read)
+
+
+def _read_line(whose: str, read: dict[str, float | None]) -> str:
+    tars = f"{percent(read['tar_last'])} at FAR ≤ {_FAR:g}, {percent(read['tar_first'])} beyond"
+    return f"    off {whose} thinned curve: {tars}"
 
 
 def curves_of(variants: Sequence[VariantScores], compared: dict[str, DevkitResult]) -> dict[str, Curve]:
