@@ -96,7 +96,8 @@ def brute_force(
 def rates(genuine: NDArray[np.float64], impostors: NDArray[np.float64], far: float) -> dict[str, tuple]:
     """Try every threshold: (TAR, FAR, accepted) by the at-most rule, and at the nearest attainable rate."""
     thresholds = [*np.unique(impostors[np.isfinite(impostors)]), -2.0]
-    points = sorted({(int((impostors > t).sum()), int((genuine > t).sum())) for t in thresholds})
+    above = [len(each) - np.searchsorted(np.sort(each), thresholds, "right") for each in (impostors, genuine)]
+    points = sorted(set(zip(*(each.tolist() for each in above), strict=True)))
     total = len(impostors)
     allowed = int(total * far + 1e-9)
     most = max(point for point in points if point[0] <= allowed)

@@ -17,6 +17,7 @@ from arcterm.formats.features.matrix import pack_feature
 from arcterm.megaface.mask import Mask, write_mask
 from arcterm.megaface.noise import mark
 from arcterm.megaface.scoring.job import score
+from arcterm.pictures import curves
 from arcterm.runs.context import JobContext
 from arcterm.runs.store import Run
 from arcterm.search.products import HostProducts
@@ -38,6 +39,12 @@ from tests.megaface.scores import (
 
 KINDS = ["plain", "quantised", "duplicates"]
 REMOVED = np.arange(COUNT) % 17 == 3
+
+
+@pytest.fixture(autouse=True)
+def _no_png(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing PNGs would take most of the time; tests of pictures and of the whole have them."""
+    monkeypatch.setattr(curves, "can_png", lambda: False)
 
 
 def run(folder: Path, out: Path, lists: Any = None, job: Any = None, **options: Any) -> dict[str, Any]:
@@ -455,6 +462,7 @@ def test_lists_that_say_nothing_are_refused(tmp_path):
         run(packed, tmp_path / "out", lists=devkit)
 
 
+@pytest.mark.slow
 def test_three_ranks_say_the_same(tmp_path):
     for kind in KINDS:
         probes, distractors = features(kind)
