@@ -132,6 +132,15 @@ def test_the_mask_of_packed_features_says_what_the_files_say(tmp_path: Path) -> 
     assert {path.name: path.read_bytes() for path in place.iterdir()} == before
 
 
+def test_a_list_that_hits_nothing_is_asked_about(tmp_path: Path) -> None:
+    place = write_packed(tmp_path / "in", {"megaface": (MEGAFACE, M)})
+    (tmp_path / "mf.txt").write_text("9/9/9.jpg\n")
+    lists = {"megaface_noises": str(tmp_path / "mf.txt")}
+    given = dict.fromkeys(("facescrub_noises", "facescrub_list", "megaface_list", "ending", "new_ending"), "")
+    report = clean(make_job("clean"), str(place), str(tmp_path / "out"), seed=0, **given, **lists)
+    assert f"is {tmp_path / 'mf.txt'} the list of noise in these images?" in report.lines[1]
+
+
 def test_a_person_without_a_clean_image_is_named_with_all_others(tmp_path: Path) -> None:
     place = write_packed(tmp_path / "in", {"facescrub": (FACESCRUB, F)})
     (tmp_path / "all.txt").write_text("".join(f"P_{p}_{n}.png\n" for p in (1, 3) for n in (4, 17, 30)))
