@@ -1,7 +1,8 @@
 """A matrix of embeddings on disk, made by all ranks, that a killed job goes on with.
 
-The pictures are embedded in fixed batches, each always whole: what a network gives for one picture may hang,
-in its last digits, on the others of its batch. Each of n ranks does every n-th batch that is left, writes its
+The pictures are embedded in fixed batches, each always whole, the last one filled up: what a network gives
+for one picture may hang, in its last digits, on the others of its batch, and for a small one on the number
+of threads. Each of n ranks does every n-th batch that is left, writes its
 rows in their place in the file, and then a line into a log of its own: a batch in a log is never done again.
 """
 
@@ -26,6 +27,8 @@ from arcterm.files import write_bytes
 from arcterm.runs.context import JobContext
 
 _BATCH = {"cuda": 128, "cpu": 32}
+_WHOLE = 8
+"""Pictures of the smallest batch, so that threads share it evenly."""
 _AHEAD = 2
 """Batches that are decoded while one is embedded."""
 _ROUND = 8
@@ -65,7 +68,7 @@ def extract(
     ranks, total = networks.ranks, len(pictures)
     if not total:
         raise DataError("there are no pictures to embed", "give a folder or a list that has some")
-    size = min(batch_size or _BATCH[ranks.device.type], total)
+    size = min(batch_size or _BATCH[ranks.device.type], -(-total // _WHOLE) * _WHOLE)
     key = hashlib.sha256(f"{target}\0{size}".encode()).hexdigest()[:12]
     logs = f"rows-{key}"
     if ranks.first:
@@ -111,8 +114,9 @@ def _embed_left(
     try:
         for _ in range(-(-len(left) // (ranks.size * _ROUND))):
             for _, (number, pixels, refused) in zip(range(_ROUND), results, strict=False):
-                rows = fuse(networks.views(pixels)).cpu().numpy()
-                broken += writer.write(number, batches.span(number), rows, refused)
+                span = batches.span(number)
+                rows = fuse(networks.views(pixels)).cpu().numpy()[: len(span)]
+                broken += writer.write(number, span, rows, refused)
                 finished = min(finished + len(rows) * ranks.size, total)
                 context.progress(finished, total, what, f"images, {broken:,} refused" if broken else "images")
             writer.commit()
@@ -134,7 +138,10 @@ class _Batches:
     def decoded(
         self, numbers: Sequence[int], threads: int
     ) -> Generator[tuple[int, NDArray[np.uint8], dict[int, str]], None, None]:
-        """Yield each batch with its pixels (N, H, W, 3), black for pictures that are refused, and why."""
+        """Yield each batch with its pixels (size, H, W, 3), and why some are refused.
+
+        Pictures that are refused, or beyond the last one, are black.
+        """
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
             waiting: list[list[Future[NDArray[np.uint8] | str]]] = []
             try:
@@ -156,7 +163,7 @@ class _Batches:
     def _collect(
         self, number: int, results: list[Future[NDArray[np.uint8] | str]]
     ) -> tuple[int, NDArray[np.uint8], dict[int, str]]:
-        pixels = np.zeros((len(results), *self._image_size, 3), np.uint8)
+        pixels = np.zeros((self._size, *self._image_size, 3), np.uint8)
         refused: dict[int, str] = {}
         for slot, (index, result) in enumerate(zip(self.span(number), results, strict=True)):
             found = result.result()

@@ -48,15 +48,29 @@ def go(tmp_path, weights, monkeypatch):
     monkeypatch.setattr(matrix, "_ROUND", 1)
     monkeypatch.setattr(matrix, "_COMMIT_SECONDS", -1.0)
 
-    def extract_names(names, target, job=None, count=1, fuse=None):
+    def extract_names(names, target, job=None, count=1, fuse=None, size=4):
         job = job or StoppingJob("align", tmp_path / f"runs-{target}", ["a", "b"])
         networks = open_networks(job, [str(weights)] * count)
         pictures = FilePictures(tmp_path / "faces", names)
         width = sum(networks.sizes)
-        refused = extract(job, networks, pictures, tmp_path / target, fuse or summed, width, batch_size=4)
+        refused = extract(job, networks, pictures, tmp_path / target, fuse or summed, width, batch_size=size)
         return np.load(tmp_path / target), refused
 
     return extract_names
+
+
+@pytest.mark.parametrize("count", [COUNT, 6])
+def test_the_number_of_threads_changes_no_bit(go, names, count):
+    """Of few pictures, and in a last batch of few, threads would share the work in another way."""
+    threads = torch.get_num_threads()
+    try:
+        found = []
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            found.append(go(names[:count], f"{number}.npy", size=8 if count == COUNT else None)[0])
+    finally:
+        torch.set_num_threads(threads)
+    assert (found[0] == found[1]).all()
 
 
 def test_the_rows_are_the_embeddings(go, names, weights, tmp_path):
