@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from arcterm.search.best import Rescore
 from arcterm.search.exact import higher, lower
-from arcterm.search.products import CandidatePairs, Floats, Whole
+from arcterm.search.products import CandidatePairs, Floats
 
 _ROOM = 1 << 20  # for new candidates
 Pairs = NDArray[np.uint32]
@@ -52,7 +52,7 @@ class Tail:
         else:  # nearly all: they are sorted in their place, which takes less memory
             if self._count > self.most:
                 self._compact()
-            self._keep(np.argsort(self._values[: self._count]))
+            self._sort()
             chosen = self._values[: self._count], self._pairs[:, : self._count]
         return Largest(*chosen, most, self._error, self._rescore)
 
@@ -76,17 +76,22 @@ class Tail:
 
     def _compact(self) -> None:
         values, self.floor = self._values[: self._count], self._floor(self.most)
-        kept = np.flatnonzero(values > self.floor)
-        if len(kept) > self.most + self._room // 2:  # near-equal products make them too many
-            kept = np.sort(
-                kept[np.argsort(-self._rescore(*self._pairs[:, kept].astype(np.int64)))[: self.most]]
-            )
-        self._keep(kept)
-
-    def _keep(self, places: Whole) -> None:
-        self._count = len(places)
+        kept = values > self.floor
+        if np.count_nonzero(kept) > self.most + self._room // 2:  # near-equal products make them too many
+            places = np.flatnonzero(kept)
+            scores = self._rescore(*self._pairs[:, places].astype(np.int64))
+            kept[places[np.argsort(-scores)[self.most :]]] = False
+        self._count = int(np.count_nonzero(kept))
+        # the last ones come where others went: fewer move than if all closed up
+        gaps = np.flatnonzero(~kept[: self._count])
+        movers = np.flatnonzero(kept[self._count :]) + self._count
         for column in (self._values, *self._pairs):
-            column[: self._count] = column[places]
+            column[gaps] = column[movers]
+
+    def _sort(self) -> None:
+        order = np.argsort(self._values[: self._count])
+        for column in (self._values, *self._pairs):
+            column[: self._count] = column[order]
 
 
 class PlacedScore(NamedTuple):
