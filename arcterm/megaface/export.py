@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +73,8 @@ def export(
         raise ConfigError("--ending is for --layout devkit", "leave it out, or give that layout")
     check_ending(ending or usual_ending(algo, (112, 112)))
     sets = _asked(facescrub, facescrub_list, megaface, megaface_list)
-    found = lead(context, ranks, lambda leader: _list_images(context, leader, models, sets, skip)) or {}
     networks = open_networks(context, models, channels=channels, mean=mean, std=std)
+    found = lead(context, ranks, lambda leader: _list_images(context, leader, networks, sets, skip)) or {}
     if ranks.first:
         _check_sizes(found, networks.input_size)
     context.agree()
@@ -121,7 +121,7 @@ def _asked(*texts: str) -> dict[SetName, Asked]:
 
 
 def _list_images(
-    context: JobContext, leader: Leader, models: Sequence[str], sets: dict[SetName, Asked], skip: int
+    context: JobContext, leader: Leader, networks: Networks, sets: dict[SetName, Asked], skip: int
 ) -> dict[SetName, Found]:
     """Find all files and write their lists down for all ranks; says what is missing."""
     found: dict[SetName, Found] = {}
@@ -130,7 +130,7 @@ def _list_images(
         found[which] = find_images(asked.root, asked.listed, which, left_out, progress)
     lists = [asked.listed for asked in sets.values()]
     digests: Stamp = [[str(images.root), _digest(images)] for images in found.values()]
-    context.require_unchanged([*stamp([*map(Path, models), *lists]), *digests])
+    context.require_unchanged([*networks.stamp(), *stamp(lists), *digests])
     for which, images in found.items():
         write_names(context.work, which, images.names)
         write_json(context.work / f"{which}.files", images.files)
