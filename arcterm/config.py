@@ -328,7 +328,9 @@ def job_config(name: str, paths: Sequence[str | Path], given: Mapping[str, Any])
     options = options_for(declared.options, given, title)
     for file in (*declared.files, *declared.reads):
         if options.get(file):
-            options[file] = _absolute(str(options[file]))
+            text, option = str(options[file]), declared.option(file)
+            parts = text.split(",") if option and option.many else [text]
+            options[file] = ",".join(_absolute(part.strip()) for part in parts if part.strip())
     shared = [(place, path) for place, own in declared.share_out(paths) for path in own]
     return JobConfig(
         name=name if declared.group else name.removeprefix("arcterm:"),

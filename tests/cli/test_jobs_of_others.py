@@ -214,6 +214,13 @@ def test_a_path_with_a_name_is_a_flag_of_the_command_and_an_argument_of_the_func
         JobSpec(summary="x", factory="x:y", paths=(JobPath(name="b", help="x", named=True, optional=True),))
 
 
+def test_several_files_of_an_option_are_all_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = job_config("score", ["f", "p", "d", "o"], {"compare": "a.json, /b/c.json,", "mask": "m"})
+    assert made.options["compare"] == f"{tmp_path}/a.json,/b/c.json"
+    assert made.options["mask"] == str(tmp_path / "m")
+
+
 def test_two_paths_that_are_several_are_refused():
     places = (JobPath(name="a", help="x", many=True), JobPath(name="b", help="x", optional=True))
     with pytest.raises(ValueError, match="a and b can't all be several paths"):
