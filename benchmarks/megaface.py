@@ -6,11 +6,11 @@
 2 GB is made in --folder and removed at the end. "score" is all that `arcterm megaface score` computes of one
 kind of features once names are read: the check of every row, the pass, galleries of ten times the size each,
 ranks, thresholds, curves. "matmul" is NumPy's product of the same matrices into one buffer, in blocks of the
-best of some sizes in that round. "vectors" is a matrix-vector product for each of some probes, times all. All
-run by turns in one process; a ratio is the median of those within a round. "CPU" is processor time, which
-other work on the machine changes less. Memory is what the process grew by during the first "score", and the
-largest amount of it that no file is behind. `--write` puts the table between the marks in
-benchmarks/RESULTS.md.
+best of some sizes in that round. "vectors" is a matrix-vector product for each of some probes, times all, by
+NumPy and by torch. All run by turns in one process; a ratio is the median of those within a round. "CPU" is
+processor time, which other work on the machine changes less. Memory is what the process grew by during the
+first "score", and the largest amount of it that no file is behind. `--write` puts the table between the marks
+in benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from arcterm.megaface.scoring.faults import FaultList
@@ -168,6 +169,12 @@ def timed(work: Callable[[], object]) -> Taken:
     return Taken(time.perf_counter() - clock, time.process_time() - processor)
 
 
+def looped(probes: Floats, product: Callable[[Floats], object]) -> Taken:
+    """What a loop over all probes takes, by some of them."""
+    some = timed(lambda: [product(probe) for probe in probes[:VECTORS]])
+    return Taken(*(seconds * PROBES / VECTORS for seconds in some))
+
+
 def ratios(rounds: list[dict[str, Taken]], way: str) -> tuple[float, float]:
     """Medians over the rounds of how many times as long as `score` a way takes."""
     found = [[one[way][n] / one["score"][n] for one in rounds] for n in (0, 1)]
@@ -177,7 +184,9 @@ def ratios(rounds: list[dict[str, Taken]], way: str) -> tuple[float, float]:
 def measure(folder: Path, count: int, rounds: int) -> str:
     write_features(folder, count)
     probes = np.load(folder / "facescrub.npy")
-    gallery: Any = np.load(folder / "megaface.npy", mmap_mode="r").view(np.ndarray)
+    gallery: Any = np.load(folder / "megaface.npy", mmap_mode="c").view(np.ndarray)
+    columns = torch.from_numpy(gallery)
+    torch.set_num_threads(1)
     gallery.sum(dtype=np.float64)  # the file is in memory, and counted as mapped, from here on
     opened = open_all(folder, count)
     taken: list[dict[str, Taken]] = []
@@ -189,8 +198,8 @@ def measure(folder: Path, count: int, rounds: int) -> str:
             grown = memory.growth()
         width = fastest(probes, gallery)
         one["matmul"] = timed(partial(multiply, probes, gallery, width))
-        vectors = timed(lambda: [gallery @ probe for probe in probes[:VECTORS]])
-        one["vectors"] = Taken(*(seconds * PROBES / VECTORS for seconds in vectors))
+        one["vectors, NumPy"] = looped(probes, lambda probe: gallery @ probe)
+        one["vectors, torch"] = looped(probes, lambda probe: columns @ torch.from_numpy(probe))
         taken.append(one)
     return table(taken, count, grown)
 
