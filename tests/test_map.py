@@ -54,6 +54,7 @@ def test_the_map_is_linked():
 
 
 AVOIDED = [word for row in rows("Words") for word in quoted(row[2])]
+LOWER = {word for word in AVOIDED if word.islower()}
 
 
 def words(name: str) -> set[str]:
@@ -62,9 +63,10 @@ def words(name: str) -> set[str]:
     return {word for part in parts for word in (part.lower(), part.lower().removesuffix("s"))}
 
 
+@cache
 def avoided(name: str) -> bool:
     """Whether a name is one of the avoided, or has an avoided word among its own."""
-    return name in AVOIDED or bool(words(name) & {word for word in AVOIDED if word.islower()})
+    return name in AVOIDED or bool(words(name) & LOWER)
 
 
 def names(module: ast.Module) -> list[str]:

@@ -47,6 +47,7 @@ def test_norms() -> None:
     assert frozen == ["head.features.weight"]
 
 
+@pytest.mark.long
 def test_layers_run_in_the_order_of_the_symbol() -> None:
     """The projection before the bottleneck, block by block: outputs of p68's convolutions."""
     expected = [64, 64, 64, 64]

@@ -180,6 +180,7 @@ def test_images_that_can_not_be_embedded_are_named(go, made):
         go()
 
 
+@pytest.mark.long
 def test_a_job_goes_on_once_images_are_mended(go, made, weights, tmp_path):
     file = made.folder / "loose_crop" / made.names[3]
     data, whole = file.read_bytes(), go()
@@ -212,7 +213,8 @@ def test_an_existing_folder_is_refused_first(go, tmp_path, monkeypatch):
         go(out=str(tmp_path / "out"))
 
 
-@pytest.mark.parametrize("stop", [0, 2, 4, 8, 12])
+@pytest.mark.long
+@pytest.mark.parametrize("stop", [0, 2, 8, 12])
 def test_it_is_stopped_anywhere_and_goes_on_to_the_same_result(
     go, made, weights, tmp_path, monkeypatch, stop
 ):

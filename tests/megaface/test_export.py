@@ -114,6 +114,7 @@ def test_the_devkits_layout_is_the_packed_one_taken_apart(run, sets, tmp_path) -
     assert not (tmp_path / "named" / "facescrub").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("layout", ["packed", "devkit"])
 def test_it_is_stopped_anywhere_and_goes_on_to_the_same_bytes(run, sets, tmp_path, weights, layout) -> None:
     run("whole", layout=layout, **sets)

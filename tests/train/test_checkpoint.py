@@ -13,6 +13,7 @@ from arcterm.train import build, checkpoint, optim
 from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.head.head import Head
 from arcterm.train.world import World
+from arcterm.verify import ranks
 
 from ..conftest import little_room
 from ..runs.conftest import config
@@ -213,7 +214,7 @@ def test_a_manifest_that_finds_no_room_leaves_nothing(run, monkeypatch):
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_every_rank_says_the_cause_of_the_one_that_failed(run, monkeypatch, rank):
-    theirs = torch.zeros(500, dtype=torch.uint8)
+    theirs = torch.zeros(ranks._BYTES, dtype=torch.uint8)
     said = b"No space left on device (/runs/x)"
     theirs[: len(said)] = torch.frombuffer(bytearray(said), dtype=torch.uint8)
 
@@ -255,7 +256,7 @@ def test_all_ranks_hear_what_is_not_finite_on_one(run, monkeypatch):
     def gather(_world, own):
         said.append(bytes(own.tolist()).rstrip(b"\0").decode())
         theirs = b"weight in head-00001-of-00002.safetensors" if len(said) == 2 else b""
-        other = torch.frombuffer(bytearray(theirs.ljust(500, b"\0")), dtype=torch.uint8)
+        other = torch.frombuffer(bytearray(theirs.ljust(ranks._BYTES, b"\0")), dtype=torch.uint8)
         return torch.cat([own, other])
 
     said = []

@@ -63,6 +63,7 @@ def distances(report, name="lfw"):
         return kept[name]
 
 
+@pytest.mark.long
 def test_colours_and_scales_that_are_given_change_the_scores(verify, lfw):
     _, plain = verify(lfw, mean="127.5", std="127.5,127.5,127.5")
     _, same = verify(lfw)

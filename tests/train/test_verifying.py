@@ -23,6 +23,7 @@ from arcterm.runs.events import Checkpoint, Message, Verify
 from arcterm.runs.reader import Reader
 from arcterm.train import build, checkpoint, evaluation, loop, verification
 from arcterm.train.world import World
+from arcterm.verify import ranks
 
 from .. import jobs
 from ..runs.conftest import config
@@ -170,7 +171,7 @@ class Two(World):
 
     def gather(self, tensor):
         if tensor.dtype == torch.uint8:
-            other = torch.frombuffer(bytearray(self.theirs.ljust(500, b"\0")), dtype=torch.uint8)
+            other = torch.frombuffer(bytearray(self.theirs.ljust(ranks._BYTES, b"\0")), dtype=torch.uint8)
             return torch.cat([tensor, other] if self.rank == 0 else [other, tensor])
         return torch.cat([tensor, tensor])
 
