@@ -91,6 +91,7 @@ async def test_the_list_shows_runs_newest_first_and_filters(make, root, until, s
         await until(pilot, lambda: "beta" in shown(app))
 
 
+@pytest.mark.long
 async def test_the_list_follows_a_live_run_and_its_end(make, root, until, shown):
     made = make("moving")
     made.train(3)
@@ -308,6 +309,7 @@ async def test_resume_submits_the_run(busy, root, until, shown, monkeypatch):
     assert submitted == ["smoke-run"]
 
 
+@pytest.mark.long
 async def test_resuming_on_other_data_is_refused_with_both_choices(busy, root, until, shown, monkeypatch):
     monkeypatch.setattr(engine, "submit", lambda run: pytest.fail("it was started"))
     monkeypatch.setattr(samedata, "facts_of", data_of("g"))
@@ -578,6 +580,7 @@ async def test_fork_fills_the_form(busy, root, until):
         assert "loss_options" not in settings  # all as declared
 
 
+@pytest.mark.long
 async def test_help_lists_the_screen_s_keys(busy, root, until, shown):
     app = Console(root, "smoke-run")
     async with app.run_test(size=LARGE) as pilot:
@@ -651,6 +654,7 @@ async def test_nothing_from_a_run_is_taken_for_markup(make, root, until, shown):
         await until(pilot, lambda: dashboard(app) and "[/b]" in shown(app))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["textual-light", "ansi-dark"])
 async def test_themes_change_every_colour(busy, root, until, shown, theme):
     app = Console(root, "smoke-run")

@@ -132,6 +132,7 @@ def test_faces_of_a_list_are_aligned_by_its_landmarks(test_data: Locate, tmp_pat
         pack(make_job(), str(tmp_path / "some.lst"), str(tmp_path / "other"))
 
 
+@pytest.mark.long
 def test_a_stopped_job_goes_on_and_ends_in_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,11 +14,11 @@ from tests.jobs import save_weights
 
 @pytest.fixture
 def arcterm(tmp_path):
-    """``arcterm("identify", …)``: what the command prints, in ``tmp_path``; with `errors` on stderr."""
+    """``arcterm("identify", …)``: what the command prints, in ``tmp_path``."""
     env = {**os.environ, "ARCTERM_CACHE": str(tmp_path / "cache")}
     env.pop("ARCTERM_RUNS", None)
 
-    def call(*words, code=0, errors=False, **more):
+    def call(*words, code=0, **more):
         done = subprocess.run(
             [sys.executable, "-m", "arcterm", *map(str, words)],
             cwd=tmp_path,
@@ -30,7 +30,7 @@ def arcterm(tmp_path):
         )
         assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
-        return done.stderr if errors else done.stdout
+        return done.stdout
 
     return call
 

@@ -49,13 +49,9 @@ def test_two_ranks_give_what_one_does(tmp_path):
     for name in ("features.npy", "templates.npy", "scores.npy", "cmc.svg", "roc.svg"):
         assert (tmp_path / "out1" / name).read_bytes() == (tmp_path / "out2" / name).read_bytes()
 
-    made.write_lines("1N_gallery_G1.csv", ["TEMPLATE_ID,SUBJECT_ID", "31337,1"])
-    said = ran(tmp_path, *words, "--nproc", "2", code=3).stderr
-    assert "ijbc_1N_gallery_G1.csv: no image is of template 31337" in said
-
 
 MEASURED = """
-import json, resource, sys
+import json, re, sys
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +71,8 @@ found = score(
     faces, read_protocol(places, faces), np.load("features.npy", mmap_mode="r"), Pooling(), False, Unheard()
 )
 tars = found.results[0].verification.tars
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+# of this program alone: what the kernel counts as a process's maximum begins with that of its parent
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10
 json.dump([peak, found.counts.pairs, [[tar.tar, tar.accepted] for tar in tars]], sys.stdout)
 """
 

@@ -35,25 +35,17 @@ def small(tmp_path, test_data):
     return tmp_path / "tinyface"
 
 
-def test_two_ranks_score_tinyface_as_one_does(arcterm, weights, small, test_data):
+def test_two_ranks_score_tinyface(arcterm, weights, small, test_data):
     mtcnn = str(test_data("mtcnn/det1.npy").parent)
-    found = [
-        report(
-            arcterm(
-                "evaluate", "tinyface", weights, small, "--nproc", ranks, "--batch-size", 7, "--json",
-                ARCTERM_MTCNN=mtcnn,
-            )
-        )
-        for ranks in (1, 2)
-    ]  # fmt: skip
-    assert found[0] == found[1]
-    images = found[0]["images"]
+    words = ("evaluate", "tinyface", weights, small, "--nproc", 2, "--batch-size", 7, "--json")
+    found = report(arcterm(*words, ARCTERM_MTCNN=mtcnn))
+    images = found["images"]
     assert (images["kind"], images["detector"], images["probes"], images["distractors"]) == (
         "original", "mtcnn", 8, 66,
     )  # fmt: skip
     assert 5 <= images["without_face"] <= 30
-    assert found[0]["with_distractors"]["gallery"] == 82
-    assert found[0]["with_distractors"]["rank_1"] > 1 / 8
+    assert found["with_distractors"]["gallery"] == 82
+    assert found["with_distractors"]["rank_1"] > 1 / 8
 
 
 @pytest.fixture
@@ -71,12 +63,9 @@ def album(tmp_path, test_data):
 
 
 def test_people_are_identified_by_a_command(arcterm, weights, album):
-    """Photos that aren't aligned are refused at once; then stretched, on one rank and on two."""
+    """Photos are stretched; one rank and two say the same."""
     shutil.copy(weights, album / "net.pth")
     words = ("identify", "net.pth", "gallery", "probes")
-    refused = arcterm(*words, code=3, errors=True)
-    assert "32 of 32 images" in refused or "none of 32 pictures" in refused
-    assert "arcterm align" in refused
     found = [
         report(
             arcterm(*words, "--resize", "--fpir", 0.25, "--nproc", ranks, "--out", f"out{ranks}", "--json")
@@ -89,5 +78,3 @@ def test_people_are_identified_by_a_command(arcterm, weights, album):
     assert rates["rank_1"] > 1 / 3  # of six people, by random weights
     for name in ("identify.jsonl", "identify.csv"):
         assert (album / "out1" / name).read_bytes() == (album / "out2" / name).read_bytes()
-    said = arcterm(*words, "--resize", "--threshold", 0.5, "--top", 1)
-    assert "20 pictures among 6 people of 12 images" in said and "s1/3.pgm  s" in said

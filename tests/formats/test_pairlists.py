@@ -33,6 +33,7 @@ def naive(path: Path) -> list[tuple[str, str, bool]]:
     return found
 
 
+@pytest.mark.long
 def test_the_list_of_lfw(test_data: Locate) -> None:
     path = test_data("pairs/lfw_pairs.txt")
     listed = read_pair_list(path)

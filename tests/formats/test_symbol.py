@@ -256,7 +256,7 @@ GOOD = {"op": "null", "name": "data", "inputs": []}
         (json.dumps({"nodes": [{**GOOD, "op": "BatchNorm", "attrs": {"eps": "inf"}}]}), "eps is 'inf'"),
         (json.dumps({"nodes": [{**GOOD, "op": "Convolution", "attrs": {"pad": "x"}}]}), "pad is 'x'"),
         (json.dumps({"nodes": [{**GOOD, "op": "BatchNorm", "attrs": {"fix_gamma": "maybe"}}]}), "fix_gamma"),
-        (json.dumps({"nodes": [GOOD] * 200_001}), "<= 200000"),
+        pytest.param(json.dumps({"nodes": [GOOD] * 200_001}), "<= 200000", marks=pytest.mark.long),
         (" " * ((32 << 20) + 1), "longer than"),
     ],
     ids=lambda value: value[:40] if len(value) < 100 else f"{len(value)} characters",

@@ -218,7 +218,7 @@ def test_a_product_that_is_not_float32_is_refused(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [3])
 def test_ranks_do_not_matter(tmp_path, size):
     mp.spawn(in_rank, (size, str(tmp_path)), nprocs=size)
 

@@ -28,6 +28,8 @@ from arcterm.train.world import World
 
 from ..runs.conftest import config
 
+pytestmark = pytest.mark.long
+
 LABELS = np.repeat(np.arange(12), 5)
 
 

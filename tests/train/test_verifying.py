@@ -29,6 +29,8 @@ from .. import jobs
 from ..runs.conftest import config
 from .test_loop import Dots, Heard, Pairs, weights
 
+pytestmark = pytest.mark.long
+
 WAY = {
     "nproc": 1, "steps": 6, "epochs": 1, "batch_size": 8, "checkpoint_every": 3, "verify_every": 3,
     "loss": "cosface", "precision": "float32", "keep_last": 9,
