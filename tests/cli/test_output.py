@@ -204,6 +204,7 @@ def test_an_error_of_our_own_is_a_traceback_and_1(arcterm, monkeypatch):
     assert err.startswith("Traceback") and err.endswith("RuntimeError: a fault  of ours\n")
 
 
+@pytest.mark.long
 def test_a_reader_that_has_had_enough_is_no_error(tmp_path):
     env = {**os.environ, "ARCTERM_RUNS": str(tmp_path)}
     for words in (["plugins"], ["--help"], ["--version"], ["train", "--help"], ["runs"], ["show", "x"]):

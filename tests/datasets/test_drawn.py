@@ -49,6 +49,7 @@ def test_the_demo_is_a_pack() -> None:
         assert len({bytes(image) for image in pairs.images}) == 400
 
 
+@pytest.mark.long
 def test_it_is_drawn_once(cache: Path) -> None:
     calls: list[tuple[int, int]] = []
     assert drawn.build(**SMALL, progress=lambda *n: calls.append(n)).parent == cache

@@ -114,6 +114,7 @@ def test_a_model_is_scored_from_crops_to_rates(go, made, weights, tmp_path):
     assert [curve.log_x for curve in report.curves] == [True, False]
 
 
+@pytest.mark.long
 def test_all_variants_come_from_the_same_features(go, made, tmp_path):
     out = tmp_path / "out"
     report = go(variants=True, norms="removed", flip="none", out=str(out), features=True)
@@ -141,6 +142,7 @@ def test_without_lists_of_identification_pairs_alone_are_scored(go, made, tmp_pa
     assert (Path(report.result) / "scores.npy").is_file()
 
 
+@pytest.mark.long
 def test_a_network_that_normalises_is_labelled(go, monkeypatch):
     def unit(views):
         return (views[0] / views[0].norm(dim=2, keepdim=True)).flatten(1)

@@ -165,7 +165,15 @@ def test_a_message_is_one_line_of_no_more_than_a_screen(made):
     made.write_lines("name_5pts_score.txt", [f"{'z' * 200} {'1 ' * 10} {'x' * 200}"] * 50)
     with pytest.raises(DataError, match="; and there is more") as raised:
         read(made)
-    assert raised.value.message.isprintable() and len(raised.value.message) < 2000
+    assert raised.value.message.isprintable() and len(raised.value.message) < 1000
+
+
+def test_bytes_that_are_no_text_take_no_more_room_than_others(made):
+    path = made.folder / "meta" / "ijbc_1N_gallery_G1.csv"
+    path.write_bytes((b"/" + b"\x00\x7f" * 200 + b",2\n") * 9)
+    with pytest.raises(DataError, match="is no whole number") as raised:
+        read(made)
+    assert raised.value.message.isprintable() and len(raised.value.message) < 1000
 
 
 def test_long_names_that_differ_are_shortened(made):

@@ -114,6 +114,7 @@ def test_mtcnn_equals_its_other_distribution(test_data: Locate, net: str, count:
         np.testing.assert_array_equal(array, turned, strict=True)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=60)
 @given(
     st.dictionaries(
@@ -226,6 +227,7 @@ def test_every_truncation_is_a_data_error(tmp_path: Path) -> None:
             load(tmp_path, SMALL[:length])
 
 
+@pytest.mark.long
 def test_any_flipped_bit_gives_a_result_or_a_data_error(tmp_path: Path) -> None:
     results = 0
     for bit in range(8 * len(SMALL)):

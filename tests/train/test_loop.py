@@ -83,6 +83,7 @@ def losses(heard):
 ADAMW = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.1, "warmup": 0.4, "power": 1.0, "clip": 0.5}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "how", [{}, ADAMW, {"gradient_checkpointing": True}], ids=["sgd", "adamw", "recomputed"]
 )
@@ -97,6 +98,7 @@ def test_a_resumed_run_ends_in_the_same_bits(train, how):
     assert len(set(losses(told))) == 6
 
 
+@pytest.mark.long
 def test_recomputing_changes_no_bit(train):
     plain, recomputed = train("plain")[0], train("recomputed", gradient_checkpointing=True)[0]
     for name, tensor in weights(plain).items():

@@ -12,8 +12,7 @@ from arcterm.errors import DataError
 NAMED = 5
 """Problems of one kind that are named; the others are counted."""
 
-
-_LONGEST = 1500  # characters of a message
+_LONGEST = 800  # characters of a message
 
 
 class BadLine(ValueError):  # noqa: N818  it never reaches a user
@@ -48,6 +47,7 @@ class Problems:
 
 
 def quote(field: bytes | str) -> str:
-    """Quote a field for a message: ASCII of at most 60 characters."""
+    """Quote a field for a message: ASCII of at most 60 characters, those that stand for others counted."""
     text = field if isinstance(field, str) else field.decode("utf-8", "backslashreplace")
-    return ascii(text if len(text) <= 60 else f"{text[:57]}...")
+    shown = ascii(text)[1:-1]
+    return f"'{shown}'" if len(shown) <= 60 else f"'{shown[:57]}...'"
