@@ -1,8 +1,9 @@
-"""Text of strangers made fit to be shown, and seconds in words: for every side."""
+"""Text of strangers made fit to be shown; names, shares and seconds in words: for every side."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]*(\x07|\x1b\\)?|.)?")
 _BREAK = re.compile("[\n\u2028\u2029]")
@@ -26,3 +27,15 @@ def duration(seconds: float) -> str:
     if seconds < 172_800:
         return f"{seconds // 3600:.0f} h {seconds % 3600 / 60:.0f} min"
     return f"{seconds / 86400:.0f} days"
+
+
+def first_of(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first names, and how many more there are: ``a, b and 3 more``, ``a; b; and 3 more``."""
+    more = len(names) - most
+    last = f"{' ' if between == ', ' else between}and {more:,} more" if more > 0 else ""
+    return between.join(names[:most]) + last
+
+
+def percent(share: float | None) -> str:
+    """A share with two decimals: ``93.25 %``; a dash for none."""
+    return "–" if share is None else f"{100 * share:.2f} %"

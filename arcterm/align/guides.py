@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from arcterm.align.photos import Photos
 from arcterm.errors import DataError
 from arcterm.files import Stamp, stamp
+from arcterm.text import first_of
 
 ACTORS = ("facescrub_actors.txt", "facescrub_actresses.txt")
 DEVKIT = "facescrub_uncropped_features_list.json"
@@ -151,9 +152,8 @@ def _find_facescrub(root: Path, boxes: str) -> FaceScrub:
 
 def _require_none(missing: Sequence[str], hint: str) -> None:
     if missing:
-        more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
         said = f"{len(missing):,} files are" if len(missing) > 1 else "a file is"
-        raise DataError(f"{said} missing: {', '.join(missing[:_NAMED])}{more}", hint)
+        raise DataError(f"{said} missing: {first_of(missing, _NAMED)}", hint)
 
 
 def _read_boxes(path: Path) -> dict[Key, NDArray[np.float64]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -20,7 +18,7 @@ from arcterm.align.sheet import draw_sheet
 from arcterm.align.steps import Aligner, Which
 from arcterm.align.workers import Workers
 from arcterm.errors import ConfigError, DataError
-from arcterm.files import require_free, stage_of, staged_directory, stamp, write_bytes
+from arcterm.files import require_free, stamp, write_bytes
 from arcterm.runs.context import JobContext
 
 _LISTED = "photos.json"
@@ -58,7 +56,7 @@ def align(
     threads = max(context.threads, len(os.sched_getaffinity(0)) // ranks)
     choice = choose(detector, weights, set)
     detectors = Detectors(choice, chosen.options, threads)
-    with _stage(context, target, rank) as stage:
+    with context.stage(target) as stage:
         if rank == 0:
             _list_photos(context, source, chosen, boxes, choice)
             if "forced" in chosen.steps and not detectors.refines:
@@ -73,16 +71,6 @@ def align(
         found = _finish(context, photos, stage, size)
     notes = [left_out(choice.name)] if "forced" in chosen.steps and not detectors.refines else []
     return report(found, photos, target, choice, preset, size, notes)
-
-
-@contextmanager
-def _stage(context: JobContext, target: Path, rank: int) -> Iterator[Path]:
-    """The folder that becomes `target`; rank 0 makes it and gives it its name."""
-    if rank == 0:
-        with staged_directory(target, resume=context.id) as stage:
-            yield stage
-    else:
-        yield stage_of(target, context.id)
 
 
 def _list_photos(context: JobContext, source: Path, preset: Preset, boxes: str, choice: Choice) -> None:

@@ -22,6 +22,7 @@ from arcterm.features.pictures import FilePictures, reason
 from arcterm.files import require_free
 from arcterm.runs.context import JobContext
 from arcterm.search.counting import Floats
+from arcterm.text import first_of
 from arcterm.verify import collapse
 from arcterm.verify.ranks import agree
 
@@ -122,10 +123,9 @@ def _embed(
     refused = extract(context, networks, pictures, path, unit_sum, width, batch_size=batch_size, retry=True)
     if refused:
         said = [reason(names[index], why) for index, why in sorted(refused.items())]
-        more = f"\n  and {len(said) - _NAMED:,} more" if len(said) > _NAMED else ""
-        named = "\n".join(f"  {why}" for why in said[:_NAMED])
+        named = first_of(said, _NAMED, "\n  ")
         raise DataError(
-            f"{len(said):,} of {len(names):,} images can't be used:\n{named}{more}",
+            f"{len(said):,} of {len(names):,} images can't be used:\n  {named}",
             "`arcterm align FOLDER ALIGNED` finds the faces in photos and aligns them, --resize stretches "
             "images; remove those that are damaged",
         )

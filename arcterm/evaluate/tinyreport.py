@@ -13,6 +13,7 @@ from arcterm.features.pictures import Pictures
 from arcterm.files import digests, staged_directory, write_json
 from arcterm.formats.tinyface import TinyFace
 from arcterm.pictures import curves, page
+from arcterm.text import percent
 
 _SHOWN = (1, 5, 20)
 _NAMED = 20
@@ -72,7 +73,7 @@ def page_of(about: TinyImages, measured: ClosedSetRates, drawn: Curve) -> str:
         [
             what,
             f"{found.entries:,}",
-            *map(_percent, [*found.rates.values(), found.map_trapezoidal, found.map_plain]),
+            *map(percent, [*found.rates.values(), found.map_trapezoidal, found.map_plain]),
         ]
         for what, found in (("with distractors", measured.whole), ("without", measured.matches))
     ]
@@ -112,13 +113,9 @@ def _head_lines(about: TinyImages, measured: ClosedSetRates) -> list[str]:
 
 
 def _rates(found: SearchRates) -> str:
-    ranks = "  ".join(f"rank-{rank} {_percent(found.rates[rank])}" for rank in _SHOWN)
-    means = f"mAP {_percent(found.map_trapezoidal)} (trapezoids), {_percent(found.map_plain)} (plain)"
+    ranks = "  ".join(f"rank-{rank} {percent(found.rates[rank])}" for rank in _SHOWN)
+    means = f"mAP {percent(found.map_trapezoidal)} (trapezoids), {percent(found.map_plain)} (plain)"
     return f"{ranks}  {means}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
 
 
 def write(

@@ -13,6 +13,7 @@ from arcterm.errors import DataError
 from arcterm.export.model import Model
 from arcterm.formats import images
 from arcterm.progress import Progress
+from arcterm.text import first_of
 from arcterm.verify import collapse
 from arcterm.verify.embed import normalize
 from arcterm.verify.fold import fold_if_any
@@ -63,11 +64,10 @@ def _batch(files: Sequence[Path], start: int, model: Model, resize: bool) -> NDA
         refused = [error for file in files[start:] if (error := _trouble(file, model, resize))]
         if len(refused) < 2:
             raise
-        named = "\n".join(f"  {error.message}" for error in refused[:_NAMED])
-        more = f"\n  and {len(refused) - _NAMED:,} more" if len(refused) > _NAMED else ""
+        named = first_of([error.message for error in refused], _NAMED, "\n  ")
         hint = "; ".join(dict.fromkeys(error.hint for error in refused[:_NAMED]))
         raise DataError(
-            f"{len(refused):,} of {len(files):,} images can't be embedded:\n{named}{more}", hint
+            f"{len(refused):,} of {len(files):,} images can't be embedded:\n  {named}", hint
         ) from first
 
 

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from arcterm.errors import DataError
+from arcterm.text import first_of
 
 _START = b"version https://git-lfs"
 LARGEST = 1024
@@ -26,9 +27,7 @@ def refuse_pointer(head: bytes | memoryview, path: Path) -> None:
     if not is_pointer(head):
         return
     others = sorted(_find_pointers_beside(path))
-    named = ", ".join(others[:_NAMED]) + (
-        f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
-    )
+    named = first_of(others, _NAMED)
     also = f"; so {'is' if len(others) == 1 else 'are'} {named} beside it" if others else ""
     raise DataError(f"{path} is a Git LFS pointer, not the file itself{also}", HINT)
 

@@ -15,7 +15,7 @@ from arcterm.errors import DataError
 from arcterm.formats.lfs import refuse_pointer
 from arcterm.formats.modelfile import ModelFacts, facts_in
 from arcterm.formats.protobuf import field_bytes, fields, spans, varints
-from arcterm.text import clean
+from arcterm.text import clean, first_of
 
 TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 """Element types by number, those that an image or an embedding may have."""
@@ -299,8 +299,7 @@ def check_external(found: OnnxFile) -> None:
                 f"copy {named} again",
             )
     if missing:
-        more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
         raise DataError(
-            f"{found.path} has its weights in {', '.join(missing[:3])}{more}, not in {folder}",
+            f"{found.path} has its weights in {first_of(missing, 3)}, not in {folder}",
             "copy that beside it, under the same name",
         )

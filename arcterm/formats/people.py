@@ -10,6 +10,7 @@ from typing import NamedTuple
 from arcterm.errors import DataError
 from arcterm.formats.lfs import HINT as LFS_HINT
 from arcterm.formats.lfs import LARGEST, is_pointer
+from arcterm.text import first_of
 
 IMAGE_TYPES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp", ".gif", ".tif", ".tiff"})
 
@@ -132,5 +133,4 @@ def _name_paths(paths: Sequence[Path], one: str, several: str) -> list[str]:
     """At most one sentence about `paths`: how many, and the first ones by name."""
     if len(paths) < 2:
         return [f"{path} {one}" for path in paths]
-    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
-    return [f"{len(paths):,} {several}: {', '.join(map(str, paths[:_NAMED]))}{more}"]
+    return [f"{len(paths):,} {several}: {first_of([str(path) for path in paths], _NAMED)}"]

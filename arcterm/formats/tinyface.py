@@ -21,6 +21,7 @@ from arcterm.errors import DataError
 from arcterm.files import Stamp, stamp
 from arcterm.formats.pairs.matfile import Matrix, read_mat
 from arcterm.formats.people import IMAGE_TYPES, is_junk
+from arcterm.text import first_of
 
 SUBSETS = ("Probe", "Gallery_Match", "Gallery_Distractor")
 PUBLISHED = (3_728, 4_443, 153_428)
@@ -218,5 +219,4 @@ def _count(number: int, what: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{', '.join(name[:_LONGEST] for name in names[:_NAMED])}{more}"
+    return first_of([name[:_LONGEST] for name in names], _NAMED)

@@ -18,6 +18,7 @@ from arcterm.errors import ConfigError, DataError
 from arcterm.formats.features.matrix import parse_feature
 from arcterm.formats.people import IMAGE_TYPES
 from arcterm.megaface.sets import FeatureSet, Rows
+from arcterm.text import first_of
 
 _FILE = re.compile(
     rf"(.+(?:{'|'.join(re.escape(kind) for kind in sorted(IMAGE_TYPES))}))(_[^/]*\.bin)", re.IGNORECASE
@@ -85,11 +86,8 @@ class DevkitSet(FeatureSet):
 
 def unreadable(reasons: list[str]) -> DataError:
     """The error for features that can't be read."""
-    more = f"; and {len(reasons) - _NAMED:,} more" if len(reasons) > _NAMED else ""
     said = f"{len(reasons):,} features can't be read: " if len(reasons) > 1 else ""
-    return DataError(
-        f"{said}{'; '.join(reasons[:_NAMED])}{more}", "copy these files again, or export them again"
-    )
+    return DataError(said + first_of(reasons, _NAMED, "; "), "copy these files again, or export them again")
 
 
 def is_ending(text: str) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,7 +17,7 @@ from arcterm.features.leader import Leader, lead
 from arcterm.features.matrix import extract
 from arcterm.features.networks import Networks, open_networks
 from arcterm.features.pictures import FilePictures
-from arcterm.files import Stamp, require_free, stage_of, staged_directory, stamp, write_json
+from arcterm.files import Stamp, require_free, stamp, write_json
 from arcterm.megaface import exportreport
 from arcterm.megaface.devkit import check_ending, usual_ending
 from arcterm.megaface.devkitwriter import BLOCK, DevkitWriter
@@ -80,7 +78,7 @@ def export(
     context.agree()
     facts = _facts(networks, algo)
     facts.ending = (ending or usual_ending(algo, networks.input_size)) if layout == "devkit" else ""
-    with _stage(context, target, ranks.first) as stage:
+    with context.stage(target) as stage:
         for which in sets:
             _export_set(context, networks, stage, which, sets[which].root, facts, batch_size)
         if not ranks.first:
@@ -173,18 +171,6 @@ def _facts(networks: Networks, algo: str) -> Facts:
         preprocessing="; ".join(dict.fromkeys(facts.input_words for facts in networks.facts)),
         flip=FLIP + (SEVERAL if len(networks.facts) > 1 else ""),
     )
-
-
-@contextmanager
-def _stage(context: JobContext, target: Path, first: bool) -> Iterator[Path]:
-    """The folder that becomes `target`; rank 0 makes it and gives it its name."""
-    if first:
-        with staged_directory(target, resume=context.id) as stage:
-            context.agree()  # it is there
-            yield stage
-    else:
-        context.agree()
-        yield stage_of(target, context.id)
 
 
 def unit_rows(views: list[Tensor]) -> Tensor:

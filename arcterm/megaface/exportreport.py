@@ -11,6 +11,7 @@ from arcterm.files import read_json
 from arcterm.megaface.imagefiles import Found
 from arcterm.megaface.listing import shorten
 from arcterm.megaface.store import FACTS, TITLES, Facts, Layout, SetName
+from arcterm.text import first_of
 
 _NAMED = 10
 
@@ -46,9 +47,9 @@ def report(facts: Facts, found: Mapping[SetName, Found], target: Path, layout: L
         lines.append(f"{TITLES[which]}: features of {len(images.names) - len(refused):,} of {whole:,} images")
         lines += [f"  {note}" for note in notes(images, which)]
         if refused:
-            first = list(refused.values())[:_NAMED]
-            more = f"; and {len(refused) - _NAMED:,} more" if len(refused) > _NAMED else ""
-            lines.append(f"  {len(refused):,} can't be used: {'; '.join(first)}{more}")
+            lines.append(
+                f"  {len(refused):,} can't be used: {first_of(list(refused.values()), _NAMED, '; ')}"
+            )
         problems += len(refused) + len(images.missing)
     several = f" of {len(facts.models)} models" if len(facts.models) > 1 else ""
     called = f", files called IMAGE{facts.ending}" if facts.ending else ""

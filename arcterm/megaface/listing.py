@@ -12,6 +12,7 @@ from arcterm.errors import DataError
 from arcterm.formats.features.lists import find_repeated, read_path_list, tail
 from arcterm.megaface.sets import FeatureSet
 from arcterm.megaface.store import PARTS, TITLES, SetName
+from arcterm.text import first_of
 
 _NAMED = 10
 _LONGEST = 200  # characters of a name; reasons stand behind some
@@ -36,9 +37,7 @@ def read_names_of(path: Path, which: SetName) -> tuple[list[str], list[str]]:
 
 def shorten(names: list[str], most: int) -> str:
     """The first names, long ones cut, and how many more there are."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    shown = (name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in names[:most])
-    return ", ".join(shown) + more
+    return first_of([name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in names], most)
 
 
 @dataclass(frozen=True)

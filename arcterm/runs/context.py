@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from arcterm.errors import DataError, StopAskedError
-from arcterm.files import Stamp, write_bytes
+from arcterm.files import Stamp, stage_of, staged_directory, write_bytes
 from arcterm.runs import control
 from arcterm.runs.dataset import changed_error
 from arcterm.runs.events import Message, Phase
@@ -83,6 +86,21 @@ class JobContext:
         for request_id, _ in requests:
             control.take(self.run, request_id)
         return any(request.verb == "stop" for _, request in requests)
+
+    @contextmanager
+    def stage(self, target: Path) -> Iterator[Path]:
+        """The folder that becomes `target` at the end, which an earlier attempt may have begun.
+
+        On ranks the first makes it and gives it its name; all must call this. Raises as
+        `files.staged_directory`.
+        """
+        if self.world is None or self.world.first:
+            with staged_directory(target, resume=self.id) as stage:
+                self.agree()  # it is there
+                yield stage
+        else:
+            self.agree()
+            yield stage_of(target, self.id)
 
     def require_unchanged(self, data: Stamp) -> None:
         """Raise `DataError` if `data`, a `files.stamp` of the input, differs from an earlier attempt's.

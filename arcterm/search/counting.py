@@ -18,8 +18,6 @@ from arcterm.search import exact
 
 _ROWS, _COLUMNS = 2048, 4096
 """Probes and gallery rows of a block: 32 MiB of products, and a quarter of that for each comparison."""
-_PAIRS = 1 << 14
-"""Pairs whose canonical scores are computed at a time."""
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
@@ -33,15 +31,6 @@ class Best(NamedTuple):
 
     rows: Whole
     scores: NDArray[np.float64]
-
-
-def scores_of(probes: Floats, gallery: Floats, probe: Whole, row: Whole) -> NDArray[np.float64]:
-    """Return the canonical scores (n,) of pairs, given as places (n,) in `probes` and in `gallery`."""
-    found = np.empty(len(probe), np.float64)
-    for start in range(0, len(probe), _PAIRS):
-        some = slice(start, start + _PAIRS)
-        found[some] = exact.scores(probes[probe[some]], gallery[row[some]])
-    return found
 
 
 def count_at_least(
@@ -92,7 +81,7 @@ def best_rows(
             own = slice(first, first + _ROWS)
             products = _unit(probes[own], block.device) @ block.T
             at, columns = _candidates(products, best.scores[own], probes.shape[1])
-            found = scores_of(probes[own], gallery, at, columns + start)
+            found = exact.pair_scores(probes[own], gallery, at, columns + start)
             _merge(Best(best.rows[own], best.scores[own]), at, columns + start, found)
     return best
 
@@ -114,7 +103,7 @@ def _count(products: Tensor, values: NDArray[np.float64], probes: Floats, galler
     counts = _row_sums(surely)
     if close.any():
         at, columns = _nonzero(close)
-        scores = scores_of(probes, gallery, at, columns)
+        scores = exact.pair_scores(probes, gallery, at, columns)
         counts += np.bincount(at[scores >= values[at]], minlength=len(counts))
     return counts
 
@@ -146,8 +135,7 @@ def _merge(best: Best, at: Whole, columns: Whole, found: NDArray[np.float64]) ->
 def _limits(values: NDArray[np.float64], width: int) -> tuple[Floats, Floats]:
     """Below the first a float32 product is surely below a value, from the second on surely not."""
     error = exact.bound(width)
-    low = np.nextafter((values - error).astype(np.float32), np.float32(-np.inf))
-    return low, np.nextafter((values + error).astype(np.float32), np.float32(np.inf))
+    return exact.lower(values - error), exact.higher(values + error)
 
 
 def _blocks(gallery: Floats, device: torch.device | str) -> Iterator[tuple[int, Tensor]]:

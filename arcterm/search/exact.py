@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 UNIT = 1e-3
 """The largest deviation from 1 of the norm of a vector that is taken for normalised."""
 
+_PAIRS = 1 << 12  # whose rows are fetched at a time
 _BLOCK = 1 << 16  # float64 products at a time: half a MiB
 _ROUNDING = 2.0**-24  # of float32
 _MARGIN = 1.01  # norms of up to 1 + UNIT each, underflow, and the rounding of the canonical score itself
@@ -37,6 +38,17 @@ def scores(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64
             terms[:, : left - half] += terms[:, half:left]
             left = half
         found[block] = terms[:, 0]
+    return found
+
+
+def pair_scores(
+    a: NDArray[np.float32], b: NDArray[np.float32], rows: NDArray[np.int64], others: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Compute the `scores` (n,) of pairs: of `rows` (n,) of `a` (N, D) and of `others` (n,) of `b` (M, D)."""
+    found = np.empty(len(rows))
+    for start in range(0, len(rows), _PAIRS):
+        some = slice(start, start + _PAIRS)
+        found[some] = scores(a[rows[some]], b[others[some]])
     return found
 
 

@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from arcterm.verify.rates import allowed_of
+
 Scores = NDArray[np.float64]
 
 FPIRS = (0.01, 0.1)
 """False-positive identification rates at which the true-positive identification rate is reported."""
-
-_GUARD = 1e-9  # probes: what rounding may take off a product that is a whole number
 
 
 class BestScores(NamedTuple):
@@ -57,7 +57,7 @@ def find_threshold(non_mated: Scores, fpir: float) -> float:
     That is the k + 1-th largest, k = ⌊n·fpir⌋ of n; where several are equal to it, fewer than k are above.
     -inf if all may pass.
     """
-    allowed = _allowed(len(non_mated), fpir)
+    allowed = allowed_of(len(non_mated), fpir)
     if allowed >= len(non_mated):
         return -np.inf
     place = len(non_mated) - 1 - allowed
@@ -81,9 +81,5 @@ def _point(scores: BestScores, fpir: float) -> OpenSetPoint:
         fpir=accepted / len(scores.non_mated),
         tpir=float(np.mean(right)),
         accepted=accepted,
-        resolved=_allowed(len(scores.non_mated), fpir) >= 1,
+        resolved=allowed_of(len(scores.non_mated), fpir) >= 1,
     )
-
-
-def _allowed(total: int, share: float) -> int:
-    return int(total * share + _GUARD)

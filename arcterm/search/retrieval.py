@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.search.counting import Floats, Whole, scores_of
+from arcterm.search import exact
+from arcterm.search.counting import Floats, Whole
 
 
 class Mates(NamedTuple):
@@ -36,7 +37,7 @@ def find_mates(probes: Floats, probe_people: Whole, gallery: Floats, people: Who
     own = np.repeat(np.arange(len(probes)), totals)
     numbers = np.arange(len(own)) - np.repeat(np.cumsum(totals) - totals, totals)
     rows = order[np.repeat(first, totals) + numbers]
-    scores = scores_of(probes, gallery, own, rows)
+    scores = exact.pair_scores(probes, gallery, own, rows)
     best_first = np.lexsort([rows, -scores, own])
     return Mates(own, rows[best_first], scores[best_first], numbers + 1, totals[own])
 

@@ -136,7 +136,7 @@ def tar_at_far(pairs: SortedPairs, far: float) -> TarAtFar:
 
 
 def allowed_of(total: int, far: float) -> int:
-    """How many of `total` impostor pairs may be accepted at a FAR of at most `far`."""
+    """How many of `total` impostors, pairs or probes, may be accepted at a rate of at most `far`."""
     return min(int(total * far + _GUARD), total)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from arcterm.search import counting, exact
-from arcterm.search.counting import best_rows, count_at_least, scores_of
+from arcterm.search.counting import best_rows, count_at_least
 
 
 def unit(rows):
@@ -37,7 +37,7 @@ def crowded(seed=0, width=64):
 def small_blocks(monkeypatch):
     monkeypatch.setattr(counting, "_ROWS", 4)
     monkeypatch.setattr(counting, "_COLUMNS", 7)
-    monkeypatch.setattr(counting, "_PAIRS", 3)
+    monkeypatch.setattr(exact, "_PAIRS", 3)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -72,7 +72,7 @@ def test_float32_products_alone_would_count_wrongly():
 def test_blocks_shards_and_the_order_of_rows_change_no_count(monkeypatch):
     probes, gallery = crowded(3)
     owners = np.repeat(np.arange(len(probes)), 2)
-    marks = scores_of(probes, gallery, owners, np.tile([10, 60], len(probes)))
+    marks = exact.pair_scores(probes, gallery, owners, np.tile([10, 60], len(probes)))
     whole = count_at_least(probes, gallery, marks, owners)
     shards = sum(count_at_least(probes, gallery[part::3], marks, owners) for part in range(3))
     assert shards.tolist() == whole.tolist()

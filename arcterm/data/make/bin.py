@@ -30,6 +30,7 @@ from arcterm.formats.recordio.container import RecordFile
 from arcterm.formats.recordio.facepack import pack_directory
 from arcterm.formats.recordio.packwriter import PackWriter
 from arcterm.runs.context import JobContext
+from arcterm.text import first_of
 
 IMAGE_SIZE = (112, 112)
 
@@ -203,13 +204,9 @@ def _require_consistent(chosen: _Set) -> None:
     ]
     if wrong:
         raise DataError(
-            f"the list contradicts itself: {'; '.join(wrong[:_NAMED])}{_more(len(wrong))}",
+            f"the list contradicts itself: {first_of(wrong, _NAMED, '; ')}",
             "correct the list: look at the images, and take out the lines that are wrong",
         )
-
-
-def _more(count: int) -> str:
-    return f"; and {count - _NAMED:,} more" if count > _NAMED else ""
 
 
 def _odd_lines(chosen: _Set, odd: OddPairs) -> list[str]:
@@ -225,8 +222,7 @@ def _odd_lines(chosen: _Set, odd: OddPairs) -> list[str]:
         ),
     ):
         if named:
-            shown = ", ".join(named[:_NAMED])
-            lines.append(f"note: pairs {words}: {len(named):,} ({shown}{_more(len(named))})")
+            lines.append(f"note: pairs {words}: {len(named):,} ({first_of(named, _NAMED)})")
     return lines
 
 

@@ -29,6 +29,7 @@ from arcterm.formats.ijb.database import Faces, Protocol, find_missing, odd_size
 from arcterm.formats.ijb.places import Letter, Places, locate
 from arcterm.formats.ijb.problems import quote
 from arcterm.runs.context import JobContext
+from arcterm.text import first_of
 from arcterm.verify.ranks import agree
 
 _NAMED = 10
@@ -143,20 +144,19 @@ def _require_images(context: JobContext, places: Places, faces: Faces) -> None:
         return
     note = context.work / "missing.txt"
     write_bytes(note, "".join(f"{name}\n" for name in missing).encode())
-    named = ", ".join(map(quote, missing[:_NAMED]))
-    more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+    named = first_of([quote(name) for name in missing], _NAMED)
     raise DataError(
-        f"{len(missing):,} of {len(faces.names):,} images are missing in {places.images}: {named}{more}",
+        f"{len(missing):,} of {len(faces.names):,} images are missing in {places.images}: {named}",
         f"copy them again; {note} names all",
     )
 
 
 def _refusal(refused: dict[int, str], pictures: AlignedFaces) -> DataError:
     """Return the error for images that can't be embedded: a template without one of them is another."""
-    reasons = [reason(pictures.name(index), refused[index]) for index in sorted(refused)[:_NAMED]]
-    more = f" and {len(refused) - _NAMED:,} more" if len(refused) > _NAMED else ""
+    reasons = [reason(pictures.name(index), why) for index, why in sorted(refused.items())]
+    named = first_of(reasons, _NAMED, "; ")
     return DataError(
-        f"{len(refused):,} of {len(pictures):,} images can't be embedded: {'; '.join(reasons)}{more}",
+        f"{len(refused):,} of {len(pictures):,} images can't be embedded: {named}",
         "copy these images again and resume the job, or correct their landmarks and begin again",
     )
 

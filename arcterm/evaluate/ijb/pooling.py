@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from arcterm.errors import DataError
 from arcterm.formats.ijb.problems import NAMED
+from arcterm.text import first_of
 
 Features = NDArray[np.float32]
 Vectors = NDArray[np.float64]
@@ -161,11 +162,9 @@ def _require_directions(lengths: Vectors, ids: NDArray[np.int32]) -> None:
     wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if not len(wrong):
         return
-    named = ", ".join(
-        f"{ids[row]} ({'zero' if lengths[row] == 0 else 'not finite'})" for row in wrong[:NAMED]
-    )
-    more = f" and {len(wrong) - NAMED:,} more" if len(wrong) > NAMED else ""
+    named = [f"{ids[row]} ({'zero' if lengths[row] == 0 else 'not finite'})" for row in wrong]
+    several = f"{len(wrong):,} template{'s' * (len(wrong) > 1)}"
     raise DataError(
-        f"no direction has the vector of {len(wrong):,} template{'s' * (len(wrong) > 1)}: {named}{more}",
+        f"no direction has the vector of {several}: {first_of(named, NAMED)}",
         "look at these templates' images; or the network has diverged: evaluate an earlier checkpoint",
     )

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from arcterm_registry.contracts import Curve
 
 from arcterm.evaluate.ijb.identification import RANKS, GalleryResult, Identified
-from arcterm.evaluate.ijb.result import READINGS, Scores, percent
+from arcterm.evaluate.ijb.result import READINGS, Scores
 from arcterm.evaluate.ijb.verification import FEW_IMPOSTORS, Tar
 from arcterm.pictures import curves, page
+from arcterm.text import percent
 
 _TAR_HEADS = ("FAR", "TAR", "threshold", "accepted", "FAR, exact", "TAR, nearest", "FAR, nearest", "")
 _VARIANT_FARS = 3  # of the smallest, which papers quote

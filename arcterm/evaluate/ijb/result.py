@@ -11,6 +11,7 @@ from arcterm_registry.contracts import Curve
 from arcterm.evaluate.ijb.identification import RANKS, GalleryResult, Identified
 from arcterm.evaluate.ijb.pooling import Pooling
 from arcterm.evaluate.ijb.verification import FEW_IMPOSTORS, Tar, Verified
+from arcterm.text import percent
 
 ALIGNMENT = "similarity by the five landmarks of the database's file, bilinear, black outside"
 READINGS = {
@@ -129,8 +130,3 @@ def _ranks(shares: dict[int, float]) -> str:
 
 def _tpirs(shares: dict[float, float]) -> str:
     return ", ".join(f"TPIR {percent(share)} at FPIR {fpir:g}" for fpir, share in shares.items())
-
-
-def percent(share: float) -> str:
-    """``93.25 %``."""
-    return f"{100 * share:.2f} %"

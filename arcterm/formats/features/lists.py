@@ -20,6 +20,7 @@ from arcterm.errors import DataError
 from arcterm.formats.features.matrix import read_bytes
 from arcterm.formats.lfs import refuse_pointer
 from arcterm.formats.lists import refuse_utf_16
+from arcterm.text import first_of
 
 _LARGEST = 512 << 20
 _NAMED = 5
@@ -115,9 +116,8 @@ def _fault(text: str) -> str:
 def refuse(wrong: Sequence[tuple[int, str]], what: str, path: Path, hint: str = _HINT) -> None:
     """Raise `DataError` if anything is `wrong`: the number of a line or an entry, and why."""
     if wrong:
-        shown = "; ".join(f"{what} {number}: {why}" for number, why in wrong[:_NAMED])
-        more = f"; and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else ""
-        raise DataError(f"{path} {shown}{more}", hint)
+        shown = first_of([f"{what} {number}: {why}" for number, why in wrong], _NAMED, "; ")
+        raise DataError(f"{path} {shown}", hint)
 
 
 def find_repeated(names: Sequence[str]) -> list[str]:

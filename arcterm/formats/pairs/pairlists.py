@@ -27,6 +27,7 @@ from arcterm.formats.pairs.pairlines import (
     is_number,
     join_halves,
 )
+from arcterm.text import first_of
 
 MAX_BYTES = 256 << 20
 
@@ -111,9 +112,8 @@ def _raise_for(path: Path, bad: list[tuple[int, BadPairError]]) -> None:
     if len(bad) == 1:
         raise DataError(f"{path} line {bad[0][0]}: {bad[0][1]}", bad[0][1].hint)
     if bad:
-        named = "; ".join(f"line {line}: {error}" for line, error in bad[:_NAMED])
-        more = f"; and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
-        raise DataError(f"{path}: {len(bad):,} lines are no pairs: {named}{more}", bad[0][1].hint)
+        named = first_of([f"line {line}: {error}" for line, error in bad], _NAMED, "; ")
+        raise DataError(f"{path}: {len(bad):,} lines are no pairs: {named}", bad[0][1].hint)
 
 
 def _join(path: Path, found: list[ListedPair | Half]) -> tuple[list[ListedPair], str]:

@@ -21,8 +21,6 @@ from arcterm.search import exact
 RANKS = 1000
 """Up to this one ranks are known exactly."""
 
-_PAIRS = 1 << 12
-
 
 class Trials(NamedTuple):
     """Ordered pairs: `probes` and `images` (T,) by their places, and their canonical `scores` (T,).
@@ -79,19 +77,8 @@ def find_trials(probes: ProbeVectors) -> Trials:
     probe, image = probe[probe != image], image[probe != image]
     if not len(probe):
         raise DataError("no person has two probes", "give a list with several images of each person")
-    scores = score_pairs(probes, probe, image)
+    scores = exact.pair_scores(probes.vectors, probes.vectors, probe, image)
     return Trials(probe, image, scores, _count_others(probes, probe, scores))
-
-
-def score_pairs(
-    probes: ProbeVectors, one: NDArray[np.int64], other: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Canonical scores (n,) of pairs of probes."""
-    scores = np.empty(len(one))
-    for start in range(0, len(one), _PAIRS):
-        some = slice(start, start + _PAIRS)
-        scores[some] = exact.scores(probes.vectors[one[some]], probes.vectors[other[some]])
-    return scores
 
 
 def _count_others(
@@ -107,7 +94,8 @@ def _count_others(
         # what has a smaller product scores less than all of the probe's trials
         least = exact.lower(scores[trials].min(keepdims=True) - error)
         others = firsts[(people != probes.people[own]) & (products[own[0]] >= least)]
-        against = np.sort(score_pairs(probes, np.repeat(own, len(others)), others))
+        own = np.repeat(own, len(others))
+        against = np.sort(exact.pair_scores(probes.vectors, probes.vectors, own, others))
         counts[trials] = len(others) - np.searchsorted(against, scores[trials], "left")
     return counts
 

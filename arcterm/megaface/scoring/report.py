@@ -12,6 +12,7 @@ from arcterm.formats.features.results import DevkitResult
 from arcterm.megaface.scoring.identification import RANKS, Cmc
 from arcterm.megaface.scoring.passes import Score, VariantScores
 from arcterm.megaface.scoring.verification import FARS
+from arcterm.text import percent
 from arcterm.verify.rates import TarAtFar
 
 PROTOCOL = {
@@ -202,8 +203,3 @@ def curves_of(variants: Sequence[VariantScores], compared: dict[str, DevkitResul
 def title(score: Score, of: str = "") -> str:
     """The name of a gallery: its size, of what, and its set if it is not the first."""
     return f"{score.size:,}{of}" + (f", set {score.set_number}" if score.set_number != 1 else "")
-
-
-def percent(share: float | None) -> str:
-    """A share in percent, with two digits."""
-    return "–" if share is None else f"{100 * share:.2f} %"

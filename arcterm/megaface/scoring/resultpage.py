@@ -14,13 +14,13 @@ from arcterm.megaface.scoring.report import (
     PROTOCOL,
     as_devkit,
     is_noise,
-    percent,
     read_off,
     tar,
     title,
 )
 from arcterm.megaface.scoring.verification import FARS
 from arcterm.pictures import curves, page
+from arcterm.text import percent
 
 _NOISE = "noise"
 _GALLERY_HEADS = ("distractors", "rank-1", "rank-10", "rank-1, traditional", "removed", "missing")
