@@ -78,15 +78,15 @@ async def test_curves_stand_beside_the_report_or_in_its_place(job, root, until, 
     made.finish("rank 1 is 0.5", curves=[CMC, ROC])
     app = Console(root, made.run.id)
     async with app.run_test(size=LARGE) as pilot:
-        await until(pilot, lambda: "rank 1 is 0.5" in shown(app) and "CMC: share by rank" in shown(app))
+        await until(pilot, lambda: "rank 1 is 0.5" in shown(app) and "share by rank" in shown(app))
         assert "1000" in shown(app) and " raw" in shown(app)
         await pilot.press("c")
-        await until(pilot, lambda: "ROC: TAR by FAR" in shown(app))
+        await until(pilot, lambda: "TAR by FAR" in shown(app))
         assert "1e-6" in shown(app) and "rank 1 is 0.5" in shown(app)
         await pilot.press("c")
         await until(pilot, lambda: "TAR by FAR" not in shown(app))
         await pilot.press("c")
-        await until(pilot, lambda: "CMC: share by rank" in shown(app))
+        await until(pilot, lambda: "share by rank" in shown(app))
 
 
 async def test_in_a_narrow_terminal_a_curve_takes_the_place_of_the_report(job, root, until, shown):
@@ -97,10 +97,24 @@ async def test_in_a_narrow_terminal_a_curve_takes_the_place_of_the_report(job, r
         await until(pilot, lambda: "rank 1 is 0.5" in shown(app))
         assert "CMC" not in shown(app)
         await pilot.press("c")
-        await until(pilot, lambda: "CMC: share by rank" in shown(app))
+        await until(pilot, lambda: "share by rank" in shown(app))
         assert "rank 1 is 0.5" not in shown(app)
         await pilot.press("c")
         await until(pilot, lambda: "rank 1 is 0.5" in shown(app))
+
+
+async def test_every_line_of_a_curve_has_its_name_in_a_narrow_title(job, root, until, shown):
+    made = job("check", "/data/casia")
+    points = [(1.0, 0.5), (1000.0, 0.9)]
+    lines = {f"{kind}, 1,000,000 distractors": points for kind in ("raw", "cleaned")}
+    made.finish("over", curves=[Curve(title="MegaFace: identification", x="rank", y="share", lines=lines)])
+    app = Console(root, made.run.id)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "over" in shown(app))
+        await pilot.press("c")
+        await until(pilot, lambda: "MegaFace: identification" in shown(app))
+        heading = row(shown(app), "MegaFace: identification")
+        assert "o raw  + cleaned  share by rank" in heading
 
 
 async def test_without_curves_the_key_is_not_offered(over, root, until, shown):

@@ -83,16 +83,25 @@ def curve(view: View, name: str, lens: Lens) -> Curves:
 
 
 def reported(curve: Curve) -> Curves:
-    """A curve of a job's report."""
+    """A curve of a job's report; in a narrow title its lines go by their names up to a comma."""
     values: Line = []
+    short: Line = []
     series = []
     for i, (name, points) in enumerate(list(curve.lines.items())[: len(words.SET_MARKS)]):
         x, y = np.array(points, np.float64).reshape(-1, 2).T
         mark = words.SET_MARKS[i]
         series.append(Series(x=x, y=y, style=1 + i, mark=mark))
         values.append((f"{mark} {clean(name)}", STYLES[1 + i]))
-    title = f"{clean(curve.title)}: {clean(curve.y)} by {clean(curve.x)}"
-    return Curves(name=title, values=values, series=series, log_x=curve.log_x, empty="no points")
+        short.append((f"{mark} {clean(name).partition(',')[0]}", STYLES[1 + i]))
+    axes: Line = [(f"{clean(curve.y)} by {clean(curve.x)}", "dim")]  # the first to be left out
+    return Curves(
+        name=clean(curve.title),
+        values=values + axes,
+        short=short + axes,
+        series=series,
+        log_x=curve.log_x,
+        empty="no points",
+    )
 
 
 def verification(view: View, lens: Lens) -> Curves:
