@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from arcterm import environment
@@ -33,7 +34,7 @@ def _run(arguments: list[str]) -> int:
     """Run a command line and return its exit code."""
     from arcterm.cli.app import STOPPED, USAGE, run
     from arcterm.cli.mistakes import explained
-    from arcterm.errors import ArctermError
+    from arcterm.errors import ArctermError, DataError
     from arcterm.show import streams
     from arcterm.show.output import say
 
@@ -49,6 +50,8 @@ def _run(arguments: list[str]) -> int:
 
         if isinstance(error, BrokenPipeError | streams.ReaderGoneError):
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # no command looks for that
+            error = DataError(f"{str(error.filename)[:80]}… is too long for a path", "check what was given")
         if not isinstance(error, ArctermError | PluginError):
             import traceback
 

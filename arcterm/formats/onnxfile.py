@@ -278,24 +278,17 @@ def check_external(found: OnnxFile) -> None:
     missing = []
     for place, last in sorted(found.external.items()):
         named = clean(place)[:200]
-        inner = PurePosixPath(place)
-        beside = folder / inner
-        if (
-            inner.is_absolute()
-            or place.startswith("*")  # onnxruntime's mark of an address in memory
-            or ".." in inner.parts
-            or "\\" in place
-            or not beside.resolve().is_relative_to(folder)
-        ):
+        size = _size_beside(folder, place)
+        if size is None:
             raise DataError(
                 f"{found.path} wants its weights from {named}, outside of its own folder",
                 "export it again with its weights inside, or in a file beside it",
             )
-        if not beside.is_file():
+        if size < 0:
             missing.append(named)
-        elif beside.stat().st_size < last:
+        elif size < last:
             raise DataError(
-                f"{found.path} needs {last:,} bytes of {named}, which has {beside.stat().st_size:,}",
+                f"{found.path} needs {last:,} bytes of {named}, which has {size:,}",
                 f"copy {named} again",
             )
     if missing:
@@ -303,3 +296,22 @@ def check_external(found: OnnxFile) -> None:
             f"{found.path} has its weights in {first_of(missing, 3)}, not in {folder}",
             "copy that beside it, under the same name",
         )
+
+
+def _size_beside(folder: Path, place: str) -> int | None:
+    """Bytes of the file at `place` in `folder`; -1 if it is none, None for a place outside."""
+    inner = PurePosixPath(place)
+    if (
+        inner.is_absolute()
+        or place.startswith("*")  # onnxruntime's mark of an address in memory
+        or ".." in inner.parts
+        or "\\" in place
+    ):
+        return None
+    try:
+        beside = (folder / inner).resolve()
+        if not beside.is_relative_to(folder):
+            return None
+        return beside.stat().st_size if beside.is_file() else -1
+    except (OSError, ValueError):  # a name too long for a file, or with a zero in it
+        return -1

@@ -128,6 +128,16 @@ def test_a_mistake_is_told_with_the_next_step_and_leaves_nothing(arcterm, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words", [["model", "show"], ["data", "check"], ["train", "tiny", "arcface", "--config"]]
+)
+def test_a_name_too_long_for_a_file_is_told_in_short(arcterm, words):
+    code, out, err = arcterm(*words, "x" * 5000)
+    assert (code, out) == (3, "")
+    assert "is too long for a path" in err
+    assert len(err.splitlines()[-2]) < 200
+
+
 def test_numbers_of_2018_are_losses(arcterm, monkeypatch):
     for number, name in (
         ("0", "softmax"),

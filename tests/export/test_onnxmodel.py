@@ -214,6 +214,12 @@ def test_weights_beside_the_file_are_read_and_missed_by_name(tmp_path, faces):
     assert apart(embedded(open_model(place), faces), wanted(faces)) < 1e-5
 
 
+@pytest.mark.parametrize("place", ["w\0data", "w" * 300, "a/" * 3000, ""], ids=range(4))
+def test_a_place_that_can_be_no_files_is_missed(tmp_path, place):
+    with pytest.raises(DataError, match=r"has its weights in .*, not in"):
+        open_model(stored_outside(tmp_path, place))
+
+
 @pytest.mark.parametrize("place", ["{}/secret", "../secret", "in/../../secret", "link", "*/_ORT_MEM_ADDR_/*"])
 def test_no_file_outside_of_its_folder_is_read(tmp_path, place):
     folder = tmp_path / "model"
