@@ -112,8 +112,29 @@ SETTINGS: tuple[Option, ...] = (
     ),
     _setting("verify_every", int, 2000, "steps between verifications", low=1),
     _setting("checkpoint_every", int, 2000, "steps between checkpoints", low=1),
+    _setting(
+        "checkpoint_minutes",
+        float,
+        10.0,
+        "minutes after which a checkpoint is due, however few the steps; 0 saves by steps alone",
+        low=0,
+    ),
     _setting("keep_last", int, 3, "newest checkpoints kept", low=2),
     _setting("keep_best", int, 1, "best checkpoints kept, by mean accuracy", low=0),
+    _setting(
+        "on_nan",
+        str,
+        "stop",
+        "at a loss or gradient that is no number: stop, lower-lr (roll back, half the rate) or skip the step",
+        choices=("stop", "lower-lr", "skip"),
+    ),
+    _setting(
+        "retries", int, 3, "relaunches without progress in between, after a failure from outside", low=0
+    ),
+    _setting(
+        "hang_seconds", float, 60.0, "seconds without a step, at least, until ranks count as hung", low=1
+    ),
+    _setting("grace", float, 30.0, "seconds that a SIGTERM leaves to save in", low=1),
     _setting("seed", int, 0, "of weights, order and augmentation", low=0, high=2**31 - 1),
     _setting("loader_threads", int, 2, "decoding threads per rank", low=1, high=64),
     _setting(
@@ -144,6 +165,6 @@ SETTINGS: tuple[Option, ...] = (
 )
 FLAGS = (
     *("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "schedule", "compile"),
-    *("verify_sets", "verify_every", "checkpoint_every", "seed", "pretrained", "head"),
+    *("verify_sets", "verify_every", "checkpoint_every", "on_nan", "retries", "seed", "pretrained", "head"),
 )
 """The settings that have a flag of their own; all others are reached by ``--set``."""

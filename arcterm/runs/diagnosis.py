@@ -21,7 +21,8 @@ from arcterm.runs.store import Run
 class Exit(msgspec.Struct, kw_only=True, frozen=True):
     """``rank-NNNNN/exit.json``, a rank's own record of its end: `reason` is done, stopped or error.
 
-    `exit_code` is that of a user's mistake, explained by `error` and `hint`; else 1.
+    `exit_code` is that of a user's mistake, explained by `error` and `hint`; else 1. `remedy` is how the
+    supervisor may go on from the last checkpoint: lower-lr halves the learning rate first.
     """
 
     reason: Literal["done", "stopped", "error"]
@@ -31,6 +32,7 @@ class Exit(msgspec.Struct, kw_only=True, frozen=True):
     hint: str = ""
     traceback: str = ""
     exit_code: int = 1
+    remedy: Literal["", "lower-lr"] = ""
     t: float = 0.0
 
 

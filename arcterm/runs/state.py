@@ -1,7 +1,8 @@
 """State of a run: what it is doing, its owner, and whether the owner lives.
 
 Each state has one definition. ``queued``: an engine holds the run back. ``starting``: the supervisor is up,
-no step yet. ``running``: steps or verification. ``stopping``: a stop was agreed or signalled. ``stopped``:
+no step yet. ``running``: steps or verification. ``paused``: its disk is full, it goes on when there is room.
+``stopping``: a stop was agreed or signalled. ``stopped``:
 ended on request, can be resumed. ``done``: all steps, last verification and checkpoint made. ``failed``:
 ended by an error. ``lost``: never written; read from a live state whose owner is dead. ``damaged``: never
 written; read where a file of the run can't be read.
@@ -28,9 +29,9 @@ from arcterm.runs import advice
 from arcterm.runs.store import Run
 
 StateName = Literal[
-    "queued", "starting", "running", "stopping", "stopped", "done", "failed", "lost", "damaged"
+    "queued", "starting", "running", "paused", "stopping", "stopped", "done", "failed", "lost", "damaged"
 ]
-LIVE: tuple[StateName, ...] = ("queued", "starting", "running", "stopping")
+LIVE: tuple[StateName, ...] = ("queued", "starting", "running", "paused", "stopping")
 HEARTBEAT_SECONDS = 2.0
 _STALE_SECONDS = 60.0
 _FULL_BYTES = 1 << 20

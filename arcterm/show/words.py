@@ -31,6 +31,7 @@ STATES = {
     "queued": ("◌", "dim"),
     "starting": ("◌", "accent"),
     "running": ("▶", "good"),
+    "paused": ("‖", "warn"),
     "stopping": ("■", "warn"),
     "stopped": ("■", "warn"),
     "done": ("✓", "good"),
