@@ -17,6 +17,7 @@ from arcterm import commandline, jobs
 from arcterm.commandline import Value
 from arcterm.errors import ConfigError
 from arcterm.overrides import OPTION_GROUPS, check_setting, non_defaults, options_for
+from arcterm.samples import FROM_START, Begin
 from arcterm.settings import SETTINGS
 
 _CHECKED = ("nproc", "batch_size", "epochs", "steps", "lr", "warmup", "clip", "keep_last", "seed")
@@ -114,6 +115,8 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     max_broken: float = _DEFAULT["max_broken"]
     pretrained: str = _DEFAULT["pretrained"]
     head: Literal["drop", "keep"] = _DEFAULT["head"]
+    begins: Begin = FROM_START
+    """Where this global batch took over from another; no setting, but worked out by a resume."""
 
     def __post_init__(self) -> None:
         if isinstance(self.mirror, bool):  # an older arcterm's yes and no

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from arcterm import samples
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, TrainingError
 from arcterm.files import create_json, publish, read_json, sync
@@ -238,7 +239,7 @@ def _commit(
         format_version=manifests.FORMAT_VERSION,
         step=point.step,
         epoch=point.epoch,
-        samples=point.step * config.global_batch,
+        samples=samples.taken(config.begins, config.global_batch, point.step),
         seed=config.seed,
         world_size=world.size,
         classes=trained.head.count,

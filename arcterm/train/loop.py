@@ -15,6 +15,7 @@ from arcterm_registry import get
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from arcterm import samples
 from arcterm.config import TrainConfig
 from arcterm.runs import dataset as data
 from arcterm.runs import state
@@ -58,7 +59,7 @@ class Training:
     feed: Feed
     model: Model
     start: int
-    steps_per_epoch: int
+    images: int
 
 
 def train(
@@ -89,7 +90,7 @@ def train(
     model = _model(config, trained.backbone, world, first_journal)
     first_journal.write(Phase(phase="training"))
     parts = (run, attempt, config, world, first_journal, trained, examiner, feed, model)
-    return _steps(Training(*parts, start=start, steps_per_epoch=len(dataset) // config.global_batch))
+    return _steps(Training(*parts, start=start, images=len(dataset)))
 
 
 def _steps(training: Training) -> Exit:
@@ -102,7 +103,7 @@ def _steps(training: Training) -> Exit:
     with closing(training.feed.batches(report.pause)) as batches:
         for batch, waited in batches:
             step = batch.step
-            epoch = (step - 1) // training.steps_per_epoch + 1
+            epoch = samples.place(config.begins, training.images, config.global_batch, step).epoch + 1
             report.mark("start")
             rate = learning_rate(config, step)
             for optimizer in (trained.backbone_optimizer, trained.head_optimizer):

@@ -8,6 +8,7 @@ import time
 
 import torch
 
+from arcterm import samples
 from arcterm.config import TrainConfig
 from arcterm.runs.events import Phase, Start, Step, real
 from arcterm.runs.journal import Sink
@@ -82,7 +83,7 @@ class Reporter:
             angle=0.0,
             lr=rate,
             images_per_second=round(self._pace.images_per_second(), 2),
-            samples=step * self._config.global_batch,
+            samples=samples.taken(self._config.begins, self._config.global_batch, step),
             data_wait=round(min(1.0, waited / pace), 4) if pace else 0.0,
         )
         if self._late:

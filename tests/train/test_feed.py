@@ -19,6 +19,7 @@ from torch import nn
 from arcterm.errors import DataError
 from arcterm.runs.events import Mined, Phase
 from arcterm.runs.journal import NullJournal
+from arcterm.samples import Begin
 from arcterm.train.checkpoint import Trained
 from arcterm.train.feed import batches
 from arcterm.train.feed.identities import Identities
@@ -252,7 +253,7 @@ def test_other_losses_are_fed_by_the_sampler():
     got = walk_colours_only(fed)
     sampler = Sampler(60, 8, seed=c.seed)
     for step, index, mirrored in got:
-        chosen, drawn = sampler.batch(step, sampler.order(sampler.epoch_of(step)))
+        chosen, drawn = sampler.batch(step, sampler.order(sampler.place(step).epoch))
         assert np.array_equal(index, chosen)
         assert np.array_equal(mirrored, uniform(drawn, 0) < 0.5)
     assert [step for step, _, _ in got] == list(range(6, 21))
@@ -363,6 +364,17 @@ def test_an_even_crowd_is_used_whole_and_epochs_differ():
     assert sorted(made_of.table(0).ravel().tolist()) == list(range(60))
     assert not np.array_equal(made_of.table(0), made_of.table(1))
     assert not np.array_equal(made_of.table(0), Identities(LABELS, 5, 20, seed=1).table(0))
+
+
+def test_another_batch_begins_an_epoch_of_its_own():
+    begins = Begin(step=2, epoch=0, offset=40, samples=40)
+    one = Identities(LABELS, 5, 30, seed=1, begins=begins)
+    found = [chosen.indices for chosen in one.choices(3, 4)]
+    assert sorted(np.concatenate(found).tolist()) == list(range(60))
+    two = [Identities(LABELS, 5, 15, rank, 2, 1, begins) for rank in range(2)]
+    for step, whole in zip((3, 4), found, strict=True):
+        parts = [next(ranks.choices(step, step)).indices for ranks in two]
+        assert np.array_equal(np.concatenate(parts), whole)
 
 
 def test_more_people_than_there_are_is_refused():

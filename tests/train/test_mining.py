@@ -175,6 +175,15 @@ def test_a_round_follows_from_the_seed_and_its_number():
     )
 
 
+def test_a_round_of_another_batch_is_given_up():
+    first = miner().mine(Sequence.of({}, 0), 0, MiningCounts())
+    size = first.triplets.shape[1]
+    assert first.fitting(size, 1) is first
+    other = first.fitting(size + 1, 1)
+    assert (other.first, other.last) == (1, 1)
+    assert (other.round, other.pool, other.cursor) == (first.round, first.pool, first.cursor)
+
+
 def test_triplets_come_in_random_order():
     got = miner(bag=200).mine(Sequence.of({}, 0), 0, MiningCounts())
     anchors = LABELS[got.triplets[:, :, 0]]

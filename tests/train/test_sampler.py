@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from arcterm.samples import FROM_START, Begin, begin_after, place, taken
 from arcterm.train.feed.sampler import Sampler, keys, uniform
 
 
@@ -34,6 +39,58 @@ def test_an_epoch_has_each_image_at_most_once_and_epochs_differ():
     assert not np.array_equal(sampler.order(0), sampler.order(1))
     assert not np.array_equal(sampler.order(0), Sampler(103, 12, seed=2).order(0))
     assert sorted(sampler.order(5).tolist()) == list(range(103))
+
+
+def drawn(sampler, first, last):
+    return np.concatenate([chosen.indices for chosen in sampler.choices(first, last)])
+
+
+def test_without_another_batch_the_place_is_that_of_the_step():
+    assert [place(FROM_START, 103, 12, step) for step in (1, 8, 9, 17)] == [(0, 0), (0, 84), (1, 0), (2, 0)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(0, 30)), min_size=1, max_size=5), st.integers(40, 99)
+)
+def test_an_epoch_has_each_image_once_at_most_however_the_batch_changes(parts, count):
+    """`parts` are batch sizes and the steps taken with each; a batch begins where the last image ended."""
+    begins, step, batch, places = FROM_START, 0, parts[0][0], []
+    for size, steps in parts:
+        begins = begin_after(begins, count, batch, step) if size != batch else begins
+        batch = size
+        places += [(*place(begins, count, batch, step + n), batch) for n in range(1, steps + 1)]
+        step += steps
+    assert taken(begins, batch, step) == sum(size for _, _, size in places)
+    for (epoch, offset, size), (next_epoch, next_offset, next_size) in pairwise(places):
+        assert offset + size <= count
+        if next_epoch == epoch:
+            assert next_offset == offset + size
+        else:
+            assert (next_epoch, next_offset) == (epoch + 1, 0)
+            assert offset + size + next_size > count  # what was left filled no batch
+
+
+def test_another_batch_goes_on_behind_the_last_image():
+    """12 images a step until step 3, then 16: all of the epoch's images once, whatever the ranks."""
+    before = Sampler(103, 12, seed=4)
+    begins = begin_after(FROM_START, 103, 12, 3)
+    assert begins == Begin(3, 0, 36, 36)
+    after = [Sampler(103, 8, rank, 2, 4, begins) for rank in range(2)]
+    assert np.array_equal(
+        np.concatenate([drawn(before, 1, 3), drawn(Sampler(103, 16, seed=4, begins=begins), 4, 7)]),
+        before.order(0)[:100],
+    )
+    assert [place(begins, 103, 16, step) for step in (4, 7, 8, 14)] == [(0, 36), (0, 84), (1, 0), (2, 0)]
+    for step in (4, 8):
+        whole = drawn(Sampler(103, 16, seed=4, begins=begins), step, step)
+        assert np.array_equal(np.concatenate([drawn(one, step, step) for one in after]), whole)
+
+
+def test_a_step_before_the_change_has_a_place_too():
+    """A run goes back behind it when its newer checkpoints are broken."""
+    begins = Begin(step=30, epoch=2, offset=40, samples=246)
+    found = [place(begins, 103, 16, step) for step in (30, 29, 28, 23, 22, 1)]
+    assert found == [(2, 24), (2, 8), (1, 80), (1, 0), (0, 80), (0, 32)]
 
 
 def test_numbers_are_uniform_and_independent():

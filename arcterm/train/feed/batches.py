@@ -83,7 +83,7 @@ def make(
         cache=DecodedCache.make(len(dataset), image_size, config.decoded_cache << 20, world),
         quarantine=quarantine,
     )
-    shared = (config.batch_size, world.rank, world.size, config.seed)
+    shared = (config.batch_size, world.rank, world.size, config.seed, config.begins)
     head = trained.head
     if not isinstance(head, TupleHead):
         return Streamed(load, Sampler(len(dataset), *shared), start, config.steps)
@@ -92,9 +92,8 @@ def make(
     if head.feeding.kind == "identities":
         chooser = Identities(labels, head.feeding.images_per_identity, *shared)
         return Streamed(load, chooser, start, config.steps)
-    return MinedTriplets(
-        config, load, labels, trained, head, world, journal, Sequence.of(state, start), start
-    )
+    sequence = Sequence.of(state, start).fitting(config.global_batch // 3, start)
+    return MinedTriplets(config, load, labels, trained, head, world, journal, sequence, start)
 
 
 def read_labels(dataset: FaceDataset, name: str, progress: Callable[[int, int], None]) -> NDArray[np.int64]:

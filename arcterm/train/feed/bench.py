@@ -108,7 +108,11 @@ def _cached(faces: FaceDataset, size: tuple[int, int], batch: int, threads: int,
     cache = DecodedCache.make(count, size, count * each, World())
     sampler = Sampler(count, min(batch, count))
     with Loader(
-        faces, sampler.choices(1, sampler.steps_per_epoch), image_size=size, threads=threads, cache=cache
+        faces,
+        sampler.choices(1, len(faces) // sampler.global_batch),
+        image_size=size,
+        threads=threads,
+        cache=cache,
     ) as loader:
         for _ in loader:
             pass

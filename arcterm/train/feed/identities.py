@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arcterm.errors import DataError
+from arcterm.samples import FROM_START, Begin
 from arcterm.train.feed.sampler import BatchIndices, keys
 
 _STREAM = 3  # apart from what mining draws
@@ -18,7 +19,9 @@ class Identities:
 
     In an epoch a person's images are dealt out in groups of K, none twice; what fills no group is left out,
     and who has fewer than K images has one group in which they repeat. The batches follow from (seed, step)
-    and are the same for any number of ranks. `labels` (N,) int64. Raises `DataError` for too few people.
+    and are the same for any number of ranks. Since what an epoch deals out depends on the size of a batch,
+    another size, after `begins`, begins with an epoch of its own. `labels` (N,) int64. Raises `DataError`
+    for too few people.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class Identities:
         rank: int = 0,
         world_size: int = 1,
         seed: int = 0,
+        begins: Begin = FROM_START,
     ) -> None:
         self._labels = np.unique(labels, return_inverse=True)[1]
         self._sizes = np.bincount(self._labels)
@@ -36,6 +40,7 @@ class Identities:
         self._batch_size = batch_size
         self._rank = rank
         self._seed = seed
+        self._begin = begins.step
         self.people = batch_size * world_size // per_identity
         if self.people > len(self._sizes):
             raise DataError(
@@ -46,7 +51,7 @@ class Identities:
 
     def table(self, epoch: int) -> NDArray[np.int64]:
         """Draw the images of every batch of an epoch, from 0: (steps, P, K) int64."""
-        rng = np.random.default_rng((self._seed, _STREAM, epoch))
+        rng = np.random.default_rng((self._seed, _STREAM, epoch, *filter(None, [self._begin])))
         order = rng.permutation(len(self._sizes))  # of people
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
@@ -67,10 +72,11 @@ class Identities:
         slots = np.arange(self._rank * self._batch_size, (self._rank + 1) * self._batch_size)
         epoch, table = -1, np.empty((0, 0, 0), np.int64)
         for step in range(first, last + 1):
-            if (step - 1) // self.steps_per_epoch != epoch:
-                epoch = (step - 1) // self.steps_per_epoch
+            number, within = divmod(max(0, step - self._begin - 1), self.steps_per_epoch)
+            if number != epoch:
+                epoch = number
                 table = self.table(epoch)
-            indices = table[(step - 1) % self.steps_per_epoch].ravel()[slots]
+            indices = table[within].ravel()[slots]
             yield BatchIndices(step, indices, keys(self._seed, step, slots))
 
 

@@ -58,6 +58,12 @@ class Sequence:
             return cls(np.empty((0, 0, 3), np.int64), first=start)
         return cls(tensors["triplets"].numpy(), *tensors["place"].tolist())
 
+    def fitting(self, size: int, step: int) -> Sequence:
+        """Return itself if its batches have `size` triplets, else one that ends at `step`, to mine anew."""
+        if self.triplets.shape[1] == size:
+            return self
+        return Sequence(np.empty((0, size, 3), np.int64), self.round, self.pool, self.cursor, step)
+
 
 @dataclass
 class MiningCounts:

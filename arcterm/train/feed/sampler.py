@@ -1,4 +1,4 @@
-"""The images of a step: a function of (seed, epoch, step), the same for any number of ranks."""
+"""The images of a step: a function of seed and step, the same for any number of ranks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from arcterm import samples
+from arcterm.samples import FROM_START, Begin, Spot
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -33,19 +36,16 @@ class Sampler:
     rank: int = 0
     world_size: int = 1
     seed: int = 0
+    begins: Begin = FROM_START
 
     @property
     def global_batch(self) -> int:
         """Images per step over all ranks."""
         return self.batch_size * self.world_size
 
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.count // self.global_batch
-
-    def epoch_of(self, step: int) -> int:
-        """The epoch, from 0, of a step, from 1."""
-        return (step - 1) // self.steps_per_epoch
+    def place(self, step: int) -> Spot:
+        """Find the epoch of a step, from 1, and where in the epoch's order its global batch begins."""
+        return samples.place(self.begins, self.count, self.global_batch, step)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Draw the order of the images in an epoch, (count,) int64."""
@@ -54,8 +54,8 @@ class Sampler:
 
     def batch(self, step: int, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Return this rank's images of `step` and their keys; `order` is that of the step's epoch."""
-        epoch = self.epoch_of(step)
-        first = (step - 1) % self.steps_per_epoch * self.global_batch + self.rank * self.batch_size
+        epoch, offset = self.place(step)
+        first = offset + self.rank * self.batch_size
         chosen = order[first : first + self.batch_size]
         return chosen, keys(self.seed, epoch, chosen)
 
@@ -63,8 +63,8 @@ class Sampler:
         """Yield this rank's images of the steps `first` … `last`."""
         epoch, order = -1, np.empty(0, np.int64)
         for step in range(first, last + 1):
-            if self.epoch_of(step) != epoch:
-                epoch = self.epoch_of(step)
+            if self.place(step).epoch != epoch:
+                epoch = self.place(step).epoch
                 order = self.order(epoch)
             yield BatchIndices(step, *self.batch(step, order))
 
