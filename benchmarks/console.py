@@ -31,7 +31,7 @@ RUNS, COMMAND = 5, [sys.executable, "-m", "arcterm"]
 EVERY_EVENT = """
 import pathlib, sys
 from arcterm.runs.describe import Summary
-from arcterm.runs.follow import Follower
+from arcterm.runs.reading.follow import Follower
 from arcterm.runs.store import list_runs
 for run in list_runs(pathlib.Path(sys.argv[1])):
     Summary().feed(Follower(run).poll())

@@ -16,7 +16,7 @@ from arcterm_registry import Launcher
 from arcterm import environment
 from arcterm.errors import StartError
 from arcterm.runs import state
-from arcterm.runs.follow import read_tail
+from arcterm.runs.reading.follow import read_tail
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
 

@@ -16,7 +16,6 @@ import msgspec
 from arcterm.config import Augmentation, Config
 from arcterm.errors import ArctermError
 from arcterm.runs import checkpoints, dataset
-from arcterm.runs.essentials import PACE_STEPS, sampled_zeros
 from arcterm.runs.events import (
     AnyEvent,
     Checkpoint,
@@ -32,6 +31,7 @@ from arcterm.runs.events import (
     Step,
     Verify,
 )
+from arcterm.runs.reading.essentials import PACE_STEPS, sampled_zeros
 from arcterm.runs.report import read_report
 from arcterm.runs.state import damage, read_state
 from arcterm.runs.store import recorded

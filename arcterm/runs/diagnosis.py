@@ -13,7 +13,7 @@ import msgspec
 from arcterm.errors import DataError
 from arcterm.files import read_json
 from arcterm.runs import advice
-from arcterm.runs.follow import read_tail
+from arcterm.runs.reading.follow import read_tail
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
 

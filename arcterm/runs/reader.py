@@ -13,7 +13,7 @@ from arcterm.errors import ArctermError, RunError
 from arcterm.runs import control
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import AnyEvent
-from arcterm.runs.follow import Follower, read_tail
+from arcterm.runs.reading.follow import Follower, read_tail
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, Owner, State, read_owner, read_state
 from arcterm.runs.store import Run

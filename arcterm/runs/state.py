@@ -128,7 +128,7 @@ def _read(run: Run) -> State:
     try:
         state = read_json(run.path / "state.json", State)
     except FileNotFoundError:
-        from arcterm.runs.follow import read_tail  # which itself asks for the state
+        from arcterm.runs.reading.follow import read_tail  # which itself asks for the state
 
         age = _age(run.path / "run.json")
         log = read_tail(run.attempt_dir(run.attempts()) / "agent.log", 9)

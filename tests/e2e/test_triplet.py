@@ -11,7 +11,7 @@ from arcterm.formats.images import encode_jpeg
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import control, store
 from arcterm.runs.events import Mined, Phase, Step
-from arcterm.runs.follow import Follower
+from arcterm.runs.reading.follow import Follower
 
 from .test_train import weights
 

@@ -13,8 +13,8 @@ from arcterm.errors import DataError, RunError
 from arcterm.files import read_json, stage_of
 from arcterm.runs import state, store
 from arcterm.runs.describe import describe
-from arcterm.runs.follow import Follower
 from arcterm.runs.reader import Reader
+from arcterm.runs.reading.follow import Follower
 from arcterm.runs.report import read_report
 from arcterm.runs.state import State, check_whole, read_state, write_state
 from arcterm.runs.store import Run

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from arcterm.cli.live import JobLive, Live
-from arcterm.runs import essentials, journal, state
+from arcterm.runs import journal, state
 from arcterm.runs.describe import describe
 from arcterm.runs.events import (
     Checkpoint,
@@ -29,6 +29,7 @@ from arcterm.runs.events import (
 )
 from arcterm.runs.journal import Journal, seal_path
 from arcterm.runs.reader import Reader
+from arcterm.runs.reading import essentials
 
 
 class Everything(Reader):

@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 from arcterm.runs.events import Message, encode
-from arcterm.runs.follow import Follower, read_tail
 from arcterm.runs.journal import Journal
+from arcterm.runs.reading.follow import Follower, read_tail
 from arcterm.text import clean
 
 

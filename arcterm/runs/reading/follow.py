@@ -14,8 +14,8 @@ from pathlib import Path
 
 from arcterm.errors import DataError
 from arcterm.files import open_regular
-from arcterm.runs.essentials import Essentials, Part
 from arcterm.runs.events import AnyEvent, decode
+from arcterm.runs.reading.essentials import Essentials, Part
 from arcterm.runs.state import damage
 from arcterm.runs.store import Run
 from arcterm.text import clean
