@@ -13,7 +13,7 @@ from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import Gpu, Phase
 from arcterm.runs.reader import Look
 from arcterm.runs.state import LIVE, Owner, State
-from arcterm.runs.store import Run, RunRecord
+from arcterm.runs.store import Run, RunRecord, recorded
 
 if TYPE_CHECKING:  # numpy, which the run list does without
     from arcterm.show.chart import Smoother
@@ -76,7 +76,7 @@ class View:
         before = (self.state, self.stopping, self.loading, self.log, self.problem)
         self.state, self.stopping, self.owner = look.state, look.stopping, look.owner
         self.log, self.log_name, self.loading, self.problem = look.log, look.log_name, look.more, ""
-        self.report = look.report
+        self.report, self.record = look.report, recorded(self.run) or self.record
         after = (self.state, self.stopping, self.loading, self.log, self.problem)
         return bool(look.events) or before != after or self.live
 

@@ -15,7 +15,7 @@ import msgspec
 
 from arcterm.config import Augmentation, Config
 from arcterm.errors import ArctermError
-from arcterm.runs import checkpoints, dataset
+from arcterm.runs import checkpoints, dataset, history
 from arcterm.runs.events import (
     AnyEvent,
     Checkpoint,
@@ -263,6 +263,7 @@ def describe(reader: Reader) -> dict[str, Any]:
         "skipped": [msgspec.to_builtins(skipped) for skipped in summary.skipped.values()],
         "corrupt_records": reader.essentials.corrupt,
         **dataset.describe(run),
+        "history": history.describe(run) if record else [],
         # what was chosen comes before how images are changed
         "config": config and dict(sorted(msgspec.to_builtins(config).items(), key=_augments)),
     }

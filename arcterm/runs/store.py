@@ -16,6 +16,7 @@ import msgspec
 from arcterm.config import Config, TrainConfig
 from arcterm.errors import ArctermError, DataError, RunError
 from arcterm.files import create_json, publish, read_json, stage_of
+from arcterm.runs import history
 from arcterm.runs.older import upgrade
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 2
 _ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+")
+_OWNER = "look at its owner and mode"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -46,7 +48,7 @@ class RecordedDataset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """``run.json``: everything about the run that never changes. `created` is ISO 8601, UTC.
+    """``run.json``: everything about the run as it was made. `created` is ISO 8601, UTC.
 
     `set_aside` maps verification sets that couldn't be used when the run was made to the reason.
     """
@@ -70,6 +72,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._newest: tuple[history.Mark, RunRecord] | None = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -106,9 +109,28 @@ class Run:
         """Whether the directory is gone."""
         return not self.path.exists()
 
-    @cached_property
+    @property
     def record(self) -> RunRecord:
-        """``run.json``; raises `RunError` if the directory is not a run, `DataError` if it is damaged."""
+        """``run.json``, its config as it was last changed; read again when it was changed.
+
+        Raises `RunError` if the directory is not a run, `DataError` if a file is damaged.
+        """
+        made = self._made
+        try:
+            mark = history.mark(self)
+        except OSError as error:
+            raise RunError(f"{error.filename} can't be read: {error.strerror}", _OWNER) from None
+        if mark is None:
+            return made
+        if self._newest is None or self._newest[0] != mark:
+            changed = history.read(self)
+            newest = changed[-1].config if changed else made.config
+            self._newest = (mark, msgspec.structs.replace(made, config=newest))
+        return self._newest[1]
+
+    @cached_property
+    def _made(self) -> RunRecord:
+        """``run.json`` as it was written when the run was made."""
         path = self.path / "run.json"
         try:
             record = read_json(path, RunRecord, upgrade)
@@ -117,7 +139,7 @@ class Run:
                 f"{self.path} is not a run: it has no run.json", "`arcterm runs` lists the runs"
             ) from None
         except OSError as error:
-            raise RunError(f"{path} can't be read: {error.strerror}", "look at its owner and mode") from None
+            raise RunError(f"{path} can't be read: {error.strerror}", _OWNER) from None
         if record.format_version > FORMAT_VERSION:
             raise RunError(f"{self.path} was written by a newer arcterm", "upgrade arcterm to read it")
         if not _is_time(record.created):

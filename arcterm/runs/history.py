@@ -1,0 +1,76 @@
+"""Changes of a training's config since the run was made: ``history.json``, beside a ``run.json`` that stays.
+
+Only the holder of the run's lock records a change; a reader sees the file before it or after it, whole.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from arcterm.config import TrainConfig
+from arcterm.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from arcterm.runs.store import Run
+
+Mark = tuple[int, int, int]
+"""Inode, size and time of change of a version of ``history.json``."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of settings, from `step` on; `t` is seconds since 1970, `why` the command or event behind it.
+
+    `settings` maps the name of each changed setting to its [old, new] value. `config` is complete.
+    """
+
+    t: float
+    step: int
+    why: str
+    settings: dict[str, list[Any]]
+    config: TrainConfig
+
+
+def record(run: Run, config: TrainConfig, why: str, step: int) -> Change:
+    """Make `config` the run's config from `step` on, durably; the caller holds the run's lock."""
+    change = Change(t=time.time(), step=step, why=why, settings=difference(run.config, config), config=config)
+    write_json(_path(run.path), [*read(run), change])
+    return change
+
+
+def read(run: Run) -> list[Change]:
+    """The changes, oldest first; raises `DataError` if the file is damaged."""
+    try:
+        return read_json(_path(run.path), list[Change])
+    except FileNotFoundError:
+        return []
+
+
+def mark(run: Run) -> Mark | None:
+    """Identify the present version of the history; None if nothing was changed. Raises OSError."""
+    try:
+        found = _path(run.path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def difference(old: TrainConfig, new: TrainConfig) -> dict[str, list[Any]]:
+    """Map the name of each setting that differs to its values in `old` and `new`, as JSON values."""
+    before, after = msgspec.to_builtins(old), msgspec.to_builtins(new)
+    return {name: [before[name], value] for name, value in after.items() if before[name] != value}
+
+
+def describe(run: Run) -> list[dict[str, Any]]:
+    """The changes as JSON values, without the complete configs."""
+    return [
+        {key: value for key, value in msgspec.to_builtins(change).items() if key != "config"}
+        for change in read(run)
+    ]
+
+
+def _path(run: Path) -> Path:
+    return run / "history.json"
