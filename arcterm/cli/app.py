@@ -9,41 +9,51 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from arcterm import __version__
 from arcterm.show.streams import shown
 
-COMMANDS = {
-    "train": ("arcterm.cli.train", "Train a BACKBONE with a LOSS; `arcterm plugins` lists both."),
-    "runs": ("arcterm.cli.runs", "List the runs, newest first."),
-    "show": ("arcterm.cli.runs", "Show one run in full."),
-    "attach": ("arcterm.cli.runs", "Watch a run; Ctrl-C leaves, the run goes on."),
-    "stop": ("arcterm.cli.runs", "Stop a run after a checkpoint, a job after an item."),
-    "resume": ("arcterm.cli.runs", "Go on with a run or a job where it was stopped."),
-    "verify": ("arcterm.cli.verify", "Score a model on verification sets."),
-    "rm": ("arcterm.cli.runs", "Remove a run with its checkpoints and logs."),
-    "tui": ("arcterm.cli.runs", "Open the console."),
-    "align": ("arcterm.cli.jobs", "Find the faces in photos and write them aligned."),
-    "embed": ("arcterm.cli.trial", "Embed images with a model."),
-    "compare": ("arcterm.cli.trial", "Say how alike two faces are."),
-    "plugins": ("arcterm.cli.plugins", "List what can be picked, check a plug-in, begin one."),
-    "identify": ("arcterm.cli.jobs", "Say who is on each picture, of one's own people."),
-    "data": ("arcterm.cli.jobs", "Make, check and reshape data sets."),
-    "megaface": ("arcterm.cli.jobs", "Features for MegaFace: export, clean, score."),
-    "gen-megaface": (
-        "arcterm.cli.megaface",
-        "InsightFace's gen_megaface.py, by its options.",
-    ),
-    "remove-noises": (
-        "arcterm.cli.megaface",
-        "InsightFace's remove_noises.py, by its options.",
-    ),
-    "evaluate": ("arcterm.cli.jobs", "Score a model on IJB-B, IJB-C or TinyFace."),
-    "job": ("arcterm.cli.jobs", "Jobs of installed packages."),
-    "model": ("arcterm.cli.model", "Model files in and out."),
+GROUPS = {
+    "Train": {
+        "train": ("arcterm.cli.train", "Train a BACKBONE with a LOSS; `arcterm plugins` lists both."),
+        "stop": ("arcterm.cli.runs", "Stop a run after a checkpoint, a job after an item."),
+        "resume": ("arcterm.cli.runs", "Go on with a run or a job where it was stopped."),
+    },
+    "Watch": {
+        "runs": ("arcterm.cli.runs", "List the runs, newest first."),
+        "show": ("arcterm.cli.runs", "Show one run in full."),
+        "attach": ("arcterm.cli.runs", "Watch a run; Ctrl-C leaves, the run goes on."),
+        "tui": ("arcterm.cli.runs", "Open the console."),
+        "rm": ("arcterm.cli.runs", "Remove a run with its checkpoints and logs."),
+    },
+    "Evaluate": {
+        "verify": ("arcterm.cli.verify", "Score a model on verification sets."),
+        "evaluate": ("arcterm.cli.jobs", "Score a model on IJB-B, IJB-C or TinyFace."),
+        "megaface": ("arcterm.cli.jobs", "Features for MegaFace: export, clean, score."),
+        "identify": ("arcterm.cli.jobs", "Say who is on each picture, of one's own people."),
+    },
+    "Data": {
+        "data": ("arcterm.cli.jobs", "Make, check and reshape data sets."),
+        "align": ("arcterm.cli.jobs", "Find the faces in photos and write them aligned."),
+    },
+    "Models": {
+        "model": ("arcterm.cli.model", "Model files in and out."),
+        "embed": ("arcterm.cli.trial", "Embed images with a model."),
+        "compare": ("arcterm.cli.trial", "Say how alike two faces are."),
+    },
+    "Plug-ins": {
+        "plugins": ("arcterm.cli.plugins", "List what can be picked, check a plug-in, begin one."),
+        "job": ("arcterm.cli.jobs", "Jobs of installed packages."),
+    },
+    "Scripts of 2018": {
+        "gen-megaface": ("arcterm.cli.megaface", "InsightFace's gen_megaface.py, by its options."),
+        "remove-noises": ("arcterm.cli.megaface", "InsightFace's remove_noises.py, by its options."),
+    },
 }
-"""Module and help of each command."""
+"""Module and help of each command, in the groups of ``arcterm --help``."""
 
+COMMANDS = {name: found for group in GROUPS.values() for name, found in group.items()}
 
 STOPPED = (typer.Abort, KeyboardInterrupt, EOFError)
 """Raised in a command by Ctrl-C, or by the end of the input at a question."""
@@ -61,10 +71,21 @@ class _Context(typer.Context):
         return shown(super().get_help(), sys.stdout)
 
 
+class _Grouped(TyperGroup):
+    """The list of all commands under the headings of `GROUPS`."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = max(map(len, self.commands))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), words) for name, (_, words) in commands.items()])
+
+
 def build(arguments: Sequence[str]) -> typer.Typer:
     """The application for a command line: with the command that it names, or else a list of all commands."""
     app = typer.Typer(
         name="arcterm",
+        cls=_Grouped,
         help="Train face-recognition models from a terminal.",
         no_args_is_help=True,
         rich_markup_mode=None,  # plain help: rich would cost every command its import

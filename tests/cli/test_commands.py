@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from arcterm.cli import main
-from arcterm.cli.app import COMMANDS
+from arcterm.cli.app import COMMANDS, GROUPS
 from arcterm.cli.live import Live
 from arcterm.runs import checkpoints, state, store
 from arcterm.runs.events import Message, Mined, Start, Step, Verify
@@ -267,10 +267,11 @@ def test_help(arcterm, command):
 
 
 def test_every_command_is_listed_and_is_there(arcterm):
-    listed = re.findall(
-        r"^  ([a-z-]+)  +[A-Z].*[a-z]\.$", arcterm("--help")[1].partition("Commands:")[2], re.M
-    )
+    text = arcterm("--help")[1]
+    listed = re.findall(r"^  ([a-z][a-z-]*)  +[A-Z].*[a-z]\.$", text, re.M)
     assert listed == list(COMMANDS)
+    assert re.findall(r"^(\S.*):$", text, re.M) == ["Options", *GROUPS]
+    assert list(GROUPS)[-1] == "Scripts of 2018"
     for name in listed:
         assert f"Usage: arcterm {name} " in arcterm(name, "--help")[1]
     code, _, err = arcterm("trian", "r50")
