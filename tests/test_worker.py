@@ -34,7 +34,7 @@ def leave():
 def train(*given):
     {body}
 
-World.join = classmethod(lambda cls, device: cls(int(os.environ["RANK"]), 2))
+World.join = classmethod(lambda cls, device, supervised: cls(int(os.environ["RANK"]), 2))
 World.leave = staticmethod(leave)
 arcterm.train.loop.train = train
 sys.exit(arcterm.processes.rank.main())

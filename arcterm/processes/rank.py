@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arcterm import parent_death
+from arcterm.processes import signals
 from arcterm.processes.work import do_job, perform
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.store import Run
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Do the run's work; leaves ``exit.json`` with the reason. 0 if it ended in good order."""
+    signals.listen()
     parent_death.tie_to(int(os.environ["ARCTERM_AGENT_PID"]))
     run, attempt = Run(Path(sys.argv[1])), int(sys.argv[2])
     return perform(run, attempt, int(os.environ["RANK"]), lambda journal: _work(run, attempt, journal))
@@ -33,14 +35,16 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
 
     from arcterm.files import read_json
     from arcterm.runs.events import Message
+    from arcterm.runs.pulse import Pulse
     from arcterm.runs.state import Launch
     from arcterm.train.telemetry import Telemetry
     from arcterm.train.world import World
 
+    pulse = Pulse(run.rank_dir(attempt, int(os.environ["RANK"])))
     config = run.record.config
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # a CPU is far slower on what is as good as 0 in a softmax
-    world = World.join(config.device)
+    world = World.join(config.device, supervised=config.kind == "training")
     with Telemetry(journal, world):
         if config.kind == "job":
             return do_job(run, attempt, journal, world), world.leave
@@ -50,7 +54,7 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
         for note in launch.notes if world.first else []:
             journal.write(Message(level="warning", text=note))
         found = run.checkpoints / launch.resume if launch.resume else None
-        return train(run, attempt, run.config, world, journal, found), world.leave
+        return train(run, attempt, run.config, world, journal, found, pulse), world.leave
 
 
 if __name__ == "__main__":

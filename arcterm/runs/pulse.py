@@ -44,6 +44,13 @@ class Pulse:
         os.pwrite(self._fd, _LAYOUT.pack(os.getpid(), code, self._step, time.monotonic()), 0)
 
 
+class NullPulse:
+    """Beats for no supervisor."""
+
+    def beat(self, phase: str = "", step: int | None = None) -> None:
+        """Show nothing."""
+
+
 def read(folder: Path) -> Beat | None:
     """The last beat of the rank whose directory is `folder`; None before its first."""
     try:

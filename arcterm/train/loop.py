@@ -22,6 +22,7 @@ from arcterm.runs import state
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import NullJournal, Sink
+from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.runs.store import Run
 from arcterm.train import build, guard, precision
 from arcterm.train.agreement import Agreement
@@ -58,14 +59,26 @@ class Training:
     examiner: Examiner
     feed: Feed
     model: Model
+    pulse: Pulse | NullPulse
     start: int
     images: int
 
 
 def train(
-    run: Run, attempt: int, config: TrainConfig, world: World, journal: Sink, resume: Path | None
+    run: Run,
+    attempt: int,
+    config: TrainConfig,
+    world: World,
+    journal: Sink,
+    resume: Path | None,
+    pulse: Pulse | NullPulse | None = None,
 ) -> Exit:
-    """Train from scratch, or on from the checkpoint `resume`, to the last step or to a requested stop."""
+    """Train from scratch, or on from the checkpoint `resume`, to the last step or to a requested stop.
+
+    The supervisor knows by `pulse` that this rank gets on.
+    """
+    pulse = pulse or NullPulse()
+    pulse.beat("loading")
     first_journal = journal if world.first else NullJournal()
     first_journal.write(Phase(phase="loading", detail=f"data set {config.dataset}"))
     dataset = build.dataset(config, data.set_aside(run))
@@ -86,10 +99,12 @@ def train(
         state.write_state(run, "running", attempt=attempt, step=start)
     # before the model is wrapped and compiled: a verification that was due may be all that is left to do
     if examiner.unverified:
+        pulse.beat("verify", start)
         examiner.verify(start)
+    pulse.beat("compile" if config.compile else "loading")
     model = _model(config, trained.backbone, world, first_journal)
     first_journal.write(Phase(phase="training"))
-    parts = (run, attempt, config, world, first_journal, trained, examiner, feed, model)
+    parts = (run, attempt, config, world, first_journal, trained, examiner, feed, model, pulse)
     return _steps(Training(*parts, start=start, images=len(dataset)))
 
 
@@ -100,6 +115,7 @@ def _steps(training: Training) -> Exit:
     agreement = Agreement(run, world)
     report = Reporter(training.journal, config, world.device)
     step = training.start
+    training.pulse.beat("training", step)
     with closing(training.feed.batches(report.pause)) as batches:
         for batch, waited in batches:
             step = batch.step
@@ -144,6 +160,7 @@ def _steps(training: Training) -> Exit:
             verifying = step % config.verify_every == 0 or step == config.steps or "verify" in asked
             saving = verifying or step % config.checkpoint_every == 0 or asked & {"stop", "checkpoint"}
             if saving:
+                training.pulse.beat("checkpoint", step)
                 report.flush()  # a loss that is not finite ends the run before it is saved
                 reason = (
                     "stop" if stopping else "verified" if verifying else "requested" if asked else "scheduled"
@@ -152,8 +169,10 @@ def _steps(training: Training) -> Exit:
                 # the next attempt makes up for it.
                 examiner.save(SavePoint(step, epoch, reason, verifying), training.feed.state())
                 if verifying:
+                    training.pulse.beat("verify", step)
                     examiner.verify(step)
                 report.pause()
+            training.pulse.beat("training", step)
             if stopping:
                 detail = "; ".join(filter(None, (f"checkpoint at step {step}", examiner.collapse)))
                 return Exit(reason="stopped", step=step, detail=detail, t=time.time())

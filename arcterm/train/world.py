@@ -18,7 +18,7 @@ _CPU = torch.device("cpu")
 # the names changed in torch 2.13
 _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 _reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
-_TIMEOUT = datetime.timedelta(minutes=10)
+_JOB_TIMEOUT, _TRAINING_TIMEOUT = datetime.timedelta(minutes=10), datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,20 @@ class World:
     device: torch.device = _CPU
 
     @classmethod
-    def join(cls, device: str) -> World:
+    def join(cls, device: str, *, supervised: bool = False) -> World:
         """Join the process group that torchrun describes in the environment: nccl on GPUs, gloo on CPUs.
 
         The ranks find each other by a file in the attempt's own folder (`arcterm.processes.rendezvous`).
+        Those that are `supervised` wait a day for each other: a hang is found by their pulse, with its cause,
+        and a full disk or a slow first batch is none.
         """
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         local_rank = int(os.environ["LOCAL_RANK"])
         store = dist.FileStore(  # type: ignore[attr-defined]
             str(Path(os.environ["ARCTERM_RENDEZVOUS"]) / rendezvous.RANKS), size
         )
-        options: dict[str, Any] = {"store": store, "rank": rank, "world_size": size, "timeout": _TIMEOUT}
+        timeout = _TRAINING_TIMEOUT if supervised else _JOB_TIMEOUT
+        options: dict[str, Any] = {"store": store, "rank": rank, "world_size": size, "timeout": timeout}
         if device == "cuda":
             torch.cuda.set_device(local_rank)
             # CPU tensors go through gloo, so that agreeing on a stop never waits for the GPU
