@@ -16,8 +16,8 @@ from arcterm.errors import RunError
 from arcterm.show.output import ProgressLine, put, put_detached, put_json, say, say_waiting, table
 
 if TYPE_CHECKING:
+    from arcterm.inputs.uses import Use
     from arcterm.runs.store import Run
-    from arcterm.runs.uses import Use
 
 _HELP = "A run's id, name or path; last is the newest"
 _Any = Annotated[
@@ -153,7 +153,7 @@ def attach(
 ) -> None:
     """Watch a run; Ctrl-C leaves, the run goes on. With --json nothing but its facts, when it ends."""
     from arcterm.cli.watch import watch
-    from arcterm.runs import uses
+    from arcterm.inputs import uses
 
     watch(_find(name, runs_dir, uses.WATCHED), plain=plain, as_json=as_json, owner=False)
 
@@ -167,8 +167,8 @@ def stop(
 ) -> None:
     """Stop a run after a checkpoint, a job before its next item."""
     from arcterm.cli.watch import RunFailedError
+    from arcterm.inputs import uses
     from arcterm.launch import start
-    from arcterm.runs import uses
     from arcterm.runs.state import LIVE, read_state
 
     run = _find(name, runs_dir, uses.LIVING)
@@ -208,8 +208,8 @@ def resume(
 ) -> None:
     """Go on from the newest whole checkpoint; a job goes on where it was stopped."""
     from arcterm.cli.watch import watch
+    from arcterm.inputs import uses
     from arcterm.launch import devices, start
-    from arcterm.runs import uses
     from arcterm.runs.store import recorded
 
     run = _find(name, runs_dir, uses.RESUMABLE)
@@ -267,7 +267,8 @@ def tui(
 ) -> None:
     """Open the console."""
     from arcterm.console.app import run_console
-    from arcterm.runs import store, uses
+    from arcterm.inputs import uses
+    from arcterm.runs import store
 
     root = store.runs_dir(runs_dir)
     raise typer.Exit(run_console(root, store.find(root, name, uses.WATCHED).id if name else None))

@@ -16,8 +16,9 @@ from arcterm.errors import DataError, RunError
 from arcterm.files import read_json
 from arcterm.formats import detectorfile, modelkind, onnxfile
 from arcterm.formats.modelfile import ModelFacts, SetScore, read_facts
+from arcterm.inputs import uses
 from arcterm.overrides import options_for
-from arcterm.runs import checkpoints, store, uses
+from arcterm.runs import checkpoints, store
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.events import Verify
 from arcterm.runs.store import Run

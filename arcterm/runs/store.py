@@ -20,7 +20,7 @@ from arcterm.runs import history
 from arcterm.runs.older import upgrade
 
 if TYPE_CHECKING:
-    from arcterm.runs.uses import Use
+    from arcterm.inputs.uses import Use
 
 FORMAT_VERSION = 2
 _ID = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]+")

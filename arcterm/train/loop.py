@@ -24,6 +24,7 @@ from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.runs.store import Run
+from arcterm.schedule import learning_rate
 from arcterm.train import build, guard, precision
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import SavePoint, Trained
@@ -33,7 +34,6 @@ from arcterm.train.feed import batches
 from arcterm.train.feed.batches import Feed
 from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.report import Reporter, announce
-from arcterm.train.schedule import learning_rate
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 

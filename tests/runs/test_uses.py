@@ -6,9 +6,9 @@ import pytest
 
 from arcterm.config import JobConfig, TrainConfig
 from arcterm.errors import RunError
-from arcterm.inputs import models
+from arcterm.inputs import models, uses
 from arcterm.launch import pretrained
-from arcterm.runs import checkpoints, state, store, uses
+from arcterm.runs import checkpoints, state, store
 from arcterm.runs.state import write_state
 
 from ..jobs import verification
