@@ -89,7 +89,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     milestones: list[int] = []
     gamma: float = _DEFAULT["gamma"]
     warmup: float = _DEFAULT["warmup"]
-    optimizer: Literal["sgd", "adamw"] = _DEFAULT["optimizer"]
+    optimizer: Literal["sgd", "adamw", "legacy"] = _DEFAULT["optimizer"]
     momentum: float = _DEFAULT["momentum"]
     weight_decay: float = _DEFAULT["weight_decay"]
     clip: float = _DEFAULT["clip"]
@@ -127,9 +127,9 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
             )
         for name in _CHECKED:
             check_setting(name, getattr(self, name))
-        if self.optimizer != "sgd" and self.sample_rate < 1:
+        if self.optimizer == "adamw" and self.sample_rate < 1:
             raise ConfigError(
-                f"{self.optimizer} needs a gradient of every class at every step, and sample_rate "
+                f"adamw needs a gradient of every class at every step, and sample_rate "
                 f"{self.sample_rate:g} leaves some out",
                 "leave out --set sample_rate, or give --set optimizer=sgd",
             )

@@ -113,6 +113,13 @@ def head_optimizer(head: Head | TupleHead, config: TrainConfig) -> Optimizer:
         return optim.make(list(head.parameters()), config)
     rows = head.sharded()
     others = [p for p in head.parameters() if all(p is not row for row in rows.values())]
-    sgd = LazySGD(rows, others, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    sgd = LazySGD(
+        rows,
+        others,
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        legacy=config.optimizer == "legacy",
+    )
     head.fetch = sgd.fetch
     return sgd

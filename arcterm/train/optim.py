@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +15,49 @@ _SECOND_BETA = 0.999
 _KEPT = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")
 
 
-def make(parameters: list[nn.Parameter], config: TrainConfig) -> Optimizer:
-    """Make SGD with momentum, or AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with β₁ = `momentum`.
+class LegacySGD(SGD):
+    """SGD as MXNet has it: m ← μ·m - r·(g + λ·w), w ← w + m, of weight w, gradient g, rate r and decay λ.
 
-    Either decays every parameter, norms and biases included: so did 2018, and so does arcface_torch.
+    The rate is inside the momentum m: after it drops, the old momentum fades over some 1 / (1 - μ) steps,
+    where torch's counts less at once. They are the same while the rate stays. Source: `sgd_mom_update` in
+    MXNet's ``optimizer_op-inl.h``.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no closure, so no loss either
+        for group in self.param_groups:
+            legacy_step([p for p in group["params"] if p.grad is not None], group, self.state)
+
+
+def legacy_step(
+    parameters: Sequence[Tensor], group: Mapping[str, Any], state: Mapping[Tensor, dict[str, Any]]
+) -> None:
+    """Update `parameters`, each of which has a gradient, by the settings of `group`."""
+    rate, momentum = group["lr"], group["momentum"]
+    weights = list(parameters)
+    if not weights:
+        return
+    for weight in weights:
+        state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+    moving = [state[weight]["momentum_buffer"] for weight in weights]
+    # decay first: the gradient of the step is the smallest of the three, and sums lose least that way
+    torch._foreach_mul_(moving, momentum)
+    torch._foreach_add_(moving, weights, alpha=-rate * group["weight_decay"])
+    torch._foreach_add_(moving, [w.grad for w in weights if w.grad is not None], alpha=-rate)
+    torch._foreach_add_(weights, moving)
+
+
+def make(parameters: list[nn.Parameter], config: TrainConfig) -> Optimizer:
+    """Make SGD, MXNet's, or AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with β₁ = `momentum`.
+
+    Each decays every parameter, norms and biases included: so did 2018, and so does arcface_torch.
     """
     groups = [{"params": parameters}]  # a group may be empty, a bare list may not
     if config.optimizer == "adamw":
         betas = (config.momentum, _SECOND_BETA)
         return AdamW(groups, lr=config.lr, betas=betas, weight_decay=config.weight_decay)
-    return SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    kind = LegacySGD if config.optimizer == "legacy" else SGD
+    return kind(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
 
 
 def state(optimizer: Optimizer, named: Mapping[str, Tensor], momentum: str) -> dict[str, Tensor]:

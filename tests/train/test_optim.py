@@ -1,7 +1,8 @@
-"""AdamW against its formula in float64; what optimizers remember comes back."""
+"""AdamW and MXNet's SGD against their formulas in float64; what optimizers remember comes back."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -38,7 +39,41 @@ def test_adamw_is_its_formula_and_decays_every_parameter():
         torch.testing.assert_close(p.detach(), wanted[name], rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def transcribed(w, rates, momentum, decay):
+    """MXNet's SGD by its documentation, number by number; `gradient` gives the gradients."""
+    w, m, path = w.copy(), np.zeros_like(w), []
+    for step, rate in enumerate(rates):
+        g = gradient(step, w.shape).numpy()
+        for at in np.ndindex(w.shape):
+            m[at] = momentum * m[at] - rate * (g[at] + decay * w[at])
+            w[at] += m[at]
+        path.append(w.copy())
+    return path
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_the_optimizer_of_2018_holds_the_rate_inside_the_momentum(momentum):
+    rates = [0.1] * 4 + [0.01] * 8
+    start = gradient(99, (4, 3))
+
+    def run(kind):
+        p = nn.Parameter(start.clone())
+        optimizer = optim.make([p], config(optimizer=kind, lr=0.1, momentum=momentum, weight_decay=0.01))
+        path = []
+        for step, rate in enumerate(rates):
+            optimizer.param_groups[0]["lr"] = rate
+            p.grad = gradient(step, p.shape)
+            optimizer.step()
+            path.append(p.detach().numpy().copy())
+        return path
+
+    wanted, ours, torchs = transcribed(start.numpy(), rates, momentum, 0.01), run("legacy"), run("sgd")
+    np.testing.assert_allclose(ours, wanted, rtol=1e-12)
+    np.testing.assert_allclose(torchs[:4], wanted[:4], rtol=1e-10)
+    assert (np.abs(torchs[4] - wanted[4]).max() > 0.05) == (momentum > 0)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "legacy"])
 def test_state_comes_back_in_the_parameters_order_in_memory(kind):
     def make():
         torch.manual_seed(0)
@@ -59,7 +94,7 @@ def test_state_comes_back_in_the_parameters_order_in_memory(kind):
     named = dict(one.named_parameters())
     held = {k: v.contiguous().clone() for k, v in optim.state(first, named, ".m").items()}
     assert set(held) <= set(optim.names(named, ".m"))
-    assert set(held) == {f"{n}{s}" for n in named for s in ([".m"] if kind == "sgd" else SUFFIXES)}
+    assert set(held) == {f"{n}{s}" for n in named for s in (SUFFIXES if kind == "adamw" else [".m"])}
     optim.load(second, dict(two.named_parameters()), held, ".m")
     for value in second.state[two.weight].values():
         assert value.ndim == 0 or value.stride() == two.weight.stride()

@@ -9,6 +9,7 @@ from torch.optim import SGD
 
 from arcterm.train.head import partial_fc
 from arcterm.train.head.partial_fc import LazySGD
+from arcterm.train.optim import LegacySGD
 
 ROWS, SIZE = 60, 4
 
@@ -17,7 +18,7 @@ def rate(step):
     return 0.3 * (1 - step / 900) ** 2
 
 
-def run(steps, *, factor=1.0, after=None):
+def run(steps, *, factor=1.0, after=None, kind=SGD, legacy=False):
     """A lazy and a dense SGD on the same gradients of a few rows a step; what both end in."""
     generator = torch.Generator().manual_seed(1)
 
@@ -28,7 +29,7 @@ def run(steps, *, factor=1.0, after=None):
     dense = {name: nn.Parameter(value.clone()) for name, value in start.items()}
     own = {name: nn.Parameter(value.clone()) for name, value in start.items()}
     settings = {"lr": 1.0, "momentum": 0.9, "weight_decay": 5e-3}
-    plain, sparse = SGD(dense.values(), **settings), LazySGD(own, [], **settings)
+    plain, sparse = kind(dense.values(), **settings), LazySGD(own, [], **settings, legacy=legacy)
     for step in range(1, steps + 1):
         rows = torch.randperm(ROWS, generator=generator)[:3].sort().values
         gradients = {"weight": normal(3, SIZE), "bias": normal(3)}
@@ -58,9 +59,20 @@ def test_rows_end_as_with_dense_gradients(window, monkeypatch):
         torch.testing.assert_close(moving[name], wanted[name], rtol=1e-12, atol=1e-12)
 
 
-def test_the_comparison_would_notice_another_learning_rate():
+@pytest.mark.parametrize("window", [4096, 16])
+def test_rows_of_mxnets_sgd_end_as_with_dense_gradients(window, monkeypatch):
+    monkeypatch.setattr(partial_fc, "_WINDOW", window)
+    own, dense, moving, wanted = run(400, kind=LegacySGD, legacy=True)
+    for name in own:
+        torch.testing.assert_close(own[name], dense[name], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(moving[name], wanted[name], rtol=1e-12, atol=1e-12)
+
+
+def test_the_comparison_would_notice_another_learning_rate_or_optimizer():
     with pytest.raises(AssertionError):
         run(20, factor=1.0001)
+    with pytest.raises(AssertionError):
+        run(20, legacy=True)
 
 
 def test_rows_that_are_not_fetched_are_not_touched():

@@ -8,6 +8,7 @@ the same for every number in the row:
 
 So a row that was last touched after step k is brought up to date by the product of the matrices since. One
 product is kept for each possible k, in float64; when the window is full, all rows are brought up to date.
+MXNet's SGD, whose rate is inside the momentum, is m ← μ·m - r·λ·w, w ← w + m: only the factors differ.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD
+
+from arcterm.train.optim import legacy_step
 
 _WINDOW = 4096  # steps that a row may wait
 _CPU_ROWS = 512  # rows updated at a time, to stay in a core's cache
@@ -60,8 +63,8 @@ class LazySGD(SGD):
     """`torch.optim.SGD` in which `sharded` parameters, whose first axis is the class, are updated by rows.
 
     `fetch` gives the rows of a step as leaves, up to date; `step` updates those. Both give what SGD on dense
-    gradients gives. Every sharded parameter has one float32 momentum of its size, and there is one step
-    number a row.
+    gradients gives, or with `legacy` `optim.LegacySGD`. Every sharded parameter has one float32 momentum of
+    its size, and there is one step number a row.
     """
 
     def __init__(
@@ -72,9 +75,11 @@ class LazySGD(SGD):
         lr: float,
         momentum: float,
         weight_decay: float,
+        legacy: bool = False,
     ) -> None:
         super().__init__([*sharded.values(), *others], lr=lr, momentum=momentum, weight_decay=weight_decay)
         self.sharded = sharded
+        self._legacy = legacy
         weight = next(iter(sharded.values()))
         for parameter in sharded.values():
             self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
@@ -117,16 +122,17 @@ class LazySGD(SGD):
         group = self.param_groups[0]
         rate, decay, momentum = group["lr"], group["weight_decay"], group["momentum"]
         assert self._rows is not None, "fetch before step"
+        into, out_of = self._factors(rate)
         for name, parameter in self.sharded.items():
             gradient = self._leaves[name].grad
             moving = self.state[parameter]["momentum_buffer"]
             for part in self._parts(len(self._rows)):
                 rows = self._rows[part]
                 weight, moved = self._now(parameter, rows)
-                moved.mul_(momentum).add_(weight, alpha=decay)
+                moved.mul_(momentum).add_(weight, alpha=into * decay)
                 if gradient is not None:
-                    moved += gradient[part]
-                parameter.index_copy_(0, rows, weight.sub_(moved, alpha=rate))
+                    moved.add_(gradient[part], alpha=into)
+                parameter.index_copy_(0, rows, weight.add_(moved, alpha=out_of))
                 moving.index_copy_(0, rows, moved)
         # first the step that all others owe, then the mark: the rows of this step owe nothing of it
         self._owe(rate, decay, momentum)
@@ -134,7 +140,14 @@ class LazySGD(SGD):
         if self.steps - self._settled == _WINDOW:
             self.settle()
         self._rows, self._leaves = None, {}
-        super().step()
+        if self._legacy:
+            legacy_step([p for p in group["params"] if p.grad is not None], group, self.state)
+        else:
+            super().step()
+
+    def _factors(self, rate: float) -> tuple[float, float]:
+        """Return the factor of what enters the momentum, and that of the momentum in the weight."""
+        return (-rate, 1.0) if self._legacy else (1.0, -rate)
 
     def replay(self) -> dict[str, Tensor]:
         """State for a checkpoint beside weights, momenta and `touched`, the same on every rank."""
@@ -156,10 +169,10 @@ class LazySGD(SGD):
 
     def _owe(self, rate: float, decay: float, momentum: float) -> None:
         """Multiply a step into all products; the newest is the identity."""
+        into, out_of = self._factors(rate)
         weight, moving = self._since[:, 0], self._since[:, 1]
-        self._since = torch.stack(
-            (weight * (1 - rate * decay) - moving * (rate * momentum), weight * decay + moving * momentum), 1
-        )
+        moved = weight * (into * decay) + moving * momentum
+        self._since = torch.stack((weight * (1 - rate * decay) + moving * (out_of * momentum), moved), 1)
         self.steps += 1
         self._since[self.steps - self._settled].copy_(self._none)
 
