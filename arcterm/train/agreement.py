@@ -1,40 +1,62 @@
-"""Requests from outside, agreed by all ranks at a step boundary."""
+"""Requests from outside and by the clock, agreed by all ranks at a step boundary."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.distributed as dist
 
+from arcterm.processes import signals
 from arcterm.runs import control
 from arcterm.runs.control import Verb
 from arcterm.runs.store import Run
 from arcterm.train.world import World
 
-_VERBS: tuple[Verb, ...] = ("stop", "checkpoint", "verify")
+Asked = Verb | Literal["due"]
+_ASKED: tuple[Asked, ...] = ("stop", "checkpoint", "verify", "due")
 _LOOK_SECONDS = 0.1
 
 
 class Agreement:
     """Rank 0 looks for requests; what it finds at one step, all ranks act on at the next.
 
-    The exchange runs beside the step, so that agreeing costs no waiting.
+    A signal that any rank has noted is a request to stop: a scheduler may send it to one, or to all. By rank
+    0's clock a checkpoint is due `minutes` after the last, 0 never. The exchange runs beside the step, so
+    that agreeing costs no waiting.
     """
 
-    def __init__(self, run: Run, world: World) -> None:
+    def __init__(
+        self,
+        run: Run,
+        world: World,
+        minutes: float = 0.0,
+        signalled: Callable[[], bool] = signals.stop_asked,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._run = run
         self._world = world
-        self._looked = 0.0
+        self._seconds = minutes * 60
+        self._signalled = signalled
+        self._clock = clock
+        self._saved = clock()
+        self._fresh = False
+        self._looked = -math.inf
         self._taken: list[str] = []
-        self._flags = torch.zeros(len(_VERBS))
+        self._flags = torch.zeros(len(_ASKED))
         self._exchange: dist.Work | None = None
 
-    def verbs(self) -> set[Verb]:
+    def asked(self) -> set[Asked]:
         """Return the requests to act on at this step, the same on every rank; call it once a step."""
         if self._exchange is not None:
             self._exchange.wait()
-        agreed = {verb for verb, flag in zip(_VERBS, self._flags.tolist(), strict=True) if flag}
+        agreed = {asked for asked, flag in zip(_ASKED, self._flags.tolist(), strict=True) if flag}
+        if self._fresh:
+            agreed.discard("due")  # it was, as the exchange began, and has been done since
+            self._fresh = False
         for request_id in self._taken:
             control.take(self._run, request_id)
         self._taken, self._flags = self._look()
@@ -42,13 +64,21 @@ class Agreement:
             self._exchange = dist.all_reduce(self._flags, op=dist.ReduceOp.MAX, async_op=True)
         return agreed
 
+    def saved(self) -> None:
+        """Count the minutes to the next checkpoint from now on."""
+        self._saved, self._fresh = self._clock(), True
+
     def _look(self) -> tuple[list[str], torch.Tensor]:
-        flags = torch.zeros(len(_VERBS))
-        now = time.monotonic()
+        flags = torch.zeros(len(_ASKED))
+        if self._signalled():
+            flags[_ASKED.index("stop")] = 1
+        now = self._clock()
+        if self._world.first and self._seconds and now - self._saved >= self._seconds:
+            flags[_ASKED.index("due")] = 1
         if not self._world.first or now - self._looked < _LOOK_SECONDS:
             return [], flags
         self._looked = now
         found = control.pending(self._run)
         for _, request in found:
-            flags[_VERBS.index(request.verb)] = 1
+            flags[_ASKED.index(request.verb)] = 1
         return [request_id for request_id, _ in found], flags

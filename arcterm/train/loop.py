@@ -112,7 +112,7 @@ def _steps(training: Training) -> Exit:
     run, config, world = training.run, training.config, training.world
     trained, examiner = training.trained, training.examiner
     preprocess = get("backbone", config.backbone).preprocess
-    agreement = Agreement(run, world)
+    agreement = Agreement(run, world, config.checkpoint_minutes)
     report = Reporter(training.journal, config, world.device)
     step = training.start
     training.pulse.beat("training", step)
@@ -153,21 +153,20 @@ def _steps(training: Training) -> Exit:
 
             # Saving and verifying are collectives, so ranks must decide alike. They act on what rank 0 found
             # a step ago: looking for themselves, one could see a request that another has yet to see.
-            asked = agreement.verbs()
+            asked = agreement.asked()
             stopping = "stop" in asked and step < config.steps
             if stopping and world.first:
                 state.write_state(run, "stopping", attempt=training.attempt, step=step)
             verifying = step % config.verify_every == 0 or step == config.steps or "verify" in asked
-            saving = verifying or step % config.checkpoint_every == 0 or asked & {"stop", "checkpoint"}
+            saving = verifying or step % config.checkpoint_every == 0 or asked
             if saving:
                 training.pulse.beat("checkpoint", step)
                 report.flush()  # a loss that is not finite ends the run before it is saved
-                reason = (
-                    "stop" if stopping else "verified" if verifying else "requested" if asked else "scheduled"
-                )
+                reason = _reason(stopping, verifying, requested="checkpoint" in asked)
                 # Saved first and marked as unverified, so that a verification that is killed costs no step:
                 # the next attempt makes up for it.
                 examiner.save(SavePoint(step, epoch, reason, verifying), training.feed.state())
+                agreement.saved()
                 if verifying:
                     training.pulse.beat("verify", step)
                     examiner.verify(step)
@@ -178,6 +177,11 @@ def _steps(training: Training) -> Exit:
                 return Exit(reason="stopped", step=step, detail=detail, t=time.time())
     report.flush()
     return Exit(reason="done", step=step, detail=examiner.collapse, t=time.time())
+
+
+def _reason(stopping: bool, verifying: bool, requested: bool) -> str:
+    """Return why a checkpoint is taken, the first of the reasons that hold."""
+    return "stop" if stopping else "verified" if verifying else "requested" if requested else "scheduled"
 
 
 def _model(config: TrainConfig, backbone: nn.Module, world: World, journal: Sink) -> Model:
