@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class ArctermError(Exception):
     """A user's problem: what is wrong in one line, and the next step.
@@ -58,3 +60,25 @@ class TrainingError(ArctermError):
     """Training can't go on."""
 
     exit_code = 5
+
+
+class NotFiniteError(TrainingError):
+    """The loss or a gradient of `step` is no number; the weights are still those of the step before.
+
+    `tensor` names the first that is not finite, and `rank` has it: None if all have. `lr` is the step's rate,
+    `remedy` how the supervisor may go on.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str,
+        *,
+        step: int,
+        lr: float,
+        tensor: str,
+        rank: int | None,
+        remedy: Literal["", "lower-lr"] = "",
+    ) -> None:
+        super().__init__(message, hint)
+        self.step, self.lr, self.tensor, self.rank, self.remedy = step, lr, tensor, rank, remedy

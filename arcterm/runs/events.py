@@ -50,6 +50,7 @@ class Step(Event, tag="step"):
     mean angle to the right class's weight in degrees, `data_wait` the share of the step's time spent waiting
     for images, `times` milliseconds by phase. For a loss of triplets `accuracy` is the share whose positive
     is nearer than the negative, `angle` that between anchor and positive, `active` the share with a loss.
+    `skipped`: loss or gradient was no number, and no weight was updated.
     """
 
     step: int
@@ -63,6 +64,7 @@ class Step(Event, tag="step"):
     data_wait: float
     times: dict[str, float] = {}
     active: float | None = None
+    skipped: bool = False
 
 
 class Mined(Event, tag="mined"):

@@ -47,7 +47,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """``manifest.json``. `samples` counts images seen; with the seed it gives the order of the rest.
 
     `verification` maps a set to its accuracy at this step, where it has one. `unverified`: this step is to be
-    verified and was not yet; the checkpoint is written first.
+    verified and was not yet; the checkpoint is written first. `skipped` counts the steps until then that
+    updated no weight, since loss or gradient was no number.
     """
 
     format_version: int
@@ -64,6 +65,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     head: list[HeadShard]
     verification: dict[str, float] = {}
     unverified: bool = False
+    skipped: _Count = 0
     reason: str = ""
     t: float = 0.0
 

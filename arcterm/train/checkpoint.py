@@ -34,6 +34,7 @@ from arcterm.runs.store import Run
 from arcterm.train import optim
 from arcterm.train.head import file
 from arcterm.train.head.head import Head
+from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World, shard
 from arcterm.verify.ranks import gather_texts
@@ -51,15 +52,26 @@ class Trained:
     backbone_optimizer: Optimizer
     head_optimizer: Optimizer
 
+    def rows_of_step(self) -> dict[str, Tensor]:
+        """The head's parameters by name as the last step saw them, which have its gradients."""
+        if isinstance(self.head, TupleHead):
+            return dict(self.head.named_parameters())
+        rows = self.head_optimizer.leaves if isinstance(self.head_optimizer, LazySGD) else self.head.sharded()
+        return {**rows, **{name: v for name, v in self.head.replicated().items() if v.requires_grad}}
+
 
 @dataclass(frozen=True)
 class SavePoint:
-    """The step that is saved, and why; `unverified` if it is to be verified, which `put_scores` ends."""
+    """The step that is saved, and why; `unverified` if it is to be verified, which `put_scores` ends.
+
+    `skipped` counts the steps until then that updated nothing.
+    """
 
     step: int
     epoch: int
     reason: str
     unverified: bool = False
+    skipped: int = 0
 
 
 def save(
@@ -251,6 +263,7 @@ def _commit(
         files=files,
         head=head,
         unverified=point.unverified,
+        skipped=point.skipped,
         reason=point.reason,
         t=time.time(),
     )

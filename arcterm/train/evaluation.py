@@ -56,6 +56,8 @@ class Examiner:
         self.unverified = False
         """Whether the restored checkpoint has yet to be verified, which was due at its step."""
         self._aside: set[str] = set()
+        self.skipped = 0
+        """Steps until the restored checkpoint that updated nothing."""
         self.collapse = ""
         """How the network had collapsed at the last verification; empty if it had not."""
 
@@ -68,6 +70,7 @@ class Examiner:
         # format 1 does not say whether it was verified; of the last step that is always due
         unseen = not manifest.verification and manifest.step == self._config.steps
         self.unverified = manifest.unverified or unseen
+        self.skipped = manifest.skipped
         return manifest.step
 
     def begin_from(self, path: Path) -> None:

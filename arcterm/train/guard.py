@@ -1,29 +1,19 @@
-"""Checks of loss and data in a training, and the seed of a step."""
+"""Checks of the data of a training, and the seed of a step."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from torch import Tensor
 
 from arcterm.config import TrainConfig
-from arcterm.errors import DataError, TrainingError
+from arcterm.errors import DataError
 from arcterm.files import read_json
 from arcterm.inputs import sources
 from arcterm.runs import dataset
 from arcterm.runs.checkpoints import MANIFEST, Manifest
 from arcterm.runs.store import Run
 from arcterm.train import checkpoint
-
-
-def check_loss(step: int, loss: float, rate: float) -> None:
-    """Raise `TrainingError` if the loss is no longer a number."""
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"the loss became {loss} at step {step} (learning rate {rate:g})",
-            "resuming would meet it again: start a new run with a lower --lr or --margin",
-        )
 
 
 def check_same_data(run: Run, images: int, classes: int) -> None:

@@ -33,7 +33,8 @@ from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
 from arcterm.train.feed.batches import Feed
 from arcterm.train.feed.quarantine import Quarantine
-from arcterm.train.report import Reporter, announce
+from arcterm.train.guards.finite import Attempted, FiniteGuard
+from arcterm.train.report import Beating, Reporter, announce
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 
@@ -78,8 +79,7 @@ def train(
     The supervisor knows by `pulse` that this rank gets on.
     """
     pulse = pulse or NullPulse()
-    pulse.beat("loading")
-    first_journal = journal if world.first else NullJournal()
+    first_journal = Beating(journal if world.first else NullJournal(), pulse)
     first_journal.write(Phase(phase="loading", detail=f"data set {config.dataset}"))
     dataset = build.dataset(config, data.set_aside(run))
     guard.check_same_data(run, len(dataset), dataset.classes)
@@ -99,9 +99,7 @@ def train(
         state.write_state(run, "running", attempt=attempt, step=start)
     # before the model is wrapped and compiled: a verification that was due may be all that is left to do
     if examiner.unverified:
-        pulse.beat("verify", start)
         examiner.verify(start)
-    pulse.beat("compile" if config.compile else "loading")
     model = _model(config, trained.backbone, world, first_journal)
     first_journal.write(Phase(phase="training"))
     parts = (run, attempt, config, world, first_journal, trained, examiner, feed, model, pulse)
@@ -114,6 +112,7 @@ def _steps(training: Training) -> Exit:
     preprocess = get("backbone", config.backbone).preprocess
     agreement = Agreement(run, world, config.checkpoint_minutes)
     report = Reporter(training.journal, config, world.device)
+    finite = FiniteGuard(run, config, world, trained, training.journal, examiner.skipped)
     step = training.start
     training.pulse.beat("training", step)
     with closing(training.feed.batches(report.pause)) as batches:
@@ -128,6 +127,7 @@ def _steps(training: Training) -> Exit:
             # From run, step and rank: dropout differs between ranks, and a resumed step draws what it would
             # have drawn, without a checkpoint holding the state of a generator.
             torch.manual_seed(guard.step_seed(config.seed, step, world.rank))
+            finite.begin()
 
             # The backbone alone: near a cosine of 1 bfloat16 goes in steps of 0.004, so the head rounds only
             # the large products, by its own setting, and keeps targets and sums in float32.
@@ -142,14 +142,21 @@ def _steps(training: Training) -> Exit:
             # gradient there: they are never exchanged.
             output.loss.backward()
             report.mark("backward")
-            # After the average, so that all ranks find the same norm without asking each other. Rows of
-            # classes are left alone: their norm would differ from rank to rank.
-            if config.clip:
-                nn.utils.clip_grad_norm_(trained.backbone.parameters(), config.clip)
-            trained.backbone_optimizer.step()
-            trained.head_optimizer.step()
+            # One number that is none would be in every weight after the next step: so it is looked for here,
+            # and all ranks update, or none does.
+            bad = finite.bad(output.loss)
+            if not bad:
+                # After the average, so that all ranks find the same norm without asking each other. Rows of
+                # classes are left alone: their norm would differ from rank to rank.
+                if config.clip:
+                    nn.utils.clip_grad_norm_(trained.backbone.parameters(), config.clip)
+                trained.backbone_optimizer.step()
+                trained.head_optimizer.step()
             report.mark("update")
-            report.step(step, epoch, rate, waited, output)
+            report.step(step, epoch, rate, waited, output, skipped=bad)
+            if bad:
+                report.flush()
+                finite.refuse(Attempted(batch, rate, output.loss))  # ends the run, unless on_nan is skip
 
             # Saving and verifying are collectives, so ranks must decide alike. They act on what rank 0 found
             # a step ago: looking for themselves, one could see a request that another has yet to see.
@@ -160,16 +167,10 @@ def _steps(training: Training) -> Exit:
             verifying = step % config.verify_every == 0 or step == config.steps or "verify" in asked
             saving = verifying or step % config.checkpoint_every == 0 or asked
             if saving:
-                training.pulse.beat("checkpoint", step)
-                report.flush()  # a loss that is not finite ends the run before it is saved
+                report.flush()
                 reason = _reason(stopping, verifying, requested="checkpoint" in asked)
-                # Saved first and marked as unverified, so that a verification that is killed costs no step:
-                # the next attempt makes up for it.
-                examiner.save(SavePoint(step, epoch, reason, verifying), training.feed.state())
+                _save(training, SavePoint(step, epoch, reason, verifying, finite.skipped))
                 agreement.saved()
-                if verifying:
-                    training.pulse.beat("verify", step)
-                    examiner.verify(step)
                 report.pause()
             training.pulse.beat("training", step)
             if stopping:
@@ -177,6 +178,15 @@ def _steps(training: Training) -> Exit:
                 return Exit(reason="stopped", step=step, detail=detail, t=time.time())
     report.flush()
     return Exit(reason="done", step=step, detail=examiner.collapse, t=time.time())
+
+
+def _save(training: Training, point: SavePoint) -> None:
+    """Commit a checkpoint, and verify it if that is due."""
+    # Saved first and marked as unverified, so that a verification that is killed costs no step: the next
+    # attempt makes up for it.
+    training.examiner.save(point, training.feed.state())
+    if point.unverified:
+        training.examiner.verify(point.step)
 
 
 def _reason(stopping: bool, verifying: bool, requested: bool) -> str:

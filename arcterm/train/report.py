@@ -10,9 +10,9 @@ import torch
 
 from arcterm import samples
 from arcterm.config import TrainConfig
-from arcterm.runs.events import Phase, Start, Step, real
+from arcterm.runs.events import Event, Phase, Start, Step, real
 from arcterm.runs.journal import Sink
-from arcterm.train import guard
+from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.train.feed.pace import Pace, StepTimes
 from arcterm.train.head.head import HeadOutput
 from arcterm.train.world import World
@@ -35,6 +35,22 @@ def announce(journal: Sink, world: World, start: int, steps: int) -> None:
     )
 
 
+class Beating:
+    """A journal whose every phase is a beat of the rank's pulse too, on ranks that write none as well."""
+
+    def __init__(self, journal: Sink, pulse: Pulse | NullPulse) -> None:
+        self._journal = journal
+        self._pulse = pulse
+
+    def write(self, event: Event) -> None:
+        if isinstance(event, Phase):
+            self._pulse.beat("compile" if event.phase == "compiling" else event.phase)
+        self._journal.write(event)
+
+    def sync(self) -> None:
+        self._journal.sync()
+
+
 class PhaseProgress:
     """Writes how far a phase is, when called with (done, total), twice a second at most and at its end."""
 
@@ -52,7 +68,7 @@ class PhaseProgress:
 
 
 class Reporter:
-    """Writes a `Step` event for every step and watches the loss.
+    """Writes a `Step` event for every step.
 
     On a GPU a step's numbers are looked at while the next step runs, so that the host never waits for them.
     """
@@ -69,8 +85,10 @@ class Reporter:
         """Mark the end of a phase of the step."""
         self._pace.mark(phase)
 
-    def step(self, step: int, epoch: int, rate: float, waited: float, scored: HeadOutput) -> None:
-        """Record a step; `waited` seconds went into waiting for its images."""
+    def step(
+        self, step: int, epoch: int, rate: float, waited: float, scored: HeadOutput, skipped: bool = False
+    ) -> None:
+        """Record a step that waited `waited` seconds for its images; `skipped` if it updated nothing."""
         values = [scored.loss.detach(), scored.accuracy, scored.angle]
         numbers = torch.stack(values if scored.active is None else [*values, scored.active])
         times = self._pace.finish(numbers, waited)
@@ -85,6 +103,7 @@ class Reporter:
             images_per_second=round(self._pace.images_per_second(), 2),
             samples=samples.taken(self._config.begins, self._config.global_batch, step),
             data_wait=round(min(1.0, waited / pace), 4) if pace else 0.0,
+            skipped=skipped,
         )
         if self._late:
             self.flush()
@@ -93,7 +112,7 @@ class Reporter:
             self.flush()
 
     def flush(self) -> None:
-        """Write the step whose numbers are on their way; raises `TrainingError` if its loss is not finite."""
+        """Write the step whose numbers are on their way."""
         if self._pending is None:
             return
         (times, event), self._pending = self._pending, None
@@ -102,7 +121,6 @@ class Reporter:
         event.active = active[0] if active else None
         event.times = {phase: round(spent, 3) for phase, spent in times.milliseconds().items()}
         self._journal.write(event)
-        guard.check_loss(event.step, loss, event.lr)
 
     def pause(self) -> None:
         """Begin or end a time without steps, which the pace leaves out."""

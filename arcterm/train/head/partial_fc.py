@@ -90,18 +90,19 @@ class LazySGD(SGD):
         self._settled = 0
         self.steps = 0
         self._rows: Tensor | None = None
-        self._leaves: dict[str, Tensor] = {}
+        self.leaves: dict[str, Tensor] = {}
+        """The rows of the step in progress, by the name of their parameter."""
 
     def fetch(self, rows: Tensor) -> dict[str, Tensor]:
         """Bring `rows` (n,) int64 of every sharded parameter up to date, as leaves that take a gradient."""
         self._rows = rows
-        self._leaves = {}
+        self.leaves = {}
         for name, parameter in self.sharded.items():
             leaf = parameter.new_empty((len(rows), *parameter.shape[1:]))
             for part in self._parts(len(rows)):
                 leaf[part], _ = self._now(parameter, rows[part])
-            self._leaves[name] = leaf.requires_grad_()
-        return self._leaves
+            self.leaves[name] = leaf.requires_grad_()
+        return self.leaves
 
     def settle(self) -> None:
         everything = torch.arange(len(self.touched), device=self.touched.device)
@@ -124,7 +125,7 @@ class LazySGD(SGD):
         assert self._rows is not None, "fetch before step"
         into, out_of = self._factors(rate)
         for name, parameter in self.sharded.items():
-            gradient = self._leaves[name].grad
+            gradient = self.leaves[name].grad
             moving = self.state[parameter]["momentum_buffer"]
             for part in self._parts(len(self._rows)):
                 rows = self._rows[part]
@@ -139,7 +140,7 @@ class LazySGD(SGD):
         self.touched.index_fill_(0, self._rows, self.steps)
         if self.steps - self._settled == _WINDOW:
             self.settle()
-        self._rows, self._leaves = None, {}
+        self._rows, self.leaves = None, {}
         if self._legacy:
             legacy_step([p for p in group["params"] if p.grad is not None], group, self.state)
         else:

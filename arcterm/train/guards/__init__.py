@@ -1,0 +1,1 @@
+"""What watches over the numbers of a training: nothing but a number reaches a weight (`finite`)."""

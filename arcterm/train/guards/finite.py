@@ -1,0 +1,186 @@
+"""The guard before each update: a loss or a gradient that is no number never reaches a weight."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from arcterm.config import TrainConfig
+from arcterm.errors import NotFiniteError
+from arcterm.runs.events import Message
+from arcterm.runs.journal import Sink
+from arcterm.runs.store import Run
+from arcterm.train.checkpoint import Trained
+from arcterm.train.feed.loader import Batch
+from arcterm.train.guards import culprit
+from arcterm.train.guards.culprit import Culprit
+from arcterm.train.head.head import Head
+from arcterm.train.world import World
+
+IN_A_ROW = 5
+"""Steps that may be skipped one after another: the weights stay, so what comes after them fails alike."""
+_SHARE = 100  # one step of so many may be skipped
+_NAMED = 20  # skipped steps that an attempt names
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """A step up to its update: the batch of this rank, the rate, and the loss of the global batch."""
+
+    batch: Batch
+    rate: float
+    loss: Tensor
+
+
+class FiniteGuard:
+    """Looks at loss and gradients of each step before the update, and does what `on_nan` says.
+
+    All ranks call it together. `skipped` steps updated nothing until now, over all attempts.
+    """
+
+    def __init__(
+        self, run: Run, config: TrainConfig, world: World, trained: Trained, journal: Sink, skipped: int = 0
+    ) -> None:
+        self._run = run
+        self._config = config
+        self._world = world
+        self._trained = trained
+        self._journal = journal
+        self._buffers = Buffers([trained.backbone, trained.head])
+        self._in_a_row = 0
+        self._named = 0
+        self.skipped = skipped
+
+    def begin(self) -> None:
+        """Keep the buffers as they are before a step: its forward moves running statistics."""
+        self._buffers.keep()
+
+    @torch.no_grad()
+    def bad(self, loss: Tensor) -> bool:
+        """Whether the loss or a gradient, on any rank, is no number: the same answer everywhere.
+
+        The loss and the averaged gradients of the backbone are alike on all ranks, those of class rows are
+        each rank's own: hence one collective of one number. On a GPU the host then waits for the end of the
+        backward, and the device for the host to launch the update, a few dozen kernels: some tenths of a
+        millisecond a step. A flag that is read later would be read after the update.
+        """
+        numbers = torch.stack([loss, *_extremes(gradients(self._trained))])
+        flag = 1.0 - numbers.isfinite().all().float()
+        found = bool(self._world.max(flag).item())
+        if not found:
+            self._in_a_row = 0
+        return found
+
+    def refuse(self, made: Attempted) -> None:
+        """Put the buffers back and count the step as skipped; raises `NotFiniteError` if the run must end."""
+        found = culprit.find(self._trained, self._config, self._world, made.batch, self._buffers)
+        self._buffers.put_back()
+        self.skipped += 1
+        self._in_a_row += 1
+        error = self._error(made, found)
+        if self._config.on_nan != "skip" or self._too_many():
+            raise error
+        self._named += 1
+        if self._named <= _NAMED:
+            last = "; further ones are not named" if self._named == _NAMED else ""
+            text = f"{error.message}: the step was skipped ({self.skipped} by now{last})"
+            self._journal.write(Message(level="warning", text=text))
+
+    def _too_many(self) -> bool:
+        return self._in_a_row > IN_A_ROW or self.skipped > max(IN_A_ROW, self._config.steps // _SHARE)
+
+    def _error(self, made: Attempted, found: Culprit) -> NotFiniteError:
+        step, loss = made.batch.step, float(made.loss.detach())
+        became = "a gradient" if math.isfinite(loss) else "the loss"
+        what = "is not finite" if math.isfinite(loss) else f"became {loss}"
+        whose = "on every rank" if found.rank is None else f"on rank {found.rank}"
+        numbers = ", ".join([f"learning rate {made.rate:g}", *_strength(self._config, self._trained)])
+        message = f"{became} {what} at step {step} ({numbers}); first {found.tensor}, {whose}"
+        too_many = ""
+        if self._config.on_nan == "skip":
+            too_many = f"; {self._in_a_row} steps in a row" if self._in_a_row > IN_A_ROW else ""
+            too_many = too_many or f"; {self.skipped} skipped steps are too many" if self._too_many() else ""
+        lower = (
+            f"`arcterm resume {self._run.id} --lr {self._config.lr / 2:g}` goes on from the last checkpoint"
+        )
+        other = "a new run with --on-nan skip leaves such steps out" if self._config.on_nan != "skip" else ""
+        return NotFiniteError(
+            message + too_many,
+            "; ".join(filter(None, (lower, other))),
+            step=step,
+            lr=made.rate,
+            tensor=found.tensor,
+            rank=found.rank,
+            remedy="lower-lr" if self._config.on_nan == "lower-lr" else "",
+        )
+
+
+class Buffers:
+    """The buffers of modules, kept before a step and put back after one that does not count."""
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        # by name, since a module may replace the tensor itself
+        self._places = [
+            (module, name)
+            for whole in modules
+            for module in whole.modules()
+            for name, buffer in module._buffers.items()
+            if buffer is not None
+        ]
+        self._kept = [tensor.clone() for tensor in self._now()]
+
+    def _now(self) -> list[Tensor]:
+        return [module.get_buffer(name) for module, name in self._places]
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        _copy(self._kept, self._now())
+
+    @torch.no_grad()
+    def put_back(self) -> None:
+        _copy(self._now(), self._kept)
+
+
+def _copy(to: list[Tensor], values: list[Tensor]) -> None:
+    if to:
+        torch._foreach_copy_(to, values)
+
+
+def gradients(trained: Trained) -> list[Tensor]:
+    """Collect the gradients of a step that updates are made of; with Partial FC those of its rows."""
+    learned = [p for group in trained.backbone_optimizer.param_groups for p in group["params"]]
+    learned += trained.rows_of_step().values()
+    return [p.grad for p in learned if p.grad is not None and p.numel()]
+
+
+def _extremes(tensors: list[Tensor]) -> Iterable[Tensor]:
+    """Reduce each tensor to numbers that are finite if, and only if, all of its own are.
+
+    The largest absolute value, since a sum of squares overflows from 1.8e19 on. On a CPU the smallest and the
+    largest, which take in a NaN too and are found 20 times faster.
+    """
+    if not tensors:
+        return []
+    if tensors[0].is_cuda:
+        return torch._foreach_norm(tensors, math.inf)
+    return [end for tensor in tensors for end in torch.aminmax(_in_memory_order(tensor))]
+
+
+def _in_memory_order(tensor: Tensor) -> Tensor:
+    """View a tensor as it lies in memory, so that going through it needs no copy."""
+    if tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
+        return tensor.permute(0, 2, 3, 1)
+    return tensor
+
+
+def _strength(config: TrainConfig, trained: Trained) -> list[str]:
+    """Word what else makes a loss large: its scale as it is now, and its margins."""
+    said = []
+    if isinstance(trained.head, Head):
+        said.append(f"scale {float(trained.head.margin.scale):g}")
+    margins = {k: v for k, v in config.loss_options.items() if k in ("margin", "m1", "m2", "m3")}
+    return said + [f"{name} {value:g}" for name, value in margins.items() if isinstance(value, int | float)]
