@@ -222,6 +222,8 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     kind: ClassVar[str] = "job"
     steps: ClassVar[int] = 0
+    retries: ClassVar[int] = _DEFAULT["retries"]
+    grace: ClassVar[float] = _DEFAULT["grace"]
 
     name: str
     group: str

@@ -91,6 +91,8 @@ def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -
     for key in ("id", "name", "path", "created", "state", "reason"):
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
+    for ended in described["attempts"][: None if len(described["attempts"]) > 1 else 0]:
+        put(f"attempt {ended['attempt']:<10}{ended['state']} at step {ended['step']:,}: {ended['reason']}")
     if config.get("kind") == "job":
         _show_job(described)
     else:

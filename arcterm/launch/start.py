@@ -124,7 +124,7 @@ def stop(run: Run, *, now: bool = False) -> str:
                 f"it is believed for {state.believed(run):.0f} s more",
             )
         with contextlib.suppress(ProcessLookupError):
-            os.kill(owner.pid, signal.SIGTERM)
+            os.kill(owner.pid, signal.SIGQUIT)
             return f"asked {run.name} to stop at once"
     return _stop_without_supervisor(run, current, owner)
 

@@ -1,5 +1,8 @@
 """torchrun with a report: starts the ranks of one attempt and records which of them failed and how.
 
+Signals to stop are for the ranks and the supervisor, also where a scheduler sends them to all: the agent goes
+with its ranks.
+
     python -m arcterm.processes.agent RUN ATTEMPT
 
 torchrun's exit code does not tell a crash from a signal, and for a killed rank it writes no error file.
@@ -8,6 +11,7 @@ torchrun's exit code does not tell a crash from a signal, and for a killed rank 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -15,6 +19,7 @@ from pathlib import Path
 from arcterm import parent_death
 from arcterm.files import write_json
 from arcterm.processes import rendezvous
+from arcterm.processes.signals import STOPPING
 from arcterm.runs.diagnosis import AgentReport, Fallen
 from arcterm.runs.store import Run
 
@@ -22,6 +27,8 @@ from arcterm.runs.store import Run
 def main() -> int:
     """Run the ranks; 0 if all ended well, 10 if a rank failed, 11 after a signal."""
     run, attempt = Run(Path(sys.argv[1])), int(sys.argv[2])
+    for number in (*STOPPING, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *given: None)  # not ignored: that would pass on to the ranks
     parent_death.tie_to(int(os.environ["ARCTERM_SUPERVISOR_PID"]))
     os.environ["ARCTERM_AGENT_PID"] = str(os.getpid())
 
@@ -42,6 +49,7 @@ def main() -> int:
         f"--nproc-per-node={run.record.config.nproc}",
         "--max-restarts=0",
         "--monitor-interval=0.1",
+        "--signals-to-handle=SIGQUIT",
         f"--log-dir={folder / 'torchrun'}",
         "--module",
         "arcterm.processes.rank",

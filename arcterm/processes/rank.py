@@ -34,7 +34,6 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
     import torch
 
     from arcterm.files import read_json
-    from arcterm.runs.events import Message
     from arcterm.runs.pulse import Pulse
     from arcterm.runs.state import Launch
     from arcterm.train.telemetry import Telemetry
@@ -51,8 +50,6 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
         from arcterm.train.loop import train
 
         launch = read_json(run.attempt_dir(attempt) / "launch.json", Launch)
-        for note in launch.notes if world.first else []:
-            journal.write(Message(level="warning", text=note))
         found = run.checkpoints / launch.resume if launch.resume else None
         return train(run, attempt, run.config, world, journal, found, pulse), world.leave
 

@@ -20,7 +20,7 @@ from arcterm_registry.contracts import JobReport
 
 from arcterm.config import JobConfig
 from arcterm.errors import ArctermError, DataError, FailedError, StopAskedError
-from arcterm.files import write_json
+from arcterm.files import read_json, write_json
 from arcterm.runs import state
 from arcterm.runs.context import JobContext
 from arcterm.runs.diagnosis import Exit
@@ -44,6 +44,9 @@ def perform(run: Run, attempt: int, rank: int, work: Work) -> int:
     journal = None
     try:
         journal = Journal(run.events, attempt, rank)
+        launch = read_json(run.attempt_dir(attempt) / "launch.json", state.Launch)
+        for note in launch.notes if rank == 0 else []:
+            journal.write(Message(level="warning", text=note))
         ended, leave = work(journal)
         # all of it before the process group is left
         journal.write(End(reason=ended.reason, step=ended.step))

@@ -25,6 +25,16 @@ def cost(run: Run) -> str:
     return "nothing was saved yet" if _saved(run) is None else config.stop_words.at_once
 
 
+def lost(run: Run, step: int) -> str:
+    """Loss of work if `run` has ended after `step` steps without a last checkpoint."""
+    if run.record.config.kind == "job":
+        return cost(run)
+    saved = _saved(run) or 0
+    if step <= saved:
+        return "nothing is lost"
+    return f"step {step:,} is lost" if step == saved + 1 else f"steps {saved + 1:,} to {step:,} are lost"
+
+
 def again(run: Run, change: str) -> str:
     """Next step for a failure that resuming would repeat: `change` something in a new run."""
     weights = "" if _saved(run) is None else f"; with --pretrained {run.id} it begins with what was learned"

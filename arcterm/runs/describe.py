@@ -16,6 +16,7 @@ import msgspec
 from arcterm.config import Augmentation, Config
 from arcterm.errors import ArctermError
 from arcterm.runs import checkpoints, dataset, history
+from arcterm.runs.diagnosis import read_ends
 from arcterm.runs.events import (
     AnyEvent,
     Checkpoint,
@@ -242,6 +243,7 @@ def describe(reader: Reader) -> dict[str, Any]:
         "reason": state.reason or None,
         "failure": msgspec.to_builtins(state.failure),
         "attempt": summary.attempt or state.attempt,
+        "attempts": msgspec.to_builtins(read_ends(run)),
         "step": max(summary.step, state.step),
         "steps": summary.total_steps or getattr(config, "steps", 0),
         **{key: getattr(last, key, None) for key in ("epoch", "loss", "accuracy", "angle", "active")},

@@ -43,7 +43,8 @@ READY = "ready"
 class Failure(msgspec.Struct, kw_only=True, frozen=True):
     """Why a run failed: the first failing `rank` (None: the launcher), its error, the likely `cause`.
 
-    `hint` is the next step, if known.
+    `hint` is the next step, if known. One that `repeats` would happen again as it is: a mistake of a user,
+    or what code does with the same numbers. What comes from outside does not.
     """
 
     rank: int | None = None
@@ -54,6 +55,7 @@ class Failure(msgspec.Struct, kw_only=True, frozen=True):
     signal: str = ""
     exit_code: int | None = None
     log: str = ""
+    repeats: bool = False
 
 
 class State(msgspec.Struct, kw_only=True, frozen=True):

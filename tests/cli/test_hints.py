@@ -136,7 +136,7 @@ WHERE = {
 
 RUNNING = (
     "arcterm/train",
-    "arcterm/runs/diagnosis.py",
+    "arcterm/runs/diagnosis/causes.py",
     "arcterm/runs/advice.py",
     "arcterm/launch/devices.py",
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import time
 
 import psutil
@@ -64,7 +63,7 @@ def test_without_checksums_the_decoder_finds_them(arcterm, damaged):
 
 
 def test_a_killed_job_goes_on_where_it_was(arcterm, people):
-    """Thirty copies of everybody, so that there is time to kill it."""
+    """Thirty copies of everybody, so that there is time to kill it: by itself, and after its supervisor."""
     for copy in range(30):
         for person in people.iterdir():
             shutil.copytree(person, arcterm.folder / "many" / f"{person.name}x{copy}")
@@ -74,13 +73,15 @@ def test_a_killed_job_goes_on_where_it_was(arcterm, people):
     deadline = time.monotonic() + PATIENCE
     while not (stage / ".places.jsonl").exists():
         assert time.monotonic() < deadline and not (arcterm.folder / "parts").exists()
-    (worker,) = [
-        process
-        for process in psutil.process_iter()
-        if "arcterm.processes.solo" in _words(process) and any(job in word for word in _words(process))
-    ]
-    worker.send_signal(signal.SIGKILL)
-    arcterm.wait_for_failure(job)
+    worker = _worker(job)
+    supervisor = worker.parent()
+    worker.kill()
+    arcterm.wait(job, lambda told: told["attempt"] == 2 and told["phase"])
+    assert "SIGKILL" in arcterm.show(job)["attempts"][0]["reason"]
+    worker = _worker(job)
+    supervisor.kill()
+    psutil.wait_procs([worker], timeout=PATIENCE)
+    assert arcterm.show(job)["state"] == "lost"
     assert not (arcterm.folder / "parts").exists() and stage.exists()
     image = next(path for path in (arcterm.folder / "many").rglob("*") if path.is_file())
     image.rename(arcterm.folder / image.name)
@@ -93,6 +94,16 @@ def test_a_killed_job_goes_on_where_it_was(arcterm, people):
     for file in sorted((arcterm.folder / "whole").iterdir()):
         assert (arcterm.folder / "parts" / file.name).read_bytes() == file.read_bytes()
     assert not stage.exists() and not (arcterm.path(job) / "work").exists()
+
+
+def _worker(job):
+    """The process that does a job."""
+    (found,) = [
+        process
+        for process in psutil.process_iter()
+        if "arcterm.processes.solo" in _words(process) and any(job in word for word in _words(process))
+    ]
+    return found
 
 
 def _words(process):

@@ -1,7 +1,8 @@
-"""SIGKILL to a rank, the launcher, the supervisor: the run says what happened and goes on."""
+"""SIGKILL to a rank, the launcher, the supervisor: the run goes on by itself, or says what happened."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -18,13 +19,16 @@ from tests.e2e.conftest import PATIENCE
 pytestmark = pytest.mark.slow
 
 
+TRAIN = (
+    "train", "plain", "cosface", "--nproc", "2", "--batch-size", "6", "--steps", "400",
+    "--checkpoint-every", "20",
+)  # fmt: skip
+
+
 @pytest.fixture
 def running(arcterm, pack):
-    """A run of two ranks past its first checkpoint, and its supervisor."""
-    arcterm(
-        "train", "plain", "cosface", "--dataset", str(pack), "--nproc", "2", "--batch-size", "6",
-        "--steps", "400", "--checkpoint-every", "20", "--name", "victim", "--detach",
-    )  # fmt: skip
+    """A run of two ranks past its first checkpoint that is not launched again, and its supervisor."""
+    arcterm(*TRAIN, "--dataset", str(pack), "--name", "victim", "--retries", "0", "--detach")
     told = arcterm.wait("victim", lambda told: told["checkpoints"] and told["step"] < 300)
     assert told["state"] == "running"
     (supervisor,) = processes("arcterm.processes.supervisor", told["path"])
@@ -89,14 +93,44 @@ def test_a_killed_rank_fails_the_run_and_it_resumes(arcterm, running):
     continue_and_check(arcterm, run)
 
 
-def test_a_killed_launcher_takes_its_ranks_along(arcterm, running):
+def digests(told) -> dict[str, str]:
+    """SHA-256 of the files of a run's last checkpoint."""
+    manifest = json.loads((Path(told["checkpoints"][-1]["path"]) / "manifest.json").read_text())
+    return {name: digest["sha256"] for name, digest in manifest["files"].items()}
+
+
+def test_a_run_goes_on_by_itself_and_ends_in_the_same_bits(arcterm, pack):
+    train = (*TRAIN, "--dataset", str(pack))
+    arcterm(*train, "--name", "victim", "--detach")
     run = arcterm.show("victim")["path"]
-    agent = next(c for c in running.children() if "arcterm.processes.agent" in c.cmdline())
-    agent.kill()
-    failed = arcterm.wait_for_failure("victim")
-    assert "the launcher was killed (SIGKILL)" in failed["failure"]["cause"]
+
+    def further(attempt: int) -> list[psutil.Process]:
+        """The ranks of an attempt that has saved something."""
+        since = arcterm.wait("victim", lambda told: told["attempt"] == attempt)
+        saved = len(since["checkpoints"]) and since["checkpoints"][-1]["step"]
+        arcterm.wait("victim", lambda told: told["checkpoints"] and told["checkpoints"][-1]["step"] > saved)
+        return processes("arcterm.processes.rank", run)
+
+    next(rank for rank in further(1) if rank.environ()["RANK"] == "1").kill()
+    further(2)
+    processes("arcterm.processes.agent", run)[0].kill()
+    told = arcterm.json("attach", "victim")
+    assert (told["state"], told["step"], told["attempt"]) == ("done", 400, 3)
     assert gone(run)
-    continue_and_check(arcterm, run)
+    killed, orphaned, ended = told["attempts"]
+    assert (killed["state"], orphaned["state"], ended["state"]) == ("failed", "failed", "done")
+    assert (killed["failure"]["rank"], killed["failure"]["signal"]) == (1, "SIGKILL")
+    assert "the launcher was killed (SIGKILL)" in orphaned["reason"]
+    shown = arcterm("show", "victim").stdout
+    assert "attempt 1         failed at step" in shown
+    reader = Reader(store.Run(Path(run)), check=True)
+    summary = Summary()
+    summary.feed(reader.events())
+    assert list(summary.steps) == list(range(1, 401))
+    texts = [message.text for message in summary.messages]
+    assert any(text.startswith("relaunched from step ") and "SIGKILL" in text for text in texts)
+    undisturbed = arcterm.json(*train, "--name", "undisturbed", "--plain")
+    assert digests(undisturbed) == digests(told)
 
 
 def test_a_killed_supervisor_leaves_a_lost_run_and_no_process(arcterm, running):

@@ -71,7 +71,7 @@ def test_the_check_finds_who_listens_to_all():
 def test_a_training_among_strangers(hostile, pack):
     hostile(
         "train", "tiny", "arcface", "--dataset", str(pack), "--nproc", "2", "--batch-size", "6",
-        "--steps", "4000", "--name", "safe", "--detach",
+        "--steps", "4000", "--name", "safe", "--retries", "0", "--detach",
     )  # fmt: skip
     told = hostile.wait("safe", lambda told: told["step"] >= 2)
     supervisors = [p for p in psutil.process_iter() if _is(p, "arcterm.processes.supervisor", told["path"])]

@@ -225,3 +225,32 @@ def test_a_launcher_without_ranks(run, code, signal, log, said):
     assert failure.rank is None
     assert said in failure.cause
     assert f"`arcterm resume {run.id}`" in failure.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "fallen", "code", "repeats"),
+    [
+        # a mistake of a plug-in's code or of a user, and what a GPU has no room for
+        ([(1, 10, OWN)], [(1, 1)], 10, True),
+        ([(0, 10, "CUDA out of memory")], [(0, 1)], 10, True),
+        ([(0, 10, "RuntimeError: Failed to find C compiler")], [(0, 1)], 10, True),
+        ([(0, 10, "loss is not finite at step 7")], [(0, 1)], 10, True),
+        ([(0, 10, "RuntimeError: CUDA error: device-side assert triggered")], [(0, 1)], 10, True),
+        # from outside
+        ([], [(1, -9), (0, -15)], 10, False),
+        ([], [(1, -15)], 10, False),
+        ([(0, 10, LOST)], [(0, 1)], 10, False),
+        ([(0, 610, WAITED)], [(0, 1, 610), (1, -15, 610)], 10, False),
+        ([(0, 10, "RuntimeError: CUDA error: uncorrectable ECC error encountered")], [(0, 1)], 10, False),
+        ([(0, 10, "DataError: /nfs/pack can't be read: Input/output error")], [(0, 1)], 10, False),
+        ([(0, 10, "MemoryError")], [(0, 1)], 10, False),
+        ([], [(1, -11)], 10, False),
+        ([], [], 0, False),
+        ([], [], -9, False),
+        # a launcher that can't even start
+        ([], [], 1, True),
+    ],
+)
+def test_what_repeats(run, words, fallen, code, repeats):
+    attempt(run, words, fallen)
+    assert diagnose(run, 1, code).repeats == repeats
