@@ -162,6 +162,37 @@ def plans(folder: Path) -> None:
         (folder / f"{name}.json").write_text(json.dumps(dict(zip(names, shapes + aux_shapes, strict=True))))
 
 
+def symbols(folder: Path) -> None:
+    """Load the networks that were written, as programs of 2018 did, and run them on their images."""
+    for path in sorted(folder.glob("*-symbol.json")):
+        name = path.name.removesuffix("-symbol.json")
+        symbol, args, aux = mx.model.load_checkpoint(str(folder / name), 7)
+        images = np.load(folder / f"{name}.npz")["images"]
+        results = {}
+        for key, end, label in (("embeddings", symbol[0], None), ("chances", symbol[1], ["softmax_label"])):
+            found = mx.mod.Module(symbol=end, context=mx.cpu(), label_names=label)
+            labels = [(name, (len(images),)) for name in label or ()] or None
+            found.bind(data_shapes=[("data", images.shape)], label_shapes=labels, for_training=False)
+            found.set_params(args, aux)
+            found.forward(mx.io.DataBatch(data=[mx.nd.array(images)]), is_train=False)
+            results[key] = found.get_outputs()[0].asnumpy()
+        np.savez(folder / f"{name}-theirs.npz", **results)
+
+
+def optimizer(folder: Path) -> None:
+    """Take the steps of given.npz with MXNet's SGD, made by hand as in 2018."""
+    given = np.load(folder / "given.npz")
+    sgd = mx.optimizer.SGD(learning_rate=0.1, momentum=0.9, wd=5e-4, rescale_grad=1.0)
+    weight = mx.nd.array(given["start"])
+    state = sgd.create_state(0, weight)
+    path = []
+    for rate, gradient in zip(given["rates"], given["gradients"], strict=True):
+        sgd.lr = float(rate)
+        sgd.update(0, weight, mx.nd.array(gradient), state)
+        path.append(weight.asnumpy().copy())
+    np.save(folder / "path.npy", np.array(path))
+
+
 def only(arrays: dict, names: list) -> dict:
     return {name: array for name, array in arrays.items() if name in names}
 
@@ -200,5 +231,5 @@ def weights(symbol: mx.sym.Symbol, images: tuple, random: np.random.RandomState)
 
 if __name__ == "__main__":
     verb, place = sys.argv[1:]
-    verbs = (records, pack, pixels, arrays, defaults, networks, plans)
+    verbs = (records, pack, pixels, arrays, defaults, networks, plans, symbols, optimizer)
     {each.__name__: each for each in verbs}[verb](Path(place))
