@@ -19,7 +19,7 @@ from arcterm_registry import PluginError, get, locate
 from arcterm_registry.contracts import JobReport
 
 from arcterm.config import JobConfig
-from arcterm.errors import ArctermError, DataError, FailedError, StopAskedError
+from arcterm.errors import ArctermError, DataError, FailedError, NotFiniteError, StopAskedError
 from arcterm.files import read_json, write_json
 from arcterm.runs import state
 from arcterm.runs.context import JobContext
@@ -152,6 +152,7 @@ def _last_word(run: Run, error: BaseException) -> Exit:
         # a plug-in's author has to find what it raised
         traceback=_trace(error) if cause is not None and shown else "",
         exit_code=error.exit_code if isinstance(error, ArctermError) else 2,
+        remedy=error.remedy if isinstance(error, NotFiniteError) else "",
         t=time.time(),
     )
 

@@ -1,8 +1,9 @@
 """Save and restore everything that a run needs to go on exactly where it was.
 
 A checkpoint holds the backbone, its optimizer's state, and the head by class range, one file a rank. The
-order of the images and their mirroring follow from the seed and the step; what was mined with weights that
-are gone is held too. It can be read by any number of ranks.
+backbone has the mean of all ranks' running statistics; each rank's own lie beside it. The order of the images
+and their mirroring follow from the seed and the step; what was mined with weights that are gone is held too.
+It can be read by any number of ranks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -45,12 +46,16 @@ _FEED = "feed.safetensors"
 
 @dataclass(frozen=True)
 class Trained:
-    """The bare backbone, the head, and their optimizers."""
+    """The bare backbone, the head, and their optimizers.
+
+    `statistics` are this rank's own buffers by name, where those of the backbone are the mean over the ranks.
+    """
 
     backbone: nn.Module
     head: Head | TupleHead
     backbone_optimizer: Optimizer
     head_optimizer: Optimizer
+    statistics: Mapping[str, Tensor] = field(default_factory=dict)
 
     def rows_of_step(self) -> dict[str, Tensor]:
         """The head's parameters by name as the last step saw them, which have its gradients."""
@@ -190,6 +195,8 @@ def restore(path: Path, world: World, trained: Trained) -> Manifest:
     manifest = manifests.read(path)
     try:
         load_backbone(path, trained.backbone)
+        if _statistics(world) in manifest.files:  # each rank's own; else their mean will do
+            trained.backbone.load_state_dict(load_file(path / _statistics(world)), strict=False)
         optim.load(trained.backbone_optimizer, _learned(trained), load_file(path / _MOMENTUM), momentum="")
         _load_head(path, manifest, world, trained)
     except (SafetensorError, OSError, KeyError, RuntimeError) as error:
@@ -209,9 +216,16 @@ def feed_state(path: Path) -> dict[str, Tensor]:
     return load_file(path / _FEED) if (path / _FEED).exists() else {}
 
 
+def _statistics(world: World) -> str:
+    """The file of this rank's statistics in a checkpoint of so many ranks; one rank has none of its own."""
+    return f"statistics-{world.rank:05d}-of-{world.size:05d}.safetensors"
+
+
 def _own(world: World, trained: Trained) -> dict[str, dict[str, Tensor]]:
     """Collect the tensors that this rank saves, by file."""
     held: dict[str, dict[str, Tensor]] = {}
+    if trained.statistics:
+        held[_statistics(world)] = dict(trained.statistics)
     if world.first:
         held[_BACKBONE] = trained.backbone.state_dict()
         held[_MOMENTUM] = optim.state(trained.backbone_optimizer, _learned(trained), momentum="")

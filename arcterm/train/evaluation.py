@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,8 @@ from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
 from arcterm.train import checkpoint, pretrained
 from arcterm.train.checkpoint import SavePoint, Trained
-from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.report import PhaseProgress
+from arcterm.train.statistics import averaged
 from arcterm.train.world import World
 from arcterm.verify.embed import Embedder, Keep
 from arcterm.verify.fold import fold_norms
@@ -90,10 +91,9 @@ class Examiner:
         """
         if self._verified == step:
             return
-        average_buffers(self._trained, self._world)
-        made = embedder(
-            self._config, self._trained.backbone, self._config.batch_size, self._world, self._journal
-        )
+        backbone = self._trained.backbone
+        with averaged(backbone, self._world):  # until there is a copy
+            made = embedder(self._config, backbone, self._config.batch_size, self._world, self._journal)
         results, failed = verify_sets(made, self._dataset.verification, step, self._journal, self._aside)
         for name, why in failed.items():
             self._say("warning", f"verification set {name} is set aside: {why}")
@@ -136,10 +136,9 @@ class Examiner:
     def save(self, point: SavePoint, feed: Mapping[str, torch.Tensor]) -> None:
         """Commit a checkpoint with the state of the `feed`."""
         self._journal.write(Phase(phase="checkpoint", detail=f"step {point.step}"))
-        if point.step == self._config.steps and isinstance(self._trained.head_optimizer, LazySGD):
-            self._trained.head_optimizer.settle()  # nothing follows, so the weights are left as SGD has them
-        average_buffers(self._trained, self._world)
-        saved = checkpoint.save(self._run, self._config, self._world, self._trained, point, feed)
+        with averaged(self._trained.backbone, self._world) as own:
+            trained = dataclasses.replace(self._trained, statistics=own)
+            saved = checkpoint.save(self._run, self._config, self._world, trained, point, feed)
         if saved:
             self._journal.write(saved)
             self._journal.sync()
@@ -198,16 +197,3 @@ def _read(sets: Mapping[str, PairSet], name: str) -> PairSet:
         raise
     except Exception as error:
         raise DataError(f"it can't be read: {type(error).__name__}: {error}") from error
-
-
-def average_buffers(trained: Trained, world: World) -> None:
-    """Average the running statistics, which each rank has of its own images, over the ranks.
-
-    In float64, so that the mean of what is equal already is the same to the last bit.
-    """
-    buffers = [b for b in trained.backbone.buffers() if b.is_floating_point()]
-    if world.size == 1 or not buffers:
-        return
-    whole = world.sum(torch.cat([b.double().flatten() for b in buffers])).div_(world.size)
-    for buffer, mean in zip(buffers, whole.split([b.numel() for b in buffers]), strict=True):
-        buffer.copy_(mean.view_as(buffer))

@@ -25,7 +25,7 @@ from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.runs.store import Run
 from arcterm.schedule import learning_rate
-from arcterm.train import build, guard, precision
+from arcterm.train import build, guard, precision, statistics
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.compiled import compile_backbone
@@ -217,6 +217,9 @@ def _distributed(backbone: nn.Module, world: World) -> nn.Module:
     devices = [world.device] if world.device.type == "cuda" else None
     options: dict[str, Any] = {"device_ids": devices, "gradient_as_bucket_view": True}
     # Batch norms keep their own rank's statistics: sending rank 0's at every step would cost a collective and
-    # lose what the others saw. The examiner averages them before it saves or verifies.
+    # lose what the others saw. What is saved or verified has their mean (`statistics.averaged`).
     options[_KEEP_BUFFERS] = False
-    return DistributedDataParallel(backbone, **options)
+    # It begins with rank 0's weights on all ranks, whatever a plug-in drew them from, and would take rank 0's
+    # statistics too.
+    with statistics.kept(backbone):
+        return DistributedDataParallel(backbone, **options)

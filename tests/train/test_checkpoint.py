@@ -11,6 +11,7 @@ from arcterm.errors import DataError, TrainingError
 from arcterm.runs import checkpoints, store
 from arcterm.train import build, checkpoint, optim
 from arcterm.train.checkpoint import SavePoint, Trained
+from arcterm.train.head import file
 from arcterm.train.head.head import Head
 from arcterm.train.world import World
 from arcterm.verify import ranks
@@ -143,8 +144,23 @@ def test_rows_that_partial_fc_owes_are_read_by_any_number_of_ranks(run):
     for rank, part in enumerate(parts):
         checkpoint.restore(run.checkpoints / event.name, World(rank, 3), part)
         part.head_optimizer.settle()
+    held = made.head.weight.clone()
     made.head_optimizer.settle()
     assert torch.equal(torch.cat([part.head.weight for part in parts]), made.head.weight)
+    assert not torch.equal(held, made.head.weight)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.2])
+def test_a_run_that_starts_from_the_rows_has_them_up_to_date(run, rate):
+    made, other = many("cosface", rate), many("cosface", rate, seed=5)
+    train_a_little(made)
+    event = save(run, made)
+    assert event is not None
+    path = run.checkpoints / event.name
+    file.load_rows(path, checkpoints.check(path).head, other.head)
+    if rate < 1:
+        made.head_optimizer.settle()
+    assert torch.equal(other.head.weight, made.head.weight)
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])

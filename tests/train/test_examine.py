@@ -14,9 +14,10 @@ from arcterm.runs import checkpoints, store
 from arcterm.runs.journal import NullJournal
 from arcterm.train import checkpoint
 from arcterm.train.checkpoint import SavePoint, Trained
-from arcterm.train.evaluation import Examiner, average_buffers
+from arcterm.train.evaluation import Examiner
 from arcterm.train.feed.mining import Sequence
 from arcterm.train.head.tuples import TupleHead
+from arcterm.train.statistics import averaged
 from arcterm.train.world import World
 
 from ..runs.conftest import config
@@ -123,6 +124,48 @@ def test_the_mean_of_equal_statistics_is_the_same_to_the_last_bit(size):
     for _ in range(3):
         made.backbone(torch.randn(6, 3, 2, 2))
     before = {name: tensor.clone() for name, tensor in made.backbone.state_dict().items()}
-    average_buffers(made, Echo(0, size))
-    for name, tensor in made.backbone.state_dict().items():
-        assert torch.equal(tensor, before[name]), name
+    with averaged(made.backbone, Echo(0, size)):
+        for name, tensor in made.backbone.state_dict().items():
+            assert torch.equal(tensor, before[name]), name
+
+
+class Twice(World):
+    """A second rank whose statistics are three times as large."""
+
+    def sum(self, tensor):
+        return tensor.mul_(4)
+
+
+def test_a_rank_has_its_own_statistics_again(monkeypatch):
+    made = trained()
+    made.backbone(torch.randn(6, 3, 2, 2))
+    norm = made.backbone[2]
+    before = norm.running_var.clone()
+    with averaged(made.backbone, Twice(0, 2)) as own:
+        torch.testing.assert_close(norm.running_var, 2 * before)
+        assert torch.equal(own["2.running_var"], before)
+    assert torch.equal(norm.running_var, before)
+    with averaged(made.backbone, World()) as own:
+        assert own == {}
+
+
+@pytest.mark.parametrize(("size", "own"), [(2, True), (3, False), (1, False)])
+def test_as_many_ranks_go_on_with_their_own_statistics_and_others_with_the_mean(run, monkeypatch, size, own):
+    """Rank 1's file is written here by hand: what rank 0 has, and one more."""
+    made = trained()
+    made.backbone(torch.randn(6, 3, 2, 2))
+    mean = made.backbone[2].running_var.clone()
+    theirs = {"2.running_var": mean + 1, "2.running_mean": made.backbone[2].running_mean + 1}
+    monkeypatch.setattr(
+        checkpoint,
+        "_own",
+        lambda *_: {**plain(World(), made), "statistics-00001-of-00002.safetensors": theirs},
+    )
+    examiner(run, made).save(SavePoint(12, 2, "stop"), {})
+    other = trained(seed=1)
+    rank = min(1, size - 1)
+    checkpoint.restore(run.checkpoints / checkpoints.name_of(12), World(rank, size), other)
+    assert torch.equal(other.backbone[2].running_var, mean + own)
+
+
+plain = checkpoint._own

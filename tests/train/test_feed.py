@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
@@ -238,11 +238,22 @@ def test_any_number_of_ranks_mines_the_same_rounds(size):
     assert same(together, whole)
 
 
-def test_statistics_are_averaged_after_every_step(monkeypatch):
-    """Were only a checkpoint to average them, a resumed run would mine with others than one that went on."""
-    calls = []
-    monkeypatch.setattr(batches, "average_buffers", lambda *_: calls.append(1))
-    assert len(walk(*made())) == len(calls) == 24
+def test_mining_goes_by_averaged_statistics_and_leaves_each_rank_its_own(monkeypatch):
+    within = []
+
+    @contextmanager
+    def averaged(*_):
+        within.append(True)
+        yield
+        within.append(False)
+
+    monkeypatch.setattr(batches, "averaged", averaged)
+    fed, trained = made()
+    mine = fed._miner.mine
+    monkeypatch.setattr(fed._miner, "mine", lambda *given: within.append("mine") or mine(*given))
+    walk(fed, trained)
+    assert within == [True, "mine", False] * (len(within) // 3)
+    assert len(within) > 3
 
 
 def test_other_losses_are_fed_by_the_sampler():

@@ -19,7 +19,6 @@ from arcterm.errors import DataError
 from arcterm.runs.events import Mined, Phase
 from arcterm.runs.journal import Sink
 from arcterm.train.checkpoint import Trained
-from arcterm.train.evaluation import average_buffers
 from arcterm.train.feed.augment import UNCHANGED
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.identities import Identities, SamePerson
@@ -29,6 +28,7 @@ from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.feed.sampler import BatchIndices, Sampler, keys
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.report import PhaseProgress
+from arcterm.train.statistics import averaged
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 
@@ -182,8 +182,6 @@ class MinedTriplets:
                 for batch, waited in loader:
                     yield batch, waited
                     self._step = batch.step
-                    # embeddings are the same after a resume only if no rank has statistics of its own
-                    average_buffers(self._trained, self._world)
 
     def state(self) -> dict[str, Tensor]:
         return self._sequence.tensors()
@@ -201,10 +199,12 @@ class MinedTriplets:
     def _mine(self) -> None:
         started = time.perf_counter()
         self._journal.write(Phase(phase="mining", detail=f"round {self._sequence.round + 1}"))
-        self._trained.backbone.eval()
         tally = MiningCounts()
-        self._sequence = self._miner.mine(self._sequence, self._step, tally)
-        self._trained.backbone.train()
+        # by the mean of all ranks' statistics an image's embedding is the same on whichever rank makes it
+        with averaged(self._trained.backbone, self._world):
+            self._trained.backbone.eval()
+            self._sequence = self._miner.mine(self._sequence, self._step, tally)
+            self._trained.backbone.train()
         self._journal.write(
             Mined(
                 step=self._step,

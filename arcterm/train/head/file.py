@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -48,15 +49,27 @@ def load(folder: Path, shards: list[HeadShard], head: Head, optimizer: Optimizer
         _fill(value, held.get(name))
     optim.load(optimizer, head.replicated(), held, _MOMENTUM)
     if isinstance(optimizer, LazySGD):
-        touched = _read_rows(folder, shards, "touched", head.classes)
-        _fill(optimizer.touched, touched)
-        optimizer.restore({key.removeprefix(_LAZY): v for key, v in held.items() if key.startswith(_LAZY)})
+        _restore(optimizer, _read_rows(folder, shards, "touched", head.classes), held)
 
 
 def load_rows(folder: Path, shards: list[HeadShard], head: Head) -> None:
-    """Load only the rows: class weights and what the loss learned of each class."""
-    for name, parameter in head.sharded().items():
+    """Load only the rows: class weights and what the loss learned of each class, all up to date."""
+    named = head.sharded()
+    for name, parameter in named.items():
         _fill(parameter, _read_rows(folder, shards, name, head.classes))
+    touched = _read_rows(folder, shards, "touched", head.classes)
+    if touched is not None:
+        lazy = LazySGD(named, [], lr=0.0, momentum=0.0, weight_decay=0.0)
+        for name, parameter in named.items():
+            moving = lazy.state[parameter]["momentum_buffer"]
+            _fill(moving, _read_rows(folder, shards, name + _MOMENTUM, head.classes))
+        _restore(lazy, touched, load_file(folder / SHARED))
+        lazy.settle()
+
+
+def _restore(optimizer: LazySGD, touched: Tensor | None, held: Mapping[str, Tensor]) -> None:
+    _fill(optimizer.touched, touched)
+    optimizer.restore({key.removeprefix(_LAZY): v for key, v in held.items() if key.startswith(_LAZY)})
 
 
 def _read_rows(folder: Path, shards: list[HeadShard], key: str, wanted: range) -> Tensor | None:

@@ -1,0 +1,147 @@
+"""Two ranks that train with batch norms: saves at other moments change no bit, and a bad rank is named."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from arcterm.errors import NotFiniteError
+from arcterm.runs import checkpoints, store
+from arcterm.runs.events import Step
+from arcterm.runs.store import Run
+from arcterm.train import build, evaluation, loop
+from arcterm.train.feed.sampler import Sampler
+from arcterm.train.guards.finite import FiniteGuard
+from arcterm.train.statistics import averaged
+from arcterm.train.world import World
+
+from ..runs.conftest import config
+from .faulty import FLAT, Deviation, OneFlat, network
+from .test_loop import Dots, Heard, weights
+
+pytestmark = pytest.mark.slow
+STEPS, SAVED = 8, 5
+MINED = {"loss": "triplet", "loss_options": {"bag": 30, "images_per_identity": 4}, "batch_size": 6}
+
+
+class Rank:
+    """One of two ranks, in a process of its own, which does one training after another."""
+
+    def __init__(self, rank: int, folder: str) -> None:
+        torch.set_num_threads(1)
+        dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+        self.world = World(rank, 2)
+        self.folder = Path(folder)
+        self.heard = Heard()
+
+    def train(self, name: str, resume: Run | None = None, first=nn.Identity, data=Dots, **changes) -> Run:
+        """Train; returns the run, which both ranks have."""
+        build.dataset = lambda config, set_aside=(): data()
+        build.backbone = lambda config, device: network(first())
+        settings = {"nproc": 2, "steps": STEPS, "epochs": 1, "batch_size": 4, "checkpoint_every": 100} | {
+            "loss": "cosface", "precision": "float32", "keep_last": 99, "lr": 0.02, "schedule": "multistep",
+        }  # fmt: skip
+        asked = config(**{**settings, **changes})
+        if self.world.first:
+            run = store.create(self.folder / name, asked, label="x", argv=[], host="h")
+            (run.path / "attempts" / "0001").mkdir(parents=True, exist_ok=True)
+        self.world.barrier()
+        run = Run(next((self.folder / name).iterdir()))
+        place = resume.checkpoints / checkpoints.name_of(SAVED) if resume else None
+        self.heard = Heard()
+        loop.train(run, 1, asked, self.world, self.heard, place)
+        self.world.barrier()
+        return run
+
+
+def same(a: Run, b: Run) -> bool:
+    ours, theirs = weights(a, STEPS), weights(b, STEPS)
+    assert ours.keys() == theirs.keys()
+    assert len([name for name in ours if name.startswith("statistics-")]) == 8
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@contextmanager
+def for_good(backbone, world):
+    """Averages the live statistics, and leaves it at that."""
+    with averaged(backbone, world):
+        kept = {name: buffer.clone() for name, buffer in backbone.named_buffers()}
+    for name, buffer in backbone.named_buffers():
+        buffer.copy_(kept[name])
+    yield {}
+
+
+def saves_change_nothing(ranks: Rank, kind: str, **how) -> None:
+    whole = ranks.train(f"{kind}-whole", **how)
+    often = ranks.train(f"{kind}-often", checkpoint_every=1, verify_every=3, **how)
+    assert same(whole, often)
+    assert same(whole, ranks.train(f"{kind}-resumed", resume=often, **how))
+    longer = ranks.train(f"{kind}-longer", steps=STEPS + 3, verify_every=100, checkpoint_every=STEPS, **how)
+    assert same(whole, longer)  # the state of a finished run is that of one that goes on
+
+
+def averaging_for_good_would_be_noticed(ranks: Rank) -> None:
+    evaluation.averaged = for_good
+    whole, often = ranks.train("a"), ranks.train("b", checkpoint_every=1)
+    ours, theirs = weights(whole, STEPS), weights(often, STEPS)
+    assert not all(torch.equal(ours[name], theirs[name]) for name in ours)
+    evaluation.averaged = averaged
+
+
+def the_bad_rank_is_named(ranks: Rank) -> None:
+    place = Sampler(48, 4, 0, 2).order(0).tolist().index(FLAT)
+    step, owner = place // 8 + 1, place % 8 // 4
+    for policy, saved in (("stop", step), ("skip", STEPS)):
+        caught: NotFiniteError | None = None
+        try:
+            ranks.train(f"flat-{policy}", first=Deviation, data=OneFlat, on_nan=policy, checkpoint_every=1)
+        except NotFiniteError as error:
+            caught = error
+        if policy == "stop":
+            assert caught is not None
+            assert (caught.step, caught.rank, caught.tensor) == (step, owner, "the output of 0 (Deviation)")
+        else:
+            assert caught is None
+        run = Run(next((ranks.folder / f"flat-{policy}").iterdir()))
+        assert checkpoints.list_checkpoints(run)[-1][1].step == (saved - 1 if policy == "stop" else saved)
+        if ranks.world.first:
+            skipped = [e.step for e in ranks.heard if isinstance(e, Step) and e.skipped]
+            assert skipped == [step]
+
+
+def bad_rows_are_one_ranks(ranks: Rank) -> None:
+    begin = FiniteGuard.begin
+
+    def poisoned(guard):
+        begin(guard)
+        if ranks.world.rank == 1:
+            with torch.no_grad():
+                guard._trained.head.weight[1, 2] = torch.inf
+
+    FiniteGuard.begin = poisoned
+    with pytest.raises(NotFiniteError) as caught:
+        ranks.train("rows")
+    assert (caught.value.step, caught.value.rank) == (1, 1)
+    assert caught.value.tensor == "the numbers of the head's weight"
+    FiniteGuard.begin = begin
+
+
+def in_rank(rank: int, folder: str) -> None:
+    ranks = Rank(rank, folder)
+    saves_change_nothing(ranks, "classes")
+    saves_change_nothing(ranks, "mined", **MINED)
+    averaging_for_good_would_be_noticed(ranks)
+    the_bad_rank_is_named(ranks)
+    bad_rows_are_one_ranks(ranks)
+    dist.destroy_process_group()
+
+
+def test_two_ranks(tmp_path):
+    """All in one pair of processes, whose start takes most of the time."""
+    mp.spawn(in_rank, (str(tmp_path),), nprocs=2)
