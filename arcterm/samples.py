@@ -61,3 +61,9 @@ def begin_after(begins: Begin, count: int, global_batch: int, step: int) -> Begi
         return msgspec.structs.replace(begins, samples=until)
     epoch, offset = place(begins, count, global_batch, step)
     return Begin(step, epoch, offset + global_batch, until)
+
+
+def steps_of(begins: Begin, count: int, global_batch: int, epochs: int) -> int:
+    """Count the steps until the end of `epochs` epochs in all, those before `begins` included."""
+    left = (count - begins.offset) // global_batch
+    return begins.step + left + (epochs - begins.epoch - 1) * (count // global_batch)

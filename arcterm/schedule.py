@@ -20,3 +20,8 @@ def learning_rate(config: TrainConfig, step: int) -> float:
         return config.lr * rise * config.gamma ** bisect.bisect_left(config.milestones, step)
     gone = max(0, step - 1 - rising) / (config.steps - rising)
     return float(config.lr * rise * (1 - gone) ** config.power)
+
+
+def usual_milestones(steps: int) -> list[int]:
+    """Milestones of a multistep schedule over `steps` that names none: at 50, 70 and 90 %."""
+    return sorted({steps * share // 100 for share in (50, 70, 90)} - {0})

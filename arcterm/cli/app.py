@@ -18,7 +18,7 @@ GROUPS = {
     "Train": {
         "train": ("arcterm.cli.train", "Train a BACKBONE with a LOSS; `arcterm plugins` lists both."),
         "stop": ("arcterm.cli.runs", "Stop a run after a checkpoint, a job after an item."),
-        "resume": ("arcterm.cli.runs", "Go on with a run or a job where it was stopped."),
+        "resume": ("arcterm.cli.resume", "Go on with a run or a job where it was stopped."),
     },
     "Watch": {
         "runs": ("arcterm.cli.runs", "List the runs, newest first."),

@@ -13,7 +13,7 @@ import typer
 from arcterm.cli import completing
 from arcterm.cli.options import Json, Plain, RunName, RunsDir
 from arcterm.errors import RunError
-from arcterm.show.output import ProgressLine, put, put_detached, put_json, say, say_waiting, table
+from arcterm.show.output import put, put_json, say, table
 
 if TYPE_CHECKING:
     from arcterm.inputs.uses import Use
@@ -25,14 +25,6 @@ _Any = Annotated[
 ]
 _Live = Annotated[
     str, typer.Argument(metavar="[RUN]", help=f"{_HELP} that is live.", autocompletion=completing.runs)
-]
-_Ended = Annotated[
-    str,
-    typer.Argument(
-        metavar="[RUN]",
-        help=f"{_HELP} training or job that was stopped, has failed or is lost.",
-        autocompletion=completing.runs,
-    ),
 ]
 _Trained = Annotated[
     str,
@@ -187,52 +179,6 @@ def stop(
         put(f"{run.name} is {ended.state}: {ended.reason}")
     if wait and ended.state in ("failed", "lost"):
         raise RunFailedError(f"{run.name} is {ended.state}: {ended.reason}", f"`arcterm show {run.id}`")
-
-
-def resume(
-    name: _Ended = "last",
-    accept_changed_data: Annotated[
-        bool,
-        typer.Option(
-            "--accept-changed-data", help="Go on with other data than it was made with; a job begins again."
-        ),
-    ] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Start it and return.")] = False,
-    from_start: Annotated[
-        bool, typer.Option("--from-start", help="Begin at step 0 if no checkpoint is whole.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until a silent host is no longer believed.")
-    ] = False,
-    plain: Plain = False,
-    as_json: Json = False,
-    runs_dir: RunsDir = None,
-) -> None:
-    """Go on from the newest whole checkpoint; a job goes on where it was stopped."""
-    from arcterm.cli.watch import watch
-    from arcterm.inputs import uses
-    from arcterm.launch import devices, start
-    from arcterm.runs.store import recorded
-
-    run = _find(name, runs_dir, uses.RESUMABLE)
-    record = recorded(run)
-    if record is not None and record.config.ranks:
-        say_waiting(f"resuming {run.name}")
-    before = run.attempts()
-    if wait:
-        start.wait_until_free(run, say)
-    progress = ProgressLine("looking at the data")
-    notes = start.resume(
-        run, accept_changed_data=accept_changed_data, from_start=from_start, progress=progress
-    )
-    for note in notes:
-        say(f"warning: {note}")
-    if where := devices.moved(run.record.config, devices.today(run.record.config)):
-        say(f"{run.name} goes on {where}")
-    if detach:
-        put_detached(run, as_json)
-        return
-    watch(run, plain=plain, as_json=as_json, owner=True, after=before)
 
 
 def rm(

@@ -53,7 +53,12 @@ class Devices(NamedTuple):
 
 
 def devices_for(wanted: str | None, nproc: int | None) -> Devices:
-    """Choose where a run works from what --gpus and --nproc say; raises `ConfigError` if that can't be."""
+    """Choose where a run works from what --gpus and --nproc say; raises `ConfigError` if that can't be.
+
+    ``none`` is the CPU, whatever GPUs there are.
+    """
+    if wanted == "none":
+        return _on_cpu(nproc, "")
     asked = indices(wanted or "", "gpus")
     if wanted and wanted.strip() and not asked:
         raise ConfigError(f"--gpus {wanted} names no GPU", "write --gpus 0,2")
@@ -63,17 +68,21 @@ def devices_for(wanted: str | None, nproc: int | None) -> Devices:
     chosen = [] if unfit else gpus.select(asked)
     said = devices.remark(chosen, unfit)
     if not chosen:
-        if nproc and nproc > 4 * devices.cores():
-            raise ConfigError(
-                f"{nproc} ranks on {devices.cores()} CPU cores",
-                f"change --nproc; at most {4 * devices.cores()}",
-            )
-        return Devices([], nproc or 1, said)
+        return _on_cpu(nproc, said)
     if nproc and nproc > len(chosen):
         there = f"{len(chosen)} GPU{'s' * (len(chosen) > 1)}"
         hint = "one rank a GPU: lower --nproc or widen --gpus"
         raise ConfigError(f"{nproc} ranks on {there}", f"{hint}; {said}" if said else hint)
     return Devices(chosen[: nproc or len(chosen)], nproc or len(chosen), said)
+
+
+def _on_cpu(nproc: int | None, remark: str) -> Devices:
+    if nproc and nproc > 4 * devices.cores():
+        raise ConfigError(
+            f"{nproc} ranks on {devices.cores()} CPU cores",
+            f"change --nproc; at most {4 * devices.cores()}",
+        )
+    return Devices([], nproc or 1, remark)
 
 
 def _meant(kind: str, text: str) -> str:

@@ -78,10 +78,11 @@ def remark(chosen: list[int], unfit: str) -> str:
     return f"the CPU: {there}{'; '.join(filter(None, (trouble, unfit or (why if found else ''))))}"
 
 
-def today(config: Config) -> list[int]:
+def today(config: Config, run: str = "RUN") -> list[int]:
     """The GPUs on which a run goes on today, as ``CUDA_VISIBLE_DEVICES`` now says; none of one on the CPU.
 
-    Raises `RunError` if there are fewer than it has ranks: its batches are shared out over that many.
+    Raises `RunError` if there are fewer than it has ranks: its batches are shared out over that many. The
+    next step names `run`.
     """
     found, why = _found(config)
     if len(found) < len(config.gpus):
@@ -89,9 +90,18 @@ def today(config: Config) -> list[int]:
         raise RunError(
             f"the run has {ranks}, each on a GPU, and {len(found) or 'none'} can be used here"
             + (f": {why}" if why else ""),
-            "let it use as many (CUDA_VISIBLE_DEVICES), or start a new run with --pretrained",
+            "let it use as many (CUDA_VISIBLE_DEVICES)" + _with_fewer(config, len(found), run),
         )
     return found
+
+
+def _with_fewer(config: Config, count: int, run: str) -> str:
+    """The commands by which a training goes on on `count` GPUs, and on the CPU."""
+    if not isinstance(config, TrainConfig):
+        return ", or start it anew"
+    fewer = next((n for n in range(count, 0, -1) if config.global_batch % n == 0), 0)
+    ways = [f"`arcterm resume {run} --nproc {fewer}` goes on on fewer"] if fewer else []
+    return "; ".join(["", *ways, f"`arcterm resume {run} --gpus none` goes on on the CPU"])
 
 
 def for_verification(config: TrainConfig) -> list[int]:

@@ -50,7 +50,8 @@ class Local:
         """
         with state.lock(run) as lock:
             if run.attempts():
-                state.check_resumable(run)  # it may have gone on and ended since somebody looked
+                # it may have gone on and ended since somebody looked
+                state.check_resumable(run, longer="--change" in options)
             attempt = run.attempts() + 1
             log = run.attempt_dir(attempt) / "agent.log"
             log.parent.mkdir(parents=True, mode=0o700)
@@ -109,5 +110,6 @@ def _not_started(run: Run, attempt: int, process: _Detached, said: str, log: Pat
     step = f"once that is mended, `arcterm resume {run.id}` begins"
     failure = Failure(cause=cause, error=reason, hint=step, exit_code=code, log=str(log))
     with contextlib.suppress(OSError):
-        state.write_state(run, "failed", attempt=attempt, reason=cause, failure=failure)
+        if state.read_state(run).state != "done":  # a run that was to be made longer is what it was
+            state.write_state(run, "failed", attempt=attempt, reason=cause, failure=failure)
     return StartError(f"the supervisor of {run.id} did not start:\n{reason}", f"{step}; its log: {log}")

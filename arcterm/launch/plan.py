@@ -22,6 +22,7 @@ from arcterm.launch.pretrained import Pretrained
 from arcterm.overrides import check_settings, indices, merge, options_for
 from arcterm.progress import Progress
 from arcterm.runs import store
+from arcterm.schedule import usual_milestones
 from arcterm.settings import SETTINGS
 
 DEFAULT_DATASET = "demo"
@@ -221,7 +222,7 @@ def _milestones(text: str, schedule: str, steps: int) -> list[int]:
         return []
     if text:
         return indices(text, "milestones")
-    return sorted({steps * share // 100 for share in (50, 70, 90)} - {0})
+    return usual_milestones(steps)
 
 
 def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:

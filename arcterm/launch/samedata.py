@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from arcterm_registry.contracts import DatasetFacts
 
@@ -11,7 +12,7 @@ from arcterm.errors import DataError
 from arcterm.inputs import sources
 from arcterm.launch import sets
 from arcterm.progress import Progress
-from arcterm.runs import context, dataset, store
+from arcterm.runs import dataset, store
 from arcterm.runs.store import RecordedDataset, Run
 
 
@@ -30,21 +31,31 @@ def record_of(facts: DatasetFacts) -> RecordedDataset:
     )
 
 
-def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
-    """Check that a training goes on with the data that it was made of; note verification sets set aside.
+class DataCheck(NamedTuple):
+    """A training's data as it is today: its facts, the difference that was accepted, sets to leave out."""
 
-    Changed data is noted if `accept`; a job looks for itself as it begins. Raises `DataError` for changed
-    data otherwise, and for another number of people, of which the class weights are.
+    facts: DatasetFacts
+    difference: str
+    set_aside: dict[str, str]
+
+    def note(self, run: Run) -> None:
+        """Record what is to be trained on from now on, where that isn't what is recorded."""
+        if self.difference or self.set_aside != dataset.set_aside(run):
+            now = record_of(self.facts)
+            dataset.go_on_with(run, now, self.set_aside, accepted=bool(self.difference))
+
+
+def check(
+    run: Run, config: TrainConfig, *, accept: bool = False, progress: Progress | None = None
+) -> DataCheck:
+    """Check that a training, now of `config`, goes on with the data that it was made of.
+
+    Raises `DataError` for changed data, unless one is to `accept` it, and for another number of people, of
+    which the class weights are.
     """
-    config, was = run.record.config, dataset.current(run)
-    if config.kind != "training" or config.train is None or was is None:
-        if accept:
-            context.accept_changed_data(run)
-        return
-    config = config.train
-    facts = facts_of(config, progress)
-    said = dataset.changed(was, facts)
-    if said and facts.classes != was.classes:
+    facts, was = facts_of(config, progress), dataset.current(run)
+    said = dataset.changed(was, facts) if was else ""
+    if was and said and facts.classes != was.classes:
         raise DataError(
             f"the data set changed since the run was made: {said}; the class weights are of "
             f"{was.classes:,} people",
@@ -58,9 +69,7 @@ def check(run: Run, *, accept: bool, progress: Progress | None = None) -> None:
         )
     if said and not accept:
         raise dataset.changed_error(run, said)
-    aside = dict(facts.set_aside or {})
-    if said or aside != dataset.set_aside(run):
-        dataset.go_on_with(run, record_of(facts), aside, accepted=bool(said))
+    return DataCheck(facts, said, dict(facts.set_aside or {}))
 
 
 def notes(run: Run, facts: DatasetFacts) -> list[str]:

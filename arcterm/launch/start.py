@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -25,8 +24,7 @@ from arcterm.launch import devices, engine, samedata, verification
 from arcterm.launch.choice import devices_for
 from arcterm.launch.meant import resolve_models
 from arcterm.launch.plan import Plan
-from arcterm.progress import Progress
-from arcterm.runs import advice, checkpoints, control, state, store
+from arcterm.runs import advice, control, state, store
 from arcterm.runs.store import RecordedPlugin, Run
 
 _VERSIONS = (
@@ -45,56 +43,6 @@ def start(plan: Plan, root: Path, *, name: str = "", argv: Sequence[str] = ()) -
     run = _create(root, plan.config, argv, name=name, facts=plan.facts)
     engine.submit(run)
     return run
-
-
-def resume(
-    run: Run,
-    *,
-    accept_changed_data: bool = False,
-    from_start: bool = False,
-    progress: Progress | None = None,
-) -> list[str]:
-    """Go on from the newest whole checkpoint; returns what is to be said of damaged ones.
-
-    Raises `RunError` if the run is live or done, or if all checkpoints are damaged, unless it is to begin
-    `from_start`; `DataError` if the data isn't what it was, unless that is accepted. `progress` is told how
-    far the look at it is.
-    """
-    state.check_whole(run)
-    state.check_resumable(run)
-    for kind, plugin in run.record.config.plugins:
-        get(kind, plugin)  # which says what is wrong with one that is gone
-    devices.today(run.record.config)
-    found = checkpoints.newest(run)
-    if from_start and found.manifest:
-        raise RunError(
-            f"{run.name} has a whole checkpoint of step {found.manifest.step}",
-            f"`arcterm resume {run.id}` goes on from it; `arcterm train` begins at step 0",
-        )
-    checkpoints.require_start(run, found, from_start)
-    samedata.check(run, accept=accept_changed_data, progress=progress)
-    engine.submit(run, *(["--from-start"] if from_start else []))
-    return found.notes
-
-
-def wait_until_free(run: Run, say: Callable[[str], None]) -> None:
-    """Wait for a run that is stopping, or whose host is silent, until it can be resumed.
-
-    Returns at once if it lives.
-    """
-    heard, told = state.last_beat(run), False
-    while (now := state.read_state(run).state) in state.LIVE:
-        owner = state.read_owner(run)
-        far = owner is not None and not state.is_here(owner)
-        if state.last_beat(run) != heard if far else now != "stopping":
-            return  # it lives, as resuming it will say
-        if not told:
-            told = True
-            left = (
-                f"for {owner.host}, {state.believed(run):.0f} s at most" if far and owner else "for its end"
-            )
-            say(f"waiting {left}")
-        time.sleep(0.1)
 
 
 def stop(run: Run, *, now: bool = False) -> str:

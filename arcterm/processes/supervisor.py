@@ -1,9 +1,9 @@
 """The process that owns a run: it starts the ranks' agent, watches them, and records how it ended.
 
-    python -m arcterm.processes.supervisor RUN ATTEMPT [LOCK PIPE [--from-start]]
+    python -m arcterm.processes.supervisor RUN ATTEMPT [LOCK PIPE [--from-start] [--change NAME]]
 
-LOCK is a descriptor of the run's lock, already held; PIPE receives a word when the run is owned, or why not.
-One per run, in a session of its own. torch runs in its children only. After a failure from outside the ranks
+LOCK is a descriptor of the run's lock, already held; PIPE receives a word when the run is owned, or why not;
+NAME is that of a planned change (`runs.history`). One per run, in a session of its own. torch runs in its children only. After a failure from outside the ranks
 are launched again, in a new attempt, from the newest whole checkpoint. SIGTERM, SIGUSR1 and SIGINT mean:
 save, then stop, within a grace time; SIGQUIT ends the run at once.
 """
@@ -49,6 +49,8 @@ def main() -> int:
     supervisor = Supervisor(run, attempt, from_start="--from-start" in sys.argv)
     try:
         with state.lock(run, lock):
+            if "--change" in sys.argv:  # before READY: a start that fails changes nothing
+                history.accept(run, sys.argv[sys.argv.index("--change") + 1], checkpoints.newest_step(run))
             return supervisor.supervise(pipe)
     except (ArctermError, OSError) as error:
         _report(pipe, str(error))

@@ -206,8 +206,8 @@ def last_beat(run: Run) -> float:
         return 0.0
 
 
-def check_resumable(run: Run) -> None:
-    """Raise `RunError` if the run is live or done."""
+def check_resumable(run: Run, *, longer: bool = False) -> None:
+    """Raise `RunError` if the run is live, or done, unless it is a training to be made `longer`."""
     now = read_state(run)
     if now.state in LIVE:
         owner = read_owner(run)
@@ -222,9 +222,11 @@ def check_resumable(run: Run) -> None:
     if now.state == "done":
         if run.record.config.kind == "job":
             raise RunError(f"{run.name} is done", f"`arcterm show {run.id}` has its report")
-        raise RunError(
-            f"{run.name} is done: all {run.config.steps} steps were made", "start a new run with more steps"
-        )
+        if not longer:
+            raise RunError(
+                f"{run.name} is done: all {run.config.steps} steps were made",
+                f"`arcterm resume {run.id} --steps {2 * run.config.steps}` goes on beyond them",
+            )
 
 
 def beat(run: Run) -> None:

@@ -119,6 +119,7 @@ WHERE = {
     "arcterm/launch/start.py": [("stop",)],
     "arcterm/launch/verification.py": [("verify",)],
     "arcterm/launch": TRAIN,
+    "arcterm/launch/resume": [("resume",)],
     "arcterm/megaface": [("megaface", "export"), ("megaface", "clean"), ("megaface", "score")],
     "arcterm/neighbours.py": TRAIN,
     "arcterm/runs/store.py": RUNS,

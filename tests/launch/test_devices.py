@@ -9,6 +9,7 @@ from arcterm.config import job_config
 from arcterm.errors import ConfigError, RunError
 from arcterm.launch import devices, engine, start
 from arcterm.launch.plan import make_plan
+from arcterm.launch.resume import resumption
 from arcterm.processes import supervisor
 from arcterm.runs import state, store
 from arcterm.runs.store import Run
@@ -192,7 +193,7 @@ def environment(run):
 def test_a_run_is_resumed_on_what_is_visible_today(stand_in, trained, mode, allowed, began, names, moved):
     stand_in(mode, allowed)
     run = trained(began)
-    start.resume(run)
+    resumption.prepare(run).start()
     assert trained.started == [run]
     assert environment(run)["CUDA_VISIBLE_DEVICES"] == names
     assert environment(run)["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
@@ -212,7 +213,7 @@ def test_a_run_is_not_resumed_on_fewer(stand_in, trained, torch, allowed, versio
     torch(version)
     run = trained(began)
     with pytest.raises(RunError) as error:
-        start.resume(run)
+        resumption.prepare(run).start()
     assert said in error.value.message and trained.started == []
     if version == "2.13.0+cu130":
         with pytest.raises(RunError, match="can be used"):
@@ -254,5 +255,5 @@ def test_a_checkpoint_is_verified_on_what_is_there_today(
 def test_a_run_on_the_cpu_is_told_nothing_of_gpus(stand_in, trained):
     stand_in()
     run = trained([])
-    start.resume(run)
+    resumption.prepare(run).start()
     assert "CUDA_VISIBLE_DEVICES" not in environment(run)

@@ -18,7 +18,8 @@ from arcterm.files import create_json
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
-from arcterm.launch import engine, samedata, start
+from arcterm.launch import engine, samedata
+from arcterm.launch.resume import resumption
 from arcterm.runs import checkpoints, dataset, state, store
 from arcterm.runs.checkpoints import Manifest
 from arcterm.train import guard
@@ -163,7 +164,7 @@ def test_too_few_images_can_not_be_accepted(tmp_path, monkeypatch):
     for number in range(6, 24):
         (tmp_path / "data" / f"person {number % 6}" / f"{number}.jpg").unlink()
     with pytest.raises(DataError, match="6 images of 6 people, it had 24 of 6; a step takes 8 images"):
-        start.resume(run, accept_changed_data=True)
+        resumption.prepare(run, accept_changed_data=True).start()
 
 
 def test_what_was_known_of_the_old_data_is_put_aside(run):
@@ -214,7 +215,7 @@ def test_a_set_that_has_become_readable_is_used_again(run):
     told["set_aside"], told["dataset"]["verification"] = {"x": "a protocol from the future"}, {}
     (run.path / "run.json").write_text(json.dumps(told))
     run = store.Run(run.path)
-    start.resume(run)
+    resumption.prepare(run).start()
     assert dataset.set_aside(run) == {} and dataset.current(run).verification == {"x": 10}
     assert msgspec.to_builtins(dataset.history(run)[0])["accepted"] is False
 

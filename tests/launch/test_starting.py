@@ -19,6 +19,7 @@ from arcterm.config import job_config
 from arcterm.errors import RunError, StartError
 from arcterm.files import write_json
 from arcterm.launch import engine, local, start
+from arcterm.launch.resume import resumption
 from arcterm.runs import state, store
 from arcterm.runs.state import Owner, read_state, write_state
 
@@ -263,7 +264,7 @@ def far(run):
 
 def test_resume_says_how_long_a_silent_host_is_believed(far):
     with pytest.raises(RunError, match=r"on elsewhere, which was heard of 5\d s ago") as raised:
-        start.resume(far)
+        resumption.prepare(far).start()
     assert f"`arcterm resume {far.id} --wait`" in raised.value.hint
     assert " more" in raised.value.hint
     with pytest.raises(RunError, match="runs on elsewhere"):
@@ -278,8 +279,8 @@ def test_resume_waits_for_a_silent_host(far, monkeypatch):
         # time goes on ten seconds at a time, for the file's age alone
         monkeypatch.setattr(state, "_STALE_SECONDS", state._STALE_SECONDS - 10)
 
-    monkeypatch.setattr("arcterm.launch.start.time.sleep", sleep)
-    start.wait_until_free(far, said.append)
+    monkeypatch.setattr("arcterm.launch.resume.resumption.time.sleep", sleep)
+    resumption.wait_until_free(far, said.append)
     assert slept
     assert len(said) == 1
     assert "waiting for elsewhere" in said[0]
@@ -289,10 +290,10 @@ def test_resume_waits_for_a_silent_host(far, monkeypatch):
 
 
 def test_resume_does_not_wait_for_a_host_that_is_heard_of(far, monkeypatch):
-    monkeypatch.setattr("arcterm.launch.start.time.sleep", lambda seconds: state.beat(far))
-    start.wait_until_free(far, lambda text: None)
+    monkeypatch.setattr("arcterm.launch.resume.resumption.time.sleep", lambda seconds: state.beat(far))
+    resumption.wait_until_free(far, lambda text: None)
     with pytest.raises(RunError, match=r"heard of 0 s ago"):
-        start.resume(far)
+        resumption.prepare(far).start()
 
 
 def test_resume_waits_for_a_run_that_is_stopping_here(run, monkeypatch):
@@ -304,8 +305,8 @@ def test_resume_waits_for_a_run_that_is_stopping_here(run, monkeypatch):
         state.beat(run)
         write_state(run, "stopped", attempt=1)
 
-    monkeypatch.setattr("arcterm.launch.start.time.sleep", sleep)
-    start.wait_until_free(run, said.append)
+    monkeypatch.setattr("arcterm.launch.resume.resumption.time.sleep", sleep)
+    resumption.wait_until_free(run, said.append)
     assert said == ["waiting for its end"]
     state.check_resumable(run)
 
@@ -313,4 +314,4 @@ def test_resume_waits_for_a_run_that_is_stopping_here(run, monkeypatch):
 def test_resume_does_not_wait_for_a_run_that_lives_here(run):
     state.take_ownership(run, 1, "local")
     write_state(run, "running", attempt=1)
-    start.wait_until_free(run, pytest.fail)
+    resumption.wait_until_free(run, pytest.fail)

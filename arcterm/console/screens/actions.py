@@ -8,6 +8,7 @@ from arcterm.config import Config
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
 from arcterm.launch import devices, start
+from arcterm.launch.resume import resumption
 from arcterm.runs import advice, checkpoints, control
 from arcterm.runs.control import Verb
 from arcterm.runs.reader import RunGoneError
@@ -101,9 +102,11 @@ class RunActions(ConsoleScreen):
         done = advice.resuming(run).partition("` ")[2]
 
         def resume() -> Callable[[], None]:
-            notes = start.resume(run)
+            begun = resumption.prepare(run)
+            begun.start()
             moved = devices.moved(config, devices.today(config))
-            return self._notifier("; ".join([f"{run.title} {done}{f', {moved}' if moved else ''}", *notes]))
+            notes = [f"{run.title} {done}{f', {moved}' if moved else ''}", *begun.warnings]
+            return self._notifier("; ".join(notes))
 
         self.perform(resume)
 

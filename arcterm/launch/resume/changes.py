@@ -1,0 +1,170 @@
+"""What a resume may change in a training, and the config that goes on from a step with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from arcterm_registry import Loss, get
+from arcterm_registry.contracts import DatasetFacts
+
+from arcterm import samples
+from arcterm.config import TrainConfig
+from arcterm.errors import ConfigError
+from arcterm.launch import devices, sharing
+from arcterm.launch.choice import Devices
+from arcterm.overrides import indices, way_of
+from arcterm.samples import FROM_START, Begin
+from arcterm.schedule import usual_milestones
+
+WORKED_OUT = ("nproc", "gpus", "batch_size", "dataset", "lr", "epochs", "steps", "milestones")
+PLAIN = (
+    *("on_nan", "retries", "hang_seconds", "grace"),
+    *("verify_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_best"),
+    *("loader_threads", "decoded_cache", "max_broken", "compile", "gradient_checkpointing"),
+    *("precision", "head_precision", "clip", "schedule", "power", "gamma", "warmup"),
+)
+"""Settings that a resume may change and nothing else follows from."""
+
+_REASONS = {
+    **dict.fromkeys(("backbone", "backbone_options"), "its weights are of this network"),
+    **dict.fromkeys(("loss", "loss_options"), "its class weights were learned with this loss"),
+    **dict.fromkeys(("dataset_options",), "its data is recorded as it was read"),
+    **dict.fromkeys(
+        ("optimizer", "momentum", "weight_decay", "sample_rate"),
+        "the optimizer's state in its checkpoints belongs to it",
+    ),
+    "interclass_filter": "it is a part of the loss that its weights were learned with",
+    "seed": "the order of all images follows from it",
+    "verify_sets": "its results are of these sets (`arcterm verify` scores a run on others)",
+    **dict.fromkeys(("pretrained", "head"), "it began long ago"),
+    "name": "its name stays",
+}
+_IMAGES = "its images were changed like this from the first step on"
+
+
+def check_allowed(config: TrainConfig, asked: Mapping[str, Any], run_id: str) -> None:
+    """Raise `ConfigError` for the first setting of `asked` that a resume can't change."""
+    for name in asked:
+        if name in (*WORKED_OUT, *PLAIN):
+            continue
+        way = f"--set {name.removesuffix('_options')}.KEY" if name.endswith("_options") else way_of(name)
+        new = f"`arcterm train {config.backbone} {config.loss} --pretrained {run_id}`"
+        raise ConfigError(
+            f"{way}: a resume can't change this: {_REASONS.get(name, _IMAGES)}",
+            f"begin a new run with it, from these weights: {new}",
+        )
+
+
+def apply(
+    config: TrainConfig,
+    asked: Mapping[str, Any],
+    *,
+    step: int,
+    where: Devices | None = None,
+    facts: DatasetFacts,
+    images: int,
+) -> TrainConfig:
+    """Return the config that goes on after `step` with what was `asked`.
+
+    `where` is where it works from now on, None as before. `facts` are those of the data now; an epoch had
+    `images` until now. Raises `ConfigError` for numbers that don't fit each other.
+    """
+    nproc = where.nproc if where else config.nproc
+    batch = _batch(config, asked, nproc, facts)
+    begins = config.begins
+    if batch * nproc != config.global_batch:
+        begins = samples.begin_after(config.begins, images, config.global_batch, step) if step else FROM_START
+        if step and facts.images != images:  # the order of another number of images has no such place
+            begins = msgspec.structs.replace(begins, epoch=begins.epoch + 1, offset=0)
+    steps, epochs = _length(config, asked, begins, batch * nproc, facts.images, images)
+    if steps <= step and steps != config.steps:
+        length = f"{epochs} epochs are {steps:,} steps" if asked.get("epochs") else f"{steps:,} steps"
+        raise ConfigError(
+            f"{length} in all, and {step:,} are made",
+            f"give --steps {step + 1} or more; the run as it is ends by being stopped",
+        )
+    changed: dict[str, Any] = {name: asked[name] for name in PLAIN if name in asked}
+    if where:
+        changed |= _devices(where)
+    schedule = changed.get("schedule", config.schedule)
+    return msgspec.structs.replace(
+        config,
+        **changed,
+        batch_size=batch,
+        steps=steps,
+        epochs=epochs,
+        lr=asked.get("lr") or config.lr,
+        milestones=_milestones(config, asked.get("milestones", ""), schedule, steps),
+        begins=begins,
+    )
+
+
+def counts_epochs(config: TrainConfig, images: int) -> bool:
+    """Whether the training ends with its epochs, of `images` each, rather than at a number of steps."""
+    return config.steps == samples.steps_of(config.begins, images, config.global_batch, config.epochs)
+
+
+def _batch(config: TrainConfig, asked: Mapping[str, Any], nproc: int, facts: DatasetFacts) -> int:
+    """Images per rank: as asked, else such that the global batch stays."""
+    whole, declared = config.global_batch, get("loss", config.loss)
+    fed = sharing.feeding(config.loss, declared, config.loss_options) if isinstance(declared, Loss) else None
+    batch = asked.get("batch_size") or whole // nproc
+    if not asked.get("batch_size") and whole % nproc:
+        fit = [str(n) for n in range(1, min(whole, 64) + 1) if whole % n == 0]
+        raise ConfigError(
+            f"{whole} images a step can't be shared by {nproc} ranks",
+            f"--nproc {_either(fit)} keeps them; or give --batch-size: "
+            f"{-(-whole // nproc)} are {-(-whole // nproc) * nproc} a step",
+        )
+    if (batch, nproc) != (config.batch_size, config.nproc):
+        sharing.check(fed, batch, nproc, facts)
+        if facts.classes < nproc:
+            raise ConfigError(
+                f"{facts.classes} people can't be shared by {nproc} ranks",
+                f"lower --nproc to {facts.classes} or less",
+            )
+    if batch * nproc > facts.images:
+        raise ConfigError(
+            f"a step takes {batch * nproc} images and the data set has {facts.images}",
+            f"lower --batch-size (or --nproc) until their product is at most {facts.images}",
+        )
+    return batch
+
+
+def _either(words: Sequence[str]) -> str:
+    return ", ".join(words[:-1]) + f" or {words[-1]}" if len(words) > 1 else words[0]
+
+
+def _length(
+    config: TrainConfig, asked: Mapping[str, Any], begins: Begin, whole: int, images: int, before: int
+) -> tuple[int, int]:
+    """(steps, epochs) in all. A run that counts epochs keeps those, with another global batch too."""
+    if asked.get("steps"):
+        return asked["steps"], samples.place(begins, images, whole, asked["steps"]).epoch + 1
+    if asked.get("epochs") or (counts_epochs(config, before) and whole != config.global_batch):
+        epochs = asked.get("epochs") or config.epochs
+        return samples.steps_of(begins, images, whole, epochs), epochs
+    if whole == config.global_batch:
+        return config.steps, config.epochs
+    return config.steps, samples.place(begins, images, whole, config.steps).epoch + 1
+
+
+def _devices(where: Devices) -> dict[str, Any]:
+    return {
+        "nproc": where.nproc,
+        "gpus": where.gpus,
+        "device": "cuda" if where.gpus else "cpu",
+        "threads": 1 if where.gpus else max(1, devices.cores() // where.nproc),
+    }
+
+
+def _milestones(config: TrainConfig, text: str, schedule: str, steps: int) -> list[int]:
+    """Those asked for; else as before, and those that were laid over the length are laid over the new one."""
+    if schedule != "multistep":
+        return []
+    if text:
+        return indices(text, "milestones")
+    usual = config.milestones in ([], usual_milestones(config.steps))
+    return usual_milestones(steps) if usual else config.milestones
