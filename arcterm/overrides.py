@@ -27,12 +27,12 @@ def check_setting(name: str, value: Value) -> Value:
     try:
         return option.check(value)
     except OptionError as error:
-        raise ConfigError(str(error), f"change {way_of(name)}: {option.help}") from None
+        raise ConfigError(str(error), f"change {_way(name)}: {option.help}") from None
 
 
-def way_of(name: str) -> str:
+def _way(name: str) -> str:
     """The flag of a setting, or its ``--set``."""
-    return flag(name) if name in (*FLAGS, *_CHOSEN[2:]) else f"--set {name}"
+    return flag(name) if name in FLAGS else f"--set {name}"
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -158,9 +158,9 @@ def indices(text: str, name: str) -> list[int]:
     try:
         ranges = parse_ranges(text.strip(" ,")) if text.strip(" ,") else []
     except ValueError:
-        raise ConfigError(f"{way_of(name)} {text[:40]!r} is not a list of numbers", written) from None
+        raise ConfigError(f"{_way(name)} {text[:40]!r} is not a list of numbers", written) from None
     if sum(map(len, ranges)) > _MANY:
-        raise ConfigError(f"{way_of(name)} {text[:40]!r} names too many", written)
+        raise ConfigError(f"{_way(name)} {text[:40]!r} names too many", written)
     return [number for part in ranges for number in part]
 
 
@@ -168,7 +168,7 @@ def _parse(name: str, text: str) -> Value:
     try:
         return _BY_NAME[name].parse(text)
     except OptionError as error:
-        raise ConfigError(str(error), f"change {way_of(name)}: {_BY_NAME[name].help}") from None
+        raise ConfigError(str(error), f"change {_way(name)}: {_BY_NAME[name].help}") from None
 
 
 def _check(name: str, value: Any) -> Value:

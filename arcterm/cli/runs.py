@@ -114,7 +114,9 @@ def _show_job(described: dict[str, Any]) -> None:
 
 
 def _show_training(described: dict[str, Any]) -> None:
-    """Print a training's progress, verifications, checkpoints and skipped records."""
+    """Print a training's progress, verifications, changes, checkpoints and skipped records."""
+    from arcterm.show import words
+
     for key in ("step", "steps", "epoch", "loss", "accuracy"):
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
@@ -133,6 +135,10 @@ def _show_training(described: dict[str, Any]) -> None:
     for t in described["accepted"]:
         when = datetime.datetime.fromtimestamp(t, datetime.UTC)
         put(f"changed data      accepted {when:%Y-%m-%d %H:%M} UTC")
+    for change in described["history"]:
+        when = datetime.datetime.fromtimestamp(change["t"], datetime.UTC)
+        what = words.changed(change["settings"])
+        put(f"changed           {when:%Y-%m-%d %H:%M} UTC, step {change['step']}: {what} ({change['why']})")
     for saved in described["checkpoints"]:
         put(f"checkpoint        step {saved['step']}  {saved['bytes'] / 2**20:.1f} MiB  {saved['path']}")
     for event in described["skipped"]:

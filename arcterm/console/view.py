@@ -11,6 +11,7 @@ from arcterm_registry.contracts import JobReport
 from arcterm.config import TrainConfig
 from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import Gpu, Phase
+from arcterm.runs.history import Change
 from arcterm.runs.reader import Look
 from arcterm.runs.state import LIVE, Owner, State
 from arcterm.runs.store import Run, RunRecord, recorded
@@ -62,6 +63,7 @@ class View:
     log_name: str = ""
     problem: str = ""
     report: JobReport | None = None
+    changes: list[Change] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     smoothers: dict[tuple[str, float], Smoother] = field(default_factory=dict)
 
@@ -76,7 +78,9 @@ class View:
         before = (self.state, self.stopping, self.loading, self.log, self.problem)
         self.state, self.stopping, self.owner = look.state, look.stopping, look.owner
         self.log, self.log_name, self.loading, self.problem = look.log, look.log_name, look.more, ""
-        self.report, self.record = look.report, recorded(self.run) or self.record
+        self.report = look.report
+        if record := recorded(self.run):
+            self.record, self.changes = record, self.run.changes
         after = (self.state, self.stopping, self.loading, self.log, self.problem)
         return bool(look.events) or before != after or self.live
 

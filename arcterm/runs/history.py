@@ -110,7 +110,7 @@ def difference(old: TrainConfig, new: TrainConfig) -> dict[str, list[Any]]:
 
 def describe(run: Run) -> list[dict[str, Any]]:
     """The changes as JSON values, without the complete configs."""
-    changes = msgspec.to_builtins(read(run))
+    changes = msgspec.to_builtins(run.changes)
     return [{key: value for key, value in change.items() if key != "config"} for change in changes]
 
 

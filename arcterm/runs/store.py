@@ -17,6 +17,7 @@ from arcterm.config import Config, TrainConfig
 from arcterm.errors import ArctermError, DataError, RunError
 from arcterm.files import create_json, publish, read_json, stage_of
 from arcterm.runs import history
+from arcterm.runs.history import Change
 from arcterm.runs.older import upgrade
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._newest: tuple[history.Mark, RunRecord] | None = None
+        self._known: tuple[history.Mark, list[Change]] | None = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -115,18 +116,21 @@ class Run:
 
         Raises `RunError` if the directory is not a run, `DataError` if a file is damaged.
         """
-        made = self._made
+        made, changes = self._made, self.changes
+        return msgspec.structs.replace(made, config=changes[-1].config) if changes else made
+
+    @property
+    def changes(self) -> list[Change]:
+        """Changes of the config, oldest first; raises `RunError` or `DataError` if they can't be read."""
         try:
             mark = history.mark(self)
         except OSError as error:
             raise RunError(f"{error.filename} can't be read: {error.strerror}", _OWNER) from None
         if mark is None:
-            return made
-        if self._newest is None or self._newest[0] != mark:
-            changed = history.read(self)
-            newest = changed[-1].config if changed else made.config
-            self._newest = (mark, msgspec.structs.replace(made, config=newest))
-        return self._newest[1]
+            return []
+        if self._known is None or self._known[0] != mark:
+            self._known = (mark, history.read(self))
+        return self._known[1]
 
     @cached_property
     def _made(self) -> RunRecord:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from arcterm.commandline import written
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import Phase, Skipped
 from arcterm.text import clean
@@ -126,6 +129,24 @@ def skipped(summary: Summary) -> str:
 def skip(event: Skipped) -> str:
     """One skipped record, in safe characters: ``train.rec key 17 at byte 40216: not a whole image``."""
     return clean(f"{event.source}: {event.reason}")
+
+
+def changed(settings: Mapping[str, Sequence[Any]]) -> str:
+    """The changes of a resume: ``lr 0.1 → 0.05, nproc 2 → 1``; without what follows from others."""
+    named = [
+        f"{name} {_setting(old)} → {_setting(new)}"
+        for name, (old, new) in settings.items()
+        if name not in ("begins", "threads", "device")
+    ]
+    return ", ".join(named)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("path") or value.get("paths") or value)
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return written(value)
 
 
 def problems(count: int) -> str:

@@ -70,6 +70,7 @@ def facts(view: View, width: int, height: int) -> list[Line]:
         "triplets": _mined(view),
         "verify": f"every {c.verify_every:,} steps",
         "checkpoint": f"every {c.checkpoint_every:,} steps",
+        "changed": _changed(view),
         "git": view.record.git[:12] + ("+dirty" if view.record.git.endswith("+dirty") else ""),
     }
     lines = [heading("run", width)]
@@ -79,6 +80,14 @@ def facts(view: View, width: int, height: int) -> list[Line]:
         if text.strip()
     ]
     return lines[:height]
+
+
+def _changed(view: View) -> str:
+    """The last change of settings; empty where nothing was changed."""
+    if not view.changes:
+        return ""
+    last = view.changes[-1]
+    return f"at step {last.step:,}: {words.changed(last.settings)}"
 
 
 def _mined(view: View) -> str:

@@ -14,7 +14,7 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
 from arcterm.launch import devices, sharing
 from arcterm.launch.choice import Devices
-from arcterm.overrides import indices, way_of
+from arcterm.overrides import indices
 from arcterm.samples import FROM_START, Begin
 from arcterm.schedule import usual_milestones
 
@@ -49,7 +49,7 @@ def check_allowed(config: TrainConfig, asked: Mapping[str, Any], run_id: str) ->
     for name in asked:
         if name in (*WORKED_OUT, *PLAIN):
             continue
-        way = f"--set {name.removesuffix('_options')}.KEY" if name.endswith("_options") else way_of(name)
+        way = f"--set {name.removesuffix('_options')}{'.KEY' * name.endswith('_options')}"
         new = f"`arcterm train {config.backbone} {config.loss} --pretrained {run_id}`"
         raise ConfigError(
             f"{way}: a resume can't change this: {_REASONS.get(name, _IMAGES)}",
@@ -112,7 +112,8 @@ def _batch(config: TrainConfig, asked: Mapping[str, Any], nproc: int, facts: Dat
     fed = sharing.feeding(config.loss, declared, config.loss_options) if isinstance(declared, Loss) else None
     batch = asked.get("batch_size") or whole // nproc
     if not asked.get("batch_size") and whole % nproc:
-        fit = [str(n) for n in range(1, min(whole, 64) + 1) if whole % n == 0]
+        most = max(nproc, 4 * devices.cores())
+        fit = [str(n) for n in range(1, most + 1) if whole % n == 0][-8:]
         raise ConfigError(
             f"{whole} images a step can't be shared by {nproc} ranks",
             f"--nproc {_either(fit)} keeps them; or give --batch-size: "
