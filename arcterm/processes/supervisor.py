@@ -3,9 +3,10 @@
     python -m arcterm.processes.supervisor RUN ATTEMPT [LOCK PIPE [--from-start] [--change NAME]]
 
 LOCK is a descriptor of the run's lock, already held; PIPE receives a word when the run is owned, or why not;
-NAME is that of a planned change (`runs.history`). One per run, in a session of its own. torch runs in its children only. After a failure from outside the ranks
-are launched again, in a new attempt, from the newest whole checkpoint. SIGTERM, SIGUSR1 and SIGINT mean:
-save, then stop, within a grace time; SIGQUIT ends the run at once.
+NAME is that of a planned change (`runs.history`). One per run, in a session of its own. torch runs in its
+children only. After a failure from outside the ranks are launched again, in a new attempt, from the newest
+whole checkpoint. SIGTERM, SIGUSR1 and SIGINT mean: save, then stop, within a grace time; SIGQUIT ends the run
+at once.
 """
 
 from __future__ import annotations
