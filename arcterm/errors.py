@@ -82,3 +82,7 @@ class NotFiniteError(TrainingError):
     ) -> None:
         super().__init__(message, hint)
         self.step, self.lr, self.tensor, self.rank, self.remedy = step, lr, tensor, rank, remedy
+
+
+class DiskFullError(TrainingError):
+    """The disk of the run is full, or a quota is used up; raised by all ranks together."""

@@ -29,6 +29,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
+def byte_size(count: float) -> str:
+    """``31.2 GiB``, ``1.3 MiB``, ``64.0 KiB``, ``0 bytes``."""
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if count >= 1024**power:
+            return f"{count / 1024**power:.1f} {unit}"
+    return f"{count:.0f} bytes"
+
+
 def first_of(names: Sequence[str], most: int, between: str = ", ") -> str:
     """The first names, and how many more there are: ``a, b and 3 more``, ``a; b; and 3 more``."""
     more = len(names) - most

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 from arcterm import parent_death
-from arcterm.files import write_json
 from arcterm.processes import rendezvous
 from arcterm.processes.signals import STOPPING
+from arcterm.runs import space
 from arcterm.runs.diagnosis import AgentReport, Fallen
 from arcterm.runs.store import Run
 
@@ -63,10 +63,10 @@ def main() -> int:
             Fallen(rank=rank, pid=failure.pid, exit_code=failure.exitcode, t=failure.timestamp)
             for rank, failure in error.failures.items()  # in the order in which they were seen to end
         ]
-        write_json(folder / "failure.json", AgentReport(ranks=fallen, t=time.time()))
+        space.write_json(run, folder / "failure.json", AgentReport(ranks=fallen, t=time.time()))
         return 10
     except SignalException as error:
-        write_json(folder / "failure.json", AgentReport(signal=error.sigval.name, t=time.time()))
+        space.write_json(run, folder / "failure.json", AgentReport(signal=error.sigval.name, t=time.time()))
         return 11
     return 0
 

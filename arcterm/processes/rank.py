@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,9 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
     """How the work ended, and a function to leave the ranks that did it."""
     import torch
 
+    from arcterm.errors import StopAskedError
     from arcterm.files import read_json
+    from arcterm.runs import checkpoints
     from arcterm.runs.pulse import Pulse
     from arcterm.runs.state import Launch
     from arcterm.train.telemetry import Telemetry
@@ -51,7 +54,11 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
 
         launch = read_json(run.attempt_dir(attempt) / "launch.json", Launch)
         found = run.checkpoints / launch.resume if launch.resume else None
-        return train(run, attempt, run.config, world, journal, found, pulse), world.leave
+        try:
+            return train(run, attempt, run.config, world, journal, found, pulse), world.leave
+        except StopAskedError as asked:  # while it was paused: all ranks leave together
+            step = checkpoints.newest_step(run) or 0
+            return Exit(reason="stopped", step=step, detail=str(asked), t=time.time()), world.leave
 
 
 if __name__ == "__main__":

@@ -25,11 +25,10 @@ import msgspec
 
 from arcterm import parent_death
 from arcterm.errors import ArctermError
-from arcterm.files import write_json
 from arcterm.processes import command, family, rendezvous
 from arcterm.processes.retries import Retries
 from arcterm.processes.signals import STOPPING
-from arcterm.runs import advice, checkpoints, control, diagnosis, history, pulse, state
+from arcterm.runs import advice, checkpoints, control, diagnosis, history, pulse, space, state
 from arcterm.runs.diagnosis import AttemptEnd
 from arcterm.runs.state import Failure, Launch
 from arcterm.runs.store import Run
@@ -52,7 +51,9 @@ def main() -> int:
         with state.lock(run, lock):
             if "--change" in sys.argv:  # before READY: a start that fails changes nothing
                 history.accept(run, sys.argv[sys.argv.index("--change") + 1], checkpoints.newest_step(run))
-            return supervisor.supervise(pipe)
+            code = supervisor.supervise(pipe)
+            space.drop_reserve(run)
+            return code
     except (ArctermError, OSError) as error:
         _report(pipe, str(error))
         with contextlib.suppress(OSError):  # the log is on the disk that may be full
@@ -104,6 +105,7 @@ class Supervisor:
         """Take the run for this attempt, as readers see it."""
         state.take_ownership(self.run, self.attempt, "local")
         state.beat(self.run)
+        space.keep_reserve(self.run)
         state.write_state(
             self.run, "starting", attempt=self.attempt, step=checkpoints.newest_step(self.run) or 0
         )
@@ -178,7 +180,7 @@ class Supervisor:
             resume=found.path.name if found.path else "",
             notes=[*self.notes, *found.notes],
         )
-        write_json(self.run.attempt_dir(self.attempt) / "launch.json", launch)
+        space.write_json(self.run, self.run.attempt_dir(self.attempt) / "launch.json", launch)
         self.agent = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environ, close_fds=True)
 
     def _watch(self) -> Cut:

@@ -20,8 +20,8 @@ from arcterm_registry.contracts import JobReport
 
 from arcterm.config import JobConfig
 from arcterm.errors import ArctermError, DataError, FailedError, NotFiniteError, StopAskedError
-from arcterm.files import read_json, write_json
-from arcterm.runs import state
+from arcterm.files import read_json
+from arcterm.runs import space, state
 from arcterm.runs.context import JobContext
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import End, Message
@@ -31,6 +31,8 @@ from arcterm.runs.store import Run
 
 if TYPE_CHECKING:
     from arcterm.train.world import World
+
+_LOOK_SECONDS = 1.0
 
 Work = Callable[[Journal], tuple[Exit, Callable[[], None]]]
 """Does the run's work; returns how it ended, and how to leave the other processes that did it."""
@@ -50,7 +52,7 @@ def perform(run: Run, attempt: int, rank: int, work: Work) -> int:
         ended, leave = work(journal)
         # all of it before the process group is left
         journal.write(End(reason=ended.reason, step=ended.step))
-        write_json(folder / "exit.json", ended)
+        space.write_json(run, folder / "exit.json", ended)
     except BaseException as error:  # noqa: BLE001  the process's last word, whatever it is
         _die(run, rank, error, journal, folder)
     try:
@@ -58,6 +60,8 @@ def perform(run: Run, attempt: int, rank: int, work: Work) -> int:
     except Exception as error:  # noqa: BLE001  the work is done, and its result is what it is
         traceback.print_exc()
         journal.write(Message(level="warning", text=f"rank {rank}: leaving the other ranks failed: {error}"))
+    while not journal.flush():  # the disk is full; nothing waits for this process any more
+        time.sleep(_LOOK_SECONDS)
     journal.close()
     return 0
 
@@ -127,7 +131,7 @@ def _die(run: Run, rank: int, error: BaseException, journal: Journal | None, fol
         sys.stdout.flush()
 
     def to_file() -> None:
-        write_json(folder / "exit.json", ended)
+        space.write_json(run, folder / "exit.json", ended)
 
     for record in (to_file, to_log, to_journal):
         with contextlib.suppress(Exception):  # a full disk takes one of them, or all

@@ -24,8 +24,8 @@ from typing import Literal
 import msgspec
 
 from arcterm.errors import ArctermError, DataError, RunError
-from arcterm.files import read_json, write_json
-from arcterm.runs import advice
+from arcterm.files import read_json
+from arcterm.runs import advice, space
 from arcterm.runs.store import Run
 
 StateName = Literal[
@@ -94,8 +94,8 @@ class Launch(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def write_state(run: Run, state: StateName, **fields: object) -> None:
-    """Replace ``state.json``."""
-    write_json(run.path / "state.json", State(state=state, t=time.time(), **fields))  # type: ignore[arg-type]
+    """Replace ``state.json``, also on a full disk."""
+    space.write_json(run, run.path / "state.json", State(state=state, t=time.time(), **fields))  # type: ignore[arg-type]
 
 
 def read_state(run: Run) -> State:
@@ -167,7 +167,7 @@ def take_ownership(run: Run, attempt: int, launcher: str) -> None:
         attempt=attempt,
         since=time.time(),
     )
-    write_json(run.path / "owner.json", owner)
+    space.write_json(run, run.path / "owner.json", owner)
 
 
 def read_owner(run: Run) -> Owner | None:
@@ -231,7 +231,8 @@ def check_resumable(run: Run, *, longer: bool = False) -> None:
 
 def beat(run: Run) -> None:
     """Show readers on other hosts that the supervisor lives."""
-    (run.path / "heartbeat").touch(mode=0o600)
+    with contextlib.suppress(OSError):  # on a full disk there may be no room for it
+        (run.path / "heartbeat").touch(mode=0o600)
 
 
 @contextlib.contextmanager

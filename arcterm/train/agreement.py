@@ -14,10 +14,11 @@ from arcterm.processes import signals
 from arcterm.runs import control
 from arcterm.runs.control import Verb
 from arcterm.runs.store import Run
+from arcterm.train.pause import Pause
 from arcterm.train.world import World
 
-Asked = Verb | Literal["due"]
-_ASKED: tuple[Asked, ...] = ("stop", "checkpoint", "verify", "due")
+Asked = Verb | Literal["due", "room"]
+_ASKED: tuple[Asked, ...] = ("stop", "checkpoint", "verify", "due", "room")
 _LOOK_SECONDS = 0.1
 
 
@@ -25,8 +26,8 @@ class Agreement:
     """Rank 0 looks for requests; what it finds at one step, all ranks act on at the next.
 
     A signal that any rank has noted is a request to stop: a scheduler may send it to one, or to all. By rank
-    0's clock a checkpoint is due `minutes` after the last, 0 never. The exchange runs beside the step, so
-    that agreeing costs no waiting.
+    0's clock a checkpoint is due `minutes` after the last, 0 never. Where a rank's disk is full, all `pause`.
+    The exchange runs beside the step, so that agreeing costs no waiting.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Agreement:
         minutes: float = 0.0,
         signalled: Callable[[], bool] = signals.stop_asked,
         clock: Callable[[], float] = time.monotonic,
+        pause: Pause | None = None,
     ) -> None:
         self._run = run
         self._world = world
         self._seconds = minutes * 60
         self._signalled = signalled
+        self._pause = pause
         self._clock = clock
         self._saved = clock()
         self._fresh = False
@@ -49,8 +52,8 @@ class Agreement:
         self._flags = torch.zeros(len(_ASKED))
         self._exchange: dist.Work | None = None
 
-    def asked(self) -> set[Asked]:
-        """Return the requests to act on at this step, the same on every rank; call it once a step."""
+    def asked(self, step: int = 0) -> set[Asked]:
+        """Return the requests to act on at this `step`, the same on every rank; call it once a step."""
         if self._exchange is not None:
             self._exchange.wait()
         agreed = {asked for asked, flag in zip(_ASKED, self._flags.tolist(), strict=True) if flag}
@@ -62,7 +65,9 @@ class Agreement:
         self._taken, self._flags = self._look()
         if self._world.size > 1:
             self._exchange = dist.all_reduce(self._flags, op=dist.ReduceOp.MAX, async_op=True)
-        return agreed
+        if "room" in agreed and self._pause is not None:
+            self._pause.wait(step, stopping="stop" in agreed)
+        return agreed - {"room"}
 
     def saved(self) -> None:
         """Count the minutes to the next checkpoint from now on."""
@@ -72,6 +77,8 @@ class Agreement:
         flags = torch.zeros(len(_ASKED))
         if self._signalled():
             flags[_ASKED.index("stop")] = 1
+        if self._pause is not None and self._pause.is_full():
+            flags[_ASKED.index("room")] = 1
         now = self._clock()
         if self._world.first and self._seconds and now - self._saved >= self._seconds:
             flags[_ASKED.index("due")] = 1

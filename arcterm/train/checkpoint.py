@@ -8,11 +8,13 @@ It can be read by any number of ranks.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
+import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,12 +27,12 @@ from torch.optim import Optimizer
 
 from arcterm import samples
 from arcterm.config import TrainConfig
-from arcterm.errors import DataError, TrainingError
-from arcterm.files import create_json, publish, read_json, sync
-from arcterm.runs import checkpoints
+from arcterm.errors import DataError, DiskFullError, TrainingError
+from arcterm.files import create_json, publish, read_json, sync, write_json
+from arcterm.runs import checkpoints, space
 from arcterm.runs import manifest as manifests
 from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest
-from arcterm.runs.events import Checkpoint
+from arcterm.runs.events import Checkpoint, Verify
 from arcterm.runs.store import Run
 from arcterm.train import optim
 from arcterm.train.head import file
@@ -42,6 +44,7 @@ from arcterm.verify.ranks import gather_texts
 
 _BACKBONE, _MOMENTUM = checkpoints.BACKBONE, "momentum.safetensors"
 _FEED = "feed.safetensors"
+_NO_ROOM = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def save(
     """Commit a checkpoint, all ranks together; return None if there is one of that step already.
 
     Each rank writes and syncs its own files, rank 0 the manifest; then the directory gets its name. A reader
-    never sees a part. Raises `TrainingError` if it can't be written, or if a number in it is not finite.
+    never sees a part. Raises `TrainingError` on all ranks if it can't be written, `DiskFullError` for want of
+    room, or if a number in it is not finite.
     """
     step, final = point.step, run.checkpoints / checkpoints.name_of(point.step)
     unfinished = run.checkpoints / f".tmp-{final.name}"
@@ -112,28 +116,59 @@ def save(
         problem = _cause(error, unfinished)
     _require_written(world, unfinished, step, problem)
     if world.first:
-        checkpoints.retain(run, config.keep_last, config.keep_best, written=final)
+        _retain(run, config, final)
     size = sum(digest.size for digest in manifest.files.values()) if manifest else 0
     seconds = time.perf_counter() - started
     return Checkpoint(step=step, name=final.name, bytes=size, seconds=seconds, reason=point.reason)
 
 
-def put_scores(run: Run, config: TrainConfig, step: int, scores: dict[str, float]) -> None:
-    """Put the accuracies of a step into its checkpoint and mark it as verified; for rank 0.
+def own_bytes(run: Run, world: World, trained: Trained, step: int, feed: Mapping[str, Tensor]) -> int:
+    """Bytes of the tensors that this rank is going to write; 0 if that step is saved already."""
+    if (run.checkpoints / checkpoints.name_of(step)).exists():
+        return 0
+    held = [*_own(world, trained).values(), feed if world.first else {}]
+    return sum(tensor.nbytes for tensors in held for tensor in tensors.values())
 
-    Raises `TrainingError` if they can't be written; the checkpoint is whole without them.
+
+def put_scores(
+    run: Run,
+    config: TrainConfig,
+    world: World,
+    step: int,
+    scores: dict[str, float],
+    results: Sequence[Verify] = (),
+) -> None:
+    """Put the accuracies of a step into its checkpoint and mark it as verified, all ranks together.
+
+    The `results` they are from go into ``verify/``. Raises `TrainingError` on all ranks if they can't be
+    written, `DiskFullError` for want of room; the checkpoint is whole without them.
     """
     path = run.checkpoints / checkpoints.name_of(step)
+    problem = ""
     try:
-        manifest = manifests.read(path)
-        verified = {"format_version": manifests.FORMAT_VERSION, "verification": scores, "unverified": False}
-        manifests.replace(path, msgspec.structs.replace(manifest, **verified))
+        if world.first:
+            if results:
+                write_json(run.path / "verify" / f"{path.name}.json", results)
+            manifest = manifests.read(path)
+            verified = {
+                "format_version": manifests.FORMAT_VERSION,
+                "verification": scores,
+                "unverified": False,
+            }
+            manifests.replace(path, msgspec.structs.replace(manifest, **verified))
     except OSError as error:
-        raise TrainingError(
-            f"the accuracies of step {step} could not be written: {_cause(error, path)}",
-            "make room, then `arcterm resume`",
-        ) from None
-    checkpoints.retain(run, config.keep_last, config.keep_best, written=path)
+        problem = _cause(error, path)
+    _require_all(world, f"the accuracies of step {step} could not be written", problem)
+    if world.first:
+        _retain(run, config, path)
+
+
+def _retain(run: Run, config: TrainConfig, written: Path) -> None:
+    try:
+        checkpoints.retain(run, config.keep_last, config.keep_best, written=written)
+    except OSError as error:
+        if not space.is_full(error):  # some file systems need room to delete: the next save tries again
+            raise
 
 
 def _require_finite(world: World, folder: Path, step: int, trained: Trained) -> None:
@@ -175,19 +210,23 @@ def _cause(error: OSError | SafetensorError, folder: Path) -> str:
 
 
 def _require_written(world: World, folder: Path, step: int, problem: str) -> None:
-    """Raise `TrainingError` with the causes of all ranks, on every rank, if one has a `problem`.
+    """As `_require_all`, after removing `folder`; without a problem it is the point that all have reached."""
+    try:
+        _require_all(world, f"the checkpoint of step {step} could not be written", problem)
+    except TrainingError:
+        if world.first:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
-    `folder` is removed then. Without one it is the point that every rank has reached.
-    """
+
+def _require_all(world: World, what: str, problem: str) -> None:
+    """Raise `TrainingError` with the causes of all ranks, on every rank, if one has a `problem`."""
     causes = gather_texts(world, problem)
-    if not any(causes):
-        return
-    if world.first:
-        shutil.rmtree(folder, ignore_errors=True)
-    raise TrainingError(
-        f"the checkpoint of step {step} could not be written: {_by_rank(causes)}",
-        "make room there, then `arcterm resume`",
-    )
+    if any(causes):
+        full = all(cause.startswith(_NO_ROOM) for cause in causes if cause)
+        raise (DiskFullError if full else TrainingError)(
+            f"{what}: {_by_rank(causes)}", "make room there, then `arcterm resume`"
+        )
 
 
 def restore(path: Path, world: World, trained: Trained) -> Manifest:

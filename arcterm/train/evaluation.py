@@ -18,13 +18,13 @@ from torch import nn
 
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError
-from arcterm.files import write_json
 from arcterm.formats import images
 from arcterm.runs.events import Message, Phase, Verify
 from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
 from arcterm.train import checkpoint, pretrained
 from arcterm.train.checkpoint import SavePoint, Trained
+from arcterm.train.pause import Pause
 from arcterm.train.report import PhaseProgress
 from arcterm.train.statistics import averaged
 from arcterm.train.world import World
@@ -46,8 +46,10 @@ class Examiner:
         trained: Trained,
         world: World,
         journal: Sink,
+        pause: Pause,
     ) -> None:
         self._run = run
+        self._pause = pause
         self._config = config
         self._dataset = dataset
         self._trained = trained
@@ -100,13 +102,13 @@ class Examiner:
         self._aside |= failed.keys()
         self._judge(made, results, step)
         self._verified = step
-        if self._world.first:
-            if results:
-                write_json(self._run.path / "verify" / f"step-{step:010d}.json", results)
-            scores = {r.set: r.accuracy for r in results if r.accuracy is not None}
-            checkpoint.put_scores(self._run, self._config, step, {} if self.collapse else scores)
-            self._journal.sync()
+        self._pause.until_written(step, 0, lambda: self._put(results, step))
+        self._journal.sync()
         self._journal.write(Phase(phase="training"))
+
+    def _put(self, results: list[Verify], step: int) -> None:
+        scores = {r.set: r.accuracy for r in results if r.accuracy is not None and not self.collapse}
+        checkpoint.put_scores(self._run, self._config, self._world, step, scores, results)
 
     def _judge(self, made: Embedder, results: list[Verify], step: int) -> None:
         """Warn if the network has collapsed, by the verification sets or else by training images."""
@@ -138,7 +140,12 @@ class Examiner:
         self._journal.write(Phase(phase="checkpoint", detail=f"step {point.step}"))
         with averaged(self._trained.backbone, self._world) as own:
             trained = dataclasses.replace(self._trained, statistics=own)
-            saved = checkpoint.save(self._run, self._config, self._world, trained, point, feed)
+            saved = self._pause.until_written(
+                point.step,
+                checkpoint.own_bytes(self._run, self._world, trained, point.step, feed),
+                lambda: checkpoint.save(self._run, self._config, self._world, trained, point, feed),
+                stopping=point.reason == "stop",
+            )
         if saved:
             self._journal.write(saved)
             self._journal.sync()

@@ -34,6 +34,7 @@ from arcterm.train.feed import batches
 from arcterm.train.feed.batches import Feed
 from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.guards.finite import Attempted, FiniteGuard
+from arcterm.train.pause import Pause
 from arcterm.train.report import Beating, Reporter, announce
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
@@ -49,7 +50,7 @@ _KEEP_BUFFERS = (
 
 @dataclass(frozen=True)
 class Training:
-    """One rank's part of a training; `journal` is silent on all ranks but the first."""
+    """One rank's part of a training; `journal` is silent on all ranks but the first, unlike the `pause`'s."""
 
     run: Run
     attempt: int
@@ -58,6 +59,7 @@ class Training:
     journal: Sink
     trained: Trained
     examiner: Examiner
+    pause: Pause
     feed: Feed
     model: Model
     pulse: Pulse | NullPulse
@@ -87,7 +89,8 @@ def train(
         guard.check_same_content(run, config)
     first_journal.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
     trained = build.trained(config, dataset.classes, world)
-    examiner = Examiner(run, config, dataset, trained, world, first_journal)
+    pause = Pause(run, attempt, config, world, journal, pulse.beat)
+    examiner = Examiner(run, config, dataset, trained, world, first_journal, pause)
     if config.pretrained and not resume:
         examiner.begin_from(Path(config.pretrained))
     start = examiner.restore(resume) if resume else 0
@@ -102,15 +105,17 @@ def train(
         examiner.verify(start)
     model = _model(config, trained.backbone, world, first_journal)
     first_journal.write(Phase(phase="training"))
-    parts = (run, attempt, config, world, first_journal, trained, examiner, feed, model, pulse)
-    return _steps(Training(*parts, start=start, images=len(dataset)))
+    parts = (run, attempt, config, world, first_journal, trained, examiner, pause, feed, model, pulse)
+    ended = _steps(Training(*parts, start=start, images=len(dataset)))
+    pause.wait(ended.step)
+    return ended
 
 
 def _steps(training: Training) -> Exit:
     run, config, world = training.run, training.config, training.world
     trained, examiner = training.trained, training.examiner
     preprocess = get("backbone", config.backbone).preprocess
-    agreement = Agreement(run, world, config.checkpoint_minutes)
+    agreement = Agreement(run, world, config.checkpoint_minutes, pause=training.pause)
     report = Reporter(training.journal, config, world.device)
     finite = FiniteGuard(run, config, world, trained, training.journal, examiner.skipped)
     step = training.start
@@ -160,7 +165,7 @@ def _steps(training: Training) -> Exit:
 
             # Saving and verifying are collectives, so ranks must decide alike. They act on what rank 0 found
             # a step ago: looking for themselves, one could see a request that another has yet to see.
-            asked = agreement.asked()
+            asked = agreement.asked(step)
             stopping = "stop" in asked and step < config.steps
             if stopping and world.first:
                 state.write_state(run, "stopping", attempt=training.attempt, step=step)

@@ -50,6 +50,9 @@ class Beating:
     def sync(self) -> None:
         self._journal.sync()
 
+    def flush(self) -> bool:
+        return self._journal.flush()
+
 
 class PhaseProgress:
     """Writes how far a phase is, when called with (done, total), twice a second at most and at its end."""

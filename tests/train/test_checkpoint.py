@@ -58,7 +58,7 @@ def test_everything_comes_back(run):
     path = run.checkpoints / event.name
     manifest = checkpoints.check(path)
     assert (manifest.step, manifest.unverified, manifest.classes) == (3, True, CLASSES)
-    checkpoint.put_scores(run, config(), 3, {"lfw": 0.9})
+    checkpoint.put_scores(run, config(), World(), 3, {"lfw": 0.9})
     verified = checkpoints.check(path)
     assert (verified.verification, verified.unverified) == ({"lfw": 0.9}, False)
     assert (verified.files, verified.head, verified.t) == (manifest.files, manifest.head, manifest.t)
@@ -292,6 +292,6 @@ def test_scores_that_find_no_room_leave_the_checkpoint(run, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", full)
         with pytest.raises(TrainingError, match="accuracies of step 3 could not be written: No space left"):
-            checkpoint.put_scores(run, config(), 3, {"lfw": 0.9})
+            checkpoint.put_scores(run, config(), World(), 3, {"lfw": 0.9})
     assert checkpoints.check(run.checkpoints / event.name).unverified
     assert not list((run.checkpoints / event.name).glob(".*"))

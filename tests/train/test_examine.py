@@ -17,6 +17,7 @@ from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.evaluation import Examiner
 from arcterm.train.feed.mining import Sequence
 from arcterm.train.head.tuples import TupleHead
+from arcterm.train.pause import Pause
 from arcterm.train.statistics import averaged
 from arcterm.train.world import World
 
@@ -50,7 +51,8 @@ def train_a_little(made):
 
 
 def examiner(run, made):
-    return Examiner(run, CONFIG, None, made, World(), NullJournal())
+    pause = Pause(run, 1, CONFIG, World(), NullJournal())
+    return Examiner(run, CONFIG, None, made, World(), NullJournal(), pause)
 
 
 SEQUENCE = Sequence(np.arange(18).reshape(3, 2, 3), round=4, pool=2, cursor=90, first=11)

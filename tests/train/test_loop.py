@@ -49,6 +49,9 @@ class Heard(list):
     def sync(self):
         pass
 
+    def flush(self):
+        return True
+
 
 @pytest.fixture
 def train(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from arcterm.errors import ArctermError, TrainingError
 from arcterm.files import create_json
 from arcterm.runs.events import Skipped
 from arcterm.runs.journal import Sink
+from arcterm.runs.space import is_full
 
 
 class QuarantinedRecord(msgspec.Struct, kw_only=True, frozen=True):
@@ -46,13 +47,8 @@ class Quarantine:
             self._known.add(index)
             reason = error.message if isinstance(error, ArctermError) else f"{type(error).__name__}: {error}"
             entry = QuarantinedRecord(index=index, source=f"record {index}", reason=reason)
-            self._directory.mkdir(mode=0o700, exist_ok=True)
-            try:
-                create_json(self._directory / f"{index:010d}.json", entry)
-                fresh = True
-            except FileExistsError:
-                fresh = False
-            count = sum(1 for _ in self._directory.iterdir())
+            fresh = self._create(entry)
+            count = sum(1 for _ in self._directory.iterdir()) if self._directory.exists() else 1
             if fresh:
                 self._journal.write(
                     Skipped(
@@ -71,6 +67,20 @@ class Quarantine:
                 "`arcterm data check SRC` names all of them; "
                 "a new run with --set max_broken=SHARE does without them",
             )
+
+    def _create(self, entry: QuarantinedRecord) -> bool:
+        """Write an entry; returns whether it is a new one."""
+        path = self._directory / f"{entry.index:010d}.json"
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            create_json(path, entry)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if not is_full(error):
+                raise
+            path.unlink(missing_ok=True)  # the next attempt meets it again, with room perhaps
+        return True
 
     def substitutes(self, index: int) -> Iterator[int]:
         """Yield the records that may take its place: those that follow it."""
