@@ -224,6 +224,7 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     steps: ClassVar[int] = 0
     retries: ClassVar[int] = _DEFAULT["retries"]
     grace: ClassVar[float] = _DEFAULT["grace"]
+    hang_seconds: ClassVar[float] = 0.0  # it has no steps to wait for
 
     name: str
     group: str

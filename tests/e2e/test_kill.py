@@ -100,7 +100,7 @@ def digests(told) -> dict[str, str]:
 
 
 def test_a_run_goes_on_by_itself_and_ends_in_the_same_bits(arcterm, pack):
-    train = (*TRAIN, "--dataset", str(pack))
+    train = (*TRAIN, "--dataset", str(pack), "--set", "hang_seconds=3")
     arcterm(*train, "--name", "victim", "--detach")
     run = arcterm.show("victim")["path"]
 
@@ -114,13 +114,18 @@ def test_a_run_goes_on_by_itself_and_ends_in_the_same_bits(arcterm, pack):
     next(rank for rank in further(1) if rank.environ()["RANK"] == "1").kill()
     further(2)
     processes("arcterm.processes.agent", run)[0].kill()
+    stopped = next(rank for rank in further(3) if rank.environ()["RANK"] == "1")
+    stopped.suspend()
     told = arcterm.json("attach", "victim")
-    assert (told["state"], told["step"], told["attempt"]) == ("done", 400, 3)
+    assert (told["state"], told["step"], told["attempt"]) == ("done", 400, 4)
     assert gone(run)
-    killed, orphaned, ended = told["attempts"]
-    assert (killed["state"], orphaned["state"], ended["state"]) == ("failed", "failed", "done")
+    killed, orphaned, hung, _ = told["attempts"]
+    assert [end["state"] for end in told["attempts"]] == ["failed", "failed", "failed", "done"]
     assert (killed["failure"]["rank"], killed["failure"]["signal"]) == (1, "SIGKILL")
     assert "the launcher was killed (SIGKILL)" in orphaned["reason"]
+    assert f"rank 1 (process {stopped.pid}) is stopped (SIGSTOP): no step for " in hung["reason"]
+    assert "state T, wait channel" in hung["failure"]["traceback"]
+    assert "in _steps" in (Path(run) / "attempts" / "0003" / "rank-00000" / "stack.txt").read_text()
     shown = arcterm("show", "victim").stdout
     assert "attempt 1         failed at step" in shown
     reader = Reader(store.Run(Path(run)), check=True)

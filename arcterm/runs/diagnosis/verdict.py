@@ -12,8 +12,8 @@ from arcterm.runs.reading.follow import read_tail
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
 
-_KILL_SECONDS = 10
-"""The agent gives the ranks that are left longer than this before it kills them."""
+_KILL_SECONDS = 4
+"""The ranks that are left after one has ended have longer than this before they are killed."""
 _NATIVE = ("SIGBUS", "SIGSEGV", "SIGABRT", "SIGILL", "SIGFPE", "SIGTRAP")
 _SIGNALS = {
     "SIGKILL": "killed from outside, most often by the kernel for lack of memory (see `dmesg`)",
