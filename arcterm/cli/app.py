@@ -25,6 +25,7 @@ GROUPS = {
         "show": ("arcterm.cli.runs", "Show one run in full."),
         "attach": ("arcterm.cli.runs", "Watch a run; Ctrl-C leaves, the run goes on."),
         "tui": ("arcterm.cli.runs", "Open the console."),
+        "prune": ("arcterm.cli.prune", "Remove old checkpoints and say what that frees."),
         "rm": ("arcterm.cli.runs", "Remove a run with its checkpoints and logs."),
     },
     "Evaluate": {

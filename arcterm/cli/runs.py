@@ -14,6 +14,7 @@ from arcterm.cli import completing
 from arcterm.cli.options import Json, Plain, RunName, RunsDir
 from arcterm.errors import RunError
 from arcterm.show.output import put, put_json, say, table
+from arcterm.text import byte_size
 
 if TYPE_CHECKING:
     from arcterm.inputs.uses import Use
@@ -56,7 +57,7 @@ def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
 
 def _table(described: list[dict[str, Any]]) -> list[str]:
     """A row for each run; where one is damaged, a last column says why."""
-    header = ["RUN", "STATE", "STEP", "LOSS", "BEST", "CREATED (UTC)", "DAMAGE"]
+    header = ["RUN", "STATE", "STEP", "LOSS", "BEST", "CREATED (UTC)", "SIZE", "DAMAGE"]
     rows = [
         [
             d["name"] or d["id"],
@@ -65,12 +66,13 @@ def _table(described: list[dict[str, Any]]) -> list[str]:
             _number(d["loss"]),
             _best(d),
             d["created"][:16],
+            byte_size(d["bytes"]),
             d["reason"] if d["state"] == "damaged" else "",
         ]
         for d in described
     ]
     columns = len(header) if any(row[-1] for row in rows) else len(header) - 1
-    return table(header[:columns], [row[:columns] for row in rows], right=frozenset({2, 3}))
+    return table(header[:columns], [row[:columns] for row in rows], right=frozenset({2, 3, 6}))
 
 
 def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
@@ -83,6 +85,7 @@ def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -
     for key in ("id", "name", "path", "created", "state", "reason"):
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
+    put(f"size              {byte_size(described['bytes'])}")
     for ended in described["attempts"][: None if len(described["attempts"]) > 1 else 0]:
         put(f"attempt {ended['attempt']:<10}{ended['state']} at step {ended['step']:,}: {ended['reason']}")
     if config.get("kind") == "job":

@@ -12,6 +12,7 @@ from arcterm.errors import ArctermError
 from arcterm.runs.describe import Summary
 from arcterm.runs.reader import Reader, stop_pending
 from arcterm.runs.report import read_report
+from arcterm.runs.space import used_bytes
 from arcterm.runs.state import LIVE, State, damage, read_state
 from arcterm.runs.store import Run, RunRecord, recorded, scan
 from arcterm.show.words import counted, created, skipped
@@ -26,6 +27,7 @@ class Entry:
 
     `best` is (set or ``mean``, accuracy, step); `known` means that the events were read. For a job
     `step` and `steps` are the counts of its phase, `problems` those found, `said` its result or phase.
+    `size` is in bytes.
     """
 
     run: Run
@@ -40,6 +42,7 @@ class Entry:
     problems: int = 0
     said: str = ""
     created: float = 0.0
+    size: int = 0
     known: bool = False
 
     @property
@@ -122,7 +125,7 @@ class Catalogue:
     def _with_events(self, entry: Entry) -> Entry:
         reader = self._readers.setdefault(entry.run.id, Reader(entry.run))
         summary = reader.refresh()
-        entry = replace(entry, state=reader.judge(entry.state))
+        entry = replace(entry, state=reader.judge(entry.state), size=used_bytes(entry.run.path))
         if entry.record and entry.record.config.kind == "job" and not summary.total_steps:
             return _of_job(entry, summary)
         last = summary.last_step

@@ -91,9 +91,9 @@ def newest_valid(run: Run, *, from_start: bool = False) -> Newest:
 
 def require_start(run: Run, found: Newest, from_start: bool) -> None:
     """Raise `RunError` if a run would begin at step 0 for its damaged checkpoints, unless it was asked to."""
-    aside = [path.name for path in run.checkpoints.glob("step-*.bad-*")]
+    aside = set_aside(run)
     if found.path is None and (found.damaged or aside) and not from_start:
-        reasons = [*found.damaged.values(), *(f"{name} was set aside" for name in sorted(aside))]
+        reasons = [*found.damaged.values(), *(f"{path.name} was set aside" for path in aside)]
         raise RunError(
             f"no checkpoint of {run.id} is whole: {'; '.join(reasons)}",
             f"put a whole one back, or `arcterm resume {run.id} --from-start` begins at step 0",
@@ -190,9 +190,17 @@ def retain(run: Run, keep_last: int, keep_best: int, written: Path | None = None
     Damaged ones are not among those: a whole one takes the place, and they stay. The one just `written` is
     whole: it is not read again.
     """
-    found = list_checkpoints(run)
     if written is not None:
         _seen_whole[written] = _stamps(written)
+    doomed = superfluous(run, keep_last, keep_best)
+    for path in doomed:
+        discard(path)
+    return [path.name for path in doomed]
+
+
+def superfluous(run: Run, keep_last: int, keep_best: int) -> list[Path]:
+    """The checkpoints that `retain` deletes, oldest first."""
+    found = list_checkpoints(run)
     by_age = [path for path, _ in reversed(found)]
     by_score = [path for path, _ in sorted(scored(found), key=lambda pair: pair[1], reverse=True)]
     if not {*by_age} - {*by_age[:keep_last], *by_score[:keep_best]}:
@@ -201,10 +209,12 @@ def retain(run: Run, keep_last: int, keep_best: int, written: Path | None = None
     whole: dict[Path, bool] = {}
     for paths, count in ((by_age, keep_last), (by_score, keep_best)):
         kept |= set(_whole(paths, count, whole))
-    doomed = [path for path, _ in found if path not in kept and whole.get(path, True)]
-    for path in doomed:
-        discard(path)
-    return [path.name for path in doomed]
+    return [path for path, _ in found if path not in kept and whole.get(path, True)]
+
+
+def set_aside(run: Run) -> list[Path]:
+    """The damaged checkpoints that `newest_valid` has put aside."""
+    return sorted(run.checkpoints.glob("step-*.bad-*"))
 
 
 def _whole(paths: list[Path], count: int, known: dict[Path, bool]) -> Iterator[Path]:

@@ -15,7 +15,7 @@ import msgspec
 
 from arcterm.config import Augmentation, Config
 from arcterm.errors import ArctermError
-from arcterm.runs import checkpoints, dataset, history
+from arcterm.runs import checkpoints, dataset, history, space
 from arcterm.runs.diagnosis import read_ends
 from arcterm.runs.events import (
     AnyEvent,
@@ -239,6 +239,7 @@ def describe(reader: Reader) -> dict[str, Any]:
         "name": record.name or None if record else None,
         "path": os.path.realpath(run.path),
         "created": run.created,
+        "bytes": space.used_bytes(run.path),
         "state": state.state,
         "reason": state.reason or None,
         "failure": msgspec.to_builtins(state.failure),

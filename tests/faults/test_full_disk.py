@@ -36,6 +36,7 @@ def test_a_full_disk_pauses_and_the_run_goes_on_when_there_is_room(arcterm, pack
     assert f"the disk of {told['path']} is full" in told["reason"]
     assert not list(Path(told["path"]).glob("ckpt/.tmp-*"))
     assert "paused" in arcterm("runs").stdout
+    assert "is being run" in arcterm("prune", "full", "--yes", code=4).stderr
     filler_of(small_disk).unlink()
     told = arcterm.wait("full", lambda told: told["state"] == "done")
     assert (told["step"], told["attempt"], told["corrupt_records"]) == (400, 1, 0)
@@ -47,3 +48,21 @@ def test_a_full_disk_pauses_and_the_run_goes_on_when_there_is_room(arcterm, pack
     assert any(text.startswith("paused at step") for text in said)
     assert any("room on the disk again" in text for text in said)
     assert not (Path(told["path"]) / "reserve").exists()
+
+
+def test_pruning(arcterm, pack):
+    """A training that is over gives its old checkpoints up, and goes on from the one that is left."""
+    asked = [*TRAIN, "--dataset", str(pack), "--name", "old", "--steps", "60", "--verify-every", "60"]
+    arcterm(*asked, "--plain", "--set", "keep_last=3")
+    told = arcterm.show("old")
+    assert [each["step"] for each in told["checkpoints"]] == [20, 40, 60]
+    tried = arcterm.json("prune", "old", "--dry-run")
+    assert len(arcterm.show("old")["checkpoints"]) == 3
+    pruned = arcterm.json("prune", "old", "--yes")
+    assert pruned == {**tried, "dry_run": False}
+    (run,) = pruned["runs"]
+    assert run["removed"] == ["step-0000000020", "step-0000000040"]
+    after = arcterm.show("old")
+    assert [each["step"] for each in after["checkpoints"]] == [60]
+    assert told["bytes"] - after["bytes"] == pruned["bytes"] > 2 * told["checkpoints"][0]["bytes"]
+    assert arcterm("prune", "--yes").stdout == "nothing to remove\n"

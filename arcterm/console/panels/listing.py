@@ -9,7 +9,7 @@ from pathlib import Path
 from arcterm.console.catalogue import Entry
 from arcterm.show import words
 from arcterm.show.lines import Line, pad, shorten, spread
-from arcterm.text import clean
+from arcterm.text import byte_size, clean
 
 __all__ = ["Line", "detail", "empty", "first_row", "table", "title"]
 
@@ -99,9 +99,11 @@ def _row(entry: Entry, columns: list[Column], name_width: int) -> Line:
 
 
 def detail(entry: Entry, width: int) -> list[Line]:
-    """The run's command and its outcome."""
-    rows = [(entry.run.id, "dim"), (_asked(entry), ""), _outcome(entry)]
-    lines: list[Line] = [[("─" * width, "rule")]]
+    """The run's id and its bytes on the disk, its command and its outcome."""
+    rows = [(_asked(entry), ""), _outcome(entry)]
+    size = f"{byte_size(entry.size)} " if entry.known else ""
+    first = spread([(" " + shorten(entry.run.id, width - 14), "dim")], [(size, "dim")], width)
+    lines: list[Line] = [[("─" * width, "rule")], first]
     return lines + [[(" " + shorten(clean(text), width - 2), role)] for text, role in rows]
 
 
