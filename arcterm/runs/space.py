@@ -26,7 +26,7 @@ _GROWING = (".jsonl", ".log", ".txt")
 """Files that are appended to, so that their directory does not change with them."""
 
 
-class Room(NamedTuple):
+class DiskRoom(NamedTuple):
     """`needed` bytes on the disk of `place`, where `free` are free now, quotas left out of account."""
 
     place: Path
@@ -58,14 +58,14 @@ def checkpoint_bytes(config: TrainConfig, parameters: int, rows: int, embedding_
     return copies * _FLOAT * (parameters + rows * embedding_size) + _BESIDES
 
 
-def of_training(root: Path, config: TrainConfig, checkpoint: int) -> Room:
+def of_training(root: Path, config: TrainConfig, checkpoint: int) -> DiskRoom:
     """Room in `root` for the checkpoints that a training keeps and the one that it writes."""
-    return Room(root, (config.keep_last + config.keep_best + 1) * checkpoint, free_bytes(root))
+    return DiskRoom(root, (config.keep_last + config.keep_best + 1) * checkpoint, free_bytes(root))
 
 
-def to_write(run: Run, size: int) -> Room:
+def to_write(run: Run, size: int) -> DiskRoom:
     """Room for `size` bytes in files of `run`."""
-    return Room(run.path, size + size // 50 + _BESIDES if size else 4096, free_bytes(run.path))
+    return DiskRoom(run.path, size + size // 50 + _BESIDES if size else 4096, free_bytes(run.path))
 
 
 def keep_reserve(run: Run) -> None:

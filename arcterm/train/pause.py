@@ -106,7 +106,7 @@ class Pause:
                 self._journal.write(Message(level="warning", text=text))
         return True
 
-    def _begin(self, step: int, room: space.Room, refused: str) -> bool:
+    def _begin(self, step: int, room: space.DiskRoom, refused: str) -> bool:
         """Say that the run is paused, and why."""
         self._beat("paused")
         if self._world.first:
@@ -115,7 +115,7 @@ class Pause:
             self._journal.write(Message(level="warning", text=f"paused at step {step}: {reason}"))
         return True
 
-    def _words(self, room: space.Room, refused: str) -> str:
+    def _words(self, room: space.DiskRoom, refused: str) -> str:
         needed, free = byte_size(room.needed), byte_size(room.free)
         text = f"the disk of {room.place} is full: {needed} are needed, {free} are free"
         return f"{text} ({refused})" if refused and room.suffices else text

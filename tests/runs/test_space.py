@@ -38,7 +38,7 @@ def test_what_checkpoints_need():
     assert space.checkpoint_bytes(config(optimizer="adamw"), 1000, 10, 512) - sgd == 4 * (1000 + 5120)
     room = space.of_training(Path("/no/such/folder"), config(keep_last=3, keep_best=1), 100)
     assert (room.needed, room.suffices) == (500, True)
-    assert not space.Room(Path("/"), room.free + 1, room.free).suffices
+    assert not space.DiskRoom(Path("/"), room.free + 1, room.free).suffices
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

@@ -8,7 +8,7 @@ import pytest
 
 from arcterm.errors import DiskFullError, StopAskedError
 from arcterm.runs import control, pulse, state
-from arcterm.runs.space import Room
+from arcterm.runs.space import DiskRoom
 from arcterm.train import pause as pauses
 from arcterm.train.pause import Pause
 from arcterm.train.world import World
@@ -34,7 +34,7 @@ class Disk:
         )
 
     def look(self, run, size):
-        return Room(run.path, size, self.free.pop(0) if len(self.free) > 1 else self.free[0])
+        return DiskRoom(run.path, size, self.free.pop(0) if len(self.free) > 1 else self.free[0])
 
     def sleep(self, seconds):
         self.slept, self.now = self.slept + 1, self.now + seconds
