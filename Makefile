@@ -1,6 +1,8 @@
 # make demo: install into .venv and train on the demo. make test: everything that .ci/run runs.
 # make test-mxnet: install MXNet's last release into an environment of its own and compare with it (Linux, x86-64).
 # make fuzz: give damaged and invented files to every parser, SECONDS=30 each, and fail on a finding (Linux, x86-64).
+# make faults: kill a save, and let it fail, at every system call of it (Linux).
+# make soak: disturb trainings by FAULTS=200 random faults (40 minutes), and fail if anything is lost (Linux).
 # make losses: train on the demo with every loss and put the table into benchmarks/RESULTS.md (half an hour).
 PYTHON ?= python3
 VENV := .venv
@@ -8,11 +10,12 @@ BIN := $(VENV)/bin
 MXNET := .venv-mxnet
 
 SECONDS ?= 30
+FAULTS ?= 200
 
 # the tests start hundreds of Pythons, each of which would compile everything again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo losses test test-mxnet fuzz check install clean
+.PHONY: demo losses test test-mxnet fuzz soak faults check install clean
 
 demo: $(VENV)/.demo
 	$(BIN)/arcterm train tiny arcface --lr 0.1 --epochs 12 --verify-every 250
@@ -29,6 +32,12 @@ test-mxnet: $(VENV)/.installed $(MXNET)/.installed
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m fuzz.run --seconds $(SECONDS)
+
+faults: $(VENV)/.installed
+	ARCTERM_EVERY_FAULT=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults --timeout 3600 --durations 5
+
+soak: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m soak.run --faults $(FAULTS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""A training under random faults: see `soak.run`."""
