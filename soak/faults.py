@@ -1,4 +1,4 @@
-"""The faults: each is done to a training at work."""
+"""The faults: each is done to a training at work; "" is returned where there was nothing to do it to."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Scene:
         """Send a signal to a process of the run."""
         process = self.find(kind)
         if process is None:
-            return f"no {kind} to send {number.name}"
+            return ""
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
         return f"{number.name} to the {kind}, {process.pid}"
@@ -74,10 +74,11 @@ def stop_parent(scene: Scene) -> str:
     kind = scene.chance.choice(("supervisor", "agent"))
     process = scene.find(kind)
     said = scene.send(kind, signal.SIGSTOP)
+    if process is None or not said:
+        return ""
     time.sleep(scene.chance.uniform(1, 4))
-    if process is not None:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGCONT)
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGCONT)
     return f"{said}, and on"
 
 
@@ -94,7 +95,7 @@ def fail_syscall(scene: Scene) -> str:
     first, every = scene.chance.randint(1, 8), scene.chance.choice((1, 3, 1000))
     process = scene.find(kind)
     if process is None:
-        return f"no {kind} whose {name} could fail"
+        return ""
     tracer = subprocess.Popen(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={name}", "-e",
          f"inject={name}:error={error}:when={first}+{every}", "-p", str(process.pid)],
@@ -130,7 +131,7 @@ def rot(scene: Scene) -> str:
     """Flip a bit in a file of the newest checkpoint, and kill a rank, so that it has to be read."""
     step = checkpoints.newest_step(scene.run)
     if step is None or step > STEPS - 50:
-        return "no checkpoint to damage"
+        return ""
     files = sorted((scene.run.checkpoints / checkpoints.name_of(step)).iterdir())
     path = scene.chance.choice(files) if files else None
     with suppress(FileNotFoundError):
@@ -145,7 +146,8 @@ def rot(scene: Scene) -> str:
 
 def tear(scene: Scene) -> str:
     """Kill the supervisor, and with it all; then the end of an event file is torn."""
-    said = scene.send("supervisor", signal.SIGKILL)
+    if not (said := scene.send("supervisor", signal.SIGKILL)):
+        return ""
     wait("all processes to end with their supervisor", lambda: not list(processes(scene.run)))
     path = scene.chance.choice(sorted(scene.run.events.glob("*.jsonl")) or [Path(os.devnull)])
     with path.open("ab") as file:

@@ -99,7 +99,7 @@ def save(
     step, final = point.step, run.checkpoints / checkpoints.name_of(point.step)
     unfinished = run.checkpoints / f".tmp-{final.name}"
     started = time.perf_counter()
-    if final.exists():
+    if world.any(_is_there(final)):
         return None
     manifest, problem = None, ""
     try:
@@ -122,9 +122,17 @@ def save(
     return Checkpoint(step=step, name=final.name, bytes=size, seconds=seconds, reason=point.reason)
 
 
+def _is_there(path: Path) -> bool:
+    """Whether a checkpoint is there; False where that can't be found out, as writing it will say."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def own_bytes(run: Run, world: World, trained: Trained, step: int, feed: Mapping[str, Tensor]) -> int:
     """Bytes of the tensors that this rank is going to write; 0 if that step is saved already."""
-    if (run.checkpoints / checkpoints.name_of(step)).exists():
+    if _is_there(run.checkpoints / checkpoints.name_of(step)):
         return 0
     held = [*_own(world, trained).values(), feed if world.first else {}]
     return sum(tensor.nbytes for tensors in held for tensor in tensors.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from types import TracebackType
@@ -51,8 +52,9 @@ class Telemetry:
             if self._stopped.wait(INTERVAL_SECONDS):
                 return
             ticks += 1
-            usage = Rank(rank=self._world.rank, cpu=process.cpu_percent(), memory=process.memory_info().rss)
-            self._journal.write(usage)
+            with contextlib.suppress(OSError):  # no descriptor is left, say: a second later there may be one
+                cpu, memory = process.cpu_percent(), process.memory_info().rss
+                self._journal.write(Rank(rank=self._world.rank, cpu=cpu, memory=memory))
             if ticks % _SYNC_EVERY == 0:
                 self._journal.sync()
 

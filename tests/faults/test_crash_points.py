@@ -112,7 +112,7 @@ def points(saver):
         assert saver.save(run, how, "-o", str(log), "-e", "trace=%file,%desc") == "saved"
         seen: Counter[str] = Counter()
         numbered = []
-        for call in _CALL.findall(log.read_text()):
+        for call in _CALL.findall(log.read_text().partition('"saved"')[0].rpartition("\n")[0]):
             seen[call] += 1
             numbered.append((call, seen[call]))
         assert len(numbered) > 20
