@@ -105,6 +105,8 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     checkpoint_minutes: float = _DEFAULT["checkpoint_minutes"]
     keep_last: int = _DEFAULT["keep_last"]
     keep_best: int = _DEFAULT["keep_best"]
+    mxnet_prefix: str = _DEFAULT["mxnet_prefix"]
+    mxnet_save: Literal["best", "every"] = _DEFAULT["mxnet_save"]
     on_nan: Literal["stop", "lower-lr", "skip"] = _DEFAULT["on_nan"]
     retries: int = _DEFAULT["retries"]
     hang_seconds: float = _DEFAULT["hang_seconds"]

@@ -122,6 +122,20 @@ SETTINGS: tuple[Option, ...] = (
     _setting("keep_last", int, 3, "newest checkpoints kept", low=2),
     _setting("keep_best", int, 1, "best checkpoints kept, by mean accuracy", low=0),
     _setting(
+        "mxnet_prefix",
+        str,
+        "",
+        "also write MXNet's PREFIX-symbol.json and PREFIX-0001.params, numbered by verification; none",
+    ),
+    _setting(
+        "mxnet_save",
+        str,
+        "best",
+        "which verifications write them: best, by the rule of 2018 (0.998 on the first set, or a new best on "
+        "the last and 0.99 on the first), or every",
+        choices=("best", "every"),
+    ),
+    _setting(
         "on_nan",
         str,
         "stop",

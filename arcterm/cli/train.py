@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,9 @@ terminal leaves the training running.
 # the numbers that the 2018 scripts used for --loss-type
 _LOSS_IDS = {"0": "softmax", "1": "sphereface", "2": "cosface", "4": "arcface", "12": "triplet"}
 
+_HOW = ("detach", "dry_run", "plain", "as_json", "runs_dir")
+"""Options of the command that are no settings of the run."""
+
 
 def _run(
     backbone: str | None,
@@ -37,20 +41,32 @@ def _run(
     name: str | None,
     config: Path | None,
     assignments: list[str],
-    detach: bool,
-    dry_run: bool,
-    plain: bool,
-    as_json: bool,
-    runs_dir: Path | None,
-    **flags: Any,
+    **rest: Any,
 ) -> None:
-    given = {"backbone": backbone, "loss": _loss_name(loss), "dataset": dataset, "name": name, **flags}
+    how = {key: rest.pop(key) for key in _HOW}
+    given = {"backbone": backbone, "loss": _loss_name(loss), "dataset": dataset, "name": name, **rest}
     layer: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     direct = {key: value for key, value in (("margin", margin), ("scale", scale)) if value is not None}
     if direct:
         layer["loss_options"] = direct
     file = read_settings(config) if config else {}
-    settings = merge(file, parse_assignments(assignments), layer)
+    start_training(merge(file, parse_assignments(assignments), layer), **how)
+
+
+def start_training(
+    settings: Mapping[str, Any],
+    *,
+    detach: bool,
+    dry_run: bool,
+    plain: bool,
+    as_json: bool,
+    runs_dir: Path | None,
+    equivalent: bool = False,
+) -> None:
+    """Show the plan of `settings` (see `overrides.merge`), then start the run and watch it.
+
+    With `equivalent` it says which `arcterm train` it is.
+    """
     if settings.get("dataset"):
         say(f"looking at {settings['dataset']}")
     else:
@@ -66,6 +82,8 @@ def _run(
         say(f"  {note}")
     if plan.warning:
         say(f"  note      {plan.warning}")
+    if equivalent:
+        say(f"this is: {plan.config.command}")
     if dry_run:
         if as_json:
             import msgspec

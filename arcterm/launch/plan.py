@@ -16,7 +16,17 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError, DataError
 from arcterm.inputs import sources
 from arcterm.inputs.sources import DataSource
-from arcterm.launch import batchnorm, devices, estimate, pretrained, remarks, samedata, sets, sharing
+from arcterm.launch import (
+    batchnorm,
+    devices,
+    estimate,
+    mxnetfiles,
+    pretrained,
+    remarks,
+    samedata,
+    sets,
+    sharing,
+)
 from arcterm.launch.choice import Devices, check_order, chosen, devices_for
 from arcterm.launch.pretrained import Pretrained
 from arcterm.overrides import check_settings, indices, merge, options_for
@@ -95,6 +105,8 @@ def make_plan(
     length = _length(choice, facts, where)
     _check_fit(choice.backbone, facts, where.nproc)
     batchnorm.check(given["backbone"], choice.backbone_options, length.batch)
+    options = choice.backbone_options
+    given["mxnet_prefix"] = mxnetfiles.check(given["mxnet_prefix"], given["backbone"], options)
     start = _start(choice, root, facts)
     parts = _Parts(choice, source, facts, where, length, start)
     config = _config(parts)
@@ -245,6 +257,7 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
         *remarks.recipe(choice.recipe, choice.asked, config),
         *remarks.given(choice.asked, config),
         *cached,
+        *mxnetfiles.notes(config.mxnet_prefix, config.mxnet_save),
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),
     ]
 

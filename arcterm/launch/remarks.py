@@ -12,7 +12,18 @@ from arcterm.config import TrainConfig
 from arcterm.overrides import OPTION_GROUPS
 
 # they have lines of their own in a plan
-_SAID = (*OPTION_GROUPS, "name", "nproc", "gpus", "batch_size", "epochs", "steps", "lr", "pretrained")
+_SAID = (
+    *OPTION_GROUPS,
+    "name",
+    "nproc",
+    "gpus",
+    "batch_size",
+    "epochs",
+    "steps",
+    "lr",
+    "pretrained",
+    "mxnet_prefix",
+)
 
 _ACTS_WITH = {
     "power": ("schedule", "poly"),
@@ -24,6 +35,7 @@ _ACTS_WITH = {
     "jpeg_low": ("jpeg", None),
     "jpeg_high": ("jpeg", None),
     "cutout_size": ("cutout", None),
+    "mxnet_save": ("mxnet_prefix", None),
 }
 """A setting, the other one that it needs, and which value of that; None is any above 0."""
 

@@ -143,6 +143,16 @@ class Checkpoint(Event, tag="checkpoint"):
     reason: str
 
 
+class MxnetFile(Event, tag="mxnet"):
+    """MXNet's files of a verification were written: `path` is its ``PREFIX-0007.params``, `round` the 7."""
+
+    step: int
+    round: int
+    path: str
+    bytes: int
+    seconds: float
+
+
 class Skipped(Event, tag="skipped"):
     """A training record that can't be used was met for the first time in the run, and another took its place.
 
@@ -205,7 +215,9 @@ class End(Event, tag="end"):
     step: int
 
 
-AnyEvent = Start | Phase | Step | Mined | Verify | Checkpoint | Skipped | Gpus | Rank | Message | End
+AnyEvent = (
+    Start | Phase | Step | Mined | Verify | Checkpoint | MxnetFile | Skipped | Gpus | Rank | Message | End
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)

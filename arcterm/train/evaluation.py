@@ -24,6 +24,7 @@ from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
 from arcterm.train import checkpoint, pretrained
 from arcterm.train.checkpoint import SavePoint, Trained
+from arcterm.train.mxnetfiles import MxnetFiles
 from arcterm.train.pause import Pause
 from arcterm.train.report import PhaseProgress
 from arcterm.train.statistics import averaged
@@ -55,6 +56,7 @@ class Examiner:
         self._trained = trained
         self._world = world
         self._journal = journal
+        self._mxnet = MxnetFiles(run, config, trained, journal)
         self._verified = -1
         self.unverified = False
         """Whether the restored checkpoint has yet to be verified, which was due at its step."""
@@ -102,6 +104,8 @@ class Examiner:
         self._aside |= failed.keys()
         self._judge(made, results, step)
         self._verified = step
+        if self._world.first:
+            self._mxnet.write(step, results)  # before it counts as verified, so that no kill comes in between
         self._pause.until_written(step, 0, lambda: self._put(results, step))
         self._journal.sync()
         self._journal.write(Phase(phase="training"))

@@ -43,17 +43,27 @@ _DTYPES = {
 _FLAGS = {np.dtype(_DTYPES[flag]): flag for flag in range(_BOOL)} | {np.dtype(bool): _BOOL}
 
 
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a file's arrays by name, without their values; raises `DataError` as `read` does."""
+    return {name: array.shape for name, array in _arrays(path, copied=False).items()}
+
+
 def read(path: Path) -> dict[str, Array]:
     """The arrays of a file in its order, by the names in it (``arg:conv0_weight``); "0", "1", … if unnamed.
 
     Dtypes are the file's, but bfloat16 becomes float32. An array that was never filled has shape (0,). What
     is allocated is in proportion to the file's size. Raises `DataError` that names the byte that is wrong.
     """
+    return _arrays(path, copied=True)
+
+
+def _arrays(path: Path, *, copied: bool) -> dict[str, Array]:
+    """The arrays of a file, or if they aren't `copied` arrays of their shapes that take no memory."""
     cursor = _Cursor(path)
     if cursor.number("Q", "the file's first word") != _MAGIC or cursor.number("Q", "a reserved word") != 0:
         raise cursor.broken("isn't a list of MXNet arrays: it doesn't begin with 0x112 and 0", at=0)
     count = cursor.count("the number of arrays", least_bytes=4)
-    arrays = [_read_array(cursor, f"array {number}") for number in range(count)]
+    arrays = [_read_array(cursor, f"array {number}", copied) for number in range(count)]
     names = list(_read_names(cursor, count))
     if cursor.left:
         raise cursor.broken(f"goes on for {cursor.left} bytes after its last name")
@@ -123,7 +133,7 @@ class _Cursor:
         )
 
 
-def _read_array(cursor: _Cursor, what: str) -> Array:
+def _read_array(cursor: _Cursor, what: str, copied: bool) -> Array:
     start = cursor.at
     version = cursor.number("I", what)
     shape = _read_shape(cursor, version, what)
@@ -138,6 +148,8 @@ def _read_array(cursor: _Cursor, what: str) -> Array:
         raise cursor.broken(f"gives {what} the impossible shape {shape}", start)
     size = math.prod(shape)
     first = cursor.take(size * dtype.itemsize, f"the values of {what}, shape {shape}")
+    if not copied:
+        return np.broadcast_to(np.empty((), np.bool_), shape)
     return _copy_values(np.frombuffer(cursor.map, dtype, size, first), flag).reshape(shape)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from arcterm.runs.checkpoints import HeadShard
@@ -54,15 +54,19 @@ def load(folder: Path, shards: list[HeadShard], head: Head, optimizer: Optimizer
 
 def load_rows(folder: Path, shards: list[HeadShard], head: Head) -> None:
     """Load only the rows: class weights and what the loss learned of each class, all up to date."""
-    named = head.sharded()
+    fill_rows(folder, shards, head.sharded(), head.classes)
+
+
+def fill_rows(folder: Path, shards: list[HeadShard], named: dict[str, nn.Parameter], classes: range) -> None:
+    """Fill the `named` arrays, whose rows are those of `classes`, and bring them up to date."""
     for name, parameter in named.items():
-        _fill(parameter, _read_rows(folder, shards, name, head.classes))
-    touched = _read_rows(folder, shards, "touched", head.classes)
+        _fill(parameter, _read_rows(folder, shards, name, classes))
+    touched = _read_rows(folder, shards, "touched", classes)
     if touched is not None:
         lazy = LazySGD(named, [], lr=0.0, momentum=0.0, weight_decay=0.0)
         for name, parameter in named.items():
             moving = lazy.state[parameter]["momentum_buffer"]
-            _fill(moving, _read_rows(folder, shards, name + _MOMENTUM, head.classes))
+            _fill(moving, _read_rows(folder, shards, name + _MOMENTUM, classes))
         _restore(lazy, touched, load_file(folder / SHARED))
         lazy.settle()
 
