@@ -6,6 +6,7 @@ import errno
 import sys
 
 from arcterm import environment
+from arcterm.processes import init, termination
 
 
 def main() -> None:
@@ -13,6 +14,7 @@ def main() -> None:
 
     Ends with the exit codes of docs/configuration.md; an error of our own is a traceback, and 1.
     """
+    init.step_aside()
     environment.forget_current_directory()
     code = 0
     try:
@@ -20,7 +22,8 @@ def main() -> None:
 
         streams.prepare()
         try:
-            code = _run(sys.argv[1:])
+            with termination.obeyed():
+                code = _run(sys.argv[1:])
         except (streams.ReaderGoneError, BrokenPipeError):  # the latter where typer writes
             pass
         finally:

@@ -7,10 +7,11 @@ import signal
 import sys
 import time
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from arcterm.errors import ArctermError
 from arcterm.launch import start
+from arcterm.processes import termination
 from arcterm.runs import advice
 from arcterm.runs.describe import Summary, describe
 from arcterm.runs.events import (
@@ -37,6 +38,7 @@ from arcterm.text import clean, duration
 _LOOK_SECONDS = 0.25
 _FIRST_SECONDS, _FIRST_LOOK_SECONDS = 3.0, 0.05  # many a job is over by then, and its person waits
 _LINE_SECONDS = 5.0
+_AGAIN_SECONDS = 2.0
 
 
 class View(Protocol):
@@ -52,8 +54,9 @@ class View(Protocol):
 def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1, talk: bool = False) -> None:
     """Follow `run` until it ends; raises `RunFailedError` if it is not done then.
 
-    The `owner` stops the run by Ctrl-C: once after a checkpoint, twice at once. Others only leave. `after`
-    is the attempt that is already over, when a new one was just started. With `talk` its lines go to stderr.
+    The `owner` stops the run by Ctrl-C or SIGTERM: once after a checkpoint, twice at once. Others only leave.
+    `after` is the attempt that is already over, when a new one was just started. With `talk` its lines go to
+    stderr.
     Others that want JSON get nothing else: what is known of the run when it ends, or when they leave.
     """
     check_whole(run)
@@ -61,11 +64,7 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1,
     view = _Silent() if as_json and not owner else _view(run, plain or as_json, as_json or talk, owner)
     began = time.monotonic()
     interrupts = _Interrupts(run, owner)
-    previous = {signal.SIGINT: signal.signal(signal.SIGINT, interrupts.handle)}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if (handler := signal.getsignal(number)) is not signal.SIG_IGN:  # nohup
-            previous[number] = handler
-            signal.signal(number, _end)
+    previous = interrupts.install()
     reader = Reader(run, curve=True)
     try:
         while True:
@@ -183,8 +182,23 @@ class _Interrupts:
         self._run = run
         self._owner = owner
         self._count = 0
+        self._terminated: float | None = None
         self.leave = False
         self.note = ""
+
+    def install(self) -> dict[int, Any]:
+        """Handle signals from now on, and one that came as the run was started; returns the handlers before.
+
+        A terminal that is closed, and signals to one who only watches, leave the run running.
+        """
+        handlers: dict[int, Any] = {signal.SIGINT: self.handle}
+        handlers |= dict.fromkeys(termination.NUMBERS, self.terminate if self._owner else _end)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+            handlers[signal.SIGHUP] = _end
+        previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        if self._owner and (early := termination.seen()):
+            self.terminate(early, None)
+        return previous
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Signal handler for SIGINT."""
@@ -196,6 +210,23 @@ class _Interrupts:
             start.stop(self._run, now=self._count == 2)
             softly = f"stopping {self._run.record.config.stop_words.softly}"
             self.note = f"{softly}; Ctrl-C again stops at once" if self._count == 1 else "stopping at once"
+        except ArctermError as error:
+            self.note = error.message
+
+    def terminate(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler: save, then stop, within the run's grace; at once if it comes again later.
+
+        A scheduler may send it to a group and to its members, which is one request.
+        """
+        name, now = signal.Signals(number).name, time.monotonic()
+        again = self._terminated is not None and now - self._terminated > _AGAIN_SECONDS
+        if self._terminated is not None and not again:
+            return
+        self._terminated = now
+        try:
+            start.stop(self._run, now=True) if again else start.terminate(self._run)
+            softly = f"stopping {self._run.record.config.stop_words.softly}; again stops at once"
+            self.note = f"{name}: {'stopping at once' if again else softly}"
         except ArctermError as error:
             self.note = error.message
 

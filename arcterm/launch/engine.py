@@ -9,6 +9,7 @@ from arcterm_registry import get
 from arcterm_registry.contracts import LauncherFactory
 
 from arcterm.errors import RunError
+from arcterm.processes import termination
 from arcterm.runs.store import Run
 
 LAUNCHER = "arcterm:local"  # in full: another package may have one of that name
@@ -24,6 +25,7 @@ _MENDING = {
 
 def submit(run: Run, *options: str) -> str:
     """Start `run`, its supervisor with `options`; returns the engine's id for it. Raises `RunError`."""
+    termination.hold()
     engine = cast(LauncherFactory, get("launcher", LAUNCHER).load()())
     try:
         return engine.submit(run, *options)

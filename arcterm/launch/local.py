@@ -15,6 +15,7 @@ from arcterm_registry import Launcher
 
 from arcterm import environment
 from arcterm.errors import StartError
+from arcterm.processes import signals
 from arcterm.runs import state
 from arcterm.runs.reading.follow import read_tail
 from arcterm.runs.state import Failure
@@ -67,7 +68,7 @@ def _start(run: Run, attempt: int, lock: int, log: Path, options: Sequence[str])
     listening, telling = os.pipe()
     with os.fdopen(listening, "rb", buffering=0) as ear:
         try:
-            with log.open("ab") as output:
+            with log.open("ab") as output, signals.blocked():
                 process = _Detached(
                     [
                         *(sys.executable, "-m", "arcterm.processes.supervisor"),

@@ -58,13 +58,18 @@ def stop(run: Run, *, now: bool = False) -> str:
     if current.state not in state.LIVE and not (now and current.state == "lost"):
         step = f"`arcterm stop {run.id} --now`" if current.state == "lost" else f"`arcterm show {run.id}`"
         does = "ends what may be left of it" if current.state == "lost" else "says more"
+        if pid := state.held(run):
+            raise RunError(
+                f"{run.name} has a supervisor that does nothing, process {pid}",
+                f"`kill -CONT {pid}` first, or `arcterm stop {run.id} --now`",
+            )
         raise RunError(f"{run.name} is {current.state}, there is nothing to stop", f"{step} {does}")
     if not now:
         control.ask(run, "stop")
         softly = run.record.config.stop_words.softly
         return f"asked {run.name} to stop {softly}; --now does not wait for it"
     owner = state.read_owner(run)
-    if owner is not None and current.state in state.LIVE:
+    if owner is not None and (current.state in state.LIVE or state.held(run)):
         if not state.is_here(owner):
             raise RunError(
                 f"{run.name} runs on {owner.host}",
@@ -73,8 +78,19 @@ def stop(run: Run, *, now: bool = False) -> str:
             )
         with contextlib.suppress(ProcessLookupError):
             os.kill(owner.pid, signal.SIGQUIT)
+            os.kill(owner.pid, signal.SIGCONT)  # one that is stopped takes no signal but this
             return f"asked {run.name} to stop at once"
     return _stop_without_supervisor(run, current, owner)
+
+
+def terminate(run: Run) -> None:
+    """Have the run saved and stopped within its grace time, as SIGTERM to its supervisor does."""
+    owner = state.read_owner(run)
+    if owner is not None and state.is_here(owner) and state.owner_alive(run):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(owner.pid, signal.SIGTERM)
+    else:
+        control.ask(run, "stop")
 
 
 def hanging(run: Run) -> RunError:

@@ -1,7 +1,7 @@
 """torchrun with a report: starts the ranks of one attempt and records which of them failed and how.
 
-Signals to stop are for the ranks and the supervisor, also where a scheduler sends them to all: the agent goes
-with its ranks.
+Signals to stop are for the ranks and the supervisor, also where a scheduler sends them to all: they stay
+blocked here, and the agent ends when its ranks have.
 
     python -m arcterm.processes.agent RUN ATTEMPT
 
@@ -11,14 +11,12 @@ torchrun's exit code does not tell a crash from a signal, and for a killed rank 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 
 from arcterm import parent_death
 from arcterm.processes import rendezvous
-from arcterm.processes.signals import STOPPING
 from arcterm.runs import space
 from arcterm.runs.diagnosis import AgentReport, Fallen
 from arcterm.runs.store import Run
@@ -27,8 +25,6 @@ from arcterm.runs.store import Run
 def main() -> int:
     """Run the ranks; 0 if all ended well, 10 if a rank failed, 11 after a signal."""
     run, attempt = Run(Path(sys.argv[1])), int(sys.argv[2])
-    for number in (*STOPPING, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *given: None)  # not ignored: that would pass on to the ranks
     parent_death.tie_to(int(os.environ["ARCTERM_SUPERVISOR_PID"]))
     os.environ["ARCTERM_AGENT_PID"] = str(os.getpid())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from arcterm.config import Config
-from arcterm.processes import command, family, hang, stacks
+from arcterm.processes import command, family, hang, signals, stacks
 from arcterm.runs import advice, checkpoints, control, diagnosis, pulse, space, state
 from arcterm.runs.checkpoints import Newest
 from arcterm.runs.diagnosis import AttemptEnd
@@ -63,7 +63,8 @@ class Attempt:
             notes=[*notes, *found.notes],
         )
         space.write_json(self.run, self._folder / "launch.json", launch)
-        self._agent = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environ, close_fds=True)
+        with signals.blocked():
+            self._agent = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environ, close_fds=True)
 
     def watch(self, beat: Callable[[], None]) -> Cut:
         """Wait for the agent's end, or for a reason to end the attempt; calls `beat` all the time."""

@@ -76,7 +76,7 @@ class Watch:
             self._paces.append((now.at - before.at) / (now.step - before.step))
 
 
-class Found(NamedTuple):
+class Examined(NamedTuple):
     """A rank as it was found in a hang.
 
     `state` is the letter of /proc, empty where the process is gone; `channel` is where in the kernel it
@@ -118,7 +118,7 @@ class Found(NamedTuple):
         return f"state {self.state or 'gone'}, wait channel {self.channel or '-'}\n{self.stack}".strip()
 
 
-def find_silent(found: Collection[Found]) -> Found:
+def find_silent(found: Collection[Examined]) -> Examined:
     """Return the rank that the others wait for.
 
     One that is gone or stopped, then one that the kernel holds, then one that does not answer, then one

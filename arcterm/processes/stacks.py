@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from arcterm.processes import family
-from arcterm.processes.hang import Found
+from arcterm.processes.hang import Examined
 from arcterm.runs.pulse import Beat
 from arcterm.runs.store import Run
 from arcterm.text import clean
@@ -17,7 +17,7 @@ _ANSWER_SECONDS = 3.0
 _MOST_BYTES = 64 << 10
 
 
-def examine(run: Run, attempt: int, beats: Mapping[int, Beat]) -> list[Found]:
+def examine(run: Run, attempt: int, beats: Mapping[int, Beat]) -> list[Examined]:
     """Ask every rank for its stack, which it also writes into its ``stack.txt``; returns what was found."""
     files = {rank: run.rank_dir(attempt, rank) / "stack.txt" for rank in beats}
     before = {rank: _size(path) for rank, path in files.items()}
@@ -28,7 +28,7 @@ def examine(run: Run, attempt: int, beats: Mapping[int, Beat]) -> list[Found]:
     for rank, beat in beats.items():
         state, channel = _kernel_state(beat.pid) if beat.pid in ours else ("", "")
         stack = _own_thread(_read(files[rank], before[rank]))
-        found.append(Found(rank, beat.pid, beat.phase, beat.step, state, channel, stack))
+        found.append(Examined(rank, beat.pid, beat.phase, beat.step, state, channel, stack))
     return found
 
 

@@ -23,10 +23,9 @@ import msgspec
 
 from arcterm import parent_death
 from arcterm.errors import ArctermError
-from arcterm.processes import family, rendezvous
+from arcterm.processes import family, rendezvous, signals
 from arcterm.processes.attempt import TICK_SECONDS, Attempt, StopAsked
 from arcterm.processes.retries import Retries
-from arcterm.processes.signals import STOPPING
 from arcterm.runs import advice, checkpoints, control, diagnosis, history, space, state
 from arcterm.runs.diagnosis import AttemptEnd
 from arcterm.runs.state import Failure
@@ -67,9 +66,10 @@ class Supervisor:
 
     def supervise(self, pipe: int | None) -> int:
         """Launch the ranks until the run needs no further attempt, and write its final state."""
-        for number in (*STOPPING, signal.SIGINT):
+        for number in signals.STOPPING:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGQUIT, self._stop_at_once)
+        signals.unblock()
         self._own()
         _report(pipe, state.READY)
         try:

@@ -4,8 +4,8 @@ Each state has one definition. ``queued``: an engine holds the run back. ``start
 no step yet. ``running``: steps or verification. ``paused``: its disk is full, it goes on when there is room.
 ``stopping``: a stop was agreed or signalled. ``stopped``:
 ended on request, can be resumed. ``done``: all steps, last verification and checkpoint made. ``failed``:
-ended by an error. ``lost``: never written; read from a live state whose owner is dead. ``damaged``: never
-written; read where a file of the run can't be read.
+ended by an error. ``lost``: never written; read from a live state whose owner is dead, or does nothing.
+``damaged``: never written; read where a file of the run can't be read.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ class State(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Owner(msgspec.Struct, kw_only=True, frozen=True):
-    """``owner.json``: the supervisor; `pid_start` and `boot_id` tell a reused pid from the real one."""
+    """``owner.json``: the supervisor; `pid_start` and `boot_id` tell a reused pid from the real one.
+
+    `pid_space` is the name space of its pid, as containers have their own; empty if unknown.
+    """
 
     host: str
     boot_id: str
@@ -79,6 +82,7 @@ class Owner(msgspec.Struct, kw_only=True, frozen=True):
     launcher: str
     attempt: int
     since: float
+    pid_space: str = ""
 
 
 class Launch(msgspec.Struct, kw_only=True, frozen=True):
@@ -142,7 +146,27 @@ def _read(run: Run) -> State:
         state = read_json(run.path / "state.json", State)  # it may have ended between the two looks
         if state.state in LIVE:
             return msgspec.structs.replace(state, state="lost", reason=_lost_reason(run))
+    if state.state in LIVE and (pid := held(run)):
+        silent = f"its supervisor, process {pid}, was heard of {_age(run.path / 'heartbeat'):.0f} s ago and"
+        reason = f"{silent} waits for the kernel: for a disk, or a GPU, that does not answer"
+        if _stat(pid)[:1] != ["D"]:
+            reason = f"{silent} is stopped; `kill -CONT {pid}` lets it go on"
+        return msgspec.structs.replace(state, state="lost", reason=reason)
     return state
+
+
+def held(run: Run) -> int:
+    """Process id of a supervisor on this host that lives and does nothing, 0 if it works or is gone.
+
+    It is stopped by a signal, or the kernel holds it, and its heartbeat is old.
+    """
+    owner = read_owner(run)
+    if owner is None or not is_here(owner) or _pid_start(owner.pid) != owner.pid_start:
+        return 0
+    patience = {"T": 3 * HEARTBEAT_SECONDS, "t": 3 * HEARTBEAT_SECONDS, "D": _STALE_SECONDS}
+    silent = _age(run.path / "heartbeat")
+    fields = _stat(owner.pid)
+    return owner.pid if fields and silent > patience.get(fields[0], float("inf")) else 0
 
 
 def _lost_reason(run: Run) -> str:
@@ -166,6 +190,7 @@ def take_ownership(run: Run, attempt: int, launcher: str) -> None:
         launcher=launcher,
         attempt=attempt,
         since=time.time(),
+        pid_space=_pid_space(),
     )
     space.write_json(run, run.path / "owner.json", owner)
 
@@ -189,8 +214,9 @@ def owner_alive(run: Run) -> bool:
 
 
 def is_here(owner: Owner) -> bool:
-    """Whether the supervisor was started on this host, since it was booted."""
-    return owner.host == socket.gethostname() and owner.boot_id == _boot_id()
+    """Whether the supervisor was started on this host, since it was booted, and not in another container."""
+    here = owner.host == socket.gethostname() and owner.boot_id == _boot_id()
+    return here and owner.pid_space in ("", _pid_space())
 
 
 def believed(run: Run) -> float:
@@ -209,6 +235,11 @@ def last_beat(run: Run) -> float:
 def check_resumable(run: Run, *, longer: bool = False) -> None:
     """Raise `RunError` if the run is live, or done, unless it is a training to be made `longer`."""
     now = read_state(run)
+    if pid := held(run):
+        raise RunError(
+            f"{run.name} has a supervisor that does nothing, process {pid}",
+            f"`kill -CONT {pid}` lets it go on, `arcterm stop {run.id} --now` ends it",
+        )
     if now.state in LIVE:
         owner = read_owner(run)
         if owner is None or is_here(owner):
@@ -286,16 +317,26 @@ def _age(path: Path) -> float:
         return float("inf")
 
 
+def _pid_space() -> str:
+    with contextlib.suppress(OSError):
+        return str(Path("/proc/self/ns/pid").readlink())
+    return ""
+
+
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def _pid_start(pid: int) -> int | None:
     """Start time of a process in clock ticks since boot; None if there is none, or a zombie."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields and fields[0] not in "ZX" else None
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state's letter on; none if there is no such process."""
     try:
-        fields = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        )
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
+        return []
+    return text.rpartition(")")[2].split()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arcterm.processes.hang import Found, Watch, find_silent
+from arcterm.processes.hang import Examined, Watch, find_silent
 from arcterm.runs.pulse import Beat
 
 THREAD = "Current thread 0x1 (most recent call first):\n"
@@ -78,7 +78,7 @@ def test_time_in_which_the_supervisor_was_stopped_does_not_count():
 
 
 def found(rank, stack=COLLECTIVE, state="S", step=40, **more):
-    return Found(rank, 120 + rank, "training", step, state, more.get("channel", ""), stack)
+    return Examined(rank, 120 + rank, "training", step, state, more.get("channel", ""), stack)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from arcterm.errors import RunError
 from arcterm.files import write_json
+from arcterm.launch import start
 from arcterm.runs import control, state
 from arcterm.runs.state import Owner, read_owner, read_state, write_state
 
@@ -40,6 +42,59 @@ def test_a_live_state_with_a_dead_owner_is_lost(run):
         assert read_state(run).state == "lost"
     write_state(run, "done", attempt=1)
     assert read_state(run).state == "done"
+
+
+@pytest.fixture
+def supervisor():
+    """A process that may own a run."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def owned_by(run, pid, **changes):
+    state.take_ownership(run, 1, "local")
+    owner = read_owner(run)
+    given = {f: getattr(owner, f) for f in owner.__struct_fields__}
+    given |= {"pid": pid, "pid_start": state._pid_start(pid), **changes}
+    write_json(run.path / "owner.json", Owner(**given))
+    write_state(run, "running", attempt=1)
+    state.beat(run)
+
+
+def silent_for(run, seconds):
+    at = time.time() - seconds
+    os.utime(run.path / "heartbeat", (at, at))
+
+
+def test_a_supervisor_that_is_stopped_leaves_a_lost_run_that_says_how_it_goes_on(run, supervisor):
+    owned_by(run, supervisor.pid)
+    silent_for(run, 600)
+    assert read_state(run).state == "running"  # it lives, and this host may just have woken up
+    os.kill(supervisor.pid, signal.SIGSTOP)
+    os.waitpid(supervisor.pid, os.WUNTRACED)
+    state.beat(run)
+    assert read_state(run).state == "running"  # not for a moment
+    silent_for(run, 30)
+    lost = read_state(run)
+    assert lost.state == "lost"
+    assert f"process {supervisor.pid}, was heard of 30 s ago" in lost.reason
+    assert f"`kill -CONT {supervisor.pid}`" in lost.reason
+    with pytest.raises(RunError) as raised:
+        state.check_resumable(run)
+    assert f"`kill -CONT {supervisor.pid}` lets it go on" in raised.value.hint
+    with pytest.raises(RunError, match="does nothing"):
+        start.stop(run)
+    start.stop(run, now=True)
+    assert supervisor.wait() == -signal.SIGQUIT
+
+
+def test_the_pid_of_another_container_is_not_looked_for_in_this_one(run):
+    owned_by(run, 999_999_999, pid_start=1, pid_space="pid:[1]")
+    assert read_state(run).state == "running"
+    silent_for(run, 600)
+    assert read_state(run).state == "lost"
 
 
 def test_an_owner_on_another_host_lives_by_its_heartbeat(run):
