@@ -29,7 +29,7 @@ from arcterm import samples
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, DiskFullError, TrainingError
 from arcterm.files import create_json, publish, read_json, sync, write_json
-from arcterm.runs import checkpoints, space
+from arcterm.runs import advice, checkpoints, space
 from arcterm.runs import manifest as manifests
 from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest
 from arcterm.runs.events import Checkpoint, Verify
@@ -176,7 +176,10 @@ def _retain(run: Run, config: TrainConfig, written: Path) -> None:
         checkpoints.retain(run, config.keep_last, config.keep_best, written=written)
     except OSError as error:
         if not space.is_full(error):  # some file systems need room to delete: the next save tries again
-            raise
+            raise TrainingError(
+                f"old checkpoints could not be removed: {_cause(error, run.checkpoints)}",
+                f"look at that disk; then {advice.resuming(run)}",
+            ) from None
 
 
 def _require_finite(world: World, folder: Path, step: int, trained: Trained) -> None:

@@ -244,6 +244,7 @@ def test_a_launcher_without_ranks(run, code, signal, log, said):
         ([(0, 10, "RuntimeError: CUDA error: uncorrectable ECC error encountered")], [(0, 1)], 10, False),
         ([(0, 10, "DataError: /nfs/pack can't be read: Input/output error")], [(0, 1)], 10, False),
         ([(0, 10, "MemoryError")], [(0, 1)], 10, False),
+        ([(0, 10, "OSError: [Errno 24] Too many open files: '/dev/null'")], [(0, 1)], 10, False),
         ([], [(1, -11)], 10, False),
         ([], [], 0, False),
         ([], [], -9, False),

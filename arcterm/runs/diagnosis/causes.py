@@ -86,6 +86,12 @@ _CAUSES = (
         outside=True,
     ),
     Cause(
+        r"Too many open files|Errno 2[34]\b",
+        "no more files can be opened",
+        "raise `ulimit -n`; then {resume}",
+        outside=True,
+    ),
+    Cause(
         r"MemoryError|Cannot allocate memory|can't allocate memory",
         "the host ran out of memory",
         "with a lower --batch-size or --nproc, unless other programs took it",
