@@ -70,7 +70,8 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1,
         while True:
             state = read_state(run)
             try:
-                view.show(state, reader.refresh(), reader.events(), interrupts.note)
+                paused = state.reason if state.state == "paused" else ""  # its events find no room
+                view.show(state, reader.refresh(), reader.events(), interrupts.note or paused)
             except ReaderGoneError:
                 say(f"{run.name}: {state.state}; `arcterm attach {run.id}` shows it again")
                 raise

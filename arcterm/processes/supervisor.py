@@ -114,6 +114,10 @@ class Supervisor:
             if refusal is not None:
                 reason = "; ".join(filter(None, (ended.reason, refusal)))
                 return msgspec.structs.replace(ended, reason=reason)
+            if not self._finds_room(ended):
+                return self.attempt.end(
+                    "stopped", reason=f"stopped while its disk was full, after: {ended.reason}"
+                )
             self._begin_again(ended, remedied)
             self._pause(retries.pause)
 
@@ -146,6 +150,20 @@ class Supervisor:
         self.attempt = Attempt(self.run, ended.attempt + 1, self.asked)
         _log_into(self.run.attempt_dir(ended.attempt + 1))
         self._own()
+
+    def _finds_room(self, ended: AttemptEnd) -> bool:
+        """Wait until the disk takes the files of another attempt; False if a stop is asked for before."""
+        paused = False
+        while not (room := space.to_write(self.run, 1)).suffices:
+            stop = any(request.verb == "stop" for _, request in control.pending(self.run))
+            if stop or self.asked.name or self.asked.at_once:
+                return False
+            if not paused:
+                reason = f"{room}; before it goes on after: {ended.reason}"
+                state.write_state(self.run, "paused", attempt=ended.attempt, step=ended.step, reason=reason)
+                paused = True
+            self._pause(1.0)
+        return True
 
     def _pause(self, seconds: float) -> None:
         """Wait before a relaunch; a stop ends it."""

@@ -17,6 +17,7 @@ import msgspec
 from arcterm import files
 from arcterm.config import TrainConfig
 from arcterm.runs.store import Run
+from arcterm.text import byte_size
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _SPARES, _SPARE_BYTES = 8, 8192
@@ -36,6 +37,10 @@ class DiskRoom(NamedTuple):
     @property
     def suffices(self) -> bool:
         return self.free >= self.needed
+
+    def __str__(self) -> str:
+        needed, free = byte_size(self.needed), byte_size(self.free)
+        return f"the disk of {self.place} is full: {needed} are needed, {free} are free"
 
 
 def is_full(error: OSError) -> bool:
@@ -64,7 +69,7 @@ def of_training(root: Path, config: TrainConfig, checkpoint: int) -> DiskRoom:
 
 
 def to_write(run: Run, size: int) -> DiskRoom:
-    """Room for `size` bytes in files of `run`."""
+    """Room for `size` bytes in files of `run`; of 0 bytes for a small file."""
     return DiskRoom(run.path, size + size // 50 + _BESIDES if size else 4096, free_bytes(run.path))
 
 

@@ -15,7 +15,6 @@ from arcterm.runs import advice, checkpoints, control, space, state
 from arcterm.runs.events import Message
 from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
-from arcterm.text import byte_size
 from arcterm.train.world import World
 
 T = TypeVar("T")
@@ -116,9 +115,7 @@ class Pause:
         return True
 
     def _words(self, room: space.DiskRoom, refused: str) -> str:
-        needed, free = byte_size(room.needed), byte_size(room.free)
-        text = f"the disk of {room.place} is full: {needed} are needed, {free} are free"
-        return f"{text} ({refused})" if refused and room.suffices else text
+        return f"{room} ({refused})" if refused and room.suffices else str(room)
 
     def _stop_asked(self) -> bool:
         """Whether this process was asked to stop, or the run was; such a request is taken."""

@@ -142,6 +142,15 @@ def test_a_silent_run_is_labelled(make):
     assert "no event for 41 s; last step 5" in said(status.notice(view, 80, 1))
 
 
+def test_a_run_that_waits_for_room_says_so(make):
+    made = make("full")
+    made.train(5)
+    made.become("paused", reason="the disk of /runs/full is full")
+    view = view_of(made)
+    assert "paused" in said(status.status(view, 80, 1))
+    assert "the disk of /runs/full is full" in said(status.notice(view, 80, 1))
+
+
 def test_a_stop_that_was_asked_for_shows_at_once(make):
     from arcterm.runs import control
 

@@ -80,6 +80,7 @@ def _message(view: View) -> tuple[str, str]:
         (view.problem, "bad"),
         ("reading the run …" if reading else "", "dim"),
         (failure.cause if failure else "", "bad"),
+        (view.state.reason if view.word == "paused" else "", "warn"),
         (silent, "warn"),
         ("" if view.live else view.state.reason or _ended(view), _ended_role(view)),
         (stopping, "warn"),
