@@ -61,6 +61,16 @@ def slices(gpu: Gpu) -> dict[tuple[str, str], Gpu] | None:
     return found
 
 
+def processes(index: int) -> list[tuple[int, int | None]]:
+    """The ids of the processes that compute on a GPU, and the bytes each holds where the driver says so."""
+    nvml, _, _ = _open_nvml()
+    handle = _ask(nvml, nvml.nvmlDeviceGetHandleByIndex, index) if nvml is not None else None
+    if nvml is None or handle is None:
+        return []
+    found = _ask(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
+    return [(int(one.pid), None if one.usedGpuMemory is None else int(one.usedGpuMemory)) for one in found]
+
+
 def newest_cuda() -> tuple[int, int] | None:
     """The newest CUDA that the driver supports, as (major, minor); None if unknown."""
     nvml, _, _ = _open_nvml()

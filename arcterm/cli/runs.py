@@ -196,16 +196,20 @@ def rm(
     runs_dir: RunsDir = None,
 ) -> None:
     """Remove a run with its checkpoints and logs."""
+    from arcterm.launch import start
     from arcterm.runs import store
     from arcterm.runs.state import LIVE, is_locked, read_state
     from arcterm.text import clean
 
     run = _find(name, runs_dir)
-    if read_state(run).state in LIVE or is_locked(run):
+    queued = read_state(run).state == "queued"
+    if not queued and (read_state(run).state in LIVE or is_locked(run)):
         raise RunError(f"{run.name} is being run", f"`arcterm stop {run.id}` first")
     question = clean(f"remove {run.path} and its checkpoints?")
     if not yes and sys.stdin.isatty() and not typer.confirm(question, err=True):
         raise typer.Abort
+    if queued:
+        start.end(run, _AT_ONCE_SECONDS)
     store.remove(run)
     say(f"removed {run.id}")
 

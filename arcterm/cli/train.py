@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +14,12 @@ from arcterm.cli import completing
 from arcterm.cli.options import help_of, parameter, set_parameters, shared_parameters
 from arcterm.commandline import flag
 from arcterm.errors import ConfigError
-from arcterm.overrides import merge, parse_assignments, read_settings
+from arcterm.overrides import check_setting, indices, merge, parse_assignments, read_settings
 from arcterm.settings import FLAGS, SETTINGS
 from arcterm.show.output import ProgressLine, put_detached, put_json, say, say_waiting
+
+if TYPE_CHECKING:
+    from arcterm.runs.store import Run
 
 _HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
 
@@ -27,7 +30,7 @@ terminal leaves the training running.
 # the numbers that the 2018 scripts used for --loss-type
 _LOSS_IDS = {"0": "softmax", "1": "sphereface", "2": "cosface", "4": "arcface", "12": "triplet"}
 
-_HOW = ("detach", "dry_run", "plain", "as_json", "runs_dir")
+_HOW = ("after", "detach", "dry_run", "plain", "as_json", "runs_dir")
 """Options of the command that are no settings of the run."""
 
 
@@ -38,6 +41,7 @@ def _run(
     dataset: str | None,
     margin: float | None,
     scale: float | None,
+    seed: str | None,
     name: str | None,
     config: Path | None,
     assignments: list[str],
@@ -49,8 +53,11 @@ def _run(
     direct = {key: value for key, value in (("margin", margin), ("scale", scale)) if value is not None}
     if direct:
         layer["loss_options"] = direct
+    seeds = [] if seed is None else _seeds(seed)
+    if seeds:
+        layer["seed"] = seeds[0]
     file = read_settings(config) if config else {}
-    start_training(merge(file, parse_assignments(assignments), layer), **how)
+    start_training(merge(file, parse_assignments(assignments), layer), seeds=seeds, **how)
 
 
 def start_training(
@@ -61,44 +68,69 @@ def start_training(
     plain: bool,
     as_json: bool,
     runs_dir: Path | None,
+    seeds: Sequence[int] = (),
+    after: str | None = None,
     equivalent: bool = False,
 ) -> None:
     """Show the plan of `settings` (see `overrides.merge`), then start the run and watch it.
 
-    With `equivalent` it says which `arcterm train` it is.
+    Several `seeds` are a run each; the run is queued `after` another. With `equivalent` it says which
+    `arcterm train` it is.
     """
     if settings.get("dataset"):
         say(f"looking at {settings['dataset']}")
     else:
         say("no --dataset: using the demo, faces drawn by arcterm itself")
-    from arcterm.launch import start  # slow to import: after the first line
+    from arcterm.launch import queue  # slow to import: after the first line
     from arcterm.launch.plan import make_plan
     from arcterm.runs import store
 
-    root = store.runs_dir(runs_dir)
-    store.check_name(root, settings.get("name", ""))
+    root, called, several = store.runs_dir(runs_dir), settings.get("name", ""), len(seeds) > 1
+    before = store.find(root, after) if after else None
+    for name in queue.names(called, seeds):
+        store.check_name(root, name)
     plan = make_plan(settings, ProgressLine("getting the data ready"), root)
-    for note in plan.notes:
-        say(f"  {note}")
+    places = queue.share_out(plan.config, seeds, called, settings.get("gpus", ""), root)
+    say(*(f"  {note}" for note in [*plan.notes, *queue.lines(places, before)]))
     if plan.warning:
         say(f"  note      {plan.warning}")
     if equivalent:
         say(f"this is: {plan.config.command}")
     if dry_run:
         if as_json:
-            import msgspec
-
-            put_json(msgspec.to_builtins(plan.config) | {"set_aside": dict(plan.facts.set_aside or {})})
+            aside = {"set_aside": dict(plan.facts.set_aside or {})}
+            described = [place.describe(before) | aside for place in places]
+            put_json(described if several else described[0])
         return
-    say_waiting(f"starting {settings.get('name') or f'{plan.config.backbone} + {plan.config.loss}'}")
-    run = start.start(plan, root, name=settings.get("name", ""), argv=sys.argv)
+    say_waiting(f"starting {called or f'{plan.config.backbone} + {plan.config.loss}'}")
+    runs = queue.start_all(plan, places, root, sys.argv, before)
     if detach:
-        put_detached(run, as_json)
+        put_detached(runs if several else runs[0], as_json)
         return
+    say(*(f"started {run.id}" for run in runs))
+    _watch(runs, several, plain=plain, as_json=as_json)
+
+
+def _watch(runs: Sequence[Run], several: bool, *, plain: bool, as_json: bool) -> None:
+    from arcterm.cli.several import watch_all
     from arcterm.cli.watch import watch
 
-    say(f"started {run.id}")
-    watch(run, plain=plain, as_json=as_json, owner=True)
+    if several:
+        watch_all(runs, plain=plain, as_json=as_json)
+    else:
+        watch(runs[0], plain=plain, as_json=as_json, owner=True)
+
+
+def _seeds(text: str) -> list[int]:
+    """Parse ``1,2,3`` or ``1-3``; raises `ConfigError` for what is no seed, and for one that comes twice."""
+    found = indices(text, "seed")
+    if not found:
+        raise ConfigError(f"--seed {text} names no seed", "write --seed 1,2,3")
+    for seed in found:
+        check_setting("seed", seed)
+    if twice := [seed for seed in found if found.count(seed) > 1]:
+        raise ConfigError(f"--seed names {twice[0]} more than once", "two runs of one seed would be the same")
+    return found
 
 
 def _parameters() -> list[inspect.Parameter]:
@@ -120,6 +152,8 @@ def _parameters() -> list[inspect.Parameter]:
         "scale": option(float | None, "--scale", "The loss's scale."),
         "dataset": option(str | None, "--dataset", "Name or directory; the demo."),
         **{name: option(by_name[name].type | None, flag(name), help_of(by_name[name])) for name in FLAGS},
+        "seed": option(str | None, "--seed", f"{help_of(by_name['seed'])} Several, 1,2,3, are a run each."),
+        "after": option(str | None, "--after", "Queue it after this run, however that ends."),
         "name": option(str | None, "--name", "A name for the run."),
         "config": option(Path | None, "--config", "Settings from a TOML file."),
         "assignments": option(list[str], "--set", every, autocompletion=completing.settings),

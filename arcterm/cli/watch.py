@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Protocol
 
@@ -97,7 +98,8 @@ def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1,
     if run.removed:
         raise RunGoneError.of(run)
     check_whole(run)
-    _conclude(run, state, as_json, talk)
+    with interrupts.noted():
+        _conclude(run, state, as_json, talk)
 
 
 def _conclude(run: Run, state: State, as_json: bool, talk: bool) -> None:
@@ -154,11 +156,15 @@ def _conclude_job(run: Run, state: State, as_json: bool, talk: bool) -> None:
 
 
 class RunFailedError(ArctermError):
-    """A run that did not end well: failed, lost or stopped, with the exit code of what it met."""
+    """A run that did not end well: failed, lost or stopped, with the exit code of what it met.
+
+    `interrupted` if it was stopped from where it was watched.
+    """
 
     def __init__(self, message: str, hint: str, exit_code: int = 5) -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
+        self.interrupted = False
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -201,6 +207,15 @@ class _Interrupts:
             self.terminate(early, None)
         return previous
 
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note on a `RunFailedError` whether the run was stopped from here."""
+        try:
+            yield
+        except RunFailedError as error:
+            error.interrupted = self._count > 0 or self._terminated is not None
+            raise
+
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Signal handler for SIGINT."""
         self._count += 1
@@ -238,10 +253,13 @@ class Lines:
     def __init__(self, to_stderr: bool) -> None:
         self._put = say if to_stderr else put
         self._last = 0.0
-        self._note = ""
+        self._note = self._held = ""
 
     def show(self, state: State, summary: Summary, events: Events, note: str) -> None:
         """Print what is new."""
+        if state.state in ("queued", "starting") and state.reason not in ("", self._held):
+            self._held = state.reason
+            say(f"{state.state} {state.reason}")
         if note != self._note:
             self._note = note
             say(note)

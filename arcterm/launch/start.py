@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -38,10 +39,12 @@ _VERSIONS = (
 )
 
 
-def start(plan: Plan, root: Path, *, name: str = "", argv: Sequence[str] = ()) -> Run:
-    """Make a run of `plan` and start it; raises `RunError` if the name is taken."""
+def start(
+    plan: Plan, root: Path, *, name: str = "", argv: Sequence[str] = (), after: Run | None = None
+) -> Run:
+    """Make a run of `plan` and start it, queued `after` another; raises `RunError` if the name is taken."""
     run = _create(root, plan.config, argv, name=name, facts=plan.facts)
-    engine.submit(run)
+    engine.submit(run, *(["--after", str(after.path.resolve())] if after else []))
     return run
 
 
@@ -91,6 +94,16 @@ def terminate(run: Run) -> None:
             os.kill(owner.pid, signal.SIGTERM)
     else:
         control.ask(run, "stop")
+
+
+def end(run: Run, patience: float) -> None:
+    """Stop a run at once and wait until its lock is free; raises `RunError` after `patience` seconds."""
+    stop(run, now=True)
+    until = time.monotonic() + patience
+    while state.read_state(run).state in state.LIVE or state.is_locked(run):
+        if time.monotonic() > until:
+            raise hanging(run)
+        time.sleep(0.1)
 
 
 def hanging(run: Run) -> RunError:

@@ -38,6 +38,10 @@ class StopAsked:
     at: float = 0.0
     at_once: bool = False
 
+    def any(self) -> bool:
+        """Whether a stop of either kind is asked for."""
+        return bool(self.name) or self.at_once
+
 
 class Attempt:
     """Attempt `number` at `run`; `asked` says what is to become of it."""
@@ -45,6 +49,7 @@ class Attempt:
     def __init__(self, run: Run, number: int, asked: StopAsked) -> None:
         self.run = run
         self.number = number
+        self.waited = ""  # how the run ended that it was queued after
         self._asked = asked
         self._folder = run.attempt_dir(number)
         self._hung: Failure | None = None
@@ -61,6 +66,7 @@ class Attempt:
             env=command.recorded_part(environ),
             resume=found.path.name if found.path else "",
             notes=[*notes, *found.notes],
+            after=self.waited,
         )
         space.write_json(self.run, self._folder / "launch.json", launch)
         with signals.blocked():

@@ -1,12 +1,13 @@
 """The process that owns a run: it starts the ranks' agent, watches them, and records how it ended.
 
-    python -m arcterm.processes.supervisor RUN ATTEMPT [LOCK PIPE [--from-start] [--change NAME]]
+    python -m arcterm.processes.supervisor RUN ATTEMPT [LOCK PIPE OPTIONS]
 
-LOCK is a descriptor of the run's lock, already held; PIPE receives a word when the run is owned, or why not;
-NAME is that of a planned change (`runs.history`). One per run, in a session of its own. torch runs in its
-children only. After a failure from outside the ranks are launched again, in a new attempt, from the newest
-whole checkpoint. SIGTERM, SIGUSR1 and SIGINT mean: save, then stop, within a grace time; SIGQUIT ends the run
-at once.
+LOCK is a descriptor of the run's lock, already held; PIPE receives a word when the run is owned, or why not.
+Options: --from-start, --change NAME (a planned change, see `runs.history`), --after RUN (wait for it first).
+
+One per run, in a session of its own. torch runs in its children only. After a failure from outside the ranks
+are launched again, in a new attempt, from the newest whole checkpoint. SIGTERM, SIGUSR1 and SIGINT mean:
+save, then stop, within a grace time; SIGQUIT ends the run at once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import msgspec
 
 from arcterm import parent_death
 from arcterm.errors import ArctermError
-from arcterm.processes import family, rendezvous, signals
+from arcterm.processes import family, queue, rendezvous, signals
 from arcterm.processes.attempt import TICK_SECONDS, Attempt, StopAsked
 from arcterm.processes.retries import Retries
 from arcterm.runs import advice, checkpoints, control, diagnosis, history, space, state
@@ -38,11 +39,12 @@ def main() -> int:
     """Supervise one run until it is done, stopped or failed."""
     run, attempt = Run(Path(sys.argv[1])), int(sys.argv[2])
     lock, pipe = (int(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 3 else (None, None)
-    supervisor = Supervisor(run, attempt, from_start="--from-start" in sys.argv)
+    after = Run(Path(_option("--after"))) if "--after" in sys.argv else None
+    supervisor = Supervisor(run, attempt, from_start="--from-start" in sys.argv, after=after)
     try:
         with state.lock(run, lock):
             if "--change" in sys.argv:  # before READY: a start that fails changes nothing
-                history.accept(run, sys.argv[sys.argv.index("--change") + 1], checkpoints.newest_step(run))
+                history.accept(run, _option("--change"), checkpoints.newest_step(run))
             code = supervisor.supervise(pipe)
             space.drop_reserve(run)
             return code
@@ -53,12 +55,18 @@ def main() -> int:
         return error.exit_code if isinstance(error, ArctermError) else 5
 
 
-class Supervisor:
-    """A run from one attempt on, under one lock."""
+def _option(name: str) -> str:
+    """The word behind an option of this process."""
+    return sys.argv[sys.argv.index(name) + 1]
 
-    def __init__(self, run: Run, attempt: int, *, from_start: bool = False) -> None:
+
+class Supervisor:
+    """A run from one attempt on, under one lock; it first waits for the run `after` which it is queued."""
+
+    def __init__(self, run: Run, attempt: int, *, from_start: bool = False, after: Run | None = None) -> None:
         self.run = run
         self.from_start = from_start
+        self.after = after
         self.asked = StopAsked()
         self.attempt = Attempt(run, attempt, self.asked)
         self.notes: list[str] = []
@@ -76,7 +84,7 @@ class Supervisor:
             parent_death.adopt_orphans()
             checkpoints.sweep(self.run)
             control.clear(self.run)
-            ended = self._attempts()
+            ended = self._wait_in_queue() or self._attempts()
         except (ArctermError, OSError) as error:
             ended = self.attempt.end("failed", failure=self._own_failure(error))
         finally:
@@ -97,7 +105,25 @@ class Supervisor:
         state.take_ownership(self.run, number, "local")
         state.beat(self.run)
         space.keep_reserve(self.run)
-        state.write_state(self.run, "starting", attempt=number, step=step)
+        word: state.StateName = "queued" if self.after else "starting"
+        reason = f"after {queue.called(self.after)}" if self.after else self.attempt.waited
+        state.write_state(self.run, word, attempt=number, step=step, reason=reason)
+
+    def _wait_in_queue(self) -> AttemptEnd | None:
+        """Wait for the run that this one is queued after; returns the end of one that was stopped by then."""
+        if self.after is None:
+            return None
+        other, self.after = self.after, None
+        called = queue.called(other)
+        ended = queue.wait_for(self.run, other, asked=self.asked.any, beat=self._beat)
+        if not ended:
+            stopped = self.attempt.end("stopped", reason=f"stopped while it waited for {called}")
+            diagnosis.write_end(self.run, stopped)
+            return stopped
+        queue.check_data(self.run)
+        self.attempt.waited = f"{called} is {ended}"
+        self._own()
+        return None
 
     def _attempts(self) -> AttemptEnd:
         """Launch the ranks again and again, as long as it makes sense; returns how the last attempt ended."""
@@ -168,7 +194,7 @@ class Supervisor:
     def _pause(self, seconds: float) -> None:
         """Wait before a relaunch; a stop ends it."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until and not self.asked.name and not self.asked.at_once:
+        while time.monotonic() < until and not self.asked.any():
             self._beat()
             time.sleep(TICK_SECONDS)
 

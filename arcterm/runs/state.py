@@ -1,11 +1,11 @@
 """State of a run: what it is doing, its owner, and whether the owner lives.
 
-Each state has one definition. ``queued``: an engine holds the run back. ``starting``: the supervisor is up,
-no step yet. ``running``: steps or verification. ``paused``: its disk is full, it goes on when there is room.
-``stopping``: a stop was agreed or signalled. ``stopped``:
-ended on request, can be resumed. ``done``: all steps, last verification and checkpoint made. ``failed``:
-ended by an error. ``lost``: never written; read from a live state whose owner is dead, or does nothing.
-``damaged``: never written; read where a file of the run can't be read.
+Each state has one definition. ``queued``: it waits for another run, or an engine holds it back.
+``starting``: the supervisor is up, no step yet. ``running``: steps or verification. ``paused``: its disk is
+full, it goes on when there is room. ``stopping``: a stop was agreed or signalled. ``stopped``: ended on
+request, can be resumed. ``done``: all steps, last verification and checkpoint made. ``failed``: ended by an
+error. ``lost``: never written; read from a live state whose owner is dead, or does nothing. ``damaged``:
+never written; read where a file of the run can't be read.
 """
 
 from __future__ import annotations
@@ -88,13 +88,14 @@ class Owner(msgspec.Struct, kw_only=True, frozen=True):
 class Launch(msgspec.Struct, kw_only=True, frozen=True):
     """``attempts/NNNN/launch.json``: the agent's argv and environment, the checkpoint it resumes from.
 
-    `notes` name damaged checkpoints and the one used instead.
+    `notes` name damaged checkpoints and the one used instead; `after` how the run ended that it waited for.
     """
 
     argv: list[str]
     env: dict[str, str]
     resume: str = ""
     notes: list[str] = []
+    after: str = ""
 
 
 def write_state(run: Run, state: StateName, **fields: object) -> None:
@@ -142,7 +143,8 @@ def _read(run: Run) -> State:
             state="starting" if age < _STARTUP_SECONDS else "lost",
             reason=": ".join(["the supervisor never started", *[line for line in log if line.strip()][-1:]]),
         )
-    if state.state in LIVE and state.state != "queued" and not owner_alive(run):
+    held_back = state.state == "queued" and read_owner(run) is None  # by an engine's own queue
+    if state.state in LIVE and not held_back and not owner_alive(run):
         state = read_json(run.path / "state.json", State)  # it may have ended between the two looks
         if state.state in LIVE:
             return msgspec.structs.replace(state, state="lost", reason=_lost_reason(run))

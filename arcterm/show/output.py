@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from arcterm.show.streams import ReaderGoneError, write, write_lines
@@ -55,12 +56,14 @@ class ProgressLine:
             write(sys.stderr, f"\r\x1b[K{text}")
 
 
-def put_detached(run: Run, as_json: bool) -> None:
-    """Write the id of a run that was started detached."""
+def put_detached(run: Run | Sequence[Run], as_json: bool) -> None:
+    """Write the id of a run that was started detached, or those of several."""
+    runs = run if isinstance(run, Sequence) else [run]
     if as_json:
-        put_json({"id": run.id, "path": str(run.path.resolve())})
+        described = [{"id": each.id, "path": str(each.path.resolve())} for each in runs]
+        put_json(described if isinstance(run, Sequence) else described[0])
     else:
-        put(run.id)
+        put(*(each.id for each in runs))
 
 
 def table(header: list[str], rows: list[list[str]], right: frozenset[int] = frozenset()) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from safetensors.numpy import load_file
@@ -64,29 +65,37 @@ def test_train_verify_show_and_remove(arcterm, pack):
     assert not run.exists()
 
 
-def test_one_and_two_ranks_give_the_same_loss(arcterm, pack):
-    common = (
-        "train",
-        "plain",
-        "arcface",
-        "--dataset",
-        str(pack),
-        "--steps",
-        "12",
-        "--seed",
-        "5",
-        "--lr",
-        "0.05",
-        "--set",
-        "precision=float32",  # bfloat16, of processors that have it, rounds the ranks' halves differently
+def test_a_run_that_goes_on_with_other_ranks_and_moved_data_takes_the_same_images(arcterm, pack):
+    """Two ranks, then one, then three, each time made longer; the loss of every step is that of one rank."""
+    # a rate that does not depend on the length; bfloat16, where there is, rounds the ranks' parts apart
+    recipe = "--seed 5 --lr 0.05 --schedule multistep --set milestones=1000 --set precision=float32"
+    common = ("train", "plain", "arcface", *recipe.split(), "--dataset")
+    one = arcterm.json(
+        *common, str(pack), *["--steps", "12", "--nproc", "1", "--batch-size", "12", "--name", "one"]
     )
-    one = arcterm.json(*common, "--nproc", "1", "--batch-size", "12", "--name", "one")
-    two = arcterm.json(*common, "--nproc", "2", "--batch-size", "6", "--name", "two")
-    a, b = losses(arcterm.path("one")), losses(arcterm.path("two"))
+    data, moved = arcterm.folder / "data", arcterm.folder / "moved"
+    shutil.copytree(pack, data)
+    arcterm(*common, "data", *["--steps", "4", "--nproc", "2", "--batch-size", "6", "--name", "parts"])
+    longer = ("resume", "parts", "--nproc", "1", "--steps", "8")
+    planned = arcterm.json(*longer, "--dry-run")
+    assert (planned["step"], planned["settings"]["batch_size"]) == (4, [6, 12])
+    assert arcterm.show("parts")["history"] == []
+    said = arcterm(*longer, "--plain").stderr
+    assert "12 × 1 = 12 images a step as before" in said
+    assert "8 steps (1 epochs) instead of 4; the schedule is laid anew over them" in said
+    data.rename(moved)
+    parts = arcterm.json("resume", "parts", *["--steps", "12", "--nproc", "3", "--dataset", "moved"])
+    assert (parts["state"], parts["step"], parts["attempt"]) == ("done", 12, 3)
+    first, second = parts["history"]
+    assert (first["step"], first["settings"]["nproc"], first["settings"]["steps"]) == (4, [2, 1], [4, 8])
+    assert (second["step"], second["settings"]["nproc"], second["settings"]["steps"]) == (8, [1, 3], [8, 12])
+    assert second["why"].endswith("resume parts --steps 12 --nproc 3 --dataset moved --json")
+    assert parts["config"]["dataset_options"]["path"] == str(moved)
+    a, b = losses(arcterm.path("one")), losses(arcterm.path("parts"))
     assert list(a) == list(b) == list(range(1, 13))
     assert a == pytest.approx(b, abs=1e-5, rel=1e-5)
     assert len({round(loss, 3) for loss in a.values()}) > 6
-    assert one["verification"]["heldout"]["accuracy"] == two["verification"]["heldout"]["accuracy"]
+    assert one["verification"]["heldout"]["accuracy"] == parts["verification"]["heldout"]["accuracy"]
 
 
 @pytest.mark.parametrize("loss", [("cosface",), ("fading", "--set", "sample_rate=0.4")], ids=" ".join)

@@ -74,7 +74,9 @@ def _message(view: View) -> tuple[str, str]:
     reading = view.loading and view.summary.last_step is None
     silent = f"no event for {duration(quiet)}; last step {view.step:,}" if quiet else ""
     stopping = "stop asked for: it ends after a checkpoint" if view.stopping and view.live else ""
-    waiting = f"{view.word}; the first step is yet to come" if view.summary.last_step is None else ""
+    held = view.state.reason if view.word == "queued" else ""
+    first = f"queued {held}" if held else f"{view.word}; the first step is yet to come"
+    waiting = first if view.summary.last_step is None else ""
     warnings = [m for m in view.summary.messages if m.level != "info"]
     sentences = (
         (view.problem, "bad"),
