@@ -20,7 +20,7 @@ from arcterm.runs.store import Run
 
 
 @dataclass(frozen=True)
-class Place:
+class QueuePlace:
     """One of several trainings: its name and config, and the number, from 0, of the one that it waits for."""
 
     name: str
@@ -43,19 +43,21 @@ def names(name: str, seeds: Sequence[int]) -> list[str]:
     return [f"{name}-s{seed}" if name else "" for seed in seeds] if len(seeds) > 1 else [name]
 
 
-def share_out(config: TrainConfig, seeds: Sequence[int], name: str, wanted: str, root: Path) -> list[Place]:
+def share_out(
+    config: TrainConfig, seeds: Sequence[int], name: str, wanted: str, root: Path
+) -> list[QueuePlace]:
     """Give each of several seeds a run: side by side on free GPUs of the `wanted`, disjoint, or in turn.
 
     They run in turn on the CPU, and where there is no room for two of them.
     """
     if len(seeds) < 2:
-        return [Place(name, config, None)]
+        return [QueuePlace(name, config, None)]
     free = free_gpus(config, wanted, root)
     count = len(free) // config.nproc if config.gpus else 0
     lanes = [free[lane * config.nproc :][: config.nproc] for lane in range(min(count, len(seeds)))]
     lanes = lanes or [config.gpus]
     return [
-        Place(
+        QueuePlace(
             name=called,
             config=msgspec.structs.replace(config, seed=seed, gpus=lanes[number % len(lanes)]),
             after=number - len(lanes) if number >= len(lanes) else None,
@@ -78,7 +80,7 @@ def free_gpus(config: TrainConfig, wanted: str, root: Path) -> list[int]:
     return [index for index in there if index not in taken and not gpus.processes(index)]
 
 
-def lines(places: Sequence[Place], after: Run | None) -> list[str]:
+def lines(places: Sequence[QueuePlace], after: Run | None) -> list[str]:
     """Lines of the plan: where each run works, and after which one; none of one that waits for nothing."""
     if len(places) == 1 and after is None:
         return []
@@ -92,7 +94,7 @@ def lines(places: Sequence[Place], after: Run | None) -> list[str]:
 
 
 def start_all(
-    plan: Plan, places: Sequence[Place], root: Path, argv: Sequence[str], after: Run | None
+    plan: Plan, places: Sequence[QueuePlace], root: Path, argv: Sequence[str], after: Run | None
 ) -> list[Run]:
     """Make and start a run for each place; those that wait are queued. Raises as `start` does."""
     runs: list[Run] = []
