@@ -54,7 +54,8 @@ class Live:
             self._live.stop()
 
     def _picture(self, state: State, summary: Summary, note: str) -> RenderableType:
-        parts: list[RenderableType] = [self._progress(state, summary), self._numbers(state, summary)]
+        held = cleaned(f"queued {state.reason}", "dim") if state.state == "queued" else None
+        parts: list[RenderableType] = [self._progress(state, summary), held or self._numbers(summary)]
         if summary.verification:
             parts.append(_verification(summary))
         parts.append(_machine(self._run.record.config, summary))
@@ -91,10 +92,8 @@ class Live:
         )
         return grid if not (left and busy) else Group(grid, cleaned(busy, "cyan"))
 
-    def _numbers(self, state: State, summary: Summary) -> RenderableType:
+    def _numbers(self, summary: Summary) -> RenderableType:
         last = summary.last_step
-        if last is None and state.state == "queued":
-            return cleaned(f"queued {state.reason}", "dim")
         if last is None:
             return Text("building the model; the first step is on its way", style="dim")
         ascii_only = not (self._console.encoding or "").lower().startswith("utf")
