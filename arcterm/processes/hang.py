@@ -22,6 +22,7 @@ _FRAME = re.compile(r'File "([^"]*)", line (\d+) in (\S+)')
 _WAITING = re.compile(
     r"torch/distributed/|/arcterm/train/(world|agreement)\.py|/arcterm/verify/ranks\.py|/head/collectives\.py"
 )
+_OWN = re.compile(r"/(threading|queue|selectors|subprocess)\.py$|/concurrent/futures/|^<frozen ")
 _BACKWARD = "_engine_run_backward"
 _GONE = "is gone"
 _HELD = {"": _GONE, "Z": _GONE, "X": _GONE, "T": "is stopped (SIGSTOP)", "t": "is held by a debugger"}
@@ -92,16 +93,22 @@ class Examined(NamedTuple):
     stack: str = ""
 
     @property
+    def _frame(self) -> re.Match[str] | None:
+        """The innermost frame that is not in Python's own waiting."""
+        frames = list(_FRAME.finditer(self.stack))
+        return next((frame for frame in frames if not _OWN.search(frame[1])), frames[0] if frames else None)
+
+    @property
     def waits(self) -> bool:
         """Whether it waits for other ranks, in a collective."""
-        frame = _FRAME.search(self.stack)
+        frame = self._frame
         return frame is not None and bool(_WAITING.search(frame[1]) or frame[3] == _BACKWARD)
 
     @property
     def words(self) -> str:
         """What is wrong with it."""
         who = f"rank {self.rank} (process {self.pid})"
-        frame = _FRAME.search(self.stack)
+        frame = self._frame
         if self.state in _HELD:
             return f"{who} {_HELD[self.state]}"
         if self.state == "D":

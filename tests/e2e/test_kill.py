@@ -75,24 +75,6 @@ def continue_and_check(arcterm, run: str):
     assert reader.essentials.corrupt == 0
 
 
-def test_a_killed_rank_fails_the_run_and_it_resumes(arcterm, running):
-    run = arcterm.show("victim")["path"]
-    agent = next(c for c in running.children() if "arcterm.processes.agent" in c.cmdline())
-    ranks = [c for c in agent.children() if "arcterm.processes.rank" in c.cmdline()]
-    victim = next(rank for rank in ranks if rank.environ()["RANK"] == "1")
-    victim.kill()
-    failed = arcterm.wait_for_failure("victim")
-    assert failed["state"] == "failed"
-    assert failed["failure"]["rank"] == 1
-    assert failed["failure"]["signal"] == "SIGKILL"
-    assert "lack of memory" in failed["failure"]["cause"]
-    assert gone(run)
-    shown = arcterm("attach", "victim", "--plain", code=5)
-    assert "failed on rank 1" in shown.stderr
-    assert "arcterm resume" in shown.stderr
-    continue_and_check(arcterm, run)
-
-
 def digests(told) -> dict[str, str]:
     """SHA-256 of the files of a run's last checkpoint."""
     manifest = json.loads((Path(told["checkpoints"][-1]["path"]) / "manifest.json").read_text())
@@ -136,6 +118,46 @@ def test_a_run_goes_on_by_itself_and_ends_in_the_same_bits(arcterm, pack):
     assert any(text.startswith("relaunched from step ") and "SIGKILL" in text for text in texts)
     undisturbed = arcterm.json(*train, "--name", "undisturbed", "--plain")
     assert digests(undisturbed) == digests(told)
+
+
+FAULTY = """
+import os, sys, time
+from dataclasses import dataclass
+from arcterm_registry import Loss
+from arcterm_registry.contracts import Margin
+
+@dataclass(kw_only=True)
+class Faulty(Margin):
+    def target(self, t, norm, step):
+        attempt = int(sys.argv[2])
+        if os.environ["RANK"] == "1":
+            if (attempt, step) == (1, 30):
+                time.sleep(3600)
+            if attempt > 1 and step == 50:
+                os._exit(0)
+        return t - 0.35
+
+faulty = Loss(summary="x", factory="faulty:Faulty", options=())
+"""
+
+
+def test_a_plug_in_that_sleeps_is_named_and_one_that_leaves_twice_at_one_step_is_given_up(
+    arcterm, pack, distribution
+):
+    site = distribution("faulty", entry_points="[arcterm.losses]\nfaulty = faulty:faulty\n", faulty=FAULTY)
+    arcterm.env["PYTHONPATH"] = f"{site}{os.pathsep}{arcterm.env['PYTHONPATH']}"
+    train = ("train", "plain", "faulty", *TRAIN[3:], "--dataset", str(pack), "--set", "hang_seconds=3")
+    shown = arcterm(*train, "--name", "victim", "--plain", code=5)
+    assert "failed on rank 1: the rank ended without a word" in shown.stderr
+    assert "it ended so twice at step 49" in shown.stderr and "arcterm resume" in shown.stderr
+    told = arcterm.show("victim")
+    hung, left, again = told["attempts"]
+    assert "hangs in faulty.py, line 13, target: no step for" in hung["reason"]
+    assert hung["step"] == 29 and "in target" in hung["failure"]["traceback"]
+    assert "called os._exit" in left["reason"] and left["step"] == again["step"] == 49
+    assert "relaunched from step 20: rank 1" in shown.stdout
+    assert "relaunched from step 40: the rank ended without a word" in shown.stdout
+    assert gone(told["path"])
 
 
 def test_a_killed_supervisor_leaves_a_lost_run_and_no_process(arcterm, running):

@@ -13,6 +13,9 @@ COLLECTIVE = (
     '  File "/x/arcterm/train/head/head.py", line 9 in forward'
 )
 BACKWARD = f'{THREAD}  File "/x/torch/autograd/graph.py", line 8 in _engine_run_backward'
+QUEUE = f"""{THREAD}  File "/x/python3.11/threading.py", line 327 in wait
+  File "/x/python3.11/queue.py", line 171 in get
+  File "/x/arcterm/train/feed/loader.py", line 160 in batches"""
 SLEEP = f'{THREAD}  File "/x/plugin.py", line 7 in forward\n  File "/x/loop.py", line 1 in _steps'
 
 
@@ -94,6 +97,7 @@ def found(rank, stack=COLLECTIVE, state="S", step=40, **more):
         ),
         ([found(0, "", channel="futex"), found(1, SLEEP)], 0, "does not answer (state S, in futex)"),
         ([found(0), found(1), found(2, SLEEP)], 2, "hangs in plugin.py, line 7, forward"),
+        ([found(0), found(1, QUEUE)], 1, "hangs in loader.py, line 160, batches"),
         ([found(0, BACKWARD), found(1, SLEEP, step=41)], 1, "hangs in plugin.py"),
         ([found(0), found(1, step=39)], 1, "rank 1 (process 121) is the furthest behind"),
         ([found(0), found(1)], 0, "all ranks wait for each other"),
