@@ -33,7 +33,10 @@ from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
 from arcterm.train.feed.batches import Feed
 from arcterm.train.feed.quarantine import Quarantine
+from arcterm.train.guards import symptoms
 from arcterm.train.guards.finite import Attempted, FiniteGuard
+from arcterm.train.guards.symptoms import Symptoms
+from arcterm.train.head.head import Head
 from arcterm.train.pause import Pause
 from arcterm.train.report import Beating, Reporter, announce
 from arcterm.train.world import World
@@ -116,7 +119,7 @@ def _steps(training: Training) -> Exit:
     trained, examiner = training.trained, training.examiner
     preprocess = get("backbone", config.backbone).preprocess
     agreement = Agreement(run, world, config.checkpoint_minutes, pause=training.pause)
-    report = Reporter(training.journal, config, world.device)
+    report = Reporter(training.journal, config, world.device, _symptoms(training))
     finite = FiniteGuard(run, config, world, trained, training.journal, examiner.skipped)
     step = training.start
     training.pulse.beat("training", step)
@@ -125,13 +128,7 @@ def _steps(training: Training) -> Exit:
             step = batch.step
             epoch = samples.place(config.begins, training.images, config.global_batch, step).epoch + 1
             report.mark("start")
-            rate = learning_rate(config, step)
-            for optimizer in (trained.backbone_optimizer, trained.head_optimizer):
-                optimizer.param_groups[0]["lr"] = rate
-                optimizer.zero_grad(set_to_none=True)
-            # From run, step and rank: dropout differs between ranks, and a resumed step draws what it would
-            # have drawn, without a checkpoint holding the state of a generator.
-            torch.manual_seed(guard.step_seed(config.seed, step, world.rank))
+            rate = _prepare(training, step)
             finite.begin()
 
             # The backbone alone: near a cosine of 1 bfloat16 goes in steps of 0.004, so the head rounds only
@@ -158,7 +155,8 @@ def _steps(training: Training) -> Exit:
                 trained.backbone_optimizer.step()
                 trained.head_optimizer.step()
             report.mark("update")
-            report.step(step, epoch, rate, waited, output, skipped=bad)
+            looks = finite.looks(embeddings) if step % symptoms.LOOK_EVERY == 0 and world.first else None
+            report.step(step, epoch, rate, waited, output, looks, skipped=bad)
             if bad:
                 report.flush()
                 finite.refuse(Attempted(batch, rate, output.loss))  # ends the run, unless on_nan is skip
@@ -183,6 +181,27 @@ def _steps(training: Training) -> Exit:
                 return Exit(reason="stopped", step=step, detail=detail, t=time.time())
     report.flush()
     return Exit(reason="done", step=step, detail=examiner.collapse, t=time.time())
+
+
+def _prepare(training: Training, step: int) -> float:
+    """Set the rate of a step, which is returned, and what is random in it; drop the gradients of the last."""
+    rate = learning_rate(training.config, step)
+    for optimizer in (training.trained.backbone_optimizer, training.trained.head_optimizer):
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad(set_to_none=True)
+    # From run, step and rank: dropout differs between ranks, and a resumed step draws what it would have
+    # drawn, without a checkpoint holding the state of a generator.
+    torch.manual_seed(guard.step_seed(training.config.seed, step, training.world.rank))
+    return rate
+
+
+def _symptoms(training: Training) -> Symptoms | None:
+    """Make what watches the numbers of the steps, on rank 0."""
+    if not training.world.first:
+        return None
+    head = training.trained.head
+    chance = 1 / head.count if isinstance(head, Head) else None
+    return Symptoms(training.config.steps, training.config.lr, chance)
 
 
 def _save(training: Training, point: SavePoint) -> None:

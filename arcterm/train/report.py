@@ -1,4 +1,4 @@
-"""The events of training: one when a rank starts, and one a step."""
+"""The events of training: one when a rank starts, one a step, and what is to be said of it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import torch
 
 from arcterm import samples
 from arcterm.config import TrainConfig
-from arcterm.runs.events import Event, Phase, Start, Step, real
+from arcterm.runs.events import Event, Message, Phase, Start, Step, real
 from arcterm.runs.journal import Sink
 from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.train.feed.pace import Pace, StepTimes
+from arcterm.train.guards.symptoms import Looks, Symptoms
 from arcterm.train.head.head import HeadOutput
 from arcterm.train.world import World
 
@@ -76,20 +77,30 @@ class Reporter:
     On a GPU a step's numbers are looked at while the next step runs, so that the host never waits for them.
     """
 
-    def __init__(self, journal: Sink, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self, journal: Sink, config: TrainConfig, device: torch.device, symptoms: Symptoms | None = None
+    ) -> None:
         self._journal = journal
+        self._symptoms = symptoms
         self._config = config
         self._late = device.type == "cuda"
         self._pace = Pace(device, config.global_batch)
         self._pace.pause()
-        self._pending: tuple[StepTimes, Step] | None = None
+        self._pending: tuple[StepTimes, Step, Looks | None] | None = None
 
     def mark(self, phase: str) -> None:
         """Mark the end of a phase of the step."""
         self._pace.mark(phase)
 
     def step(
-        self, step: int, epoch: int, rate: float, waited: float, scored: HeadOutput, skipped: bool = False
+        self,
+        step: int,
+        epoch: int,
+        rate: float,
+        waited: float,
+        scored: HeadOutput,
+        looks: Looks | None = None,
+        skipped: bool = False,
     ) -> None:
         """Record a step that waited `waited` seconds for its images; `skipped` if it updated nothing."""
         values = [scored.loss.detach(), scored.accuracy, scored.angle]
@@ -110,20 +121,22 @@ class Reporter:
         )
         if self._late:
             self.flush()
-        self._pending = times, event
+        self._pending = times, event, looks
         if not self._late:
             self.flush()
 
     def flush(self) -> None:
-        """Write the step whose numbers are on their way."""
+        """Write the step whose numbers are on their way, and the symptoms that begin with it."""
         if self._pending is None:
             return
-        (times, event), self._pending = self._pending, None
+        (times, event, looks), self._pending = self._pending, None
         loss, accuracy, angle, *active = self._pace.settle(times)
         event.loss, event.accuracy, event.angle = real(loss), real(accuracy), real(angle)
         event.active = active[0] if active else None
         event.times = {phase: round(spent, 3) for phase, spent in times.milliseconds().items()}
         self._journal.write(event)
+        for text in self._symptoms.step(event, looks) if self._symptoms else ():
+            self._journal.write(Message(level="warning", text=text))
 
     def pause(self) -> None:
         """Begin or end a time without steps, which the pace leaves out."""

@@ -18,6 +18,7 @@ from arcterm.train.checkpoint import Trained
 from arcterm.train.feed.loader import Batch
 from arcterm.train.guards import culprit
 from arcterm.train.guards.culprit import Culprit
+from arcterm.train.guards.symptoms import Looks
 from arcterm.train.head.head import Head
 from arcterm.train.world import World
 
@@ -53,6 +54,7 @@ class FiniteGuard:
         self._buffers = Buffers([trained.backbone, trained.head])
         self._in_a_row = 0
         self._named = 0
+        self._backbone: list[Tensor] = []
         self.skipped = skipped
 
     def begin(self) -> None:
@@ -68,12 +70,20 @@ class FiniteGuard:
         backward, and the device for the host to launch the update, a few dozen kernels: some tenths of a
         millisecond a step. A flag that is read later would be read after the update.
         """
-        numbers = torch.stack([loss, *_extremes(gradients(self._trained))])
-        flag = 1.0 - numbers.isfinite().all().float()
+        backbone, head = (list(_extremes(some)) for some in gradients(self._trained))
+        self._backbone = backbone
+        flag = 1.0 - torch.stack([loss, *backbone, *head]).isfinite().all().float()
         found = bool(self._world.max(flag).item())
         if not found:
             self._in_a_row = 0
         return found
+
+    def looks(self, embeddings: Tensor) -> Looks | None:
+        """Look at this rank's `embeddings` (B, D) and at the gradient of this step; None for one image."""
+        if len(embeddings) < 2:
+            return None
+        largest = float(torch.stack(self._backbone).abs().max()) if self._backbone else None
+        return Looks(_alike(embeddings), largest)
 
     def refuse(self, made: Attempted) -> None:
         """Put the buffers back and count the step as skipped; raises `NotFiniteError` if the run must end."""
@@ -150,11 +160,29 @@ def _copy(to: list[Tensor], values: list[Tensor]) -> None:
         torch._foreach_copy_(to, values)
 
 
-def gradients(trained: Trained) -> list[Tensor]:
-    """Collect the gradients of a step that updates are made of; with Partial FC those of its rows."""
+def gradients(trained: Trained) -> tuple[list[Tensor], list[Tensor]]:
+    """Collect the gradients that updates are made of: the backbone's, and the head's rows' of this step."""
     learned = [p for group in trained.backbone_optimizer.param_groups for p in group["params"]]
-    learned += trained.rows_of_step().values()
-    return [p.grad for p in learned if p.grad is not None and p.numel()]
+    rows = trained.rows_of_step().values()
+    return _whole(p.grad for p in learned), _whole(p.grad for p in rows)
+
+
+def _whole(gradients: Iterable[Tensor | None]) -> list[Tensor]:
+    return [gradient for gradient in gradients if gradient is not None and gradient.numel()]
+
+
+def _alike(embeddings: Tensor) -> float:
+    """Mean cosine between two different rows of (B, D), B > 1; of a row that is all 0 as if it were alike.
+
+    Σ_{i≠j} x̂ᵢ·x̂ⱼ = |Σ x̂ᵢ|² - B, without a matrix of all pairs.
+    """
+    rows = embeddings.detach().double()
+    lengths = rows.norm(dim=1)
+    unit = rows[lengths > 0] / lengths[lengths > 0, None]
+    count, nothing = len(rows), int((lengths == 0).sum())
+    pairs = float(unit.sum(0).square().sum()) - len(unit)
+    others = nothing * (nothing - 1) + 2 * nothing * len(unit)
+    return (pairs + others) / (count * (count - 1))
 
 
 def _extremes(tensors: list[Tensor]) -> Iterable[Tensor]:
