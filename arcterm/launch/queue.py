@@ -11,6 +11,7 @@ import msgspec
 
 from arcterm import gpus
 from arcterm.config import TrainConfig
+from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.launch.plan import Plan
 from arcterm.overrides import indices
@@ -101,5 +102,10 @@ def start_all(
     for place in places:
         before = runs[place.after] if place.after is not None else after
         made = replace(plan, config=place.config)
-        runs.append(start.start(made, root, name=place.name, argv=argv, after=before))
+        try:
+            runs.append(start.start(made, root, name=place.name, argv=argv, after=before))
+        except ArctermError as error:
+            if runs:
+                error.hint += f"; {', '.join(run.name for run in runs)} were started and go on"
+            raise
     return runs

@@ -10,10 +10,12 @@ import pytest
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.panels.curves import Lens, curve
 from arcterm.console.view import View
+from arcterm.runs import history
 from arcterm.runs.describe import describe
 from arcterm.runs.events import Gpu, Gpus, Mined, Step
 from arcterm.runs.reader import Reader, log_path
 from arcterm.runs.state import Failure, read_state
+from arcterm.samples import Begin
 from arcterm.show import words
 from arcterm.show.lines import heading, spark, spread, width_of, wrap
 
@@ -74,6 +76,25 @@ def test_facts_tell_of_triplets_where_there_are_any(make):
     made.train(1)
     made.write(Step(**{**msgspec.structs.asdict(view_of(made).summary.last_step), "active": 0.25}))
     assert "25% active  80 of 100 pairs" in said(metrics.facts(view_of(made), 60, 20))
+
+
+def test_facts_and_settings_follow_a_change_while_the_run_is_shown(make):
+    made = make("changed")
+    made.train(2)
+    view = view_of(made)
+    assert "changed" not in said(metrics.facts(view, 90, 20))
+    config = msgspec.structs.replace(made.run.config, lr=0.025, begins=Begin(step=2))
+    history.record(made.run, config, "arcterm resume changed --lr 0.025", 2)
+    view.take(Reader(made.run).look())
+    facts = said(metrics.facts(view, 90, 20))
+    assert f"at step 2: lr {view.changes[0].settings['lr'][0]:g} → 0.025" in facts and "begins" not in facts
+    assert "lr 0.025" in facts and view.config.lr == 0.025
+
+
+def test_a_queued_run_says_after_which(make):
+    made = make("waiting")
+    made.become("queued", reason="after first")
+    assert "queued after first" in said(status.notice(view_of(made), 90, 1))
 
 
 def test_a_gpu_that_answers_nothing_shows_dashes(make):

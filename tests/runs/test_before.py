@@ -80,13 +80,26 @@ def test_its_checkpoint_is_whole(before):
         checkpoints.check(path)
 
 
+def test_it_may_be_resumed_with_changes(before):
+    place = ("--dry-run", "--json", "--runs-dir", f"{before}/runs")
+    planned = json.loads(cli("resume", "stopped-before", "--nproc", "2", "--lr", "0.01", *place))
+    config = store.find(before / "runs", TRAINING).config
+    assert (planned["step"], planned["settings"]["lr"]) == (223, [config.lr, 0.01])
+    assert planned["config"]["batch_size"] * 2 == config.global_batch
+    assert planned["config"]["begins"]["step"] == 0
+    (before / "pack").rename(before / "elsewhere")
+    longer = ("resume", "killed-before", "--epochs", "400", "--dataset", f"{before}/elsewhere", *place)
+    assert json.loads(cli(*longer))["config"]["epochs"] == 400
+
+
 @pytest.mark.slow
-def test_it_is_resumed_to_its_end_and_verified(before):
+def test_it_is_resumed_with_another_batch_to_its_end_and_verified(before):
     arcterm = Console(before, before)
-    arcterm("resume", "stopped-before", "--plain")
+    arcterm("resume", "stopped-before", "--batch-size", "10", "--plain")
     told = arcterm.show("stopped-before")
-    assert (told["state"], told["step"]) == ("done", 400)
-    assert told["verification"]["small"]["step"] == 400
+    assert (told["state"], told["step"]) == ("done", told["steps"])
+    assert told["history"][0]["settings"]["batch_size"][1] == 10
+    assert told["verification"]["small"]["step"] == told["steps"]
     assert "small" in arcterm("verify", "stopped-before").stdout
 
 

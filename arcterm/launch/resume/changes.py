@@ -23,7 +23,7 @@ PLAIN = (
     *("on_nan", "retries", "hang_seconds", "grace"),
     *("verify_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_best"),
     *("loader_threads", "decoded_cache", "max_broken", "compile", "gradient_checkpointing"),
-    *("precision", "head_precision", "clip", "schedule", "power", "gamma", "warmup"),
+    *("precision", "head_precision", "clip", "schedule", "power", "gamma", "warmup", "mxnet_save"),
 )
 """Settings that a resume may change and nothing else follows from."""
 
@@ -39,6 +39,7 @@ _REASONS = {
     "seed": "the order of all images follows from it",
     "verify_sets": "its results are of these sets (`arcterm verify` scores a run on others)",
     **dict.fromkeys(("pretrained", "head"), "it began long ago"),
+    "mxnet_prefix": "the numbers of its MXNet files go on from the first",
     "name": "its name stays",
 }
 _IMAGES = "its images were changed like this from the first step on"

@@ -163,7 +163,7 @@ def _devices(run: Run, asked: Mapping[str, Any]) -> Devices | None:
     there = devices_for(None, None)
     if not there.gpus:
         raise ConfigError(
-            f"{nproc} ranks on no GPU" + (f": {there.remark}" if there.remark else ""),
+            f"{nproc} rank{'s' * (nproc > 1)} on no GPU" + (f": {there.remark}" if there.remark else ""),
             f"`arcterm resume {run.id} --gpus none --nproc {nproc}` goes on on the CPU",
         )
     found = [index for index in config.gpus if index in there.gpus]
