@@ -94,7 +94,7 @@ class Attempt:
             if (now := time.monotonic()) - looked >= hang.LOOK_SECONDS:
                 looked, beats = now, self._beats()
                 self._end_those_left(beats, now)
-                if watch and (silent := watch.look(beats, now)) is not None:
+                if watch and (silent := watch.look(beats, now, stacks.any_stopped(beats))) is not None:
                     self._hung = self._examine(beats, silent)
                     return "hang"
 

@@ -33,7 +33,8 @@ class Watch:
     """Finds from their beats that ranks hang: no step for `least` seconds, or 20 times the median step.
 
     Before the first step of an attempt, which may compile kernels and fill caches, it is 5 times `least`. In
-    phases without steps it is half an hour, but for ``paused``, which lasts as long as it takes.
+    phases without steps it is half an hour, but for ``paused``, which lasts as long as it takes. A rank that
+    is stopped by a signal does nothing in any phase: `least` seconds of that are enough.
     """
 
     def __init__(self, least: float) -> None:
@@ -41,20 +42,24 @@ class Watch:
         self._beats: Mapping[int, Beat] = {}
         self._paces: deque[float] = deque(maxlen=_PACE_STEPS)
         self._looked = 0.0
-        self._silent = 0.0
+        self._silent = self._stopped = 0.0
 
-    def look(self, beats: Mapping[int, Beat], now: float) -> float | None:
+    def look(self, beats: Mapping[int, Beat], now: float, stopped: bool = False) -> float | None:
         """Return for how many seconds no rank got on, if that is too long; `now` is monotonic seconds.
 
-        Time in which this was not called does not count: its process was stopped, and perhaps the ranks too.
+        `stopped`: the process of a rank is, by a signal. Time in which this was not called does not count:
+        its process was stopped, and perhaps the ranks too.
         """
         passed = min(now - self._looked, 2 * LOOK_SECONDS) if self._looked else 0.0
         self._looked = now
+        self._stopped = self._stopped + passed if stopped else 0.0
         if beats == self._beats:
             self._silent += passed
         else:
             self._note_pace(beats)
             self._beats, self._silent = dict(beats), 0.0
+        if self._stopped > self._least:
+            return self._stopped
         return self._silent if self._silent > self.limit else None
 
     @property

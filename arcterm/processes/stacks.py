@@ -32,6 +32,11 @@ def examine(run: Run, attempt: int, beats: Mapping[int, Beat]) -> list[Examined]
     return found
 
 
+def any_stopped(beats: Mapping[int, Beat]) -> bool:
+    """Whether the process of a rank is stopped by a signal, not by a debugger."""
+    return any(_kernel_state(beat.pid)[0] == "T" for beat in beats.values())
+
+
 def _wait_for_answers(files: Mapping[int, Path], before: Mapping[int, int]) -> None:
     """Wait until all have answered and none writes any more, but not long."""
     until, sizes = time.monotonic() + _ANSWER_SECONDS, dict(before)

@@ -66,6 +66,14 @@ def test_a_pause_lasts_as_long_as_it_takes():
     assert not any(watched(watch, 4000, beats(30, 3, "paused")))
 
 
+@pytest.mark.parametrize("phase", ["checkpoint", "verify", "paused", "loading"])
+def test_a_rank_that_is_stopped_hangs_in_every_phase(phase):
+    watch = Watch(3)
+    now = stepping(watch, 0.1)
+    found = [watch.look(beats(30, 3, phase), now + second, stopped=second != 5) for second in range(10)]
+    assert [second for second, silent in enumerate(found) if silent is not None] == [4, 9]
+
+
 def test_one_rank_in_training_is_enough():
     watch = Watch(3)
     now = stepping(watch, 0.1)
