@@ -62,16 +62,16 @@ class Saver:
         self.ask(run, 3, how)
         pid = int(self.process.stdout.readline())
         until(lambda: status(pid, "State").startswith("T"))
-        tracer = subprocess.Popen(["strace", "-f", "-qq", *strace, "-p", str(pid)], stderr=subprocess.PIPE)
-        until(lambda: tracer.poll() is not None or status(pid, "TracerPid") != "0")
-        if tracer.poll() is not None and status(pid, "State"):
-            os.kill(pid, signal.SIGKILL)
+        command = ["strace", "-f", "-qq", *strace, "-p", str(pid)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
+            until(lambda: tracer.poll() is not None or status(pid, "TracerPid") != "0")
+            refused = tracer.stderr.read() if tracer.poll() is not None else ""
+            if refused:
+                os.kill(pid, signal.SIGKILL)
             os.kill(pid, signal.SIGCONT)
-            pytest.skip(f"processes can't be traced here: {tracer.stderr.read().decode()}")
-        os.kill(pid, signal.SIGCONT)
-        said = json.loads(self.process.stdout.readline())
-        tracer.wait()
-        tracer.stderr.close()
+            said = json.loads(self.process.stdout.readline())
+        if refused:
+            pytest.skip(f"processes can't be traced here: {refused}")
         return said
 
 
