@@ -150,7 +150,7 @@ def test_a_save_that_is_killed_at_any_call(saver, points):
     for call, number in points(""):
         run = saver.fresh()
         said = saver.save(
-            run, "", "-o", "/dev/null", "-e", f"trace={call}", "-e", _inject(call, "signal=KILL", number)
+            run, "", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject(call, "signal=KILL", number)
         )
         assert wrong(run, said) == [], (call, number)
         assert goes_on(saver, run), (call, number)
@@ -165,7 +165,7 @@ def test_a_call_that_fails(saver, points, error):
     for call, number in points(""):
         run = saver.fresh()
         said = saver.save(
-            run, "", "-o", "/dev/null", "-e", f"trace={call}", "-e", _inject(call, f"error={error}", number)
+            run, "", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject(call, f"error={error}", number)
         )
         assert said, (call, number)
         assert wrong(run, said) == [], (call, number, said)
@@ -181,12 +181,12 @@ def test_a_save_in_place_is_caught(saver, points):
     for call, number in points("naive"):
         run = saver.fresh()
         said = saver.save(
-            run, "naive", "-o", "/dev/null", "-e", f"trace={call}", "-e", _inject(call, "signal=KILL", number)
+            run, "naive", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject(call, "signal=KILL", number)
         )
         caught += bool(wrong(run, said))
         shutil.rmtree(run.path)
     assert caught
 
 
-def _inject(call: str, what: str, number: int) -> str:
+def inject(call: str, what: str, number: int) -> str:
     return f"inject={call}:{what}:when={number}"
