@@ -36,7 +36,7 @@ def mounted(image, place):
 
 @pytest.fixture
 def disk(saver, tmp_path):
-    """``disk(how, *strace)``: what a save of step 3 says, and the steps that a power cut at its end leaves."""
+    """``disk(how, *strace)``: what a save of step 3 says, and the steps left by a power cut at its end."""
     if shutil.which("mkfs.ext4") is None:
         pytest.skip("mkfs.ext4 is not here")
     image, cut = tmp_path / "disk", tmp_path / "cut"
