@@ -149,7 +149,8 @@ class Supervisor:
 
     def _once(self) -> AttemptEnd:
         """Start the ranks, watch them until they have ended, and find out how."""
-        found = checkpoints.newest_valid(self.run, from_start=self.from_start)
+        with state.beating(self.run):  # gigabytes are read
+            found = checkpoints.newest_valid(self.run, from_start=self.from_start)
         with rendezvous.folder() as meeting:
             self.attempt.start(meeting, found, self.notes)
             cut = self.attempt.watch(self._beat)

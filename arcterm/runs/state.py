@@ -16,6 +16,7 @@ import fcntl
 import os
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,6 +267,25 @@ def beat(run: Run) -> None:
     """Show readers on other hosts that the supervisor lives."""
     with contextlib.suppress(OSError):  # on a full disk there may be no room for it
         (run.path / "heartbeat").touch(mode=0o600)
+
+
+@contextlib.contextmanager
+def beating(run: Run) -> Iterator[None]:
+    """Beat from a thread, while this one is busy with what takes long."""
+    done = threading.Event()
+
+    def go_on() -> None:
+        while not done.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):
+                beat(run)
+
+    thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 @contextlib.contextmanager

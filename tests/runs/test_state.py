@@ -134,3 +134,12 @@ def test_requests_are_taken_once_and_strangers_ignored(run):
     control.clear(run)
     assert control.pending(run) == []
     assert len(list((run.path / "control" / "done").iterdir())) == 2
+
+
+def test_a_busy_owner_beats_on(run, monkeypatch):
+    monkeypatch.setattr(state, "HEARTBEAT_SECONDS", 0.001)
+    state.beat(run)
+    silent_for(run, 600)
+    with state.beating(run):
+        while state.last_beat(run) < time.time() - 60:
+            time.sleep(0.001)
