@@ -21,6 +21,7 @@ from arcterm_registry.contracts import JobReport
 from arcterm.config import JobConfig
 from arcterm.errors import ArctermError, DataError, FailedError, NotFiniteError, StopAskedError
 from arcterm.files import read_json
+from arcterm.processes import signals
 from arcterm.runs import space, state
 from arcterm.runs.context import JobContext
 from arcterm.runs.diagnosis import Exit
@@ -72,7 +73,7 @@ def do_job(run: Run, attempt: int, journal: Journal, world: World | None = None)
     first = world is None or world.first
     if first:
         state.write_state(run, "running", attempt=attempt)
-    context = JobContext(run, journal, config.threads, world)
+    context = JobContext(run, journal, config.threads, world, signals.stop_asked)
     try:
         report = _call(context, config)
     except StopAskedError:

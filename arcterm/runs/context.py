@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
@@ -42,16 +42,25 @@ class JobRanks(Protocol):
 class JobContext:
     """One attempt at a job. `work` is a directory of its own until it is done; `id` names the run.
 
-    On ranks `world` holds them: rank 0 alone reports progress, and `agree` is where a stop is obeyed.
+    On ranks `world` holds them: rank 0 alone reports progress, and `agree` is where a stop is obeyed. A stop
+    is asked for in ``control/``, or by a signal to any of the processes, which `signalled` knows of.
     """
 
-    def __init__(self, run: Run, journal: Sink, threads: int = 1, world: JobRanks | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        journal: Sink,
+        threads: int = 1,
+        world: JobRanks | None = None,
+        signalled: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.id = run.id
         self.threads = threads
         self.work = run.path / "work"
         self.work.mkdir(mode=0o700, exist_ok=True)
         self.run = run
         self.world = world
+        self._signalled = signalled
         self.step = 0
         self.own_journal = journal
         self.journal: Sink = journal if world is None or world.first else NullJournal()
@@ -77,7 +86,7 @@ class JobContext:
 
     def agree(self) -> None:
         """A point that all ranks reach: raises `StopAskedError` on every one if a stop was asked for."""
-        asked = (self.world is None or self.world.first) and self._stop_asked()
+        asked = self._signalled() or ((self.world is None or self.world.first) and self._stop_asked())
         if asked if self.world is None else self.world.any(asked):
             raise StopAskedError
 
@@ -85,7 +94,7 @@ class JobContext:
         requests = control.pending(self.run)
         for request_id, _ in requests:
             control.take(self.run, request_id)
-        return any(request.verb == "stop" for _, request in requests)
+        return self._signalled() or any(request.verb == "stop" for _, request in requests)
 
     @contextmanager
     def stage(self, target: Path) -> Iterator[Path]:
