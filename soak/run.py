@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from arcterm.runs.store import Run
 from soak.faults import Fault, Scene, possible
 from soak.training import Place, StuckError, digest, ended, processes, step, violations, wait
 
+FINDINGS = Path(__file__).with_name("findings")
 _SETTLE_SECONDS = 2.5
 _ROOM = "48m"
 
@@ -75,6 +77,8 @@ def _soak(place: Place, count: int, chance: random.Random) -> int:
             print(f"FOUND in round {rounds}, after:", *said, "wrong:", *wrong, sep="\n  ", flush=True)
             print(place.arcterm("show", run.id, codes=(0, 1, 2, 3, 4)).stdout, flush=True)
             _end(run)
+            kept = shutil.copytree(run.path, FINDINGS / run.id)
+            print(f"the run's directory is kept: {kept}", flush=True)
             return 1
         place.arcterm("rm", run.id, "--yes")
     print(
