@@ -21,8 +21,10 @@ from arcterm.runs.state import Failure, Launch
 from arcterm.runs.store import Run
 
 TICK_SECONDS = 0.2
-_SAVED = {"loading": "loading", "compile": "compiling", "verify": "verifying"}
+_SAVED = ("loading", "compile", "verify")
 """Phases in which everything is saved: before the first step, and right after a checkpoint."""
+_DOING = {"compile": "compiling", "checkpoint": "saving", "verify": "verifying"}
+"""What a phase is called in a sentence, where it has another name."""
 _LEFT_SECONDS, _AGENT_SECONDS = 6.0, 40.0
 """How long ranks may outlive one that died, and the agent may outlive it or all of them."""
 
@@ -109,8 +111,7 @@ class Attempt:
         if cut == "at once":
             return self.end("stopped", reason=f"stopped at once; {advice.cost(self.run)}")
         if cut == "saved":
-            what = _SAVED[self._phase()]
-            return self.end("stopped", reason=f"{self._asked.name} while {what}; nothing is lost")
+            return self.end("stopped", reason=f"{self._asked.name} while {self._doing()}; nothing is lost")
         lost = advice.lost(self.run, self._step())
         if cut == "grace":
             grace = f"{self._config.grace:g} s"
@@ -182,7 +183,7 @@ class Attempt:
         found = hang.find_silent(stacks.examine(self.run, self.number, beats)) if beats else None
         since = f"no step for {silent:.0f} s"
         if not any(beat.phase == "training" for beat in beats.values()):
-            since = f"no sign of life for {silent:.0f} s while {self._phase()}"
+            since = f"no sign of life for {silent:.0f} s while {self._doing()}"
         if found is None:
             log = self._folder / "agent.log"
             return Failure(
@@ -208,6 +209,10 @@ class Attempt:
         """What rank 0 is at, without which no other makes a step."""
         beats = self._beats()
         return beats[0].phase if 0 in beats else "loading"
+
+    def _doing(self) -> str:
+        phase = self._phase()
+        return _DOING.get(phase, phase)
 
     def _step(self) -> int:
         """The last step that this attempt made, or went on from."""
