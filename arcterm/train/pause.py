@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -14,6 +15,7 @@ from arcterm.processes import signals
 from arcterm.runs import advice, checkpoints, control, space, state
 from arcterm.runs.events import Message
 from arcterm.runs.journal import Sink
+from arcterm.runs.state import StateName
 from arcterm.runs.store import Run
 from arcterm.train.world import World
 
@@ -80,7 +82,7 @@ class Pause:
             if not short:
                 break
             if not pruned:
-                pruned = self._prune()
+                pruned = self._prune(saving=whole > 0)
                 continue
             if not paused:
                 paused = self._begin(step, room, refused)
@@ -92,25 +94,31 @@ class Pause:
             time.sleep(_LOOK_SECONDS)
         if paused and self._world.first:
             space.keep_reserve(self._run)
-            state.write_state(self._run, "running", attempt=self._attempt, step=step)
+            self._show("running", step)
             self._journal.write(Message(level="info", text="there is room on the disk again: it goes on"))
 
-    def _prune(self) -> bool:
+    def _prune(self, saving: bool) -> bool:
         """Delete what the next save would delete: the one that is about to be written is the newest."""
-        if self._world.first:
-            keep = max(1, self._config.keep_last - 1)
+        if not self._world.first:
+            return True
+        keep, gone = self._config.keep_last - saving, []
+        with _whatever_is_full():  # some file systems need room to delete
             gone = checkpoints.retain(self._run, keep, self._config.keep_best)
-            if gone:
-                text = f"the disk is nearly full: {', '.join(gone)} was removed before the next is written"
-                self._journal.write(Message(level="warning", text=text))
+        if gone:
+            text = f"the disk is nearly full: {', '.join(gone)} was removed before the next is written"
+            self._journal.write(Message(level="warning", text=text))
         return True
+
+    def _show(self, name: StateName, step: int, reason: str = "") -> None:
+        with _whatever_is_full():  # the reserve is used up: readers see that the ranks still beat
+            state.write_state(self._run, name, attempt=self._attempt, step=step, reason=reason)
 
     def _begin(self, step: int, room: space.DiskRoom, refused: str) -> bool:
         """Say that the run is paused, and why."""
         self._beat("paused")
         if self._world.first:
             reason = self._words(room, refused)
-            state.write_state(self._run, "paused", attempt=self._attempt, step=step, reason=reason)
+            self._show("paused", step, reason)
             self._journal.write(Message(level="warning", text=f"paused at step {step}: {reason}"))
         return True
 
@@ -125,3 +133,13 @@ class Pause:
         for request_id in stops:
             control.take(self._run, request_id)
         return bool(stops) or signals.stop_asked()
+
+
+@contextmanager
+def _whatever_is_full() -> Iterator[None]:
+    """Pass over an error of a full disk, and no other."""
+    try:
+        yield
+    except OSError as error:
+        if not space.is_full(error):
+            raise

@@ -30,7 +30,9 @@ class Disk:
         monkeypatch.setattr(pauses.time, "sleep", self.sleep)
         monkeypatch.setattr(pauses.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(
-            state, "write_state", lambda run, name, **told: self.written.append((name, told.get("reason")))
+            state,
+            "write_state",
+            lambda run, name, **told: self.written.append((name, told.get("reason") or None)),
         )
 
     def look(self, run, size):
@@ -122,3 +124,23 @@ def test_what_the_next_save_would_delete_goes_first(run, monkeypatch):
     assert kept == [(2, 1)]
     assert disk.written == []
     assert "step-0000000001 was removed before the next is written" in disk.heard[0].text
+
+
+def test_for_events_alone_no_checkpoint_goes_that_is_to_be_kept(run, monkeypatch):
+    kept = []
+    monkeypatch.setattr(pauses.checkpoints, "retain", lambda run, *keep: kept.append(keep) or [])
+    disk, left = Disk(monkeypatch, run, 1 << 30), [False, False, True]
+    monkeypatch.setattr(disk.heard, "flush", lambda: left.pop(0))
+    disk.pause.wait(7)
+    assert kept == [(3, 1)]
+
+
+def test_it_waits_also_where_not_even_its_state_can_be_written(run, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    disk = Disk(monkeypatch, run, 5, 5, 5, 2048)
+    monkeypatch.setattr(state, "write_state", full)
+    monkeypatch.setattr(pauses.checkpoints, "retain", full)
+    disk.pause.wait(7, 1024)
+    assert disk.beats.count("paused") == 2
