@@ -67,7 +67,10 @@ def processes(index: int) -> list[tuple[int, int | None]]:
     handle = _ask(nvml, nvml.nvmlDeviceGetHandleByIndex, index) if nvml is not None else None
     if nvml is None or handle is None:
         return []
-    found = _ask(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
+    # the oldest driver that PyTorch works with knows the second version
+    queries = (nvml.nvmlDeviceGetComputeRunningProcesses_v3, nvml.nvmlDeviceGetComputeRunningProcesses_v2)
+    answers = (_ask(nvml, query, handle) for query in queries)
+    found: list[Any] = next((answer for answer in answers if answer is not None), [])
     return [(int(one.pid), None if one.usedGpuMemory is None else int(one.usedGpuMemory)) for one in found]
 
 

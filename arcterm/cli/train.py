@@ -19,6 +19,7 @@ from arcterm.settings import FLAGS, SETTINGS
 from arcterm.show.output import ProgressLine, put_detached, put_json, say, say_waiting
 
 if TYPE_CHECKING:
+    from arcterm.launch.estimate.assess import Look
     from arcterm.runs.store import Run
 
 _HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
@@ -89,7 +90,8 @@ def start_training(
     before = store.find(root, after) if after else None
     for name in queue.names(called, seeds):
         store.check_name(root, name)
-    plan = make_plan(settings, ProgressLine("getting the data ready"), root)
+    look: Look = "full" if dry_run else "tight"
+    plan = make_plan(settings, ProgressLine("getting the data ready"), root, look)
     places = queue.share_out(plan.config, seeds, called, settings.get("gpus", ""), root)
     say(*(f"  {note}" for note in [*plan.notes, *queue.lines(places, before)]))
     if plan.warning:
@@ -98,8 +100,11 @@ def start_training(
         say(f"this is: {plan.config.command}")
     if dry_run:
         if as_json:
-            aside = {"set_aside": dict(plan.facts.set_aside or {})}
-            described = [place.describe(before) | aside for place in places]
+            more = {
+                "set_aside": dict(plan.facts.set_aside or {}),
+                "estimate": plan.estimate.to_builtins() | {"seconds": plan.seconds},
+            }
+            described = [place.describe(before) | more for place in places]
             put_json(described if several else described[0])
         return
     say_waiting(f"starting {called or f'{plan.config.backbone} + {plan.config.loss}'}")

@@ -16,18 +16,12 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError, DataError
 from arcterm.inputs import sources
 from arcterm.inputs.sources import DataSource
-from arcterm.launch import (
-    batchnorm,
-    devices,
-    estimate,
-    mxnetfiles,
-    pretrained,
-    remarks,
-    samedata,
-    sets,
-    sharing,
-)
+from arcterm.launch import batchnorm, devices, mxnetfiles, pretrained, remarks, samedata, sets, sharing
 from arcterm.launch.choice import Devices, check_order, chosen, devices_for
+from arcterm.launch.estimate import assess, decoded, seconds
+from arcterm.launch.estimate.assess import Look
+from arcterm.launch.estimate.need import Subject
+from arcterm.launch.estimate.verdict import Estimate
 from arcterm.launch.pretrained import Pretrained
 from arcterm.overrides import check_settings, indices, merge, options_for
 from arcterm.progress import Progress
@@ -44,7 +38,8 @@ _START = {"drop": "the backbone of", "keep": "backbone and class weights of"}
 class Plan:
     """A config ready to start, the data it was made for, and notes for the person who starts it.
 
-    `seconds` is a rough estimate of the training time, `warning` what to say if that is long.
+    `seconds` is a rough estimate of the training time, `warning` what to say if that is long; `estimate` says
+    what else it needs, and why it can't start if it can't.
     """
 
     config: TrainConfig
@@ -52,6 +47,7 @@ class Plan:
     notes: list[str]
     seconds: float
     warning: str
+    estimate: Estimate
 
 
 class _Choice(NamedTuple):
@@ -88,11 +84,15 @@ class _Parts(NamedTuple):
 
 
 def make_plan(
-    settings: Mapping[str, Any], progress: Progress | None = None, root: Path | None = None
+    settings: Mapping[str, Any],
+    progress: Progress | None = None,
+    root: Path | None = None,
+    look: Look = "quick",
 ) -> Plan:
     """Work out a complete config from `settings` (see `overrides.merge`).
 
     `progress` follows a data set that must first be made; other runs are looked for in `root`.
+    `look` is how close the memory is looked at, which may take seconds.
 
     Raises `ArctermError` or `PluginError` for the first thing that can't be, naming the option to change.
     """
@@ -101,7 +101,7 @@ def make_plan(
     source = sources.find(given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {}))
     where = devices_for(given.get("gpus"), given.get("nproc"))
     facts, given["verify_sets"] = sets.choose(sets.inspect(source, progress), given["verify_sets"])
-    cached = estimate.decoded_cache(given["decoded_cache"], facts)
+    cached = decoded.lines(given["decoded_cache"], facts)
     length = _length(choice, facts, where)
     _check_fit(choice.backbone, facts, where.nproc)
     batchnorm.check(given["backbone"], choice.backbone_options, length.batch)
@@ -110,13 +110,22 @@ def make_plan(
     start = _start(choice, root, facts)
     parts = _Parts(choice, source, facts, where, length, start)
     config = _config(parts)
-    seconds = estimate.seconds(choice.backbone, config)
+    length_seconds = seconds.seconds(choice.backbone, config)
+    found = assess.assess(
+        Subject(choice.backbone, choice.loss, facts),
+        config,
+        choice.asked,
+        assess.split_by(lambda batch: sharing.check(length.feeding, batch, where.nproc, facts)),
+        store.runs_dir(root),
+        look,
+    )
     return Plan(
         config=config,
         facts=facts,
-        notes=[*_notes(parts, config, cached), *_problems(parts, config)],
-        seconds=seconds,
-        warning=estimate.warning(seconds, config),
+        notes=[*_notes(parts, config, cached), *found.lines(), *_problems(parts, config)],
+        seconds=length_seconds,
+        warning=seconds.warning(length_seconds, config),
+        estimate=found,
     )
 
 

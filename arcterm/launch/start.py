@@ -42,7 +42,13 @@ _VERSIONS = (
 def start(
     plan: Plan, root: Path, *, name: str = "", argv: Sequence[str] = (), after: Run | None = None
 ) -> Run:
-    """Make a run of `plan` and start it, queued `after` another; raises `RunError` if the name is taken."""
+    """Make a run of `plan` and start it, queued `after` another.
+
+    Raises `RunError` if the name is taken, `ConfigError` if the plan can't be carried out here. What is free
+    when another run has ended is not known before.
+    """
+    if plan.estimate.refusal and after is None:
+        raise plan.estimate.refusal
     run = _create(root, plan.config, argv, name=name, facts=plan.facts)
     engine.submit(run, *(["--after", str(after.path.resolve())] if after else []))
     return run

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, fx, nn
+from torch.func import functional_call
 from torch.fx.passes.shape_prop import ShapeProp
 
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
@@ -184,8 +185,8 @@ def before_convolution(layer: nn.Conv2d, scale: Tensor, shift: Tensor, size: tup
     weight = layer.weight.double()
     grouped = weight.view(layer.groups, -1, *weight.shape[1:])
     scaled = (grouped * scale.view(layer.groups, 1, -1, 1, 1)).view_as(weight)
-    exact = copy.deepcopy(layer).double()
-    image = exact(shift.view(1, -1, 1, 1).expand(1, -1, *size))  # with the layer's own bias
+    exact = {name: parameter.double() for name, parameter in layer.named_parameters()}
+    image = functional_call(layer, exact, shift.view(1, -1, 1, 1).expand(1, -1, *size))  # with its own bias
     if layer.padding_mode != "zeros" or layer.padding in ("valid", 0, (0, 0)):
         return with_weights(layer, scaled, image[0, :, 0, 0])
     moved = with_weights(layer, scaled, None)

@@ -50,7 +50,7 @@ toy-drawn = toy:drawn
 def toys(distribution, make, monkeypatch):
     """A distribution with a backbone, a broken one, two losses and a data set."""
     monkeypatch.setattr("arcterm.console.screens.form.DEBOUNCE_SECONDS", 0.02)
-    monkeypatch.setattr("arcterm.launch.estimate._cpu_flops", lambda: 1e11)
+    monkeypatch.setattr("arcterm.launch.estimate.seconds._cpu_flops", lambda: 1e11)
     distribution("toy", entry_points=ENTRIES, toy=TOY, toy_broken="raise RuntimeError('no [timm] here')")
 
 

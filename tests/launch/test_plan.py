@@ -39,7 +39,7 @@ def counted(distribution, monkeypatch):
     monkeypatch.setattr("arcterm.launch.devices.gpus.select", lambda wanted: wanted)
     monkeypatch.setattr("arcterm.launch.devices.torch_has_cuda", lambda: True)
     monkeypatch.setattr("arcterm.launch.devices.cores", lambda: 4)
-    monkeypatch.setattr("arcterm.launch.estimate.cores", lambda: 4)
+    monkeypatch.setattr("arcterm.launch.estimate.seconds.cores", lambda: 4)
 
 
 def ask(**settings):
@@ -170,7 +170,7 @@ def test_a_dataset_that_raises_is_named(distribution):
 
 
 def test_what_takes_long_says_so_with_the_faster_choice(monkeypatch):
-    monkeypatch.setattr("arcterm.launch.estimate._cpu_flops", lambda: 60e9)
+    monkeypatch.setattr("arcterm.launch.estimate.seconds._cpu_flops", lambda: 60e9)
     long = ask(backbone="r50", dataset_options={"images": 100_000})
     assert "this will take about" in long.warning
     assert "--steps" in long.warning
@@ -277,8 +277,7 @@ def test_decoded_images_need_memory_that_is_free(monkeypatch):
     assert "cache     1,000 of 1,000 images kept decoded, 35 MiB" in ask(decoded_cache=100).notes
     assert "cache     278 of 1,000 images kept decoded, 9 MiB" in ask(decoded_cache=10).notes
     assert not any("decoded" in note for note in ask().notes)
-    free = type("Memory", (), {"available": 20 << 20})
-    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    monkeypatch.setattr("arcterm.launch.estimate.room.host_memory", lambda: 20 << 20)
     with pytest.raises(ConfigError, match="1,000 decoded images take 35 MiB and 20 are free") as error:
         ask(decoded_cache=100)
     assert "decoded_cache=15" in error.value.hint

@@ -18,6 +18,7 @@ from arcterm.console.screens.form import Form, section
 from arcterm.console.trainform import SECTIONS, Draft, installed, judge
 from arcterm.errors import ConfigError
 from arcterm.launch import start
+from arcterm.launch.plan import make_plan
 from arcterm.overrides import OPTION_GROUPS
 from arcterm.runs.store import Run
 from arcterm.settings import SETTINGS
@@ -77,7 +78,14 @@ class LaunchForm(Form):
         if draft is None or plan is None:
             raise ConfigError("the form isn't checked yet", "wait until it says that it is ready")
         name, argv = draft.text("name"), shlex.split(draft.command())
-        return lambda: start.start(plan, self.root, name=name, argv=argv)
+        settings = draft.settings()
+
+        def launch() -> Run:
+            # a form is judged by what is known at once; now there is time for a closer look
+            closer = make_plan(settings, root=self.root, look="tight")
+            return start.start(closer, self.root, name=name, argv=argv)
+
+        return launch
 
     def _rows(self, draft: Draft) -> list[Widget]:
         """All fields but the plug-ins' own options, under their headings."""

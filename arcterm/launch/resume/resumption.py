@@ -13,8 +13,9 @@ from arcterm_registry import get
 from arcterm.config import Config, TrainConfig
 from arcterm.errors import ConfigError, RunError
 from arcterm.inputs import sources
-from arcterm.launch import batchnorm, devices, engine, estimate, samedata
+from arcterm.launch import batchnorm, devices, engine, samedata
 from arcterm.launch.choice import Devices, devices_for
+from arcterm.launch.estimate import decoded
 from arcterm.launch.resume import changes, notes
 from arcterm.progress import Progress
 from arcterm.runs import checkpoints, context, dataset, history, state
@@ -120,7 +121,7 @@ def _training(
     if config.batch_size != old.batch_size:
         batchnorm.check(config.backbone, config.backbone_options, config.batch_size)
     if config.decoded_cache != old.decoded_cache:
-        estimate.decoded_cache(config.decoded_cache, data.facts)
+        decoded.lines(config.decoded_cache, data.facts)
     if config == old:
         return begun
     proposal = PlannedChange(

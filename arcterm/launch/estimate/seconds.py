@@ -1,14 +1,12 @@
-"""Estimates before a launch: the time of a training, and the memory of the decoded cache."""
+"""The time of a training, by the multiply-adds of its backbone."""
 
 from __future__ import annotations
 
 import time
 
 from arcterm_registry import Backbone
-from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import TrainConfig
-from arcterm.errors import ConfigError
 from arcterm.launch.devices import cores
 from arcterm.text import duration
 
@@ -34,23 +32,6 @@ def warning(seconds: float, config: TrainConfig) -> str:
     if not config.gpus and config.backbone != "tiny":
         faster += f"; `arcterm train tiny {config.loss}` is made for a CPU"
     return f"this will take about {duration(seconds)} on this machine; faster: {faster}"
-
-
-def decoded_cache(budget: int, facts: DatasetFacts) -> list[str]:
-    """Return a line about images held decoded in `budget` MiB; `ConfigError` if the memory isn't free."""
-    if not budget:
-        return []
-    import psutil
-
-    each = 3 * facts.image_size[0] * facts.image_size[1]
-    count = min(facts.images, (budget << 20) // each)
-    needed, free = count * each >> 20, psutil.virtual_memory().available >> 20
-    if needed > free:
-        raise ConfigError(
-            f"decoded_cache: {count:,} decoded images take {needed:,} MiB and {free:,} are free",
-            f"give --set decoded_cache={free * 3 // 4} or less",
-        )
-    return [f"cache     {count:,} of {facts.images:,} images kept decoded, {needed:,} MiB"]
 
 
 def _cpu_flops() -> float:

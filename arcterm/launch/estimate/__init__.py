@@ -1,0 +1,1 @@
+"""What a training needs against what is there, before a run exists; begin reading with `plan.assess`."""

@@ -1,0 +1,114 @@
+"""The memory that a rank of a training needs, by part: plain arithmetic."""
+
+from __future__ import annotations
+
+import msgspec
+from arcterm_registry import Backbone, Loss
+from arcterm_registry.contracts import DatasetFacts
+
+from arcterm.config import TrainConfig
+from arcterm.launch.estimate.footprint import Footprint, moments
+from arcterm.runs import space
+
+# A rank's process before it has made anything, and after it has done everything once: Python, PyTorch, OpenCV
+# and scikit-learn, as benchmarks/memory.py finds them with torch 2.13. On a GPU, the driver's context and the
+# libraries' kernels in its memory (NVIDIA's own figures are 300 to 500 MiB, by GPU).
+_PROGRAM = 430 << 20
+_CONTEXT = 600 << 20
+_COMPILER = 600 << 20  # Inductor in the rank's process
+_BUCKET = 25 << 20  # DDP's default; one is being filled while another is on its way
+_BATCHES_AHEAD = 7  # decoded ones of the loader
+# of the streamed head (train/head/tiled.py)
+_CPU_TILE, _CUDA_TILE, _TILES = 1 << 17, 1 << 26, 6
+_LEAST_CLASSES, _MOST_CLASSES = 512, 1 << 16
+_FUSED = 81 << 20
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that a rank needs on its device, by part; `shared` are had once for all ranks of the host."""
+
+    weights: int
+    gradients: int
+    momentum: int
+    head: int
+    activations: int
+    buffers: int
+    program: int
+    shared: int = 0
+
+    @property
+    def total(self) -> int:
+        """What a rank needs, without what is shared."""
+        parts = (self.weights, self.gradients, self.momentum, self.head)
+        return sum(parts) + self.activations + self.buffers + self.program
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What the arithmetic is about."""
+
+    backbone: Backbone
+    loss: Loss
+    facts: DatasetFacts
+
+
+def of(subject: Subject, config: TrainConfig, found: Footprint) -> Need:
+    """Add up what a rank with `config` needs."""
+    height, width = subject.backbone.input_size
+    gpu = bool(config.gpus)
+    image = 3 * height * width
+    ahead = _BATCHES_AHEAD * config.batch_size * image
+    cached = min(subject.facts.images * (image + 9), config.decoded_cache << 20)
+    program = _CONTEXT if gpu else _PROGRAM
+    return Need(
+        weights=found.weights,
+        gradients=found.gradients,
+        momentum=found.momentum,
+        head=_head(subject, config),
+        activations=found.activations(config.batch_size),
+        buffers=(0 if gpu else ahead) + (2 * _BUCKET if config.nproc > 1 else 0),
+        program=program + (_COMPILER if config.compile and not gpu else 0),
+        shared=0 if gpu else cached,
+    )
+
+
+def checkpoint_bytes(subject: Subject, config: TrainConfig, found: Footprint) -> int:
+    """Bytes of a checkpoint of all ranks."""
+    rows = subject.facts.classes * _centers(config) if subject.loss.form == "margin" else 0
+    return space.checkpoint_bytes(config, found.weights // 4, rows, _embedding_size(subject, config))
+
+
+def _head(subject: Subject, config: TrainConfig) -> int:
+    """The class rows of a rank, their gradients and momenta, and the tiles of the logits."""
+    if subject.loss.form != "margin":
+        return 8 * config.global_batch**2 * 4  # distances of all pairs, and what is made of them
+    rows = -(-subject.facts.classes // config.nproc)
+    numbers = _numbers(subject, config, rows)
+    sampled = config.sample_rate < 1
+    taken = min(rows, max(round(config.sample_rate * rows), config.global_batch)) if sampled else rows
+    learned = numbers * taken // rows
+    # with Partial FC the rows of a step are copies, a row's chance and its last step are whole numbers
+    extra = learned + 10 * rows if sampled else 0
+    size = _embedding_size(subject, config)
+    return 4 * (
+        numbers * (1 + max(moments(config), sampled)) + learned + extra + 6 * config.global_batch * size
+    ) + (_tiles(subject, config, taken))
+
+
+def _tiles(subject: Subject, config: TrainConfig, rows: int) -> int:
+    """The buffers of the tiles in which the logits are made."""
+    width = config.global_batch * _centers(config)
+    room = _CUDA_TILE if config.gpus else _CPU_TILE
+    classes = min(rows, max(_LEAST_CLASSES, min(_MOST_CLASSES, room // width)))
+    return 4 * _TILES * width * classes + (_FUSED if config.gpus else 0)
+
+
+def _numbers(subject: Subject, config: TrainConfig, rows: int) -> int:
+    return rows * _centers(config) * _embedding_size(subject, config)
+
+
+def _embedding_size(subject: Subject, config: TrainConfig) -> int:
+    return int(config.backbone_options.get("embedding_size") or subject.backbone.embedding_size)
+
+
+def _centers(config: TrainConfig) -> int:
+    return int(config.loss_options.get("centers") or 1)

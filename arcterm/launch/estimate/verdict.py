@@ -1,0 +1,86 @@
+"""What was found out about a training before its start, as a value and as lines of its plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from arcterm.errors import ConfigError
+from arcterm.launch.estimate.need import Need
+
+ERROR = 0.15
+"""The estimate's own error, as a share of it (benchmarks/memory.py)."""
+_GIB = 1 << 30
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rank needs against what is `free` for it on `device`, bytes; None where it is not known.
+
+    `exact` is False where `need` is only a bound. `largest` is the largest batch of a rank that fits.
+    `notes` are remarks. `problem` says why the training can't be, and `command` asks for one that can; both
+    are empty where there is no problem.
+    """
+
+    device: str
+    free: int | None
+    need: Need | None
+    exact: bool = True
+    remark: str = ""
+    largest: int | None = None
+    checkpoint: int = 0
+    notes: list[str] = []
+    problem: str = ""
+    command: str = ""
+
+    @property
+    def refusal(self) -> ConfigError | None:
+        """The error of starting it nevertheless."""
+        if not self.problem:
+            return None
+        return ConfigError(self.problem, f"this does: `{self.command}`" if self.command else "see --dry-run")
+
+    def lines(self) -> list[str]:
+        """Lines of a plan."""
+        found = [f"memory    {self._memory()}", *(f"note      {note}" for note in self.notes)]
+        if self.problem:
+            cure = f"; this does: {self.command}" if self.command else ""
+            found.append(f"problem   {self.problem}{cure}")
+        return found
+
+    def to_builtins(self) -> dict[str, Any]:
+        """The value as JSON has it, with the sum."""
+        total = {"total": self.need.total} if self.need else {}
+        made: dict[str, Any] = msgspec.to_builtins(self)
+        return made | total
+
+    def _memory(self) -> str:
+        free = (
+            "" if self.free is None else f"; {gib(self.free)} GiB free{self.device and f' on {self.device}'}"
+        )
+        if self.need is None:
+            return f"unknown: {self.remark}{free}"
+        if not self.exact:
+            return f"{gib(self.need.total)} GiB a rank at most{free}"
+        parts = {name: getattr(self.need, name) for name in self.need.__struct_fields__ if name != "shared"}
+        named = ", ".join(f"{name} {gib(size)}" for name, size in parts.items() if size >= _GIB // 200)
+        shared = f", and {gib(self.need.shared)} for all ranks" if self.need.shared else ""
+        most = f"; batches up to {self.largest:,} fit" if self.largest else ""
+        why = f" ({self.remark})" if self.remark else ""
+        return f"{gib(self.need.total)} GiB a rank{shared}: {named}{free}{most}{why}"
+
+
+def gib(size: float) -> str:
+    """Bytes in GiB, with two digits or more that count."""
+    number = size / _GIB
+    return f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+
+
+def fits(needed: float, free: float) -> bool:
+    """Whether it fits whatever the estimate's error."""
+    return needed * (1 + ERROR) <= free
+
+
+def never_fits(needed: float, free: float) -> bool:
+    """Whether it does not fit whatever the estimate's error."""
+    return needed / (1 + ERROR) > free

@@ -1,0 +1,46 @@
+"""``python -m arcterm.train.footprint.tool VERB PARENT``: what a training needs, for `processes.child`."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from arcterm.config import TrainConfig
+from arcterm.processes import child
+from arcterm.progress import Progress
+
+
+def memory(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Follow the training of ``config`` at each of the ``batches``: bytes by part (`trace.follow`).
+
+    Where that can't be done without values, two small batches are trained on; ``tried`` are theirs.
+    """
+    from arcterm.train.footprint import trace
+
+    config = msgspec.convert(request["config"], TrainConfig)
+    batches: list[int] = request["batches"]
+    try:
+        return {"parts": [trace.follow(config, batch) for batch in batches], "batches": batches}
+    except Exception as error:  # noqa: BLE001  whatever a stranger's network does with tensors without values
+        small = [2, 4]
+        tried = [trace.follow(config, batch, real=True) for batch in small]
+        return {"parts": tried, "batches": small, "tried": f"{type(error).__name__}: {error}"[:200]}
+
+
+VERBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"memory": memory}
+
+
+def _work(verb: str, request: Mapping[str, Any], progress: Progress) -> Any:
+    import torch
+
+    warnings.simplefilter("ignore")  # of tensors without values, which have no address
+    torch.set_num_threads(1)
+    return VERBS[verb](request)
+
+
+if __name__ == "__main__":
+    sys.exit(child.serve(_work))
