@@ -36,16 +36,19 @@ def lost(run: Run, step: int) -> str:
 
 
 def again(run: Run, change: str) -> str:
-    """Next step for a failure that resuming would repeat: `change` something in a new run."""
-    weights = "" if _saved(run) is None else f"; with --pretrained {run.id} it begins with what was learned"
-    return f"resuming would meet it again: start a new run {change}{weights}"
+    """Next step for a failure that resuming would repeat: to `change` something in the resume."""
+    return f"it would happen again as it is; `arcterm resume {run.id}` {change} {_continues(run)}"
 
 
 def mended(run: Run) -> str:
     """Next step for a failure that repeats until the code or the data are changed."""
+    how = _continues(run)
+    return f"it would happen again as it is; once it is mended, `arcterm resume {run.id}` {how}"
+
+
+def _continues(run: Run) -> str:
     step = _saved(run)
-    where = "begins again" if step is None else f"continues after step {step:,}"
-    return f"it would happen again as it is; once it is mended, `arcterm resume {run.id}` {where}"
+    return "begins again" if step is None else f"continues after step {step:,}"
 
 
 def _saved(run: Run) -> int | None:

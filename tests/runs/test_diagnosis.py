@@ -163,7 +163,8 @@ def test_resuming_is_not_promised_to_go_on_where_it_would_fail_again(run, error,
     hint = diagnose(run, 1, 10).hint
     assert "goes on" not in hint
     assert "again" in hint
-    assert (f"--pretrained {run.id}" in hint) == (step is not None and error in REPEATS)
+    assert (f"`arcterm resume {run.id}` with " in hint) == (error in REPEATS)
+    assert f"continues after step {step}" in hint if step else "begins again" in hint
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ CLOSED = re.compile(r"closed|reset|refused|Broken pipe|exited|remoteError", re.I
 class Cause:
     """A `pattern` in a rank's error, its meaning, and the `step` to take.
 
-    In the step ``{resume}`` stands for the effect of resuming. One that begins with "with" is for a new
-    training, since resuming would repeat the failure; `otherwise` is for a job, which has no such options.
+    In the step ``{resume}`` stands for the effect of resuming. One that begins with "with" is what a training
+    is to be resumed with, or the failure is repeated; `otherwise` is for a job, which has no such options.
     A cause from `outside` may be gone by the next attempt.
     """
 
@@ -54,7 +54,7 @@ _CAUSES = (
         r"|No such file or directory: '[^']*(gcc|g\+\+|clang|clang\+\+|cc)'|Python\.h: No such file",
         "compiling needs a C compiler and Python's headers, which are not there",
         "install them (gcc, g++, python3-dev) or name one in CC; then {resume}. "
-        "A new run with --set compile=no and --set head_precision=float32 needs none",
+        "A new run, or a resume, with --set compile=no and --set head_precision=float32 needs none",
     ),
     Cause(
         r"OutOfResources|out of resource: (shared memory|registers|threads)",
