@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,12 +71,12 @@ def start_training(
     runs_dir: Path | None,
     seeds: Sequence[int] = (),
     after: str | None = None,
-    equivalent: bool = False,
+    worded: Callable[[str], str] | None = None,
 ) -> None:
     """Show the plan of `settings` (see `overrides.merge`), then start the run and watch it.
 
-    Several `seeds` are a run each; the run is queued `after` another. With `equivalent` it says which
-    `arcterm train` it is.
+    Several `seeds` are a run each; the run is queued `after` another. A command with other flags gives
+    `worded`, which puts advice in its own words, and has the equivalent `arcterm train` printed.
     """
     if settings.get("dataset"):
         say(f"looking at {settings['dataset']}")
@@ -95,8 +95,8 @@ def start_training(
     places = queue.share_out(plan.config, seeds, called, settings.get("gpus", ""), root)
     say(*(f"  {note}" for note in [*plan.notes, *queue.lines(places, before)]))
     if plan.warning:
-        say(f"  note      {plan.warning}")
-    if equivalent:
+        say(f"  note      {worded(plan.warning) if worded else plan.warning}")
+    if worded:
         say(f"this is: {plan.config.command}")
     if dry_run:
         if as_json:

@@ -30,7 +30,7 @@ def check(prefix: str, backbone: str, options: dict[str, Any]) -> str:
     above = next(each for each in place.parents if each.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise ConfigError(f"{place}-0001.params can't be written: {above} can't be", "choose another prefix")
-    return str(place)
+    return str(place.parent.resolve() / place.name)
 
 
 def notes(prefix: str, save: str) -> list[str]:
