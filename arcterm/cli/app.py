@@ -48,9 +48,15 @@ GROUPS = {
         "job": ("arcterm.cli.jobs", "Jobs of installed packages."),
     },
     "Scripts of 2018": {
-        "train-softmax": ("arcterm.cli.train_softmax", "InsightFace's train_softmax.py, by its options."),
-        "gen-megaface": ("arcterm.cli.megaface", "InsightFace's gen_megaface.py, by its options."),
-        "remove-noises": ("arcterm.cli.megaface", "InsightFace's remove_noises.py, by its options."),
+        "train-softmax": (
+            "arcterm.cli.script2018.train_softmax",
+            "InsightFace's train_softmax.py, by its options.",
+        ),
+        "gen-megaface": ("arcterm.cli.script2018.megaface", "InsightFace's gen_megaface.py, by its options."),
+        "remove-noises": (
+            "arcterm.cli.script2018.megaface",
+            "InsightFace's remove_noises.py, by its options.",
+        ),
     },
 }
 """Module and help of each command, in the groups of ``arcterm --help``."""

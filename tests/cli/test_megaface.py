@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from arcterm.cli import app
-from arcterm.cli import megaface as module
+from arcterm.cli.script2018 import megaface as module
 from arcterm.errors import ConfigError
 
 
