@@ -19,7 +19,9 @@ from arcterm.settings import FLAGS, SETTINGS
 from arcterm.show.output import ProgressLine, put_detached, put_json, say, say_waiting
 
 if TYPE_CHECKING:
+    from arcterm.cli.watch import View
     from arcterm.launch.estimate.assess import Look
+    from arcterm.launch.plan import Plan
     from arcterm.runs.store import Run
 
 _HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
@@ -72,11 +74,13 @@ def start_training(
     seeds: Sequence[int] = (),
     after: str | None = None,
     worded: Callable[[str], str] | None = None,
+    shown: Callable[[Plan], View] | None = None,
 ) -> None:
     """Show the plan of `settings` (see `overrides.merge`), then start the run and watch it.
 
     Several `seeds` are a run each; the run is queued `after` another. A command with other flags gives
-    `worded`, which puts advice in its own words, and has the equivalent `arcterm train` printed.
+    `worded`, which puts advice in its own words, and has the equivalent `arcterm train` printed; `shown`
+    makes its way of showing a run.
     """
     if settings.get("dataset"):
         say(f"looking at {settings['dataset']}")
@@ -113,17 +117,17 @@ def start_training(
         put_detached(runs if several else runs[0], as_json)
         return
     say(*(f"started {run.id}" for run in runs))
-    _watch(runs, several, plain=plain, as_json=as_json)
+    _watch(runs, several, shown(plan) if shown else None, plain=plain, as_json=as_json)
 
 
-def _watch(runs: Sequence[Run], several: bool, *, plain: bool, as_json: bool) -> None:
+def _watch(runs: Sequence[Run], several: bool, view: View | None, *, plain: bool, as_json: bool) -> None:
     from arcterm.cli.several import watch_all
     from arcterm.cli.watch import watch
 
     if several:
         watch_all(runs, plain=plain, as_json=as_json)
     else:
-        watch(runs[0], plain=plain, as_json=as_json, owner=True)
+        watch(runs[0], plain=plain, as_json=as_json, owner=True, view=view)
 
 
 def _seeds(text: str) -> list[int]:

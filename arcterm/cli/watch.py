@@ -21,6 +21,7 @@ from arcterm.runs.events import (
     Gpus,
     Message,
     Mined,
+    MxnetFile,
     Phase,
     Skipped,
     Start,
@@ -52,17 +53,27 @@ class View(Protocol):
         """Give the terminal back."""
 
 
-def watch(run: Run, *, plain: bool, as_json: bool, owner: bool, after: int = -1, talk: bool = False) -> None:
+def watch(
+    run: Run,
+    *,
+    plain: bool,
+    as_json: bool,
+    owner: bool,
+    after: int = -1,
+    talk: bool = False,
+    view: View | None = None,
+) -> None:
     """Follow `run` until it ends; raises `RunFailedError` if it is not done then.
 
     The `owner` stops the run by Ctrl-C or SIGTERM: once after a checkpoint, twice at once. Others only leave.
     `after` is the attempt that is already over, when a new one was just started. With `talk` its lines go to
-    stderr.
+    stderr, and a `view` of the caller's is shown in place of the usual one.
     Others that want JSON get nothing else: what is known of the run when it ends, or when they leave.
     """
     check_whole(run)
     name = run.name
-    view = _Silent() if as_json and not owner else _view(run, plain or as_json, as_json or talk, owner)
+    if view is None:
+        view = _Silent() if as_json and not owner else _view(run, plain or as_json, as_json or talk, owner)
     began = time.monotonic()
     interrupts = _Interrupts(run, owner)
     previous = interrupts.install()
@@ -283,6 +294,9 @@ class Lines:
                 return f"skip    {words.skip(event)} ({event.count:,} of {event.total:,})"
             case Checkpoint():
                 return f"saved   step {event.step:,}  {event.bytes / 2**20:.1f} MiB in {event.seconds:.1f} s"
+            case MxnetFile():
+                size, seconds = event.bytes / 2**20, event.seconds
+                return f"saved   step {event.step:,}  {event.path}  {size:.1f} MiB in {seconds:.1f} s"
             case Start(rank=0):
                 ranks = f"{event.world_size} × {event.device}"
                 return f"start   {ranks}, from step {event.step:,} of {event.steps:,}"

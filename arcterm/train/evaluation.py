@@ -131,7 +131,7 @@ class Examiner:
     def _some_faces(self) -> NDArray[np.uint8]:
         """Decode (N, H, W, 3) training images from all over the data; broken ones are left out."""
         size, found = get("backbone", self._config.backbone).input_size, []
-        for index in np.linspace(0, len(self._dataset) - 1, _FACES).astype(int).tolist():
+        for index in np.unique(np.linspace(0, len(self._dataset) - 1, _FACES).astype(int)).tolist():
             with contextlib.suppress(Exception):
                 found.append(images.decode(self._dataset[index].image, size=size, source=str(index)))
         return np.array(found, np.uint8)

@@ -7,8 +7,10 @@ import re
 import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError
 from arcterm.launch import pretrained
 from arcterm.launch.pretrained import Pretrained
@@ -77,7 +79,10 @@ def test_the_modern_command_that_is_printed_gives_the_same_config(words, type_in
     assert code == 0, err
     modern = re.search(r"^this is: (arcterm train .*)$", err, re.M)
     assert modern
-    assert type_in(*shlex.split(modern[1])[1:], "--dry-run", "--json")[:2] == (0, out)
+    code, again, err = type_in(*shlex.split(modern[1])[1:], "--dry-run", "--json")
+    assert code == 0, err
+    first, second = (msgspec.convert(json.loads(text), TrainConfig) for text in (out, again))
+    assert first == second
 
 
 def test_every_option_has_an_effect_a_note_or_a_refusal(workshop, monkeypatch):

@@ -1,1 +1,1 @@
-"""InsightFace's scripts of 2018 by their own options: each says which command of ours it is, and starts it."""
+"""InsightFace's scripts of 2018, by their own options; each says which command of ours that is."""

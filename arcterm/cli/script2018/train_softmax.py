@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Annotated, Any
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -20,6 +22,10 @@ from arcterm.errors import ArctermError, ConfigError
 from arcterm.launch.script2018.options import OPTIONS
 from arcterm.overrides import parse_assignments
 from arcterm.show.output import say
+
+if TYPE_CHECKING:
+    from arcterm.cli.watch import View
+    from arcterm.launch.plan import Plan
 
 _OWN = ("name", "log", "assignments", "detach", "dry_run", "plain", "as_json", "runs_dir")
 """Options that 2018 didn't have."""
@@ -71,10 +77,20 @@ def train_softmax(**given: Any) -> None:
             say(note)
         how = {key: own[key] for key in ("detach", "dry_run", "plain", "as_json", "runs_dir")}
         named = {"name": own["name"]} if own["name"] else {}
-        start_training(settings | named, worded=_renamed, **how)
+        shown = partial(_lines_of_2018, given) if own["log"] and not own["as_json"] else None
+        start_training(settings | named, worded=_renamed, shown=shown, **how)
     except ArctermError as error:
         error.message, error.hint = _renamed(error.message), _renamed(error.hint)
         raise
+
+
+def _lines_of_2018(given: Mapping[str, Any], plan: Plan) -> View:
+    from arcterm.cli.script2018.log2018 import Lines2018, View2018, opening
+    from arcterm.launch.script2018.options import DEFAULTS
+
+    options = DEFAULTS | {name: value for name, value in given.items() if value is not None}
+    lines = Lines2018(plan.config, with_loss=options["ce_loss"])
+    return View2018(lines, opening(options, plan.config, plan.facts))
 
 
 def _renamed(text: str) -> str:

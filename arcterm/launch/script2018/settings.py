@@ -114,6 +114,8 @@ def _targets(asked: ScriptOptions) -> str:
     wanted = [name.strip() for name in asked["target"].split(",") if name.strip()]
     found = [name for name in wanted if name in there]
     missing = [name for name in wanted if name not in there]
+    if not there and asked["ckpt"] == 1:
+        asked.notes.append(f"--ckpt 1 writes nothing without a verification set in {folder}; --ckpt 2 does")
     if missing and there and found:
         asked.notes.append(f"--target: {', '.join(missing)} not in {folder}, as 2018 passed over in silence")
     if missing and there and not found:
