@@ -18,8 +18,7 @@ from arcterm.data.reshape.extract import extract
 from arcterm.data.reshape.index import make_index
 from arcterm.errors import DataError, StopAskedError
 from arcterm.formats.pairs.binfile import write_pairs
-from arcterm.launch import samedata
-from arcterm.runs.context import JobContext
+from arcterm.runs.context import JobContext, accept_changed_data
 from arcterm.runs.journal import NullJournal
 from tests.jobs import make_job, make_run, pack_people
 
@@ -180,10 +179,9 @@ def test_where_changed_data_is_accepted_the_job_begins_again(
     case.change(people)
     with pytest.raises(DataError, match="changed since the run was made"):
         begin(job.again())
-    samedata.check(job.run, accept=False)
     with pytest.raises(DataError, match="changed since the run was made"):
         begin(JobContext(job.run, NullJournal(), threads=2))
-    samedata.check(job.run, accept=True)
+    accept_changed_data(job.run)
     begin(JobContext(job.run, NullJournal(), threads=2))
     case.begin(make_job(case.name), people, tmp_path / "whole")
     assert made.read_bytes() == (tmp_path / "whole" / case.written).read_bytes()

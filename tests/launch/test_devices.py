@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from arcterm_registry.contracts import DatasetFacts
 
@@ -10,7 +12,7 @@ from arcterm.errors import ConfigError, RunError
 from arcterm.launch import devices, engine, start
 from arcterm.launch.plan import make_plan
 from arcterm.launch.resume import resumption
-from arcterm.processes import supervisor
+from arcterm.processes import command
 from arcterm.runs import state, store
 from arcterm.runs.store import Run
 
@@ -176,7 +178,7 @@ def trained(tmp_path, monkeypatch):
 
 
 def environment(run):
-    return supervisor.Supervisor(run, 1)._environment()
+    return command.environ(run, Path("meeting"))
 
 
 @pytest.mark.parametrize(

@@ -243,8 +243,10 @@ def test_the_tightest_gpu_counts_and_strangers_on_it_are_named(tmp_path, known, 
 
 
 def test_a_rank_of_ours_is_called_by_its_run(tmp_path):
-    words = [sys.executable, "-c", "import sys; sys.stdin.read()", "arcterm.processes.rank", "/x/my-run", "1"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+    program = "import sys; print(flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", program, "arcterm.processes.rank", "/x/my-run", "1"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
         assert room._describe(process.pid, 3 * GIB) == f"run my-run (process {process.pid}) holds 3.0 GiB"
         process.communicate()
     assert room._describe(process.pid, None) == f"process {process.pid} holds some memory"

@@ -47,7 +47,9 @@ print("none left", flush=True)
 """
 RUN = """
 loop = "import time\\nprint('up', flush=True)\\nwhile True: time.sleep(9)"
-subprocess.Popen([sys.executable, "-c", loop, "arcterm.processes.supervisor"], start_new_session=True)
+words = [sys.executable, "-c", loop, "arcterm.processes.supervisor"]
+run = subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE)
+print(run.stdout.read(2).decode(), flush=True)
 os._exit(0)
 """
 
