@@ -86,6 +86,7 @@ def names(module: ast.Module) -> list[str]:
     return found
 
 
+@pytest.mark.long
 def test_no_name_is_an_avoided_word():
     wrong = [str(path) for path in MODULES if any(avoided(part) for part in path.with_suffix("").parts[-3:])]
     for path in MODULES:

@@ -63,6 +63,7 @@ def written(network, folder, **more):
     return symbol.read(folder / "m-symbol.json"), params.read(folder / "m-0001.params")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SMALL)
 def test_what_is_written_and_read_back_computes_the_same(name, tmp_path):
     side = 28 if name.startswith("head") else 112
@@ -76,6 +77,7 @@ def test_what_is_written_and_read_back_computes_the_same(name, tmp_path):
     assert found.preprocess() == (127.5, 1 / 128)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["r50", "r100", "r101", "m1", "m2", "y1", "i2", "p107", "d169", "s20"])
 def test_every_array_of_a_network_has_one_name(name):
     with torch.device("meta"):

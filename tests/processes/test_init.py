@@ -49,7 +49,7 @@ RUN = """
 loop = "import time\\nprint('up', flush=True)\\nwhile True: time.sleep(9)"
 words = [sys.executable, "-c", loop, "arcterm.processes.supervisor"]
 run = subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE)
-print(run.stdout.read(2).decode(), flush=True)
+print(run.stdout.readline().decode(), end="", flush=True)
 os._exit(0)
 """
 
