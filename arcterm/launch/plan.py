@@ -21,6 +21,7 @@ from arcterm.launch.choice import Devices, check_order, chosen, devices_for
 from arcterm.launch.estimate import assess, decoded, seconds
 from arcterm.launch.estimate.assess import Look
 from arcterm.launch.estimate.need import Subject
+from arcterm.launch.estimate.seconds import Duration
 from arcterm.launch.estimate.verdict import Estimate
 from arcterm.launch.pretrained import Pretrained
 from arcterm.overrides import check_settings, indices, merge, options_for
@@ -110,7 +111,6 @@ def make_plan(
     start = _start(choice, root, facts)
     parts = _Parts(choice, source, facts, where, length, start)
     config = _config(parts)
-    length_seconds = seconds.seconds(choice.backbone, config)
     found = assess.assess(
         Subject(choice.backbone, choice.loss, facts),
         config,
@@ -119,14 +119,28 @@ def make_plan(
         store.runs_dir(root),
         look,
     )
+    taken = _duration(parts, config, found, look)
     return Plan(
         config=config,
         facts=facts,
-        notes=[*_notes(parts, config, cached), *found.lines(), *_problems(parts, config)],
-        seconds=length_seconds,
-        warning=seconds.warning(length_seconds, config),
+        notes=[
+            *_notes(parts, config, cached),
+            *found.lines(),
+            *([taken.line] if taken.line else []),
+            *_problems(parts, config),
+        ],
+        seconds=taken.seconds,
+        warning=seconds.warning(taken.seconds, config),
         estimate=found,
     )
+
+
+def _duration(parts: _Parts, config: TrainConfig, found: Estimate, look: Look) -> Duration:
+    """How long the training takes: tried if all is asked for, or if it is long and worth knowing."""
+    crude = seconds.seconds(parts.choice.backbone, config)
+    if look == "quick" or found.problem or (look == "tight" and crude < seconds.LONG_SECONDS):
+        return Duration(crude)
+    return seconds.probe(config, parts.facts.classes, crude)
 
 
 def _choose(settings: Mapping[str, Any]) -> _Choice:

@@ -13,13 +13,14 @@ from arcterm_registry import get
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import TrainConfig
-from arcterm.errors import ConfigError
+from arcterm.errors import ConfigError, DataError
 from arcterm.launch import start
 from arcterm.launch.estimate import assess, footprint, need, room
 from arcterm.launch.estimate.footprint import Footprint, Growth
 from arcterm.launch.estimate.verdict import ERROR, fits, never_fits
 from arcterm.launch.plan import make_plan
 from arcterm.overrides import merge, parse_assignments
+from arcterm.processes.child import Child
 from arcterm.settings import FLAGS
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -283,6 +284,39 @@ def test_little_shared_memory_is_remarked_for_several_gpus(monkeypatch):
     assert not assess._shared_memory(ask_config("r50"))
 
 
+def test_the_time_is_tried_where_it_is_worth_knowing(tmp_path, known, monkeypatch):
+    have(monkeypatch, 64 * GIB)
+    asked = []
+
+    def answer(self, request, progress=None):
+        asked.append(request)
+        return {"seconds": 0.5, "steps": 3, "images": 8}
+
+    monkeypatch.setattr(Child, "ask", answer)
+    plan = ask(tmp_path, "full", batch_size=32, steps=100)
+    assert plan.seconds == 0.5 * 4 * 100
+    assert "time      3 min, 2 s a step, by 3 steps of 8 images tried here" in plan.notes
+    assert (asked[0]["classes"], asked[0]["config"]["batch_size"]) == (plan.facts.classes, 32)
+    assert not ask(tmp_path, "tight", batch_size=32, steps=100).notes[-1].startswith("time")
+    assert "2 h 47 min" in ask(tmp_path, "tight", backbone="r100", batch_size=32, steps=5000).warning
+    ask(tmp_path, "quick", backbone="r100", batch_size=32, steps=5000)
+    assert len(asked) == 2
+    have(monkeypatch, MIB)
+    assert ask(tmp_path, "full", batch_size=32, steps=100).estimate.problem
+    assert len(asked) == 2
+
+
+def test_where_no_step_can_be_tried_the_plan_says_so(tmp_path, known, monkeypatch):
+    have(monkeypatch, 64 * GIB)
+
+    def refuse(self, request, progress=None):
+        raise DataError("backbone 'tiny' can't be made")
+
+    monkeypatch.setattr(Child, "ask", refuse)
+    (line,) = [note for note in ask(tmp_path, "full", steps=9).notes if note.startswith("time")]
+    assert line.endswith("by arithmetic: no step could be tried (backbone 'tiny' can't be made)")
+
+
 @pytest.mark.slow
 def test_a_plan_that_can_not_fit_is_shown_and_refused_only_where_it_would_start(tmp_path):
     command = [
@@ -307,3 +341,5 @@ def test_a_plan_that_can_not_fit_is_shown_and_refused_only_where_it_would_start(
     assert refused.returncode == 2
     assert "this does: `arcterm train y1 cosface" in refused.stderr
     assert not (tmp_path / "runs").exists()
+    assert "tried here" not in shown.stderr
+    assert "images tried here" in run("--batch-size", "4", "--steps", "9", "--dry-run").stderr

@@ -16,6 +16,7 @@ from arcterm.launch.estimate.footprint import Footprint
 from arcterm.launch.estimate.need import Need, Subject
 from arcterm.launch.estimate.verdict import Estimate, fits, gib, never_fits
 from arcterm.runs import space
+from arcterm.runs.space import DiskRoom
 
 Look = Literal["quick", "tight", "full"]
 """How close to look: by what is known or bounded alone; also in a process, where the bound does not fit into
@@ -73,7 +74,8 @@ def assess(
     elif free is not None and found.exact and not fits(needed.total, free):
         notes.append("the memory may not suffice: the estimate is about as large as what is free")
     size = need.checkpoint_bytes(subject, config, found)
-    full, fewer = _disk(config, root, size)
+    disk = space.of_training(root, config, size)
+    full, fewer = _disk(config, disk, size)
     lacking, without = kernels.missing(subject.loss, config)
     for reason, cure in ((full, fewer), (lacking, without)):
         if reason and cure and not problem:
@@ -88,6 +90,8 @@ def assess(
         remark=found.remark,
         largest=_largest(case, found) if found.exact and free is not None else None,
         checkpoint=size,
+        checkpoints=disk.needed,
+        disk_free=disk.free,
         notes=[*notes, *_shared_memory(config)],
         problem=problem,
         command=commandline.training({**asked, **change}) if change else "",
@@ -172,13 +176,12 @@ def _changes(case: _Case, found: Footprint) -> Iterator[dict[str, Any]]:
         yield {"nproc": None, "batch_size": min(batch, config.batch_size)}
 
 
-def _disk(config: TrainConfig, root: Path, size: int) -> tuple[str, dict[str, Any]]:
+def _disk(config: TrainConfig, room: DiskRoom, size: int) -> tuple[str, dict[str, Any]]:
     """Say that the checkpoints to be kept find no room, and what makes them fit if anything does."""
-    room = space.of_training(root, config, size)
     if room.suffices:
         return "", {}
     fewer = {"keep_last": 2, "keep_best": 0}
-    least = space.of_training(root, msgspec.structs.replace(config, **fewer), size)
+    least = space.of_training(room.place, msgspec.structs.replace(config, **fewer), size)
     text = (
         f"the checkpoints to be kept take {gib(room.needed)} GiB, and {gib(room.free)} are free on the disk"
     )

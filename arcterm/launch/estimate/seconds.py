@@ -1,13 +1,18 @@
-"""The time of a training, by the multiply-adds of its backbone."""
+"""The time of a training: by the multiply-adds of its backbone, or by a few steps that are tried."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from arcterm_registry import Backbone
+import msgspec
+from arcterm_registry import Backbone, PluginError
 
 from arcterm.config import TrainConfig
+from arcterm.errors import ArctermError
 from arcterm.launch.devices import cores
+from arcterm.processes.child import Child
 from arcterm.text import duration
 
 LONG_SECONDS = 3600.0
@@ -21,6 +26,28 @@ def seconds(backbone: Backbone, config: TrainConfig) -> float:
     if config.gpus:
         return flops / (_GPU_FLOPS * config.nproc)
     return flops / (_cpu_flops() * min(cores(), config.nproc * config.threads))
+
+
+class Duration(NamedTuple):
+    """Seconds of a training, and a line of its plan that says how they are known; empty if by arithmetic."""
+
+    seconds: float
+    line: str = ""
+
+
+def probe(config: TrainConfig, classes: int, crude: float) -> Duration:
+    """Time a few steps, in a process of its own; the `crude` estimate where they can't be made."""
+    request = {"config": msgspec.to_builtins(config), "classes": classes}
+    try:
+        answer: Mapping[str, Any] = Child("arcterm.train.footprint.tool", "pace").ask(request)
+    except (ArctermError, PluginError) as error:
+        return Duration(
+            crude, f"time      {duration(crude)} by arithmetic: no step could be tried ({error.message})"
+        )
+    step = answer["seconds"] * config.batch_size / answer["images"]
+    whole = step * config.steps
+    tried = f"{answer['steps']} step{'s' * (answer['steps'] != 1)} of {answer['images']} images"
+    return Duration(whole, f"time      {duration(whole)}, {step:.3g} s a step, by {tried} tried here")
 
 
 def warning(seconds: float, config: TrainConfig) -> str:

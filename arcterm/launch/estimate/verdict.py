@@ -18,6 +18,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """What a rank needs against what is `free` for it on `device`, bytes; None where it is not known.
 
     `exact` is False where `need` is only a bound. `largest` is the largest batch of a rank that fits.
+    `checkpoint` and `checkpoints` are the bytes of one and of all that are to be kept, with the one that is
+    being written; `disk_free` those that are free for them.
     `notes` are remarks. `problem` says why the training can't be, and `command` asks for one that can; both
     are empty where there is no problem.
     """
@@ -29,6 +31,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     remark: str = ""
     largest: int | None = None
     checkpoint: int = 0
+    checkpoints: int = 0
+    disk_free: int = 0
     notes: list[str] = []
     problem: str = ""
     command: str = ""
@@ -42,7 +46,10 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """Lines of a plan."""
-        found = [f"memory    {self._memory()}", *(f"note      {note}" for note in self.notes)]
+        saved = f"checkpoints of {gib(self.checkpoint)} GiB, {gib(self.checkpoints)} in all"
+        found = [f"memory    {self._memory()}"]
+        found += [f"disk      {saved}; {gib(self.disk_free)} GiB free"] if self.checkpoint else []
+        found += [*(f"note      {note}" for note in self.notes)]
         if self.problem:
             cure = f"; this does: {self.command}" if self.command else ""
             found.append(f"problem   {self.problem}{cure}")

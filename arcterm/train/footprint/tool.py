@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
 
+from arcterm import gpus
 from arcterm.config import TrainConfig
 from arcterm.processes import child
 from arcterm.progress import Progress
@@ -31,7 +34,22 @@ def memory(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"parts": tried, "batches": small, "tried": f"{type(error).__name__}: {error}"[:200]}
 
 
-VERBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"memory": memory}
+def pace(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Time a few steps of the training of ``config`` with ``classes`` people (`pace.measure`)."""
+    import torch
+
+    from arcterm.train.footprint.pace import measure
+
+    config = msgspec.convert(request["config"], TrainConfig)
+    if config.gpus:  # the first of the run's own; CUDA looks at this when it is first used
+        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus.assign(config.gpus)[0].name
+    torch.set_num_threads(config.threads)
+    torch.set_flush_denormal(True)
+    return asdict(measure(config, request["classes"]))
+
+
+VERBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"memory": memory, "pace": pace}
 
 
 def _work(verb: str, request: Mapping[str, Any], progress: Progress) -> Any:
