@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 
@@ -15,6 +16,8 @@ from arcterm.config import job_config
 from arcterm.errors import ConfigError, DataError, RunError, StartError
 from arcterm.files import create_json
 from arcterm.launch import devices, engine
+from arcterm.launch.estimate import footprint, room
+from arcterm.launch.estimate.footprint import Footprint, Growth
 from arcterm.launch.resume import resumption
 from arcterm.overrides import check_settings
 from arcterm.runs import checkpoints, dataset, history, state, store
@@ -247,3 +250,17 @@ def test_show_says_what_was_changed(run, accepted):
     prepare(run, why="arcterm resume x --nproc 2", nproc=2).start()
     shown = cli("show", run.id, "--runs-dir", str(run.path.parent)).stdout
     assert "step 1: nproc 1 → 2, batch_size 8 → 4 (arcterm resume x --nproc 2)" in shown
+
+
+def test_a_batch_that_finds_no_memory_is_refused_with_one_that_does(run, accepted, monkeypatch):
+    image = 100 << 20
+    found = Footprint(weights=1, gradients=1, momentum=1, beyond={"step": Growth(0, image)})
+    monkeypatch.setattr(footprint, "known", lambda *_: found)
+    monkeypatch.setattr(room, "host_memory", lambda: 10 * image)
+    with pytest.raises(ConfigError) as error:
+        prepare(run, batch_size=24, steps=9)
+    assert "a rank needs" in error.value.message
+    (fits,) = re.findall(r"--batch-size (\d+)` fits", error.value.hint)
+    assert 1 < int(fits) < 10
+    prepare(run, batch_size=int(fits), steps=9).start()
+    assert run.config.batch_size == int(fits)

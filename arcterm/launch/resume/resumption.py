@@ -9,13 +9,15 @@ from typing import Any
 
 import msgspec
 from arcterm_registry import get
+from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import Config, TrainConfig
 from arcterm.errors import ConfigError, RunError
 from arcterm.inputs import sources
-from arcterm.launch import batchnorm, devices, engine, samedata
+from arcterm.launch import batchnorm, devices, engine, samedata, sharing
 from arcterm.launch.choice import Devices, devices_for
-from arcterm.launch.estimate import decoded
+from arcterm.launch.estimate import assess, decoded
+from arcterm.launch.estimate.need import Subject
 from arcterm.launch.resume import changes, notes
 from arcterm.progress import Progress
 from arcterm.runs import checkpoints, context, dataset, history, state
@@ -124,6 +126,8 @@ def _training(
         decoded.lines(config.decoded_cache, data.facts)
     if config == old:
         return begun
+    if {"nproc", "gpus", "batch_size"} & history.difference(old, config).keys():
+        _require_memory(run, config, data.facts)
     proposal = PlannedChange(
         step=begun.step,
         why=why,
@@ -140,6 +144,23 @@ def _training(
         settings=history.difference(old, config),
         lines=[*lines, *remark],
     )
+
+
+def _require_memory(run: Run, config: TrainConfig, facts: DatasetFacts) -> None:
+    """Raise `ConfigError` if a rank of `config` finds too little memory, with a batch that fits."""
+    loss = get("loss", config.loss)
+    fed = sharing.feeding(config.loss, loss, config.loss_options)
+    found = assess.assess(
+        Subject(get("backbone", config.backbone), loss, facts),
+        config,
+        {},
+        assess.split_by(lambda batch: sharing.check(fed, batch, config.nproc, facts)),
+        run.path.parent,
+        "tight",
+    )
+    if found.problem and (found.largest or 0) < config.batch_size:  # a full disk is waited for
+        fits = f"`arcterm resume {run.id} --batch-size {found.largest}` fits"
+        raise ConfigError(found.problem, fits if found.largest else "end what holds it, or go on elsewhere")
 
 
 def _source(config: TrainConfig, text: str) -> sources.DataSource:
