@@ -242,7 +242,7 @@ class _Drawing:
     def _cannot(self, why: str) -> ConfigError:
         return ConfigError(
             f"{type(self._network).__name__} can't be written as an MXNet symbol: {why}",
-            "leave out --set mxnet_prefix; `arcterm model export` writes ONNX",
+            "leave out --set mxnet_prefix; `arcterm model export RUN` writes ONNX",
         )
 
 

@@ -22,7 +22,7 @@ def check(prefix: str, backbone: str, options: dict[str, Any]) -> str:
         what = f"backbone {backbone}" + f" with output {output}" * (output == "GNAP")
         raise ConfigError(
             f"{what} can't be written for MXNet: its symbols are those of the networks of 2018",
-            "leave out --set mxnet_prefix (2018's --ckpt 0); `arcterm model export` writes ONNX",
+            "leave out --set mxnet_prefix (2018's --ckpt 0); `arcterm model export RUN` writes ONNX",
         )
     place = Path(prefix).expanduser().absolute()
     if prefix.endswith("/") or place.is_dir():

@@ -98,8 +98,9 @@ def test_a_run_that_goes_on_with_other_ranks_and_moved_data_takes_the_same_image
     assert one["verification"]["heldout"]["accuracy"] == parts["verification"]["heldout"]["accuracy"]
 
 
-@pytest.mark.parametrize("loss", [("cosface",), ("fading", "--set", "sample_rate=0.4")], ids=" ".join)
-def test_a_stopped_and_resumed_run_ends_in_the_same_weights(arcterm, pack, loss):
+def test_a_stopped_and_resumed_run_ends_in_the_same_weights(arcterm, pack):
+    """With rows that are left out of steps; test_kill.py has all of them at every step."""
+    loss = ("fading", "--set", "sample_rate=0.4")
     common = ("train", "plain", *loss, "--dataset", str(pack), *RECIPE, "--steps", "300")
     arcterm.json(*common, "--name", "whole")
     arcterm(*common, "--name", "parts", "--detach")

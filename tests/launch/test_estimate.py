@@ -11,6 +11,8 @@ import sys
 import pytest
 from arcterm_registry import get
 from arcterm_registry.contracts import DatasetFacts
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError, DataError
@@ -22,6 +24,7 @@ from arcterm.launch.plan import make_plan
 from arcterm.overrides import merge, parse_assignments
 from arcterm.processes.child import Child
 from arcterm.settings import FLAGS
+from arcterm.train.footprint import tool as footprint_tool
 
 MIB, GIB = 1 << 20, 1 << 30
 FOUND = Footprint(
@@ -342,4 +345,12 @@ def test_a_plan_that_can_not_fit_is_shown_and_refused_only_where_it_would_start(
     assert "this does: `arcterm train y1 cosface" in refused.stderr
     assert not (tmp_path / "runs").exists()
     assert "tried here" not in shown.stderr
-    assert "images tried here" in run("--batch-size", "4", "--steps", "9", "--dry-run").stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("loss", ["cosface", "triplet"])
+def test_steps_are_tried(loss):
+    asked = replace(ask_config("tiny", batch_size=6, nproc=2), loss=loss)
+    answer = footprint_tool.VERBS["pace"]({"config": to_builtins(asked), "classes": 9})
+    assert (answer["steps"], answer["images"]) == (3, 6)
+    assert 0 < answer["seconds"] < 60

@@ -15,7 +15,7 @@ from arcterm.train.world import World
 from ..runs.conftest import config
 from .test_loop import Dots, Heard, losses
 
-STEPS, SAVED = 3, 2
+STEPS, SAVED = 2, 1
 
 
 def smallest() -> list[str]:

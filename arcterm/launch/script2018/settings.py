@@ -94,7 +94,7 @@ def _refuse(asked: ScriptOptions) -> None:
 
 
 def _filtering() -> str:
-    return "`arcterm data check DIR --look-for labels` finds wrong labels"
+    return "`arcterm data check DIR` finds doubled images, which are often labelled wrongly"
 
 
 def _data_error(asked: ScriptOptions) -> ConfigError:

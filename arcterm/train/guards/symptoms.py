@@ -152,8 +152,8 @@ class Symptoms:
             "guessing",
             mean <= 1.5 * self.chance and not lower,
             f"accuracy {mean:.2%} in epoch {event.epoch} (step {event.step}) is that of guessing, and the "
-            f"loss of {median(self._losses):.4g} where it began: try a lower --margin or another --lr, and "
-            "`arcterm data check` for labels that mean nothing",
+            f"loss of {median(self._losses):.4g} where it began: try a lower margin or another --lr, and "
+            "`arcterm data check DATA` for labels that mean nothing",
         )
 
     def _collapse(self, event: Step, looks: Looks) -> str:
