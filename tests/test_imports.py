@@ -81,6 +81,7 @@ def sources() -> list[Path]:
     return [*(ROOT / "arcterm").rglob("*.py"), *(ROOT / "registry").rglob("*.py")]
 
 
+@pytest.mark.long
 def test_nothing_untrusted_is_unpickled_or_run():
     """No pickle.load, eval, exec, os.system or shell=True in the package, torch.load for weights alone."""
     banned = {"load": {"pickle", "torch", "marshal"}, "loads": {"pickle", "marshal"}, "system": {"os"}}

@@ -61,6 +61,7 @@ def test_layers_run_in_the_order_of_the_symbol() -> None:
     assert [layer.out_channels for layer in ran if isinstance(layer, nn.Conv2d)] == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("input", "side"), [(1, 56), (0, 28)])
 def test_maps(input: int, side: int) -> None:
     network = meta.build("p68", input=input)

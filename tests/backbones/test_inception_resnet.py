@@ -26,6 +26,7 @@ BLOCK8 = [192, 192, 224, 256, 2080]
 ORDER = [*STEM, *BLOCK35 * 10, *REDUCTION_A, *BLOCK17 * 20, *REDUCTION_B, *BLOCK8 * 10, 1536]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("input", SIDES)
 def test_maps_and_the_order_of_the_symbol(input: int) -> None:
     network = meta.build("i2", input=input)

@@ -73,6 +73,7 @@ CMC = Curve(title="CMC", x="rank", y="share", lines={"raw": [(1, 0.5), (10, 0.8)
 ROC = Curve(title="ROC\x1b[2J", x="FAR", y="TAR", lines={"raw": [(0, 0.1), (1e-6, 0.5), (1, 1)]}, log_x=True)
 
 
+@pytest.mark.long
 async def test_curves_stand_beside_the_report_or_in_its_place(job, root, until, shown):
     made = job("check", "/data/casia")
     made.finish("rank 1 is 0.5", curves=[CMC, ROC])
@@ -326,6 +327,7 @@ def test_no_panel_is_wider_or_taller_than_its_place(job, panel, ended):
 # --- records skipped in training
 
 
+@pytest.mark.long
 async def test_skipped_records_are_counted_and_named(make, root, until, shown):
     made = make("skips")
     made.train(20)

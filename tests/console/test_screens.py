@@ -198,6 +198,7 @@ async def test_a_long_run_is_read_in_bites(make, root, until, shown, monkeypatch
         assert len(dashboard(app).view.history.steps) == 501
 
 
+@pytest.mark.long
 async def test_no_look_is_lost_on_a_busy_machine(make, root, until, monkeypatch):
     """Textual drops a tick that comes late; time leaps here at every second glance at the clock."""
     monkeypatch.setattr("arcterm.runs.reader.CHUNK", 50)
@@ -519,6 +520,7 @@ async def test_a_verification_is_not_promised_a_checkpoint(make, root, until, sh
         assert "before its next verification set" in shown(app)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(80, 16), SMALL, LARGE])
 async def test_the_hint_of_a_failure_is_shown(busy, root, until, shown, size):
     cause = "the GPU is out of memory while it made the head of 93,431 people and their momentum " * 3
@@ -674,6 +676,7 @@ async def test_the_palette_knows_every_key(busy, root, until, shown):
         assert {"stop (S)", "log-y (y)", "smooth (s)"} <= names
 
 
+@pytest.mark.long
 async def test_a_long_run_does_not_hold_the_screen_up(make, root, until, shown, monkeypatch):
     """Each bite of 20,000 steps is taken in and drawn in far less than what a person notices."""
     made = make("huge", steps=20_000)

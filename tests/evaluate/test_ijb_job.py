@@ -77,6 +77,7 @@ def test_the_worked_example_of_an_alignment():
     assert estimate(points) == pytest.approx(np.array(wanted), abs=1e-12)
 
 
+@pytest.mark.long
 def test_a_model_is_scored_from_crops_to_rates(go, made, weights, tmp_path):
     out = tmp_path / "out"
     report = go(out=str(out))

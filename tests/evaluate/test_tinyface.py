@@ -70,6 +70,7 @@ def scores_by_hand(root, weights, left_out=()):
     return np.array(ranks), np.mean(plain), np.mean(areas)
 
 
+@pytest.mark.long
 def test_the_rates_are_those_of_a_plain_computation(run, root, weights):
     report = run()
     ranks, plain, areas = scores_by_hand(root, weights)

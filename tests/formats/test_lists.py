@@ -207,6 +207,7 @@ BYTES = st.one_of(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=BYTES)
 @example(data=b"1\ta\t1\n\x001\tb\t2")

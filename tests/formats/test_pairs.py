@@ -149,6 +149,7 @@ def test_images_that_are_stored_once_are_one_object(tmp_path: Path) -> None:
 PAIRS = st.lists(st.tuples(st.binary(max_size=300), st.binary(max_size=20), st.booleans()), min_size=1)
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(PAIRS)
 def test_any_set_comes_back(

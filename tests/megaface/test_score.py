@@ -124,6 +124,7 @@ def write_noise(folder: Path, probes: Any, distractors: Any) -> tuple[Path, Any]
     return folder, cleaned
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mask_and_numbers_that_mark_noise_say_the_same(tmp_path, kind):
     probes, distractors = features(kind)

@@ -221,6 +221,7 @@ def test_a_live_run_is_followed_without_a_difference(run, seed):
         at, clock = writer.step - chance.choice((0, 30, 100)), writer.clock
 
 
+@pytest.mark.long
 def test_a_long_run_is_drawn_from_steps_evenly_spaced(run):
     writer = Writer(run, 1, random.Random(1), 0)
     writer.train(12_000)

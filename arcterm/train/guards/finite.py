@@ -117,7 +117,8 @@ class FiniteGuard:
         lower = (
             f"`arcterm resume {self._run.id} --lr {self._config.lr / 2:g}` goes on from the last checkpoint"
         )
-        other = "a new run with --on-nan skip leaves such steps out" if self._config.on_nan != "skip" else ""
+        skipping = f"`arcterm resume {self._run.id} --on-nan skip` leaves such steps out"
+        other = skipping if self._config.on_nan != "skip" else ""
         return NotFiniteError(
             message + too_many,
             "; ".join(filter(None, (lower, other))),
