@@ -108,6 +108,13 @@ def test_embeddings_over_pairs_say_nothing_of_guessing():
     assert series.named(chance=None) == []
 
 
+def test_harder_triplets_have_a_higher_loss():
+    series = Series(lambda s: 0.2 if s < 100 else 0.06 if s < 300 else 0.35)
+    named = {name for name in NAMES for _, text in series.named(chance=0.99) if name in text}
+    assert {"diverges", "loss spike"} <= named  # as it would be for a loss over classes
+    assert series.named(chance=None) == []
+
+
 def test_skipped_steps_are_no_symptom():
     symptoms = Symptoms(STEPS, 0.1, 0.01)
     for step in range(1, 200):

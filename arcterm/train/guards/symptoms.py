@@ -50,7 +50,8 @@ class Symptoms:
     """Looks at one step after another; rank 0 of a training of `steps` with the peak rate `peak` has one.
 
     `chance` is the accuracy of guessing: 1 / classes. It is None for losses over embeddings alone, whose
-    batches are chosen by what the network makes of them.
+    batches are chosen by what the network makes of them: their loss rises when harder ones are mined, and
+    says neither that it jumped nor that the training diverges.
     """
 
     steps: int
@@ -97,7 +98,7 @@ class Symptoms:
 
     def _spike(self, event: Step, loss: float) -> str:
         """A loss far from the recent ones, by their spread and by the level at which all began."""
-        if len(self._losses) < _ENOUGH:
+        if self.chance is None or len(self._losses) < _ENOUGH:
             return ""
         middle = median(self._losses)
         spread = _SIGMA * median(abs(other - middle) for other in self._losses)
@@ -110,7 +111,7 @@ class Symptoms:
 
     def _diverging(self, event: Step) -> str:
         """A loss far above the lowest that was reached, and above what guessing costs."""
-        if len(self._losses) < _WINDOW:
+        if self.chance is None or len(self._losses) < _WINDOW:
             return ""
         middle = median(self._losses)
         return self._named(
