@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +52,20 @@ def make_run(root: Path, name: str, paths: Sequence[str] = ()) -> Run:
     return store.create(root, config, label="data", argv=[], host="h")
 
 
+@cache
+def _scratch() -> Path:
+    """A folder for the run directories of this process, which goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="arcterm-jobs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def make_job(
     task: str = "pack", root: Path | None = None, threads: int = 2, paths: Sequence[str] = ()
 ) -> JobContext:
     """A job whose run directory is elsewhere, or in `root`; it hears itself as `job.heard`."""
     heard = Heard()
-    root = root or Path(tempfile.mkdtemp(prefix="arcterm-job-"))
+    root = root or Path(tempfile.mkdtemp(dir=_scratch()))
     made = JobContext(make_run(root, task, paths), heard, threads)
     made.heard = heard  # type: ignore[attr-defined]
     return made

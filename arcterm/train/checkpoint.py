@@ -190,7 +190,7 @@ def _require_finite(world: World, folder: Path, step: int, trained: Trained) -> 
             shutil.rmtree(folder, ignore_errors=True)
         raise TrainingError(
             f"numbers that are not finite after step {step}, so it was not saved: {_by_rank(found)}",
-            "resuming repeats these steps to the bit: start a new run with a lower --lr",
+            "resuming repeats these steps to the bit: `arcterm resume RUN` with a lower --lr goes on",
         )
 
 

@@ -34,7 +34,7 @@ def compile_backbone(
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise TrainingError(
             f"backbone {name!r} can't be compiled: {type(error).__name__}: {reason}",
-            "start a new run with --set compile=no",
+            "`arcterm resume RUN` with --set compile=no goes on without",
         ) from error
     model.zero_grad(set_to_none=True)
     with torch.no_grad():

@@ -24,8 +24,8 @@ def recompute(network: nn.Module, name: str) -> list[nn.Module]:
     if not found:
         raise ConfigError(
             f"backbone {name!r} has no blocks to recompute",
-            "start a new run without --set gradient_checkpointing; a network may list its blocks in an "
-            "attribute `recomputable`",
+            "`arcterm resume RUN` with --set gradient_checkpointing=no goes on without; a network may list "
+            "its blocks in an attribute `recomputable`",
         )
     for block in found:
         # a partial of a bound method, and no closure, because a copy of the block must call the copy's own

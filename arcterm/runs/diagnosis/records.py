@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 from arcterm.errors import DataError
-from arcterm.files import read_json, write_json
+from arcterm.files import read_json
+from arcterm.runs import space
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
 
@@ -91,7 +92,7 @@ def read_report(run: Run, attempt: int) -> AgentReport:
 
 def write_end(run: Run, ended: AttemptEnd) -> None:
     """Record how an attempt ended."""
-    write_json(run.attempt_dir(ended.attempt) / "ended.json", ended)
+    space.write_json(run, run.attempt_dir(ended.attempt) / "ended.json", ended)
 
 
 def read_ends(run: Run) -> list[AttemptEnd]:

@@ -44,7 +44,7 @@ class DecodedCache:
         except (OSError, ValueError) as error:
             raise TrainingError(
                 f"{capacity * each >> 20:,} MiB for decoded images can't be had: {error}",
-                "start a new run with a lower --set decoded_cache",
+                "`arcterm resume RUN` with a lower --set decoded_cache goes on",
             ) from None
 
     def has(self, index: int) -> bool:

@@ -45,7 +45,7 @@ class Identities:
         if self.people > len(self._sizes):
             raise DataError(
                 f"a step takes {self.people} people and the data set has images of {len(self._sizes)}",
-                "start a new run with a lower --batch-size",
+                "`arcterm resume RUN` with a lower --batch-size goes on",
             )
         self.steps_per_epoch = _steps(np.maximum(self._sizes // per_identity, 1), self.people)
 
