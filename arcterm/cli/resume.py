@@ -58,7 +58,8 @@ def _run(
     given = {"dataset": dataset, **flags}
     layer = check_settings({key: value for key, value in given.items() if value is not None}, "resume")
     asked = merge(parse_assignments(assignments), layer)
-    run = store.find(store.runs_dir(runs_dir), name, uses.RESUMABLE)
+    use = uses.LONGER if {"steps", "epochs"} & asked.keys() else uses.RESUMABLE
+    run = store.find(store.runs_dir(runs_dir), name, use)
     if wait:
         resumption.wait_until_free(run, say)
     begun = resumption.prepare(

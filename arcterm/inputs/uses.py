@@ -48,7 +48,13 @@ def _resumable(run: Run, state: State) -> bool:
     return state.state in ("stopped", "failed", "lost") and run.record.config.resumes
 
 
+def _longer(run: Run, state: State) -> bool:
+    return run.record.config.kind == "training" and (state.state == "done" or _resumable(run, state))
+
+
 WATCHED = Use("run that can be watched", lambda run, state: True)
 LIVING = Use("live run", lambda run, state: state.state in LIVE)
 RESUMABLE = Use("stopped, failed or lost training or job", _resumable)
+LONGER = Use("training that is over", _longer)
+"""Fit for more steps or epochs, as one is that is done."""
 TRAINED = Use("training with a checkpoint", _trained)

@@ -65,6 +65,14 @@ def test_what_was_cut_short_is_resumed_whatever_it_was(make, last, job, now):
     assert last(uses.RESUMABLE) == wanted
 
 
+@pytest.mark.parametrize("now", ["done", "stopped", "failed", "lost"])
+def test_a_training_that_is_over_is_made_longer(make, last, now):
+    wanted = make("train", now)
+    make("data", "stopped")
+    make("train", "running")
+    assert last(uses.LONGER) == wanted
+
+
 def test_a_live_training_with_a_checkpoint_can_be_verified(make, last):
     make("train", "done", saved=True)
     assert make("train", "running", saved=True) == last(uses.TRAINED)
