@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from arcterm import samples
 from arcterm.config import TrainConfig
-from arcterm.runs import dataset as data
+from arcterm.runs import dataset as datasets
 from arcterm.runs import state
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Message, Phase
@@ -25,7 +25,7 @@ from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.runs.store import Run
 from arcterm.schedule import learning_rate
-from arcterm.train import build, guard, precision, statistics
+from arcterm.train import build, precision, statistics
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.compiled import compile_backbone
@@ -33,7 +33,7 @@ from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
 from arcterm.train.feed.batches import Feed
 from arcterm.train.feed.quarantine import Quarantine
-from arcterm.train.guards import symptoms
+from arcterm.train.guards import data, symptoms
 from arcterm.train.guards.finite import Attempted, FiniteGuard
 from arcterm.train.guards.symptoms import Symptoms
 from arcterm.train.head.head import Head
@@ -86,10 +86,10 @@ def train(
     pulse = pulse or NullPulse()
     first_journal = Beating(journal if world.first else NullJournal(), pulse)
     first_journal.write(Phase(phase="loading", detail=f"data set {config.dataset}"))
-    dataset = build.dataset(config, data.set_aside(run))
-    guard.check_same_data(run, len(dataset), dataset.classes)
+    dataset = build.dataset(config, datasets.set_aside(run))
+    data.check_same_data(run, len(dataset), dataset.classes)
     if resume and world.first:
-        guard.check_same_content(run, config)
+        data.check_same_content(run, config)
     first_journal.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
     trained = build.trained(config, dataset.classes, world)
     pause = Pause(run, attempt, config, world, journal, pulse.beat)
@@ -97,7 +97,7 @@ def train(
     if config.pretrained and not resume:
         examiner.begin_from(Path(config.pretrained))
     start = examiner.restore(resume) if resume else 0
-    feed_state = guard.feed_state(run, resume) if resume else {}
+    feed_state = data.feed_state(run, resume) if resume else {}
     quarantine = Quarantine(run.path / "quarantine", len(dataset), config.max_broken, journal, world.rank)
     feed = batches.make(config, dataset, trained, world, first_journal, start, feed_state, quarantine)
     announce(journal, world, start, config.steps)
@@ -191,7 +191,7 @@ def _prepare(training: Training, step: int) -> float:
         optimizer.zero_grad(set_to_none=True)
     # From run, step and rank: dropout differs between ranks, and a resumed step draws what it would have
     # drawn, without a checkpoint holding the state of a generator.
-    torch.manual_seed(guard.step_seed(training.config.seed, step, training.world.rank))
+    torch.manual_seed(data.step_seed(training.config.seed, step, training.world.rank))
     return rate
 
 

@@ -22,7 +22,7 @@ from arcterm.launch import engine, samedata
 from arcterm.launch.resume import resumption
 from arcterm.runs import checkpoints, dataset, state, store
 from arcterm.runs.checkpoints import Manifest
-from arcterm.train import guard
+from arcterm.train.guards import data as guard
 
 IMAGES = [encode_jpeg(np.full((112, 112, 3), 8 * n, np.uint8)) for n in range(24)]
 

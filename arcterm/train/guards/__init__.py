@@ -1,1 +1,1 @@
-"""What watches over the numbers of a training: nothing but a number reaches a weight (`finite`)."""
+"""What watches over a training: its data is what it was (`data`), only numbers reach a weight (`finite`)."""

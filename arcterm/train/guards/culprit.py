@@ -17,9 +17,10 @@ from arcterm_registry import get
 from torch import Tensor, nn
 
 from arcterm.config import TrainConfig
-from arcterm.train import guard, precision
+from arcterm.train import precision
 from arcterm.train.checkpoint import Trained
 from arcterm.train.feed.loader import Batch
+from arcterm.train.guards.data import step_seed
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 from arcterm.verify.ranks import gather_texts
@@ -41,7 +42,7 @@ class _Buffers(Protocol):
 def find(trained: Trained, config: TrainConfig, world: World, batch: Batch, buffers: _Buffers) -> Culprit:
     """Make the step of `batch` again, all ranks together, without an update; buffers are left moved."""
     buffers.put_back()
-    torch.manual_seed(guard.step_seed(config.seed, batch.step, world.rank))
+    torch.manual_seed(step_seed(config.seed, batch.step, world.rank))
     place, text = _own(trained, config, batch, world.device)
     # by place in the order of computing, and then by rank
     said = [row.partition(" ") for row in gather_texts(world, f"{place:09d} {text}")]
