@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from arcterm_registry import get
+from arcterm_registry import Preprocess, get
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -24,7 +24,6 @@ from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.runs.store import Run
-from arcterm.schedule import learning_rate
 from arcterm.train import build, precision, statistics
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import SavePoint, Trained
@@ -32,13 +31,15 @@ from arcterm.train.compiled import compile_backbone
 from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
 from arcterm.train.feed.batches import Feed
+from arcterm.train.feed.loader import Batch
 from arcterm.train.feed.quarantine import Quarantine
-from arcterm.train.guards import data, symptoms
+from arcterm.train.guards import data
 from arcterm.train.guards.finite import Attempted, FiniteGuard
-from arcterm.train.guards.symptoms import Symptoms
-from arcterm.train.head.head import Head
+from arcterm.train.guards.symptoms import LOOK_EVERY, Symptoms
+from arcterm.train.head.head import Head, HeadOutput
 from arcterm.train.pause import Pause
 from arcterm.train.report import Beating, Reporter, announce
+from arcterm.train.update import Update
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 
@@ -65,6 +66,7 @@ class Training:
     pause: Pause
     feed: Feed
     model: Model
+    preprocess: Preprocess
     pulse: Pulse | NullPulse
     start: int
     images: int
@@ -108,8 +110,9 @@ def train(
         examiner.verify(start)
     model = _model(config, trained.backbone, world, first_journal)
     first_journal.write(Phase(phase="training"))
-    parts = (run, attempt, config, world, first_journal, trained, examiner, pause, feed, model, pulse)
-    ended = _steps(Training(*parts, start=start, images=len(dataset)))
+    preprocess = get("backbone", config.backbone).preprocess
+    parts = (run, attempt, config, world, first_journal, trained, examiner, pause, feed, model, preprocess)
+    ended = _steps(Training(*parts, pulse=pulse, start=start, images=len(dataset)))
     pause.wait(ended.step)
     return ended
 
@@ -117,10 +120,10 @@ def train(
 def _steps(training: Training) -> Exit:
     run, config, world = training.run, training.config, training.world
     trained, examiner = training.trained, training.examiner
-    preprocess = get("backbone", config.backbone).preprocess
     agreement = Agreement(run, world, config.checkpoint_minutes, pause=training.pause)
     report = Reporter(training.journal, config, world.device, _symptoms(training))
     finite = FiniteGuard(run, config, world, trained, training.journal, examiner.skipped)
+    update = Update(config, world, trained, finite)
     step = training.start
     training.pulse.beat("training", step)
     with closing(training.feed.batches(report.pause)) as batches:
@@ -128,38 +131,16 @@ def _steps(training: Training) -> Exit:
             step = batch.step
             epoch = samples.place(config.begins, training.images, config.global_batch, step).epoch + 1
             report.mark("start")
-            rate = _prepare(training, step)
-            finite.begin()
-
-            # The backbone alone: near a cosine of 1 bfloat16 goes in steps of 0.004, so the head rounds only
-            # the large products, by its own setting, and keeps targets and sums in float32.
-            with precision.autocast(config.precision, world.device):
-                embeddings = training.model(normalize(batch.images, preprocess))
-            # A collective: each rank scores the whole batch against its own classes, and the sums over ranks
-            # make the loss that of the global batch, the same number everywhere.
-            output = trained.head(embeddings, batch.labels, step)
-            report.mark("forward")
-            # The head's collectives run in reverse and give each rank its own embeddings' gradient; then DDP
-            # averages the backbone's, bucket by bucket. Class rows live on one rank each and have their whole
-            # gradient there: they are never exchanged.
-            output.loss.backward()
-            report.mark("backward")
-            # One number that is none would be in every weight after the next step: so it is looked for here,
-            # and all ranks update, or none does.
-            bad = finite.bad(output.loss)
-            if not bad:
-                # After the average, so that all ranks find the same norm without asking each other. Rows of
-                # classes are left alone: their norm would differ from rank to rank.
-                if config.clip:
-                    nn.utils.clip_grad_norm_(trained.backbone.parameters(), config.clip)
-                trained.backbone_optimizer.step()
-                trained.head_optimizer.step()
+            rate = update.prepare(step)
+            passed = _pass(training, batch, report)
+            updated = update.apply(step, passed.scored.loss)
             report.mark("update")
-            looks = finite.looks(embeddings) if step % symptoms.LOOK_EVERY == 0 and world.first else None
-            report.step(step, epoch, rate, waited, output, looks, skipped=bad)
-            if bad:
+            looks = finite.looks(passed.embeddings) if step % LOOK_EVERY == 0 and world.first else None
+            report.step(step, epoch, rate, waited, passed.scored, looks, skipped=not updated)
+            if not updated:
                 report.flush()
-                finite.refuse(Attempted(batch, rate, output.loss))  # ends the run, unless on_nan is skip
+                # ends the run, unless on_nan is skip
+                finite.refuse(Attempted(batch, rate, passed.scored.loss))
 
             # Saving and verifying are collectives, so ranks must decide alike. They act on what rank 0 found
             # a step ago: looking for themselves, one could see a request that another has yet to see.
@@ -183,16 +164,34 @@ def _steps(training: Training) -> Exit:
     return Exit(reason="done", step=step, detail=examiner.collapse, t=time.time())
 
 
-def _prepare(training: Training, step: int) -> float:
-    """Set the rate of a step, which is returned, and what is random in it; drop the gradients of the last."""
-    rate = learning_rate(training.config, step)
-    for optimizer in (training.trained.backbone_optimizer, training.trained.head_optimizer):
-        optimizer.param_groups[0]["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-    # From run, step and rank: dropout differs between ranks, and a resumed step draws what it would have
-    # drawn, without a checkpoint holding the state of a generator.
-    torch.manual_seed(data.step_seed(training.config.seed, step, training.world.rank))
-    return rate
+class _Pass(NamedTuple):
+    """What is left of a step's two passes, without a graph: this rank's embeddings (B, D), and the scores."""
+
+    embeddings: Tensor
+    scored: HeadOutput
+
+
+def _pass(training: Training, batch: Batch, report: Reporter) -> _Pass:
+    """Run a batch forward and backward; the gradients are with the parameters afterwards.
+
+    What autograd keeps for the way back, and the tiles of the head, are gone when it returns: so none of it
+    is there beside the next step's.
+    """
+    config, world = training.config, training.world
+    # The backbone alone: near a cosine of 1 bfloat16 goes in steps of 0.004, so the head rounds only the
+    # large products, by its own setting, and keeps targets and sums in float32.
+    with precision.autocast(config.precision, world.device):
+        embeddings = training.model(normalize(batch.images, training.preprocess))
+    # A collective: each rank scores the whole batch against its own classes, and the sums over ranks make the
+    # loss that of the global batch, the same number everywhere.
+    output = training.trained.head(embeddings, batch.labels, batch.step)
+    report.mark("forward")
+    # The head's collectives run in reverse and give each rank its own embeddings' gradient; then DDP averages
+    # the backbone's, bucket by bucket. Class rows live on one rank each and have their whole gradient there:
+    # they are never exchanged.
+    output.loss.backward()
+    report.mark("backward")
+    return _Pass(embeddings.detach(), replace(output, loss=output.loss.detach()))
 
 
 def _symptoms(training: Training) -> Symptoms | None:

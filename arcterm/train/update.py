@@ -1,0 +1,71 @@
+"""The update of a step: everything between its backward pass and the next forward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from arcterm.config import TrainConfig
+from arcterm.schedule import learning_rate
+from arcterm.train.checkpoint import Trained
+from arcterm.train.guards.data import step_seed
+from arcterm.train.guards.finite import FiniteGuard
+from arcterm.train.world import World
+
+Follower = Callable[[int], None]
+"""Called with its step after an update."""
+
+
+class Update:
+    """Prepares each step and ends it with an update, which all ranks make or none does.
+
+    `followers` see the new weights after each update, in their order; a step that is refused has none.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        world: World,
+        trained: Trained,
+        finite: FiniteGuard,
+        followers: Sequence[Follower] = (),
+    ) -> None:
+        self._config = config
+        self._world = world
+        self._trained = trained
+        self._finite = finite
+        self._optimizers = (trained.backbone_optimizer, trained.head_optimizer)
+        self._followers = tuple(followers)
+
+    def prepare(self, step: int) -> float:
+        """Set the rate of `step`, which is returned, and what is random in it; drop the last gradients."""
+        rate = learning_rate(self._config, step)
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad(set_to_none=True)
+        # From run, step and rank: dropout differs between ranks, and a resumed step draws what it would have
+        # drawn, without a checkpoint holding the state of a generator.
+        torch.manual_seed(step_seed(self._config.seed, step, self._world.rank))
+        self._finite.begin()
+        return rate
+
+    def apply(self, step: int, loss: Tensor) -> bool:
+        """Update the weights by the gradients of `step`, whose `loss` is that of the global batch.
+
+        Returns False, and changes no weight on any rank, where a number of one rank is not finite.
+        """
+        # One number that is none would be in every weight after the next step: so it is looked for here.
+        if self._finite.bad(loss):
+            return False
+        # After the average, so that all ranks find the same norm without asking each other. Rows of classes
+        # are left alone: their norm would differ from rank to rank.
+        if self._config.clip:
+            nn.utils.clip_grad_norm_(self._trained.backbone.parameters(), self._config.clip)
+        for optimizer in self._optimizers:
+            optimizer.step()
+        for follow in self._followers:
+            follow(step)
+        return True
