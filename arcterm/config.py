@@ -117,6 +117,9 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     max_broken: float = _DEFAULT["max_broken"]
     pretrained: str = _DEFAULT["pretrained"]
     head: Literal["drop", "keep"] = _DEFAULT["head"]
+    teacher: str = _DEFAULT["teacher"]
+    teacher_weight: float = _DEFAULT["teacher_weight"]
+    loss_weight: float = _DEFAULT["loss_weight"]
     begins: Begin = FROM_START
     """Where this global batch took over from another; no setting, but worked out by a resume."""
 
@@ -138,6 +141,11 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
         if any(later <= sooner for sooner, later in zip(self.milestones, self.milestones[1:], strict=False)):
             raise ConfigError(
                 f"milestones {self.milestones} do not rise", "give --set milestones in rising order"
+            )
+        if self.loss_weight == 0 and not self.teacher:
+            raise ConfigError(
+                "loss_weight 0 leaves nothing to learn from: there is no teacher",
+                "give --set teacher=MODEL too, or leave out --set loss_weight",
             )
         if self.gpus and len(self.gpus) != self.nproc:
             raise ConfigError(

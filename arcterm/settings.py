@@ -176,6 +176,21 @@ SETTINGS: tuple[Option, ...] = (
         "whether --pretrained's class weights are kept; the classes must be the same",
         choices=("drop", "keep"),
     ),
+    _setting(
+        "teacher",
+        str,
+        "",
+        "a run, checkpoint or model file whose embeddings are to be learned too (distillation); none",
+    ),
+    _setting(
+        "teacher_weight",
+        float,
+        10.0,
+        "factor of the distance to the teacher, 1 - cosine, in what is learned",
+        low=0,
+        open_low=True,
+    ),
+    _setting("loss_weight", float, 1.0, "factor of the loss beside a teacher; 0 learns from it alone", low=0),
 )
 FLAGS = (
     *("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "schedule", "compile"),

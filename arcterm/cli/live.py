@@ -110,6 +110,8 @@ class Live:
             mined = summary.mined[-1] if summary.mined else None
             found = f"round {mined.round}: {mined.triplets:,} of {mined.pairs:,} pairs" if mined else ""
             grid.add_row("triplets", f"{last.active:.0%} active", found)
+        if last.teacher is not None:
+            grid.add_row("teacher", f"{last.teacher:.4f}", "1 - cosine to its embeddings")
         grid.add_row("speed", f"{last.images_per_second:.0f} img/s", f"waiting for data {last.data_wait:.0%}")
         return grid
 

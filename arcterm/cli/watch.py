@@ -317,6 +317,7 @@ class Lines:
         eta = summary.eta()
         left = f"  {duration(eta)} left" if eta else ""
         active = "" if event.active is None else f"active {event.active:.0%}  "
+        active += "" if event.teacher is None else f"teacher {event.teacher:.3f}  "
         return (
             f"step    {event.step:,}/{summary.total_steps:,}  epoch {event.epoch}  "
             f"loss {float(event.loss):.4f}  acc {float(event.accuracy):.3f}  "

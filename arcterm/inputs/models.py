@@ -33,6 +33,7 @@ _LOCAL = (
     "gpus",
     "threads",
     "pretrained",
+    "teacher",
     "loader_threads",
 )
 FILES = (".safetensors", ".pt", ".pth", ".ckpt", ".onnx", ".bin", ".tar")

@@ -16,7 +16,17 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError, DataError
 from arcterm.inputs import sources
 from arcterm.inputs.sources import DataSource
-from arcterm.launch import batchnorm, devices, mxnetfiles, pretrained, remarks, samedata, sets, sharing
+from arcterm.launch import (
+    batchnorm,
+    devices,
+    mxnetfiles,
+    pretrained,
+    remarks,
+    samedata,
+    sets,
+    sharing,
+    teacher,
+)
 from arcterm.launch.choice import Devices, check_order, chosen, devices_for
 from arcterm.launch.estimate import assess, decoded, seconds
 from arcterm.launch.estimate.assess import Look
@@ -24,6 +34,7 @@ from arcterm.launch.estimate.need import Subject
 from arcterm.launch.estimate.seconds import Duration
 from arcterm.launch.estimate.verdict import Estimate
 from arcterm.launch.pretrained import Pretrained
+from arcterm.launch.teacher import Teacher
 from arcterm.overrides import check_settings, indices, merge, options_for
 from arcterm.progress import Progress
 from arcterm.runs import store
@@ -31,7 +42,7 @@ from arcterm.schedule import usual_milestones
 from arcterm.settings import SETTINGS
 
 DEFAULT_DATASET = "demo"
-_WORKED_OUT = ("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "milestones", "pretrained")
+_WORKED_OUT = ("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "milestones", "pretrained", "teacher")
 _START = {"drop": "the backbone of", "keep": "backbone and class weights of"}
 
 
@@ -82,6 +93,7 @@ class _Parts(NamedTuple):
     devices: Devices
     length: _Length
     start: Pretrained | None
+    teacher: Teacher | None
 
 
 def make_plan(
@@ -109,7 +121,7 @@ def make_plan(
     options = choice.backbone_options
     given["mxnet_prefix"] = mxnetfiles.check(given["mxnet_prefix"], given["backbone"], options)
     start = _start(choice, root, facts)
-    parts = _Parts(choice, source, facts, where, length, start)
+    parts = _Parts(choice, source, facts, where, length, start, _teacher(choice, root))
     config = _config(parts)
     found = assess.assess(
         Subject(choice.backbone, choice.loss, facts),
@@ -228,8 +240,15 @@ def _start(choice: _Choice, root: Path | None, facts: DatasetFacts) -> Pretraine
     return found
 
 
+def _teacher(choice: _Choice, root: Path | None) -> Teacher | None:
+    """Find what --set teacher means; None without one."""
+    if not (text := choice.given["teacher"]):
+        return None
+    return teacher.find(text, store.runs_dir(root), choice.backbone, choice.backbone_options)
+
+
 def _config(parts: _Parts) -> TrainConfig:
-    choice, source, _, where, length, start = parts
+    choice, source, _, where, length, start, taught = parts
     given = choice.given
     return TrainConfig(
         backbone=given["backbone"],
@@ -248,6 +267,7 @@ def _config(parts: _Parts) -> TrainConfig:
         lr=given["lr"] or max(0.02, 0.1 * length.batch * where.nproc / 1024),
         milestones=_milestones(given["milestones"], given["schedule"], length.steps),
         pretrained=str(start.path) if start else "",
+        teacher=str(taught.path) if taught else "",
         **{option.name: given[option.name] for option in SETTINGS if option.name not in _WORKED_OUT},
     )
 
@@ -262,7 +282,7 @@ def _milestones(text: str, schedule: str, steps: int) -> list[int]:
 
 def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
     """Lines that say what the config is and where its numbers come from."""
-    choice, source, facts, where, length, _ = parts
+    choice, source, facts, where, length, _, taught = parts
     given, whole = choice.given, config.global_batch
     ranks = f"{where.nproc} {'GPU' if where.gpus else 'CPU rank'}{'s' * (where.nproc > 1)}"
     verified = ", ".join(f"{key} ({pairs} pairs)" for key, pairs in facts.verification.items()) or "none"
@@ -282,7 +302,15 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
         *cached,
         *mxnetfiles.notes(config.mxnet_prefix, config.mxnet_save),
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),
+        *([f"teacher   {taught.words}: {_weights(config)}"] if taught else []),
     ]
+
+
+def _weights(config: TrainConfig) -> str:
+    """What is learned beside a teacher."""
+    alone = "" if config.loss_weight else ", nothing else"
+    own = f" + {config.loss_weight:g} × the loss" if config.loss_weight else alone
+    return f"{config.teacher_weight:g} × (1 - cosine to its embeddings){own}"
 
 
 def _problems(parts: _Parts, config: TrainConfig) -> list[str]:

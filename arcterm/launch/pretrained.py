@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,14 @@ from arcterm.commandline import Value
 from arcterm.errors import ConfigError, DataError, RunError
 from arcterm.formats.modelfile import ModelFacts, read_facts
 from arcterm.inputs import models
+from arcterm.launch import adopted
 from arcterm.overrides import options_for
-from arcterm.processes import child
 from arcterm.runs import checkpoints
 from arcterm.runs.checkpoints import Manifest
 from arcterm.runs.manifest import NAME
 from arcterm.runs.store import Run
 
 _HINT = f"--pretrained takes what `arcterm model show MODEL` takes: {models.HINT}"
-_ADOPTED = ".models"
 
 
 @dataclass(frozen=True)
@@ -93,23 +91,9 @@ def _takes_the_same(facts: ModelFacts, declared: Backbone) -> bool:
 def _adopted(
     place: dict[str, Any], root: Path, backbone: str, options: Mapping[str, Value], keep_head: bool
 ) -> Path:
-    """Turn a foreign file into one of ours, unless this content was seen before with these options."""
-    source = Path(place.get("file", place.get("params", "")))
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    digest.update(f"{backbone} {_words(options)} {keep_head}".encode())
-    path = root / _ADOPTED / f"{source.stem}-{digest.hexdigest()[:16]}.safetensors"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        request = {
-            "place": place,
-            "known": {"backbone": backbone, "options": dict(options)},
-            "target": str(path),
-            "head": "keep" if keep_head else "drop",
-            "declared_input": True,
-        }
-        child.ask("import", request)
-    return path.resolve()
+    known = {"backbone": backbone, "options": dict(options)}
+    request = {"known": known, "head": "keep" if keep_head else "drop", "declared_input": True}
+    return adopted.adopt(place, root, f"{backbone} {_words(options)} {keep_head}", request)
 
 
 def _newest(run: Run, used: str) -> tuple[Path, Manifest, tuple[str, ...]]:

@@ -23,6 +23,7 @@ _SAID = (
     "lr",
     "pretrained",
     "mxnet_prefix",
+    "teacher",
 )
 
 _ACTS_WITH = {
@@ -36,6 +37,8 @@ _ACTS_WITH = {
     "jpeg_high": ("jpeg", None),
     "cutout_size": ("cutout", None),
     "mxnet_save": ("mxnet_prefix", None),
+    "teacher_weight": ("teacher", None),
+    "loss_weight": ("teacher", None),
 }
 """A setting, the other one that it needs, and which value of that; None is any above 0."""
 

@@ -50,7 +50,8 @@ class Step(Event, tag="step"):
     mean angle to the right class's weight in degrees, `data_wait` the share of the step's time spent waiting
     for images, `times` milliseconds by phase. For a loss of triplets `accuracy` is the share whose positive
     is nearer than the negative, `angle` that between anchor and positive, `active` the share with a loss.
-    `skipped`: loss or gradient was no number, and no weight was updated.
+    `skipped`: loss or gradient was no number, and no weight was updated. `teacher` is the mean of 1 - cosine
+    to the embeddings of a teacher, where there is one; `loss` is without it.
     """
 
     step: int
@@ -65,6 +66,7 @@ class Step(Event, tag="step"):
     times: dict[str, float] = {}
     active: float | None = None
     skipped: bool = False
+    teacher: float | None = None
 
 
 class Mined(Event, tag="mined"):

@@ -28,6 +28,7 @@ from arcterm.train import build, precision, statistics
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.compiled import compile_backbone
+from arcterm.train.distillation import Teacher
 from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
 from arcterm.train.feed.batches import Feed
@@ -67,6 +68,7 @@ class Training:
     feed: Feed
     model: Model
     preprocess: Preprocess
+    teacher: Teacher | None
     pulse: Pulse | NullPulse
     start: int
     images: int
@@ -100,6 +102,7 @@ def train(
         examiner.begin_from(Path(config.pretrained))
     start = examiner.restore(resume) if resume else 0
     feed_state = data.feed_state(run, resume) if resume else {}
+    teacher = Teacher.load(config, world.device)
     quarantine = Quarantine(run.path / "quarantine", len(dataset), config.max_broken, journal, world.rank)
     feed = batches.make(config, dataset, trained, world, first_journal, start, feed_state, quarantine)
     announce(journal, world, start, config.steps)
@@ -112,7 +115,7 @@ def train(
     first_journal.write(Phase(phase="training"))
     preprocess = get("backbone", config.backbone).preprocess
     parts = (run, attempt, config, world, first_journal, trained, examiner, pause, feed, model, preprocess)
-    ended = _steps(Training(*parts, pulse=pulse, start=start, images=len(dataset)))
+    ended = _steps(Training(*parts, teacher=teacher, pulse=pulse, start=start, images=len(dataset)))
     pause.wait(ended.step)
     return ended
 
@@ -185,11 +188,16 @@ def _pass(training: Training, batch: Batch, report: Reporter) -> _Pass:
     # A collective: each rank scores the whole batch against its own classes, and the sums over ranks make the
     # loss that of the global batch, the same number everywhere.
     output = training.trained.head(embeddings, batch.labels, batch.step)
+    learned = output.loss
+    if training.teacher is not None:
+        distance = training.teacher.distance(batch.images, embeddings)
+        learned = training.teacher.combine(learned, distance)
+        output = replace(output, teacher=world.mean(distance.detach()))
     report.mark("forward")
     # The head's collectives run in reverse and give each rank its own embeddings' gradient; then DDP averages
     # the backbone's, bucket by bucket. Class rows live on one rank each and have their whole gradient there:
     # they are never exchanged.
-    output.loss.backward()
+    learned.backward()
     report.mark("backward")
     return _Pass(embeddings.detach(), replace(output, loss=output.loss.detach()))
 

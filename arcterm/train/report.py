@@ -103,8 +103,8 @@ class Reporter:
         skipped: bool = False,
     ) -> None:
         """Record a step that waited `waited` seconds for its images; `skipped` if it updated nothing."""
-        values = [scored.loss.detach(), scored.accuracy, scored.angle]
-        numbers = torch.stack(values if scored.active is None else [*values, scored.active])
+        further = [number for number in (scored.active, scored.teacher) if number is not None]
+        numbers = torch.stack([scored.loss.detach(), scored.accuracy, scored.angle, *further])
         times = self._pace.finish(numbers, waited)
         pace = self._pace.seconds_per_step()
         event = Step(
@@ -118,6 +118,8 @@ class Reporter:
             samples=samples.taken(self._config.begins, self._config.global_batch, step),
             data_wait=round(min(1.0, waited / pace), 4) if pace else 0.0,
             skipped=skipped,
+            active=None if scored.active is None else 0.0,
+            teacher=None if scored.teacher is None else 0.0,
         )
         if self._late:
             self.flush()
@@ -130,9 +132,12 @@ class Reporter:
         if self._pending is None:
             return
         (times, event, looks), self._pending = self._pending, None
-        loss, accuracy, angle, *active = self._pace.settle(times)
+        loss, accuracy, angle, *further = self._pace.settle(times)
         event.loss, event.accuracy, event.angle = real(loss), real(accuracy), real(angle)
-        event.active = active[0] if active else None
+        if event.active is not None:
+            event.active = further.pop(0)
+        if event.teacher is not None:
+            event.teacher = further.pop(0)
         event.times = {phase: round(spent, 3) for phase, spent in times.milliseconds().items()}
         self._journal.write(event)
         for text in self._symptoms.step(event, looks) if self._symptoms else ():

@@ -79,6 +79,10 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
+    def mean(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the mean of `tensor` over the ranks."""
+        return self.sum(tensor.clone()) / self.size if self.size > 1 else tensor
+
     def any(self, flag: bool) -> bool:
         """Whether `flag` is set on any rank; all ranks ask."""
         return bool(self.max(torch.tensor([float(flag)])).item())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from arcterm.console.panels.verification import sign
 from arcterm.console.view import View
@@ -68,6 +69,7 @@ def facts(view: View, width: int, height: int) -> list[Line]:
         "batch": f"{c.batch_size} × {c.nproc} = {c.global_batch}",
         "schedule": f"lr {c.lr:g}  {schedule}",
         "triplets": _mined(view),
+        "teacher": _teacher(view),
         "verify": f"every {c.verify_every:,} steps",
         "checkpoint": f"every {c.checkpoint_every:,} steps",
         "changed": _changed(view),
@@ -96,6 +98,13 @@ def _mined(view: View) -> str:
     active = f"{last.active:.0%} active" if last and last.active is not None else ""
     found = f"{rounds[-1].triplets:,} of {rounds[-1].pairs:,} pairs" if rounds else ""
     return "  ".join(filter(None, (active, found)))
+
+
+def _teacher(view: View) -> str:
+    """The teacher's file and how far its embeddings are; empty where there is none."""
+    last = view.summary.last_step
+    apart = f"{last.teacher:.4f} away  " if last and last.teacher is not None else ""
+    return f"{apart}{Path(view.config.teacher).stem}" if view.config.teacher else ""
 
 
 def _options(options: dict[str, bool | int | float | str]) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from arcterm_registry import get
 
 from arcterm import commandline, gpus
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError
+from arcterm.formats.modelfile import read_facts
 from arcterm.launch.estimate import footprint, kernels, need, room
 from arcterm.launch.estimate.footprint import Footprint
 from arcterm.launch.estimate.need import Need, Subject
@@ -99,7 +101,24 @@ def assess(
 
 
 def _look(case: _Case) -> Footprint | str:
-    """What is known of the backbone's memory, as close as it is to be looked at."""
+    """What is known of the memory of the backbone and its teacher, as close as it is to be looked at."""
+    found = _look_at_one(case)
+    if not case.config.teacher or isinstance(found, str):
+        return found
+    facts = read_facts(Path(case.config.teacher))
+    assert facts is not None  # the plan made sure of it
+    embedding = msgspec.structs.replace(
+        case.config, teacher="", loss_weight=1, backbone=facts.backbone, backbone_options=facts.options
+    )
+    subject = msgspec.structs.replace(case.subject, backbone=get("backbone", facts.backbone))
+    beside = _look_at_one(case._replace(subject=subject, config=embedding))
+    if isinstance(beside, str):
+        return beside
+    exact = found.exact and beside.exact
+    return msgspec.structs.replace(found, teacher=beside.as_teacher(), exact=exact)
+
+
+def _look_at_one(case: _Case) -> Footprint | str:
     bound = footprint.bound(case.subject.backbone, case.config)
     if case.look == "tight":
         needed = need.of(case.subject, case.config, bound)
@@ -159,6 +178,7 @@ def _changes(case: _Case, found: Footprint) -> Iterator[dict[str, Any]]:
     if not config.gradient_checkpointing and case.look != "quick":
         leaner = msgspec.structs.replace(config, gradient_checkpointing=True)
         other = footprint.follow(case.subject.backbone, leaner)
+        other = other if isinstance(other, str) else msgspec.structs.replace(other, teacher=found.teacher)
         if not isinstance(other, str) and (batch := _largest(case, other, gradient_checkpointing=True)):
             yield {"gradient_checkpointing": True, "batch_size": min(batch, config.batch_size)}
     sampling = case.subject.loss.form == "margin" and config.optimizer == "sgd" and config.sample_rate > 0.1

@@ -37,7 +37,8 @@ class Growth(msgspec.Struct, frozen=True):
 class Footprint(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of a rank that the backbone takes; `beyond` those that stay, by phase of a training.
 
-    `exact` ones were followed; others are a bound. `remark` says why it was not followed as usual.
+    `teacher` is what the network takes that it learns from. `exact` ones were followed; others are a bound.
+    `remark` says why it was not followed as usual.
     """
 
     weights: int
@@ -46,10 +47,16 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
     beyond: dict[str, Growth]
     exact: bool = True
     remark: str = ""
+    teacher: Growth = Growth(0, 0)
 
     def activations(self, batch: int) -> int:
-        """The most that a phase takes with `batch` images a rank."""
-        return round(max(line.at(batch) for line in self.beyond.values()))
+        """The most that a phase takes with `batch` images a rank, of a teacher that stays beside it too."""
+        return round(max(line.at(batch) for line in self.beyond.values()) + self.teacher.at(batch))
+
+    def as_teacher(self) -> Growth:
+        """What it takes where it only embeds: its weights, and what a verification takes beyond them."""
+        embedding = self.beyond.get("verify", self.beyond["step"])
+        return Growth(self.weights + embedding.fixed, embedding.image)
 
 
 def bound(backbone: Backbone, config: TrainConfig) -> Footprint:

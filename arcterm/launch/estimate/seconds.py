@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from arcterm_registry import Backbone, PluginError
+from arcterm_registry import Backbone, PluginError, get
 
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError
+from arcterm.formats.modelfile import read_facts
 from arcterm.launch.devices import cores
 from arcterm.processes.child import Child
 from arcterm.text import duration
@@ -22,10 +24,17 @@ _CPU_SHARE = 0.5
 
 def seconds(backbone: Backbone, config: TrainConfig) -> float:
     """Estimate the seconds of training: 6 × multiply-adds an image, at this machine's speed."""
-    flops = 6e9 * backbone.gmacs * config.global_batch * config.steps
+    images = config.global_batch * config.steps
+    flops = 6e9 * backbone.gmacs * images + 2e9 * _teacher_gmacs(config) * images
     if config.gpus:
         return flops / (_GPU_FLOPS * config.nproc)
     return flops / (_cpu_flops() * min(cores(), config.nproc * config.threads))
+
+
+def _teacher_gmacs(config: TrainConfig) -> float:
+    """Multiply-adds of a teacher, which only embeds, in billions an image; 0 without one."""
+    facts = read_facts(Path(config.teacher)) if config.teacher else None
+    return get("backbone", facts.backbone).gmacs if facts else 0.0
 
 
 class Duration(NamedTuple):

@@ -39,6 +39,9 @@ _REASONS = {
     "seed": "the order of all images follows from it",
     "verify_sets": "its results are of these sets (`arcterm verify` scores a run on others)",
     **dict.fromkeys(("pretrained", "head"), "it began long ago"),
+    **dict.fromkeys(
+        ("teacher", "teacher_weight", "loss_weight"), "its weights were learned from this teacher"
+    ),
     "mxnet_prefix": "the numbers of its MXNet files go on from the first",
     "name": "its name stays",
 }

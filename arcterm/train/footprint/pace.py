@@ -17,6 +17,7 @@ from torch import Tensor
 from arcterm.config import TrainConfig
 from arcterm.train import build, precision
 from arcterm.train.checkpoint import Trained
+from arcterm.train.distillation import Teacher
 from arcterm.train.head.head import Head
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
@@ -46,11 +47,12 @@ def measure(config: TrainConfig, classes: int) -> StepTime:
     config = msgspec.structs.replace(config, batch_size=_images(config))
     # the head computes the global batch against a shard: the same products as all ranks' shares of both
     trained = build.trained(config, max(2, classes // config.nproc), world)
+    teacher = Teacher.load(config, device)
     pixels, labels = _batch(config, trained, device)
     taken: list[float] = []
     while len(taken) < 2 or (len(taken) <= _STEPS and sum(taken) < _ENOUGH_SECONDS):
         began = time.perf_counter()
-        _step(config, trained, pixels, labels)
+        _step(config, trained, teacher, pixels, labels)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         taken.append(time.perf_counter() - began)
@@ -76,14 +78,19 @@ def _batch(config: TrainConfig, trained: Trained, device: torch.device) -> tuple
     return pixels.to(device), labels.to(device)
 
 
-def _step(config: TrainConfig, trained: Trained, pixels: Tensor, labels: Tensor) -> None:
+def _step(
+    config: TrainConfig, trained: Trained, teacher: Teacher | None, pixels: Tensor, labels: Tensor
+) -> None:
     for optimizer in (trained.backbone_optimizer, trained.head_optimizer):
         optimizer.zero_grad(set_to_none=True)
     with precision.autocast(config.precision, pixels.device):
         embeddings = trained.backbone(normalize(pixels, get("backbone", config.backbone).preprocess))
     if isinstance(trained.head, Head):
-        trained.head(embeddings.repeat(config.nproc, 1), labels, 1).loss.backward()
+        loss = trained.head(embeddings.repeat(config.nproc, 1), labels, 1).loss
     else:  # losses of pairs and triplets cost next to nothing
-        embeddings.float().square().mean().backward()
+        loss = embeddings.float().square().mean()
+    if teacher is not None:
+        loss = teacher.combine(loss, teacher.distance(pixels, embeddings))
+    loss.backward()
     for optimizer in (trained.backbone_optimizer, trained.head_optimizer):
         optimizer.step()

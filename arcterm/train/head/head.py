@@ -30,13 +30,15 @@ class HeadOutput:
     """`loss` is the mean over the global batch, the same on every rank, with gradient; the rest are scalars.
 
     `accuracy`: share of images whose margin-free target logit exceeds all others. `angle`: mean target angle,
-    degrees. `active`: share of triplets that still have a loss, for losses of triplets.
+    degrees. `active`: share of triplets that still have a loss, for losses of triplets. `teacher`: distance
+    to a teacher's embeddings.
     """
 
     loss: Tensor
     accuracy: Tensor
     angle: Tensor
     active: Tensor | None = None
+    teacher: Tensor | None = None
 
 
 class Head(nn.Module):
