@@ -34,7 +34,7 @@ from arcterm.launch.estimate.need import Subject
 from arcterm.launch.estimate.seconds import Duration
 from arcterm.launch.estimate.verdict import Estimate
 from arcterm.launch.pretrained import Pretrained
-from arcterm.launch.teacher import Teacher
+from arcterm.launch.teacher import TeacherFile
 from arcterm.overrides import check_settings, indices, merge, options_for
 from arcterm.progress import Progress
 from arcterm.runs import store
@@ -93,7 +93,7 @@ class _Parts(NamedTuple):
     devices: Devices
     length: _Length
     start: Pretrained | None
-    teacher: Teacher | None
+    teacher: TeacherFile | None
 
 
 def make_plan(
@@ -240,7 +240,7 @@ def _start(choice: _Choice, root: Path | None, facts: DatasetFacts) -> Pretraine
     return found
 
 
-def _teacher(choice: _Choice, root: Path | None) -> Teacher | None:
+def _teacher(choice: _Choice, root: Path | None) -> TeacherFile | None:
     """Find what --set teacher means; None without one."""
     if not (text := choice.given["teacher"]):
         return None

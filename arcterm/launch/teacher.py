@@ -15,7 +15,7 @@ from arcterm.launch import adopted
 
 
 @dataclass(frozen=True)
-class Teacher:
+class TeacherFile:
     """A model file of ours, which no later checkpoint replaces, and what is known of it."""
 
     path: Path
@@ -27,7 +27,7 @@ class Teacher:
         return f"{self.facts.backbone} of {self.facts.source or self.path.name}"
 
 
-def find(text: str, root: Path, student: Backbone, options: dict[str, Value]) -> Teacher:
+def find(text: str, root: Path, student: Backbone, options: dict[str, Value]) -> TeacherFile:
     """Find the model that `text` means for a `student` with `options`, kept in ``.models`` of the runs.
 
     A run goes on and removes checkpoints, so its weights are copied: a resume needs the same teacher. Raises
@@ -42,7 +42,7 @@ def find(text: str, root: Path, student: Backbone, options: dict[str, Value]) ->
     facts = read_facts(path)
     assert facts is not None  # it was written with them
     _check(text, facts, student, options)
-    return Teacher(path, facts)
+    return TeacherFile(path, facts)
 
 
 def _check(text: str, facts: ModelFacts, student: Backbone, options: dict[str, Value]) -> None:
