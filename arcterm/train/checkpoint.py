@@ -9,7 +9,6 @@ It can be read by any number of ranks.
 from __future__ import annotations
 
 import errno
-import hashlib
 import math
 import os
 import shutil
@@ -21,20 +20,20 @@ from pathlib import Path
 import msgspec
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from arcterm import samples
 from arcterm.config import TrainConfig
 from arcterm.errors import DataError, DiskFullError, TrainingError
-from arcterm.files import create_json, publish, read_json, sync, write_json
+from arcterm.files import create_json, publish, read_json, write_json
 from arcterm.runs import advice, checkpoints, space
 from arcterm.runs import manifest as manifests
 from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest
 from arcterm.runs.events import Checkpoint, Verify
 from arcterm.runs.store import Run
-from arcterm.train import optim
+from arcterm.train import optim, tensorfile
 from arcterm.train.head import file
 from arcterm.train.head.head import Head
 from arcterm.train.head.partial_fc import LazySGD
@@ -105,7 +104,7 @@ def save(
     try:
         unfinished.mkdir(mode=0o700, exist_ok=True)
         _write_own(unfinished, world, trained, feed or {})
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         problem = _cause(error, unfinished)
     _require_written(world, unfinished, step, problem)
     _require_finite(world, unfinished, step, trained)
@@ -213,11 +212,9 @@ def _by_rank(said: list[str]) -> str:
     return "; ".join(named)
 
 
-def _cause(error: OSError | SafetensorError, folder: Path) -> str:
-    """Word why and where a file could not be written; safetensors has the system's words inside its own."""
-    if isinstance(error, OSError):
-        return f"{error.strerror or error} ({error.filename or folder})"
-    return f"{str(error).rpartition('I/O error: ')[2].partition(' (os error')[0]} ({folder})"
+def _cause(error: OSError, folder: Path) -> str:
+    """Word why and where a file could not be written."""
+    return f"{error.strerror or error} ({error.filename or folder})"
 
 
 def _require_written(world: World, folder: Path, step: int, problem: str) -> None:
@@ -292,7 +289,7 @@ def _write_own(folder: Path, world: World, trained: Trained, feed: Mapping[str, 
     held = _own(world, trained)
     if feed and world.first:
         held[_FEED] = dict(feed)
-    written = {name: _write(folder / name, tensors) for name, tensors in held.items()}
+    written = {name: tensorfile.write(folder / name, tensors) for name, tensors in held.items()}
     acknowledgement = folder / f"ack-{world.rank:05d}.json"
     acknowledgement.unlink(missing_ok=True)
     create_json(acknowledgement, written)
@@ -334,13 +331,6 @@ def _commit(
     manifests.create(folder, manifest)
     publish(folder, run.checkpoints / checkpoints.name_of(point.step))
     return manifest
-
-
-def _write(path: Path, tensors: dict[str, Tensor]) -> FileDigest:
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path)
-    with path.open("rb") as file:
-        sync(file)
-        return FileDigest(size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _learned(trained: Trained) -> dict[str, Tensor]:

@@ -117,9 +117,9 @@ def _step(network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainCon
 
 
 def _save(network: nn.Module) -> None:
-    """Copy the weights to a file's order, as a checkpoint does with what goes into one file."""
-    copies = [tensor.detach().contiguous() for tensor in network.state_dict().values()]
-    copies.clear()
+    """Copy each weight to a file's order, as a checkpoint does one after another."""
+    for tensor in network.state_dict().values():
+        tensor.detach().contiguous()
 
 
 def _verify(network: nn.Module, config: TrainConfig) -> None:
