@@ -38,7 +38,7 @@ from arcterm.launch.teacher import TeacherFile
 from arcterm.overrides import check_settings, indices, merge, options_for
 from arcterm.progress import Progress
 from arcterm.runs import store
-from arcterm.schedule import usual_milestones
+from arcterm.schedules.rate import usual_milestones
 from arcterm.settings import SETTINGS
 
 DEFAULT_DATASET = "demo"

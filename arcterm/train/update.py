@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from arcterm.config import TrainConfig
-from arcterm.schedule import learning_rate
+from arcterm.schedules.rate import learning_rate
 from arcterm.train.checkpoint import Trained
 from arcterm.train.guards.data import step_seed
 from arcterm.train.guards.finite import FiniteGuard

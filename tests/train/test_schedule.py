@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from arcterm.schedule import learning_rate
+from arcterm.schedules.rate import learning_rate
 
 from ..runs.conftest import config
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from arcterm.runs import store
 from arcterm.runs.journal import NullJournal
-from arcterm.schedule import learning_rate
+from arcterm.schedules.rate import learning_rate
 from arcterm.train import build
 from arcterm.train.guards.finite import FiniteGuard
 from arcterm.train.update import Update

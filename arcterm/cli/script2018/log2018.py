@@ -15,7 +15,7 @@ from arcterm.runs.describe import Summary
 from arcterm.runs.events import AnyEvent, Mined, MxnetFile, Phase, Step, Verify
 from arcterm.runs.reader import Events
 from arcterm.runs.state import State
-from arcterm.schedule import learning_rate
+from arcterm.schedules.rate import learning_rate
 from arcterm.show.output import put, say
 
 _FAMILIES = {

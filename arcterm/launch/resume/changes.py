@@ -16,7 +16,7 @@ from arcterm.launch import devices, sharing
 from arcterm.launch.choice import Devices
 from arcterm.overrides import indices
 from arcterm.samples import FROM_START, Begin
-from arcterm.schedule import usual_milestones
+from arcterm.schedules.rate import usual_milestones
 
 WORKED_OUT = ("nproc", "gpus", "batch_size", "dataset", "lr", "epochs", "steps", "milestones")
 PLAIN = (

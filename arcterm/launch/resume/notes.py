@@ -7,7 +7,7 @@ from typing import Any
 from arcterm.commandline import written
 from arcterm.config import TrainConfig
 from arcterm.launch.resume.changes import PLAIN
-from arcterm.schedule import learning_rate
+from arcterm.schedules.rate import learning_rate
 
 
 def lines(old: TrainConfig, new: TrainConfig, step: int, *, by_epochs: bool) -> list[str]:
