@@ -84,8 +84,9 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     epochs: int
     steps: int
     lr: float
-    schedule: Literal["poly", "multistep"] = _DEFAULT["schedule"]
+    schedule: Literal["poly", "cosine", "linear", "multistep"] = _DEFAULT["schedule"]
     power: float = _DEFAULT["power"]
+    final_rate: float = _DEFAULT["final_rate"]
     milestones: list[int] = []
     gamma: float = _DEFAULT["gamma"]
     warmup: float = _DEFAULT["warmup"]
@@ -122,6 +123,8 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     loss_weight: float = _DEFAULT["loss_weight"]
     begins: Begin = FROM_START
     """Where this global batch took over from another; no setting, but worked out by a resume."""
+    durations: dict[str, str] = {}
+    """The texts of settings that were given in epochs or the like, of which they hold the steps."""
 
     def __post_init__(self) -> None:
         if isinstance(self.mirror, bool):  # an older arcterm's yes and no
@@ -189,7 +192,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
             asked[f"{kind}_options"] = non_defaults(getattr(self, f"{kind}_options"), declared)
         asked["dataset"] = asked["dataset_options"].pop("path", "") or asked["dataset"]
         for option in SETTINGS:
-            value = getattr(self, option.name)
+            value = self.durations.get(option.name, getattr(self, option.name))
             if value not in (option.default, []) and option.name != "epochs":
                 asked[option.name] = ",".join(map(str, value)) if isinstance(value, list) else value
         return asked

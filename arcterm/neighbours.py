@@ -24,6 +24,7 @@ clip: clip_grad grad_clip max_grad_norm
 compile: torch_compile
 dataset: data data_dir data_path rec train_dir
 epochs: end_epoch epoch max_epochs num_epoch num_epochs
+final_rate: eta_min lr_min min_lr
 gamma: gamma_decay lr_decay
 gpus: devices gpu gpu_ids
 interclass_filter: interclass_filtering_threshold

@@ -154,7 +154,8 @@ def non_defaults(values: Mapping[str, Value], declared: Declaration | None) -> d
 
 def indices(text: str, name: str) -> list[int]:
     """Parse ``0,2`` or ``0-3``; raises `ConfigError` naming the flag `name`."""
-    written = f"write {flag(name)} 0,2" if name in FLAGS else f"write --set {name}=1000,2000"
+    times = f"write --set {name}=1000,2000, or in epochs {name}=10e,15e"
+    written = f"write {flag(name)} 0,2" if name in FLAGS else times
     try:
         ranges = parse_ranges(text.strip(" ,")) if text.strip(" ,") else []
     except ValueError:

@@ -46,6 +46,18 @@ def place(begins: Begin, count: int, global_batch: int, step: int) -> Spot:
     return Spot(max(0, epoch), within * global_batch)
 
 
+def step_at(begins: Begin, count: int, global_batch: int, epochs: float) -> int:
+    """Find the step, to the nearest, with which `epochs` epochs of `count` images are over.
+
+    Before `begins`, where batches were of other sizes, epochs are taken to have been equally long.
+    """
+    begun = begins.epoch + begins.offset / count
+    if epochs < begun:
+        return round(begins.step * epochs / begun)
+    whole, part = divmod(epochs, 1)
+    return steps_of(begins, count, global_batch, int(whole)) + round(part * (count // global_batch))
+
+
 def taken(begins: Begin, global_batch: int, step: int) -> int:
     """Count the images of the steps up to `step`."""
     return max(0, begins.samples + (step - begins.step) * global_batch)

@@ -9,6 +9,8 @@ from typing import Any
 
 from arcterm_registry import Option
 
+from arcterm.schedules.durations import DurationOption
+
 
 def _setting(name: str, kind: Any, default: Any, help: str, **limits: Any) -> Option:
     return Option(name=name, type=kind, default=default, help=help, **limits)
@@ -17,6 +19,10 @@ def _setting(name: str, kind: Any, default: Any, help: str, **limits: Any) -> Op
 def _share(name: str, default: float, help: str, **limits: Any) -> Option:
     """A setting from 0 to 1."""
     return _setting(name, float, default, help, low=0, high=1, **limits)
+
+
+def _duration(name: str, default: float, help: str, **more: Any) -> Option:
+    return DurationOption(name=name, type=str, default=default, help=help, **more)
 
 
 SETTINGS: tuple[Option, ...] = (
@@ -37,22 +43,24 @@ SETTINGS: tuple[Option, ...] = (
         "schedule",
         str,
         "poly",
-        "poly: to zero, step by step; multistep: × gamma at each milestone",
-        choices=("poly", "multistep"),
+        "poly, cosine, linear: step by step to the end; multistep: × gamma at each milestone",
+        choices=("poly", "multistep", "cosine", "linear"),
     ),
     _setting("power", float, 2.0, "exponent of the poly schedule", low=0, open_low=True),
+    _share("final_rate", 0.0, "share of the peak at which cosine and linear end"),
     _setting(
         "milestones",
         str,
         "",
-        "steps of the multistep schedule, e.g. 1000,1500; at 50, 70 and 90 % of the run",
+        "of the multistep schedule, in steps or epochs, e.g. 1000,1500 or 10e,15e; at 50, 70 and 90 % of the "
+        "run",
     ),
     _share("gamma", 0.1, "multistep factor", open_low=True),
-    _share(
+    _duration(
         "warmup",
         0.0,
-        "share of the steps in which the learning rate rises to its peak, e.g. 0.1",
-        open_high=True,
+        "while the rate rises to its peak: a share of the steps, e.g. 0.1, or epochs, e.g. 2e, or steps",
+        share=True,
     ),
     _setting(
         "optimizer",
@@ -110,8 +118,8 @@ SETTINGS: tuple[Option, ...] = (
         "",
         "verification sets, with commas: names of the data's own, all, or paths of others; the data's own",
     ),
-    _setting("verify_every", int, 2000, "steps between verifications", low=1),
-    _setting("checkpoint_every", int, 2000, "steps between checkpoints", low=1),
+    _duration("verify_every", 2000, "steps between verifications, or epochs, e.g. 0.5e"),
+    _duration("checkpoint_every", 2000, "steps between checkpoints, or epochs, e.g. 1e"),
     _setting(
         "checkpoint_minutes",
         float,

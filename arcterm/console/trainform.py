@@ -13,6 +13,7 @@ from arcterm import commandline
 from arcterm.console.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
 from arcterm.inputs import sources
+from arcterm.launch.clock import parse_times
 from arcterm.launch.plan import DEFAULT_DATASET, make_plan
 from arcterm.overrides import OPTION_GROUPS, indices
 from arcterm.runs import store
@@ -26,6 +27,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "lr",
         "schedule",
         "power",
+        "final_rate",
         "milestones",
         "gamma",
     ),
@@ -33,9 +35,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 }
 """Settings that most users need; all others go into a last section."""
 
-_ONLY_FOR = {"power": "poly", "milestones": "multistep", "gamma": "multistep"}
+_ONLY_FOR = {
+    "power": ("poly",),
+    "final_rate": ("cosine", "linear"),
+    "milestones": ("multistep",),
+    "gamma": ("multistep",),
+}
 _BY_NAME = {option.name: option for option in SETTINGS}
-_LISTS = ("gpus", "milestones")
+_LISTS: dict[str, Callable[[str, str], object]] = {"gpus": indices, "milestones": parse_times}
 _NAME = Option(name="name", type=str, default=None, help="what to call the run; its id if empty")
 
 
@@ -75,7 +82,7 @@ class Draft(FormDraft):
 
     def relevant(self, key: str) -> bool:
         schedule = self.texts.get("schedule") or _BY_NAME["schedule"].default
-        return _ONLY_FOR.get(key, schedule) == schedule
+        return key not in _ONLY_FOR or schedule in _ONLY_FOR[key]
 
     def problem(self, key: str) -> str:
         text = self.text(key)
@@ -86,7 +93,7 @@ class Draft(FormDraft):
         problem = super().problem(key)
         if text and not problem and key in _LISTS and self.relevant(key):
             try:
-                indices(text, key)
+                _LISTS[key](text, key)
             except ArctermError as error:
                 return error.message
         return problem

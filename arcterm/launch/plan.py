@@ -28,6 +28,7 @@ from arcterm.launch import (
     teacher,
 )
 from arcterm.launch.choice import Devices, check_order, chosen, devices_for
+from arcterm.launch.clock import TIMES, Clock, worked_out
 from arcterm.launch.estimate import assess, decoded, seconds
 from arcterm.launch.estimate.assess import Look
 from arcterm.launch.estimate.need import Subject
@@ -35,14 +36,15 @@ from arcterm.launch.estimate.seconds import Duration
 from arcterm.launch.estimate.verdict import Estimate
 from arcterm.launch.pretrained import Pretrained
 from arcterm.launch.teacher import TeacherFile
-from arcterm.overrides import check_settings, indices, merge, options_for
+from arcterm.overrides import check_settings, merge, options_for
 from arcterm.progress import Progress
 from arcterm.runs import store
+from arcterm.samples import FROM_START
 from arcterm.schedules.rate import usual_milestones
 from arcterm.settings import SETTINGS
 
 DEFAULT_DATASET = "demo"
-_WORKED_OUT = ("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "milestones", "pretrained", "teacher")
+_WORKED_OUT = ("nproc", "gpus", "batch_size", "epochs", "steps", "lr", *TIMES, "pretrained", "teacher")
 _START = {"drop": "the backbone of", "keep": "backbone and class weights of"}
 
 
@@ -248,7 +250,7 @@ def _teacher(choice: _Choice, root: Path | None) -> TeacherFile | None:
 
 
 def _config(parts: _Parts) -> TrainConfig:
-    choice, source, _, where, length, start, taught = parts
+    choice, source, facts, where, length, start, taught = parts
     given = choice.given
     return TrainConfig(
         backbone=given["backbone"],
@@ -265,19 +267,18 @@ def _config(parts: _Parts) -> TrainConfig:
         epochs=length.epochs,
         steps=length.steps,
         lr=given["lr"] or max(0.02, 0.1 * length.batch * where.nproc / 1024),
-        milestones=_milestones(given["milestones"], given["schedule"], length.steps),
+        **_times(given, Clock(FROM_START, facts.images, length.batch * where.nproc, length.steps)),
         pretrained=str(start.path) if start else "",
         teacher=str(taught.path) if taught else "",
         **{option.name: given[option.name] for option in SETTINGS if option.name not in _WORKED_OUT},
     )
 
 
-def _milestones(text: str, schedule: str, steps: int) -> list[int]:
-    if schedule != "multistep":
-        return []
-    if text:
-        return indices(text, "milestones")
-    return usual_milestones(steps)
+def _times(given: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
+    """The settings that are times, in steps; milestones only where the schedule has some."""
+    if given["schedule"] != "multistep":
+        return worked_out({**given, "milestones": ""}, clock)
+    return {"milestones": usual_milestones(clock.steps), **worked_out(given, clock)}
 
 
 def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
@@ -291,12 +292,12 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
     lr_rule = "" if given["lr"] else f" (0.1 × {whole} / 1024, at least 0.02)"
     return [
         f"data      {source.name}{unasked}: {facts.images:,} images of {facts.classes:,} people",
-        f"verify    {verified}; every {config.verify_every:,} steps and at the end",
+        f"verify    {verified}; every {remarks.steps('verify_every', config)} and at the end",
         f"model     {config.backbone} + {config.loss} {remarks.loss(choice.loss, config)}".rstrip(),
         f"batch     {length.batch} × {ranks} = {whole} images a step{sharing.words(length.feeding, whole)}",
         *([f"device    {where.remark}"] if where.remark else []),
         f"length    {length.steps:,} steps ({epochs} of {length.per_epoch:,})",
-        f"lr        {config.lr:g}{lr_rule}, schedule {config.schedule}",
+        f"lr        {config.lr:g}{lr_rule}, schedule {remarks.schedule(config)}",
         *remarks.recipe(choice.recipe, choice.asked, config),
         *remarks.given(choice.asked, config),
         *cached,

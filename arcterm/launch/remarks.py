@@ -10,6 +10,7 @@ from arcterm_registry import Loss
 from arcterm.commandline import Value, written
 from arcterm.config import TrainConfig
 from arcterm.overrides import OPTION_GROUPS
+from arcterm.schedules.rate import warm_steps
 
 # they have lines of their own in a plan
 _SAID = (
@@ -27,20 +28,21 @@ _SAID = (
 )
 
 _ACTS_WITH = {
-    "power": ("schedule", "poly"),
-    "gamma": ("schedule", "multistep"),
-    "milestones": ("schedule", "multistep"),
-    "crop_area": ("crop", None),
-    "jitter_strength": ("jitter", None),
-    "lowres_scale": ("lowres", None),
-    "jpeg_low": ("jpeg", None),
-    "jpeg_high": ("jpeg", None),
-    "cutout_size": ("cutout", None),
-    "mxnet_save": ("mxnet_prefix", None),
-    "teacher_weight": ("teacher", None),
-    "loss_weight": ("teacher", None),
+    "power": ("schedule", ("poly",)),
+    "final_rate": ("schedule", ("cosine", "linear")),
+    "gamma": ("schedule", ("multistep",)),
+    "milestones": ("schedule", ("multistep",)),
+    "crop_area": ("crop", ()),
+    "jitter_strength": ("jitter", ()),
+    "lowres_scale": ("lowres", ()),
+    "jpeg_low": ("jpeg", ()),
+    "jpeg_high": ("jpeg", ()),
+    "cutout_size": ("cutout", ()),
+    "mxnet_save": ("mxnet_prefix", ()),
+    "teacher_weight": ("teacher", ()),
+    "loss_weight": ("teacher", ()),
 }
-"""A setting, the other one that it needs, and which value of that; None is any above 0."""
+"""A setting, the other one that it needs, and which values of that; without any it is whatever is above 0."""
 
 
 def loss(declared: Loss, config: TrainConfig) -> str:
@@ -49,6 +51,27 @@ def loss(declared: Loss, config: TrainConfig) -> str:
     options = config.loss_options
     named = [k for k, value in options.items() if k in ("margin", "scale") or value != usual[k]]
     return " ".join(f"{key} {written(options[key])}" for key in named)
+
+
+def steps(name: str, config: TrainConfig) -> str:
+    """The steps of setting `name`, and the epochs if it was given in such."""
+    text = config.durations.get(name, "")
+    return f"{getattr(config, name):,} steps" + (f" ({text})" if text else "")
+
+
+def schedule(config: TrainConfig) -> str:
+    """The schedule of the rate, with its milestones, its end and its warm-up."""
+    said: str = config.schedule
+    if config.schedule == "multistep":
+        given = config.durations.get("milestones", "")
+        times = ", ".join(f"{step:,}" for step in config.milestones) + (f" ({given})" if given else "")
+        said += f", × {config.gamma:g} at {times}"
+    if config.schedule in ("cosine", "linear"):
+        said += f" to {config.lr * config.final_rate:g}"
+    if config.warmup:
+        given = config.durations.get("warmup", "")
+        said += f", warm-up {warm_steps(config):,} steps" + (f" ({given})" if "e" in given else "")
+    return said
 
 
 def recipe(recipe: Mapping[str, Value], asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
@@ -75,7 +98,7 @@ def idle(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
     lines = []
     for key, (other, wanted) in _ACTS_WITH.items():
         now = getattr(config, other)
-        if asked.get(key) not in (None, "") and (now != wanted if wanted else not now):
+        if asked.get(key) not in (None, "") and (now not in wanted if wanted else not now):
             lines.append(f"note      {key} does nothing: {other} is {written(now)}")
     late = [str(step) for step in config.milestones if step >= config.steps]
     if late:

@@ -136,7 +136,7 @@ def changed(settings: Mapping[str, Sequence[Any]]) -> str:
     named = [
         f"{name} {_setting(old)} → {_setting(new)}"
         for name, (old, new) in settings.items()
-        if name not in ("begins", "threads", "device")
+        if name not in ("begins", "threads", "device", "durations")
     ]
     return ", ".join(named)
 

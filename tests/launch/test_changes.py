@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from arcterm_registry.contracts import DatasetFacts
@@ -12,9 +13,11 @@ from arcterm_registry.contracts import DatasetFacts
 from arcterm.errors import ConfigError
 from arcterm.launch import devices
 from arcterm.launch.choice import Devices
+from arcterm.launch.clock import INTERVALS
 from arcterm.launch.resume import changes, notes
 from arcterm.overrides import check_settings
 from arcterm.samples import FROM_START
+from arcterm.schedules.rate import warm_steps
 from arcterm.settings import SETTINGS
 from arcterm.train.feed.sampler import Sampler
 
@@ -58,7 +61,11 @@ def test_a_setting_that_stands_alone_is_taken_and_nothing_else_changes(name):
     option = next(option for option in SETTINGS if option.name == name)
     value = next(
         (choice for choice in option.choices or () if choice != getattr(OLD, name)),
-        not option.default if option.type is bool else 7 if option.type is int or option.low == 1 else 0.75,
+        not option.default
+        if option.type is bool
+        else 7
+        if option.type is int or option.low == 1 or name in INTERVALS
+        else 0.75,
     )
     new = change({name: value})
     others = {"milestones"} if name == "schedule" else set()
@@ -163,6 +170,41 @@ def test_milestones_that_were_laid_over_the_length_are_laid_over_the_new_one():
     assert change({"steps": 200}, old=given).milestones == [40]
     assert change({"milestones": "60,80"}, old=given).milestones == [60, 80]
     assert change({"schedule": "poly"}, old=given).milestones == []
+
+
+TIMED = {
+    "schedule": "multistep",
+    "milestones": [50, 75],
+    "verify_every": 12,
+    "warmup": 0.25,
+    "durations": {"milestones": "2e,3e", "verify_every": "0.5e", "warmup": "1e"},
+}
+
+
+def test_what_was_given_in_epochs_is_counted_anew_with_another_batch():
+    new = change({"batch_size": 4}, old=msgspec.structs.replace(OLD, **TIMED), step=25)
+    # 25 steps of 16 images and one of the 10 that are left, then 3 epochs of 51 steps of 8
+    assert (new.steps, new.milestones, new.verify_every) == (25 + 1 + 3 * 51, [25 + 1 + 51, 25 + 1 + 102], 26)
+    assert warm_steps(new) == 26
+    assert new.durations == TIMED["durations"]
+    assert "milestones=2e,3e" in new.command
+
+
+def test_a_time_that_is_asked_for_takes_the_place_of_the_one_in_epochs():
+    old = msgspec.structs.replace(OLD, **TIMED)
+    new = change({"verify_every": "7", "milestones": "60,3.5e", "warmup": "10"}, old=old)
+    assert (new.verify_every, new.milestones, warm_steps(new)) == (7, [60, 87], 10)
+    assert new.durations == {"milestones": "60,3.5e", "warmup": "10"}
+    longer = change({"steps": 200}, old=new)
+    assert (warm_steps(longer), longer.milestones) == (10, [60, 87])
+    assert notes.lines(old, new, 30, by_epochs=True)[-1] == (
+        "changed   verify_every 7 instead of 0.5e, warmup 10 instead of 1e, "
+        "milestones 60,3.5e instead of 2e,3e"
+    )
+    poly = change({"schedule": "poly"}, old=old)
+    assert (poly.milestones, poly.durations) == ([], {"verify_every": "0.5e", "warmup": "1e"})
+    with pytest.raises(ConfigError, match="a warm-up of 100 steps leaves none of the run's 100"):
+        change({"warmup": "4e"}, old=old)
 
 
 # --- the images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 import numpy as np
@@ -16,6 +17,7 @@ from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.inputs import sources
 from arcterm.launch.plan import make_plan
 from arcterm.overrides import merge, parse_assignments, read_settings
+from arcterm.schedules.rate import warm_steps
 from arcterm.text import duration
 
 DATA = """
@@ -77,6 +79,54 @@ def test_steps_and_epochs():
     assert ask(epochs=3).config.steps == 93
     with pytest.raises(ConfigError, match="both --epochs and --steps"):
         merge({"epochs": 1, "steps": 2})
+
+
+def test_times_are_steps_or_epochs(tmp_path):
+    given = parse_assignments(
+        ["warmup=2e", "schedule=multistep", "milestones=300,15.5e", "checkpoint_every=0.1e"]
+    )
+    made = ask(**given, verify_every="0.5e")  # 31 steps an epoch, 20 epochs
+    config = made.config
+    assert (config.verify_every, config.checkpoint_every, config.milestones) == (16, 3, [300, 15 * 31 + 16])
+    assert warm_steps(config) == 62
+    said = "\n".join(made.notes)
+    assert "every 16 steps (0.5e) and at the end" in said
+    assert "× 0.1 at 300, 481 (300,15.5e), warm-up 62 steps (2e)" in said
+    # the command and the form ask for epochs again, and so a file may
+    assert shlex.split(config.command)[4:] == shlex.split(made_again(config))[4:]
+    assert "--verify-every 0.5e" in config.command
+    assert config.form[1]["milestones"] == "300,15.5e"
+    path = tmp_path / "run.toml"
+    path.write_text(
+        'warmup = "2e"\nmilestones = [300, "15.5e"]\nverify_every = "0.5e"\nschedule = "multistep"\n'
+    )
+    assert ask(**read_settings(path), checkpoint_every="0.1e").config == config
+    steps = ask(warmup=50.0).config
+    assert (warm_steps(steps), steps.durations) == (50, {"warmup": "50"})
+    assert ask().config.durations == {}
+
+
+def made_again(config):
+    return make_plan(config.settings()).config.command
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("verify_every=0", "steps, e.g. 2000, or epochs, e.g. 0.5e, above 0, not 0"),
+        ("verify_every=0e", "above 0, not '0e'"),
+        ("checkpoint_every=1.5", "not '1.5'"),
+        ("checkpoint_every=3 epochs", "not '3 epochs'"),
+        ("warmup=1.5", "a share of the steps below 1, e.g. 0.1, steps, e.g. 2000, or epochs"),
+        ("warmup=-1e", "warmup is"),
+        ("warmup=20e", "a warm-up of 620 steps leaves none of the run's 620"),
+        ("milestones=5e,1e", "do not rise"),
+        ("milestones=5e,x", "'x' is not a list of numbers"),
+    ],
+)
+def test_what_is_no_time_is_refused(text, said):
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        ask(schedule="multistep", **parse_assignments([text]))
 
 
 def test_later_layers_win_and_options_are_merged():

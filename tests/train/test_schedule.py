@@ -42,6 +42,30 @@ def test_poly(power):
     assert ours(power=power) == pytest.approx(theirs, rel=1e-9)
 
 
+def test_linear_is_poly_with_power_1_and_ends_where_it_is_to():
+    assert ours(schedule="linear") == pytest.approx(ours(power=1.0), rel=1e-12)
+    optimizer = sgd()
+    theirs = rates_of(torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.1, total_iters=50), optimizer, 50)
+    assert ours(schedule="linear", final_rate=0.1) == pytest.approx(theirs, rel=1e-9)
+
+
+@pytest.mark.parametrize("end", [0.0, 0.01])
+def test_cosine(end):
+    optimizer = sgd()
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50, eta_min=0.3 * end)
+    assert ours(schedule="cosine", final_rate=end) == pytest.approx(
+        rates_of(scheduler, optimizer, 50), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_after_a_warm_up_the_rest_falls_as_a_run_of_its_length_would(schedule):
+    rates = ours(schedule=schedule, warmup=0.2, final_rate=0.1)
+    assert rates[:10] == pytest.approx([0.03 * step for step in range(1, 11)])
+    rest = config(lr=0.3, steps=40, schedule=schedule, final_rate=0.1)
+    assert rates[10:] == pytest.approx([learning_rate(rest, step) for step in range(1, 41)], rel=1e-12)
+
+
 def test_multistep():
     optimizer = sgd()
     theirs = rates_of(torch.optim.lr_scheduler.MultiStepLR(optimizer, [10, 30], 0.2), optimizer, 50)

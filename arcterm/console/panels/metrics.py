@@ -61,6 +61,7 @@ def facts(view: View, width: int, height: int) -> list[Line]:
     c, data = view.config, view.record.dataset
     made = f" {data.images:,} images, {data.classes:,} people" if data else ""
     schedule = c.schedule + (f" at {','.join(map(str, c.milestones))}" if c.milestones else "")
+    schedule += f" to {c.lr * c.final_rate:g}" if c.final_rate else ""
     rows = {
         "backbone": f"{c.backbone} {_options(c.backbone_options)}",
         "loss": f"{c.loss} {_options(c.loss_options)}",

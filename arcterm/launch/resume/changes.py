@@ -14,7 +14,8 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
 from arcterm.launch import devices, sharing
 from arcterm.launch.choice import Devices
-from arcterm.overrides import indices
+from arcterm.launch.clock import TIMES, Clock, worked_out
+from arcterm.overrides import check_settings
 from arcterm.samples import FROM_START, Begin
 from arcterm.schedules.rate import usual_milestones
 
@@ -23,7 +24,17 @@ PLAIN = (
     *("on_nan", "retries", "hang_seconds", "grace"),
     *("verify_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_best"),
     *("loader_threads", "decoded_cache", "max_broken", "compile", "gradient_checkpointing"),
-    *("precision", "head_precision", "clip", "schedule", "power", "gamma", "warmup", "mxnet_save"),
+    *(
+        "precision",
+        "head_precision",
+        "clip",
+        "schedule",
+        "power",
+        "final_rate",
+        "gamma",
+        "warmup",
+        "mxnet_save",
+    ),
 )
 """Settings that a resume may change and nothing else follows from."""
 
@@ -89,10 +100,11 @@ def apply(
             f"{length} in all, and {step:,} are made",
             f"give --steps {step + 1} or more; the run as it is ends by being stopped",
         )
+    clock = Clock(begins, facts.images, batch * nproc, steps)
     changed: dict[str, Any] = {name: asked[name] for name in PLAIN if name in asked}
+    changed |= _times(config, asked, changed.get("schedule", config.schedule), clock)
     if where:
         changed |= _devices(where)
-    schedule = changed.get("schedule", config.schedule)
     return msgspec.structs.replace(
         config,
         **changed,
@@ -100,7 +112,6 @@ def apply(
         steps=steps,
         epochs=epochs,
         lr=asked.get("lr") or config.lr,
-        milestones=_milestones(config, asked.get("milestones", ""), schedule, steps),
         begins=begins,
     )
 
@@ -165,11 +176,17 @@ def _devices(where: Devices) -> dict[str, Any]:
     }
 
 
-def _milestones(config: TrainConfig, text: str, schedule: str, steps: int) -> list[int]:
-    """Those asked for; else as before, and those that were laid over the length are laid over the new one."""
+def _times(config: TrainConfig, asked: Mapping[str, Any], schedule: str, clock: Clock) -> dict[str, Any]:
+    """The settings that are times, in steps: those asked for, and those that count epochs anew.
+
+    Milestones that were laid over the length are laid over the new one.
+    """
+    texts = check_settings(config.durations, "the run")
+    texts |= {name: asked[name] for name in TIMES if asked.get(name) not in (None, "")}
     if schedule != "multistep":
-        return []
-    if text:
-        return indices(text, "milestones")
+        texts.pop("milestones", None)
+    found = worked_out(texts, clock)
+    if schedule != "multistep":
+        return {**found, "milestones": []}
     usual = config.milestones in ([], usual_milestones(config.steps))
-    return usual_milestones(steps) if usual else config.milestones
+    return {"milestones": usual_milestones(clock.steps) if usual else config.milestones, **found}

@@ -76,11 +76,11 @@ def _others(old: TrainConfig, new: TrainConfig) -> list[str]:
     named = [
         f"{name} {_value(new, name)} instead of {_value(old, name)}"
         for name in (*PLAIN, "milestones")
-        if getattr(old, name) != getattr(new, name)
+        if _value(old, name) != _value(new, name)
     ]
     return [f"changed   {', '.join(named)}"] if named else []
 
 
 def _value(config: TrainConfig, name: str) -> str:
-    value = getattr(config, name)
+    value = config.durations.get(name) or getattr(config, name)
     return ", ".join(map(str, value)) or "none" if isinstance(value, list) else written(value)
