@@ -13,10 +13,10 @@ from arcterm import commandline
 from arcterm.console.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
 from arcterm.inputs import sources
-from arcterm.launch.clock import parse_times
 from arcterm.launch.plan import DEFAULT_DATASET, make_plan
 from arcterm.overrides import OPTION_GROUPS, indices
 from arcterm.runs import store
+from arcterm.schedules.clock import parse_times
 from arcterm.settings import SETTINGS
 
 SECTIONS: dict[str, tuple[str, ...]] = {

@@ -28,7 +28,6 @@ from arcterm.launch import (
     teacher,
 )
 from arcterm.launch.choice import Devices, check_order, chosen, devices_for
-from arcterm.launch.clock import TIMES, Clock, worked_out
 from arcterm.launch.estimate import assess, decoded, seconds
 from arcterm.launch.estimate.assess import Look
 from arcterm.launch.estimate.need import Subject
@@ -40,6 +39,7 @@ from arcterm.overrides import check_settings, merge, options_for
 from arcterm.progress import Progress
 from arcterm.runs import store
 from arcterm.samples import FROM_START
+from arcterm.schedules.clock import TIMES, Clock, worked_out
 from arcterm.schedules.rate import usual_milestones
 from arcterm.settings import SETTINGS
 

@@ -13,10 +13,10 @@ from arcterm_registry.contracts import DatasetFacts
 from arcterm.errors import ConfigError
 from arcterm.launch import devices
 from arcterm.launch.choice import Devices
-from arcterm.launch.clock import INTERVALS
 from arcterm.launch.resume import changes, notes
 from arcterm.overrides import check_settings
 from arcterm.samples import FROM_START
+from arcterm.schedules.clock import INTERVALS
 from arcterm.schedules.rate import warm_steps
 from arcterm.settings import SETTINGS
 from arcterm.train.feed.sampler import Sampler

@@ -14,9 +14,9 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
 from arcterm.launch import devices, sharing
 from arcterm.launch.choice import Devices
-from arcterm.launch.clock import TIMES, Clock, worked_out
 from arcterm.overrides import check_settings
 from arcterm.samples import FROM_START, Begin
+from arcterm.schedules.clock import TIMES, Clock, worked_out
 from arcterm.schedules.rate import usual_milestones
 
 WORKED_OUT = ("nproc", "gpus", "batch_size", "dataset", "lr", "epochs", "steps", "milestones")
