@@ -1,0 +1,76 @@
+"""A small network taught by a large one, on real faces: y1 alone against y1 with r18 for a teacher.
+
+    python benchmarks/distillation.py FACES [--seeds 1 2 3] [--epochs 20] [--weight 10] [--json FILE]
+
+FACES is the ORL database (s1 … s40, ten PGM a person): 30 people to train on, 10 others to verify.
+One r18 is trained, then y1 by each seed, alone and taught, with the same settings otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ARCTERM = [sys.executable, "-m", "arcterm"]
+SETTINGS = ["--nproc", "1", "--batch-size", "30", "--lr", "0.1", "--verify-every", "50"]
+
+
+def train(folder: Path, backbone: str, epochs: int, name: str, *options: str) -> float:
+    """Best accuracy of a run on the people held out."""
+    command = [*ARCTERM, "train", backbone, "arcface", "--dataset", "pack", *SETTINGS]
+    command += ["--epochs", str(epochs), "--name", name, *options, "--json"]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ARCTERM_RUNS": str(folder / "runs")},
+    )
+    accuracy = float(json.loads(done.stdout)["verification"]["heldout"]["best_accuracy"])
+    print(f"{name:<16}{accuracy:.4f}", flush=True)
+    return accuracy
+
+
+def main() -> None:
+    """Print the accuracy of every run, and the medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("faces", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--weight", type=float, default=10.0)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        packing = [
+            *ARCTERM,
+            "data",
+            "pack",
+            str(asked.faces.resolve()),
+            "pack",
+            "--hold-out",
+            "10",
+            "--resize",
+        ]
+        subprocess.run(packing, cwd=folder, check=True, capture_output=True)
+        found = {"teacher": [train(folder, "r18", asked.epochs, "teacher", "--seed", "1")]}
+        taught = ["--set", "teacher=teacher", "--set", f"teacher_weight={asked.weight:g}"]
+        for seed in asked.seeds:  # in turn, so that a busy machine is as busy for both
+            for way, options in (("alone", []), ("taught", taught)):
+                run = train(folder, "y1", asked.epochs, f"{way}-{seed}", "--seed", str(seed), *options)
+                found.setdefault(way, []).append(run)
+    for way, accuracies in found.items():
+        print(f"{f'{way}, median':<16}{statistics.median(accuracies):.4f}")
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
