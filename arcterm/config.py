@@ -93,6 +93,11 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     optimizer: Literal["sgd", "adamw", "legacy"] = _DEFAULT["optimizer"]
     momentum: float = _DEFAULT["momentum"]
     weight_decay: float = _DEFAULT["weight_decay"]
+    decay_on: Literal["all", "no-norms", "no-vectors"] = _DEFAULT["decay_on"]
+    head_decay: float | None = _DEFAULT["head_decay"]
+    head_lr_factor: float = _DEFAULT["head_lr_factor"]
+    bn_momentum: float | None = _DEFAULT["bn_momentum"]
+    freeze: str = _DEFAULT["freeze"]
     clip: float = _DEFAULT["clip"]
     sample_rate: float = _DEFAULT["sample_rate"]
     interclass_filter: float = _DEFAULT["interclass_filter"]
@@ -141,6 +146,11 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
                 f"{self.sample_rate:g} leaves some out",
                 "leave out --set sample_rate, or give --set optimizer=sgd",
             )
+        if {"backbone", "head"} <= set(self.frozen):
+            raise ConfigError(
+                f"nothing learns: freeze {self.freeze} leaves neither backbone nor class weights",
+                "change --set freeze",
+            )
         if any(later <= sooner for sooner, later in zip(self.milestones, self.milestones[1:], strict=False)):
             raise ConfigError(
                 f"milestones {self.milestones} do not rise", "give --set milestones in rising order"
@@ -159,6 +169,17 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     def global_batch(self) -> int:
         """Images per step over all ranks."""
         return self.batch_size * self.nproc
+
+    @property
+    def frozen(self) -> list[str]:
+        """What does not learn: parts of the backbone by name, ``backbone`` for all of it, ``head``."""
+        return [name.strip() for name in self.freeze.split(",") if name.strip()]
+
+    @property
+    def grouped(self) -> bool:
+        """Whether some parameters are not updated as the others are."""
+        own = self.head_decay is not None or self.head_lr_factor != 1 or self.bn_momentum is not None
+        return own or self.decay_on != "all" or bool(self.frozen)
 
     @property
     def train(self) -> TrainConfig:

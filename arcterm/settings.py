@@ -16,7 +16,7 @@ def _setting(name: str, kind: Any, default: Any, help: str, **limits: Any) -> Op
     return Option(name=name, type=kind, default=default, help=help, **limits)
 
 
-def _share(name: str, default: float, help: str, **limits: Any) -> Option:
+def _share(name: str, default: float | None, help: str, **limits: Any) -> Option:
     """A setting from 0 to 1."""
     return _setting(name, float, default, help, low=0, high=1, **limits)
 
@@ -70,7 +70,32 @@ SETTINGS: tuple[Option, ...] = (
         choices=("sgd", "adamw", "legacy"),
     ),
     _share("momentum", 0.9, "of SGD; with AdamW its first beta", open_high=True),
-    _setting("weight_decay", float, 5e-4, "of every parameter", low=0),
+    _setting("weight_decay", float, 5e-4, "of the parameters that decay_on says", low=0),
+    _setting(
+        "decay_on",
+        str,
+        "all",
+        "which parameters decay: all, no-norms (without those of norms), no-vectors (nor biases and slopes)",
+        choices=("all", "no-norms", "no-vectors"),
+    ),
+    _setting("head_decay", float, None, "weight decay of the class weights; weight_decay", low=0),
+    _setting(
+        "head_lr_factor",
+        float,
+        1.0,
+        "the class weights' learning rate, as a multiple of the backbone's",
+        low=0,
+        open_low=True,
+    ),
+    _share(
+        "bn_momentum", None, "share of a batch in the running statistics of batch norms; the backbone's own"
+    ),
+    _setting(
+        "freeze",
+        str,
+        "",
+        "what does not learn, with commas: parts of the backbone, FIRST-LAST, backbone, or head; nothing",
+    ),
     _setting(
         "clip",
         float,

@@ -28,7 +28,7 @@ from arcterm.launch import (
     teacher,
 )
 from arcterm.launch.choice import Devices, check_order, chosen, devices_for
-from arcterm.launch.estimate import assess, decoded, seconds
+from arcterm.launch.estimate import assess, decoded, grouping, seconds
 from arcterm.launch.estimate.assess import Look
 from arcterm.launch.estimate.need import Subject
 from arcterm.launch.estimate.seconds import Duration
@@ -133,12 +133,14 @@ def make_plan(
         store.runs_dir(root),
         look,
     )
+    grouped = grouping.lines(config, look)
     taken = _duration(parts, config, found, look)
     return Plan(
         config=config,
         facts=facts,
         notes=[
             *_notes(parts, config, cached),
+            *grouped,
             *found.lines(),
             *([taken.line] if taken.line else []),
             *_problems(parts, config),
@@ -166,13 +168,25 @@ def _choose(settings: Mapping[str, Any]) -> _Choice:
     backbone, loss = chosen("backbone", given), chosen("loss", given)
     backbone_options = _options("backbone", backbone, given)
     loss_options = _options("loss", loss, given)
-    for name in ("sample_rate", "interclass_filter"):
-        if loss.form != "margin" and given[name] != 1:
-            raise ConfigError(
-                f"loss {given['loss']} compares no classes, so {name} has nothing to act on",
-                f"leave out --set {name}",
-            )
+    if loss.form != "margin":
+        _refuse_of_classes(given)
     return _Choice(asked, recipe, given, backbone, loss, backbone_options, loss_options)
+
+
+def _refuse_of_classes(given: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for a setting that is about class weights, where the loss has none."""
+    usual = {"sample_rate": 1, "interclass_filter": 1, "head_lr_factor": 1, "head_decay": None}
+    for name in [name for name, value in usual.items() if given[name] != value]:
+        raise ConfigError(
+            f"loss {given['loss']} compares no classes, so {name} has nothing to act on",
+            f"leave out --set {name}",
+        )
+    if frozen := {"head", "backbone"} & {name.strip() for name in given["freeze"].split(",")}:
+        raise ConfigError(
+            f"loss {given['loss']} compares no classes: with freeze {', '.join(sorted(frozen))} there is "
+            "nothing to freeze, or nothing left that learns",
+            "change --set freeze",
+        )
 
 
 def _options(kind: str, declared: Backbone | Loss, given: Mapping[str, Any]) -> dict[str, Value]:

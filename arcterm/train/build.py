@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError
 from arcterm.inputs import pairsets, sources
-from arcterm.train import optim, precision, recompute
+from arcterm.train import groups, optim, precision, recompute
 from arcterm.train.checkpoint import Trained
 from arcterm.train.feed.chosensets import with_sets
 from arcterm.train.head.head import Head
@@ -32,7 +32,7 @@ def dataset(config: TrainConfig, set_aside: Collection[str] = ()) -> FaceDataset
 def backbone(config: TrainConfig, device: torch.device) -> nn.Module:
     """Make the backbone on its device, its weights drawn from the seed, channels last in memory.
 
-    Where it computes in bfloat16, its embedding layers stay with float32.
+    Where it computes in bfloat16, its embedding layers stay with float32; what is to be frozen is.
     """
     torch.manual_seed(config.seed)
     made = _make("backbone", config.backbone, **config.backbone_options)
@@ -41,6 +41,7 @@ def backbone(config: TrainConfig, device: torch.device) -> nn.Module:
     network: nn.Module = made.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if precision.dtype(config.precision, device) != torch.float32:
         precision.keep_embedding_exact(network, _images(config, device))
+    groups.prepare(network, config)
     return network
 
 
@@ -50,8 +51,10 @@ def trained(config: TrainConfig, classes: int, world: World) -> Trained:
     head = _head(config, classes, embedding_size(config, network, world), world)
     if config.gradient_checkpointing:
         recompute.recompute(network, config.backbone)
-    learned = [p for p in network.parameters() if p.requires_grad]
-    return Trained(network, head, optim.make(learned, config), head_optimizer(head, config))
+    if groups.HEAD in config.frozen:
+        head.requires_grad_(False)
+    own = optim.make(groups.of_backbone(network, config), config)
+    return Trained(network, head, own, head_optimizer(head, config))
 
 
 def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | TupleHead:
@@ -77,11 +80,8 @@ def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | 
 
 def embedding_size(config: TrainConfig, network: nn.Module, world: World) -> int:
     """Run the backbone once to learn D; raises `DataError` if its output is not (N, D)."""
-    was_training = network.training
-    network.eval()
-    with torch.inference_mode():
+    with groups.evaluating(network), torch.inference_mode():
         out = network(_images(config, world.device))
-    network.train(was_training)
     if not isinstance(out, torch.Tensor) or out.ndim != 2 or out.shape[0] != 2:
         shape = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
         raise DataError(
@@ -109,17 +109,11 @@ def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
 
 def head_optimizer(head: Head | TupleHead, config: TrainConfig) -> Optimizer:
     """Make the backbone's kind of optimizer over all class rows; with Partial FC SGD over those of a step."""
-    if isinstance(head, TupleHead) or head.sample_rate == 1.0:
-        return optim.make(list(head.parameters()), config)
-    rows = head.sharded()
-    others = [p for p in head.parameters() if all(p is not row for row in rows.values())]
-    sgd = LazySGD(
-        rows,
-        others,
-        lr=config.lr,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        legacy=config.optimizer == "legacy",
-    )
+    shared_out = groups.of_head(head, config)
+    if isinstance(head, TupleHead) or head.sample_rate == 1.0 or groups.HEAD in config.frozen:
+        return optim.make(shared_out, config)
+    legacy = config.optimizer == "legacy"
+    sgd = LazySGD(head.sharded(), shared_out, lr=config.lr, momentum=config.momentum, legacy=legacy)
+    optim.set_rate(sgd, config.lr)
     head.fetch = sgd.fetch
     return sgd

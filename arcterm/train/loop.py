@@ -24,7 +24,7 @@ from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.runs.store import Run
-from arcterm.train import build, precision, statistics
+from arcterm.train import build, groups, precision, statistics
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.compiled import compile_backbone
@@ -96,6 +96,10 @@ def train(
         data.check_same_content(run, config)
     first_journal.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
     trained = build.trained(config, dataset.classes, world)
+    if config.grouped:
+        first_journal.write(
+            Message(level="info", text=groups.summary(trained.backbone, trained.head, config))
+        )
     pause = Pause(run, attempt, config, world, journal, pulse.beat)
     examiner = Examiner(run, config, dataset, trained, world, first_journal, pause)
     if config.pretrained and not resume:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 
 from arcterm.config import TrainConfig
+from arcterm.train.groups import Group
 
-_SECOND_BETA = 0.999
+SECOND_BETA = 0.999
 _KEPT = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")
 
 
@@ -47,17 +48,35 @@ def legacy_step(
     torch._foreach_add_(weights, moving)
 
 
-def make(parameters: list[nn.Parameter], config: TrainConfig) -> Optimizer:
+def make(groups: list[Group], config: TrainConfig) -> Optimizer:
     """Make SGD, MXNet's, or AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with β₁ = `momentum`.
 
-    Each decays every parameter, norms and biases included: so did 2018, and so does arcface_torch.
+    The module `groups` says what decays: by default every parameter, norms and biases included, as in 2018
+    and in arcface_torch.
     """
-    groups = [{"params": parameters}]  # a group may be empty, a bare list may not
-    if config.optimizer == "adamw":
-        betas = (config.momentum, _SECOND_BETA)
-        return AdamW(groups, lr=config.lr, betas=betas, weight_decay=config.weight_decay)
-    kind = LegacySGD if config.optimizer == "legacy" else SGD
-    return kind(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    how: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if config.optimizer == "legacy":
+        made: Optimizer = LegacySGD(groups, momentum=config.momentum, **how)
+    elif config.optimizer == "adamw":
+        made = AdamW(groups, betas=(config.momentum, SECOND_BETA), **how, **implementation(config.device))
+    else:
+        made = SGD(groups, momentum=config.momentum, **how, **implementation(config.device))
+    set_rate(made, config.lr)
+    return made
+
+
+def implementation(device: str) -> dict[str, bool]:
+    """How torch's optimizers are to compute on a type of `device`: in one kernel on a GPU.
+
+    The alternative there makes copies of all gradients in passing. A CPU goes through them one by one.
+    """
+    return {"fused": True} if device == "cuda" else {}
+
+
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set the `rate` of a step, of which a group may take a multiple of its own."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("lr_factor", 1.0)
 
 
 def state(optimizer: Optimizer, named: Mapping[str, Tensor], momentum: str) -> dict[str, Tensor]:
@@ -88,8 +107,9 @@ def load(
             value = held.get(name + _suffix(key, momentum))
             if value is None:
                 continue
-            if key == "step":  # stays on the host, so that no step waits for the device
-                optimizer.state[parameter][key] = value.clone()
+            if key == "step":  # on the host, so that no step waits for the device; fused, it is read there
+                place = parameter.device if optimizer.defaults.get("fused") else value.device
+                optimizer.state[parameter][key] = value.clone().to(place)
             else:  # in the parameter's order in memory, which a safetensors file does not keep
                 optimizer.state[parameter][key] = torch.empty_like(parameter).copy_(value).detach()
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from arcterm.train.groups import evaluating
 from arcterm.train.head.tiled import fast_bfloat16
 
 
@@ -56,11 +57,8 @@ def embedding_layers(network: nn.Module, images: Tensor) -> list[nn.Module]:
 
     leaves = [module for module in network.modules() if next(module.children(), None) is None]
     hooks = [leaf.register_forward_hook(note) for leaf in leaves]
-    was_training = network.training
-    network.eval()
-    with torch.inference_mode():
+    with evaluating(network), torch.inference_mode():
         network(images)
-    network.train(was_training)
     for hook in hooks:
         hook.remove()
     last = [layer for layer, _ in takewhile(lambda one: one[1], reversed(ran))]

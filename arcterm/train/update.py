@@ -12,6 +12,7 @@ from arcterm.schedules.rate import learning_rate
 from arcterm.train.checkpoint import Trained
 from arcterm.train.guards.data import step_seed
 from arcterm.train.guards.finite import FiniteGuard
+from arcterm.train.optim import set_rate
 from arcterm.train.world import World
 
 Follower = Callable[[int], None]
@@ -43,8 +44,7 @@ class Update:
         """Set the rate of `step`, which is returned, and what is random in it; drop the last gradients."""
         rate = learning_rate(self._config, step)
         for optimizer in self._optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(optimizer, rate)
             optimizer.zero_grad(set_to_none=True)
         # From run, step and rank: dropout differs between ranks, and a resumed step draws what it would have
         # drawn, without a checkpoint holding the state of a generator.

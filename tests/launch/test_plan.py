@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 
@@ -15,6 +16,7 @@ from arcterm.errors import ArctermError, ConfigError, DataError
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.inputs import sources
+from arcterm.launch.estimate import grouping
 from arcterm.launch.plan import make_plan
 from arcterm.overrides import merge, parse_assignments, read_settings
 from arcterm.schedules.rate import warm_steps
@@ -417,3 +419,39 @@ def test_a_chosen_set_that_cannot_be_used_is_set_aside_and_an_unknown_one_is_ref
     assert "odd.bin" in facts.set_aside["odd"]
     with pytest.raises(ConfigError, match="no verification set 'agedb'; it has: lfw"):
         ask(verify_sets="agedb")
+
+
+def test_groups_of_parameters_have_a_line():
+    assert not [note for note in ask().notes if note.startswith("groups")]
+    quick = ask(decay_on="no-norms", freeze="stem, head", bn_momentum=0.2).notes
+    assert (
+        "groups    decay 0.0005, no-norms; stem frozen; class weights frozen; batch norms' momentum 0.2"
+        in quick
+    )
+    own = ask(head_lr_factor=10, head_decay=0).notes
+    assert "groups    class weights with decay 0, 10 × the rate" in own
+
+
+class InProcess:
+    """Answers as the process for a verb does, in this one."""
+
+    def __init__(self, module, verb):
+        self.answer = importlib.import_module(module).VERBS[verb]
+
+    def ask(self, request):
+        return self.answer(request)
+
+
+def test_the_groups_of_a_backbone_are_counted_and_its_parts_known(monkeypatch):
+    monkeypatch.setattr(grouping, "Child", InProcess)
+    asked = {"backbone": "tiny", "loss": "arcface", "dataset": "counted", "decay_on": "no-vectors"}
+    counted = next(n for n in make_plan(asked, look="tight").notes if n.startswith("groups"))
+    assert re.fullmatch(r"groups    backbone \S+( M)? with decay 0.0005, \S+ with no decay", counted)
+    with pytest.raises(ConfigError, match="backbone 'tiny' has no part 'stage9' to freeze"):
+        make_plan({**asked, "freeze": "stage9"}, look="tight")
+
+
+@pytest.mark.parametrize("given", [{"head_lr_factor": 2}, {"head_decay": 0.1}, {"freeze": "head"}])
+def test_settings_of_class_weights_are_refused_where_there_are_none(given):
+    with pytest.raises(ConfigError, match="compares no classes"):
+        ask(loss="triplet", **given)

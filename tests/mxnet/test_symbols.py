@@ -86,7 +86,9 @@ def test_the_legacy_optimizer_is_mxnets(oracle: Oracle, tmp_path: Path) -> None:
 
     def path(kind: str) -> np.ndarray:
         weight, found = nn.Parameter(torch.from_numpy(start.copy())), []
-        optimizer = optim.make([weight], config(optimizer=kind, lr=0.1, momentum=0.9, weight_decay=5e-4))
+        optimizer = optim.make(
+            [{"params": [weight]}], config(optimizer=kind, lr=0.1, momentum=0.9, weight_decay=5e-4)
+        )
         for rate, gradient in zip(rates, gradients, strict=True):
             optimizer.param_groups[0]["lr"] = float(rate)
             weight.grad = torch.from_numpy(gradient)

@@ -182,10 +182,9 @@ def test_no_step_asks_for_a_number(name, rate):
     with FakeTensorMode():
         margin = get("loss", name).make()
         head = Head(50, SIZE, margin, World(), 0, sample_rate=rate)
-        rows = head.sharded()
-        others = [p for p in head.parameters() if all(p is not row for row in rows.values())]
+        groups = [{"params": list(head.parameters())}]
         how = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
-        sgd = torch.optim.SGD(head.parameters(), **how) if rate == 1 else LazySGD(rows, others, **how)
+        sgd = torch.optim.SGD(groups, **how) if rate == 1 else LazySGD(head.sharded(), groups, **how)
         head.fetch = head.fetch if rate == 1 else sgd.fetch
         loss = head(torch.randn(6, SIZE, requires_grad=True), torch.randint(0, 50, (6,)), 1).loss
         loss.backward()

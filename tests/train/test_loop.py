@@ -84,11 +84,17 @@ def losses(heard):
 
 
 ADAMW = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.1, "warmup": 0.4, "power": 1.0, "clip": 0.5}
+GROUPED = {
+    "decay_on": "no-vectors", "head_lr_factor": 4.0, "head_decay": 0.02, "bn_momentum": 0.3,
+    "sample_rate": 0.5, "loss": "softmax",
+}  # fmt: skip
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "how", [{}, ADAMW, {"gradient_checkpointing": True}], ids=["sgd", "adamw", "recomputed"]
+    "how",
+    [{}, ADAMW, {"gradient_checkpointing": True}, GROUPED],
+    ids=["sgd", "adamw", "recomputed", "grouped"],
 )
 def test_a_resumed_run_ends_in_the_same_bits(train, how):
     whole, told = train("whole", **how)
@@ -123,6 +129,23 @@ def test_clipping_limits_the_backbone_alone(train):
     assert moved[1e-3] == pytest.approx(1e-4, rel=1e-3)
     for name, tensor in moved[0.0, "head"].items():
         assert torch.equal(tensor, moved[1e-3, "head"][name])
+
+
+@pytest.mark.parametrize("part", ["head", "backbone"])
+def test_a_frozen_part_stays_as_it_was_drawn_and_the_other_learns(train, part):
+    run, heard = train("frozen", freeze=part, steps=2)
+    ended, start = weights(run, 2), build.trained(run.record.config, 8, World())
+    head = torch.equal(ended["head-00000-of-00001.safetensors/weight"], start.head.weight)
+    same = [
+        torch.equal(ended[f"backbone.safetensors/{name}"], tensor)
+        for name, tensor in start.backbone.state_dict().items()
+    ]
+    assert (head, all(same)) == (part == "head", part == "backbone")
+    said = next(event.text for event in heard if isinstance(event, Message))
+    frozen = next(words for words in said.split("; ") if "frozen" in words)
+    assert frozen.startswith(part)
+    assert "decay" not in frozen
+    assert losses(heard)[0] != losses(heard)[1]
 
 
 def test_bfloat16_trains_close_to_float32_and_says_where_it_is_slow(train, monkeypatch):

@@ -23,7 +23,7 @@ def gradient(step, shape):
 def test_adamw_is_its_formula_and_decays_every_parameter():
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).double()
     asked = config(optimizer="adamw", lr=RATE, weight_decay=DECAY, momentum=BETAS[0])
-    optimizer = optim.make(list(net.parameters()), asked)
+    optimizer = optim.make([{"params": list(net.parameters())}], asked)
     wanted = {name: p.detach().clone() for name, p in net.named_parameters()}
     mean = {name: torch.zeros_like(p) for name, p in wanted.items()}
     square = {name: torch.zeros_like(p) for name, p in wanted.items()}
@@ -58,7 +58,9 @@ def test_the_optimizer_of_2018_holds_the_rate_inside_the_momentum(momentum):
 
     def run(kind):
         p = nn.Parameter(start.clone())
-        optimizer = optim.make([p], config(optimizer=kind, lr=0.1, momentum=momentum, weight_decay=0.01))
+        optimizer = optim.make(
+            [{"params": [p]}], config(optimizer=kind, lr=0.1, momentum=momentum, weight_decay=0.01)
+        )
         path = []
         for step, rate in enumerate(rates):
             optimizer.param_groups[0]["lr"] = rate
@@ -78,7 +80,7 @@ def test_state_comes_back_in_the_parameters_order_in_memory(kind):
     def make():
         torch.manual_seed(0)
         layer = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-        return layer, optim.make(list(layer.parameters()), config(optimizer=kind, lr=0.1))
+        return layer, optim.make([{"params": list(layer.parameters())}], config(optimizer=kind, lr=0.1))
 
     def step(layer, optimizer, number):
         for p in layer.parameters():
@@ -109,7 +111,7 @@ SUFFIXES = [".exp_avg", ".exp_avg_sq", ".step"]
 
 def test_a_parameter_that_was_never_updated_has_no_state():
     layer = nn.Linear(2, 2)
-    optimizer = optim.make(list(layer.parameters()), config())
+    optimizer = optim.make([{"params": list(layer.parameters())}], config())
     assert optim.state(optimizer, dict(layer.named_parameters()), "") == {}
     assert not optimizer.state
 

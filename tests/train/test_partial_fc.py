@@ -29,7 +29,10 @@ def run(steps, *, factor=1.0, after=None, kind=SGD, legacy=False):
     dense = {name: nn.Parameter(value.clone()) for name, value in start.items()}
     own = {name: nn.Parameter(value.clone()) for name, value in start.items()}
     settings = {"lr": 1.0, "momentum": 0.9, "weight_decay": 5e-3}
-    plain, sparse = kind(dense.values(), **settings), LazySGD(own, [], **settings, legacy=legacy)
+    plain, sparse = (
+        kind(dense.values(), **settings),
+        LazySGD(own, [{"params": list(own.values())}], **settings, legacy=legacy),
+    )
     for step in range(1, steps + 1):
         rows = torch.randperm(ROWS, generator=generator)[:3].sort().values
         gradients = {"weight": normal(3, SIZE), "bias": normal(3)}
@@ -77,7 +80,7 @@ def test_the_comparison_would_notice_another_learning_rate_or_optimizer():
 
 def test_rows_that_are_not_fetched_are_not_touched():
     before = nn.Parameter(torch.randn(ROWS, SIZE))
-    sparse = LazySGD({"weight": before}, [], lr=0.1, momentum=0.9, weight_decay=5e-4)
+    sparse = LazySGD({"weight": before}, [{"params": [before]}], lr=0.1, momentum=0.9, weight_decay=5e-4)
     kept = before.detach().clone()
     rows = torch.tensor([3, 50])
     sparse.fetch(rows)["weight"].square().sum().backward()
@@ -97,7 +100,9 @@ def test_what_a_checkpoint_holds_continues_in_the_same_bits():
 
     def make():
         weight = nn.Parameter(torch.ones(ROWS, SIZE))
-        return weight, LazySGD({"weight": weight}, [], lr=0.1, momentum=0.9, weight_decay=5e-4)
+        return weight, LazySGD(
+            {"weight": weight}, [{"params": [weight]}], lr=0.1, momentum=0.9, weight_decay=5e-4
+        )
 
     (one, through), (two, stopped), (three, resumed) = make(), make(), make()
     steps(through, 1, 30)

@@ -123,7 +123,7 @@ def _place(backbone: Backbone, config: TrainConfig) -> Path | None:
     """Where in the cache it is: by all that the answer depends on, the plug-in's source files among it."""
     plugin = locate("backbone", config.backbone)
     fields = ("backbone", "backbone_options", "device", "batch_size", "optimizer", "momentum", "precision")
-    what = [getattr(config, name) for name in (*fields, "gradient_checkpointing")]
+    what = [getattr(config, name) for name in (*fields, "gradient_checkpointing", "freeze")]
     versions = (plugin.distribution, plugin.version, torch_version(), platform.machine(), platform.node())
     ours = Path(__file__).parents[2] / "train" / "footprint"
     return cache.place("footprint", [*ours.glob("*.py"), *_sources(backbone)], f"{what}{versions}")

@@ -35,6 +35,7 @@ PLAIN = (
         "warmup",
         "mxnet_save",
     ),
+    *("head_lr_factor", "bn_momentum"),
 )
 """Settings that a resume may change and nothing else follows from."""
 
@@ -43,7 +44,7 @@ _REASONS = {
     **dict.fromkeys(("loss", "loss_options"), "its class weights were learned with this loss"),
     **dict.fromkeys(("dataset_options",), "its data is recorded as it was read"),
     **dict.fromkeys(
-        ("optimizer", "momentum", "weight_decay", "sample_rate"),
+        ("optimizer", "momentum", "weight_decay", "decay_on", "head_decay", "freeze", "sample_rate"),
         "the optimizer's state in its checkpoints belongs to it",
     ),
     "interclass_filter": "it is a part of the loss that its weights were learned with",

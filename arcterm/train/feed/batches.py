@@ -26,6 +26,7 @@ from arcterm.train.feed.loader import Batch, Loader
 from arcterm.train.feed.mining import Miner, MiningCounts, Sequence
 from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.feed.sampler import BatchIndices, Sampler, keys
+from arcterm.train.groups import evaluating
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.report import PhaseProgress
 from arcterm.train.statistics import averaged
@@ -201,10 +202,8 @@ class MinedTriplets:
         self._journal.write(Phase(phase="mining", detail=f"round {self._sequence.round + 1}"))
         tally = MiningCounts()
         # by the mean of all ranks' statistics an image's embedding is the same on whichever rank makes it
-        with averaged(self._trained.backbone, self._world):
-            self._trained.backbone.eval()
+        with averaged(self._trained.backbone, self._world), evaluating(self._trained.backbone):
             self._sequence = self._miner.mine(self._sequence, self._step, tally)
-            self._trained.backbone.train()
         self._journal.write(
             Mined(
                 step=self._step,

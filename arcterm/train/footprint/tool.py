@@ -13,6 +13,7 @@ import msgspec
 
 from arcterm import gpus
 from arcterm.config import TrainConfig
+from arcterm.errors import ConfigError
 from arcterm.processes import child
 from arcterm.progress import Progress
 
@@ -49,7 +50,35 @@ def pace(request: Mapping[str, Any]) -> dict[str, Any]:
     return asdict(measure(config, request["classes"]))
 
 
-VERBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"memory": memory, "pace": pace}
+def groups(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Count the parameters of the backbone of ``config`` by how they are updated, in ``words``.
+
+    Raises `ConfigError` if it does not have what is to be frozen or set. A backbone that can't be made
+    without memory is made with it; what else goes wrong is left to the run.
+    """
+    import torch
+
+    from arcterm.train import build
+    from arcterm.train import groups as sharing
+
+    config = msgspec.convert(request["config"], TrainConfig)
+    for device in ("meta", "cpu"):
+        try:
+            with torch.device(device):
+                network = build.backbone(config, torch.device(device))
+            return {"words": sharing.words("backbone", network, sharing.of_backbone(network, config))}
+        except ConfigError:
+            raise
+        except Exception:  # noqa: BLE001, S112  a plug-in's, which its run reports
+            continue
+    return {"words": ""}
+
+
+VERBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "memory": memory,
+    "pace": pace,
+    "groups": groups,
+}
 
 
 def _work(verb: str, request: Mapping[str, Any], progress: Progress) -> Any:

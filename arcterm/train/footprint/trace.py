@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from arcterm.config import TrainConfig
-from arcterm.train import build, optim, precision, recompute
+from arcterm.train import build, groups, optim, precision, recompute
 from arcterm.train.footprint.ledger import Ledger
 from arcterm.verify.embed import normalize
 from arcterm.verify.fold import fold_norms
@@ -47,7 +47,7 @@ def follow(config: TrainConfig, batch: int, *, real: bool = False) -> dict[str, 
     with mode, Ledger(pooled=config.device == "cuda") as ledger:
         ledger.count([*network.parameters(), *network.buffers()])
         weights = ledger.live
-        optimizer = optim.make([p for p in network.parameters() if p.requires_grad], settled)
+        optimizer = optim.make(groups.of_backbone(network, settled), settled)
         peaks = {"step": 0, "save": 0, "verify": 0}
         for _ in range(_STEPS):
             optimizer.zero_grad(set_to_none=True)
@@ -112,7 +112,8 @@ def _measured(ledger: Ledger, peaks: dict[str, int], name: str) -> Iterator[None
 def _step(network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig) -> None:
     with precision.autocast(config.precision, _CPU):
         embeddings = network(_images(config))
-    embeddings.float().square().mean().backward()
+    if embeddings.requires_grad:  # not if all of it is frozen
+        embeddings.float().square().mean().backward()
     optimizer.step()
 
 

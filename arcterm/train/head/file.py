@@ -63,7 +63,7 @@ def fill_rows(folder: Path, shards: list[HeadShard], named: dict[str, nn.Paramet
         _fill(parameter, _read_rows(folder, shards, name, classes))
     touched = _read_rows(folder, shards, "touched", classes)
     if touched is not None:
-        lazy = LazySGD(named, [], lr=0.0, momentum=0.0, weight_decay=0.0)
+        lazy = LazySGD(named, [{"params": [p]} for p in named.values()], lr=0.0, momentum=0.0)
         for name, parameter in named.items():
             moving = lazy.state[parameter]["momentum_buffer"]
             _fill(moving, _read_rows(folder, shards, name + _MOMENTUM, classes))

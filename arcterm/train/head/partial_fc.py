@@ -13,12 +13,14 @@ MXNet's SGD, whose rate is inside the momentum, is m ← μ·m - r·λ·w, w ←
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from arcterm.train.groups import Group
 from arcterm.train.optim import legacy_step
 
 _WINDOW = 4096  # steps that a row may wait
@@ -64,118 +66,139 @@ class LazySGD(SGD):
 
     `fetch` gives the rows of a step as leaves, up to date; `step` updates those. Both give what SGD on dense
     gradients gives, or with `legacy` `optim.LegacySGD`. Every sharded parameter has one float32 momentum of
-    its size, and there is one step number a row.
+    its size, and there is one step number a row. They are among the parameters of the `groups`, which may
+    have rates and decays of their own.
     """
 
     def __init__(
         self,
-        sharded: dict[str, nn.Parameter],
-        others: list[nn.Parameter],
+        sharded: Mapping[str, nn.Parameter],
+        groups: list[Group],
         *,
         lr: float,
         momentum: float,
-        weight_decay: float,
+        weight_decay: float = 0.0,
         legacy: bool = False,
     ) -> None:
-        super().__init__([*sharded.values(), *others], lr=lr, momentum=momentum, weight_decay=weight_decay)
-        self.sharded = sharded
+        super().__init__(groups, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        self.sharded = dict(sharded)
         self._legacy = legacy
         weight = next(iter(sharded.values()))
         for parameter in sharded.values():
             self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self.touched = torch.zeros(len(weight), dtype=torch.int64, device=weight.device)
         self._none = torch.eye(2, dtype=torch.float64, device=weight.device)
+        of = {parameter: number for number, group in enumerate(groups) for parameter in group["params"]}
+        self._group = {name: of[parameter] for name, parameter in sharded.items()}
         # float64: a row may wait through thousands of products, each of a factor close to 1
-        self._since = self._none.repeat(_WINDOW + 1, 1, 1)
+        self._since = {number: self._none.repeat(_WINDOW + 1, 1, 1) for number in self._group.values()}
         self._settled = 0
         self.steps = 0
         self._rows: Tensor | None = None
+        self._moving: dict[str, Tensor] = {}
         self.leaves: dict[str, Tensor] = {}
         """The rows of the step in progress, by the name of their parameter."""
 
     def fetch(self, rows: Tensor) -> dict[str, Tensor]:
         """Bring `rows` (n,) int64 of every sharded parameter up to date, as leaves that take a gradient."""
         self._rows = rows
-        self.leaves = {}
+        self.leaves, self._moving = {}, {}
         for name, parameter in self.sharded.items():
             leaf = parameter.new_empty((len(rows), *parameter.shape[1:]))
+            moving = torch.empty_like(leaf)
             for part in self._parts(len(rows)):
-                leaf[part], _ = self._now(parameter, rows[part])
-            self.leaves[name] = leaf.requires_grad_()
+                leaf[part], moving[part] = self._now(name, rows[part])
+            self.leaves[name], self._moving[name] = leaf.requires_grad_(), moving
         return self.leaves
 
     def settle(self) -> None:
+        """Bring all rows up to date."""
         everything = torch.arange(len(self.touched), device=self.touched.device)
-        for parameter in self.sharded.values():
+        for name, parameter in self.sharded.items():
             moving = self.state[parameter]["momentum_buffer"]
             for part in self._parts(len(everything)):
-                weight, momentum = self._now(parameter, everything[part])
+                weight, momentum = self._now(name, everything[part])
                 with torch.no_grad():
                     parameter[part] = weight
                 moving[part] = momentum
         self.touched.fill_(self.steps)
         self._settled = self.steps
-        self._since[0].copy_(self._none)
+        for since in self._since.values():
+            since[0].copy_(self._none)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no closure, so no loss either
         """Update the fetched rows and all that is not sharded; every other row owes one step more."""
-        group = self.param_groups[0]
-        rate, decay, momentum = group["lr"], group["weight_decay"], group["momentum"]
         assert self._rows is not None, "fetch before step"
-        into, out_of = self._factors(rate)
         for name, parameter in self.sharded.items():
-            gradient = self.leaves[name].grad
-            moving = self.state[parameter]["momentum_buffer"]
-            for part in self._parts(len(self._rows)):
-                rows = self._rows[part]
-                weight, moved = self._now(parameter, rows)
-                moved.mul_(momentum).add_(weight, alpha=into * decay)
-                if gradient is not None:
-                    moved.add_(gradient[part], alpha=into)
-                parameter.index_copy_(0, rows, weight.add_(moved, alpha=out_of))
-                moving.index_copy_(0, rows, moved)
+            self._update(name, parameter, self.leaves[name], self._moving[name], self._rows)
         # first the step that all others owe, then the mark: the rows of this step owe nothing of it
-        self._owe(rate, decay, momentum)
+        self._owe()
         self.touched.index_fill_(0, self._rows, self.steps)
         if self.steps - self._settled == _WINDOW:
             self.settle()
-        self._rows, self.leaves = None, {}
+        self._rows, self.leaves, self._moving = None, {}, {}
         if self._legacy:
-            legacy_step([p for p in group["params"] if p.grad is not None], group, self.state)
+            for group in self.param_groups:
+                legacy_step([p for p in group["params"] if p.grad is not None], group, self.state)
         else:
             super().step()
+
+    def _update(self, name: str, parameter: Tensor, leaf: Tensor, moving: Tensor, rows: Tensor) -> None:
+        """Make a step of the fetched rows of a parameter and put them back, in one pass over them."""
+        group, gradient = self.param_groups[self._group[name]], leaf.grad
+        into, out_of = self._factors(group["lr"])
+        for part in self._parts(len(rows)):
+            weight, moved = leaf.detach()[part], moving[part]
+            moved.mul_(group["momentum"]).add_(weight, alpha=into * group["weight_decay"])
+            if gradient is not None:
+                moved.add_(gradient[part], alpha=into)
+            parameter.index_copy_(0, rows[part], weight.add_(moved, alpha=out_of))
+            self.state[parameter]["momentum_buffer"].index_copy_(0, rows[part], moved)
 
     def _factors(self, rate: float) -> tuple[float, float]:
         """Return the factor of what enters the momentum, and that of the momentum in the weight."""
         return (-rate, 1.0) if self._legacy else (1.0, -rate)
 
-    def replay(self) -> dict[str, Tensor]:
-        """State for a checkpoint beside weights, momenta and `touched`, the same on every rank."""
-        return {"since": self._since, "steps": torch.tensor([self.steps, self._settled])}
+    def row_state(self) -> dict[str, Tensor]:
+        """State by name whose first axis is the class, beside weights and momenta."""
+        return {"touched": self.touched}
 
-    def restore(self, replay: dict[str, Tensor]) -> None:
+    def replay(self) -> dict[str, Tensor]:
+        """The rest of the state, the same on every rank: what rows owe, by parameter where that differs."""
+        first = next(iter(self._group.values()))
+        others = {f"since.{name}": self._since[n] for name, n in self._group.items() if n != first}
+        steps = torch.tensor([self.steps, self._settled])
+        return {"since": self._since[first], "steps": steps, **{k: v.clone() for k, v in others.items()}}
+
+    def restore(self, replay: Mapping[str, Tensor]) -> None:
         """Go on from the state that `replay` returned."""
-        self._since.copy_(replay["since"])
+        for name, number in self._group.items():
+            self._since[number].copy_(replay.get(f"since.{name}", replay["since"]))
         self.steps, self._settled = (int(number) for number in replay["steps"])
 
-    def _now(self, parameter: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _now(self, name: str, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Compute weight and momentum of `rows`, up to date, as copies."""
-        owed = self._since[self.touched[rows] - self._settled].to(parameter.dtype)
+        parameter, since = self.sharded[name], self._since[self._group[name]]
+        owed = since[self.touched[rows] - self._settled].to(parameter.dtype)
         owed = owed.view(len(rows), 2, 2, *(1 for _ in parameter.shape[1:]))
         weight = parameter.detach().index_select(0, rows)
         momentum = self.state[parameter]["momentum_buffer"].index_select(0, rows)
         moved = (owed[:, 1, 1] * momentum).addcmul_(owed[:, 1, 0], weight)
         return weight.mul_(owed[:, 0, 0]).addcmul_(owed[:, 0, 1], momentum), moved
 
-    def _owe(self, rate: float, decay: float, momentum: float) -> None:
+    def _owe(self) -> None:
         """Multiply a step into all products; the newest is the identity."""
-        into, out_of = self._factors(rate)
-        weight, moving = self._since[:, 0], self._since[:, 1]
-        moved = weight * (into * decay) + moving * momentum
-        self._since = torch.stack((weight * (1 - rate * decay) + moving * (out_of * momentum), moved), 1)
         self.steps += 1
-        self._since[self.steps - self._settled].copy_(self._none)
+        for number, since in self._since.items():
+            group = self.param_groups[number]
+            rate, decay, momentum = group["lr"], group["weight_decay"], group["momentum"]
+            into, out_of = self._factors(rate)
+            weight, moving = since[:, 0], since[:, 1]
+            moved = weight * (into * decay) + moving * momentum
+            product = (weight * (1 - rate * decay) + moving * (out_of * momentum), moved)
+            self._since[number] = torch.stack(product, 1)
+            self._since[number][self.steps - self._settled].copy_(self._none)
 
     def _parts(self, count: int) -> list[slice]:
         size = _CUDA_ROWS if self.touched.is_cuda else _CPU_ROWS
