@@ -14,12 +14,13 @@ from torch.optim import Optimizer
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError
 from arcterm.inputs import pairsets, sources
-from arcterm.train import groups, optim, precision, recompute
+from arcterm.train import precision, recompute
 from arcterm.train.checkpoint import Trained
 from arcterm.train.feed.chosensets import with_sets
 from arcterm.train.head.head import Head
 from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.head.tuples import TupleHead
+from arcterm.train.optim import groups, optimizers
 from arcterm.train.world import World
 
 
@@ -53,7 +54,7 @@ def trained(config: TrainConfig, classes: int, world: World) -> Trained:
         recompute.recompute(network, config.backbone)
     if groups.HEAD in config.frozen:
         head.requires_grad_(False)
-    own = optim.make(groups.of_backbone(network, config), config)
+    own = optimizers.make(groups.of_backbone(network, config), config)
     return Trained(network, head, own, head_optimizer(head, config))
 
 
@@ -111,9 +112,9 @@ def head_optimizer(head: Head | TupleHead, config: TrainConfig) -> Optimizer:
     """Make the backbone's kind of optimizer over all class rows; with Partial FC SGD over those of a step."""
     shared_out = groups.of_head(head, config)
     if isinstance(head, TupleHead) or head.sample_rate == 1.0 or groups.HEAD in config.frozen:
-        return optim.make(shared_out, config)
+        return optimizers.make(shared_out, config)
     legacy = config.optimizer == "legacy"
     sgd = LazySGD(head.sharded(), shared_out, lr=config.lr, momentum=config.momentum, legacy=legacy)
-    optim.set_rate(sgd, config.lr)
+    optimizers.set_rate(sgd, config.lr)
     head.fetch = sgd.fetch
     return sgd

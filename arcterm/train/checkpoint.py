@@ -33,11 +33,12 @@ from arcterm.runs import manifest as manifests
 from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest
 from arcterm.runs.events import Checkpoint, Verify
 from arcterm.runs.store import Run
-from arcterm.train import optim, tensorfile
+from arcterm.train import tensorfile
 from arcterm.train.head import file
 from arcterm.train.head.head import Head
 from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.head.tuples import TupleHead
+from arcterm.train.optim import optimizers
 from arcterm.train.world import World, shard
 from arcterm.verify.ranks import gather_texts
 
@@ -244,7 +245,9 @@ def restore(path: Path, world: World, trained: Trained) -> Manifest:
         load_backbone(path, trained.backbone)
         if _statistics(world) in manifest.files:  # each rank's own; else their mean will do
             trained.backbone.load_state_dict(load_file(path / _statistics(world)), strict=False)
-        optim.load(trained.backbone_optimizer, _learned(trained), load_file(path / _MOMENTUM), momentum="")
+        optimizers.load(
+            trained.backbone_optimizer, _learned(trained), load_file(path / _MOMENTUM), momentum=""
+        )
         _load_head(path, manifest, world, trained)
     except (SafetensorError, OSError, KeyError, RuntimeError) as error:
         raise DataError(
@@ -275,7 +278,7 @@ def _own(world: World, trained: Trained) -> dict[str, dict[str, Tensor]]:
         held[_statistics(world)] = dict(trained.statistics)
     if world.first:
         held[_BACKBONE] = trained.backbone.state_dict()
-        held[_MOMENTUM] = optim.state(trained.backbone_optimizer, _learned(trained), momentum="")
+        held[_MOMENTUM] = optimizers.state(trained.backbone_optimizer, _learned(trained), momentum="")
     if isinstance(trained.head, Head):
         name = f"head-{world.rank:05d}-of-{world.size:05d}.safetensors"
         held[name] = file.rows(trained.head, trained.head_optimizer)

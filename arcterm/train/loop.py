@@ -24,7 +24,7 @@ from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.runs.store import Run
-from arcterm.train import build, groups, precision, statistics
+from arcterm.train import build, precision, statistics
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.compiled import compile_backbone
@@ -38,6 +38,7 @@ from arcterm.train.guards import data
 from arcterm.train.guards.finite import Attempted, FiniteGuard
 from arcterm.train.guards.symptoms import LOOK_EVERY, Symptoms
 from arcterm.train.head.head import Head, HeadOutput
+from arcterm.train.optim import groups
 from arcterm.train.pause import Pause
 from arcterm.train.report import Beating, Reporter, announce
 from arcterm.train.update import Update

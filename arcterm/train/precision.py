@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from arcterm.train.groups import evaluating
 from arcterm.train.head.tiled import fast_bfloat16
+from arcterm.train.optim.groups import evaluating
 
 
 def dtype(setting: str, device: torch.device) -> torch.dtype:

@@ -12,7 +12,7 @@ from arcterm.schedules.rate import learning_rate
 from arcterm.train.checkpoint import Trained
 from arcterm.train.guards.data import step_seed
 from arcterm.train.guards.finite import FiniteGuard
-from arcterm.train.optim import set_rate
+from arcterm.train.optim.optimizers import set_rate
 from arcterm.train.world import World
 
 Follower = Callable[[int], None]

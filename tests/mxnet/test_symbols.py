@@ -13,7 +13,7 @@ from torch import nn
 
 from arcterm.export import mxnetgraph
 from arcterm.formats.mxnet import params
-from arcterm.train import optim
+from arcterm.train.optim import optimizers
 from tests.backbones.meta import settings
 from tests.export.test_mxnetgraph import trained
 from tests.mxnet.conftest import Oracle
@@ -86,7 +86,7 @@ def test_the_legacy_optimizer_is_mxnets(oracle: Oracle, tmp_path: Path) -> None:
 
     def path(kind: str) -> np.ndarray:
         weight, found = nn.Parameter(torch.from_numpy(start.copy())), []
-        optimizer = optim.make(
+        optimizer = optimizers.make(
             [{"params": [weight]}], config(optimizer=kind, lr=0.1, momentum=0.9, weight_decay=5e-4)
         )
         for rate, gradient in zip(rates, gradients, strict=True):

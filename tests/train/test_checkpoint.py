@@ -9,10 +9,11 @@ from torch import nn
 
 from arcterm.errors import DataError, TrainingError
 from arcterm.runs import checkpoints, store
-from arcterm.train import build, checkpoint, groups, optim
+from arcterm.train import build, checkpoint
 from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.head import file
 from arcterm.train.head.head import Head
+from arcterm.train.optim import groups, optimizers
 from arcterm.train.world import World
 from arcterm.verify import ranks
 
@@ -105,7 +106,7 @@ def adamw(loss="uniface", world=None, seed=0):
     """As `many`, all of it with AdamW."""
     made = many(loss, 1.0, world, seed)
     asked = config(loss=loss, optimizer="adamw", lr=0.01, weight_decay=0.1)
-    body = optim.make(groups.of_backbone(made.backbone, asked), asked)
+    body = optimizers.make(groups.of_backbone(made.backbone, asked), asked)
     return Trained(made.backbone, made.head, body, build.head_optimizer(made.head, asked))
 
 

@@ -9,9 +9,10 @@ from torch import nn
 from torch.optim import SGD
 
 from arcterm.errors import ConfigError
-from arcterm.train import build, groups, optim
+from arcterm.train import build
 from arcterm.train.head.head import Head
 from arcterm.train.head.partial_fc import LazySGD
+from arcterm.train.optim import groups, optimizers
 from arcterm.train.world import World
 
 from ..runs.conftest import config
@@ -69,7 +70,7 @@ def test_the_head_has_its_own_rate_and_decay(kind, sample_rate):
         )
         leaves = head.fetch(rows) if sample_rate < 1 else head.sharded()
         rate = 0.01 / step
-        optim.set_rate(optimizer, rate)
+        optimizers.set_rate(optimizer, rate)
         for name, leaf in leaves.items():
             leaf.grad = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
             whole = torch.zeros_like(wanted[name]).index_copy_(0, rows, leaf.grad)
@@ -96,7 +97,7 @@ def test_a_frozen_part_neither_learns_nor_moves_its_statistics():
     before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
     with groups.evaluating(made):
         assert not any(module.training for module in made.modules())
-    optimizer = optim.make(groups.of_backbone(made, asked), asked)
+    optimizer = optimizers.make(groups.of_backbone(made, asked), asked)
     made(torch.randn(5, 3, 8, 8)).square().mean().backward()
     optimizer.step()
     moved = {name for name, tensor in made.state_dict().items() if not torch.equal(tensor, before[name])}
@@ -125,11 +126,13 @@ def test_something_must_learn():
 
 
 def test_on_a_gpu_an_update_is_one_kernel():
-    assert optim.implementation("cuda") == {"fused": True}
-    assert optim.implementation("cpu") == {}
+    assert optimizers.implementation("cuda") == {"fused": True}
+    assert optimizers.implementation("cpu") == {}
     parameter = nn.Parameter(torch.ones(2))
     for kind in ("sgd", "adamw"):
         asked = config(optimizer=kind, device="cuda", nproc=1, gpus=[0])
-        assert optim.make([{"params": [parameter]}], asked).defaults["fused"] is True
-    assert type(optim.make([{"params": [parameter]}], config(optimizer="legacy"))) is optim.LegacySGD
-    assert isinstance(optim.make([{"params": [parameter]}], config()), SGD)
+        assert optimizers.make([{"params": [parameter]}], asked).defaults["fused"] is True
+    assert (
+        type(optimizers.make([{"params": [parameter]}], config(optimizer="legacy"))) is optimizers.LegacySGD
+    )
+    assert isinstance(optimizers.make([{"params": [parameter]}], config()), SGD)

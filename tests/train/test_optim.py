@@ -9,7 +9,7 @@ from torch import nn
 
 from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
-from arcterm.train import optim
+from arcterm.train.optim import optimizers
 
 from ..runs.conftest import config
 
@@ -23,7 +23,7 @@ def gradient(step, shape):
 def test_adamw_is_its_formula_and_decays_every_parameter():
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).double()
     asked = config(optimizer="adamw", lr=RATE, weight_decay=DECAY, momentum=BETAS[0])
-    optimizer = optim.make([{"params": list(net.parameters())}], asked)
+    optimizer = optimizers.make([{"params": list(net.parameters())}], asked)
     wanted = {name: p.detach().clone() for name, p in net.named_parameters()}
     mean = {name: torch.zeros_like(p) for name, p in wanted.items()}
     square = {name: torch.zeros_like(p) for name, p in wanted.items()}
@@ -58,7 +58,7 @@ def test_the_optimizer_of_2018_holds_the_rate_inside_the_momentum(momentum):
 
     def run(kind):
         p = nn.Parameter(start.clone())
-        optimizer = optim.make(
+        optimizer = optimizers.make(
             [{"params": [p]}], config(optimizer=kind, lr=0.1, momentum=momentum, weight_decay=0.01)
         )
         path = []
@@ -80,7 +80,7 @@ def test_state_comes_back_in_the_parameters_order_in_memory(kind):
     def make():
         torch.manual_seed(0)
         layer = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-        return layer, optim.make([{"params": list(layer.parameters())}], config(optimizer=kind, lr=0.1))
+        return layer, optimizers.make([{"params": list(layer.parameters())}], config(optimizer=kind, lr=0.1))
 
     def step(layer, optimizer, number):
         for p in layer.parameters():
@@ -94,10 +94,10 @@ def test_state_comes_back_in_the_parameters_order_in_memory(kind):
         for a, b in zip(two.parameters(), one.parameters(), strict=True):
             a.copy_(b)
     named = dict(one.named_parameters())
-    held = {k: v.contiguous().clone() for k, v in optim.state(first, named, ".m").items()}
-    assert set(held) <= set(optim.names(named, ".m"))
+    held = {k: v.contiguous().clone() for k, v in optimizers.state(first, named, ".m").items()}
+    assert set(held) <= set(optimizers.names(named, ".m"))
     assert set(held) == {f"{n}{s}" for n in named for s in (SUFFIXES if kind == "adamw" else [".m"])}
-    optim.load(second, dict(two.named_parameters()), held, ".m")
+    optimizers.load(second, dict(two.named_parameters()), held, ".m")
     for value in second.state[two.weight].values():
         assert value.ndim == 0 or value.stride() == two.weight.stride()
     step(one, first, 9)
@@ -111,8 +111,8 @@ SUFFIXES = [".exp_avg", ".exp_avg_sq", ".step"]
 
 def test_a_parameter_that_was_never_updated_has_no_state():
     layer = nn.Linear(2, 2)
-    optimizer = optim.make([{"params": list(layer.parameters())}], config())
-    assert optim.state(optimizer, dict(layer.named_parameters()), "") == {}
+    optimizer = optimizers.make([{"params": list(layer.parameters())}], config())
+    assert optimizers.state(optimizer, dict(layer.named_parameters()), "") == {}
     assert not optimizer.state
 
 

@@ -9,7 +9,7 @@ from torch.optim import SGD
 
 from arcterm.train.head import partial_fc
 from arcterm.train.head.partial_fc import LazySGD
-from arcterm.train.optim import LegacySGD
+from arcterm.train.optim.optimizers import LegacySGD
 
 ROWS, SIZE = 60, 4
 

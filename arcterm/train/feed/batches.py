@@ -26,8 +26,8 @@ from arcterm.train.feed.loader import Batch, Loader
 from arcterm.train.feed.mining import Miner, MiningCounts, Sequence
 from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.feed.sampler import BatchIndices, Sampler, keys
-from arcterm.train.groups import evaluating
 from arcterm.train.head.tuples import TupleHead
+from arcterm.train.optim.groups import evaluating
 from arcterm.train.report import PhaseProgress
 from arcterm.train.statistics import averaged
 from arcterm.train.world import World

@@ -59,7 +59,7 @@ def groups(request: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     from arcterm.train import build
-    from arcterm.train import groups as sharing
+    from arcterm.train.optim import groups as sharing
 
     config = msgspec.convert(request["config"], TrainConfig)
     for device in ("meta", "cpu"):

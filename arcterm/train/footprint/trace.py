@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from arcterm.config import TrainConfig
-from arcterm.train import build, groups, optim, precision, recompute
+from arcterm.train import build, precision, recompute
 from arcterm.train.footprint.ledger import Ledger
+from arcterm.train.optim import groups, optimizers
 from arcterm.verify.embed import normalize
 from arcterm.verify.fold import fold_norms
 
@@ -47,7 +48,7 @@ def follow(config: TrainConfig, batch: int, *, real: bool = False) -> dict[str, 
     with mode, Ledger(pooled=config.device == "cuda") as ledger:
         ledger.count([*network.parameters(), *network.buffers()])
         weights = ledger.live
-        optimizer = optim.make(groups.of_backbone(network, settled), settled)
+        optimizer = optimizers.make(groups.of_backbone(network, settled), settled)
         peaks = {"step": 0, "save": 0, "verify": 0}
         for _ in range(_STEPS):
             optimizer.zero_grad(set_to_none=True)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from arcterm.runs.checkpoints import HeadShard
-from arcterm.train import optim
 from arcterm.train.head.head import Head
 from arcterm.train.head.partial_fc import LazySGD
+from arcterm.train.optim import optimizers
 
 SHARED = "loss.safetensors"
 _MOMENTUM, _LAZY = ".momentum", "lazy."
@@ -23,15 +23,15 @@ _MOMENTUM, _LAZY = ".momentum", "lazy."
 def rows(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
     """Collect this rank's rows: parameters, momenta, and with Partial FC the step when each was touched."""
     held: dict[str, Tensor] = dict(head.sharded())
-    state = optim.state(optimizer, held, _MOMENTUM)
+    state = optimizers.state(optimizer, held, _MOMENTUM)
     held |= {name: value for name, value in state.items() if value.ndim}
     return held | ({"touched": optimizer.touched} if isinstance(optimizer, LazySGD) else {})
 
 
 def shared(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
     """Collect what is the same on every rank: the loss's state, and the optimizer's counts and replay."""
-    held = head.replicated() | optim.state(optimizer, head.replicated(), _MOMENTUM)
-    counts = optim.state(optimizer, head.sharded(), _MOMENTUM)
+    held = head.replicated() | optimizers.state(optimizer, head.replicated(), _MOMENTUM)
+    counts = optimizers.state(optimizer, head.sharded(), _MOMENTUM)
     held |= {name: value for name, value in counts.items() if not value.ndim}
     replay = optimizer.replay() if isinstance(optimizer, LazySGD) else {}
     return held | {_LAZY + name: value for name, value in replay.items()}
@@ -43,11 +43,11 @@ def load(folder: Path, shards: list[HeadShard], head: Head, optimizer: Optimizer
     named: dict[str, Tensor] = dict(head.sharded())
     for name, parameter in named.items():
         _fill(parameter, _read_rows(folder, shards, name, head.classes))
-    state = {key: _read_rows(folder, shards, key, head.classes) for key in optim.names(named, _MOMENTUM)}
-    optim.load(optimizer, named, held | {k: v for k, v in state.items() if v is not None}, _MOMENTUM)
+    state = {key: _read_rows(folder, shards, key, head.classes) for key in optimizers.names(named, _MOMENTUM)}
+    optimizers.load(optimizer, named, held | {k: v for k, v in state.items() if v is not None}, _MOMENTUM)
     for name, value in head.replicated().items():
         _fill(value, held.get(name))
-    optim.load(optimizer, head.replicated(), held, _MOMENTUM)
+    optimizers.load(optimizer, head.replicated(), held, _MOMENTUM)
     if isinstance(optimizer, LazySGD):
         _restore(optimizer, _read_rows(folder, shards, "touched", head.classes), held)
 

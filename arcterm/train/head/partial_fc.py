@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from arcterm.train.groups import Group
-from arcterm.train.optim import legacy_step
+from arcterm.train.optim.groups import Group
+from arcterm.train.optim.optimizers import legacy_step
 
 _WINDOW = 4096  # steps that a row may wait
 _CPU_ROWS = 512  # rows updated at a time, to stay in a core's cache
@@ -65,9 +65,9 @@ class LazySGD(SGD):
     """`torch.optim.SGD` in which `sharded` parameters, whose first axis is the class, are updated by rows.
 
     `fetch` gives the rows of a step as leaves, up to date; `step` updates those. Both give what SGD on dense
-    gradients gives, or with `legacy` `optim.LegacySGD`. Every sharded parameter has one float32 momentum of
-    its size, and there is one step number a row. They are among the parameters of the `groups`, which may
-    have rates and decays of their own.
+    gradients gives, or with `legacy` `LegacySGD`. Every sharded parameter has one float32 momentum of its
+    size, and there is one step number a row. They are among the parameters of the `groups`, which may have
+    rates and decays of their own.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Groups of parameters: what is frozen, what weight decay acts on, and the rate of the class weights.
 
 An optimizer's group has the usual ``params`` and ``weight_decay``, and ``lr_factor``, by which
-`optim.set_rate` multiplies the rate of a step.
+`optimizers.set_rate` multiplies the rate of a step.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 
 from arcterm.config import TrainConfig
-from arcterm.train.groups import Group
+from arcterm.train.optim.groups import Group
 
 SECOND_BETA = 0.999
 _KEPT = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")
