@@ -27,8 +27,9 @@ def written(value: Value) -> str:
 
 def training(settings: Mapping[str, Any]) -> str:
     """``arcterm train BACKBONE LOSS …`` for `settings` (see `overrides.merge`)."""
-    words = ["arcterm", "train", str(settings.get("backbone", "")), str(settings.get("loss", ""))]
-    for key in ("dataset", "name"):
+    chosen = [str(settings.get(kind) or "") for kind in ("backbone", "loss")]
+    words = ["arcterm", "train", *(filter(None, chosen) if settings.get("recipe") else chosen)]
+    for key in ("recipe", "dataset", "name"):
         if settings.get(key):
             words += [flag(key), str(settings[key])]
     for option in SETTINGS:

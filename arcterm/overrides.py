@@ -17,7 +17,7 @@ from arcterm.settings import FLAGS, SETTINGS
 
 OPTION_GROUPS = ("backbone", "loss", "dataset")
 _MANY = 1_000_000
-_CHOSEN = (*OPTION_GROUPS, "name")
+_CHOSEN = (*OPTION_GROUPS, "recipe", "name")
 _BY_NAME = {option.name: option for option in SETTINGS}
 
 
@@ -83,6 +83,8 @@ def _check_name(key: str, value: Any, source: str) -> str:
     """Check a chosen name; raises `ConfigError` if it is a table or a number."""
     if not isinstance(value, str):
         advice = f"its options go below [{key}_options]" if key in OPTION_GROUPS else "put it in quotes"
+        if key == "recipe" and isinstance(value, dict):
+            raise ConfigError(f"{source} is a recipe", f"give it as --recipe {source}")
         raise ConfigError(f"{source}: {key} is text, not {value!r:.60}", f'write {key} = "…"; {advice}')
     return value
 

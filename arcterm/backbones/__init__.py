@@ -152,7 +152,7 @@ def _vit(letter: str, parameters: int, gmacs: float, mask: float) -> Backbone:
         preprocess=Preprocess(scale=1 / 127.5),
         options=(_embedding_size(), _DROP_PATH, _mask(mask), _ATTENTION_DROPOUT),
         # arcface_torch's, on WebFace42M
-        recipe={
+        usual={
             "optimizer": "adamw",
             "lr": 1e-3,
             "weight_decay": 0.1,

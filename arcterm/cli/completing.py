@@ -42,6 +42,13 @@ def runs(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in known if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
 
 
+def recipes(incomplete: str) -> list[str]:
+    """Names of recipes, the user's own too."""
+    from arcterm.launch.recipes import find
+
+    return [name for name in find.known() if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
+
+
 def settings(incomplete: str) -> list[str]:
     """Keys for --set, with the equals sign: settings, and options of plug-ins."""
     from arcterm.neighbours import owned

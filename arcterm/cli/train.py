@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
 
-Command line over --config over defaults. Ctrl-C stops after a checkpoint, twice at once; closing the
-terminal leaves the training running.
+Command line over --config over --recipe over defaults. Ctrl-C stops after a checkpoint, twice at once;
+closing the terminal leaves the training running.
 """
 
 # the numbers that the 2018 scripts used for --loss-type
@@ -41,6 +41,7 @@ def _run(
     backbone: str | None,
     loss: str | None,
     *,
+    recipe: str | None,
     dataset: str | None,
     margin: float | None,
     scale: float | None,
@@ -51,7 +52,8 @@ def _run(
     **rest: Any,
 ) -> None:
     how = {key: rest.pop(key) for key in _HOW}
-    given = {"backbone": backbone, "loss": _loss_name(loss), "dataset": dataset, "name": name, **rest}
+    given = {"backbone": backbone, "loss": _loss_name(loss), "recipe": recipe, "dataset": dataset}
+    given |= {"name": name, **rest}
     layer: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     direct = {key: value for key, value in (("margin", margin), ("scale", scale)) if value is not None}
     if direct:
@@ -82,8 +84,10 @@ def start_training(
     `worded`, which puts advice in its own words, and has the equivalent `arcterm train` printed; `shown`
     makes its way of showing a run.
     """
-    if settings.get("dataset"):
-        say(f"looking at {settings['dataset']}")
+    from arcterm.launch.recipes import layer
+
+    if data := layer.dataset(settings):
+        say(f"looking at {data}")
     else:
         say("no --dataset: using the demo, faces drawn by arcterm itself")
     from arcterm.launch import queue  # slow to import: after the first line
@@ -159,6 +163,12 @@ def _parameters() -> list[inspect.Parameter]:
         "loss": argument("Name of a loss, or its 2018 number.", completing.losses),
         "margin": option(float | None, "--margin", "The loss's margin."),
         "scale": option(float | None, "--scale", "The loss's scale."),
+        "recipe": option(
+            str | None,
+            "--recipe",
+            "A recipe, by name or file: what is said nowhere else is as it says.",
+            autocompletion=completing.recipes,
+        ),
         "dataset": option(str | None, "--dataset", "Name or directory; the demo."),
         **{name: option(by_name[name].type | None, flag(name), help_of(by_name[name])) for name in FLAGS},
         "seed": option(str | None, "--seed", f"{help_of(by_name['seed'])} Several, 1,2,3, are a run each."),

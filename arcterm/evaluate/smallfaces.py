@@ -1,4 +1,4 @@
-"""TinyFace's own small images made into aligned faces, by the recipe of the results that are published.
+"""TinyFace's own small images made into aligned faces, as for the results that are published.
 
 It is the one behind the folder ``aligned_pad_0.1_pad_high`` of AdaFace's TinyFace: github.com/mk-minchul/
 face_aligner_insightface, ``align_mtcnn.py``, which then stores the faces as JPEG once more. No image is

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from arcterm_registry import Backbone, Loss, PluginError
+from arcterm_registry import Backbone, Loss, PluginError, Recipe
 from arcterm_registry.contracts import DatasetFacts, Feeding
 
 from arcterm.commandline import Value
@@ -34,6 +34,7 @@ from arcterm.launch.estimate.need import Subject
 from arcterm.launch.estimate.seconds import Duration
 from arcterm.launch.estimate.verdict import Estimate
 from arcterm.launch.pretrained import Pretrained
+from arcterm.launch.recipes import find, layer
 from arcterm.launch.teacher import TeacherFile
 from arcterm.overrides import check_settings, merge, options_for
 from arcterm.progress import Progress
@@ -65,15 +66,21 @@ class Plan:
 
 
 class _Choice(NamedTuple):
-    """The settings that were `asked` for, over the backbone's `recipe` and the defaults; what they choose."""
+    """What was `asked` for, over the `recipe`, the backbone's `usual` settings and the defaults: `given`."""
 
     asked: dict[str, Any]
-    recipe: dict[str, Any]
+    recipe: Recipe | None
+    usual: dict[str, Any]
     given: dict[str, Any]
     backbone: Backbone
     loss: Loss
     backbone_options: dict[str, Value]
     loss_options: dict[str, Value]
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What was asked for, by the command or the recipe."""
+        return {**(layer.beneath(self.recipe, self.asked) if self.recipe else {}), **self.asked}
 
 
 class _Length(NamedTuple):
@@ -163,14 +170,17 @@ def _choose(settings: Mapping[str, Any]) -> _Choice:
     asked = check_settings({key: value for key, value in settings.items() if value is not None}, "settings")
     defaults = {option.name: option.default for option in SETTINGS if option.name != "steps"}
     check_order(asked)
-    recipe = check_settings(dict(chosen("backbone", asked).recipe), f"the recipe of {asked.get('backbone')}")
-    given = merge(defaults, recipe, asked)
-    backbone, loss = chosen("backbone", given), chosen("loss", given)
+    recipe = find.find(asked["recipe"]) if asked.get("recipe") else None
+    below = layer.beneath(recipe, asked) if recipe else {}
+    backbone = chosen("backbone", {**below, **asked})
+    usual = check_settings(dict(backbone.usual), f"the usual settings of {asked.get('backbone')}")
+    given = merge(defaults, usual, below, asked)
+    loss = chosen("loss", given)
     backbone_options = _options("backbone", backbone, given)
     loss_options = _options("loss", loss, given)
     if loss.form != "margin":
         _refuse_of_classes(given)
-    return _Choice(asked, recipe, given, backbone, loss, backbone_options, loss_options)
+    return _Choice(asked, recipe, usual, given, backbone, loss, backbone_options, loss_options)
 
 
 def _refuse_of_classes(given: Mapping[str, Any]) -> None:
@@ -280,7 +290,7 @@ def _config(parts: _Parts) -> TrainConfig:
         batch_size=length.batch,
         epochs=length.epochs,
         steps=length.steps,
-        lr=given["lr"] or max(0.02, 0.1 * length.batch * where.nproc / 1024),
+        lr=_rate(choice, length.batch * where.nproc),
         **_times(given, Clock(FROM_START, facts.images, length.batch * where.nproc, length.steps)),
         pretrained=str(start.path) if start else "",
         teacher=str(taught.path) if taught else "",
@@ -295,6 +305,14 @@ def _times(given: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
     return {"milestones": usual_milestones(clock.steps), **worked_out(given, clock)}
 
 
+def _rate(choice: _Choice, whole: int) -> float:
+    """The peak rate for steps of `whole` images; a recipe's goes with the size of its own steps."""
+    rate = choice.given["lr"]
+    if not rate:
+        return max(0.02, 0.1 * whole / 1024)
+    return float(rate * layer.scale(choice.recipe, choice.asked, choice.given["optimizer"], whole))
+
+
 def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
     """Lines that say what the config is and where its numbers come from."""
     choice, source, facts, where, length, _, taught = parts
@@ -303,7 +321,10 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
     verified = ", ".join(f"{key} ({pairs} pairs)" for key, pairs in facts.verification.items()) or "none"
     unasked = "" if given.get("dataset") else " (no --dataset given)"
     epochs = "epochs" if given.get("steps") else f"{length.epochs} epochs"
-    lr_rule = "" if given["lr"] else f" (0.1 × {whole} / 1024, at least 0.02)"
+    lr_rule = f" (0.1 × {whole} / 1024, at least 0.02)"
+    if given["lr"]:
+        of = choice.recipe.global_batch if choice.recipe else 0
+        lr_rule = "" if config.lr == given["lr"] else f" ({given['lr']:g} × {whole} / {of}, as in the recipe)"
     return [
         f"data      {source.name}{unasked}: {facts.images:,} images of {facts.classes:,} people",
         f"verify    {verified}; every {remarks.steps('verify_every', config)} and at the end",
@@ -312,7 +333,8 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
         *([f"device    {where.remark}"] if where.remark else []),
         f"length    {length.steps:,} steps ({epochs} of {length.per_epoch:,})",
         f"lr        {config.lr:g}{lr_rule}, schedule {remarks.schedule(config)}",
-        *remarks.recipe(choice.recipe, choice.asked, config),
+        *(layer.lines(choice.recipe, choice.asked) if choice.recipe else []),
+        *remarks.usual(choice.usual, choice.chosen, config),
         *remarks.given(choice.asked, config),
         *cached,
         *mxnetfiles.notes(config.mxnet_prefix, config.mxnet_save),

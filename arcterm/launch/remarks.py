@@ -1,4 +1,4 @@
-"""Lines of a plan about its settings: the loss, the recipe, those given, and those that do nothing."""
+"""Lines of a plan about its settings: the loss, the usual ones, those given, and those that do nothing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from arcterm.schedules.rate import warm_steps
 _SAID = (
     *OPTION_GROUPS,
     "name",
+    "recipe",
     "nproc",
     "gpus",
     "batch_size",
@@ -74,10 +75,10 @@ def schedule(config: TrainConfig) -> str:
     return said
 
 
-def recipe(recipe: Mapping[str, Value], asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
-    """A line for what the backbone's recipe decided, if it decided anything."""
-    taken = [f"{key} {written(value)}" for key, value in recipe.items() if key not in asked]
-    return [f"recipe    {', '.join(taken)}, as {config.backbone} is usually trained"] if taken else []
+def usual(usual: Mapping[str, Value], asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
+    """A line for what the backbone's usual settings decided, if they decided anything."""
+    taken = [f"{key} {written(value)}" for key, value in usual.items() if key not in asked]
+    return [f"usual     {', '.join(taken)}, as {config.backbone} is usually trained"] if taken else []
 
 
 def given(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:

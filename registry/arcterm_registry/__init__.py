@@ -15,6 +15,7 @@ from arcterm_registry.declare import (
     OptionError,
     PerPlane,
     Preprocess,
+    Recipe,
     Tracker,
 )
 from arcterm_registry.discover import KINDS, Plugin, PluginError, find, get, locate, names, nearest, scan
@@ -35,6 +36,7 @@ __all__ = [
     "Plugin",
     "PluginError",
     "Preprocess",
+    "Recipe",
     "Tracker",
     "find",
     "get",

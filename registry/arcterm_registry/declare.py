@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import keyword
 import math
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 from importlib import import_module
 from inspect import signature
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -193,10 +195,11 @@ class Declaration:
 class Backbone(Declaration):
     """A network from normalised images (N, 3, H, W) to embeddings (N, `embedding_size`).
 
-    `recipe` holds settings of a run that take these values when this backbone is chosen and nothing else is
-    said, e.g. ``{"optimizer": "adamw"}``. `variants` (``pkg.mod:function``, torch-free) takes the names and
-    shapes of the arrays of a foreign model file and returns the options, a mapping each, with which this
-    backbone might be what is in it; without it the defaults are tried, at every size of embedding.
+    `usual` holds settings of a run that take these values when this backbone is chosen and nothing else is
+    said, e.g. ``{"optimizer": "adamw"}``; it may also be given as `recipe`, its former name. `variants`
+    (``pkg.mod:function``, torch-free) takes the names and shapes of the arrays of a foreign model file and
+    returns the options, a mapping each, with which this backbone might be what is in it; without it the
+    defaults are tried, at every size of embedding.
     """
 
     kind: ClassVar[str] = "backbone"
@@ -205,8 +208,13 @@ class Backbone(Declaration):
     embedding_size: int = 512
     input_size: tuple[int, int] = (112, 112)
     preprocess: Preprocess = field(default_factory=Preprocess)
-    recipe: Mapping[str, Value] = field(default_factory=dict)
+    usual: Mapping[str, Value] = field(default_factory=dict)
     variants: str = ""
+    recipe: InitVar[Mapping[str, Value] | None] = None
+
+    def __post_init__(self, recipe: Mapping[str, Value] | None) -> None:
+        if recipe is not None:
+            object.__setattr__(self, "usual", recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,6 +392,45 @@ class Detector(Declaration):
             return ""
         found = resolve(self.find)()
         return None if found is None else str(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Declaration):
+    """Settings of a training that were published or saved, by name; a TOML file holds them.
+
+    `values` are settings as in a ``--config`` file. `source` is where they were published, `data` the data
+    set that they are for, in words. `global_batch` is the number of images of a step, over all ranks, that
+    `lr` goes with; 0 if that isn't known. `notes` are sentences on what is done otherwise than at the source.
+    """
+
+    kind: ClassVar[str] = "recipe"
+    factory: str = ""
+    values: Mapping[str, Any]
+    source: str = ""
+    data: str = ""
+    global_batch: int = 0
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: str | Path) -> Recipe:
+        """Read a recipe's TOML file; raises `OSError` and `ValueError`."""
+        return cls.of(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+
+    @classmethod
+    def of(cls, tables: Mapping[str, Any]) -> Recipe:
+        """Make a recipe of the tables of its file: settings, and what is said of them in ``[recipe]``.
+
+        Raises `ValueError` for a key of ``[recipe]`` that is unknown or of the wrong type.
+        """
+        said = tables.get("recipe", {})
+        kinds = {"summary": str, "source": str, "data": str, "global_batch": int, "notes": list}
+        for key, value in said.items():
+            if type(value) is not kinds.get(key):
+                allowed = ", ".join(f"{name} ({kind.__name__})" for name, kind in kinds.items())
+                raise ValueError(f"[recipe] has {key} = {_quoted(value)}; it may have {allowed}")
+        values = {key: value for key, value in tables.items() if key != "recipe"}
+        notes = tuple(map(str, said.get("notes", ())))
+        return cls(values=values, **{"summary": "", **said, "notes": notes})
 
 
 def resolve(target: str) -> Callable[..., Any]:

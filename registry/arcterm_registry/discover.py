@@ -29,12 +29,14 @@ from arcterm_registry.declare import (
     JobSpec,
     Launcher,
     Loss,
+    Recipe,
     Tracker,
 )
 from arcterm_registry.probe import Answer, Probe
 
 KINDS: dict[str, type[Declaration]] = {
-    declared.kind: declared for declared in (Backbone, Loss, Dataset, JobSpec, Launcher, Tracker, Detector)
+    declared.kind: declared
+    for declared in (Backbone, Loss, Dataset, JobSpec, Launcher, Tracker, Detector, Recipe)
 }
 CHECKED = ("backbone", "loss", "dataset", "job", "detector")
 """The kinds that `conformance` has checks for."""
@@ -46,6 +48,7 @@ _GROUPS = {
     "launcher": "arcterm.launchers",
     "tracker": "arcterm.trackers",
     "detector": "arcterm.detectors",
+    "recipe": "arcterm.recipes",
 }
 
 
@@ -103,6 +106,8 @@ def get(kind: Literal["dataset"], name: str) -> Dataset: ...
 def get(kind: Literal["job"], name: str) -> JobSpec: ...
 @overload
 def get(kind: Literal["launcher"], name: str) -> Launcher: ...
+@overload
+def get(kind: Literal["recipe"], name: str) -> Recipe: ...
 @overload
 def get(kind: str, name: str) -> Declaration: ...
 def get(kind: str, name: str) -> Declaration:

@@ -97,7 +97,7 @@ def test_the_stem_of_imagenet_fits_the_output_part(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_options_and_recipe_are_taken(name: str) -> None:
+def test_options_and_usual_settings_are_taken(name: str) -> None:
     declared = get("backbone", name)
     assert isinstance(declared, Backbone)
     for option in declared.options:
@@ -105,7 +105,7 @@ def test_options_and_recipe_are_taken(name: str) -> None:
         assert option.default is not None
         assert option.check(option.default) == option.default
     declared.check_together(declared.settings({}))
-    assert check_settings(declared.recipe, name) == declared.recipe
+    assert check_settings(declared.usual, name) == declared.usual
 
 
 @pytest.mark.parametrize("name", TRAINED)

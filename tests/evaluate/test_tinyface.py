@@ -199,7 +199,7 @@ def test_images_of_both_kinds_are_refused_unless_said(run, root):
     assert run(images="aligned", batch_size=64).problems == 4
 
 
-def test_the_recipe_of_small_faces():
+def test_small_faces_are_made_as_published():
     """Padding, sizes and the roof, by a picture whose pixels can be counted."""
     padded = smallfaces.pad(np.full((32, 29, 3), 200, np.uint8))
     assert padded.shape == (38, 38, 3)

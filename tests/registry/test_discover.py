@@ -177,6 +177,7 @@ net = Backbone(
     written: dict[str, object] = {}
     exec(source, written)
     assert get("backbone", "full") == written["net"]
+    assert get("backbone", "full").usual == {"optimizer": "adamw"}  # by its former name, `recipe`
 
 
 def test_a_declaration_of_a_class_of_its_own_is_had_in_place(distribution):
