@@ -54,7 +54,7 @@ def rank(run, tmp_path):  # noqa: F811
 
     def start(body: str, leaving: str = "works") -> subprocess.Popen[bytes]:
         env = os.environ | {
-            "ARCTERM_AGENT_PID": str(os.getpid()),
+            "ARCTERM_PARENT_PID": str(os.getpid()),
             "RANK": "1",
             "MEETING": str(tmp_path / "meeting"),
             "LEAVING": leaving,

@@ -1,4 +1,4 @@
-"""torchrun with a report: starts the ranks of one attempt and records which of them failed and how.
+"""torchrun with a report: starts the ranks of one attempt, two or more, and records which failed and how.
 
 Signals to stop are for the ranks and the supervisor, also where a scheduler sends them to all: they stay
 blocked here, and the agent ends when its ranks have.
@@ -25,8 +25,8 @@ from arcterm.runs.store import Run
 def main() -> int:
     """Run the ranks; 0 if all ended well, 10 if a rank failed, 11 after a signal."""
     run, attempt = Run(Path(sys.argv[1])), int(sys.argv[2])
-    parent_death.tie_to(int(os.environ["ARCTERM_SUPERVISOR_PID"]))
-    os.environ["ARCTERM_AGENT_PID"] = str(os.getpid())
+    parent_death.tie_to(int(os.environ["ARCTERM_PARENT_PID"]))
+    os.environ["ARCTERM_PARENT_PID"] = str(os.getpid())
 
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

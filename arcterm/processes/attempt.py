@@ -15,7 +15,7 @@ from arcterm.config import Config
 from arcterm.processes import command, family, hang, signals, stacks
 from arcterm.runs import advice, checkpoints, control, diagnosis, pulse, space, state
 from arcterm.runs.checkpoints import Newest
-from arcterm.runs.diagnosis import AttemptEnd
+from arcterm.runs.diagnosis import AgentReport, AttemptEnd, Fallen
 from arcterm.runs.pulse import Beat
 from arcterm.runs.state import Failure, Launch
 from arcterm.runs.store import Run
@@ -72,7 +72,7 @@ class Attempt:
         )
         space.write_json(self.run, self._folder / "launch.json", launch)
         with signals.blocked():
-            self._agent = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environ, close_fds=True)
+            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environ, close_fds=True)
 
     def watch(self, beat: Callable[[], None]) -> Cut:
         """Wait for the agent's end, or for a reason to end the attempt; calls `beat` all the time."""
@@ -80,7 +80,7 @@ class Attempt:
         looked, passed_on = 0.0, False
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._agent.wait(timeout=TICK_SECONDS)
+                self._process.wait(timeout=TICK_SECONDS)
                 return ""
             beat()
             if self._asked.at_once:
@@ -105,7 +105,7 @@ class Attempt:
         exits = diagnosis.read_exits(self.run, self.number)
         ended = exits.get(0)
         good = len(exits) == self._config.nproc and all(e.reason != "error" for e in exits.values())
-        if ended is not None and ended.reason != "error" and (good or self._agent.returncode == 0):
+        if ended is not None and ended.reason != "error" and (good or self._process.returncode == 0):
             named = f"{self._asked.name}: " if self._asked.name and ended.reason == "stopped" else ""
             return self.end(ended.reason, step=ended.step, reason=named + ended.detail)
         if cut == "at once":
@@ -116,7 +116,9 @@ class Attempt:
         if cut == "grace":
             grace = f"{self._config.grace:g} s"
             return self.end("stopped", reason=f"{self._asked.name}, and no checkpoint within {grace}; {lost}")
-        failure = self._hung or diagnosis.diagnose(self.run, self.number, self._agent.returncode)
+        if not cut and not command.has_agent(self._config):
+            self._report()
+        failure = self._hung or diagnosis.diagnose(self.run, self.number, self._process.returncode)
         if self._is_stopping() and not failure.repeats:
             asked = self._asked.name or "stop asked"
             return self.end("stopped", reason=f"{asked}, and {failure.cause}; {lost}")
@@ -139,6 +141,14 @@ class Attempt:
             failure=failure,
             t=time.time(),
         )
+
+    def _report(self) -> None:
+        """Record how the only process fell, as an agent does of its ranks, unless it never began."""
+        process, began = self._process, self.run.rank_dir(self.number, 0).exists()
+        if process.returncode < 0 or (process.returncode and began):
+            fallen = Fallen(rank=0, pid=process.pid, exit_code=process.returncode, t=time.time())
+            report = AgentReport(ranks=[fallen], t=fallen.t)
+            space.write_json(self.run, self._folder / "failure.json", report)
 
     def _ask_ranks(self) -> None:
         """Ask for a checkpoint and the end of the attempt, as `arcterm stop` does."""
@@ -172,11 +182,11 @@ class Attempt:
             self._alone_since = 0.0
             return
         self._alone_since = self._alone_since or now
-        self._agent.send_signal(signal.SIGCONT)
+        self._process.send_signal(signal.SIGCONT)
         if now - self._alone_since > _LEFT_SECONDS:
             family.send(signal.SIGKILL, set(left.values()))
         if now - self._alone_since > _AGENT_SECONDS:
-            self._agent.kill()
+            self._process.kill()
 
     def _examine(self, beats: dict[int, Beat], silent: float) -> Failure:
         """Find the rank that the others wait for, and keep what it is doing."""

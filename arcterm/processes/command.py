@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from arcterm import environment, gpus
+from arcterm.config import Config
 from arcterm.errors import RunError
 from arcterm.runs.store import Run
 
@@ -21,9 +22,15 @@ _SECRET = ("TOKEN", "KEY", "SECRET", "PASS")
 
 
 def argv(run: Run, attempt: int) -> list[str]:
-    """The command: torchrun's agent for ranks; a job without them is one process, without torch."""
-    program = "arcterm.processes.agent" if run.record.config.ranks else "arcterm.processes.solo"
-    return [sys.executable, "-m", program, str(run.path), str(attempt)]
+    """The command: torchrun's agent for several ranks, a rank alone, or a job without ranks and torch."""
+    config = run.record.config
+    program = "agent" if has_agent(config) else "rank" if config.ranks else "solo"
+    return [sys.executable, "-m", f"arcterm.processes.{program}", str(run.path), str(attempt)]
+
+
+def has_agent(config: Config) -> bool:
+    """Whether torchrun starts the ranks. A rank alone needs none, and is two seconds earlier at work."""
+    return config.ranks and config.nproc > 1
 
 
 def environ(run: Run, meeting: Path) -> dict[str, str]:
@@ -34,7 +41,7 @@ def environ(run: Run, meeting: Path) -> dict[str, str]:
     config = run.record.config
     made = {name: value for name, value in environment.for_child().items() if not _is_torchruns(name)}
     made |= {
-        "ARCTERM_SUPERVISOR_PID": str(os.getpid()),
+        "ARCTERM_PARENT_PID": str(os.getpid()),
         "ARCTERM_RENDEZVOUS": str(meeting),
         # all ranks are on this host: no other has to reach them
         "GLOO_SOCKET_IFNAME": "lo",
@@ -45,6 +52,8 @@ def environ(run: Run, meeting: Path) -> dict[str, str]:
         # with it the agent would serve a store to its ranks, on all interfaces
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
     }
+    if not has_agent(config):  # as torchrun has it for a rank
+        made |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     if config.gpus:  # NVML numbers GPUs by bus; CUDA does so only if told
         made["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         made["CUDA_VISIBLE_DEVICES"] = ",".join(_cuda_names(config.gpus))

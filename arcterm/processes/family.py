@@ -1,4 +1,4 @@
-"""The processes below a supervisor: the agent, its ranks, and what these started."""
+"""The processes below a supervisor: the agent, if there is one, the ranks, and what these started."""
 
 from __future__ import annotations
 

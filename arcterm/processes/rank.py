@@ -1,4 +1,4 @@
-"""One rank of a run, as torchrun starts it: of a training, or of a job on ranks.
+"""One rank of a training or of a job on ranks, started by torchrun, or alone by the supervisor.
 
 python -m arcterm.processes.rank RUN ATTEMPT
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Do the run's work; leaves ``exit.json`` with the reason. 0 if it ended in good order."""
     signals.listen()
-    parent_death.tie_to(int(os.environ["ARCTERM_AGENT_PID"]))
+    parent_death.tie_to(int(os.environ["ARCTERM_PARENT_PID"]))
     run, attempt = Run(Path(sys.argv[1])), int(sys.argv[2])
     return perform(run, attempt, int(os.environ["RANK"]), lambda journal: _work(run, attempt, journal))
 

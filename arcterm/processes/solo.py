@@ -18,7 +18,7 @@ from arcterm.runs.store import Run
 def main() -> int:
     """Do the run's job; leaves ``exit.json`` with the reason. 0 if it ended in good order."""
     signals.listen()
-    parent_death.tie_to(int(os.environ["ARCTERM_SUPERVISOR_PID"]))
+    parent_death.tie_to(int(os.environ["ARCTERM_PARENT_PID"]))
     run, attempt = Run(Path(sys.argv[1])), int(sys.argv[2])
     return perform(run, attempt, 0, lambda journal: (do_job(run, attempt, journal), lambda: None))
 

@@ -87,7 +87,7 @@ class Owner(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Launch(msgspec.Struct, kw_only=True, frozen=True):
-    """``attempts/NNNN/launch.json``: the agent's argv and environment, the checkpoint it resumes from.
+    """``attempts/NNNN/launch.json``: argv and environment of an attempt, the checkpoint it resumes from.
 
     `notes` name damaged checkpoints and the one used instead; `after` how the run ended that it waited for.
     """

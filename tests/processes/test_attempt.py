@@ -10,13 +10,14 @@ import time
 import msgspec
 import pytest
 
-from arcterm.files import write_json
+from arcterm.files import read_json, write_json
 from arcterm.processes import attempt as attempts
+from arcterm.processes import command
 from arcterm.processes.attempt import Attempt, StopAsked
 from arcterm.processes.supervisor import Supervisor
-from arcterm.runs import control, history, pulse, state
-from arcterm.runs.checkpoints import MANIFEST, name_of
-from arcterm.runs.diagnosis import AttemptEnd, Exit, read_ends
+from arcterm.runs import control, history, pulse, state, store
+from arcterm.runs.checkpoints import MANIFEST, Newest, name_of
+from arcterm.runs.diagnosis import AgentReport, AttemptEnd, Exit, read_ends
 from arcterm.runs.pulse import PHASES
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
@@ -35,7 +36,7 @@ class Ranks:
         self.run = run
         self.asked = StopAsked()
         self.attempt = Attempt(run, 1, self.asked)
-        self.attempt._agent = sleeping()
+        self.attempt._process = sleeping()
         self.ranks = [sleeping(), sleeping()]
         state.take_ownership(run, 1, "local")
 
@@ -55,7 +56,7 @@ class Ranks:
 
     def end(self) -> AttemptEnd:
         cut = self.attempt.watch(lambda: None)
-        for process in (self.attempt._agent, *self.ranks):
+        for process in (self.attempt._process, *self.ranks):
             process.kill()
             process.wait()
         return self.attempt.conclude(cut)
@@ -68,9 +69,27 @@ def ranks(run, monkeypatch):  # noqa: F811
     write_json(run.path / "run.json", msgspec.structs.replace(run.record, config=config(grace=1.0)))
     made = Ranks(Run(run.path))
     yield made
-    for process in (made.attempt._agent, *made.ranks):
+    for process in (made.attempt._process, *made.ranks):
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """``alone(code, began)``: how an attempt of one rank ends that runs `code`, at work or before."""
+    made = store.create(tmp_path / "runs", config(nproc=1), label="x", argv=[], host="h")
+
+    def end(code: str, began: bool) -> AttemptEnd:
+        attempt = Attempt(made, 1, StopAsked())
+        (made.rank_dir(1, 0) if began else made.attempt_dir(1)).mkdir(parents=True)
+        assert command.argv(made, 1)[2] == "arcterm.processes.rank"
+        monkeypatch.setattr(command, "argv", lambda *given: [sys.executable, "-S", "-c", code])
+        (made.attempt_dir(1) / "agent.log").write_text("ModuleNotFoundError: no torch\n")
+        attempt.start(tmp_path, Newest(None, None, {}), [])
+        return attempt.conclude(attempt.watch(lambda: None))
+
+    end.folder = made.attempt_dir(1)
+    return end
 
 
 @pytest.mark.parametrize(
@@ -113,10 +132,10 @@ def test_ranks_and_an_agent_that_outlive_a_rank_are_ended(ranks, monkeypatch):
     ranks.beat("training", 57)
     ranks.ranks[1].kill()
     ranks.ranks[1].wait()
-    ranks.attempt._agent.send_signal(signal.SIGSTOP)
+    ranks.attempt._process.send_signal(signal.SIGSTOP)
     ended = ranks.end()
     assert (ended.state, ended.step) == ("failed", 57)
-    assert ranks.ranks[0].returncode == ranks.attempt._agent.returncode == -signal.SIGKILL
+    assert ranks.ranks[0].returncode == ranks.attempt._process.returncode == -signal.SIGKILL
 
 
 def test_ranks_that_have_left_well_leave_a_run_that_is_done(ranks, monkeypatch):
@@ -130,11 +149,33 @@ def test_ranks_that_have_left_well_leave_a_run_that_is_done(ranks, monkeypatch):
     assert (ended.state, ended.step, ended.failure) == ("done", 100, None)
 
 
+@pytest.mark.parametrize(
+    ("body", "began", "says", "fallen"),
+    [
+        ("os.kill(os.getpid(), 9)", True, "rank 0 ended by SIGKILL", [-9]),
+        ("os.kill(os.getpid(), 11)", False, "rank 0 ended by SIGSEGV", [-11]),
+        ("os._exit(3)", True, "the rank ended before it could say why", [3]),
+        ("os._exit(0)", True, "something in it called os._exit", None),
+        # the log of what could not even begin is that of the supervisor
+        ("os._exit(1)", False, "the launcher failed: ModuleNotFoundError: no torch", None),
+    ],
+)
+def test_a_rank_that_is_alone_needs_no_agent_to_be_missed(alone, body, began, says, fallen):
+    ended = alone(f"import os; {body}", began)
+    assert ended.state == "failed"
+    assert says in ended.reason
+    report = alone.folder / "failure.json"
+    assert report.exists() == (fallen is not None)
+    if fallen:
+        (found,) = read_json(report, AgentReport).ranks
+        assert (found.rank, [found.exit_code]) == (0, fallen)
+
+
 def test_a_stop_that_meets_a_failure_from_outside_is_a_stop(ranks):
     ranks.saved(40)
     ranks.beat("training", 57)
     control.ask(ranks.run, "stop")
-    ranks.attempt._agent.kill()
+    ranks.attempt._process.kill()
     ended = ranks.end()
     assert ended.state == "stopped"
     assert ended.reason == "stop asked, and the launcher was killed (SIGKILL); steps 41 to 57 are lost"

@@ -136,7 +136,7 @@ def test_a_rank_that_leaves_as_if_all_were_well_is_named(run):
 
 
 def test_a_job_that_is_killed_is_no_launcher(job):
-    attempt(job)
+    attempt(job, [], [(0, -9)])
     failure = diagnose(job, 1, -9)
     assert failure.cause.startswith("rank 0 ended by SIGKILL")
     assert f"`arcterm resume {job.id}` goes on where it was" in failure.hint

@@ -32,7 +32,10 @@ class Exit(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Fallen(msgspec.Struct, kw_only=True, frozen=True):
-    """A rank as the agent saw it end, at second `t`: `exit_code` is negative for a signal."""
+    """A rank as the agent, or without one the supervisor, saw it end, at second `t`.
+
+    `exit_code` is negative for a signal.
+    """
 
     rank: int
     pid: int

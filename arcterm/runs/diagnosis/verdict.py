@@ -30,8 +30,6 @@ def diagnose(run: Run, attempt: int, agent_code: int) -> Failure:
     another must have died before it.
     """
     report = read_report(run, attempt)
-    if not run.record.config.ranks and agent_code < 0:  # it has no agent but is its own rank
-        report = AgentReport(ranks=[Fallen(rank=0, pid=0, exit_code=agent_code)])
     errors = {rank: e for rank, e in read_exits(run, attempt).items() if e.reason == "error"}
     first = min(errors, key=lambda rank: errors[rank].t, default=None)
     if first is not None and not _is_witness(errors[first].error):
