@@ -26,9 +26,10 @@ TRAIN = (
 
 
 @pytest.fixture
-def running(arcterm, pack):
-    """A run of two ranks past its first checkpoint that is not launched again, and its supervisor."""
-    arcterm(*TRAIN, "--dataset", str(pack), "--name", "victim", "--retries", "0", "--detach")
+def running(arcterm, pack, request):
+    """A run past its first checkpoint that is not launched again, of two ranks by default; its supervisor."""
+    ranks = ("--nproc", str(request.param)) if hasattr(request, "param") else ()
+    arcterm(*TRAIN, *ranks, "--dataset", str(pack), "--name", "victim", "--retries", "0", "--detach")
     told = arcterm.wait("victim", lambda told: told["checkpoints"] and told["step"] < 300)
     assert told["state"] == "running"
     (supervisor,) = processes("arcterm.processes.supervisor", told["path"])
@@ -160,9 +161,11 @@ def test_a_plug_in_that_sleeps_is_named_and_one_that_leaves_twice_at_one_step_is
     assert gone(told["path"])
 
 
+@pytest.mark.parametrize("running", [1], indirect=True)
 def test_a_killed_supervisor_leaves_a_lost_run_and_no_process(arcterm, running):
     run = arcterm.show("victim")["path"]
     below = running.children(recursive=True)
+    assert [process.ppid() for process in processes("arcterm.processes.rank", run)] == [running.pid]
     os.kill(running.pid, signal.SIGKILL)
     psutil.wait_procs(below, timeout=30)
     assert gone(run)
