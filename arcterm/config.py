@@ -140,12 +140,6 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
             )
         for name in _CHECKED:
             check_setting(name, getattr(self, name))
-        if self.optimizer == "adamw" and self.sample_rate < 1:
-            raise ConfigError(
-                f"adamw needs a gradient of every class at every step, and sample_rate "
-                f"{self.sample_rate:g} leaves some out",
-                "leave out --set sample_rate, or give --set optimizer=sgd",
-            )
         if {"backbone", "head"} <= set(self.frozen):
             raise ConfigError(
                 f"nothing learns: freeze {self.freeze} leaves neither backbone nor class weights",

@@ -18,6 +18,7 @@ from arcterm.train import precision, recompute
 from arcterm.train.checkpoint import Trained
 from arcterm.train.feed.chosensets import with_sets
 from arcterm.train.head.head import Head
+from arcterm.train.head.lazy_adamw import Lazy, LazyAdamW
 from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.optim import groups, optimizers
@@ -109,12 +110,17 @@ def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
 
 
 def head_optimizer(head: Head | TupleHead, config: TrainConfig) -> Optimizer:
-    """Make the backbone's kind of optimizer over all class rows; with Partial FC SGD over those of a step."""
+    """Make the backbone's kind of optimizer over all class rows, with Partial FC over those of a step."""
     shared_out = groups.of_head(head, config)
     if isinstance(head, TupleHead) or head.sample_rate == 1.0 or groups.HEAD in config.frozen:
         return optimizers.make(shared_out, config)
-    legacy = config.optimizer == "legacy"
-    sgd = LazySGD(head.sharded(), shared_out, lr=config.lr, momentum=config.momentum, legacy=legacy)
-    optimizers.set_rate(sgd, config.lr)
-    head.fetch = sgd.fetch
-    return sgd
+    rows = head.sharded()
+    made: Lazy
+    if config.optimizer == "adamw":
+        made = LazyAdamW(rows, shared_out, **optimizers.adamw(config))
+    else:
+        legacy = config.optimizer == "legacy"
+        made = LazySGD(rows, shared_out, lr=config.lr, momentum=config.momentum, legacy=legacy)
+    optimizers.set_rate(made, config.lr)
+    head.fetch = made.fetch
+    return made

@@ -36,7 +36,7 @@ from arcterm.runs.store import Run
 from arcterm.train import tensorfile
 from arcterm.train.head import file
 from arcterm.train.head.head import Head
-from arcterm.train.head.partial_fc import LazySGD
+from arcterm.train.head.lazy_adamw import Lazy
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.optim import optimizers
 from arcterm.train.world import World, shard
@@ -64,7 +64,7 @@ class Trained:
         """The head's parameters by name as the last step saw them, which have its gradients."""
         if isinstance(self.head, TupleHead):
             return dict(self.head.named_parameters())
-        rows = self.head_optimizer.leaves if isinstance(self.head_optimizer, LazySGD) else self.head.sharded()
+        rows = self.head_optimizer.leaves if isinstance(self.head_optimizer, Lazy) else self.head.sharded()
         return {**rows, **{name: v for name, v in self.head.replicated().items() if v.requires_grad}}
 
 

@@ -102,17 +102,18 @@ def test_a_head_goes_on_in_the_same_bits(run, loss, rate):
     }.get(loss, set())  # fmt: skip
 
 
-def adamw(loss="uniface", world=None, seed=0):
+def adamw(rate, loss="uniface", world=None, seed=0):
     """As `many`, all of it with AdamW."""
-    made = many(loss, 1.0, world, seed)
-    asked = config(loss=loss, optimizer="adamw", lr=0.01, weight_decay=0.1)
+    made = many(loss, rate, world, seed)
+    asked = config(loss=loss, sample_rate=rate, optimizer="adamw", lr=0.01, weight_decay=0.1)
     body = optimizers.make(groups.of_backbone(made.backbone, asked), asked)
     return Trained(made.backbone, made.head, body, build.head_optimizer(made.head, asked))
 
 
+@pytest.mark.parametrize("rate", [1.0, 0.2])
 @pytest.mark.parametrize("size", [1, 3])
-def test_adamw_goes_on_in_the_same_bits_on_any_number_of_ranks(run, size):
-    made, others = adamw(), [adamw(world=World(rank, size), seed=7) for rank in range(size)]
+def test_adamw_goes_on_in_the_same_bits_on_any_number_of_ranks(run, size, rate):
+    made, others = adamw(rate), [adamw(rate, world=World(rank, size), seed=7) for rank in range(size)]
     train_a_little(made)
     event = save(run, made)
     assert event is not None
@@ -128,6 +129,10 @@ def test_adamw_goes_on_in_the_same_bits_on_any_number_of_ranks(run, size):
                 pieces = [part.state[own[index]][key] for part, own in zip(parts, theirs, strict=True)]
                 joined = torch.cat(pieces) if rows and value.ndim else pieces[-1]
                 assert torch.equal(joined, value), (name, index, key)
+    if rate < 1:
+        counted = torch.cat([other.head_optimizer.updates for other in others])
+        assert torch.equal(counted, made.head_optimizer.updates)
+        assert len(counted.unique()) > 2
     if size == 1:
         others[0].head._seed = made.head._seed
         for one in (made, others[0]):

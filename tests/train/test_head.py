@@ -15,6 +15,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from arcterm.train.head.head import Head
+from arcterm.train.head.lazy_adamw import LazyAdamW
 from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.world import World, shard
 
@@ -175,16 +176,17 @@ def test_any_number_of_ranks_equals_the_plain_head(tmp_path):
     mp.spawn(in_rank, (str(tmp_path),), nprocs=4)
 
 
-@pytest.mark.parametrize("rate", [1.0, 0.5])
+@pytest.mark.parametrize(("rate", "lazy"), [(1.0, None), (0.5, LazySGD), (0.5, LazyAdamW)])
 @pytest.mark.parametrize("name", LOSSES)
-def test_no_step_asks_for_a_number(name, rate):
+def test_no_step_asks_for_a_number(name, rate, lazy):
     """On tensors without values, whatever would wait for a GPU to know one raises."""
     with FakeTensorMode():
         margin = get("loss", name).make()
         head = Head(50, SIZE, margin, World(), 0, sample_rate=rate)
         groups = [{"params": list(head.parameters())}]
-        how = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
-        sgd = torch.optim.SGD(groups, **how) if rate == 1 else LazySGD(head.sharded(), groups, **how)
+        more = {"betas": (0.9, 0.999)} if lazy is LazyAdamW else {"momentum": 0.9}
+        how = {"lr": 0.1, "weight_decay": 5e-4, **more}
+        sgd = lazy(head.sharded(), groups, **how) if lazy else torch.optim.SGD(groups, **how)
         head.fetch = head.fetch if rate == 1 else sgd.fetch
         loss = head(torch.randn(6, SIZE, requires_grad=True), torch.randint(0, 50, (6,)), 1).loss
         loss.backward()

@@ -93,8 +93,8 @@ GROUPED = {
 @pytest.mark.long
 @pytest.mark.parametrize(
     "how",
-    [{}, ADAMW, {"gradient_checkpointing": True}, GROUPED],
-    ids=["sgd", "adamw", "recomputed", "grouped"],
+    [{}, ADAMW, {"gradient_checkpointing": True}, GROUPED, GROUPED | ADAMW],
+    ids=["sgd", "adamw", "recomputed", "grouped", "adamw-by-rows"],
 )
 def test_a_resumed_run_ends_in_the_same_bits(train, how):
     whole, told = train("whole", **how)

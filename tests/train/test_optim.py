@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from arcterm.config import TrainConfig
-from arcterm.errors import ConfigError
 from arcterm.train.optim import optimizers
 
 from ..runs.conftest import config
@@ -114,10 +112,3 @@ def test_a_parameter_that_was_never_updated_has_no_state():
     optimizer = optimizers.make([{"params": list(layer.parameters())}], config())
     assert optimizers.state(optimizer, dict(layer.named_parameters()), "") == {}
     assert not optimizer.state
-
-
-def test_adamw_with_a_share_of_the_classes_is_refused():
-    with pytest.raises(ConfigError, match=r"sample_rate 0\.1 leaves some out") as error:
-        config(optimizer="adamw", sample_rate=0.1)
-    assert "optimizer=sgd" in error.value.hint
-    assert isinstance(config(optimizer="adamw"), TrainConfig)

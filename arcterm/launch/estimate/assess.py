@@ -181,7 +181,7 @@ def _changes(case: _Case, found: Footprint) -> Iterator[dict[str, Any]]:
         other = other if isinstance(other, str) else msgspec.structs.replace(other, teacher=found.teacher)
         if not isinstance(other, str) and (batch := _largest(case, other, gradient_checkpointing=True)):
             yield {"gradient_checkpointing": True, "batch_size": min(batch, config.batch_size)}
-    sampling = case.subject.loss.form == "margin" and config.optimizer == "sgd" and config.sample_rate > 0.1
+    sampling = case.subject.loss.form == "margin" and config.sample_rate > 0.1
     if sampling and (batch := _largest(case, found, sample_rate=0.1)):
         yield {"sample_rate": 0.1, "batch_size": min(batch, config.batch_size)}
     if config.gpus:

@@ -86,8 +86,10 @@ def _head(subject: Subject, config: TrainConfig) -> int:
     sampled = config.sample_rate < 1
     taken = min(rows, max(round(config.sample_rate * rows), config.global_batch)) if sampled else rows
     learned = numbers * taken // rows
-    # with Partial FC the rows of a step are copies, a row's chance and its last step are whole numbers
-    extra = learned + 10 * rows if sampled else 0
+    # with Partial FC the rows of a step are copies, with SGD their momenta too; a row's chance and its last
+    # step or count are whole numbers
+    copies = 1 if config.optimizer == "adamw" else 2
+    extra = copies * learned + 10 * rows if sampled else 0
     size = _embedding_size(subject, config)
     return 4 * (
         numbers * (1 + max(moments(config), sampled)) + learned + extra + 6 * config.global_batch * size

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from arcterm.runs.checkpoints import HeadShard
 from arcterm.train.head.head import Head
+from arcterm.train.head.lazy_adamw import Lazy
 from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.optim import optimizers
 
@@ -21,11 +22,11 @@ _MOMENTUM, _LAZY = ".momentum", "lazy."
 
 
 def rows(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
-    """Collect this rank's rows: parameters, momenta, and with Partial FC the step when each was touched."""
+    """Collect this rank's rows: parameters, momenta, and what Partial FC's optimizer counts of each."""
     held: dict[str, Tensor] = dict(head.sharded())
     state = optimizers.state(optimizer, held, _MOMENTUM)
     held |= {name: value for name, value in state.items() if value.ndim}
-    return held | ({"touched": optimizer.touched} if isinstance(optimizer, LazySGD) else {})
+    return held | (optimizer.row_state() if isinstance(optimizer, Lazy) else {})
 
 
 def shared(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
@@ -33,7 +34,7 @@ def shared(head: Head, optimizer: Optimizer) -> dict[str, Tensor]:
     held = head.replicated() | optimizers.state(optimizer, head.replicated(), _MOMENTUM)
     counts = optimizers.state(optimizer, head.sharded(), _MOMENTUM)
     held |= {name: value for name, value in counts.items() if not value.ndim}
-    replay = optimizer.replay() if isinstance(optimizer, LazySGD) else {}
+    replay = optimizer.replay() if isinstance(optimizer, Lazy) else {}
     return held | {_LAZY + name: value for name, value in replay.items()}
 
 
@@ -48,8 +49,10 @@ def load(folder: Path, shards: list[HeadShard], head: Head, optimizer: Optimizer
     for name, value in head.replicated().items():
         _fill(value, held.get(name))
     optimizers.load(optimizer, head.replicated(), held, _MOMENTUM)
-    if isinstance(optimizer, LazySGD):
-        _restore(optimizer, _read_rows(folder, shards, "touched", head.classes), held)
+    if isinstance(optimizer, Lazy):
+        for name, tensor in optimizer.row_state().items():
+            _fill(tensor, _read_rows(folder, shards, name, head.classes))
+        _restore(optimizer, held)
 
 
 def load_rows(folder: Path, shards: list[HeadShard], head: Head) -> None:
@@ -67,12 +70,12 @@ def fill_rows(folder: Path, shards: list[HeadShard], named: dict[str, nn.Paramet
         for name, parameter in named.items():
             moving = lazy.state[parameter]["momentum_buffer"]
             _fill(moving, _read_rows(folder, shards, name + _MOMENTUM, classes))
-        _restore(lazy, touched, load_file(folder / SHARED))
+        _fill(lazy.touched, touched)
+        _restore(lazy, load_file(folder / SHARED))
         lazy.settle()
 
 
-def _restore(optimizer: LazySGD, touched: Tensor | None, held: Mapping[str, Tensor]) -> None:
-    _fill(optimizer.touched, touched)
+def _restore(optimizer: Lazy, held: Mapping[str, Tensor]) -> None:
     optimizer.restore({key.removeprefix(_LAZY): v for key, v in held.items() if key.startswith(_LAZY)})
 
 

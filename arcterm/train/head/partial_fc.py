@@ -106,7 +106,7 @@ class LazySGD(SGD):
         for name, parameter in self.sharded.items():
             leaf = parameter.new_empty((len(rows), *parameter.shape[1:]))
             moving = torch.empty_like(leaf)
-            for part in self._parts(len(rows)):
+            for part in parts(rows):
                 leaf[part], moving[part] = self._now(name, rows[part])
             self.leaves[name], self._moving[name] = leaf.requires_grad_(), moving
         return self.leaves
@@ -116,7 +116,7 @@ class LazySGD(SGD):
         everything = torch.arange(len(self.touched), device=self.touched.device)
         for name, parameter in self.sharded.items():
             moving = self.state[parameter]["momentum_buffer"]
-            for part in self._parts(len(everything)):
+            for part in parts(everything):
                 weight, momentum = self._now(name, everything[part])
                 with torch.no_grad():
                     parameter[part] = weight
@@ -148,7 +148,7 @@ class LazySGD(SGD):
         """Make a step of the fetched rows of a parameter and put them back, in one pass over them."""
         group, gradient = self.param_groups[self._group[name]], leaf.grad
         into, out_of = self._factors(group["lr"])
-        for part in self._parts(len(rows)):
+        for part in parts(rows):
             weight, moved = leaf.detach()[part], moving[part]
             moved.mul_(group["momentum"]).add_(weight, alpha=into * group["weight_decay"])
             if gradient is not None:
@@ -200,6 +200,8 @@ class LazySGD(SGD):
             self._since[number] = torch.stack(product, 1)
             self._since[number][self.steps - self._settled].copy_(self._none)
 
-    def _parts(self, count: int) -> list[slice]:
-        size = _CUDA_ROWS if self.touched.is_cuda else _CPU_ROWS
-        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+def parts(rows: Tensor) -> list[slice]:
+    """Part (n,) `rows` into as many as are updated at a time."""
+    size = _CUDA_ROWS if rows.is_cuda else _CPU_ROWS
+    return [slice(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]

@@ -12,7 +12,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from arcterm.config import TrainConfig
 from arcterm.train.optim.groups import Group
 
-SECOND_BETA = 0.999
+_SECOND_BETA = 0.999
 _KEPT = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")
 
 
@@ -58,11 +58,17 @@ def make(groups: list[Group], config: TrainConfig) -> Optimizer:
     if config.optimizer == "legacy":
         made: Optimizer = LegacySGD(groups, momentum=config.momentum, **how)
     elif config.optimizer == "adamw":
-        made = AdamW(groups, betas=(config.momentum, SECOND_BETA), **how, **implementation(config.device))
+        made = AdamW(groups, **adamw(config))
     else:
         made = SGD(groups, momentum=config.momentum, **how, **implementation(config.device))
     set_rate(made, config.lr)
     return made
+
+
+def adamw(config: TrainConfig) -> dict[str, Any]:
+    """The arguments of AdamW beside the groups."""
+    how = {"lr": config.lr, "betas": (config.momentum, _SECOND_BETA), "weight_decay": config.weight_decay}
+    return how | implementation(config.device)
 
 
 def implementation(device: str) -> dict[str, bool]:
