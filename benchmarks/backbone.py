@@ -31,8 +31,8 @@ from torch import Tensor, nn
 from arcterm.config import TrainConfig
 from arcterm.runs.journal import NullJournal
 from arcterm.train import build, precision
-from arcterm.train.compiled import compile_backbone
 from arcterm.train.head.tiled import fast_bfloat16
+from arcterm.train.stepmodel import compile_backbone
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 from arcterm.verify.fold import fold_norms

@@ -27,7 +27,6 @@ from arcterm.runs.store import Run
 from arcterm.train import build, precision, statistics
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import SavePoint, Trained
-from arcterm.train.compiled import compile_backbone
 from arcterm.train.distillation import Teacher
 from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
@@ -41,6 +40,7 @@ from arcterm.train.head.head import Head, HeadOutput
 from arcterm.train.optim import groups
 from arcterm.train.pause import Pause
 from arcterm.train.report import Beating, Reporter, announce
+from arcterm.train.stepmodel import compile_backbone
 from arcterm.train.update import Update
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
