@@ -20,7 +20,9 @@ from arcterm.overrides import OPTION_GROUPS, check_setting, non_defaults, option
 from arcterm.samples import FROM_START, Begin
 from arcterm.settings import SETTINGS
 
-_CHECKED = ("nproc", "batch_size", "epochs", "steps", "lr", "warmup", "clip", "keep_last", "seed")
+_CHECKED = (
+    *("nproc", "batch_size", "accumulate", "epochs", "steps", "lr", "warmup", "clip", "keep_last", "seed"),
+)
 _DEFAULT: dict[str, Any] = {option.name: option.default for option in SETTINGS}
 
 
@@ -61,6 +63,9 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True):
 class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag="training"):
     """A training run, complete. `batch_size` is per rank, `steps` the total, `gpus` empty on a CPU.
 
+    A step is one update. It takes `global_batch` images: each rank's `share` in `accumulate` parts of
+    `batch_size`, and all ranks' parts that go forward together are a `micro_batch`.
+
     Settings of other versions of arcterm that are unknown here are ignored on reading.
     """
 
@@ -81,6 +86,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     gpus: list[int] = []
     threads: int = 1
     batch_size: int
+    accumulate: int = _DEFAULT["accumulate"]
     epochs: int
     steps: int
     lr: float
@@ -160,9 +166,25 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
             )
 
     @property
+    def share(self) -> int:
+        """Images per step of a rank."""
+        return self.batch_size * self.accumulate
+
+    @property
+    def micro_batch(self) -> int:
+        """Images that go forward at once over all ranks."""
+        return self.batch_size * self.nproc
+
+    @property
     def global_batch(self) -> int:
         """Images per step over all ranks."""
-        return self.batch_size * self.nproc
+        return self.share * self.nproc
+
+    @property
+    def product(self) -> str:
+        """``32 × 2 × 4``: images of a rank's pass, ranks, and passes if they are several."""
+        passes = f" × {self.accumulate}" if self.accumulate > 1 else ""
+        return f"{self.batch_size} × {self.nproc}{passes}"
 
     @property
     def frozen(self) -> list[str]:

@@ -15,6 +15,7 @@ _ARGUMENTS = ("backbone", "loss")
 _KNOWN = (*(option.name for option in SETTINGS), *_GROUPS, "name")
 
 _WORDS = """
+accumulate: accum_iter accumulation_steps grad_accum gradient_acc gradient_accumulation_steps update_freq
 backbone: backbone_name net network
 backbone.dropout: dropout_rate
 backbone.embedding_size: emb_size embedding_dim

@@ -29,6 +29,13 @@ SETTINGS: tuple[Option, ...] = (
     _setting("nproc", int, None, "ranks; one per GPU, or one on a CPU", low=1),
     _setting("gpus", str, None, "GPUs as nvidia-smi counts, e.g. 0,2, or none; all visible ones"),
     _setting("batch_size", int, None, "images per rank; 128 on a GPU, 32 on a CPU rank", low=1),
+    _setting(
+        "accumulate",
+        int,
+        1,
+        "passes of batch_size images that make one step: a larger batch in the same memory",
+        low=1,
+    ),
     _setting("epochs", int, 20, "passes over the data", low=1),
     _setting("steps", int, None, "optimizer steps, instead of --epochs", low=1),
     _setting(

@@ -99,7 +99,7 @@ def _with_fewer(config: Config, count: int, run: str) -> str:
     """The commands by which a training goes on on `count` GPUs, and on the CPU."""
     if not isinstance(config, TrainConfig):
         return ", or start it anew"
-    fewer = next((n for n in range(count, 0, -1) if config.global_batch % n == 0), 0)
+    fewer = next((n for n in range(count, 0, -1) if config.global_batch // config.accumulate % n == 0), 0)
     ways = [f"`arcterm resume {run} --nproc {fewer}` goes on on fewer"] if fewer else []
     return "; ".join(["", *ways, f"`arcterm resume {run} --gpus none` goes on on the CPU"])
 

@@ -84,7 +84,7 @@ class _Choice(NamedTuple):
 
 
 class _Length(NamedTuple):
-    """A rank's images of a step and how they are chosen, steps and epochs in all, steps of an epoch."""
+    """A rank's images of a pass and how they are chosen, steps and epochs in all, steps of an epoch."""
 
     batch: int
     feeding: Feeding | None
@@ -219,12 +219,14 @@ def _length(choice: _Choice, facts: DatasetFacts, where: Devices) -> _Length:
     feeding = sharing.feeding(given["loss"], choice.loss, choice.loss_options)
     batch = given["batch_size"] or sharing.usual_batch(128 if where.gpus else 32, where.nproc, feeding)
     sharing.check(feeding, batch, where.nproc, facts)
-    whole = batch * where.nproc
+    sharing.check_parts(given["loss"], feeding, given["accumulate"])
+    whole = batch * where.nproc * given["accumulate"]
     per_epoch = facts.images // whole
     if per_epoch == 0:
         raise ConfigError(
             f"a step takes {whole} images and the data set has {facts.images}",
-            f"lower --batch-size (or --nproc) until their product is at most {facts.images}",
+            f"lower --batch-size (or {sharing.factors(given['accumulate'])}) until their product is at most "
+            f"{facts.images}",
         )
     steps = given.get("steps") or given["epochs"] * per_epoch
     epochs = math.ceil(steps / per_epoch) if given.get("steps") else given["epochs"]
@@ -276,6 +278,7 @@ def _teacher(choice: _Choice, root: Path | None) -> TeacherFile | None:
 def _config(parts: _Parts) -> TrainConfig:
     choice, source, facts, where, length, start, taught = parts
     given = choice.given
+    whole = length.batch * where.nproc * given["accumulate"]
     return TrainConfig(
         backbone=given["backbone"],
         loss=given["loss"],
@@ -290,8 +293,8 @@ def _config(parts: _Parts) -> TrainConfig:
         batch_size=length.batch,
         epochs=length.epochs,
         steps=length.steps,
-        lr=_rate(choice, length.batch * where.nproc),
-        **_times(given, Clock(FROM_START, facts.images, length.batch * where.nproc, length.steps)),
+        lr=_rate(choice, whole),
+        **_times(given, Clock(FROM_START, facts.images, whole, length.steps)),
         pretrained=str(start.path) if start else "",
         teacher=str(taught.path) if taught else "",
         **{option.name: given[option.name] for option in SETTINGS if option.name not in _WORKED_OUT},
@@ -321,6 +324,7 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
     verified = ", ".join(f"{key} ({pairs} pairs)" for key, pairs in facts.verification.items()) or "none"
     unasked = "" if given.get("dataset") else " (no --dataset given)"
     epochs = "epochs" if given.get("steps") else f"{length.epochs} epochs"
+    parts_of = f" × {config.accumulate} passes" if config.accumulate > 1 else ""
     lr_rule = f" (0.1 × {whole} / 1024, at least 0.02)"
     if given["lr"]:
         of = choice.recipe.global_batch if choice.recipe else 0
@@ -329,7 +333,8 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
         f"data      {source.name}{unasked}: {facts.images:,} images of {facts.classes:,} people",
         f"verify    {verified}; every {remarks.steps('verify_every', config)} and at the end",
         f"model     {config.backbone} + {config.loss} {remarks.loss(choice.loss, config)}".rstrip(),
-        f"batch     {length.batch} × {ranks} = {whole} images a step{sharing.words(length.feeding, whole)}",
+        f"batch     {length.batch} × {ranks}{parts_of} = {whole} images a step"
+        f"{sharing.words(length.feeding, whole)}",
         *([f"device    {where.remark}"] if where.remark else []),
         f"length    {length.steps:,} steps ({epochs} of {length.per_epoch:,})",
         f"lr        {config.lr:g}{lr_rule}, schedule {remarks.schedule(config)}",

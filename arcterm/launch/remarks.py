@@ -20,6 +20,7 @@ _SAID = (
     "nproc",
     "gpus",
     "batch_size",
+    "accumulate",
     "epochs",
     "steps",
     "lr",

@@ -38,6 +38,16 @@ def usual_batch(usual: int, nproc: int, fed: Feeding | None) -> int:
     return max(usual // part * part, least)
 
 
+def check_parts(name: str, fed: Feeding | None, parts: int) -> None:
+    """Raise `ConfigError` if a step can't be taken in so many `parts` with the loss `name`."""
+    if fed is not None and parts > 1:
+        raise ConfigError(
+            f"loss {name} compares the images of a step, and those of different parts would never meet "
+            f"(accumulate {parts})",
+            "leave it out; --set gradient_checkpointing=yes makes room for a larger --batch-size",
+        )
+
+
 def check(fed: Feeding | None, batch: int, nproc: int, facts: DatasetFacts) -> None:
     """Raise `ConfigError` if the images of a step, `batch` a rank, can't be shared out."""
     if fed is None:
@@ -57,6 +67,11 @@ def check(fed: Feeding | None, batch: int, nproc: int, facts: DatasetFacts) -> N
             f"triplets for a step of {whole} images can't be mined in a bag of {fed.bag}",
             f"raise --set loss.bag to {whole} or more, or lower --batch-size",
         )
+
+
+def factors(parts: int) -> str:
+    """Name what multiplies a rank's images of a pass, beside --batch-size."""
+    return "--nproc, --set accumulate" if parts > 1 else "--nproc"
 
 
 def words(fed: Feeding | None, whole: int) -> str:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from inspect import signature
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from arcterm_registry import Preprocess, get
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from arcterm import samples
 from arcterm.config import TrainConfig
@@ -24,7 +20,7 @@ from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import NullJournal, Sink
 from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.runs.store import Run
-from arcterm.train import build, precision, statistics
+from arcterm.train import build, precision
 from arcterm.train.agreement import Agreement
 from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.distillation import Teacher
@@ -36,22 +32,14 @@ from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.guards import data
 from arcterm.train.guards.finite import Attempted, FiniteGuard
 from arcterm.train.guards.symptoms import LOOK_EVERY, Symptoms
-from arcterm.train.head.head import Head, HeadOutput
+from arcterm.train.head.head import Head, HeadOutput, StepRows, mean
 from arcterm.train.optim import groups
 from arcterm.train.pause import Pause
 from arcterm.train.report import Beating, Reporter, announce
-from arcterm.train.stepmodel import compile_backbone
+from arcterm.train.stepmodel import StepModel
 from arcterm.train.update import Update
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
-
-Model = Callable[[Tensor], Tensor]
-# the name of DDP's option changed in torch 2.13
-_KEEP_BUFFERS = (
-    "forward_sync_buffers"
-    if "forward_sync_buffers" in signature(DistributedDataParallel).parameters
-    else "broadcast_buffers"
-)
 
 
 @dataclass(frozen=True)
@@ -67,7 +55,7 @@ class Training:
     examiner: Examiner
     pause: Pause
     feed: Feed
-    model: Model
+    model: StepModel
     preprocess: Preprocess
     teacher: Teacher | None
     pulse: Pulse | NullPulse
@@ -116,7 +104,7 @@ def train(
     # before the model is wrapped and compiled: a verification that was due may be all that is left to do
     if examiner.unverified:
         examiner.verify(start)
-    model = _model(config, trained.backbone, world, first_journal)
+    model = StepModel(config, trained.backbone, world, first_journal)
     first_journal.write(Phase(phase="training"))
     preprocess = get("backbone", config.backbone).preprocess
     parts = (run, attempt, config, world, first_journal, trained, examiner, pause, feed, model, preprocess)
@@ -140,7 +128,7 @@ def _steps(training: Training) -> Exit:
             epoch = samples.place(config.begins, training.images, config.global_batch, step).epoch + 1
             report.mark("start")
             rate = update.prepare(step)
-            passed = _pass(training, batch, report)
+            passed = _passes(training, batch, report)
             updated = update.apply(step, passed.scored.loss)
             report.mark("update")
             looks = finite.looks(passed.embeddings) if step % LOOK_EVERY == 0 and world.first else None
@@ -172,39 +160,52 @@ def _steps(training: Training) -> Exit:
     return Exit(reason="done", step=step, detail=examiner.collapse, t=time.time())
 
 
-class _Pass(NamedTuple):
-    """What is left of a step's two passes, without a graph: this rank's embeddings (B, D), and the scores."""
+class _Passes(NamedTuple):
+    """What is left of a step's passes, without a graph: its scores, and the last embeddings (B, D)."""
 
     embeddings: Tensor
     scored: HeadOutput
 
 
-def _pass(training: Training, batch: Batch, report: Reporter) -> _Pass:
-    """Run a batch forward and backward; the gradients are with the parameters afterwards.
+def _passes(training: Training, batch: Batch, report: Reporter) -> _Passes:
+    """Take the parts of a step forward and backward; the sum of their gradients is with the parameters then.
 
-    What autograd keeps for the way back, and the tiles of the head, are gone when it returns: so none of it
-    is there beside the next step's.
+    What autograd keeps for the way back, and the tiles of the head, are gone as a part ends: so none of it is
+    there beside the next one's.
     """
+    count = training.config.accumulate
+    # one draw for the step: rows that only some parts compare with would be rows that some do not push away
+    rows = training.trained.head.draw(batch.labels, batch.step) if count > 1 else None
+    parts, scores = batch.parts(count), []
+    for number, part in enumerate(parts, start=1):
+        # the gradients of all but the last stay with their rank, whose sum is then averaged over the ranks
+        with nullcontext() if number == count else training.model.alone():
+            embeddings, scored = _pass(training, part, rows, report)
+        scores.append(scored)
+    return _Passes(embeddings, mean(scores))
+
+
+def _pass(training: Training, part: Batch, rows: StepRows | None, report: Reporter) -> _Passes:
     config, world = training.config, training.world
     # The backbone alone: near a cosine of 1 bfloat16 goes in steps of 0.004, so the head rounds only the
     # large products, by its own setting, and keeps targets and sums in float32.
     with precision.autocast(config.precision, world.device):
-        embeddings = training.model(normalize(batch.images, training.preprocess))
+        embeddings = training.model(normalize(part.images, training.preprocess))
     # A collective: each rank scores the whole batch against its own classes, and the sums over ranks make the
     # loss that of the global batch, the same number everywhere.
-    output = training.trained.head(embeddings, batch.labels, batch.step)
+    output = training.trained.head(embeddings, part.labels, part.step, rows)
     learned = output.loss
     if training.teacher is not None:
-        distance = training.teacher.distance(batch.images, embeddings)
+        distance = training.teacher.distance(part.images, embeddings)
         learned = training.teacher.combine(learned, distance)
         output = replace(output, teacher=world.mean(distance.detach()))
     report.mark("forward")
     # The head's collectives run in reverse and give each rank its own embeddings' gradient; then DDP averages
     # the backbone's, bucket by bucket. Class rows live on one rank each and have their whole gradient there:
-    # they are never exchanged.
-    learned.backward()
+    # they are never exchanged. Parts are of one size, so the mean of their losses is that of the step.
+    (learned / config.accumulate).backward()
     report.mark("backward")
-    return _Pass(embeddings.detach(), replace(output, loss=output.loss.detach()))
+    return _Passes(embeddings.detach(), replace(output, loss=output.loss.detach()))
 
 
 def _symptoms(training: Training) -> Symptoms | None:
@@ -228,34 +229,3 @@ def _save(training: Training, point: SavePoint) -> None:
 def _reason(stopping: bool, verifying: bool, requested: bool) -> str:
     """Return why a checkpoint is taken, the first of the reasons that hold."""
     return "stop" if stopping else "verified" if verifying else "requested" if requested else "scheduled"
-
-
-def _model(config: TrainConfig, backbone: nn.Module, world: World, journal: Sink) -> Model:
-    """Wrap the backbone for the steps: gradients averaged over the ranks, and compiled if asked for."""
-    if config.precision == "bfloat16" and not precision.has_bfloat16(world.device):
-        text = "this processor has no instructions for bfloat16: precision=float32 is many times faster"
-        journal.write(Message(level="warning", text=text))
-    model = _distributed(backbone, world)
-    if not config.compile:
-        return model
-    declared = get("backbone", config.backbone)
-    pixels = torch.zeros(config.batch_size, *declared.input_size, 3, dtype=torch.uint8, device=world.device)
-    images = normalize(pixels, declared.preprocess)
-    return compile_backbone(
-        model, config.backbone, images, config.precision, journal, whole=config.gradient_checkpointing
-    )
-
-
-def _distributed(backbone: nn.Module, world: World) -> nn.Module:
-    """Wrap the backbone so that its gradients are averaged over the ranks."""
-    if world.size == 1 or not any(p.requires_grad for p in backbone.parameters()):
-        return backbone
-    devices = [world.device] if world.device.type == "cuda" else None
-    options: dict[str, Any] = {"device_ids": devices, "gradient_as_bucket_view": True}
-    # Batch norms keep their own rank's statistics: sending rank 0's at every step would cost a collective and
-    # lose what the others saw. What is saved or verified has their mean (`statistics.averaged`).
-    options[_KEEP_BUFFERS] = False
-    # It begins with rank 0's weights on all ranks, whatever a plug-in drew them from, and would take rank 0's
-    # statistics too.
-    with statistics.kept(backbone):
-        return DistributedDataParallel(backbone, **options)

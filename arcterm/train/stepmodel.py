@@ -1,16 +1,77 @@
-"""Compile the backbone before the first step, so that no step pays for it and a failure has a name."""
+"""The backbone as the steps call it: gradients averaged over the ranks, and compiled if asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
+from typing import Any
 
 import torch
+from arcterm_registry import get
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from arcterm.config import TrainConfig
 from arcterm.errors import TrainingError
-from arcterm.runs.events import Phase
+from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import Sink
-from arcterm.train import precision
+from arcterm.train import precision, statistics
+from arcterm.train.world import World
+from arcterm.verify.embed import normalize
+
+# the name of DDP's option changed in torch 2.13
+_KEEP_BUFFERS = (
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+    else "broadcast_buffers"
+)
+
+
+class StepModel:
+    """Turns normalised images (B, 3, H, W) into embeddings (B, D); the way back averages over the ranks."""
+
+    def __init__(self, config: TrainConfig, backbone: nn.Module, world: World, journal: Sink) -> None:
+        if config.precision == "bfloat16" and not precision.has_bfloat16(world.device):
+            text = "this processor has no instructions for bfloat16: precision=float32 is many times faster"
+            journal.write(Message(level="warning", text=text))
+        self._network = _distributed(backbone, world)
+        self._forward: Callable[[Tensor], Tensor] = self._network
+        if config.compile:
+            images = normalize(_pixels(config, world.device), get("backbone", config.backbone).preprocess)
+            whole = config.gradient_checkpointing
+            self._forward = compile_backbone(
+                self._network, config.backbone, images, config.precision, journal, whole=whole
+            )
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self._forward(images)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Leave the gradients of what goes forward and backward within it with their rank, added up."""
+        network = self._network
+        return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
+
+
+def _pixels(config: TrainConfig, device: torch.device) -> Tensor:
+    """A rank's images of a pass (B, H, W, 3), all black."""
+    height, width = get("backbone", config.backbone).input_size
+    return torch.zeros(config.batch_size, height, width, 3, dtype=torch.uint8, device=device)
+
+
+def _distributed(backbone: nn.Module, world: World) -> nn.Module:
+    """Wrap the backbone so that its gradients are averaged over the ranks."""
+    if world.size == 1 or not any(p.requires_grad for p in backbone.parameters()):
+        return backbone
+    devices = [world.device] if world.device.type == "cuda" else None
+    options: dict[str, Any] = {"device_ids": devices, "gradient_as_bucket_view": True}
+    # Batch norms keep their own rank's statistics: sending rank 0's at every step would cost a collective and
+    # lose what the others saw. What is saved or verified has their mean (`statistics.averaged`).
+    options[_KEEP_BUFFERS] = False
+    # It begins with rank 0's weights on all ranks, whatever a plug-in drew them from, and would take rank 0's
+    # statistics too.
+    with statistics.kept(backbone):
+        return DistributedDataParallel(backbone, **options)
 
 
 def compile_backbone(

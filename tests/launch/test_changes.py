@@ -227,7 +227,7 @@ def enumerate_images(parts, seed=0):
 def images_of(new, first, last):
     """Images of the steps first … last, those of all ranks in order."""
     ranks = [
-        Sampler(IMAGES, new.batch_size, rank, new.nproc, new.seed, new.begins).choices(first, last)
+        Sampler(IMAGES, new.share, rank, new.nproc, new.seed, new.begins).choices(first, last)
         for rank in range(new.nproc)
     ]
     return [np.concatenate([each.indices for each in step]).tolist() for step in zip(*ranks, strict=True)]
@@ -242,6 +242,38 @@ def test_after_a_change_the_images_are_those_that_are_left(step):
     expected = enumerate_images([(step, 16), (20, 24), (again.steps - step - 20, 15)])
     assert images_of(again, step + 21, again.steps) == expected[step + 20 :]
     assert again.epochs == 4
+
+
+@pytest.mark.parametrize(("nproc", "accumulate", "batch"), [(1, 2, 8), (2, 4, 2), (4, 2, 2), (1, 16, 1)])
+def test_parts_keep_the_images_of_a_step(nproc, accumulate, batch):
+    new = change({"nproc": nproc, "accumulate": accumulate}, where=CPU[nproc])
+    assert (new.batch_size, new.accumulate, new.global_batch) == (batch, accumulate, 16)
+    assert new.begins == FROM_START
+    assert (new.steps, new.epochs) == (OLD.steps, OLD.epochs)
+    assert images_of(new, 31, new.steps) == images_of(OLD, 31, OLD.steps)
+    line = f"batch     {batch} × {nproc} × {accumulate} = 16 images a step as before"
+    assert line in notes.lines(OLD, new, 30, by_epochs=True)
+    back = change({"accumulate": 1}, old=new)
+    assert (back.batch_size, back.nproc, back.global_batch) == (16 // nproc, nproc, 16)
+    assert change({"batch_size": 3}, old=new).global_batch == 3 * nproc * accumulate
+
+
+def test_parts_that_are_not_of_one_size_are_refused_with_those_that_are():
+    with pytest.raises(ConfigError, match="8 images of a rank can't be taken in 3 passes") as refused:
+        change({"accumulate": 3})
+    assert (
+        refused.value.hint
+        == "--set accumulate=1, 2, 4 or 8 keeps them; or give --batch-size: 3 are 18 a step"
+    )
+    with pytest.raises(
+        ConfigError, match="16 images a step can't be shared by 3 ranks in 2 passes"
+    ) as refused:
+        change({"nproc": 3, "accumulate": 2}, where=CPU[3])
+    assert refused.value.hint.startswith("--nproc 1, 2, 4")
+    assert change({"accumulate": 3, "batch_size": 3}).global_batch == 18
+    old = config(loss="triplet", loss_options={"bag": 30, "images_per_identity": 5}, nproc=1, batch_size=12)
+    with pytest.raises(ConfigError, match="loss triplet compares the images of a step"):
+        change({"accumulate": 2}, old=old)
 
 
 @pytest.mark.parametrize("nproc", [1, 4])

@@ -141,6 +141,18 @@ def test_what_can_not_fit_is_refused_with_a_command_that_does(tmp_path, known, m
     assert again.estimate.refusal is None
 
 
+def test_a_batch_that_does_not_fit_is_taken_in_parts_that_do(tmp_path, known, monkeypatch):
+    have(monkeypatch, 2700 * MIB)
+    found = ask(tmp_path, batch_size=128).estimate
+    assert 64 <= found.largest < 128
+    again = make_plan(asked_by(found.command), root=tmp_path)
+    assert (again.config.batch_size, again.config.accumulate, again.config.global_batch) == (64, 2, 128)
+    assert not again.estimate.problem
+    one = ask(tmp_path, batch_size=64).estimate.need
+    assert again.estimate.need.activations == one.activations
+    assert again.estimate.need.buffers > one.buffers  # batches ahead are those of whole steps
+
+
 def test_blocks_are_computed_twice_where_no_batch_fits_otherwise(tmp_path, known, monkeypatch):
     have(monkeypatch, 1000 * MIB)
     monkeypatch.setattr(

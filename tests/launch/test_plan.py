@@ -68,6 +68,16 @@ def test_defaults_are_worked_out_and_said():
         assert words in said
 
 
+def test_a_batch_in_parts_is_planned_as_a_whole():
+    made = ask(batch_size=10, nproc=2, accumulate=4)
+    config = made.config
+    assert (config.share, config.micro_batch, config.global_batch) == (40, 20, 80)
+    assert (config.epochs, config.steps, config.lr) == (20, 20 * (1000 // 80), 0.02)
+    assert "batch     10 × 2 CPU ranks × 4 passes = 80 images a step" in made.notes
+    assert "--set accumulate=4" in config.command
+    assert ask(batch_size=300, accumulate=2).config.lr == pytest.approx(0.1 * 600 / 1024)
+
+
 def test_gpus_change_the_defaults():
     config = ask(gpus="0,2,3", dataset_options={"images": 5000}).config
     assert (config.device, config.nproc, config.gpus, config.batch_size) == ("cuda", 3, [0, 2, 3], 128)
@@ -194,6 +204,13 @@ def test_a_bad_file_is_named(tmp_path, text, said):
         ({"lr": -1.0}, ConfigError, "change --lr"),
         ({"dataset_options": {"classes": 1}}, ConfigError, "2 people or more"),
         ({"schedule": "multistep", "milestones": "9,5"}, ConfigError, "rising order"),
+        (
+            {"batch_size": 300, "accumulate": 4},
+            ConfigError,
+            "(or --nproc, --set accumulate)",
+        ),
+        ({"accumulate": 0}, ConfigError, "1 ≤ accumulate"),
+        ({"loss": "triplet", "accumulate": 2}, ConfigError, "loss triplet compares the images of a step"),
     ],
 )
 def test_what_can_not_be_is_one_clear_error(settings, error, said):

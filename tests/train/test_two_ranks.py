@@ -10,19 +10,20 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
 from arcterm.errors import NotFiniteError
 from arcterm.runs import checkpoints, store
 from arcterm.runs.events import Step
 from arcterm.runs.store import Run
-from arcterm.train import build, evaluation, loop
+from arcterm.train import build, evaluation, loop, stepmodel
 from arcterm.train.feed.sampler import Sampler
 from arcterm.train.guards.finite import FiniteGuard
 from arcterm.train.statistics import averaged
 from arcterm.train.world import World
 
 from ..runs.conftest import config
-from .faulty import FLAT, Deviation, OneFlat, network
+from .faulty import FLAT, Deviation, OneFlat, network, without_norms
 from .test_loop import Dots, Heard, weights
 
 pytestmark = pytest.mark.slow
@@ -40,10 +41,12 @@ class Rank:
         self.folder = Path(folder)
         self.heard = Heard()
 
-    def train(self, name: str, resume: Run | None = None, first=nn.Identity, data=Dots, **changes) -> Run:
+    def train(
+        self, name: str, resume: Run | None = None, first=nn.Identity, data=Dots, net=network, **changes
+    ) -> Run:
         """Train; returns the run, which both ranks have."""
         build.dataset = lambda config, set_aside=(): data()
-        build.backbone = lambda config, device: network(first())
+        build.backbone = lambda config, device: net(first())
         settings = {"nproc": 2, "steps": STEPS, "epochs": 1, "batch_size": 4, "checkpoint_every": 100} | {
             "loss": "cosface", "precision": "float32", "keep_last": 99, "lr": 0.02, "schedule": "multistep",
         }  # fmt: skip
@@ -84,6 +87,36 @@ def saves_change_nothing(ranks: Rank, kind: str, **how) -> None:
     assert same(whole, ranks.train(f"{kind}-resumed", resume=often, **how))
     longer = ranks.train(f"{kind}-longer", steps=STEPS + 3, verify_every=100, checkpoint_every=STEPS, **how)
     assert same(whole, longer)  # the state of a finished run is that of one that goes on
+
+
+def parts_make_one_exchange_and_the_same_weights(ranks: Rank) -> None:
+    exchanged = [0]
+
+    def counted(backbone, world):
+        wrapped = plain_distributed(backbone, world)
+        wrapped.register_comm_hook(exchanged, count_exchanges)
+        return wrapped
+
+    plain_distributed, stepmodel._distributed = stepmodel._distributed, counted
+    for how in ({}, {"sample_rate": 0.5}):
+        runs, counts = [], []
+        for batch, parts in ((4, 1), (2, 2), (1, 4)):
+            exchanged[0] = 0
+            name = f"parts-{parts}-{len(how)}"
+            runs.append(ranks.train(name, net=without_norms, batch_size=batch, accumulate=parts, **how))
+            counts.append(exchanged[0])
+        assert counts[0] >= STEPS
+        assert counts == [counts[0]] * 3
+        whole, *others = (weights(run, STEPS) for run in runs)
+        for name, tensor in whole.items():
+            room = 1e-5 * max(1, float(tensor.abs().max()) if "momentum" in name else 0)
+            assert all(torch.allclose(tensor, other[name], rtol=0, atol=room) for other in others), name
+    stepmodel._distributed = plain_distributed
+
+
+def count_exchanges(exchanged, bucket):
+    exchanged[0] += 1
+    return default_hooks.allreduce_hook(None, bucket)
 
 
 def averaging_for_good_would_be_noticed(ranks: Rank) -> None:
@@ -137,6 +170,7 @@ def in_rank(rank: int, folder: str) -> None:
     saves_change_nothing(ranks, "classes")
     saves_change_nothing(ranks, "mined", **MINED)
     averaging_for_good_would_be_noticed(ranks)
+    parts_make_one_exchange_and_the_same_weights(ranks)
     the_bad_rank_is_named(ranks)
     bad_rows_are_one_ranks(ranks)
     dist.destroy_process_group()

@@ -67,7 +67,7 @@ def facts(view: View, width: int, height: int) -> list[Line]:
         "loss": f"{c.loss} {_options(c.loss_options)}",
         "dataset": f"{c.dataset}{made}",
         "set aside": ", ".join(view.record.set_aside),
-        "batch": f"{c.batch_size} × {c.nproc} = {c.global_batch}",
+        "batch": f"{c.product} = {c.global_batch}",
         "schedule": f"lr {c.lr:g}  {schedule}",
         "triplets": _mined(view),
         "teacher": _teacher(view),

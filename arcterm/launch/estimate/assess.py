@@ -174,7 +174,7 @@ def _changes(case: _Case, found: Footprint) -> Iterator[dict[str, Any]]:
     """Changed settings with which the training fits, a batch among them; those that change least first."""
     config = case.config
     if batch := _largest(case, found):
-        yield {"batch_size": batch}
+        yield _in_parts(case, found, batch)
     if not config.gradient_checkpointing and case.look != "quick":
         leaner = msgspec.structs.replace(config, gradient_checkpointing=True)
         other = footprint.follow(case.subject.backbone, leaner)
@@ -194,6 +194,16 @@ def _changes(case: _Case, found: Footprint) -> Iterator[dict[str, Any]]:
             }
     elif config.nproc > 1 and (batch := _largest(case, found, nproc=1)):
         yield {"nproc": None, "batch_size": min(batch, config.batch_size)}
+
+
+def _in_parts(case: _Case, found: Footprint, batch: int) -> dict[str, Any]:
+    """Return the fewest parts of at most `batch` images that make the same step, else `batch` alone."""
+    share = case.config.share
+    parts = next(n for n in range(-(-share // batch), share + 1) if share % n == 0)
+    same = {"batch_size": share // parts, "accumulate": parts}
+    # a part of very few images would be slow, and its batch norms know little
+    fair = case.subject.loss.form == "margin" and share // parts >= max(2, batch // 2)
+    return same if fair and _needs(case, found, **same) else {"batch_size": batch}
 
 
 def _disk(config: TrainConfig, room: DiskRoom, size: int) -> tuple[str, dict[str, Any]]:

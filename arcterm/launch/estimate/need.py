@@ -56,7 +56,7 @@ def of(subject: Subject, config: TrainConfig, found: Footprint) -> Need:
     height, width = subject.backbone.input_size
     gpu = bool(config.gpus)
     image = 3 * height * width
-    ahead = _BATCHES_AHEAD * config.batch_size * image
+    ahead = _BATCHES_AHEAD * config.share * image
     cached = min(subject.facts.images * (image + 9), config.decoded_cache << 20)
     program = _CONTEXT if gpu else _PROGRAM
     return Need(
@@ -80,25 +80,27 @@ def checkpoint_bytes(subject: Subject, config: TrainConfig, found: Footprint) ->
 def _head(subject: Subject, config: TrainConfig) -> int:
     """The class rows of a rank, their gradients and momenta, and the tiles of the logits."""
     if subject.loss.form != "margin":
-        return 8 * config.global_batch**2 * 4  # distances of all pairs, and what is made of them
+        return 8 * config.micro_batch**2 * 4  # distances of all pairs, and what is made of them
     rows = -(-subject.facts.classes // config.nproc)
     numbers = _numbers(subject, config, rows)
     sampled = config.sample_rate < 1
     taken = min(rows, max(round(config.sample_rate * rows), config.global_batch)) if sampled else rows
     learned = numbers * taken // rows
+    # a part's gradient is made beside the sum of those before it
+    gradients = learned * (2 if config.accumulate > 1 else 1)
     # with Partial FC the rows of a step are copies, with SGD their momenta too; a row's chance and its last
     # step or count are whole numbers
     copies = 1 if config.optimizer == "adamw" else 2
     extra = copies * learned + 10 * rows if sampled else 0
     size = _embedding_size(subject, config)
     return 4 * (
-        numbers * (1 + max(moments(config), sampled)) + learned + extra + 6 * config.global_batch * size
+        numbers * (1 + max(moments(config), sampled)) + gradients + extra + 6 * config.micro_batch * size
     ) + (_tiles(subject, config, taken))
 
 
 def _tiles(subject: Subject, config: TrainConfig, rows: int) -> int:
     """The buffers of the tiles in which the logits are made."""
-    width = config.global_batch * _centers(config)
+    width = config.micro_batch * _centers(config)
     room = _CUDA_TILE if config.gpus else _CPU_TILE
     classes = min(rows, max(_LEAST_CLASSES, min(_MOST_CLASSES, room // width)))
     return 4 * _TILES * width * classes + (_FUSED if config.gpus else 0)

@@ -53,7 +53,7 @@ def probe(config: TrainConfig, classes: int, crude: float) -> Duration:
         return Duration(
             crude, f"time      {duration(crude)} by arithmetic: no step could be tried ({error.message})"
         )
-    step = answer["seconds"] * config.batch_size / answer["images"]
+    step = answer["seconds"] * config.share / answer["images"]
     whole = step * config.steps
     tried = f"{answer['steps']} step{'s' * (answer['steps'] != 1)} of {answer['images']} images"
     return Duration(whole, f"time      {duration(whole)}, {step:.3g} s a step, by {tried} tried here")

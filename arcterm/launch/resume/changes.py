@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from arcterm_registry import Loss, get
@@ -19,7 +19,7 @@ from arcterm.samples import FROM_START, Begin
 from arcterm.schedules.clock import TIMES, Clock, worked_out
 from arcterm.schedules.rate import usual_milestones
 
-WORKED_OUT = ("nproc", "gpus", "batch_size", "dataset", "lr", "epochs", "steps", "milestones")
+WORKED_OUT = ("nproc", "gpus", "batch_size", "accumulate", "dataset", "lr", "epochs", "steps", "milestones")
 PLAIN = (
     *("on_nan", "retries", "hang_seconds", "grace"),
     *("verify_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_best"),
@@ -88,20 +88,21 @@ def apply(
     `images` until now. Raises `ConfigError` for numbers that don't fit each other.
     """
     nproc = where.nproc if where else config.nproc
-    batch = _batch(config, asked, nproc, facts)
-    begins = config.begins
-    if batch * nproc != config.global_batch:
+    parts = asked.get("accumulate") or config.accumulate
+    batch = _batch(config, asked, nproc, parts, facts)
+    begins, whole = config.begins, batch * nproc * parts
+    if whole != config.global_batch:
         begins = samples.begin_after(config.begins, images, config.global_batch, step) if step else FROM_START
         if step and facts.images != images:  # the order of another number of images has no such place
             begins = msgspec.structs.replace(begins, epoch=begins.epoch + 1, offset=0)
-    steps, epochs = _length(config, asked, begins, batch * nproc, facts.images, images)
+    steps, epochs = _length(config, asked, begins, whole, facts.images, images)
     if steps <= step and steps != config.steps:
         length = f"{epochs} epochs are {steps:,} steps" if asked.get("epochs") else f"{steps:,} steps"
         raise ConfigError(
             f"{length} in all, and {step:,} are made",
             f"give --steps {step + 1} or more; the run as it is ends by being stopped",
         )
-    clock = Clock(begins, facts.images, batch * nproc, steps)
+    clock = Clock(begins, facts.images, whole, steps)
     changed: dict[str, Any] = {name: asked[name] for name in PLAIN if name in asked}
     changed |= _times(config, asked, changed.get("schedule", config.schedule), clock)
     if where:
@@ -110,6 +111,7 @@ def apply(
         config,
         **changed,
         batch_size=batch,
+        accumulate=parts,
         steps=steps,
         epochs=epochs,
         lr=asked.get("lr") or config.lr,
@@ -122,19 +124,15 @@ def counts_epochs(config: TrainConfig, images: int) -> bool:
     return config.steps == samples.steps_of(config.begins, images, config.global_batch, config.epochs)
 
 
-def _batch(config: TrainConfig, asked: Mapping[str, Any], nproc: int, facts: DatasetFacts) -> int:
-    """Images per rank: as asked, else such that the global batch stays."""
+def _batch(config: TrainConfig, asked: Mapping[str, Any], nproc: int, parts: int, facts: DatasetFacts) -> int:
+    """Images of a rank's pass: as asked, else such that the global batch stays."""
     whole, declared = config.global_batch, get("loss", config.loss)
     fed = sharing.feeding(config.loss, declared, config.loss_options) if isinstance(declared, Loss) else None
-    batch = asked.get("batch_size") or whole // nproc
-    if not asked.get("batch_size") and whole % nproc:
-        most = max(nproc, 4 * devices.cores())
-        fit = [str(n) for n in range(1, most + 1) if whole % n == 0][-8:]
-        raise ConfigError(
-            f"{whole} images a step can't be shared by {nproc} ranks",
-            f"--nproc {_either(fit)} keeps them; or give --batch-size: "
-            f"{-(-whole // nproc)} are {-(-whole // nproc) * nproc} a step",
-        )
+    sharing.check_parts(config.loss, fed, parts)
+    shares = nproc * parts
+    batch = asked.get("batch_size") or whole // shares
+    if not asked.get("batch_size") and whole % shares:
+        _refuse_shares(whole, nproc, parts)
     if (batch, nproc) != (config.batch_size, config.nproc):
         sharing.check(fed, batch, nproc, facts)
         if facts.classes < nproc:
@@ -142,12 +140,31 @@ def _batch(config: TrainConfig, asked: Mapping[str, Any], nproc: int, facts: Dat
                 f"{facts.classes} people can't be shared by {nproc} ranks",
                 f"lower --nproc to {facts.classes} or less",
             )
-    if batch * nproc > facts.images:
+    if batch * shares > facts.images:
         raise ConfigError(
-            f"a step takes {batch * nproc} images and the data set has {facts.images}",
-            f"lower --batch-size (or --nproc) until their product is at most {facts.images}",
+            f"a step takes {batch * shares} images and the data set has {facts.images}",
+            f"lower --batch-size (or {sharing.factors(parts)}) until their product is at most {facts.images}",
         )
     return batch
+
+
+def _refuse_shares(whole: int, nproc: int, parts: int) -> NoReturn:
+    """Raise `ConfigError` for a global batch that can't be shared, with the numbers that can."""
+    shares = nproc * parts
+    other = f"{-(-whole // shares)} are {-(-whole // shares) * shares} a step"
+    if whole % nproc == 0:
+        fit = [str(n) for n in range(1, whole // nproc + 1) if whole // nproc % n == 0][:8]
+        raise ConfigError(
+            f"{whole // nproc} images of a rank can't be taken in {parts} passes of one size",
+            f"--set accumulate={_either(fit)} keeps them; or give --batch-size: {other}",
+        )
+    most = max(nproc, 4 * devices.cores())
+    fit = [str(n) for n in range(1, most + 1) if whole % (n * parts) == 0][-8:]
+    passes = f" in {parts} passes" if parts > 1 else ""
+    raise ConfigError(
+        f"{whole} images a step can't be shared by {nproc} ranks{passes}",
+        f"--nproc {_either(fit)} keeps them; or give --batch-size: {other}",
+    )
 
 
 def _either(words: Sequence[str]) -> str:

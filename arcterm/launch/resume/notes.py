@@ -34,10 +34,10 @@ def _place(config: TrainConfig) -> Any:
 
 def _batch(old: TrainConfig, new: TrainConfig, step: int) -> list[str]:
     where = (old.nproc, old.gpus, old.device) != (new.nproc, new.gpus, new.device)
-    if not where and old.batch_size == new.batch_size:
+    if not where and (old.batch_size, old.accumulate) == (new.batch_size, new.accumulate):
         return []
     ranks = [f"ranks     {_ranks(new)} instead of {_ranks(old)}"] if where else []
-    images = f"batch     {new.batch_size} × {new.nproc} = {new.global_batch} images a step"
+    images = f"batch     {new.product} = {new.global_batch} images a step"
     if new.global_batch == old.global_batch:
         return [*ranks, f"{images} as before"]
     return [*ranks, f"{images} instead of {old.global_batch} from step {step + 1:,} on"]

@@ -126,7 +126,7 @@ def _training(
         decoded.lines(config.decoded_cache, data.facts)
     if config == old:
         return begun
-    if {"nproc", "gpus", "batch_size"} & history.difference(old, config).keys():
+    if {"nproc", "gpus", "batch_size", "accumulate"} & history.difference(old, config).keys():
         _require_memory(run, config, data.facts)
     proposal = PlannedChange(
         step=begun.step,

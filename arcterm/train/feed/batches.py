@@ -84,7 +84,7 @@ def make(
         cache=DecodedCache.make(len(dataset), image_size, config.decoded_cache << 20, world),
         quarantine=quarantine,
     )
-    shared = (config.batch_size, world.rank, world.size, config.seed, config.begins)
+    shared = (config.share, world.rank, world.size, config.seed, config.begins)
     head = trained.head
     if not isinstance(head, TupleHead):
         return Streamed(load, Sampler(len(dataset), *shared), start, config.steps)

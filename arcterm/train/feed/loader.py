@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import TracebackType
 
@@ -46,6 +46,11 @@ class Batch:
     images: torch.Tensor
     labels: torch.Tensor
     arrived: torch.cuda.Event | None = None
+
+    def parts(self, count: int) -> list[Batch]:
+        """Split it into `count` equal ones, in order, without copying."""
+        pairs = zip(self.images.chunk(count), self.labels.chunk(count), strict=True)
+        return [replace(self, images=images, labels=labels) for images, labels in pairs]
 
 
 class _Buffer:

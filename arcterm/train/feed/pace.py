@@ -37,10 +37,11 @@ class StepTimes:
     marks: list[tuple[str, object]] = field(default_factory=list)
 
     def milliseconds(self) -> dict[str, float]:
-        """Milliseconds of each phase."""
+        """Milliseconds of each phase, those of its several parts added up."""
         spent = {"data": self.wait_ms}
         for (_, start), (name, end) in zip(self.marks, self.marks[1:], strict=False):
-            spent[name] = start.elapsed_time(end)  # type: ignore[attr-defined]
+            passed = start.elapsed_time(end)  # type: ignore[attr-defined]
+            spent[name] = spent.get(name, 0.0) + passed
         return spent
 
 

@@ -29,10 +29,14 @@ class BatchIndices(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampler:
-    """Shares `count` images out into global batches; the rest of an epoch that fills no batch is dropped."""
+    """Shares `count` images out into global batches; the rest of an epoch that fills no batch is dropped.
+
+    A rank's `share` of a global batch is a slice of it, so the images of a step are the same however many
+    ranks share them, and in however many parts each then takes them.
+    """
 
     count: int
-    batch_size: int
+    share: int
     rank: int = 0
     world_size: int = 1
     seed: int = 0
@@ -41,7 +45,7 @@ class Sampler:
     @property
     def global_batch(self) -> int:
         """Images per step over all ranks."""
-        return self.batch_size * self.world_size
+        return self.share * self.world_size
 
     def place(self, step: int) -> Spot:
         """Find the epoch of a step, from 1, and where in the epoch's order its global batch begins."""
@@ -55,8 +59,8 @@ class Sampler:
     def batch(self, step: int, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Return this rank's images of `step` and their keys; `order` is that of the step's epoch."""
         epoch, offset = self.place(step)
-        first = offset + self.rank * self.batch_size
-        chosen = order[first : first + self.batch_size]
+        first = offset + self.rank * self.share
+        chosen = order[first : first + self.share]
         return chosen, keys(self.seed, epoch, chosen)
 
     def choices(self, first: int, last: int) -> Iterator[BatchIndices]:

@@ -1,6 +1,7 @@
 """The time of a step, by a few of a few images: backbone, head and update, with values drawn at random.
 
-Not in it are waiting for images, and exchanging gradients with other ranks.
+A step that accumulates gradients is timed as one of its parts. Not in it are waiting for images, and
+exchanging gradients with other ranks.
 """
 
 from __future__ import annotations
@@ -70,11 +71,11 @@ def _images(config: TrainConfig) -> int:
 
 
 def _batch(config: TrainConfig, trained: Trained, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A rank's images (B, H, W, 3) uint8, and the labels of the global batch."""
+    """A rank's images (B, H, W, 3) uint8, and the labels of all ranks' (N · B,)."""
     height, width = get("backbone", config.backbone).input_size
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (config.batch_size, height, width, 3), dtype=torch.uint8, generator=generator)
-    labels = torch.arange(config.global_batch) % trained.head.count
+    labels = torch.arange(config.micro_batch) % trained.head.count
     return pixels.to(device), labels.to(device)
 
 

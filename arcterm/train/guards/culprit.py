@@ -21,6 +21,7 @@ from arcterm.train import precision
 from arcterm.train.checkpoint import Trained
 from arcterm.train.feed.loader import Batch
 from arcterm.train.guards.data import step_seed
+from arcterm.train.head.head import StepRows
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 from arcterm.verify.ranks import gather_texts
@@ -43,33 +44,48 @@ def find(trained: Trained, config: TrainConfig, world: World, batch: Batch, buff
     """Make the step of `batch` again, all ranks together, without an update; buffers are left moved."""
     buffers.put_back()
     torch.manual_seed(step_seed(config.seed, batch.step, world.rank))
-    place, text = _own(trained, config, batch, world.device)
+    rows = trained.head.draw(batch.labels, batch.step)
+    parts = batch.parts(config.accumulate)
+    # all ranks make all parts, whose collectives would wait for one that does not
+    found = [_own(trained, config, part, rows, world.device, number) for number, part in enumerate(parts)]
+    place, text = min(found)
     # by place in the order of computing, and then by rank
-    said = [row.partition(" ") for row in gather_texts(world, f"{place:09d} {text}")]
+    said = [row.partition(" ") for row in gather_texts(world, f"{place:012d} {text}")]
     first = min(range(world.size), key=lambda rank: said[rank][0])
-    alike = world.size > 1 and len({place for place, _, _ in said}) == 1 and said[0][0] == f"{_LOSS:09d}"
+    alike = world.size > 1 and len({place for place, _, _ in said}) == 1 and int(said[0][0]) % _PART == _LOSS
     return Culprit(said[first][2], None if alike else first)
 
 
-_ROWS, _LOSS, _GRADIENTS, _NONE = 10**6, 2 * 10**6, 3 * 10**6, 10**8
+_ROWS, _LOSS, _GRADIENTS, _PART, _NONE = 10**6, 2 * 10**6, 3 * 10**6, 10**7, 10**11
 
 
-def _own(trained: Trained, config: TrainConfig, batch: Batch, device: torch.device) -> tuple[int, str]:
-    """Return the place of this rank's first bad tensor in the order of computing, and its name."""
+def _own(
+    trained: Trained,
+    config: TrainConfig,
+    batch: Batch,
+    drawn: StepRows | None,
+    device: torch.device,
+    number: int,
+) -> tuple[int, str]:
+    """Return the place of this rank's first bad tensor in the order of computing, and its name.
+
+    `batch` is part `number` of the step, from 0, whose class rows are `drawn`.
+    """
+    first = number * _PART
     images = normalize(batch.images, get("backbone", config.backbone).preprocess)
     with _watched(trained.backbone) as seen, precision.autocast(config.precision, device):
         embeddings: Tensor = trained.backbone(images)
-    loss = trained.head(embeddings, batch.labels, batch.step).loss
+    loss = trained.head(embeddings, batch.labels, batch.step, drawn).loss
     rows = {f"of the head's {name}": row for name, row in trained.rows_of_step().items()}
     # all ranks take the way back, whose collectives would wait for one that does not
     gradients = _gradients(loss, {**rows, "of the embeddings": embeddings, **_layers(trained.backbone, seen)})
     if seen.first:
-        return seen.place, seen.first
+        return first + seen.place, seen.first
     candidates = [(_ROWS, f"the numbers {name}", row) for name, row in rows.items()]
     candidates.append((_LOSS, "the loss, of embeddings and class rows that are finite", loss))
     for place, (name, gradient) in enumerate(gradients, start=_GRADIENTS):
         candidates.append((place, f"the gradient {name}", gradient))
-    found = ((place, name) for place, name, tensor in candidates if not _finite(tensor))
+    found = ((first + place, name) for place, name, tensor in candidates if not _finite(tensor))
     return next(found, (_NONE, "none when the step was made again"))
 
 

@@ -9,8 +9,9 @@ from `stream`, which never holds the logits of more than a few classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +40,30 @@ class HeadOutput:
     angle: Tensor
     active: Tensor | None = None
     teacher: Tensor | None = None
+
+
+def mean(scores: Sequence[HeadOutput]) -> HeadOutput:
+    """Average over the parts of a step, which are of one size; the result has no gradient."""
+    if len(scores) == 1:
+        return scores[0]
+    means: dict[str, Any] = {}
+    for each in fields(HeadOutput):
+        values = [getattr(one, each.name) for one in scores]
+        means[each.name] = None if values[0] is None else torch.stack(values).mean()
+    return HeadOutput(**means)
+
+
+@dataclass(frozen=True)
+class StepRows:
+    """The class rows that take part in a step.
+
+    `index` (n,) int64 are their places among a rank's, `rows` themselves by name, `count` their number over
+    all ranks.
+    """
+
+    index: Tensor
+    rows: dict[str, Tensor]
+    count: int
 
 
 class Head(nn.Module):
@@ -95,18 +120,35 @@ class Head(nn.Module):
             return {}
         return {**dict(self.margin.named_buffers()), **dict(self.margin.named_parameters())}
 
-    def forward(self, embeddings: Tensor, labels: Tensor, step: int) -> HeadOutput:
-        """Score the local `embeddings` (B, D) and `labels` (B,) int64 with those of the other ranks."""
+    def draw(self, labels: Tensor, step: int) -> StepRows | None:
+        """Draw the class rows of a step by the local `labels` (n,) int64 of all its parts; None if all are.
+
+        Each part of the step is then scored against these rows, so that their gradients add up.
+        """
+        return None if self.sample_rate == 1.0 else self._draw(self.world.gather(labels), step)
+
+    def forward(
+        self, embeddings: Tensor, labels: Tensor, step: int, drawn: StepRows | None = None
+    ) -> HeadOutput:
+        """Score the local `embeddings` (B, D) and `labels` (B,) int64 with those of the other ranks.
+
+        `drawn` are the class rows of the step, if the batch is a part of one.
+        """
         # Embeddings travel and class rows stay: a batch is some thousand rows, the classes are millions.
         with torch.autocast(embeddings.device.type, enabled=False):
             features = collectives.gather(embeddings.to(self.weight.dtype), self.world)
-            return self._score(features, self.world.gather(labels), step)
+            return self._score(features, self.world.gather(labels), step, drawn)
 
-    def _score(self, features: Tensor, labels: Tensor, step: int) -> HeadOutput:
+    def _score(self, features: Tensor, labels: Tensor, step: int, drawn: StepRows | None) -> HeadOutput:
         margin = self.margin
         mine = (labels >= self.classes.start) & (labels < self.classes.stop)
         local = (labels - self.classes.start).clamp(0, len(self.classes) - 1)
-        rows, local = self._rows_of_step(local, mine, step)
+        rows: dict[str, Tensor] = dict(self.sharded())
+        count = self.count
+        if self.sample_rate < 1.0:
+            drawn = drawn or self._draw(labels, step)
+            rows, count = drawn.rows, drawn.count
+            local = torch.searchsorted(drawn.index, local).clamp_(max=len(drawn.index) - 1)
         weight, bias = rows["weight"], rows.get("bias")
         root = features.square().sum(1).add(EPS)
         # Margins and penalties of the norm are computed alike on every rank, the cosines below by each rank
@@ -131,20 +173,22 @@ class Head(nn.Module):
         target = factor * margin.own_target(t, norm, step, own)
         loss = self._loss(total, target, norm)
         if (extra := margin.class_penalty({name: rows[f"own.{name}"] for name in self.own})) is not None:
-            loss = loss + collectives.reduce(extra.sum() / self._taking_part(len(unit)), self.world)
+            loss = loss + collectives.reduce(extra.sum() / count, self.world)
         with torch.no_grad():
             angle = torch.rad2deg(cosine.clamp(-1, 1).acos()).mean()
             return HeadOutput(loss, (t > highest).float().mean(), angle)
 
-    def _rows_of_step(self, local: Tensor, mine: Tensor, step: int) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the class rows that take part in this step, and the places of the targets among them."""
-        if self.sample_rate == 1.0:
-            return dict(self.sharded()), local
+    def _draw(self, labels: Tensor, step: int) -> StepRows:
+        """Draw the class rows of a step by its `labels` (n,), those of all ranks."""
         # The number is fixed, so that shapes are too; which rows follows from (seed, step, class), so a
         # resumed run draws the same. Where two targets share a row, or lie elsewhere, chance fills up.
-        taken = self.taken(len(self.classes), len(local))
+        mine = (labels >= self.classes.start) & (labels < self.classes.stop)
+        local = (labels - self.classes.start).clamp(0, len(self.classes) - 1)
+        taken = self.taken(len(self.classes), len(labels))
         index = sample(local, mine, self.classes, taken, self._seed, step)
-        return self.fetch(index), torch.searchsorted(index, local).clamp_(max=taken - 1)
+        sizes = (len(shard(self.count, rank, self.world.size)) for rank in range(self.world.size))
+        count = sum(self.taken(rows, len(labels)) for rows in sizes)
+        return StepRows(index, self.fetch(index), count)
 
     def taken(self, rows: int, batch: int) -> int:
         """How many of a rank's `rows` classes take part in a step, always the same; all targets fit in."""
@@ -160,13 +204,6 @@ class Head(nn.Module):
         if isinstance(scale, Tensor):
             return scale * norm if raw_norms else scale.to(norm.dtype).expand(len(norm))
         return norm * scale if raw_norms else norm.new_full((len(norm),), scale)
-
-    def _taking_part(self, batch: int) -> int:
-        """How many classes take part in a step over all ranks."""
-        if self.sample_rate == 1.0:
-            return self.count
-        sizes = (len(shard(self.count, rank, self.world.size)) for rank in range(self.world.size))
-        return sum(self.taken(rows, batch) for rows in sizes)
 
     def _loss(self, total: Tensor, target: Tensor, norm: Tensor) -> Tensor:
         # softplus of a difference: -log of a probability near 1 would cancel to 0, and its gradient with it

@@ -27,7 +27,10 @@ class TupleHead(nn.Module):
         self.feeding = feeding
         self.world = world
 
-    def forward(self, embeddings: Tensor, labels: Tensor, step: int) -> HeadOutput:
+    def draw(self, labels: Tensor, step: int) -> None:
+        """Draw no rows, as there are none."""
+
+    def forward(self, embeddings: Tensor, labels: Tensor, step: int, drawn: None = None) -> HeadOutput:
         """Score the local `embeddings` (B, D) and `labels` (B,) int64 with those of the other ranks.
 
         `accuracy`: share of tuples whose positive is nearer than the negative. `angle`: mean angle between
