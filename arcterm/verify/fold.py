@@ -22,6 +22,7 @@ _Layer = nn.Conv2d | nn.Linear
 _SAME = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)  # in evaluation
 _FLATTENING = {torch.flatten, torch.reshape, "flatten", "reshape", "view"}
 _AGREEMENT = 1e-3  # of the largest number of an embedding
+_BLOCK = 1 << 20  # numbers that are float64 at a time
 
 
 def fold_norms(
@@ -109,9 +110,8 @@ class _Folding:
         if isinstance(layer, nn.Linear) and len(_shape(source)) != 2:
             return
         scale, shift = affine(norm)
-        weight = layer.weight.double() * scale.view(-1, *(1 for _ in layer.weight.shape[1:]))
         bias = shift if layer.bias is None else layer.bias.double() * scale + shift
-        self._replace(source, with_weights(layer, weight, bias))
+        self._replace(source, scaled(layer, scale.view(-1, *(1 for _ in layer.weight.shape[1:])), bias))
         self._remove(node)
 
     def _into_users(self, node: fx.Node) -> None:
@@ -174,34 +174,45 @@ def affine(norm: _Norm) -> tuple[Tensor, Tensor]:
 def before_linear(layer: nn.Linear, scale: Tensor, shift: Tensor) -> nn.Module:
     """layer(a·x + b) for `scale` a and `shift` b (C,), each repeated over the places of a flattened map."""
     places = layer.in_features // len(scale)
-    weight = layer.weight.double()
-    moved = weight @ shift.repeat_interleave(places)
+    shifts = shift.repeat_interleave(places)
+    moved = torch.cat([layer.weight[rows].double() @ shifts for rows in _blocks(layer.weight)])
     bias = moved if layer.bias is None else layer.bias.double() + moved
-    return with_weights(layer, weight * scale.repeat_interleave(places), bias)
+    return scaled(layer, scale.repeat_interleave(places).view(1, -1), bias)
 
 
 def before_convolution(layer: nn.Conv2d, scale: Tensor, shift: Tensor, size: tuple[int, ...]) -> nn.Module:
     """Fold layer(a·x + b) for `scale` a and `shift` b (C,), on maps (N, C, *size)."""
-    weight = layer.weight.double()
-    grouped = weight.view(layer.groups, -1, *weight.shape[1:])
-    scaled = (grouped * scale.view(layer.groups, 1, -1, 1, 1)).view_as(weight)
+    each = layer.out_channels // layer.groups
+    columns = scale.view(layer.groups, -1, 1, 1).repeat_interleave(each, dim=0)
     exact = {name: parameter.double() for name, parameter in layer.named_parameters()}
     image = functional_call(layer, exact, shift.view(1, -1, 1, 1).expand(1, -1, *size))  # with its own bias
     if layer.padding_mode != "zeros" or layer.padding in ("valid", 0, (0, 0)):
-        return with_weights(layer, scaled, image[0, :, 0, 0])
-    moved = with_weights(layer, scaled, None)
+        return scaled(layer, columns, image[0, :, 0, 0])
+    moved = scaled(layer, columns, None)
     order = torch.channels_last if layer.weight.is_contiguous(memory_format=torch.channels_last) else None
     image = image.to(layer.weight.dtype)
     return Shifted(moved, image.contiguous(memory_format=order) if order else image)
 
 
-def with_weights(layer: _Layer, weight: Tensor, bias: Tensor | None) -> _Layer:
-    """Copy `layer` with other weights, in its type and its order in memory."""
-    made = copy.deepcopy(layer)
-    kept = torch.empty_like(layer.weight).copy_(weight)
+def scaled(layer: _Layer, factors: Tensor, bias: Tensor | None) -> _Layer:
+    """Copy `layer` with its weights times `factors` and another bias, in its type and its order in memory.
+
+    `factors`, float64, has one row, or one for each of the weights'. In blocks of rows: a last linear layer may have
+    hundreds of megabytes, and in float64 twice that.
+    """
+    made = copy.deepcopy(layer, {id(layer.weight): layer.weight})
+    kept = torch.empty_like(layer.weight)
+    for rows in _blocks(layer.weight):
+        kept[rows] = layer.weight[rows].double() * (factors if len(factors) == 1 else factors[rows])
     made.weight = nn.Parameter(kept, requires_grad=False)
     made.bias = None if bias is None else nn.Parameter(bias.to(kept), requires_grad=False)
     return made
+
+
+def _blocks(weight: Tensor) -> list[slice]:
+    """Rows of `weight`, (O, …), a few megabytes at a time."""
+    rows = max(1, _BLOCK * weight.shape[0] // max(1, weight.numel()))
+    return [slice(first, first + rows) for first in range(0, weight.shape[0], rows)]
 
 
 def _shape(node: fx.Node) -> torch.Size:

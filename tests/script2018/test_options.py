@@ -122,7 +122,8 @@ def test_every_option_has_an_effect_a_note_or_a_refusal(workshop, monkeypatch):
     ("words", "message", "hint"),
     [
         ("--network x1", "no Xception here", "r50 is stronger"),
-        ("--network r123", "there is no r123", "r18, r34, r50"),
+        ("--network r123", "there is no r123\n", "r18, r34, r50"),
+        ("--network z9", "there is no z9, which the script takes for r9", "r18, r34, r50"),
         ("--network resnet", "it is a letter and a number", "r50"),
         ("--loss-type 8", "centre loss does not exist here", "--loss-type 4"),
         ("--loss-type 13", "triplets of angles", "--loss-type 12"),

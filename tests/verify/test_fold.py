@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from arcterm_registry import get, names
 from torch import Tensor, fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from arcterm.verify import fold
 from arcterm.verify.fold import Shifted, fold_norms
 
 pytestmark = pytest.mark.long
@@ -286,3 +288,35 @@ def test_bfloat16_stays_bfloat16():
     made = fold_norms(network, (6, 6))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert made(images(1, 3, 6, 6)).dtype == torch.bfloat16
+
+
+class Doubles(TorchDispatchMode):
+    """Notes the largest number of float64 values in one tensor."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, Tensor) and made.dtype == torch.float64:
+            self.largest = max(self.largest, made.numel())
+        return made
+
+
+def test_a_large_layer_is_folded_in_blocks_of_rows_to_the_same_bits(monkeypatch):
+    network = lived_in(
+        nn.Sequential(
+            nn.BatchNorm2d(3),
+            nn.Conv2d(3, 6, 3, padding=1, groups=3),
+            nn.Flatten(),
+            nn.BatchNorm1d(600),
+            nn.Linear(600, 70),
+            nn.BatchNorm1d(70),
+        )
+    )
+    whole = fold_norms(network, (10, 10)).state_dict()
+    monkeypatch.setattr(fold, "_BLOCK", 6000)
+    with Doubles() as doubles:
+        blocks = fold_norms(network, (10, 10)).state_dict()
+    assert doubles.largest <= 6000 < 600 * 70
+    assert whole.keys() == blocks.keys()
+    assert all(torch.equal(whole[name], blocks[name]) for name in whole)

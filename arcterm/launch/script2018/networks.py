@@ -55,9 +55,9 @@ def _name(asked: ScriptOptions) -> str:
     name = _SAME.get(found := f"{family}{int(network[1:])}", found)
     known = [each for each in names("backbone") if re.fullmatch(rf"{family}\d+", each)]
     if name not in known:
-        raise asked.refuse(
-            "network", f"there is no {name}", f"choose {', '.join(sorted(known, key=_number))}"
-        )
+        taken = "" if letter == family else f", which the script takes for {name}"
+        step = f"choose {', '.join(sorted(known, key=_number))}"
+        raise asked.refuse("network", f"there is no {network}{taken}", step)
     return name
 
 
