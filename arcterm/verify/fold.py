@@ -197,8 +197,8 @@ def before_convolution(layer: nn.Conv2d, scale: Tensor, shift: Tensor, size: tup
 def scaled(layer: _Layer, factors: Tensor, bias: Tensor | None) -> _Layer:
     """Copy `layer` with its weights times `factors` and another bias, in its type and its order in memory.
 
-    `factors`, float64, has one row, or one for each of the weights'. In blocks of rows: a last linear layer may have
-    hundreds of megabytes, and in float64 twice that.
+    `factors`, float64, has one row, or one for each of the weights'. In blocks of rows: a last linear layer
+    may have hundreds of megabytes, and in float64 twice that.
     """
     made = copy.deepcopy(layer, {id(layer.weight): layer.weight})
     kept = torch.empty_like(layer.weight)
