@@ -142,6 +142,7 @@ def test_every_recipe_that_comes_with_arcterm_is_whole(name):
     assert "dataset" not in recipe.values
 
 
+@pytest.mark.long
 def test_every_recipe_can_be_planned(arcterm):
     for name in names("recipe"):
         config = make_plan({"recipe": name, "gpus": "none", "dataset": "demo"}).config
