@@ -36,7 +36,7 @@ def training(settings: Mapping[str, Any]) -> str:
         value = settings.get(option.name)
         if value not in (None, option.default, ""):
             words += _setting(option, value)
-    for group in ("loss", "backbone", "dataset"):
+    for group in ("loss", "backbone", "dataset", "track"):
         for key, value in settings.get(f"{group}_options", {}).items():
             if value is None or value == "":
                 continue

@@ -126,6 +126,8 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     seed: int = _DEFAULT["seed"]
     loader_threads: int = _DEFAULT["loader_threads"]
     decoded_cache: int = _DEFAULT["decoded_cache"]
+    track: str = _DEFAULT["track"]
+    track_options: dict[str, Value] = {}
     max_broken: float = _DEFAULT["max_broken"]
     pretrained: str = _DEFAULT["pretrained"]
     head: Literal["drop", "keep"] = _DEFAULT["head"]
@@ -232,6 +234,8 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
             value = self.durations.get(option.name, getattr(self, option.name))
             if value not in (option.default, []) and option.name != "epochs":
                 asked[option.name] = ",".join(map(str, value)) if isinstance(value, list) else value
+        if self.track_options:
+            asked["track_options"] = dict(self.track_options)
         return asked
 
     @property

@@ -48,6 +48,7 @@ sample_rate: partial_fc
 schedule: lr_schedule lr_scheduler scheduler
 seed: random_seed
 steps: iterations iters max_iter max_steps num_steps
+track: log_with logger loggers report_to tracker trackers using_wandb
 verify_sets: target test_sets val_sets val_targets
 verify_every: eval_every eval_freq frequent verbose
 warmup: warmup_epoch warmup_epochs warmup_steps

@@ -16,6 +16,7 @@ from arcterm.ranges import parse_ranges
 from arcterm.settings import FLAGS, SETTINGS
 
 OPTION_GROUPS = ("backbone", "loss", "dataset")
+_TAKE_OPTIONS = (*OPTION_GROUPS, "track")
 _MANY = 1_000_000
 _CHOSEN = (*OPTION_GROUPS, "recipe", "name")
 _BY_NAME = {option.name: option for option in SETTINGS}
@@ -38,7 +39,7 @@ def _way(name: str) -> str:
 def read_settings(path: Path) -> dict[str, Any]:
     """The settings of a TOML file, as `merge` takes them; raises `ConfigError` with the line at fault."""
     settings = tomlfile.read(path)
-    for group in OPTION_GROUPS:
+    for group in _TAKE_OPTIONS:
         if not isinstance(settings.get(f"{group}_options", {}), dict):
             raise ConfigError(
                 f"{path}: {group}_options is a table", f"write [{group}_options] and its keys below"
@@ -56,7 +57,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
                 f"--set {text!r} has no '='", "write --set key=value, e.g. --set weight_decay=1e-4"
             )
         group, dot, option = key.strip().partition(".")
-        if dot and group in OPTION_GROUPS:
+        if dot and group in _TAKE_OPTIONS:
             settings.setdefault(f"{group}_options", {})[option] = value.strip()
         else:
             settings[key.strip()] = value.strip()
@@ -65,7 +66,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
 
 def check_settings(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
     """`settings` with each value parsed or checked; `ConfigError` names similar settings to unknown ones."""
-    groups = [f"{group}_options" for group in OPTION_GROUPS]
+    groups = [f"{group}_options" for group in _TAKE_OPTIONS]
     checked: dict[str, Any] = {}
     for key, value in settings.items():
         if key in groups:
@@ -93,7 +94,7 @@ def _unknown_hint(key: str) -> str:
     """Hint for an unknown setting: similar ones, and all there are."""
     return (
         f"{_meant(near(key))}settings: {', '.join(sorted([*_BY_NAME, *_CHOSEN]))}; a plug-in's own options "
-        "are --set loss.KEY=VALUE, in a file KEY below [loss_options], and so for backbone and dataset"
+        "are --set loss.KEY=VALUE, in a file KEY below [loss_options], and so for backbone, dataset and track"
     )
 
 

@@ -198,6 +198,12 @@ SETTINGS: tuple[Option, ...] = (
         "MiB of memory per host for images kept decoded; they are decoded once",
         low=0,
     ),
+    _setting(
+        "track",
+        str,
+        "",
+        "trackers that get the run's numbers, with commas, e.g. csv,tensorboard; none",
+    ),
     _share(
         "max_broken",
         0.001,
@@ -234,6 +240,16 @@ SETTINGS: tuple[Option, ...] = (
 )
 FLAGS = (
     *("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "schedule", "compile"),
-    *("verify_sets", "verify_every", "checkpoint_every", "on_nan", "retries", "seed", "pretrained", "head"),
+    *(
+        "verify_sets",
+        "verify_every",
+        "checkpoint_every",
+        "on_nan",
+        "retries",
+        "seed",
+        "pretrained",
+        "head",
+        "track",
+    ),
 )
 """The settings that have a flag of their own; all others are reached by ``--set``."""

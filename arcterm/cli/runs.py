@@ -138,6 +138,7 @@ def _show_training(described: dict[str, Any]) -> None:
     for t in described["accepted"]:
         when = datetime.datetime.fromtimestamp(t, datetime.UTC)
         put(f"changed data      accepted {when:%Y-%m-%d %H:%M} UTC")
+    put(*(f"tracker           {words.tracked(tracker)}" for tracker in described["trackers"]))
     for change in described["history"]:
         when = datetime.datetime.fromtimestamp(change["t"], datetime.UTC)
         what = words.changed(change["settings"])

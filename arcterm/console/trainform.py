@@ -15,7 +15,7 @@ from arcterm.errors import ArctermError
 from arcterm.inputs import sources
 from arcterm.launch.plan import DEFAULT_DATASET, make_plan
 from arcterm.overrides import OPTION_GROUPS, indices
-from arcterm.runs import store
+from arcterm.runs import store, trackers
 from arcterm.schedules.clock import parse_times
 from arcterm.settings import SETTINGS
 
@@ -34,6 +34,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "run": ("nproc", "gpus", "seed", "verify_sets", "verify_every", "checkpoint_every"),
 }
 """Settings that most users need; all others go into a last section."""
+
+DEPENDED_ON = (*OPTION_GROUPS, "track")
+"""The fields below which stand the options of what is chosen in them."""
 
 _ONLY_FOR = {
     "power": ("poly",),
@@ -71,13 +74,15 @@ class Draft(FormDraft):
 
     def options(self, kind: str) -> list[Field]:
         """The fields of the chosen plug-in's own options."""
+        if kind == "track":
+            return self._tracker_options()
         declared = self.declaration(kind)
         found = declared.options if declared else ()
         return [Field(key=f"{kind}.{o.name}", option=o) for o in found if o.name != "path"]
 
     def fields(self) -> dict[str, Field]:
         found = [Field(key=option.name, option=option) for option in SETTINGS]
-        found += [option for kind in OPTION_GROUPS for option in self.options(kind)]
+        found += [option for kind in DEPENDED_ON for option in self.options(kind)]
         return {f.key: f for f in [*found, Field(key="name", option=_NAME)]}
 
     def relevant(self, key: str) -> bool:
@@ -91,6 +96,10 @@ class Draft(FormDraft):
         if key == "steps" and text and self.text("epochs"):
             return "give epochs or steps, not both"
         problem = super().problem(key)
+        if key == "track":
+            known = [name for _, name in self.choices("tracker")]
+            unknown = [name for name in trackers.names(text) if name not in known]
+            return f"there is no tracker {unknown[0]}" if unknown else problem
         if text and not problem and key in _LISTS and self.relevant(key):
             try:
                 _LISTS[key](text, key)
@@ -123,6 +132,13 @@ class Draft(FormDraft):
     def command(self) -> str:
         return commandline.training(self.settings())
 
+    def _tracker_options(self) -> list[Field]:
+        """The fields of the options of all trackers that are named, each once."""
+        chosen = trackers.names(self.texts.get("track", ""))
+        declared = [p.declaration for p in self.plugins["tracker"] if _shown_name(p) in chosen]
+        options = {option.name: option for one in declared if one for option in one.options}
+        return [Field(key=f"track.{name}", option=option) for name, option in options.items()]
+
     def _plugin_problem(self, kind: str, text: str) -> str:
         plugin = self.plugin(kind)
         if plugin and plugin.error:
@@ -145,7 +161,7 @@ class Draft(FormDraft):
 
 def installed() -> dict[str, list[Plugin]]:
     """The plug-ins that a form offers, broken ones included. Imports their declarations."""
-    return {kind: scan(kind) for kind in OPTION_GROUPS}
+    return {kind: scan(kind) for kind in (*OPTION_GROUPS, "tracker")}
 
 
 def judge(settings: Mapping[str, Any], root: Path) -> Verdict:

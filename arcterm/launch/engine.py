@@ -9,6 +9,7 @@ from arcterm_registry import get
 from arcterm_registry.contracts import LauncherFactory
 
 from arcterm.errors import RunError
+from arcterm.launch.trackers import processes
 from arcterm.processes import termination
 from arcterm.runs.store import Run
 
@@ -28,7 +29,9 @@ def submit(run: Run, *options: str) -> str:
     termination.hold()
     engine = cast(LauncherFactory, get("launcher", LAUNCHER).load()())
     try:
-        return engine.submit(run, *options)
+        submitted = engine.submit(run, *options)
     except OSError as error:
         step = _MENDING.get(error.errno or 0, "look at the run's directory")
         raise RunError(f"can't start {run.id}: {error}", f"{step}, then `arcterm resume {run.id}`") from None
+    processes.start(run)
+    return submitted

@@ -16,23 +16,13 @@ from arcterm_registry import Launcher
 from arcterm import environment
 from arcterm.errors import StartError
 from arcterm.processes import signals
+from arcterm.processes.detached import Detached, keep
 from arcterm.runs import state
 from arcterm.runs.reading.follow import read_tail
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
 
 _PATIENCE_SECONDS = 120.0
-
-
-class _Detached(subprocess.Popen[bytes]):
-    """A process that is meant to outlive this one, which Python would warn of."""
-
-    def __del__(self, *args: object, **kwargs: object) -> None:
-        """Leave it alone."""
-
-
-_supervisors: list[_Detached] = []
-"""Those that this process started, kept until they have ended so that none is left as a zombie."""
 
 
 launcher = Launcher(
@@ -59,17 +49,17 @@ class Local:
             process, said = _start(run, attempt, lock, log, options)
             if said != state.READY:
                 raise _not_started(run, attempt, process, said, log)
-        _supervisors[:] = [p for p in _supervisors if p.poll() is None] + [process]
+        keep(process)
         return str(process.pid)
 
 
-def _start(run: Run, attempt: int, lock: int, log: Path, options: Sequence[str]) -> tuple[_Detached, str]:
+def _start(run: Run, attempt: int, lock: int, log: Path, options: Sequence[str]) -> tuple[Detached, str]:
     """Start the supervisor; returns it and what it says of itself: ready, why it can't, or nothing."""
     listening, telling = os.pipe()
     with os.fdopen(listening, "rb", buffering=0) as ear:
         try:
             with log.open("ab") as output, signals.blocked():
-                process = _Detached(
+                process = Detached(
                     [
                         *(sys.executable, "-m", "arcterm.processes.supervisor"),
                         *(str(run.path.resolve()), str(attempt)),
@@ -101,7 +91,7 @@ def _hear(pipe: int) -> str:
     return f"it was not up after {_PATIENCE_SECONDS:.0f} s"
 
 
-def _not_started(run: Run, attempt: int, process: _Detached, said: str, log: Path) -> StartError:
+def _not_started(run: Run, attempt: int, process: Detached, said: str, log: Path) -> StartError:
     """The error of a supervisor that did not come up; the run is marked as failed if it can be written."""
     process.kill()
     code = process.wait()

@@ -36,6 +36,7 @@ from arcterm.launch.estimate.verdict import Estimate
 from arcterm.launch.pretrained import Pretrained
 from arcterm.launch.recipes import find, layer
 from arcterm.launch.teacher import TeacherFile
+from arcterm.launch.trackers import chosen as tracked
 from arcterm.overrides import check_settings, merge, options_for
 from arcterm.progress import Progress
 from arcterm.runs import store
@@ -129,6 +130,7 @@ def make_plan(
     batchnorm.check(given["backbone"], choice.backbone_options, length.batch)
     options = choice.backbone_options
     given["mxnet_prefix"] = mxnetfiles.check(given["mxnet_prefix"], given["backbone"], options)
+    given["track"], given["track_options"] = tracked.choose(given["track"], given.get("track_options", {}))
     start = _start(choice, root, facts)
     parts = _Parts(choice, source, facts, where, length, start, _teacher(choice, root))
     config = _config(parts)
@@ -297,6 +299,7 @@ def _config(parts: _Parts) -> TrainConfig:
         **_times(given, Clock(FROM_START, facts.images, whole, length.steps)),
         pretrained=str(start.path) if start else "",
         teacher=str(taught.path) if taught else "",
+        track_options=given["track_options"],
         **{option.name: given[option.name] for option in SETTINGS if option.name not in _WORKED_OUT},
     )
 
@@ -343,6 +346,7 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
         *remarks.given(choice.asked, config),
         *cached,
         *mxnetfiles.notes(config.mxnet_prefix, config.mxnet_save),
+        *tracked.notes(config),
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),
         *([f"teacher   {taught.words}: {_weights(config)}"] if taught else []),
     ]

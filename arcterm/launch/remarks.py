@@ -27,6 +27,7 @@ _SAID = (
     "pretrained",
     "mxnet_prefix",
     "teacher",
+    "track",
 )
 
 _ACTS_WITH = {

@@ -15,7 +15,7 @@ import msgspec
 
 from arcterm.config import Augmentation, Config
 from arcterm.errors import ArctermError
-from arcterm.runs import checkpoints, dataset, history, space
+from arcterm.runs import checkpoints, dataset, history, space, trackers
 from arcterm.runs.diagnosis import read_ends
 from arcterm.runs.events import (
     AnyEvent,
@@ -265,6 +265,7 @@ def describe(reader: Reader) -> dict[str, Any]:
         "ranks": [msgspec.to_builtins(rank) for _, rank in sorted(summary.ranks.items())],
         "skipped": [msgspec.to_builtins(skipped) for skipped in summary.skipped.values()],
         "corrupt_records": reader.essentials.corrupt,
+        "trackers": trackers.describe(run),
         **dataset.describe(run),
         "history": history.describe(run) if record else [],
         # what was chosen comes before how images are changed

@@ -160,3 +160,10 @@ def created(text: str) -> float:
         return datetime.datetime.fromisoformat(text).timestamp()
     except ValueError:
         return 0.0
+
+
+def tracked(tracker: Mapping[str, Any]) -> str:
+    """How far a tracker of `describe` is: ``wandb done at step 400``, and why where it is not well."""
+    error = f": {clean(str(tracker['error']))}" if tracker["error"] and tracker["state"] != "done" else ""
+    gone = "; `arcterm resume` goes on" if tracker["state"] == "gone" else ""
+    return f"{tracker['name']} {tracker['state']} at step {tracker['step']:,}{error}{gone}"

@@ -317,3 +317,69 @@ class LauncherFactory(Protocol):
 
         `options` are for its supervisor (`arcterm.processes.supervisor`).
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedRun:
+    """The training that a tracker receives the numbers of.
+
+    `config` holds its settings as in ``run.json``, `folder` is its directory, `work` a directory in that one
+    for the tracker's own files, the same at every resume. `step` is the last step that was flushed, -1 at
+    first: a tracker that can rewind forgets what it may have of later ones.
+    """
+
+    id: str
+    name: str
+    command: str
+    config: Mapping[str, Any]
+    folder: Path
+    work: Path
+    step: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something about a run that a person may want to hear at once; `text` says it in a sentence.
+
+    `kind` is ``"done"``, ``"stopped"``, ``"failed"``, ``"nan"`` (a loss or gradient that is no number),
+    ``"stalled"`` (no progress, a relaunch, or the supervisor is gone), ``"paused"`` (its disk is full) or
+    ``"best"`` (the best verification so far). `t` is the time, seconds since 1970.
+    """
+
+    kind: str
+    text: str
+    step: int
+    t: float
+
+
+class RunTracker:
+    """A tracker at work, as its factory returns it; subclass it and override what differs.
+
+    It lives in a process of its own and may take its time, raise or hang: the training never waits for it.
+    After an exception it is made anew and given again what was not flushed; a call that takes two minutes
+    ends the process.
+    """
+
+    rewinds: bool = False
+    """Whether `rewind` is there. A tracker without it never gets a value of a step that it had before."""
+
+    def log(self, step: int, t: float, values: Mapping[str, float]) -> None:
+        """Take the `values` of `step`, written at `t` (seconds since 1970), by name, e.g. ``train/loss``.
+
+        Values may be NaN or infinite. Several calls may be of one step; each name comes once a step.
+        """
+
+    def rewind(self, step: int) -> None:
+        """Forget all values of steps after `step`: a resume goes on from there."""
+
+    def notify(self, notice: Notice) -> None:
+        """Take a notice, which comes once."""
+
+    def flush(self) -> None:
+        """Make durable what was given; called about once a second while there is something."""
+
+    def close(self, state: str) -> None:
+        """End, flushed: the run is in `state`, e.g. ``"done"``, ``"failed"`` or ``"stopped"``.
+
+        Called before a retry too, with ``"running"``. A resume makes another tracker, which goes on.
+        """

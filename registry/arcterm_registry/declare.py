@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from inspect import signature
 from itertools import islice
 from pathlib import Path
@@ -363,9 +364,23 @@ class Launcher(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Tracker(Declaration):
-    """A service that receives a run's metrics."""
+    """What a training's numbers are sent to while it runs, from a process of its own.
+
+    `factory` is called as ``function(run, **options)`` with a `contracts.TrackedRun` and returns a
+    `contracts.RunTracker`. `needs` are the modules that it imports and that need not be installed, `install`
+    is the command that installs them. `files` are the options that name a file: they are made absolute.
+    `check` may also raise `ValueError` for what is missing on this machine. No option holds a secret: options
+    are recorded in the run; a secret belongs into an environment variable or a file.
+    """
 
     kind: ClassVar[str] = "tracker"
+    needs: tuple[str, ...] = ()
+    install: str = ""
+    files: tuple[str, ...] = ()
+
+    def missing(self) -> list[str]:
+        """The modules of `needs` that are not installed."""
+        return [name for name in self.needs if find_spec(name) is None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from arcterm.errors import RunError, StartError
 from arcterm.files import write_json
 from arcterm.launch import engine, local, start
 from arcterm.launch.resume import resumption
+from arcterm.processes import detached
 from arcterm.runs import state, store
 from arcterm.runs.state import Owner, read_state, write_state
 
@@ -175,7 +176,7 @@ def test_the_lock_goes_to_the_supervisor_without_a_gap(run, interpreter):
         assert run.attempts() == 1
     finally:
         psutil.Process(pid).kill()
-        local._supervisors.pop().wait()
+        detached._started.pop().wait()
     assert not state.is_locked(run)
 
 

@@ -15,11 +15,10 @@ from textual.widget import Widget
 from arcterm.console.draft import Verdict
 from arcterm.console.screens.fields import ChoiceRow, TextRow, row_for
 from arcterm.console.screens.form import Form, section
-from arcterm.console.trainform import SECTIONS, Draft, installed, judge
+from arcterm.console.trainform import DEPENDED_ON, SECTIONS, Draft, installed, judge
 from arcterm.errors import ConfigError
 from arcterm.launch import start
 from arcterm.launch.plan import make_plan
-from arcterm.overrides import OPTION_GROUPS
 from arcterm.runs.store import Run
 from arcterm.settings import SETTINGS
 
@@ -55,7 +54,7 @@ class LaunchForm(Form):
         self._draft = draft = Draft(message.plugins, self._texts)
         form = self.query_one("#form")
         await form.mount(*self._rows(draft))
-        for kind in OPTION_GROUPS:
+        for kind in DEPENDED_ON:
             await self.show_dependent(kind)
         self.judge_later()
         first = form.query("FieldRow > Select, FieldRow > Input").first(Widget)
@@ -63,7 +62,7 @@ class LaunchForm(Form):
 
     async def show_dependent(self, key: str) -> None:
         """Show the chosen plug-in's own options, in place of the former one's."""
-        if key in OPTION_GROUPS and self.draft is not None:
+        if key in DEPENDED_ON and self.draft is not None:
             holder = self.query_one(f"#options-{key}")
             await holder.remove_children()
             texts = self.draft.texts
@@ -107,5 +106,7 @@ class LaunchForm(Form):
         for title, keys in {**SECTIONS, "more": rest}.items():
             rows.append(section(title))
             rows += [TextRow(fields["name"], texts.get("name", ""))] if title == "run" else []
-            rows += [row_for(fields[key], texts.get(key, "")) for key in keys]
+            for key in keys:
+                rows.append(row_for(fields[key], texts.get(key, "")))
+                rows += [Vertical(id="options-track", classes="options")] if key == "track" else []
         return rows

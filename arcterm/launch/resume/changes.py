@@ -14,12 +14,17 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
 from arcterm.launch import devices, sharing
 from arcterm.launch.choice import Devices
+from arcterm.launch.trackers.chosen import choose
 from arcterm.overrides import check_settings
+from arcterm.runs import trackers
 from arcterm.samples import FROM_START, Begin
 from arcterm.schedules.clock import TIMES, Clock, worked_out
 from arcterm.schedules.rate import usual_milestones
 
-WORKED_OUT = ("nproc", "gpus", "batch_size", "accumulate", "dataset", "lr", "epochs", "steps", "milestones")
+WORKED_OUT = (
+    *("nproc", "gpus", "batch_size", "accumulate", "dataset", "lr", "epochs", "steps", "milestones"),
+    *("track", "track_options"),
+)
 PLAIN = (
     *("on_nan", "retries", "hang_seconds", "grace"),
     *("verify_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_best"),
@@ -105,6 +110,8 @@ def apply(
     clock = Clock(begins, facts.images, whole, steps)
     changed: dict[str, Any] = {name: asked[name] for name in PLAIN if name in asked}
     changed |= _times(config, asked, changed.get("schedule", config.schedule), clock)
+    if {"track", "track_options"} & asked.keys():
+        changed |= _trackers(config, asked)
     if where:
         changed |= _devices(where)
     return msgspec.structs.replace(
@@ -117,6 +124,18 @@ def apply(
         lr=asked.get("lr") or config.lr,
         begins=begins,
     )
+
+
+def _trackers(config: TrainConfig, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The trackers from now on, with the options given now over those that they still have."""
+    chosen = trackers.names(asked.get("track", config.track))
+    kept = {
+        key: value
+        for key, value in config.track_options.items()
+        if any(get("tracker", name).option(key) for name in chosen)
+    }
+    track, options = choose(",".join(chosen), kept | asked.get("track_options", {}))
+    return {"track": track, "track_options": options}
 
 
 def counts_epochs(config: TrainConfig, images: int) -> bool:

@@ -75,7 +75,7 @@ def _rate(old: TrainConfig, new: TrainConfig, step: int) -> list[str]:
 def _others(old: TrainConfig, new: TrainConfig) -> list[str]:
     named = [
         f"{name} {_value(new, name)} instead of {_value(old, name)}"
-        for name in (*PLAIN, "milestones")
+        for name in (*PLAIN, "milestones", "track")
         if _value(old, name) != _value(new, name)
     ]
     return [f"changed   {', '.join(named)}"] if named else []

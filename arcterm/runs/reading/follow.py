@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from io import BufferedReader
 from itertools import islice
@@ -75,6 +75,18 @@ class Follower:
                         yield tail.order[0], event
                     else:
                         self.corrupt += 1
+
+    def position(self) -> dict[str, int]:
+        """Return how many bytes of each event file have been read, for `seek`."""
+        return {name: tail.offset for name, tail in self._tails.items()}
+
+    def seek(self, position: Mapping[str, int]) -> None:
+        """Go on from a `position` of another follower of this run."""
+        self._tails.clear()
+        for tail in self._files():
+            with suppress(OSError):  # it is read from its beginning
+                tail.inode = tail.path.stat().st_ino
+                tail.offset = position.get(tail.path.name, 0)
 
     def poll(self, limit: int | None = None) -> list[tuple[int, AnyEvent]]:
         """Return the events not read yet, at most `limit` if given."""

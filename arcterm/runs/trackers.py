@@ -1,0 +1,113 @@
+"""The folder of each of a run's trackers, ``trackers/NAME/``: how far it is, its lock, log and own files."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from arcterm.errors import DataError
+from arcterm.files import read_json, write_json
+from arcterm.runs.store import Run, recorded
+
+TrackerState = Literal["starting", "running", "failing", "failed", "done"]
+
+
+class Tracking(msgspec.Struct, kw_only=True):
+    """``state.json``: a tracker has everything up to `step`, `values` numbers in all.
+
+    `error` is its last one, of which it has recovered if it is ``running``. `position` are the bytes read of
+    each event file, `last` is the newest step of each value, `sent` names the notices, `best` is the best
+    verification so far, `since` the time of its first start: of what happened before no notice is sent.
+    """
+
+    tracker: str
+    state: TrackerState = "starting"
+    step: int = -1
+    values: int = 0
+    error: str = ""
+    since: float = 0.0
+    position: dict[str, int] = {}
+    last: dict[str, int] = {}
+    sent: list[str] = []
+    best: float | None = None
+
+
+def names(text: str) -> list[str]:
+    """The trackers of a config's `track`."""
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
+def folder(run: Run, name: str) -> Path:
+    """Where the tracker called `name`, or ``dist:name``, keeps what belongs to the run."""
+    return run.path / "trackers" / name.replace(":", ".")
+
+
+def read(run: Run, name: str) -> Tracking:
+    """How far a tracker is; one that was never started is at the beginning. Raises `DataError`."""
+    try:
+        return read_json(folder(run, name) / "state.json", Tracking)
+    except FileNotFoundError:
+        return Tracking(tracker=name)
+
+
+def write(run: Run, tracking: Tracking) -> None:
+    """Replace the record of a tracker."""
+    write_json(folder(run, tracking.tracker) / "state.json", tracking)
+
+
+@contextlib.contextmanager
+def lock(run: Run, name: str) -> Iterator[None]:
+    """Wait for the tracker's lock, which its process holds as long as it lives."""
+    fd = os.open(folder(run, name) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def is_alive(run: Run, name: str) -> bool:
+    """Whether a process on this host feeds the tracker."""
+    try:
+        fd = os.open(folder(run, name) / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def describe(run: Run) -> list[dict[str, Any]]:
+    """Name, state, step, values, error and folder of each tracker of a run, as `show --json` prints them.
+
+    The state of one whose process is gone before its end is ``gone``.
+    """
+    record = recorded(run)
+    found = []
+    for name in names(getattr(record.config, "track", "")) if record else []:
+        try:
+            at = read(run, name)
+        except (DataError, OSError) as error:
+            at = Tracking(tracker=name, state="failed", error=str(error))
+        ended = at.state in ("failed", "done") or is_alive(run, name)
+        found.append(
+            {
+                "name": name,
+                "state": at.state if ended else "gone",
+                "step": max(at.step, 0),
+                "values": at.values,
+                "error": at.error or None,
+                "path": os.path.realpath(folder(run, name)),
+            }
+        )
+    return found

@@ -1,0 +1,126 @@
+"""What of a run a person wants to hear at once, found in its events and its state."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator
+from statistics import fmean
+
+from arcterm_registry.contracts import Notice
+
+from arcterm.runs import diagnosis
+from arcterm.runs.events import AnyEvent, Checkpoint, End, Message, Mined, Phase, Start, Step, Verify
+from arcterm.runs.state import LIVE, State
+from arcterm.runs.store import Run
+from arcterm.runs.trackers import Tracking
+
+SILENT_SECONDS = 300.0
+"""Seconds without a step, or any other sign of progress, until a run that lives is stalled."""
+
+_EARLY_SECONDS = 60.0  # a run may have failed by the time its trackers are up
+_NOT_FINITE = re.compile(r"(the loss became|a gradient is not finite at step) ")
+"""How the words of a `NotFiniteError` begin, which are a message of the rank."""
+_PROGRESS = (Start, Phase, Step, Mined, Verify, Checkpoint)
+
+
+class Watcher:
+    """Finds the notices of a run; those in `at.sent` were sent, and `at.best` is its best verification.
+
+    Of what happened before its trackers were started there is no notice.
+    """
+
+    def __init__(self, run: Run, at: Tracking) -> None:
+        self._run = run
+        self._at = at
+        self._found: list[tuple[str, Notice]] = []
+        self._verified: dict[str, Verify] = {}
+        self._attempt = 0
+        self._step = max(at.step, 0)
+        self._progress = 0.0
+
+    def see(self, attempt: int, event: AnyEvent) -> None:
+        """Take in an event, in their order."""
+        self._attempt = max(self._attempt, attempt)
+        if isinstance(event, _PROGRESS):
+            self._progress = max(self._progress, event.t)
+        match event:
+            case Verify():
+                if any(other.step != event.step for other in self._verified.values()):
+                    self._judge()
+                self._verified[event.set] = event
+            case Step():
+                self._judge()
+                self._step = event.step
+                if event.skipped or not math.isfinite(float(event.loss)):
+                    skipped = ", and the step was skipped" if event.skipped else ""
+                    self._add_nan(event.t, f"the loss is {event.loss} at step {event.step:,}{skipped}")
+            case Checkpoint() | End() | Start():
+                self._judge()
+            case Message(text=text) if _NOT_FINITE.match(text):
+                self._add_nan(event.t, text.partition("\n")[0])
+
+    def notices(self, state: State, *, caught_up: bool) -> Iterator[Notice]:
+        """Yield what is new, each once; what the `state` says only when all events were seen.
+
+        A notice counts as sent when the next one is asked for.
+        """
+        if caught_up:
+            if state.state not in LIVE:
+                self._judge()
+            self._look_at(state)
+        while self._found:
+            key, notice = self._found[0]
+            if key not in self._at.sent and notice.t >= self._at.since - _EARLY_SECONDS:
+                yield notice
+                self._at.sent.append(key)
+            del self._found[0]
+
+    def _look_at(self, state: State) -> None:
+        """Find what the state, the ends of attempts and the silence since the last progress say."""
+        step, failure = max(state.step, self._step), state.failure
+        match state.state:
+            case "done" | "stopped":
+                self._add(f"{state.state}@{state.attempt}", state.state, state.reason, step, state.t)
+            case "failed":
+                words = failure.cause if failure else state.reason
+                hint = f"; {failure.hint}" if failure and failure.hint else ""
+                self._add(f"failed@{state.attempt}", "failed", words + hint, step, state.t)
+            case "paused":
+                self._add(f"paused@{state.t:.0f}", "paused", state.reason, step, state.t)
+            case "lost" | "damaged":
+                self._add(f"{state.state}@{state.attempt}", "stalled", state.reason, step, time.time())
+            case "running" | "stopping" if self._progress:
+                silent = time.time() - self._progress
+                if silent > SILENT_SECONDS:
+                    words = f"no progress for {silent / 60:.0f} minutes"
+                    self._add(f"silent@{self._progress:.0f}", "stalled", words, step, time.time())
+        if state.state in LIVE:
+            for ended in diagnosis.read_ends(self._run):
+                if ended.state == "failed" and ended.attempt < max(state.attempt, self._attempt):
+                    words = f"attempt {ended.attempt} failed, it is launched again: {ended.reason}"
+                    self._add(f"relaunched@{ended.attempt}", "stalled", words, ended.step, ended.t)
+
+    def _judge(self) -> None:
+        """A verification is over: compare its mean accuracy over the sets with the best so far."""
+        results, self._verified = list(self._verified.values()), {}
+        scores = [(v.set, v.accuracy) for v in results if v.accuracy is not None and not v.collapse]
+        if not scores:
+            return
+        mean = fmean(accuracy for _, accuracy in scores)
+        if self._at.best is not None and mean <= self._at.best:
+            return
+        before = "" if self._at.best is None else f", after {self._at.best:.4f}"
+        self._at.best = mean
+        named = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in scores)
+        step, t = results[-1].step, results[-1].t
+        self._add(f"best@{step}", "best", f"the best so far at step {step:,}: {named}{before}", step, t)
+
+    def _add_nan(self, t: float, text: str) -> None:
+        self._add(f"nan@{self._attempt}", "nan", text, self._step, t)
+
+    def _add(self, key: str, kind: str, text: str, step: int, t: float) -> None:
+        """Note what is found, unless it was sent or waits to be."""
+        if key not in self._at.sent and all(key != other for other, _ in self._found):
+            self._found.append((key, Notice(kind=kind, text=text, step=step, t=t)))
