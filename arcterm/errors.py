@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
+
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|STATUS_ALLOC_FAILED|Failed to allocate memory", re.IGNORECASE
+)
 
 
 class ArctermError(Exception):
@@ -20,6 +25,15 @@ class ArctermError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.hint}" if self.hint else self.message
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the host or a GPU had no memory left, which says nothing of what was being done.
+
+    PyTorch and onnxruntime raise errors of many meanings in one class, so that their words decide.
+    """
+    runtime = isinstance(error, RuntimeError) or type(error).__module__.startswith("onnxruntime.")
+    return isinstance(error, MemoryError) or (runtime and bool(_OUT_OF_MEMORY.search(str(error))))
 
 
 class StopAskedError(Exception):

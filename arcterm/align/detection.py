@@ -14,7 +14,7 @@ from arcterm_registry import Detector, PluginError, get, locate, scan
 from arcterm_registry.contracts import BoxedFaceDetector, Face, FaceDetector
 from numpy.typing import NDArray
 
-from arcterm.errors import ArctermError, ConfigError, DataError, FailedError
+from arcterm.errors import ArctermError, ConfigError, DataError, FailedError, is_out_of_memory
 from arcterm.overrides import options_for
 
 FIRST = ("mtcnn", "yunet")
@@ -153,6 +153,8 @@ class Detectors:
         except (ArctermError, PluginError):
             raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             plugin = locate("detector", self.choice.name)
             if plugin.distribution == "arcterm":
                 raise

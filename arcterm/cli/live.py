@@ -223,6 +223,8 @@ def _machine(config: Config, summary: Summary) -> RenderableType:
     if not own:
         for rank, usage in sorted(summary.ranks.items()):
             grid.add_row(f"rank {rank}", f"CPU {usage.cpu:.0f} %", f"{usage.memory / 2**20:.0f} MiB")
+    if peaks := [usage.gpu_peak for usage in summary.ranks.values() if usage.gpu_peak]:
+        grid.add_row("peak", "of a rank", Text(f"{max(peaks) / 2**30:.1f} GiB"))
     return Group(grid, *notes)
 
 

@@ -92,6 +92,8 @@ def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -
         _show_job(described)
     else:
         _show_training(described)
+    held = [(rank["rank"], rank["gpu_peak"]) for rank in described["ranks"] if rank.get("gpu_peak")]
+    put(*(f"GPU memory        rank {rank}: {byte_size(peak)} at most" for rank, peak in held))
     for key, value in config.items():
         put(f"config            {key} = {value}")
     if failure := described["failure"]:

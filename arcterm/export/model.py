@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from arcterm.errors import ArctermError, DataError
+from arcterm.errors import ArctermError, DataError, is_out_of_memory
 from arcterm.export import foreign, onnxmodel, recognise
 from arcterm.export.firstlayer import change_input
 from arcterm.export.foreign import Foreign
@@ -93,6 +93,8 @@ def build(facts: ModelFacts) -> nn.Module:
     except PluginError as error:
         raise DataError(error.message, error.hint) from None
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise DataError(
             f"backbone {facts.backbone!r} can't be made: {type(error).__name__}: {error}",
             f"`arcterm plugins check {facts.backbone}` says more",
@@ -158,6 +160,8 @@ def load(path: Path, facts: ModelFacts) -> Model:
             f"{path} can't be read: {error}", "it was cut short or changed: copy it again"
         ) from None
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())[:500]
         raise DataError(f"{path} does not fit backbone {facts.backbone!r}: {reason}") from None
     _check_head(path, facts, head)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from arcterm.errors import DataError
+from arcterm.errors import DataError, is_out_of_memory
 
 _TYPES = {"float32": np.float32, "float16": np.float16, "float64": np.float64, "uint8": np.uint8}
 TYPES = frozenset(_TYPES)
@@ -75,7 +75,9 @@ class OnnxNetwork(nn.Module):
             found = self.session(device).run(outputs, {self.input: pixels})
         except DataError:
             raise
-        except Exception as error:  # noqa: BLE001  whatever an operator raises
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise DataError(
                 f"{self.path} does not run on {count} images: {first_line(error)}",
                 "the graph is damaged, or made for a newer onnxruntime",
@@ -100,7 +102,9 @@ class OnnxNetwork(nn.Module):
                 self._sessions[name] = onnxruntime.InferenceSession(
                     str(self.path), options, providers=providers
                 )
-            except Exception as error:  # noqa: BLE001  whatever a runtime raises
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
                 raise DataError(
                     f"onnxruntime {onnxruntime.__version__} can't run {self.path}: {first_line(error)}",
                     "the file is damaged, or needs operators that this onnxruntime has not",

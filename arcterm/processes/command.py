@@ -12,7 +12,11 @@ from arcterm.config import Config
 from arcterm.errors import RunError
 from arcterm.runs.store import Run
 
-_STORED = ("CUDA_", "NCCL_", "OMP_", "ARCTERM_", "SLURM_", "TORCH_", "GLOO_")
+_STORED = (
+    *("CUDA_", "NCCL_", "OMP_", "ARCTERM_", "SLURM_", "TORCH_", "GLOO_"),
+    # PyTorch's allocator and the cache of compiled kernels
+    *("PYTORCH_", "TRITON_"),
+)
 _TORCHRUN = {
     *("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
     *("GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK", "ROLE_WORLD_SIZE", "ROLE_NAME"),
@@ -54,6 +58,8 @@ def environ(run: Run, meeting: Path) -> dict[str, str]:
     }
     if not has_agent(config):  # as torchrun has it for a rank
         made |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    if config.device == "cuda":  # silent by default, NCCL says in its log why a collective failed
+        made.setdefault("NCCL_DEBUG", "WARN")
     if config.gpus:  # NVML numbers GPUs by bus; CUDA does so only if told
         made["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         made["CUDA_VISIBLE_DEVICES"] = ",".join(_cuda_names(config.gpus))

@@ -19,7 +19,14 @@ from arcterm_registry import PluginError, get, locate
 from arcterm_registry.contracts import JobReport
 
 from arcterm.config import JobConfig
-from arcterm.errors import ArctermError, DataError, FailedError, NotFiniteError, StopAskedError
+from arcterm.errors import (
+    ArctermError,
+    DataError,
+    FailedError,
+    NotFiniteError,
+    StopAskedError,
+    is_out_of_memory,
+)
 from arcterm.files import read_json
 from arcterm.processes import signals
 from arcterm.runs import space, state
@@ -104,6 +111,8 @@ def _call(context: JobContext, config: JobConfig) -> JobReport:
     except (ArctermError, PluginError, StopAskedError, UnicodeEncodeError):
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         if plugin.distribution == "arcterm":
             raise
         raise FailedError(

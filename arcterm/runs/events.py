@@ -196,11 +196,15 @@ class Gpus(Event, tag="gpus"):
 
 
 class Rank(Event, tag="rank"):
-    """A rank's own use: `cpu` in percent of one core, `memory` resident bytes."""
+    """A rank's own use: `cpu` in percent of one core, `memory` resident bytes.
+
+    `gpu_peak` is the most bytes of its GPU that PyTorch has held, for tensors or for later ones; 0 on a CPU.
+    """
 
     rank: int
     cpu: float
     memory: int
+    gpu_peak: int = 0
 
 
 class Message(Event, tag="message"):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from arcterm.config import TrainConfig
-from arcterm.errors import ArctermError, DataError
+from arcterm.errors import ArctermError, DataError, is_out_of_memory
 from arcterm.inputs import pairsets, sources
 from arcterm.train import precision, recompute
 from arcterm.train.checkpoint import Trained
@@ -106,6 +106,8 @@ def _make(kind: str, name: str, *args: Any, **options: Any) -> Any:
     except ArctermError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise DataError(f"{kind} {name!r} can't be made: {type(error).__name__}: {error}") from error
 
 

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from arcterm.config import TrainConfig
-from arcterm.errors import ArctermError, DataError
+from arcterm.errors import ArctermError, DataError, is_out_of_memory
 from arcterm.formats import images
 from arcterm.runs.events import Message, Phase, Verify
 from arcterm.runs.journal import Sink
@@ -84,6 +84,8 @@ class Examiner:
         try:
             pretrained.load(path, self._trained, keep_head=self._config.head == "keep")
         except (SafetensorError, OSError, RuntimeError, KeyError) as error:
+            if is_out_of_memory(error):
+                raise
             raise DataError(
                 f"the weights of {path} can't be loaded: {error}", "start a new run with another --pretrained"
             ) from error
@@ -207,4 +209,6 @@ def _read(sets: Mapping[str, PairSet], name: str) -> PairSet:
     except ArctermError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise DataError(f"it can't be read: {type(error).__name__}: {error}") from error

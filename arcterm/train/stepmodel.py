@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from arcterm.config import TrainConfig
-from arcterm.errors import TrainingError
+from arcterm.errors import TrainingError, is_out_of_memory
 from arcterm.runs.events import Message, Phase
 from arcterm.runs.journal import Sink
 from arcterm.train import precision, statistics
@@ -92,6 +92,8 @@ def compile_backbone(
             embeddings = fast(images)
         embeddings.float().square().mean().backward()
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise TrainingError(
             f"backbone {name!r} can't be compiled: {type(error).__name__}: {reason}",

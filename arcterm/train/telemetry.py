@@ -8,6 +8,7 @@ import threading
 from types import TracebackType
 
 import psutil
+import torch
 
 from arcterm import gpus
 from arcterm.runs.events import Gpu, Gpus, Rank
@@ -54,9 +55,15 @@ class Telemetry:
             ticks += 1
             with contextlib.suppress(OSError):  # no descriptor is left, say: a second later there may be one
                 cpu, memory = process.cpu_percent(), process.memory_info().rss
-                self._journal.write(Rank(rank=self._world.rank, cpu=cpu, memory=memory))
+                peak = _gpu_peak(self._world.device)
+                self._journal.write(Rank(rank=self._world.rank, cpu=cpu, memory=memory, gpu_peak=peak))
             if ticks % _SYNC_EVERY == 0:
                 self._journal.sync()
+
+
+def _gpu_peak(device: torch.device) -> int:
+    """Return the most bytes of a GPU that PyTorch has held in this process; 0 for a CPU."""
+    return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else 0
 
 
 def _own(cuda: bool) -> tuple[list[Gpu], str]:

@@ -47,6 +47,10 @@ class World:
         options: dict[str, Any] = {"store": store, "rank": rank, "world_size": size, "timeout": timeout}
         if device == "cuda":
             torch.cuda.set_device(local_rank)
+            # Named, so that NCCL connects now, on this GPU, and not at the first collective on a guessed one.
+            # A rank alone has none to connect to, and would pay for it in seconds and memory of the GPU.
+            if size > 1:
+                options["device_id"] = torch.device("cuda", local_rank)
             # CPU tensors go through gloo, so that agreeing on a stop never waits for the GPU
             dist.init_process_group("cpu:gloo,cuda:nccl", **options)
             return cls(rank, size, local_rank, torch.device("cuda", local_rank))

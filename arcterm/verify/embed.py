@@ -14,7 +14,7 @@ from arcterm_registry.contracts import PairSet
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from arcterm.errors import ArctermError, DataError
+from arcterm.errors import ArctermError, DataError, is_out_of_memory
 from arcterm.formats import images
 from arcterm.runs.events import Rate, Verify, real
 from arcterm.verify import collapse, protocol
@@ -166,6 +166,8 @@ def _decoded(name: str, pictures: Sequence[Image], index: int, size: tuple[int, 
     except ArctermError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise DataError(f"{source} can't be read: {type(error).__name__}: {error}") from error
 
 

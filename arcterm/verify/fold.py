@@ -17,6 +17,8 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.fx.passes.shape_prop import ShapeProp
 
+from arcterm.errors import is_out_of_memory
+
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 _Layer = nn.Conv2d | nn.Linear
 _SAME = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)  # in evaluation
@@ -43,7 +45,9 @@ def fold_norms(
             made = _Folding(copy.deepcopy(plain), images).run()
             largest = expected.abs().max().clamp(min=torch.finfo(expected.dtype).tiny)
             apart = (made(images) - expected).abs().max() / largest
-        except Exception as error:  # noqa: BLE001  whatever a stranger's network does to a tracer
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
             note(f"batch norms are not folded: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
             return plain
     if not apart <= _AGREEMENT:

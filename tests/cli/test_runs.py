@@ -167,6 +167,20 @@ def test_the_live_picture_of_a_run_on_the_cpu_shows_no_gpu(make):
     assert "H200" not in text and "CPU 97 %" in text
 
 
+def test_the_peak_of_each_ranks_gpu_memory_is_shown(arcterm, make):
+    run = make(config(), "running", name="large")
+    for rank, peak in enumerate((3 << 30, 5 << 30)):
+        Journal(run.events, 1, rank).write(Rank(rank=rank, cpu=97.0, memory=1 << 30, gpu_peak=peak))
+    shown = arcterm("show", "large")[1]
+    assert "rank 0: 3.0 GiB at most" in shown and "rank 1: 5.0 GiB at most" in shown
+    assert [rank["gpu_peak"] for rank in json.loads(arcterm("show", "large", "--json")[1])["ranks"]][
+        1
+    ] == 5 << 30
+    drawn = Console(width=100, file=io.StringIO(), force_terminal=False)
+    drawn.print(live._machine(run.record.config, Reader(run).refresh()))
+    assert "5.0 GiB" in drawn.file.getvalue()
+
+
 def test_a_damaged_run_that_lives_is_stopped_before_it_is_removed(arcterm, make):
     run = make(config(), "running", name="torn")
     (run.path / "state.json").write_text("{")

@@ -177,6 +177,20 @@ def trained(tmp_path, monkeypatch):
     return make
 
 
+def test_what_nccl_has_to_say_is_heard_unless_asked_otherwise(stand_in, trained, monkeypatch):
+    stand_in("")
+    monkeypatch.delenv("NCCL_DEBUG", raising=False)
+    assert environment(trained([0]))["NCCL_DEBUG"] == "WARN"
+    assert "NCCL_DEBUG" not in environment(trained([]))
+    monkeypatch.setenv("NCCL_DEBUG", "INFO")
+    assert environment(trained([0]))["NCCL_DEBUG"] == "INFO"
+
+
+def test_what_allocators_and_compilers_were_told_is_recorded():
+    given = {"PYTORCH_ALLOC_CONF": "expandable_segments:True", "TRITON_CACHE_DIR": "/t"}
+    assert command.recorded_part(given | {"HOME": "/h", "TRITON_KEY": "x"}) == given | {"TRITON_KEY": "***"}
+
+
 def environment(run):
     return command.environ(run, Path("meeting"))
 

@@ -19,7 +19,7 @@ from arcterm_registry.contracts import FaceDataset
 from numpy.typing import NDArray
 
 from arcterm.config import Augmentation
-from arcterm.errors import DataError, TrainingError
+from arcterm.errors import DataError, TrainingError, is_out_of_memory
 from arcterm.formats import images
 from arcterm.train.feed.augment import UNCHANGED, Draws, draw
 from arcterm.train.feed.cache import DecodedCache
@@ -220,6 +220,8 @@ class Loader:
         try:
             label = self._decode(index, pixels)
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             if self._quarantine is None:
                 raise
             label = self._substitute(index, error, pixels)
