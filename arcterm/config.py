@@ -104,6 +104,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     head_lr_factor: float = _DEFAULT["head_lr_factor"]
     bn_momentum: float | None = _DEFAULT["bn_momentum"]
     freeze: str = _DEFAULT["freeze"]
+    ema: float = _DEFAULT["ema"]
     clip: float = _DEFAULT["clip"]
     sample_rate: float = _DEFAULT["sample_rate"]
     interclass_filter: float = _DEFAULT["interclass_filter"]

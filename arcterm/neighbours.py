@@ -20,12 +20,15 @@ backbone: backbone_name net network
 backbone.dropout: dropout_rate
 backbone.embedding_size: emb_size embedding_dim
 batch_size: batch bs global_batch_size per_batch_size
+bn_momentum: batch_norm_momentum bn_mom
 checkpoint_every: ckpt save_every save_freq steps_per_save
 clip: clip_grad grad_clip max_grad_norm
 compile: torch_compile
 dataset: data data_dir data_path rec train_dir
+ema: ema_decay model_ema
 epochs: end_epoch epoch max_epochs num_epoch num_epochs
 final_rate: eta_min lr_min min_lr
+freeze: freeze_layers frozen
 gamma: gamma_decay lr_decay
 gpus: devices gpu gpu_ids
 interclass_filter: interclass_filtering_threshold

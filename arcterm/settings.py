@@ -103,6 +103,12 @@ SETTINGS: tuple[Option, ...] = (
         "",
         "what does not learn, with commas: parts of the backbone, FIRST-LAST, backbone, or head; nothing",
     ),
+    _share(
+        "ema",
+        0.0,
+        "average of the weights that is verified and exported: share kept at each step, e.g. 0.9999; none",
+        open_high=True,
+    ),
     _setting(
         "clip",
         float,

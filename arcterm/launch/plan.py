@@ -345,6 +345,7 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
         *remarks.usual(choice.usual, choice.chosen, config),
         *remarks.given(choice.asked, config),
         *cached,
+        *grouping.average(config),
         *mxnetfiles.notes(config.mxnet_prefix, config.mxnet_save),
         *tracked.notes(config),
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),

@@ -60,7 +60,8 @@ def checkpoint_bytes(config: TrainConfig, parameters: int, rows: int, embedding_
     `parameters` are those of the backbone, `rows` the class weights of the head, 0 for a loss without any.
     """
     copies = 3 if config.optimizer == "adamw" else 2
-    return copies * _FLOAT * (parameters + rows * embedding_size) + _BESIDES
+    average = parameters if config.ema else 0
+    return _FLOAT * (copies * (parameters + rows * embedding_size) + average) + _BESIDES
 
 
 def of_training(root: Path, config: TrainConfig, checkpoint: int) -> DiskRoom:

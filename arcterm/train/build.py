@@ -22,6 +22,7 @@ from arcterm.train.head.lazy_adamw import Lazy, LazyAdamW
 from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.optim import groups, optimizers
+from arcterm.train.optim.averages import Average
 from arcterm.train.world import World
 
 
@@ -56,7 +57,8 @@ def trained(config: TrainConfig, classes: int, world: World) -> Trained:
     if groups.HEAD in config.frozen:
         head.requires_grad_(False)
     own = optimizers.make(groups.of_backbone(network, config), config)
-    return Trained(network, head, own, head_optimizer(head, config))
+    average = Average(network, config.ema) if config.ema else None
+    return Trained(network, head, own, head_optimizer(head, config), average=average)
 
 
 def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | TupleHead:

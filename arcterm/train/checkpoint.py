@@ -1,7 +1,8 @@
 """Save and restore everything that a run needs to go on exactly where it was.
 
 A checkpoint holds the backbone, its optimizer's state, and the head by class range, one file a rank. The
-backbone has the mean of all ranks' running statistics; each rank's own lie beside it. The order of the images
+backbone has the mean of all ranks' running statistics; each rank's own lie beside it. Where weights are
+averaged, the backbone is their average, and those that go on learning lie beside it. The order of the images
 and their mirroring follow from the seed and the step; what was mined with weights that are gone is held too.
 It can be read by any number of ranks.
 """
@@ -38,18 +39,19 @@ from arcterm.train.head import file
 from arcterm.train.head.head import Head
 from arcterm.train.head.lazy_adamw import Lazy
 from arcterm.train.head.tuples import TupleHead
-from arcterm.train.optim import optimizers
+from arcterm.train.optim import averages, optimizers
+from arcterm.train.optim.averages import Average
 from arcterm.train.world import World, shard
 from arcterm.verify.ranks import gather_texts
 
 _BACKBONE, _MOMENTUM = checkpoints.BACKBONE, "momentum.safetensors"
-_FEED = "feed.safetensors"
+_LEARNING, _FEED = "learning.safetensors", "feed.safetensors"
 _NO_ROOM = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The bare backbone, the head, and their optimizers.
+    """The bare backbone, the head, their optimizers, and the average of the backbone if there is one.
 
     `statistics` are this rank's own buffers by name, where those of the backbone are the mean over the ranks.
     """
@@ -59,6 +61,12 @@ class Trained:
     backbone_optimizer: Optimizer
     head_optimizer: Optimizer
     statistics: Mapping[str, Tensor] = field(default_factory=dict)
+    average: Average | None = None
+
+    @property
+    def verified(self) -> nn.Module:
+        """The network that is verified and exported."""
+        return self.average.network if self.average else self.backbone
 
     def rows_of_step(self) -> dict[str, Tensor]:
         """The head's parameters by name as the last step saw them, which have its gradients."""
@@ -242,9 +250,7 @@ def restore(path: Path, world: World, trained: Trained) -> Manifest:
     """Load a checkpoint with checked digests, on any number of ranks; `DataError` if it does not fit."""
     manifest = manifests.read(path)
     try:
-        load_backbone(path, trained.backbone)
-        if _statistics(world) in manifest.files:  # each rank's own; else their mean will do
-            trained.backbone.load_state_dict(load_file(path / _statistics(world)), strict=False)
+        _load_weights(path, manifest, world, trained)
         optimizers.load(
             trained.backbone_optimizer, _learned(trained), load_file(path / _MOMENTUM), momentum=""
         )
@@ -254,6 +260,21 @@ def restore(path: Path, world: World, trained: Trained) -> Manifest:
             f"{path} does not fit this run: {error}", "resume with the plug-in versions of run.json"
         ) from error
     return manifest
+
+
+def _load_weights(path: Path, manifest: Manifest, world: World, trained: Trained) -> None:
+    """Load the weights that go on learning, and their average; where there was none it begins with them."""
+    learning = _LEARNING in manifest.files
+    # each rank's own; else their mean will do
+    held = load_file(path / _statistics(world)) if _statistics(world) in manifest.files else {}
+    own, averaged = averages.part(held)
+    trained.backbone.load_state_dict(load_file(path / (_LEARNING if learning else _BACKBONE)))
+    trained.backbone.load_state_dict(own, strict=False)
+    if trained.average and learning:
+        load_backbone(path, trained.average.network)
+        trained.average.network.load_state_dict(averaged, strict=False)
+    elif trained.average:
+        trained.average.begin()
 
 
 def load_backbone(path: Path, backbone: nn.Module) -> None:
@@ -277,7 +298,9 @@ def _own(world: World, trained: Trained) -> dict[str, dict[str, Tensor]]:
     if trained.statistics:
         held[_statistics(world)] = dict(trained.statistics)
     if world.first:
-        held[_BACKBONE] = trained.backbone.state_dict()
+        held[_BACKBONE] = trained.verified.state_dict()
+        if trained.average:
+            held[_LEARNING] = trained.backbone.state_dict()
         held[_MOMENTUM] = optimizers.state(trained.backbone_optimizer, _learned(trained), momentum="")
     if isinstance(trained.head, Head):
         name = f"head-{world.rank:05d}-of-{world.size:05d}.safetensors"

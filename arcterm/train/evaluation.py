@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from arcterm.runs.store import Run
 from arcterm.train import checkpoint, pretrained
 from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.mxnetfiles import MxnetFiles
+from arcterm.train.optim import averages
 from arcterm.train.pause import Pause
 from arcterm.train.report import PhaseProgress
 from arcterm.train.statistics import averaged
@@ -97,9 +98,9 @@ class Examiner:
         """
         if self._verified == step:
             return
-        backbone = self._trained.backbone
-        with averaged(backbone, self._world):  # until there is a copy
-            made = embedder(self._config, backbone, self._config.batch_size, self._world, self._journal)
+        network = self._trained.verified
+        with averaged(network, self._world):  # until there is a copy
+            made = embedder(self._config, network, self._config.batch_size, self._world, self._journal)
         results, failed = verify_sets(made, self._dataset.verification, step, self._journal, self._aside)
         for name, why in failed.items():
             self._say("warning", f"verification set {name} is set aside: {why}")
@@ -144,7 +145,7 @@ class Examiner:
     def save(self, point: SavePoint, feed: Mapping[str, torch.Tensor]) -> None:
         """Commit a checkpoint with the state of the `feed`."""
         self._journal.write(Phase(phase="checkpoint", detail=f"step {point.step}"))
-        with averaged(self._trained.backbone, self._world) as own:
+        with self._averaged() as own:
             trained = dataclasses.replace(self._trained, statistics=own)
             saved = self._pause.until_written(
                 point.step,
@@ -156,6 +157,17 @@ class Examiner:
             self._journal.write(saved)
             self._journal.sync()
         self._journal.write(Phase(phase="training"))
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[dict[str, torch.Tensor]]:
+        """Give all that is saved the mean of the ranks' statistics; yields this rank's own, by name."""
+        average = self._trained.average
+        with averaged(self._trained.backbone, self._world) as own:
+            if average is None:
+                yield own
+                return
+            with averaged(average.network, self._world) as smoothed:
+                yield own | averages.named(smoothed)
 
 
 def embedder(

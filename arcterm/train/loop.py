@@ -119,7 +119,7 @@ def _steps(training: Training) -> Exit:
     agreement = Agreement(run, world, config.checkpoint_minutes, pause=training.pause)
     report = Reporter(training.journal, config, world.device, _symptoms(training))
     finite = FiniteGuard(run, config, world, trained, training.journal, examiner.skipped)
-    update = Update(config, world, trained, finite)
+    update = Update(config, world, trained, finite, [trained.average.follow] if trained.average else [])
     step = training.start
     training.pulse.beat("training", step)
     with closing(training.feed.batches(report.pause)) as batches:

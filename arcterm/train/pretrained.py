@@ -19,10 +19,15 @@ from arcterm.train.head.head import Head
 def load(path: Path, trained: Trained, *, keep_head: bool) -> None:
     """Give the backbone, and with `keep_head` the head, the weights at `path`; optimizers start anew.
 
-    `path` is a checkpoint's directory or a model file. Raises KeyError, OSError, RuntimeError or
-    SafetensorError if they do not fit.
+    An average begins with them. `path` is a checkpoint's directory or a model file. Raises KeyError, OSError,
+    RuntimeError or SafetensorError if they do not fit.
     """
-    head = trained.head if keep_head and isinstance(trained.head, Head) else None
+    _load(path, trained, trained.head if keep_head and isinstance(trained.head, Head) else None)
+    if trained.average:
+        trained.average.begin()
+
+
+def _load(path: Path, trained: Trained, head: Head | None) -> None:
     if path.is_dir():
         checkpoint.load_backbone(path, trained.backbone)
         if head is not None:

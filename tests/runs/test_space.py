@@ -36,6 +36,7 @@ def test_what_checkpoints_need():
     sgd = space.checkpoint_bytes(config(), 1000, 10, 512)
     assert sgd - space.checkpoint_bytes(config(), 0, 0, 512) == 8 * (1000 + 5120)
     assert space.checkpoint_bytes(config(optimizer="adamw"), 1000, 10, 512) - sgd == 4 * (1000 + 5120)
+    assert space.checkpoint_bytes(config(ema=0.9), 1000, 10, 512) - sgd == 4 * 1000
     room = space.of_training(Path("/no/such/folder"), config(keep_last=3, keep_best=1), 100)
     assert (room.needed, room.suffices) == (500, True)
     assert not space.DiskRoom(Path("/"), room.free + 1, room.free).suffices

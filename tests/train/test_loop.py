@@ -148,6 +148,43 @@ def test_a_frozen_part_stays_as_it_was_drawn_and_the_other_learns(train, part):
     assert losses(heard)[0] != losses(heard)[1]
 
 
+LEARNING, SAVED = "learning.safetensors/", "backbone.safetensors/"
+
+
+def test_the_average_is_verified_and_saved_beside_what_goes_on_learning(train, monkeypatch):
+    seen = []
+    plain = evaluation.embedder
+
+    def spy(config, network, *rest):
+        seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return plain(config, network, *rest)
+
+    monkeypatch.setattr(evaluation, "embedder", spy)
+    (run, told), (without, plainly) = train("averaged", ema=0.5), train("without")
+    held, usual = weights(run), weights(without)
+    assert losses(told) == losses(plainly)
+    for name, tensor in seen[0].items():
+        assert torch.equal(held[SAVED + name], tensor)
+        assert torch.equal(held[LEARNING + name], usual[SAVED + name])
+    assert not all(torch.equal(held[LEARNING + name], tensor) for name, tensor in seen[0].items())
+
+
+@pytest.mark.long
+def test_a_resume_goes_on_with_the_average_begins_it_or_ends_it(train):
+    whole, told = train("averaged", ema=0.9)
+    parts, again = train("resumed", resume_from=whole, ema=0.9)
+    ours, theirs = weights(whole), weights(parts)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(theirs[name], tensor) for name, tensor in ours.items())
+    assert losses(told)[3:] == losses(again)
+    ended = train("ended", resume_from=whole)[0]
+    plain = weights(ended)
+    assert all(torch.equal(ours[name.replace(SAVED, LEARNING)], tensor) for name, tensor in plain.items())
+    begun = weights(train("begun", resume_from=train("plain")[0], ema=0.9)[0])
+    assert all(torch.equal(begun[name.replace(SAVED, LEARNING)], tensor) for name, tensor in plain.items())
+    assert any(not torch.equal(begun[name], tensor) for name, tensor in plain.items())
+
+
 def test_bfloat16_trains_close_to_float32_and_says_where_it_is_slow(train, monkeypatch):
     monkeypatch.setattr(precision, "fast_bfloat16", lambda: False)
     told = [train(p, precision=p, steps=3, lr=0.02)[1] for p in ("float32", "bfloat16")]

@@ -27,6 +27,14 @@ def lines(config: TrainConfig, look: Look) -> list[str]:
     return [f"groups    {'; '.join(filter(None, said))}"]
 
 
+def average(config: TrainConfig) -> list[str]:
+    """A line about the average of the weights, if there is one."""
+    if not config.ema:
+        return []
+    steps = round(1 / (1 - config.ema))
+    return [f"average   of the weights, over some {steps:,} steps: it is what is verified and exported"]
+
+
 @lru_cache(maxsize=8)
 def _count(config: bytes) -> str:
     answer = Child("arcterm.train.footprint.tool", "groups").ask({"config": msgspec.json.decode(config)})

@@ -60,7 +60,7 @@ def of(subject: Subject, config: TrainConfig, found: Footprint) -> Need:
     cached = min(subject.facts.images * (image + 9), config.decoded_cache << 20)
     program = _CONTEXT if gpu else _PROGRAM
     return Need(
-        weights=found.weights,
+        weights=found.weights * (2 if config.ema else 1),
         gradients=found.gradients,
         momentum=found.momentum,
         head=_head(subject, config),

@@ -40,7 +40,7 @@ PLAIN = (
         "warmup",
         "mxnet_save",
     ),
-    *("head_lr_factor", "bn_momentum"),
+    *("head_lr_factor", "bn_momentum", "ema"),
 )
 """Settings that a resume may change and nothing else follows from."""
 

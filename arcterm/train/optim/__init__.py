@@ -1,4 +1,4 @@
-"""Optimizers, and the groups of parameters that they update alike.
+"""Optimizers, the groups of parameters that they update alike, and an average of the weights they make.
 
 Begin with `optimizers`; `groups` says what decays and what is frozen.
 """
