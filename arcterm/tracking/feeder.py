@@ -55,6 +55,7 @@ class Feeder:
         self._exit = hung
         self.at = trackers.read(run, name)
         self.at.since = self.at.since or time.time()
+        self._watcher = Watcher(run, self.at)
         self._tracker: RunTracker | None = None
         self._lost_since = 0.0
 
@@ -78,7 +79,7 @@ class Feeder:
         """Feed from the recorded position to the run's end; raises `TrackerError`."""
         self._follower = Follower(self._run)
         self._follower.seek(self.at.position)
-        self._watcher = Watcher(self._run, self.at)
+        self._watcher.at = self.at
         while True:
             state = read_state(self._run)  # first, so that the events up to it are all read after it
             if self._run.removed:

@@ -28,12 +28,14 @@ _PROGRESS = (Start, Phase, Step, Mined, Verify, Checkpoint)
 class Watcher:
     """Finds the notices of a run; those in `at.sent` were sent, and `at.best` is its best verification.
 
-    Of what happened before its trackers were started there is no notice.
+    Of what happened before its trackers were started there is no notice. What waits to be sent stays when
+    events are read again from an earlier place, with the record `at` as it was there.
     """
 
     def __init__(self, run: Run, at: Tracking) -> None:
         self._run = run
-        self._at = at
+        self.at = at
+        self._best = at.best
         self._found: list[tuple[str, Notice]] = []
         self._verified: dict[str, Verify] = {}
         self._attempt = 0
@@ -72,10 +74,11 @@ class Watcher:
             self._look_at(state)
         while self._found:
             key, notice = self._found[0]
-            if key not in self._at.sent and notice.t >= self._at.since - _EARLY_SECONDS:
+            if key not in self.at.sent and notice.t >= self.at.since - _EARLY_SECONDS:
                 yield notice
-                self._at.sent.append(key)
+                self.at.sent.append(key)
             del self._found[0]
+        self.at.best = self._best
 
     def _look_at(self, state: State) -> None:
         """Find what the state, the ends of attempts and the silence since the last progress say."""
@@ -109,12 +112,12 @@ class Watcher:
         if not scores:
             return
         mean = fmean(accuracy for _, accuracy in scores)
-        if self._at.best is not None and mean <= self._at.best:
-            return
-        before = "" if self._at.best is None else f", after {self._at.best:.4f}"
-        self._at.best = mean
-        named = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in scores)
         step, t = results[-1].step, results[-1].t
+        if (self._best is not None and mean <= self._best) or self._is_known(f"best@{step}"):
+            return
+        before = "" if self._best is None else f", after {self._best:.4f}"
+        self._best = mean
+        named = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in scores)
         self._add(f"best@{step}", "best", f"the best so far at step {step:,}: {named}{before}", step, t)
 
     def _add_nan(self, t: float, text: str) -> None:
@@ -122,5 +125,8 @@ class Watcher:
 
     def _add(self, key: str, kind: str, text: str, step: int, t: float) -> None:
         """Note what is found, unless it was sent or waits to be."""
-        if key not in self._at.sent and all(key != other for other, _ in self._found):
+        if not self._is_known(key):
             self._found.append((key, Notice(kind=kind, text=text, step=step, t=t)))
+
+    def _is_known(self, key: str) -> bool:
+        return key in self.at.sent or any(key == other for other, _ in self._found)

@@ -72,9 +72,9 @@ class Story:
     def __init__(self, run: Run) -> None:
         self.run = run
 
-    def attempt(self, number: int, *events: AnyEvent, begins: int = 0) -> None:
-        """Write the events of rank 0 in a new attempt, which goes on from step `begins`."""
-        start = Start(rank=0, world_size=1, host="here", pid=1, device="cpu", step=begins, steps=9)
+    def attempt(self, number: int, *events: AnyEvent, begins: int = 0, t: float = 0.0) -> None:
+        """Write the events of rank 0 in a new attempt, which goes on at `t` from step `begins`."""
+        start = Start(rank=0, world_size=1, host="here", pid=1, device="cpu", step=begins, steps=9, t=t)
         journal = Journal(self.run.events, number, 0)
         for event in (start, *events):
             journal.write(event)
