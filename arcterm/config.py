@@ -106,6 +106,8 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     freeze: str = _DEFAULT["freeze"]
     ema: float = _DEFAULT["ema"]
     clip: float = _DEFAULT["clip"]
+    margin_schedule: str = _DEFAULT["margin_schedule"]
+    scale_schedule: str = _DEFAULT["scale_schedule"]
     sample_rate: float = _DEFAULT["sample_rate"]
     interclass_filter: float = _DEFAULT["interclass_filter"]
     head_precision: Literal["auto", "float32", "bfloat16"] = _DEFAULT["head_precision"]

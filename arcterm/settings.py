@@ -116,6 +116,14 @@ SETTINGS: tuple[Option, ...] = (
         "largest norm of the backbone's gradient, above which it is scaled down; 0 never does",
         low=0,
     ),
+    _setting(
+        "margin_schedule",
+        str,
+        "",
+        "the loss's margin from steps or epochs on, straight lines between them, e.g. 0:0.2,5e:0.5; it stays "
+        "as it is",
+    ),
+    _setting("scale_schedule", str, "", "the loss's scale, likewise, e.g. 0:32,2e:64; it stays as it is"),
     _share("sample_rate", 1.0, "share of the classes that a step compares with (Partial FC)", open_low=True),
     _share(
         "interclass_filter",

@@ -112,6 +112,9 @@ class Live:
             grid.add_row("triplets", f"{last.active:.0%} active", found)
         if last.teacher is not None:
             grid.add_row("teacher", f"{last.teacher:.4f}", "1 - cosine to its embeddings")
+        for name in ("margin", "scale"):
+            if getattr(last, name) is not None:
+                grid.add_row(name, f"{getattr(last, name):.4g}", "by its schedule")
         grid.add_row("speed", f"{last.images_per_second:.0f} img/s", f"waiting for data {last.data_wait:.0%}")
         return grid
 

@@ -318,6 +318,8 @@ class Lines:
         left = f"  {duration(eta)} left" if eta else ""
         active = "" if event.active is None else f"active {event.active:.0%}  "
         active += "" if event.teacher is None else f"teacher {event.teacher:.3f}  "
+        active += "" if event.margin is None else f"margin {event.margin:.3g}  "
+        active += "" if event.scale is None else f"scale {event.scale:.3g}  "
         return (
             f"step    {event.step:,}/{summary.total_steps:,}  epoch {event.epoch}  "
             f"loss {float(event.loss):.4f}  acc {float(event.accuracy):.3f}  "

@@ -41,6 +41,7 @@ from arcterm.overrides import check_settings, merge, options_for
 from arcterm.progress import Progress
 from arcterm.runs import store
 from arcterm.samples import FROM_START
+from arcterm.schedules import ramp
 from arcterm.schedules.clock import TIMES, Clock, worked_out
 from arcterm.schedules.rate import usual_milestones
 from arcterm.settings import SETTINGS
@@ -182,6 +183,7 @@ def _choose(settings: Mapping[str, Any]) -> _Choice:
     loss_options = _options("loss", loss, given)
     if loss.form != "margin":
         _refuse_of_classes(given)
+    ramp.check(given, loss, loss_options)
     return _Choice(asked, recipe, usual, given, backbone, loss, backbone_options, loss_options)
 
 

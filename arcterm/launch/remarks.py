@@ -10,6 +10,7 @@ from arcterm_registry import Loss
 from arcterm.commandline import Value, written
 from arcterm.config import TrainConfig
 from arcterm.overrides import OPTION_GROUPS
+from arcterm.schedules.ramp import RAMPS, parse_points
 from arcterm.schedules.rate import warm_steps
 
 # they have lines of their own in a plan
@@ -53,7 +54,17 @@ def loss(declared: Loss, config: TrainConfig) -> str:
     usual = {option.name: option.default for option in declared.options}
     options = config.loss_options
     named = [k for k, value in options.items() if k in ("margin", "scale") or value != usual[k]]
-    return " ".join(f"{key} {written(options[key])}" for key in named)
+    scheduled = {option: _ramp(name, config) for name, option in RAMPS.items() if getattr(config, name)}
+    said = {key: written(options[key]) for key in named} | scheduled
+    return " ".join(f"{key} {text}" for key, text in said.items())
+
+
+def _ramp(name: str, config: TrainConfig) -> str:
+    """The values of a ramp and the steps that they are reached after, and its text if that has epochs."""
+    points = parse_points(getattr(config, name), name)
+    given = config.durations.get(name, "")
+    said = ", ".join(f"{point.value:g} after {point.time:,} steps" for point in points)
+    return said + (f" ({given})" if given else "")
 
 
 def steps(name: str, config: TrainConfig) -> str:
@@ -103,6 +114,9 @@ def idle(asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
         now = getattr(config, other)
         if asked.get(key) not in (None, "") and (now not in wanted if wanted else not now):
             lines.append(f"note      {key} does nothing: {other} is {written(now)}")
+    for key, option in RAMPS.items():
+        if getattr(config, key) and option in asked.get("loss_options", {}):
+            lines.append(f"note      {option} does nothing: {key} sets it")
     late = [str(step) for step in config.milestones if step >= config.steps]
     if late:
         which = "every milestone" if len(late) == len(config.milestones) else f"milestone {', '.join(late)}"

@@ -39,6 +39,8 @@ def _base(margins: str) -> Option:
     return _choice("base", f"the margin that it is built on; {margins}", "arcface", "cosface")
 
 
+_BOTH = ("margin", "scale")
+
 _fallback = _choice(
     "fallback",
     "where angle + margin passes 180 degrees: a falling line, the turned-up cosine, or the cosine of 180",
@@ -62,6 +64,7 @@ normface = Loss(
     summary="NormFace: scaled cosines, no margin",
     factory="arcterm.losses.plain:NormFace",
     paper="Wang et al. 2017, arXiv 1704.06369",
+    scheduled=("scale",),
     options=(_scale(),),
 )
 
@@ -69,6 +72,7 @@ sphereface = Loss(
     summary="SphereFace: target angle multiplied, on raw feature norms, with an annealed share of softmax",
     factory="arcterm.losses.spheres:SphereFace",
     paper="Liu et al. 2017, arXiv 1704.08063",
+    scheduled=("margin",),
     options=(
         Option(
             name="margin",
@@ -95,6 +99,7 @@ sphereface_r = Loss(
     summary="SphereFace-R: target angle multiplied by any number, on a fixed scale",
     factory="arcterm.losses.spheres:SphereFaceR",
     paper="Liu et al. 2022, arXiv 2109.05565",
+    scheduled=_BOTH,
     options=(
         _number("margin", 1.7, "factor of the target angle", 1.0, 4.0),
         _scale(30.0),
@@ -106,6 +111,7 @@ cosface = Loss(
     summary="CosFace (AM-Softmax): margin subtracted from the target cosine",
     factory="arcterm.losses.margins:CosFace",
     paper="Wang et al. 2018, arXiv 1801.09414",
+    scheduled=_BOTH,
     options=(_added(0.35), _scale()),
 )
 
@@ -113,6 +119,7 @@ arcface = Loss(
     summary="ArcFace: margin added to the target angle",
     factory="arcterm.losses.margins:ArcFace",
     paper="Deng et al. 2019, arXiv 1801.07698",
+    scheduled=_BOTH,
     options=(_angular(0.5), _scale(), _easy, _fallback, _gradient()),
 )
 
@@ -120,6 +127,7 @@ combined = Loss(
     summary="Combined margin: cos(m1·θ + m2) - m3, all three at once",
     factory="arcterm.losses.margins:Combined",
     paper="Deng et al. 2019, arXiv 1801.07698, section 3",
+    scheduled=("scale",),
     options=(
         _number("m1", 1.0, "factor of the target angle", 0.0, 4.0, open_low=True),
         _number("m2", 0.3, "added to the target angle, radians", 0.0, math.pi / 2, open_high=True),
@@ -134,6 +142,7 @@ li_arc = Loss(
     summary="Li-ArcFace (AirFace): logits linear in the angle",
     factory="arcterm.losses.margins:LiArc",
     paper="Li et al. 2019, arXiv 1907.12256",
+    scheduled=_BOTH,
     options=(
         _angular(0.45),
         _scale(),
@@ -145,6 +154,7 @@ circle = Loss(
     summary="Circle loss with class weights: each logit weighted by how far it is from its goal",
     factory="arcterm.losses.margins:Circle",
     paper="Sun et al. 2020, arXiv 2002.10857",
+    scheduled=_BOTH,
     options=(_number("margin", 0.25, "relaxation of both goals", 0.0, 1.0), _scale(256.0)),
 )
 
@@ -152,6 +162,7 @@ curricularface = Loss(
     summary="CurricularFace: ArcFace whose hard other classes weigh more as training goes on",
     factory="arcterm.losses.hard:CurricularFace",
     paper="Huang et al. 2020, arXiv 2004.00288",
+    scheduled=_BOTH,
     options=(
         _angular(0.5),
         _scale(),
@@ -163,6 +174,7 @@ mv_softmax = Loss(
     summary="MV-Softmax: hard other classes weigh more by a fixed factor",
     factory="arcterm.losses.hard:MVSoftmax",
     paper="Wang et al. 2020, arXiv 1912.00833",
+    scheduled=_BOTH,
     options=(
         _number("margin", 0.35, "of the base: on the cosine or in radians", 0.0, 1.0),
         _scale(32.0),
@@ -175,6 +187,7 @@ arcneg = Loss(
     summary="ArcNegFace: ArcFace with other classes weighed by how near the target they are",
     factory="arcterm.losses.hard:ArcNeg",
     paper="Liu et al. 2019, Towards Flops-constrained Face Recognition, arXiv 1909.00632",
+    scheduled=_BOTH,
     options=(
         _angular(0.5),
         _scale(),
@@ -187,6 +200,7 @@ npc = Loss(
     summary="NPCFace: the margin grows with an image's hard other classes, which weigh more too",
     factory="arcterm.losses.hard:NPC",
     paper="Zeng et al. 2020, arXiv 2007.10172",
+    scheduled=("scale",),
     options=(
         _number("m0", 0.4, "margin without hard classes, radians", 0.0, math.pi / 2),
         _number("m1", 0.2, "margin added per mean hard cosine, radians", 0.0, math.pi / 2),
@@ -206,6 +220,7 @@ adaptiveface = Loss(
     summary="AdaptiveFace (AdaM-Softmax): each class learns a margin of its own",
     factory="arcterm.losses.adaptive:AdaptiveFace",
     paper="Liu et al. 2019, CVPR, AdaptiveFace: Adaptive Margin and Sampling for Face Recognition",
+    scheduled=("scale",),
     options=(
         _scale(32.0),
         _number("weight", 70.0, "weight λ of the wish for large margins", 0.0, 1e4),
@@ -216,6 +231,7 @@ adaface = Loss(
     summary="AdaFace: the margin's kind follows the image's quality, read off the feature norm",
     factory="arcterm.losses.adaptive:AdaFace",
     paper="Kim et al. 2022, arXiv 2204.00964",
+    scheduled=_BOTH,
     options=(
         _number("margin", 0.4, "margin m", 0.0, 1.0),
         _scale(),
@@ -229,6 +245,7 @@ magface = Loss(
     factory="arcterm.losses.adaptive:MagFace",
     check="arcterm.losses.checks:magface",
     paper="Meng et al. 2021, arXiv 2103.06627",
+    scheduled=("scale",),
     options=(
         _number("low_margin", 0.45, "margin at the low norm, radians", 0.0, math.pi / 2),
         _number("high_margin", 0.8, "margin at the high norm, radians", 0.0, math.pi / 2),
@@ -249,6 +266,7 @@ elasticface = Loss(
     summary="ElasticFace: a margin drawn anew for every image",
     factory="arcterm.losses.adaptive:ElasticFace",
     paper="Boutros et al. 2022, arXiv 2109.09416",
+    scheduled=_BOTH,
     options=(
         _number("margin", None, "mean margin; 0.5 on arcface, 0.35 on cosface", 0.0, 1.5),
         _number("sigma", 0.05, "standard deviation of the margin", 0.0, 1.0),
@@ -268,6 +286,7 @@ subcenter = Loss(
     factory="arcterm.losses.centers:sub_center",
     check="arcterm.losses.checks:sub_center",
     paper="Deng et al. 2020, ECCV, Sub-center ArcFace",
+    scheduled=_BOTH,
     options=(
         Option(name="centers", type=int, default=3, low=1, high=16, help="centres K of each class"),
         Option(
@@ -282,6 +301,7 @@ sphereface2 = Loss(
     summary="SphereFace2: a binary decision for each class",
     factory="arcterm.losses.binary:SphereFace2",
     paper="Wen et al. 2022, arXiv 2108.01513",
+    scheduled=_BOTH,
     options=(
         _number("margin", 0.4, "distance that positives and negatives keep from the border", 0.0, 1.0),
         _scale(40.0),
@@ -296,6 +316,7 @@ uniface = Loss(
     summary="UniFace: one threshold for all pairs of image and class",
     factory="arcterm.losses.binary:UniFace",
     paper="Zhou et al. 2023, ICCV, UniFace: Unified Cross-Entropy Loss for Deep Face Recognition",
+    scheduled=_BOTH,
     options=(
         _added(0.4),
         _scale(),

@@ -36,9 +36,16 @@ class SphereFace2(Margin, nn.Module):
         self.alpha = alpha
         self.exponent = t
         self.gradient: Gradient = gradient
-        self.positive_weight = weight * alpha / scale
-        self.negative_weight = weight * (1 - alpha) / scale
+        self.weight = weight
         self.b = nn.Parameter(torch.zeros(()))
+
+    @property
+    def positive_weight(self) -> float:  # type: ignore[override]  # follows the scale
+        return self.weight * self.alpha / float(self.scale)
+
+    @property
+    def negative_weight(self) -> float:  # type: ignore[override]
+        return self.weight * (1 - self.alpha) / float(self.scale)
 
     def prepare(self, classes: int, seed: int) -> None:
         """Set b to where positive and negative gradients balance at cosine 0."""

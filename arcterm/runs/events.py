@@ -52,6 +52,7 @@ class Step(Event, tag="step"):
     is nearer than the negative, `angle` that between anchor and positive, `active` the share with a loss.
     `skipped`: loss or gradient was no number, and no weight was updated. `teacher` is the mean of 1 - cosine
     to the embeddings of a teacher, where there is one; `loss` is without it.
+    `margin` and `scale` are those of the loss in this step, where they follow a schedule.
     """
 
     step: int
@@ -67,6 +68,8 @@ class Step(Event, tag="step"):
     active: float | None = None
     skipped: bool = False
     teacher: float | None = None
+    margin: float | None = None
+    scale: float | None = None
 
 
 class Mined(Event, tag="mined"):

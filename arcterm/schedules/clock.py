@@ -10,10 +10,11 @@ from arcterm.errors import ConfigError
 from arcterm.overrides import indices
 from arcterm.samples import Begin
 from arcterm.schedules.durations import epochs_of
+from arcterm.schedules.ramp import RAMPS, parse_points
 
 INTERVALS = ("verify_every", "checkpoint_every")
 """Settings that are an interval."""
-TIMES = (*INTERVALS, "warmup", "milestones")
+TIMES = (*INTERVALS, "warmup", "milestones", *RAMPS)
 """Settings that may count epochs."""
 
 
@@ -73,6 +74,7 @@ def worked_out(asked: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
         found["warmup"] = clock.share(given["warmup"])
     if "milestones" in given:
         found["milestones"] = [clock.step(time) for time in parse_times(given["milestones"], "milestones")]
+    found |= {name: _points(given[name], name, clock) for name in RAMPS if name in given}
     kept = {name: value for name, value in given.items() if _follows(name, value)}
     return found | {"durations": {name: f"{v:g}" if isinstance(v, float) else v for name, v in kept.items()}}
 
@@ -81,4 +83,15 @@ def _follows(name: str, value: Any) -> bool:
     """Whether the steps of a setting follow from the length of an epoch or of the training."""
     if name == "warmup" and not isinstance(value, str):
         return bool(value >= 1)
+    if name in RAMPS:
+        return any(isinstance(point.time, float) for point in parse_points(value, name))
     return isinstance(value, str) and "e" in value
+
+
+def _points(text: str, name: str, clock: Clock) -> str:
+    """Return a ramp's text with its times in steps; raises `ConfigError` if they fall."""
+    points = parse_points(text, name)
+    steps = [clock.step(point.time) for point in points]
+    if steps != sorted(steps):
+        raise ConfigError(f"the times of {name} {text[:60]} fall", f"give --set {name} in rising order")
+    return ",".join(f"{step}:{point.value:.10g}" for step, point in zip(steps, points, strict=True))

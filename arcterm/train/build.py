@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError, is_out_of_memory
 from arcterm.inputs import pairsets, sources
+from arcterm.schedules import ramp
 from arcterm.train import precision, recompute
 from arcterm.train.checkpoint import Trained
 from arcterm.train.feed.chosensets import with_sets
@@ -64,7 +65,8 @@ def trained(config: TrainConfig, classes: int, world: World) -> Trained:
 def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | TupleHead:
     """Make the head for the form of the loss."""
     declared = get("loss", config.loss)
-    loss = _make("loss", config.loss, **config.loss_options)
+    # what a loss works out as it is made is worked out for its first step
+    loss = _make("loss", config.loss, **{**config.loss_options, **ramp.values(config, 1)})
     if declared.form == "tuples":
         feeding = declared.make_feeding(**config.loss_options)
         return TupleHead(classes, size, loss, feeding, world)

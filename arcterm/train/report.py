@@ -13,6 +13,7 @@ from arcterm.config import TrainConfig
 from arcterm.runs.events import Event, Message, Phase, Start, Step, real
 from arcterm.runs.journal import Sink
 from arcterm.runs.pulse import NullPulse, Pulse
+from arcterm.schedules.ramp import ramps
 from arcterm.train.feed.pace import Pace, StepTimes
 from arcterm.train.guards.symptoms import Looks, Symptoms
 from arcterm.train.head.head import HeadOutput
@@ -83,6 +84,7 @@ class Reporter:
         self._journal = journal
         self._symptoms = symptoms
         self._config = config
+        self._ramps = ramps(config)
         self._late = device.type == "cuda"
         self._pace = Pace(device, config.global_batch)
         self._pace.pause()
@@ -120,12 +122,18 @@ class Reporter:
             skipped=skipped,
             active=None if scored.active is None else 0.0,
             teacher=None if scored.teacher is None else 0.0,
+            margin=self._scheduled("margin", step),
+            scale=self._scheduled("scale", step),
         )
         if self._late:
             self.flush()
         self._pending = times, event, looks
         if not self._late:
             self.flush()
+
+    def _scheduled(self, name: str, step: int) -> float | None:
+        ramp = self._ramps.get(name)
+        return ramp.at(step) if ramp else None
 
     def flush(self) -> None:
         """Write the step whose numbers are on their way, and the symptoms that begin with it."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from arcterm.config import TrainConfig
+from arcterm.schedules.ramp import ramps
 from arcterm.schedules.rate import learning_rate
 from arcterm.train.checkpoint import Trained
 from arcterm.train.guards.data import step_seed
@@ -39,13 +40,16 @@ class Update:
         self._finite = finite
         self._optimizers = (trained.backbone_optimizer, trained.head_optimizer)
         self._followers = tuple(followers)
+        self._ramps = ramps(config)
 
     def prepare(self, step: int) -> float:
-        """Set the rate of `step`, which is returned, and what is random in it; drop the last gradients."""
+        """Set the rate of `step`, which is returned, its margin, scale and seed; drop the last gradients."""
         rate = learning_rate(self._config, step)
         for optimizer in self._optimizers:
             set_rate(optimizer, rate)
             optimizer.zero_grad(set_to_none=True)
+        for name, ramp in self._ramps.items():
+            setattr(self._trained.head.margin, name, ramp.at(step))
         # From run, step and rank: dropout differs between ranks, and a resumed step draws what it would have
         # drawn, without a checkpoint holding the state of a generator.
         torch.manual_seed(step_seed(self._config.seed, step, self._world.rank))

@@ -225,13 +225,15 @@ class Loss(Declaration):
     `form` says what its factory returns: ``"margin"``, a `contracts.Margin` over class weights, or
     ``"tuples"``, a `contracts.TupleLoss` over embeddings alone. The latter names in `feeding`
     (``pkg.mod:function``, torch-free) what takes the same options and returns a `contracts.Feeding`. `paper`
-    is where it was published.
+    is where it was published. `scheduled` has ``"margin"``, ``"scale"`` or both where a `contracts.Margin`
+    keeps that option in an attribute of its name, which a training may set before each step.
     """
 
     kind: ClassVar[str] = "loss"
     form: Literal["margin", "tuples"] = "margin"
     feeding: str = ""
     paper: str = ""
+    scheduled: tuple[str, ...] = ()
 
     def make_feeding(self, **given: Value) -> Feeding:
         """The `contracts.Feeding` for the options that `make` is given."""

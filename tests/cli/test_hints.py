@@ -126,6 +126,7 @@ WHERE = {
     "arcterm/megaface": [("megaface", "export"), ("megaface", "clean"), ("megaface", "score")],
     "arcterm/neighbours.py": TRAIN,
     "arcterm/runs/store.py": RUNS,
+    "arcterm/schedules": TRAIN,
     "arcterm/settings.py": TRAIN,
     "arcterm/tomlfile.py": TRAIN,
     "registry/arcterm_registry/conformance": [("plugins", "check")],

@@ -339,6 +339,17 @@ class Shared(Sound):
         return t - self.margin / self.share
 
 
+class Settled(Sound):
+    """Keeps its margin, and works with what it made of it before."""
+
+    def __init__(self, margin=0.3):
+        super().__init__(margin)
+        self._drop = margin
+
+    def target(self, t, norm, step):
+        return t - self._drop
+
+
 class Kept(Sound, nn.Module):
     """Sound: what it remembers is in a buffer, and it learns a number."""
 
@@ -363,6 +374,7 @@ def loss(factory, **facts):
     return Loss(**{"summary": "a toy", "factory": f"{__name__}:{factory}", **facts})
 
 
+_MARGIN = Option(name="margin", type=float, default=0.3, low=0, high=1, help="subtracted")
 _SHARE = Option(name="share", type=float, default=1.0, low=0, high=1, help="divides")
 
 LOSSES = {
@@ -382,6 +394,12 @@ LOSSES = {
     "chance": ("seed", "failed", "different losses", loss("Chance")),
     "diary": ("state-dict", "failed", "registered buffers", loss("Diary")),
     "faint": ("learns", "failed", "in 100 steps", loss("Faint")),
+    "settled": (
+        "scheduled",
+        "failed",
+        "'margin' of what it made was set and nothing changed",
+        loss("Settled", options=(_MARGIN,), scheduled=("margin",)),
+    ),
     "shared": (
         "options",
         "failed",

@@ -89,12 +89,14 @@ GROUPED = {
     "sample_rate": 0.5, "loss": "softmax",
 }  # fmt: skip
 
+SCHEDULED = {"margin_schedule": "1:0.1,4:0.4", "scale_schedule": "2:16,2:64", "schedule": "cosine"}
+
 
 @pytest.mark.long
 @pytest.mark.parametrize(
     "how",
-    [{}, ADAMW, {"gradient_checkpointing": True}, GROUPED, GROUPED | ADAMW],
-    ids=["sgd", "adamw", "recomputed", "grouped", "adamw-by-rows"],
+    [{}, ADAMW, {"gradient_checkpointing": True}, GROUPED, GROUPED | ADAMW, SCHEDULED],
+    ids=["sgd", "adamw", "recomputed", "grouped", "adamw-by-rows", "scheduled"],
 )
 def test_a_resumed_run_ends_in_the_same_bits(train, how):
     whole, told = train("whole", **how)
@@ -105,6 +107,10 @@ def test_a_resumed_run_ends_in_the_same_bits(train, how):
         assert torch.equal(tensor, found[name]), name
     assert losses(told)[3:] == losses(again)
     assert len(set(losses(told))) == 6
+    if how is SCHEDULED:
+        steps = [event for event in told if isinstance(event, Step)]
+        assert [step.margin for step in steps] == pytest.approx([0.1, 0.1, 0.2, 0.3, 0.4, 0.4])
+        assert [step.scale for step in steps] == [16.0, 16.0, 64.0, 64.0, 64.0, 64.0]
 
 
 @pytest.mark.long

@@ -168,7 +168,8 @@ def bad_rows_are_one_ranks(ranks: Rank) -> None:
 
 def in_rank(rank: int, folder: str) -> None:
     ranks = Rank(rank, folder)
-    saves_change_nothing(ranks, "classes", ema=0.9)
+    ramps = {"margin_schedule": "2:0.1,6:0.4", "scale_schedule": "0:16,5:64"}
+    saves_change_nothing(ranks, "classes", ema=0.9, **ramps)
     saves_change_nothing(ranks, "mined", **MINED)
     averaging_for_good_would_be_noticed(ranks)
     parts_make_one_exchange_and_the_same_weights(ranks)

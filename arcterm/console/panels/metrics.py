@@ -71,6 +71,7 @@ def facts(view: View, width: int, height: int) -> list[Line]:
         "schedule": f"lr {c.lr:g}  {schedule}",
         "triplets": _mined(view),
         "teacher": _teacher(view),
+        "by step": _scheduled(view),
         "verify": f"every {c.verify_every:,} steps",
         "checkpoint": f"every {c.checkpoint_every:,} steps",
         "changed": _changed(view),
@@ -106,6 +107,13 @@ def _teacher(view: View) -> str:
     last = view.summary.last_step
     apart = f"{last.teacher:.4f} away  " if last and last.teacher is not None else ""
     return f"{apart}{Path(view.config.teacher).stem}" if view.config.teacher else ""
+
+
+def _scheduled(view: View) -> str:
+    """Margin and scale of the last step; empty where they stay the same."""
+    last = view.summary.last_step
+    now = {name: getattr(last, name) for name in ("margin", "scale")} if last else {}
+    return "  ".join(f"{name} {value:.4g}" for name, value in now.items() if value is not None)
 
 
 def _options(options: dict[str, bool | int | float | str]) -> str:

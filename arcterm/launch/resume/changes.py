@@ -19,6 +19,7 @@ from arcterm.overrides import check_settings
 from arcterm.runs import trackers
 from arcterm.samples import FROM_START, Begin
 from arcterm.schedules.clock import TIMES, Clock, worked_out
+from arcterm.schedules.ramp import RAMPS
 from arcterm.schedules.rate import usual_milestones
 
 WORKED_OUT = (
@@ -46,7 +47,7 @@ PLAIN = (
 
 _REASONS = {
     **dict.fromkeys(("backbone", "backbone_options"), "its weights are of this network"),
-    **dict.fromkeys(("loss", "loss_options"), "its class weights were learned with this loss"),
+    **dict.fromkeys(("loss", "loss_options", *RAMPS), "its class weights were learned with this loss"),
     **dict.fromkeys(("dataset_options",), "its data is recorded as it was read"),
     **dict.fromkeys(
         ("optimizer", "momentum", "weight_decay", "decay_on", "head_decay", "freeze", "sample_rate"),

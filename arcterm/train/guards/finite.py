@@ -209,7 +209,9 @@ def _in_memory_order(tensor: Tensor) -> Tensor:
 def _strength(config: TrainConfig, trained: Trained) -> list[str]:
     """Word what else makes a loss large: its scale as it is now, and its margins."""
     said = []
+    margins = {k: v for k, v in config.loss_options.items() if k in ("margin", "m1", "m2", "m3")}
     if isinstance(trained.head, Head):
         said.append(f"scale {float(trained.head.margin.scale):g}")
-    margins = {k: v for k, v in config.loss_options.items() if k in ("margin", "m1", "m2", "m3")}
+        if config.margin_schedule:
+            margins["margin"] = trained.head.margin.margin  # type: ignore[attr-defined]  # as it is now
     return said + [f"{name} {value:g}" for name, value in margins.items() if isinstance(value, int | float)]

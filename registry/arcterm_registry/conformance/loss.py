@@ -316,6 +316,36 @@ def _check_gradients(loss: Tensor, leaves: list[Any], when: str) -> None:
         )
 
 
+def scheduled(subject: Subject) -> str:
+    """Margin and scale that are declared as `scheduled` take effect when they are set on what was made."""
+    for name in subject.declaration.scheduled:  # type: ignore[attr-defined]  # a Loss
+        option = subject.declaration.option(name)
+        require(option, f"{name!r} is scheduled and no option", "leave it out of scheduled")
+        margin = make(subject)
+        require(
+            isinstance(getattr(margin, name, None), int | float),
+            f"what it makes has no number called {name!r}",
+            f"keep the option in an attribute of its name, or leave it out of scheduled: {name}",
+        )
+        before = _logits(margin)
+        setattr(margin, name, getattr(margin, name) * 0.7 + 0.0123)
+        require(
+            not torch.equal(before, _logits(margin)),
+            f"{name!r} of what it made was set and nothing changed",
+            "read the attribute in target() and negatives(), and work out nothing from it before",
+        )
+    return ", ".join(subject.declaration.scheduled) or "none"  # type: ignore[attr-defined]
+
+
+def _logits(margin: Margin) -> Tensor:
+    """Target logits, others and the weights of both, of a copy of `margin` that has seen one batch."""
+    one, t = copy.deepcopy(margin), torch.linspace(-0.9, 0.9, 7)
+    norm = torch.full_like(t, 20.0)
+    _observe(one, t, norm)
+    target, others = _target(one, t, norm, 1), one.negatives(t[None].expand(7, -1).clone(), t[:, None])
+    return torch.cat([one.scale * target, one.scale * others.flatten()]).detach()
+
+
 CHECKS: tuple[Callable[[Subject], str], ...] = (
     build,
     target,
@@ -327,5 +357,6 @@ CHECKS: tuple[Callable[[Subject], str], ...] = (
     seed,
     state_dict,
     learns,
+    scheduled,
     options,
 )
