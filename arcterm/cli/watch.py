@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.processes import termination
-from arcterm.runs import advice
+from arcterm.runs import advice, trackers
 from arcterm.runs.describe import Summary, describe
 from arcterm.runs.events import (
     AnyEvent,
@@ -109,8 +109,20 @@ def watch(
     if run.removed:
         raise RunGoneError.of(run)
     check_whole(run)
+    if owner and not interrupts.leaves_soon:
+        _wait_for_trackers(run)
     with interrupts.noted():
         _conclude(run, state, as_json, talk)
+
+
+def _wait_for_trackers(run: Run) -> None:
+    """Give the trackers a moment to get the last values; says which go on without this process."""
+    try:
+        left = trackers.wait_for(run)
+    except KeyboardInterrupt:
+        return
+    for tracker in left:
+        say(f"{words.tracked(tracker)}; it goes on by itself, `arcterm show {run.id}` says how far it is")
 
 
 def _conclude(run: Run, state: State, as_json: bool, talk: bool) -> None:
@@ -217,6 +229,11 @@ class _Interrupts:
         if self._owner and (early := termination.seen()):
             self.terminate(early, None)
         return previous
+
+    @property
+    def leaves_soon(self) -> bool:
+        """Whether something ends this process, which may not wait for long."""
+        return self.leave or self._terminated is not None
 
     @contextlib.contextmanager
     def noted(self) -> Iterator[None]:

@@ -1,7 +1,8 @@
 """The first process of a container. The kernel gives it no default actions for signals, and every orphan.
 
 A small process stays in its place, passes signals on and reaps; the command itself runs as its child. When
-that has ended, as after ``--detach``, the container lives on until its runs have ended too.
+that has ended, as after ``--detach``, the container lives on until its runs have ended too, and the trackers
+of these have everything.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _PASSED_ON = {
     *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH),
 }
-_SUPERVISOR = b"arcterm.processes.supervisor"
+_SUPERVISOR, _TRACKER = b"arcterm.processes.supervisor", b"arcterm.processes.tracker"
 
 
 def step_aside() -> None:
@@ -39,15 +40,17 @@ def _serve(child: int, waited: set[signal.Signals]) -> int:
         got = signal.sigwaitinfo(waited)
         if got.si_signo == signal.SIGCHLD:
             code = _reap(child, code)
-            if code is not None and not _supervisors():
+            if code is not None and not _running(_SUPERVISOR, _TRACKER):
                 return code
         # a terminal sends its signals to the child by itself: only those of processes have such a code
         elif got.si_code <= 0:
-            for pid in [child] if code is None else _supervisors():
+            for pid in [child] if code is None else _running(_SUPERVISOR):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, got.si_signo)
             if code is not None and got.si_signo in (signal.SIGTERM, signal.SIGINT):
                 code = 130
+                if not _running(_SUPERVISOR):  # a tracker is not waited for against a will
+                    return code
 
 
 def _reap(child: int, code: int | None) -> int | None:
@@ -57,17 +60,17 @@ def _reap(child: int, code: int | None) -> int | None:
             if ended[0] == child:
                 own = os.waitstatus_to_exitcode(ended[1])
                 code = own if own >= 0 else 128 - own
-                if runs := len(_supervisors()):
+                if runs := len(_running(_SUPERVISOR)):
                     text = f"{runs} run{'s' * (runs != 1)} go{'es' * (runs == 1)} on in this container"
                     sys.stderr.write(f"{text}; SIGTERM stops after a checkpoint\n")
     return code
 
 
-def _supervisors() -> list[int]:
-    """The supervisors in this container that have not ended."""
+def _running(*programs: bytes) -> list[int]:
+    """The processes of these programs in this container that have not ended."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            if _SUPERVISOR in folder.joinpath("cmdline").read_bytes().split(b"\0"):
+            if set(programs) & set(folder.joinpath("cmdline").read_bytes().split(b"\0")):
                 found.append(int(folder.name))
     return found

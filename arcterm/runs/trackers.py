@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from arcterm.errors import DataError
 from arcterm.files import read_json, write_json
 from arcterm.runs.store import Run, recorded
 
+PATIENCE_SECONDS = 3.0
+_LOOK_SECONDS = 0.1
 TrackerState = Literal["starting", "running", "failing", "failed", "done"]
 
 
@@ -85,6 +88,21 @@ def is_alive(run: Run, name: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def wait_for(run: Run, patience: float = PATIENCE_SECONDS) -> list[dict[str, Any]]:
+    """Wait until the trackers of a run that has ended have everything; returns those that have not.
+
+    It is waited as long as one of them gets on, and `patience` seconds more.
+    """
+    seen, since = describe(run), time.monotonic()
+    while True:
+        left = [each for each in seen if each["state"] in ("starting", "running", "failing")]
+        if not left or time.monotonic() - since > patience:
+            return left
+        time.sleep(_LOOK_SECONDS)
+        if (now := describe(run)) != seen:
+            seen, since = now, time.monotonic()
 
 
 def describe(run: Run) -> list[dict[str, Any]]:

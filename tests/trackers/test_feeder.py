@@ -204,3 +204,26 @@ def test_the_feeder_needs_neither_torch_nor_numpy() -> None:
     code = "import sys, arcterm.processes.tracker; print({'torch', 'numpy', 'rich'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_command_waits_for_a_tracker_as_long_as_it_gets_on(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trackers, "_LOOK_SECONDS", 0.0)
+    change_config(story.run, track="kept")
+    trackers.folder(story.run, "kept").mkdir(parents=True)
+    looks = iter([("running", 1), ("running", 2), ("done", 3)])
+
+    def get_on(run: object) -> list[dict[str, object]]:
+        word, number = next(looks)
+        trackers.write(story.run, trackers.Tracking(tracker="kept", state=word, step=number))
+        return described(story.run)
+
+    described = trackers.describe
+    monkeypatch.setattr(trackers, "describe", get_on)
+    with trackers.lock(story.run, "kept"):
+        assert trackers.wait_for(story.run, patience=30) == []
+        trackers.write(story.run, trackers.Tracking(tracker="kept", state="running", step=3))
+        monkeypatch.setattr(trackers, "describe", described)
+        assert [left["name"] for left in trackers.wait_for(story.run, patience=0.0)] == ["kept"]
+    assert trackers.wait_for(story.run, patience=30) == []  # its process is gone
