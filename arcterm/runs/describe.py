@@ -247,7 +247,10 @@ def describe(reader: Reader) -> dict[str, Any]:
         "attempts": msgspec.to_builtins(read_ends(run)),
         "step": max(summary.step, state.step),
         "steps": summary.total_steps or getattr(config, "steps", 0),
-        **{key: getattr(last, key, None) for key in ("epoch", "loss", "accuracy", "angle", "active")},
+        **{
+            key: getattr(last, key, None)
+            for key in ("epoch", "loss", "accuracy", "angle", "active", "teacher")
+        },
         "mined": msgspec.to_builtins(summary.mined[-1]) if summary.mined else None,
         **{key: getattr(last, key, None) for key in ("lr", "images_per_second", "data_wait")},
         "eta_seconds": summary.eta() if state.state == "running" else None,

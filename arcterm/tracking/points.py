@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from arcterm.runs.events import AnyEvent, Checkpoint, Gpu, Gpus, Mined, Rank, Step, Verify
 
-_STEP = ("loss", "accuracy", "angle", "active", "lr", "images_per_second", "data_wait", "epoch", "samples")
+_STEP = (
+    *("loss", "accuracy", "angle", "active", "teacher", "lr", "margin", "scale"),
+    *("images_per_second", "data_wait", "epoch", "samples"),
+)
 _VERIFY = ("accuracy", "std", "tar", "threshold", "far_threshold", "xnorm", "seconds")
 _MINED = ("round", "bags", "images", "pairs", "triplets", "seconds")
 _GPU = ("utilisation", "memory_used", "temperature", "power", "clock")
@@ -29,7 +32,7 @@ def values_of(event: AnyEvent) -> dict[str, float]:  # noqa: PLR0911  one a kind
         case Gpus():
             return {name: value for gpu in event.gpus for name, value in _of_gpu(gpu).items()}
         case Rank(rank=0):
-            return _numbers(event, "rank/0", ("cpu", "memory"))
+            return _numbers(event, "rank/0", ("cpu", "memory", "gpu_peak"))
         case _:
             return {}
 
