@@ -20,6 +20,7 @@ from arcterm_registry import get
 
 from arcterm.train.head import fused
 from arcterm.train.head.head import Head
+from arcterm.train.head.rowgradients import Collected
 from arcterm.train.world import World
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -65,7 +66,7 @@ def test_refuses(name, value, message):
     with pytest.raises(ValueError, match=message):
         fused.rivals(**given)
     with pytest.raises(ValueError, match=message):
-        fused.gradients(**given, lse=torch.zeros(4), grad=torch.zeros(4))
+        fused.gradients(**given, lse=torch.zeros(4), grad=torch.zeros(4), to=Collected(torch.zeros(9, 5)))
 
 
 class Problem:
@@ -89,7 +90,9 @@ class Problem:
         given = (self.unit, self.weight, inverse, targets, self.scale)
         own, highest = fused.rivals(*given, precision=precision)
         lse = own if lse is None else lse
-        return own, highest, *fused.gradients(*given, lse, self.grad, precision=precision)
+        rows = Collected(self.weight.float())
+        dunit = fused.gradients(*given, lse, self.grad, rows, precision=precision)
+        return own, highest, dunit, rows.weight
 
     def naive(self, constant_norm=False):
         """The same by autograd in float64; `constant_norm` leaves out the Jacobian of the normalisation."""

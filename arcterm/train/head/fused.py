@@ -23,6 +23,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from arcterm.train.head.rowgradients import RowGradients
+
 Precision = Literal["bf16", "fp32"]
 
 _LN2 = math.log(2)
@@ -87,9 +89,10 @@ def gradients(
     scale: Tensor,
     lse: Tensor,
     grad: Tensor,
+    to: RowGradients,
     precision: Precision = "bf16",
-) -> tuple[Tensor, Tensor]:
-    """Gradients of Σ grad · lse with respect to `unit` (B, D) and `weight` (C, D), both float32.
+) -> Tensor:
+    """Gradient (B, D) float32 of Σ grad · lse by `unit`, while that by `weight` goes `to` its place.
 
     `lse` (B,) float32 is the log-sum over all ranks, `grad` (B,) float32 the loss's derivative by it; the
     rest is as `rivals` had it. The gradient of `weight` includes the Jacobian of its normalisation. Raises
@@ -99,9 +102,10 @@ def gradients(
     _check(unit, weight, inverse, targets)
     B, (C, D) = len(unit), weight.shape
     plan = _plan(unit.device, weight.dtype, precision)
-    dweight = torch.empty_like(weight, dtype=torch.float32)
     if not B or not C:
-        return torch.zeros_like(unit), dweight.zero_()
+        to.room(slice(0, C)).zero_()
+        to.done(slice(0, C))
+        return torch.zeros_like(unit)
     from arcterm.train.head import kernels
 
     x = plan.operand(unit)
@@ -119,21 +123,22 @@ def gradients(
         for start in range(0, C, run):
             # the second and third kernel read what the first wrote while it is still in the L2 cache
             w, norms = weight[start : start + run], inverse[start : start + run]
-            n = len(w)
+            part, n = slice(start, start + len(w)), len(w)
             kernels.weigh[blocks, _ceil(n, plan.columns)](
                 *(x, w, norms, targets, scale, lse, grad, shares, moments),
                 *(start, run, B, n, D),
                 **plan.options,
             )
             kernels.class_gradient[_ceil(D, width), _ceil(n, plan.rows)](
-                *(x, w, norms, shares, moments, dweight[start : start + run]),
+                *(x, w, norms, shares, moments, to.room(part)),
                 *(run, B, n, D, blocks),
                 **narrow,
             )
             kernels.unit_gradient[_ceil(D, width), blocks, len(parts)](
                 *(w, shares, parts, run, B, n, D, span), **narrow
             )
-    return parts.sum(0), dweight
+            to.done(part)
+    return parts.sum(0)
 
 
 @dataclass(frozen=True)

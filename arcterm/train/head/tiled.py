@@ -22,7 +22,8 @@ from arcterm_registry.contracts import Margin
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from arcterm.train.head import collectives, fused
+from arcterm.train.head import collectives, fused, onednn
+from arcterm.train.head.rowgradients import Collected
 from arcterm.train.world import World
 
 LINEAR = 50.0  # where softplus(x) is x to the last bit of a float64; torch's own 20 is 2e-9 off
@@ -74,18 +75,17 @@ class Stream:
         self._measured = 0
         self._dtype = dtype if dtype == torch.bfloat16 else self.flat.dtype
         self._chunk = chunk or chunk_for(len(unit), self.centers, unit.device)
+        # what sums rivals in one go knows one centre, one factor and no map
+        simple = self.plain and self._normalized and self.centers == 1 and self.flat.dtype == torch.float32
+        # the kernels live on units that multiply bfloat16
+        self._fused = simple and dtype == torch.bfloat16 and _has_kernels(unit.device)
+        self._onednn = simple and not self._fused and _has_products(unit.device, self._dtype)
+
+    @functools.cached_property
+    def _buffers(self) -> tuple[Tensor, Tensor]:
         # one for the whole step: the system would take back a buffer that is made for each tile
-        room = len(unit) * min(self._chunk, self.classes) * self.centers
-        self._buffers = unit.new_empty(room), unit.new_empty(room)
-        # the kernels know one centre, one factor and no map, and live on units that multiply bfloat16
-        self._fused = (
-            self.plain
-            and self._normalized
-            and self.centers == 1
-            and dtype == torch.bfloat16
-            and self.flat.dtype == torch.float32
-            and _has_kernels(unit.device)
-        )
+        room = len(self.unit) * min(self._chunk, self.classes) * self.centers
+        return self.unit.new_empty(room), self.unit.new_empty(room)
 
     def parts(self) -> Iterator[slice]:
         """Yield the classes of each tile."""
@@ -126,6 +126,10 @@ class Stream:
         """Reduce all ranks' other classes to log Σ exp z, or Σ log(1 + exp z), and to the largest c, (B,)."""
         if self._fused:
             total, highest = self._forward_fused(left)
+        elif self._onednn:
+            self._tiles = onednn.Tiles(self.flat, self._measure, self._chunk, self._dtype)
+            total, highest = onednn.rivals(left, self._tiles, self._rows_or_none())
+            total, highest = total.clamp_min(_ABSENT), highest.clamp_min(_ABSENT) / self.factor
         elif self.plain:
             total, highest = self._forward_plain(left)
         else:
@@ -140,50 +144,49 @@ class Stream:
 
     def gradients(self, left: Tensor, t: Tensor, whole: Tensor, grad: Tensor, grad_t: Tensor) -> _Gradients:
         """Compute the gradients by left, unit, factor, weight, bias and the loss's parameters."""
+        own = self.flat[self.local * self.centers + self.winner]
+        found = _Gradients(self, Collected(self.flat))
         if self._fused:
-            by_left, by_weight = fused.gradients(
-                left, self.flat, self._norms(), self._rows_or_none(), left.new_ones(()), whole, grad
+            found.left = fused.gradients(
+                *(left, self.flat, self._norms(), self._rows_or_none(), left.new_ones(()), whole, grad),
+                found.rows,
             )
-            found = _Gradients(self, by_weight)
-            found.left = by_left
+        elif self._onednn:
+            targets = self._rows_or_none()
+            found.left = onednn.gradients(left, self._tiles, targets, whole, grad, found.rows)
+        # a tile's share of the whole batch's softmax is exp(z - whole): with the sum over all ranks saved
+        # from the forward pass, no rank has to ask another for it
+        elif self.plain:
+            self._backward_plain(left, whole, grad, found)
         else:
-            found = _Gradients(self, torch.empty_like(self.flat))
-            # a tile's share of the whole batch's softmax is exp(z - whole): with the sum over all ranks saved
-            # from the forward pass, no rank has to ask another for it
-            if self.plain:
-                self._backward_plain(left, whole, grad, found)
-            else:
-                self._backward_mapped(t, whole, grad, found)
-                grad_t = grad_t + found.t
-        self._add_targets(grad_t, t, found)
+            self._backward_mapped(t, whole, grad, found)
+            grad_t = grad_t + found.t
+        self._add_targets(grad_t, t, own, found)
         return found
 
     def _norms(self) -> Tensor:
         """1/‖w‖ of all rows (R,)."""
-        assert self._inverse is not None
-        for part in self.parts():
-            self._measure(slice(part.start * self.centers, part.stop * self.centers))
-        return self._inverse
+        # in one launch: a GPU has no cache that a tile's rows would still be in
+        return self._measure(slice(0, len(self.flat)))
 
-    def _measure(self, rows: slice) -> None:
-        if self._inverse is not None and rows.start >= self._measured:
+    def _measure(self, rows: slice) -> Tensor:
+        """1/‖w‖ of `rows`, (n,)."""
+        assert self._inverse is not None
+        if rows.start >= self._measured:
             # at the first visit of a tile, whose rows are in the cache then; later passes reuse it
             norm = torch.linalg.vector_norm(self.flat[rows], dim=1)
             torch.rsqrt(norm.square_().add_(EPS), out=self._inverse[rows])
             self._measured = rows.stop
+        return self._inverse[rows]
 
     def _tile(self, left: Tensor, part: slice) -> tuple[Tensor, Tensor | None]:
         """Compute `left`·Ŵ of the classes of `part`, (B, n), and which of several centres was the largest."""
         rows = slice(part.start * self.centers, part.stop * self.centers)
-        self._measure(rows)
         weight = self.flat[rows]
         tile = self._buffers[0][: len(left) * len(weight)].view(len(left), len(weight))
-        if self._dtype == torch.bfloat16:
-            tile.copy_(_multiply16(left.bfloat16(), weight.bfloat16().T))
-        else:
-            torch.mm(left, weight.T, out=tile)
+        tile.copy_(self._multiply(left, weight.T))
         if self._inverse is not None:
-            tile.mul_(self._inverse[rows])
+            tile.mul_(self._measure(rows))
         if self.centers == 1:
             return tile, None
         nearest, winner = tile.view(len(tile), -1, self.centers).max(2)
@@ -289,7 +292,7 @@ class Stream:
     ) -> None:
         """Add a tile's gradient `p` (B, n), and `p_c` = p∘c, to those of features and weights."""
         rows = slice(part.start * self.centers, part.stop * self.centers)
-        weight, out = self.flat[rows], found.weight[rows]
+        weight = self.flat[rows]
         if found.bias is not None:
             found.bias[part] = p.sum(0)
         if winner is not None:
@@ -300,22 +303,26 @@ class Stream:
         if self._inverse is not None:
             inverse = self._inverse[rows]
             p = p.mul_(inverse)
-        if self._dtype == torch.bfloat16:
-            p = p.bfloat16()
-            into += _multiply16(p, weight.bfloat16())
-            out.copy_(_multiply16(p.T, left.bfloat16()))
-        else:
-            into.addmm_(p, weight)
-            torch.mm(p.T, left, out=out)
+        into += self._multiply(p, weight)
+        out = found.rows.room(rows).copy_(self._multiply(p.T, left))
         if self._inverse is not None:
             # ∂c/∂w = (x̂ - c·ŵ)/‖w‖: the part along w needs Σ p·c of a class alone, not another product
             out.addcmul_(weight, inverse.square().mul_(p_c.sum(0))[:, None], value=-1)
+        found.rows.done(rows)
 
-    def _add_targets(self, grad_t: Tensor, t: Tensor, found: _Gradients) -> None:
-        """Add the gradient of the targets' own c. Rows of one class are summed first, in a fixed order."""
+    def _multiply(self, a: Tensor, b: Tensor) -> Tensor:
+        """Multiply float32 or float64 matrices, in the precision of the products."""
+        if self._dtype == torch.bfloat16:
+            return _multiply16(a.bfloat16(), b.bfloat16())
+        return onednn.multiply(a, b) if _has_products(a.device, self._dtype) else torch.mm(a, b)
+
+    def _add_targets(self, grad_t: Tensor, t: Tensor, weight: Tensor, found: _Gradients) -> None:
+        """Add the gradient of the targets' own c, by their rows `weight` (B, D) as the step began with them.
+
+        Rows of one class are summed first, in a fixed order.
+        """
         grad = torch.where(self.mine, grad_t, 0.0)
         rows = self.local * self.centers + self.winner
-        weight = self.flat[rows]
         # a product with who-shares-a-row: atomic additions would come in another order in every run
         same = (rows[:, None] == rows).to(grad.dtype)
         if self._normalized:
@@ -327,8 +334,7 @@ class Stream:
         else:
             found.unit += grad[:, None] * weight
             by_weight = grad[:, None] * self.unit
-        # duplicates get the same value each, so the order in which they are written does not matter
-        found.weight.index_copy_(0, rows, found.weight[rows] + same @ by_weight)
+        found.rows.add(rows, same @ by_weight)
         if found.bias is not None:
             together = (self.local[:, None] == self.local).to(grad.dtype)
             found.bias.index_copy_(0, self.local, found.bias[self.local] + together @ grad)
@@ -338,13 +344,13 @@ class Stream:
 
 
 class _Gradients:
-    """The gradients of one step, added up tile by tile; `weight` is (R, D), as the rows lie in memory."""
+    """The gradients of one step, added up tile by tile; those of class rows go to `rows`."""
 
-    def __init__(self, stream: Stream, weight: Tensor) -> None:
+    def __init__(self, stream: Stream, rows: Collected) -> None:
         self.unit = torch.zeros_like(stream.unit)
         self.left: Tensor | None = None
         self.factor = torch.zeros_like(stream.factor)
-        self.weight = weight
+        self.rows = rows
         self.bias = None if stream.bias is None else torch.empty_like(stream.bias)
         self.t = torch.zeros_like(stream.factor)
         self.learned: list[Tensor] = []
@@ -377,8 +383,8 @@ class _Streamed(torch.autograd.Function):
         left, t, total = ctx.saved_tensors
         found = ctx.stream.gradients(left, t, total, grads[0], grads[2])
         learned = found.learned or [None] * (len(ctx.needs_input_grad) - 7)
-        weight = found.weight.view(ctx.shape)
-        del found.weight  # else autograd would copy what it could keep
+        weight = found.rows.weight.view(ctx.shape)
+        del found.rows  # else autograd would copy what it could keep
         return None, found.unit, found.left, found.factor, weight, found.bias, None, *learned
 
 
@@ -414,6 +420,13 @@ def chunk_for(batch: int, centers: int, device: torch.device) -> int:
 @functools.cache
 def _has_kernels(device: torch.device) -> bool:
     return fused.available(device)
+
+
+def _has_products(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether oneDNN multiplies such matrices: bfloat16 where there are instructions for it."""
+    if dtype == torch.bfloat16 and not fast_bfloat16():
+        return False
+    return dtype != torch.float64 and onednn.available(device)
 
 
 def overrides(margin: Margin, method: str) -> bool:
