@@ -113,6 +113,8 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     head_precision: Literal["auto", "float32", "bfloat16"] = _DEFAULT["head_precision"]
     precision: Literal["auto", "float32", "bfloat16"] = _DEFAULT["precision"]
     compile: bool = _DEFAULT["compile"]
+    cudnn_benchmark: bool = _DEFAULT["cudnn_benchmark"]
+    deterministic: bool = _DEFAULT["deterministic"]
     gradient_checkpointing: bool = _DEFAULT["gradient_checkpointing"]
     verify_sets: str = _DEFAULT["verify_sets"]
     verify_every: int = _DEFAULT["verify_every"]
@@ -164,6 +166,14 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
             raise ConfigError(
                 "loss_weight 0 leaves nothing to learn from: there is no teacher",
                 "give --set teacher=MODEL too, or leave out --set loss_weight",
+            )
+        if self.cudnn_benchmark and (self.deterministic or self.device == "cpu"):
+            why = (
+                "the fastest is not always the same" if self.deterministic else "this training is on the CPU"
+            )
+            raise ConfigError(
+                f"cudnn_benchmark times the convolutions of a GPU, and {why}",
+                "leave it out, or give --set cudnn_benchmark=no",
             )
         if self.gpus and len(self.gpus) != self.nproc:
             raise ConfigError(

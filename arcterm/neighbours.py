@@ -24,7 +24,9 @@ bn_momentum: batch_norm_momentum bn_mom
 checkpoint_every: ckpt save_every save_freq steps_per_save
 clip: clip_grad grad_clip max_grad_norm
 compile: torch_compile
+cudnn_benchmark: benchmark
 dataset: data data_dir data_path rec train_dir
+deterministic: cudnn_deterministic use_deterministic_algorithms
 ema: ema_decay model_ema
 epochs: end_epoch epoch max_epochs num_epoch num_epochs
 final_rate: eta_min lr_min min_lr

@@ -145,6 +145,18 @@ SETTINGS: tuple[Option, ...] = (
         choices=("auto", "float32", "bfloat16"),
     ),
     _setting("compile", bool, False, "compile the backbone: minutes at the start, then faster steps"),
+    _setting(
+        "cudnn_benchmark",
+        bool,
+        False,
+        "time the ways to compute each convolution and take the fastest; GPUs only",
+    ),
+    _setting(
+        "deterministic",
+        bool,
+        False,
+        "the same command gives the same bits on a GPU too; steps take longer",
+    ),
     _setting("gradient_checkpointing", bool, False, "compute blocks of the backbone twice, for less memory"),
     _share("mirror", 0.5, "share of the images that are mirrored"),
     _share("crop", 0.0, "share of the images cut to a part, the rest black"),
@@ -253,7 +265,7 @@ SETTINGS: tuple[Option, ...] = (
     _setting("loss_weight", float, 1.0, "factor of the loss beside a teacher; 0 learns from it alone", low=0),
 )
 FLAGS = (
-    *("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "schedule", "compile"),
+    *("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "schedule", "compile", "deterministic"),
     *(
         "verify_sets",
         "verify_every",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from arcterm.inputs import models as places
 from arcterm.inputs import preprocess
 from arcterm.runs.context import JobContext
 from arcterm.verify.embed import normalize
+from arcterm.verify.exact import exact
 from arcterm.verify.fold import fold_if_any
 from arcterm.verify.ranks import RankGroup
 
@@ -59,7 +59,7 @@ class Networks:
         raw = torch.from_numpy(pixels).to(self.ranks.device)
         made: dict[Preprocess, Tensor] = {}
         found = []
-        with torch.inference_mode(), _exact(self.ranks.device):
+        with torch.inference_mode(), exact():
             for facts, network in zip(self.facts, self.networks, strict=True):
                 if (wanted := facts.preprocess) not in made:
                     made[wanted] = normalize(raw, wanted)
@@ -108,10 +108,3 @@ def open_networks(
         shown = ", ".join(f"{each.source} {each.input_size[1]}×{each.input_size[0]}" for each in facts)
         raise DataError(f"the models take images of different sizes: {shown}", "embed them one by one")
     return Networks(facts, networks, ranks, files)
-
-
-def _exact(device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Convolutions in float32 on a GPU too, where cuDNN would round their inputs to 10 bits."""
-    gpu = device.type == "cuda"
-    flags = torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if gpu else contextlib.nullcontext()
-    return cast("contextlib.AbstractContextManager[None]", flags)

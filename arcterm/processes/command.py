@@ -60,6 +60,8 @@ def environ(run: Run, meeting: Path) -> dict[str, str]:
         made |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     if config.device == "cuda":  # silent by default, NCCL says in its log why a collective failed
         made.setdefault("NCCL_DEBUG", "WARN")
+    if config.kind == "training" and run.config.deterministic:
+        made.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
     if config.gpus:  # NVML numbers GPUs by bus; CUDA does so only if told
         made["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         made["CUDA_VISIBLE_DEVICES"] = ",".join(_cuda_names(config.gpus))

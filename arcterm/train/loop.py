@@ -83,6 +83,8 @@ def train(
     data.check_same_data(run, len(dataset), dataset.classes)
     if resume and world.first:
         data.check_same_content(run, config)
+    if exactness := precision.begin(config, world.device):
+        first_journal.write(Message(level="info", text=exactness))
     first_journal.write(Phase(phase="loading", detail=f"backbone {config.backbone}"))
     trained = build.trained(config, dataset.classes, world)
     if config.grouped:

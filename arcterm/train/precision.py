@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from arcterm.config import TrainConfig
 from arcterm.train.head.tiled import fast_bfloat16
 from arcterm.train.optim.groups import evaluating
 
@@ -34,6 +35,28 @@ def has_bfloat16(device: torch.device) -> bool:
 def autocast(setting: str, device: torch.device) -> torch.autocast:
     """A context in which a backbone computes as `setting` says."""
     return torch.autocast(device.type, torch.bfloat16, enabled=dtype(setting, device) == torch.bfloat16)
+
+
+def begin(config: TrainConfig, device: torch.device) -> str:
+    """Have this process compute as exactly as `config` asks for; returns what that means on a GPU, in words.
+
+    TF32 rounds what goes into a float32 convolution to 10 bits. Products of matrices never do: the last
+    layers of the backbone and a head in float32 are to be exact.
+    """
+    rounded = dtype(config.precision, device) != torch.float32
+    torch.backends.cudnn.allow_tf32 = rounded
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = config.cudnn_benchmark
+    torch.backends.cudnn.deterministic = config.deterministic
+    torch.use_deterministic_algorithms(config.deterministic)
+    # memory that is never read before it is written need not be filled
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    said = []
+    if rounded and device.type == "cuda":
+        said.append("convolutions that stay float32 use TF32; --set precision=float32 does without")
+    if config.deterministic:
+        said.append("deterministic: the same bits every time; on a GPU steps take longer")
+    return "; ".join(said)
 
 
 def keep_embedding_exact(network: nn.Module, images: Tensor) -> list[nn.Module]:

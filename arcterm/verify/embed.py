@@ -18,6 +18,7 @@ from arcterm.errors import ArctermError, DataError, is_out_of_memory
 from arcterm.formats import images
 from arcterm.runs.events import Rate, Verify, real
 from arcterm.verify import collapse, protocol
+from arcterm.verify.exact import exact
 from arcterm.verify.protocol import Verification
 from arcterm.verify.ranks import RankGroup, agree
 from arcterm.verify.rates import FARS, split_pairs, tar_at_far
@@ -105,7 +106,7 @@ class Embedder:
     def collapse_on(self, pixels: NDArray[np.uint8], source: str) -> str:
         """Word how the network has collapsed, by images (N, H, W, 3) of `source`; empty if it has not."""
         x = normalize(torch.from_numpy(pixels).to(self.ranks.device), self.preprocess)
-        with torch.inference_mode():
+        with torch.inference_mode(), exact():
             return collapse.find_collapse(self.backbone(x).float().cpu().numpy(), source)
 
     def _pair_embeddings(
@@ -145,7 +146,7 @@ class Embedder:
         decoded = np.stack([_decoded(name, pictures, i, self.image_size) for i in wanted])
         x = normalize(torch.from_numpy(decoded).to(self.ranks.device), self.preprocess)
         rounded = torch.autocast(x.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
-        with torch.inference_mode(), rounded:
+        with torch.inference_mode(), rounded, exact():
             return self.backbone(x).float(), self.backbone(x.flip(3)).float()
 
 

@@ -186,6 +186,13 @@ def test_what_nccl_has_to_say_is_heard_unless_asked_otherwise(stand_in, trained,
     assert environment(trained([0]))["NCCL_DEBUG"] == "INFO"
 
 
+def test_a_deterministic_training_has_deterministic_products(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    for wanted in (False, True):
+        run = store.create(tmp_path / "runs", config(deterministic=wanted), label="x", argv=[], host="h")
+        assert environment(run).get("CUBLAS_WORKSPACE_CONFIG") == (":4096:8" if wanted else None)
+
+
 def test_what_allocators_and_compilers_were_told_is_recorded():
     given = {"PYTORCH_ALLOC_CONF": "expandable_segments:True", "TRITON_CACHE_DIR": "/t"}
     assert command.recorded_part(given | {"HOME": "/h", "TRITON_KEY": "x"}) == given | {"TRITON_KEY": "***"}

@@ -30,6 +30,7 @@ PLAIN = (
     *("on_nan", "retries", "hang_seconds", "grace"),
     *("verify_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_best"),
     *("loader_threads", "decoded_cache", "max_broken", "compile", "gradient_checkpointing"),
+    *("cudnn_benchmark", "deterministic"),
     *(
         "precision",
         "head_precision",

@@ -62,6 +62,11 @@ _CAUSES = (
         "with --set head_precision=float32 and --set compile=no, which need none",
     ),
     Cause(
+        r"does not have a deterministic implementation",
+        "an operation of the network has no form that gives the same bits every time",
+        "with --set deterministic=no",
+    ),
+    Cause(
         r"Expected more than 1 value per channel",
         "a batch norm needs more than 1 image a rank",
         "with a --batch-size of 2 or more",
