@@ -17,7 +17,7 @@ from arcterm.show.streams import shown
 GROUPS = {
     "Train": {
         "train": ("arcterm.cli.train", "Train a BACKBONE with a LOSS; `arcterm plugins` lists both."),
-        "recipes": ("arcterm.cli.recipes", "List the recipes of trainings, or show one."),
+        "recipes": ("arcterm.cli.recipes", "Recipes of trainings: list, show, import one."),
         "stop": ("arcterm.cli.runs", "Stop a run after a checkpoint, a job after an item."),
         "resume": ("arcterm.cli.resume", "Go on with a run or a job where it was stopped."),
     },

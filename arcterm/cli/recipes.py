@@ -1,7 +1,8 @@
-"""``arcterm recipes``: list recipes, show one."""
+"""``arcterm recipes``: list recipes, show one, import one."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,7 +27,9 @@ class _Recipes(TyperGroup):
         return super().parse_args(ctx, ["list", *args] if bare else args)
 
 
-recipes = typer.Typer(cls=_Recipes, subcommand_metavar="| show NAME", rich_markup_mode=None)
+recipes = typer.Typer(
+    cls=_Recipes, subcommand_metavar="[show NAME | import CONFIG.py]", rich_markup_mode=None
+)
 
 Name = Annotated[
     str,
@@ -36,7 +39,7 @@ Name = Annotated[
 
 @recipes.callback()
 def options() -> None:
-    """List the recipes of trainings, or show one."""
+    """List the recipes of trainings, show one, or import one."""
 
 
 @recipes.command("list")
@@ -69,6 +72,35 @@ def show(name: Name, as_json: Json = False) -> None:
     put(*table(["SETTING", "RECIPE", "DEFAULT"], layer.against_defaults(recipe)))
     put(*(f"note {note}" for note in recipe.notes))
     put(commandline.training(recipe.values))
+
+
+@recipes.command("import")
+def imported(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.py", help="A config of arcface_torch.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Save it among your own recipes.", show_default=False)
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option("--gpus", min=1, help="How many GPUs it was for; its name, or 8.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print an arcface_torch config as a recipe, and what can't be taken over; it is read, not run."""
+    from arcterm.launch.recipes import arcface, save
+
+    found = arcface.read(config.expanduser(), gpus)
+    path = save.save(name, found.recipe) if name else None
+    if as_json:
+        described = _described(find.Listed(name or config.stem, find.OWN if name else "", found.recipe))
+        put_json(described | {"remarks": found.remarks, "path": str(path) if path else None})
+        return
+    say(*found.remarks)
+    if path:
+        say(f"saved {path}")
+        put(f"arcterm train --recipe {name}")
+    else:
+        put(*save.toml(found.recipe).splitlines())
 
 
 def _facts(recipe: Recipe) -> dict[str, str]:

@@ -40,7 +40,13 @@ def test_a_recipe_holds_where_the_command_says_nothing(arcterm):
     assert (config["loss_options"]["gradient"], config["loss_options"]["scale"]) == ("detached", 30)
     assert f"recipe    {R50}: backbone r50, loss arcface, batch_size 128" in err
     assert "instead   epochs 3 (20)" in err
-    assert config["lr"] == pytest.approx(0.1 * 256 / 1024)
+    assert (config["lr"], config["accumulate"]) == (0.1, 4)
+    assert "128 × 2 CPU ranks × 4 passes = 1024 images a step" in err
+
+
+def test_the_rate_follows_a_batch_of_ones_own(arcterm):
+    config, err = planned(arcterm, "--recipe", R50, "--batch-size", "64", "--nproc", "4")
+    assert (config["lr"], config["accumulate"]) == (pytest.approx(0.1 * 256 / 1024), 1)
     assert "lr        0.025 (0.1 × 256 / 1024, as in the recipe)" in err
 
 
@@ -69,7 +75,7 @@ def test_one_of_ones_own_is_found_by_name_and_by_path(arcterm, own, tmp_path):
         place.write_text(MINE)
     for text in ("mine", "./mine.toml", str(own / "mine.toml")):
         config, _ = planned(arcterm, "--recipe", text)
-        assert (config["backbone"], config["lr"]) == ("tiny", pytest.approx(0.05))
+        assert (config["backbone"], config["accumulate"]) == ("tiny", 8)
     (tmp_path / "run.toml").write_text('recipe = "mine"\nepochs = 2\n')
     config, _ = planned(arcterm, "--config", "run.toml")
     assert (config["loss"], config["epochs"]) == ("cosface", 2)
@@ -108,8 +114,8 @@ def test_a_recipe_is_shown_against_the_defaults_with_its_command(arcterm):
     assert ["backbone.dropout", "0", "0.4"] in rows
     assert "a step has 1,024 images" in out
     told = shlex.split(out.splitlines()[-1])[2:]
-    by_hand, _ = planned(arcterm, *told, "--lr", "0.1")
-    by_name, _ = planned(arcterm, "--recipe", R50, "--lr", "0.1")
+    by_hand, _ = planned(arcterm, *told, "--nproc", "8")
+    by_name, _ = planned(arcterm, "--recipe", R50, "--nproc", "8")
     assert by_hand == by_name
     assert json.loads(arcterm("recipes", "show", R50, "--json")[1])["settings"]["epochs"] == 20
 

@@ -46,6 +46,18 @@ def scale(recipe: Recipe | None, asked: Mapping[str, Any], optimizer: str, whole
     return whole / recipe.global_batch
 
 
+def passes(recipe: Recipe | None, asked: Mapping[str, Any], nproc: int, parts: int) -> int:
+    """In how many parts a rank takes its images of a step, so that a step is the recipe's; else `parts`.
+
+    They are as many more as there are fewer ranks. A batch that is asked for makes steps of its own.
+    """
+    batch = recipe.values.get("batch_size") if recipe else None
+    if recipe is None or not batch or {"batch_size", "accumulate", "loss"} & asked.keys():
+        return parts
+    fit, left = divmod(recipe.global_batch, batch * nproc)
+    return fit if fit and not left else parts
+
+
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with the options of plug-ins as ``loss.margin``."""
     found = {}
