@@ -125,8 +125,9 @@ def head_optimizer(head: Head | TupleHead, config: TrainConfig) -> Optimizer:
     if config.optimizer == "adamw":
         made = LazyAdamW(rows, shared_out, **optimizers.adamw(config))
     else:
+        how = optimizers.implementation(config.device)
         legacy = config.optimizer == "legacy"
-        made = LazySGD(rows, shared_out, lr=config.lr, momentum=config.momentum, legacy=legacy)
+        made = LazySGD(rows, shared_out, lr=config.lr, momentum=config.momentum, legacy=legacy, **how)
     optimizers.set_rate(made, config.lr)
     head.fetch = made.fetch
     return made

@@ -18,7 +18,7 @@ def rate(step):
     return 0.3 * (1 - step / 900) ** 2
 
 
-def run(steps, *, factor=1.0, after=None, kind=SGD, legacy=False):
+def run(steps, *, factor=1.0, after=None, kind=SGD, legacy=False, fused=False):
     """A lazy and a dense SGD on the same gradients of a few rows a step; what both end in."""
     generator = torch.Generator().manual_seed(1)
 
@@ -31,7 +31,7 @@ def run(steps, *, factor=1.0, after=None, kind=SGD, legacy=False):
     settings = {"lr": 1.0, "momentum": 0.9, "weight_decay": 5e-3}
     plain, sparse = (
         kind(dense.values(), **settings),
-        LazySGD(own, [{"params": list(own.values())}], **settings, legacy=legacy),
+        LazySGD(own, [{"params": list(own.values())}], **settings, legacy=legacy, fused=fused),
     )
     for step in range(1, steps + 1):
         rows = torch.randperm(ROWS, generator=generator)[:3].sort().values
@@ -53,10 +53,10 @@ def run(steps, *, factor=1.0, after=None, kind=SGD, legacy=False):
     return own, dense, moving, wanted
 
 
-@pytest.mark.parametrize("window", [4096, 16])
-def test_rows_end_as_with_dense_gradients(window, monkeypatch):
+@pytest.mark.parametrize(("window", "fused"), [(4096, False), (16, False), (4096, True)])
+def test_rows_end_as_with_dense_gradients(window, fused, monkeypatch):
     monkeypatch.setattr(partial_fc, "_WINDOW", window)
-    own, dense, moving, wanted = run(400)
+    own, dense, moving, wanted = run(400, fused=fused)
     for name in own:
         torch.testing.assert_close(own[name], dense[name], rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(moving[name], wanted[name], rtol=1e-12, atol=1e-12)

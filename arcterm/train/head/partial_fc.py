@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD
+from torch.optim.sgd import sgd
 
 from arcterm.train.optim.groups import Group
 from arcterm.train.optim.optimizers import legacy_step
@@ -67,7 +68,7 @@ class LazySGD(SGD):
     `fetch` gives the rows of a step as leaves, up to date; `step` updates those. Both give what SGD on dense
     gradients gives, or with `legacy` `LegacySGD`. Every sharded parameter has one float32 momentum of its
     size, and there is one step number a row. They are among the parameters of the `groups`, which may have
-    rates and decays of their own.
+    rates and decays of their own. `fused`, the rows of a step are updated by one kernel, as all else is.
     """
 
     def __init__(
@@ -79,10 +80,11 @@ class LazySGD(SGD):
         momentum: float,
         weight_decay: float = 0.0,
         legacy: bool = False,
+        fused: bool = False,
     ) -> None:
-        super().__init__(groups, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        super().__init__(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused or None)
         self.sharded = dict(sharded)
-        self._legacy = legacy
+        self._legacy, self._fused = legacy, fused and not legacy
         weight = next(iter(sharded.values()))
         for parameter in sharded.values():
             self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
@@ -95,20 +97,23 @@ class LazySGD(SGD):
         self._settled = 0
         self.steps = 0
         self._rows: Tensor | None = None
-        self._moving: dict[str, Tensor] = {}
+        # weights and momenta of the rows of a step: their number stays, so does their memory
+        self._room: dict[str, tuple[Tensor, Tensor]] = {}
         self.leaves: dict[str, Tensor] = {}
         """The rows of the step in progress, by the name of their parameter."""
 
     def fetch(self, rows: Tensor) -> dict[str, Tensor]:
         """Bring `rows` (n,) int64 of every sharded parameter up to date, as leaves that take a gradient."""
         self._rows = rows
-        self.leaves, self._moving = {}, {}
+        self.leaves = {}
         for name, parameter in self.sharded.items():
-            leaf = parameter.new_empty((len(rows), *parameter.shape[1:]))
-            moving = torch.empty_like(leaf)
+            room = self._room.get(name)
+            if room is None or len(room[0]) != len(rows):
+                empty = parameter.new_empty((len(rows), *parameter.shape[1:]))
+                room = self._room[name] = (empty, torch.empty_like(empty))
             for part in parts(rows):
-                leaf[part], moving[part] = self._now(name, rows[part])
-            self.leaves[name], self._moving[name] = leaf.requires_grad_(), moving
+                self._read(name, rows[part], room[0][part], room[1][part])
+            self.leaves[name] = room[0].detach().requires_grad_()
         return self.leaves
 
     def settle(self) -> None:
@@ -117,9 +122,9 @@ class LazySGD(SGD):
         for name, parameter in self.sharded.items():
             moving = self.state[parameter]["momentum_buffer"]
             for part in parts(everything):
-                weight, momentum = self._now(name, everything[part])
-                with torch.no_grad():
-                    parameter[part] = weight
+                weight, momentum = torch.empty_like(parameter[part]), torch.empty_like(parameter[part])
+                self._read(name, everything[part], weight, momentum)
+                parameter.detach()[part] = weight
                 moving[part] = momentum
         self.touched.fill_(self.steps)
         self._settled = self.steps
@@ -131,13 +136,13 @@ class LazySGD(SGD):
         """Update the fetched rows and all that is not sharded; every other row owes one step more."""
         assert self._rows is not None, "fetch before step"
         for name, parameter in self.sharded.items():
-            self._update(name, parameter, self.leaves[name], self._moving[name], self._rows)
+            self._update(name, parameter, self.leaves[name], self._room[name][1], self._rows)
         # first the step that all others owe, then the mark: the rows of this step owe nothing of it
         self._owe()
         self.touched.index_fill_(0, self._rows, self.steps)
         if self.steps - self._settled == _WINDOW:
             self.settle()
-        self._rows, self.leaves, self._moving = None, {}, {}
+        self._rows, self.leaves = None, {}
         if self._legacy:
             for group in self.param_groups:
                 legacy_step([p for p in group["params"] if p.grad is not None], group, self.state)
@@ -147,6 +152,14 @@ class LazySGD(SGD):
     def _update(self, name: str, parameter: Tensor, leaf: Tensor, moving: Tensor, rows: Tensor) -> None:
         """Make a step of the fetched rows of a parameter and put them back, in one pass over them."""
         group, gradient = self.param_groups[self._group[name]], leaf.grad
+        momenta = self.state[parameter]["momentum_buffer"]
+        if self._fused and gradient is not None:
+            how: dict[str, Any] = {key: group[key] for key in ("lr", "momentum", "weight_decay")}
+            how |= {"dampening": 0.0, "nesterov": False, "maximize": False}
+            sgd([leaf.detach()], [gradient], [moving], fused=True, **how)
+            parameter.index_copy_(0, rows, leaf.detach())
+            momenta.index_copy_(0, rows, moving)
+            return
         into, out_of = self._factors(group["lr"])
         for part in parts(rows):
             weight, moved = leaf.detach()[part], moving[part]
@@ -154,7 +167,7 @@ class LazySGD(SGD):
             if gradient is not None:
                 moved.add_(gradient[part], alpha=into)
             parameter.index_copy_(0, rows[part], weight.add_(moved, alpha=out_of))
-            self.state[parameter]["momentum_buffer"].index_copy_(0, rows[part], moved)
+            momenta.index_copy_(0, rows[part], moved)
 
     def _factors(self, rate: float) -> tuple[float, float]:
         """Return the factor of what enters the momentum, and that of the momentum in the weight."""
@@ -177,15 +190,16 @@ class LazySGD(SGD):
             self._since[number].copy_(replay.get(f"since.{name}", replay["since"]))
         self.steps, self._settled = (int(number) for number in replay["steps"])
 
-    def _now(self, name: str, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute weight and momentum of `rows`, up to date, as copies."""
+    def _read(self, name: str, rows: Tensor, weight: Tensor, momentum: Tensor) -> None:
+        """Put weight and momentum of `rows`, up to date, into `weight` and `momentum`."""
         parameter, since = self.sharded[name], self._since[self._group[name]]
         owed = since[self.touched[rows] - self._settled].to(parameter.dtype)
         owed = owed.view(len(rows), 2, 2, *(1 for _ in parameter.shape[1:]))
-        weight = parameter.detach().index_select(0, rows)
-        momentum = self.state[parameter]["momentum_buffer"].index_select(0, rows)
+        torch.index_select(parameter.detach(), 0, rows, out=weight)
+        torch.index_select(self.state[parameter]["momentum_buffer"], 0, rows, out=momentum)
         moved = (owed[:, 1, 1] * momentum).addcmul_(owed[:, 1, 0], weight)
-        return weight.mul_(owed[:, 0, 0]).addcmul_(owed[:, 0, 1], momentum), moved
+        weight.mul_(owed[:, 0, 0]).addcmul_(owed[:, 0, 1], momentum)
+        momentum.copy_(moved)
 
     def _owe(self) -> None:
         """Multiply a step into all products; the newest is the identity."""
