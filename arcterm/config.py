@@ -129,6 +129,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     hang_seconds: float = _DEFAULT["hang_seconds"]
     grace: float = _DEFAULT["grace"]
     seed: int = _DEFAULT["seed"]
+    sampling: Literal["shuffled", "balanced"] = _DEFAULT["sampling"]
     loader_threads: int = _DEFAULT["loader_threads"]
     decoded_cache: int = _DEFAULT["decoded_cache"]
     track: str = _DEFAULT["track"]

@@ -50,6 +50,7 @@ precision: amp autocast bf16 dtype fp16 mixed_precision
 pretrained: checkpoint pretrain resume
 runs_dir: out out_dir output output_dir save_dir
 sample_rate: partial_fc
+sampling: balanced_sampler class_balanced sampler
 schedule: lr_schedule lr_scheduler scheduler
 seed: random_seed
 steps: iterations iters max_iter max_steps num_steps

@@ -215,6 +215,13 @@ SETTINGS: tuple[Option, ...] = (
         "hang_seconds", float, 60.0, "seconds without a step, at least, until ranks count as hung", low=1
     ),
     _setting("grace", float, 30.0, "seconds that a SIGTERM leaves to save in", low=1),
+    _setting(
+        "sampling",
+        str,
+        "shuffled",
+        "shuffled: every image once an epoch; balanced: every person equally often, in epochs as long",
+        choices=("shuffled", "balanced"),
+    ),
     _setting("seed", int, 0, "of weights, order and augmentation", low=0, high=2**31 - 1),
     _setting("loader_threads", int, 2, "decoding threads per rank", low=1, high=64),
     _setting(

@@ -224,6 +224,7 @@ def _length(choice: _Choice, facts: DatasetFacts, where: Devices) -> _Length:
     feeding = sharing.feeding(given["loss"], choice.loss, choice.loss_options)
     batch = given["batch_size"] or sharing.usual_batch(128 if where.gpus else 32, where.nproc, feeding)
     sharing.check(feeding, batch, where.nproc, facts)
+    sharing.check_sampling(given["loss"], feeding, given["sampling"])
     sharing.check_parts(given["loss"], feeding, given["accumulate"])
     whole = batch * where.nproc * given["accumulate"]
     per_epoch = facts.images // whole
@@ -340,7 +341,7 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
         f"verify    {verified}; every {remarks.steps('verify_every', config)} and at the end",
         f"model     {config.backbone} + {config.loss} {remarks.loss(choice.loss, config)}".rstrip(),
         f"batch     {length.batch} × {ranks}{parts_of} = {whole} images a step"
-        f"{sharing.words(length.feeding, whole)}",
+        f"{sharing.words(length.feeding, whole, config.sampling)}",
         *([f"device    {where.remark}"] if where.remark else []),
         f"length    {length.steps:,} steps ({epochs} of {length.per_epoch:,})",
         f"lr        {config.lr:g}{lr_rule}, schedule {remarks.schedule(config)}",

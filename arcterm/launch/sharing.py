@@ -74,10 +74,19 @@ def factors(parts: int) -> str:
     return "--nproc, --set accumulate" if parts > 1 else "--nproc"
 
 
-def words(fed: Feeding | None, whole: int) -> str:
+def check_sampling(loss: str, fed: Feeding | None, sampling: str) -> None:
+    """Raise `ConfigError` if images are to be sampled otherwise and the `loss` chooses them itself."""
+    if fed is not None and sampling != "shuffled":
+        raise ConfigError(
+            f"loss {loss} chooses the images of a step itself, so sampling has nothing to act on",
+            "leave out --set sampling",
+        )
+
+
+def words(fed: Feeding | None, whole: int, sampling: str) -> str:
     """Say how the `whole` images of a step are divided, to be put behind their number."""
     if fed is None:
-        return ""
+        return "; each person equally often" if sampling == "balanced" else ""
     if fed.kind == "triplets":
         return f", {whole // 3} triplets (each rank's share is a multiple of 3)"
     each = fed.images_per_identity

@@ -118,6 +118,12 @@ def test_times_are_steps_or_epochs(tmp_path):
     assert ask().config.durations == {}
 
 
+def test_balanced_sampling_is_said_and_refused_where_the_loss_chooses():
+    assert "32 images a step; each person equally often" in "\n".join(ask(sampling="balanced").notes)
+    with pytest.raises(ConfigError, match="loss triplet chooses the images of a step itself"):
+        ask(loss="triplet", sampling="balanced")
+
+
 def made_again(config):
     return make_plan(config.settings()).config.command
 

@@ -23,6 +23,7 @@ from arcterm.samples import Begin
 from arcterm.train.checkpoint import Trained
 from arcterm.train.feed import batches
 from arcterm.train.feed.identities import Identities
+from arcterm.train.feed.labels import read_labels, require_pairs
 from arcterm.train.feed.sampler import Sampler, uniform
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World
@@ -287,14 +288,14 @@ def test_a_broken_record_is_named_by_the_feed():
 
 def test_labels_of_a_dataset_that_does_not_tell_them_are_read_once():
     faces, told = Faces(), []
-    assert np.array_equal(batches.read_labels(faces, "x", lambda *at: told.append(at)), LABELS)
+    assert np.array_equal(read_labels(faces, "x", lambda *at: told.append(at)), LABELS)
     assert sorted(faces.read) == list(range(60))
     assert told[-1] == (60, 60)
 
 
 def test_labels_that_are_told_cost_no_reading():
     faces = Labelled()
-    assert np.array_equal(batches.read_labels(faces, "x", lambda *_: None), LABELS)
+    assert np.array_equal(read_labels(faces, "x", lambda *_: None), LABELS)
     assert faces.read == []
 
 
@@ -309,7 +310,7 @@ def test_labels_that_are_told_cost_no_reading():
 )
 def test_data_with_nothing_to_compare_is_refused(labels, said):
     with pytest.raises(DataError, match=said):
-        batches.read_labels(Labelled(labels), "x", lambda *_: None)
+        require_pairs(read_labels(Labelled(labels), "x", lambda *_: None), "x")
 
 
 @st.composite

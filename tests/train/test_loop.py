@@ -89,7 +89,12 @@ GROUPED = {
     "sample_rate": 0.5, "loss": "softmax",
 }  # fmt: skip
 
-SCHEDULED = {"margin_schedule": "1:0.1,4:0.4", "scale_schedule": "2:16,2:64", "schedule": "cosine"}
+SCHEDULED = {
+    "margin_schedule": "1:0.1,4:0.4",
+    "scale_schedule": "2:16,2:64",
+    "schedule": "cosine",
+    "sampling": "balanced",
+}
 
 
 @pytest.mark.long

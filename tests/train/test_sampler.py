@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arcterm.samples import FROM_START, Begin, begin_after, place, taken
+from arcterm.train.feed.balanced import Balanced
 from arcterm.train.feed.sampler import Sampler, keys, uniform
 
 
@@ -43,6 +44,46 @@ def test_an_epoch_has_each_image_at_most_once_and_epochs_differ():
 
 def drawn(sampler, first, last):
     return np.concatenate([chosen.indices for chosen in sampler.choices(first, last)])
+
+
+SIZES = (1, 2, 3, 9, 40)
+CROWD = np.random.default_rng(0).permutation(np.repeat([0, 2, 3, 5, 7], SIZES))
+
+
+def balanced(size=1, rank=0, share=10, first=1, last=5, begins=FROM_START):
+    sampler = Sampler(len(CROWD), share, rank, size, seed=4, begins=begins)
+    return list(Balanced(CROWD, sampler).choices(first, last))
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(1, 4), st.integers(0, 99))
+def test_balanced_epochs_show_each_person_equally_often_and_each_of_their_images(sizes, epochs, seed):
+    crowd = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)) * 2, sizes))
+    chooser = Balanced(crowd, Sampler(len(crowd), 1, seed=seed))
+    order = np.arange(len(crowd))
+    seen = np.concatenate([chooser.images(epoch, order) for epoch in range(epochs)])
+    for epoch in range(epochs):
+        whole = seen[epoch * len(crowd) : (epoch + 1) * len(crowd)]
+        assert np.ptp(np.bincount(crowd[whole], minlength=crowd.max() + 1)[::2]) <= 1
+    of_images = np.bincount(seen, minlength=len(crowd))
+    assert all(np.ptp(of_images[crowd == person]) <= 1 for person in set(crowd.tolist()))
+
+
+def test_balanced_batches_are_the_same_for_any_number_of_ranks_and_from_any_step():
+    one = balanced()
+    for size in (2, 5):
+        ranks = [balanced(size, rank, 10 // size) for rank in range(size)]
+        for whole, parts in zip(one, zip(*ranks, strict=True), strict=True):
+            assert np.array_equal(whole.indices, np.concatenate([part.indices for part in parts]))
+            assert np.array_equal(whole.keys, np.concatenate([part.keys for part in parts]))
+    for whole, again in zip(one[3:], balanced(first=4), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
+
+
+def test_an_image_that_comes_again_in_an_epoch_is_changed_otherwise():
+    epoch = np.concatenate([choice.indices for choice in balanced()])
+    alone = epoch == np.flatnonzero(CROWD == 0)
+    assert alone.sum() > 5
+    assert len(np.unique(np.concatenate([choice.keys for choice in balanced()]))) == 50
 
 
 def test_without_another_batch_the_place_is_that_of_the_step():

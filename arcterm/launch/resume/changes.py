@@ -55,7 +55,7 @@ _REASONS = {
         "the optimizer's state in its checkpoints belongs to it",
     ),
     "interclass_filter": "it is a part of the loss that its weights were learned with",
-    "seed": "the order of all images follows from it",
+    **dict.fromkeys(("seed", "sampling"), "the order of all images follows from it"),
     "verify_sets": "its results are of these sets (`arcterm verify` scores a run on others)",
     **dict.fromkeys(("pretrained", "head"), "it began long ago"),
     **dict.fromkeys(

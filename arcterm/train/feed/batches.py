@@ -10,18 +10,19 @@ from typing import Protocol
 import numpy as np
 import torch
 from arcterm_registry import get
-from arcterm_registry.contracts import FaceDataset, LabelledDataset
+from arcterm_registry.contracts import FaceDataset
 from numpy.typing import NDArray
 from torch import Tensor
 
 from arcterm.config import TrainConfig
-from arcterm.errors import DataError
 from arcterm.runs.events import Mined, Phase
 from arcterm.runs.journal import Sink
 from arcterm.train.checkpoint import Trained
 from arcterm.train.feed.augment import UNCHANGED
+from arcterm.train.feed.balanced import Balanced
 from arcterm.train.feed.cache import DecodedCache
 from arcterm.train.feed.identities import Identities, SamePerson
+from arcterm.train.feed.labels import read_labels, require_pairs
 from arcterm.train.feed.loader import Batch, Loader
 from arcterm.train.feed.mining import Miner, MiningCounts, Sequence
 from arcterm.train.feed.quarantine import Quarantine
@@ -85,39 +86,19 @@ def make(
         quarantine=quarantine,
     )
     shared = (config.share, world.rank, world.size, config.seed, config.begins)
-    head = trained.head
-    if not isinstance(head, TupleHead):
-        return Streamed(load, Sampler(len(dataset), *shared), start, config.steps)
+    head, every = trained.head, Sampler(len(dataset), *shared)
+    if not isinstance(head, TupleHead) and config.sampling == "shuffled":
+        return Streamed(load, every, start, config.steps)
     labels = read_labels(dataset, config.dataset, PhaseProgress(journal, "loading", "labels"))
+    if not isinstance(head, TupleHead):
+        return Streamed(load, Balanced(labels, every), start, config.steps)
+    require_pairs(labels, config.dataset)
     load = partial(load, substitutes=SamePerson(labels))
     if head.feeding.kind == "identities":
         chooser = Identities(labels, head.feeding.images_per_identity, *shared)
         return Streamed(load, chooser, start, config.steps)
     sequence = Sequence.of(state, start).fitting(config.global_batch // 3, start)
     return MinedTriplets(config, load, labels, trained, head, world, journal, sequence, start)
-
-
-def read_labels(dataset: FaceDataset, name: str, progress: Callable[[int, int], None]) -> NDArray[np.int64]:
-    """(N,) int64: every record's label; raises `DataError` if they are unfit for comparing people."""
-    if isinstance(dataset, LabelledDataset):
-        labels = np.asarray(dataset.labels(progress), np.int64)
-    else:
-        labels = np.empty(len(dataset), np.int64)
-        for index in range(len(dataset)):
-            labels[index] = dataset[index].label
-            progress(index + 1, len(dataset))
-    if labels.shape != (len(dataset),) or labels.min() < 0 or labels.max() >= dataset.classes:
-        raise DataError(
-            f"data set {name}: its labels are not {len(dataset)} numbers from 0 to {dataset.classes - 1}",
-            "correct its labels() or pack the data again",
-        )
-    counts = np.bincount(labels)
-    if counts.max() < 2 or np.count_nonzero(counts) < 2:
-        raise DataError(
-            f"data set {name}: it takes two people, and one with two images, to have something to compare",
-            "start a new run with other data (--dataset), or with a loss over classes, e.g. cosface",
-        )
-    return labels
 
 
 class Streamed:
