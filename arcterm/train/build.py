@@ -70,8 +70,10 @@ def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | 
     if declared.form == "tuples":
         feeding = declared.make_feeding(**config.loss_options)
         return TupleHead(classes, size, loss, feeding, world)
-    auto = "float32" if world.device.type == "cpu" else "bfloat16"
-    precision = auto if config.head_precision == "auto" else config.head_precision
+    # on a CPU only if asked for: a loss that sees the tiles gets them rounded there
+    half = world.device.type != "cpu" and precision.has_bfloat16(world.device)
+    if config.head_precision != "auto":
+        half = config.head_precision == "bfloat16"
     return Head(
         classes,
         size,
@@ -80,7 +82,7 @@ def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | 
         config.seed,
         sample_rate=config.sample_rate,
         limit=config.interclass_filter if config.interclass_filter < 1 else None,
-        dtype=torch.float32 if precision == "float32" else torch.bfloat16,
+        dtype=torch.bfloat16 if half else torch.float32,
     )
 
 

@@ -91,6 +91,8 @@ def train(
         first_journal.write(
             Message(level="info", text=groups.summary(trained.backbone, trained.head, config))
         )
+    if isinstance(trained.head, Head) and trained.head.remark:
+        first_journal.write(Message(level="warning", text=trained.head.remark))
     pause = Pause(run, attempt, config, world, journal, pulse.beat)
     examiner = Examiner(run, config, dataset, trained, world, first_journal, pause)
     if config.pretrained and not resume:

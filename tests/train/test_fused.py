@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from arcterm_registry import get
 
-from arcterm.train.head import fused
+from arcterm.train.head import fused, tiled
 from arcterm.train.head.head import Head
 from arcterm.train.head.rowgradients import Collected
 from arcterm.train.world import World
@@ -48,6 +48,40 @@ def test_available_only_where_the_kernels_run(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     assert not fused.available(torch.device("cpu"))
     assert not fused.available(torch.device("meta"))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Failed to find C compiler.\n Set CC"), None])
+def test_kernels_that_fail_are_done_without_and_said(monkeypatch, error):
+    def rivals(unit, *_):
+        if error:
+            raise error
+        return torch.zeros(len(unit)), torch.zeros(len(unit))
+
+    monkeypatch.setattr(fused, "available", lambda _: True)
+    monkeypatch.setattr(fused, "rivals", rivals)
+    monkeypatch.setattr(fused, "gradients", lambda unit, *_: unit)
+    fused.failure.cache_clear()
+    tiled._has_kernels.cache_clear()
+    try:
+        head = Head(50, 8, get("loss", "arcface").make(), World(), 0, dtype=torch.bfloat16)
+        found = head.remark
+        head(torch.randn(4, 8), torch.arange(4), 1).loss.backward()
+    finally:
+        fused.failure.cache_clear()
+        tiled._has_kernels.cache_clear()
+    assert "can't be used: " in found and "cuBLAS" in found and "python3-dev" in found
+    assert ("Failed to find C compiler. Set CC" if error else "their sums are wrong") in found
+    assert head.weight.grad.isfinite().all()
+
+
+def test_memory_that_is_used_up_says_nothing_of_the_kernels(monkeypatch):
+    def rivals(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fused, "rivals", rivals)
+    fused.failure.cache_clear()
+    with pytest.raises(torch.OutOfMemoryError):
+        fused.failure(torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -135,6 +169,9 @@ class TestKernels:
     def test_bf16_weight_in_fp32(self):
         problem = Problem(9, 70, 40, dtype=torch.bfloat16)
         assert max(errors(problem.fused("fp32"), problem.naive()).values()) < 1e-5
+
+    def test_the_trial_passes(self):
+        assert not fused.failure(DEVICE)
 
     @pytest.mark.parametrize("targets", [[-1] * 6, [69] * 6, [64, 0, 63, 64, -1, 69]])
     def test_targets(self, targets):

@@ -238,6 +238,15 @@ def test_shards_are_all_of_it(count, size):
     assert parts[-1].stop == count
 
 
+def test_initial_rows_are_the_same_from_many_threads(monkeypatch):
+    margin = get("loss", "arcface").make()
+    found = []
+    for few in (0, 100):
+        monkeypatch.setattr("arcterm.train.head.head._FEW_BLOCKS", few)
+        found.append(Head(5000, 8, margin, World(1, 2), seed=5).weight.detach())
+    assert torch.equal(*found)
+
+
 def test_initial_rows_do_not_depend_on_the_number_of_ranks():
     margin = get("loss", "arcface").make()
     whole = Head(2500, 8, margin, World(), seed=5).weight.detach()

@@ -12,11 +12,14 @@ from arcterm.launch.estimate import room
 
 
 def missing(loss: Loss, config: TrainConfig) -> tuple[str, dict[str, Any]]:
-    """Say what is missing of what the training compiles with, and which settings do without it."""
+    """Say what is missing of what the training compiles with, and which settings do without it.
+
+    The head does without its kernels by itself, so no setting is named for them.
+    """
     if config.compile and (lacking := room.missing_compiler(cplusplus=not config.gpus)):
         return f"to compile the backbone, {lacking}", {"compile": False}
     if _fuses_head(loss, config) and (lacking := room.missing_compiler(cplusplus=False)):
-        return f"to compile the head's kernels, {lacking}", {"head_precision": "float32"}
+        return f"without the head's kernels, whose place cuBLAS takes: to compile them, {lacking}", {}
     return "", {}
 
 

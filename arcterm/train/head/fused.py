@@ -21,9 +21,11 @@ from importlib.util import find_spec
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from arcterm.train.head.rowgradients import RowGradients
+from arcterm.errors import is_out_of_memory
+from arcterm.train.head.rowgradients import Collected, RowGradients
 
 Precision = Literal["bf16", "fp32"]
 
@@ -41,6 +43,33 @@ def available(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@functools.cache
+def failure(device: torch.device) -> str:
+    """Compile the kernels for `device` and try them on small numbers; say why they can't be used, or "".
+
+    Triton compiles with a C compiler and Python's headers, and a new GPU may not like what it is given: both
+    show here and not in the first step. Raises when memory is used up, which says nothing of the kernels.
+    """
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(40, 64, generator=generator)
+    unit, weight = (F.normalize(x).to(device) for x in (drawn[:8], drawn[8:]))
+    inverse, targets = weight.new_ones(len(weight)), torch.full((len(unit),), -1, device=device)
+    try:
+        lse, highest = rivals(unit, weight, inverse, targets, unit.new_ones(()))
+        rows = Collected(weight)
+        by_unit = gradients(
+            unit, weight, inverse, targets, unit.new_ones(()), lse, torch.ones_like(lse), rows
+        )
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    logits = unit @ weight.T
+    right = (logits.logsumexp(1), logits.amax(1), logits.softmax(1) @ weight)
+    close = zip((lse, highest, by_unit), right, strict=True)
+    return "" if all(torch.allclose(a, b, atol=0.05) for a, b in close) else "their sums are wrong"
 
 
 def rivals(

@@ -9,7 +9,9 @@ from `stream`, which never holds the logits of more than a few classes.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,12 +20,13 @@ import torch.nn.functional as F
 from arcterm_registry.contracts import Margin
 from torch import Tensor, nn
 
-from arcterm.train.head import collectives
+from arcterm.train.head import collectives, fused
 from arcterm.train.head.partial_fc import sample
-from arcterm.train.head.tiled import EPS, LINEAR, Stream, streamed
+from arcterm.train.head.tiled import EPS, LINEAR, Stream, is_simple, streamed
 from arcterm.train.world import World, shard
 
 _INIT_ROWS = 1024
+_FEW_BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,8 @@ class Head(nn.Module):
         self._seed = seed
         self._limit = limit
         self._dtype = dtype
-        rows = _rows(self.classes, classes, (margin.centers, embedding_size), seed)
-        self.weight = nn.Parameter((rows if margin.centers > 1 else rows[:, 0]).to(world.device))
+        rows = _rows(self.classes, classes, (margin.centers, embedding_size), seed, world.device)
+        self.weight = nn.Parameter(rows if margin.centers > 1 else rows[:, 0])
         self.bias = nn.Parameter(torch.zeros(len(self.classes), device=world.device)) if margin.bias else None
         self.own = nn.ParameterDict()
         for number, (name, (low, high)) in enumerate(sorted(margin.class_parameters.items())):
@@ -108,6 +111,19 @@ class Head(nn.Module):
         if isinstance(margin, nn.Module) and world.device.type != "cpu":
             margin.to(world.device)
         margin.prepare(round(classes * sample_rate), seed)
+
+    @property
+    def remark(self) -> str:
+        """What is amiss with how the loss is computed, tried on the device; "" if nothing."""
+        if self._dtype != torch.bfloat16 or not is_simple(self.margin, self._limit):
+            return ""
+        device = self.world.device
+        if not fused.available(device) or not (reason := fused.failure(device)):
+            return ""
+        return (
+            f"the head's kernels can't be used: {reason}. Its tiles go through cuBLAS, which takes longer; "
+            "Triton needs a C compiler and Python's headers (e.g. `apt install gcc python3-dev`)"
+        )
 
     def sharded(self) -> dict[str, nn.Parameter]:
         """The parameters of this rank's classes by name; the first axis is the class."""
@@ -221,22 +237,35 @@ def _of_targets(values: Tensor, local: Tensor, mine: Tensor, world: World) -> Te
     return collectives.reduce(torch.where(mine, values[local], 0.0), world)
 
 
-def _rows(wanted: range, classes: int, shape: tuple[int, int], seed: int) -> Tensor:
+def _rows(wanted: range, classes: int, shape: tuple[int, int], seed: int, device: torch.device) -> Tensor:
     """Initial weight rows; drawn in blocks, so that a rank draws only what it needs and all agree."""
-    drawn = _blocks(wanted, lambda g: torch.randn(_INIT_ROWS, *shape, generator=g), seed, shape)
-    return drawn * math.sqrt(2 / classes)
+    deviation = math.sqrt(2 / classes)
+
+    def draw(generator: torch.Generator) -> Tensor:
+        return torch.randn(_INIT_ROWS, *shape, generator=generator).mul_(deviation)
+
+    return _drawn(torch.empty(len(wanted), *shape, device=device), wanted, draw, seed)
 
 
 def _uniform(wanted: range, seed: int) -> Tensor:
-    return _blocks(wanted, lambda g: torch.rand(_INIT_ROWS, generator=g), seed, ())
+    return _drawn(torch.empty(len(wanted)), wanted, lambda g: torch.rand(_INIT_ROWS, generator=g), seed)
 
 
-def _blocks(
-    wanted: range, draw: Callable[[torch.Generator], Tensor], seed: int, shape: tuple[int, ...]
-) -> Tensor:
-    blocks = []
-    for block in range(wanted.start // _INIT_ROWS, -(-wanted.stop // _INIT_ROWS)):
+def _drawn(into: Tensor, wanted: range, draw: Callable[[torch.Generator], Tensor], seed: int) -> Tensor:
+    """Fill `into`, the rows `wanted`, block by block: with millions of rows there is no room for a copy."""
+
+    def fill(block: int) -> None:
         drawn = draw(torch.Generator().manual_seed(seed * 1_000_003 + block))
         first = block * _INIT_ROWS
-        blocks.append(drawn[max(wanted.start - first, 0) : wanted.stop - first])
-    return torch.cat(blocks) if blocks else torch.empty(0, *shape)
+        own = range(max(wanted.start, first), min(wanted.stop, first + _INIT_ROWS))
+        into[own.start - wanted.start : own.stop - wanted.start] = drawn[own.start - first : own.stop - first]
+
+    blocks = range(wanted.start // _INIT_ROWS, -(-wanted.stop // _INIT_ROWS))
+    if len(blocks) < _FEW_BLOCKS:
+        for block in blocks:
+            fill(block)
+        return into
+    # torch draws with one thread, whatever it may use, and lets others run meanwhile
+    with ThreadPoolExecutor(min(len(blocks), len(os.sched_getaffinity(0)))) as pool:
+        list(pool.map(fill, blocks))
+    return into

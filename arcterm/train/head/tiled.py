@@ -67,16 +67,14 @@ class Stream:
         self.centers = weight[0].numel() // weight.shape[-1] if weight.ndim == 3 else 1
         self.flat = weight.detach().reshape(-1, weight.shape[-1])
         self.unit = unit.detach()
-        mapped = overrides(margin, "negatives") or limit is not None or bias is not None
-        self.plain = margin.reduction == "logsumexp" and not mapped
+        self.plain = is_plain(margin, limit)
         self.factor = unit.new_ones(len(unit))
         self._normalized = margin.normalized_weights
         self._inverse = self.flat.new_ones(len(self.flat)) if self._normalized else None
         self._measured = 0
         self._dtype = dtype if dtype == torch.bfloat16 else self.flat.dtype
         self._chunk = chunk or chunk_for(len(unit), self.centers, unit.device)
-        # what sums rivals in one go knows one centre, one factor and no map
-        simple = self.plain and self._normalized and self.centers == 1 and self.flat.dtype == torch.float32
+        simple = is_simple(margin, limit) and self.flat.dtype == torch.float32
         # the kernels live on units that multiply bfloat16
         self._fused = simple and dtype == torch.bfloat16 and _has_kernels(unit.device)
         self._onednn = simple and not self._fused and _has_products(unit.device, self._dtype)
@@ -419,7 +417,7 @@ def chunk_for(batch: int, centers: int, device: torch.device) -> int:
 
 @functools.cache
 def _has_kernels(device: torch.device) -> bool:
-    return fused.available(device)
+    return fused.available(device) and not fused.failure(device)
 
 
 def _has_products(device: torch.device, dtype: torch.dtype) -> bool:
@@ -427,6 +425,17 @@ def _has_products(device: torch.device, dtype: torch.dtype) -> bool:
     if dtype == torch.bfloat16 and not fast_bfloat16():
         return False
     return dtype != torch.float64 and onednn.available(device)
+
+
+def is_plain(margin: Margin, limit: float | None) -> bool:
+    """Whether a loss takes the log-sum of other classes' c as they are, times the image's factor."""
+    mapped = overrides(margin, "negatives") or limit is not None or margin.bias
+    return margin.reduction == "logsumexp" and not mapped
+
+
+def is_simple(margin: Margin, limit: float | None) -> bool:
+    """Whether the rivals can be summed in one go: of unit rows, one a class."""
+    return is_plain(margin, limit) and margin.normalized_weights and margin.centers == 1
 
 
 def overrides(margin: Margin, method: str) -> bool:
@@ -442,14 +451,18 @@ def parameters(margin: Margin) -> list[nn.Parameter]:
 def _multiply16(a: Tensor, b: Tensor) -> Tensor:
     """Multiply bfloat16 matrices, summed in float32; the result is float32 where the device can.
 
-    A CPU without instructions for bfloat16 multiplies the rounded numbers as float32: same precision, not
+    A chip without instructions for bfloat16 multiplies the rounded numbers as float32: same precision, not
     the hundredfold time of emulation.
     """
-    if a.device.type == "cuda":
-        return torch.mm(a, b, out_dtype=torch.float32)
-    if not fast_bfloat16():
+    cuda = a.device.type == "cuda"
+    if not (_multiplies_bfloat16(a.device) if cuda else fast_bfloat16()):
         return torch.mm(a.float(), b.float())
-    return torch.mm(a, b)
+    return torch.mm(a, b, out_dtype=torch.float32) if cuda else torch.mm(a, b)
+
+
+@functools.cache
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 @functools.cache
