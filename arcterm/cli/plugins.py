@@ -111,7 +111,7 @@ def check(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A backbone, loss, data set, job or detector.",
+            help="A backbone, loss, data set, job, detector or tracker.",
             autocompletion=completing.plugins,
         ),
     ],
@@ -160,7 +160,9 @@ def check(
 
 @plugins.command()
 def new(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="backbone, loss, dataset, job or detector.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="backbone, loss, dataset, job, detector or tracker.")
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Where to write it; ./arcterm-NAME.", show_default=False)

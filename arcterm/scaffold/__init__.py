@@ -22,6 +22,7 @@ GROUPS = {
     "dataset": "datasets",
     "job": "jobs",
     "detector": "detectors",
+    "tracker": "trackers",
 }
 _HERE = Path(__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
@@ -52,6 +53,7 @@ def next_commands(kind: str, name: str, place: Path) -> list[str]:
         "dataset": "arcterm train tiny arcface --dataset DIR",
         "job": f"arcterm job {name} FOLDER",
         "detector": f"arcterm align PHOTOS ALIGNED --detector {name}",
+        "tracker": f"arcterm train tiny arcface --track {name}",
     }[kind]
     check = f"arcterm plugins check {name}" + " --path DIR" * (kind == "dataset")
     return [f"pip install -e {shlex.quote(str(place))}", check, use]

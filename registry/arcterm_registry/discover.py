@@ -38,7 +38,7 @@ KINDS: dict[str, type[Declaration]] = {
     declared.kind: declared
     for declared in (Backbone, Loss, Dataset, JobSpec, Launcher, Tracker, Detector, Recipe)
 }
-CHECKED = ("backbone", "loss", "dataset", "job", "detector")
+CHECKED = ("backbone", "loss", "dataset", "job", "detector", "tracker")
 """The kinds that `conformance` has checks for."""
 _GROUPS = {
     "backbone": "arcterm.backbones",

@@ -129,6 +129,7 @@ WHERE = {
     "arcterm/schedules": TRAIN,
     "arcterm/settings.py": TRAIN,
     "arcterm/tomlfile.py": TRAIN,
+    "arcterm/trackers": TRAIN,
     "registry/arcterm_registry/conformance": [("plugins", "check")],
     "arcterm/show/album.py": [("data", "show")],
     "arcterm/cli/conformance.py": [("plugins", "check")],

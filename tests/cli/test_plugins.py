@@ -179,7 +179,7 @@ def test_one_that_can_not_be_imported_fails(arcterm, distribution, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["arkface"], "there is no backbone, loss, data set, job or detector 'arkface'"),
+        (["arkface"], "there is no backbone, loss, data set, job, detector or tracker 'arkface'"),
         (["arkface", "--kind", "loss"], "did you mean arcface"),
         (["local", "--kind", "launcher"], "no checks for a launcher"),
         (["recordio"], "--path DIR"),

@@ -77,6 +77,17 @@ def test_tensorboard_goes_on_where_a_killed_process_was(story: Story) -> None:
     assert_equal(scalars["train/loss"], story.events(Step), "loss", rounded=True)
 
 
+def test_tensorboard_reads_a_run_of_many_attempts_in_their_order(story: Story) -> None:
+    pytest.importorskip("tensorboard")
+    change_config(story.run, track="tensorboard")
+    for number in range(1, 13):
+        story.attempt(number, step(number, float(number)), step(number + 1, 99.0), begins=number - 1)
+    story.state("done", step=13, attempt=12)
+    story.feed("tensorboard")
+    scalars = read_scalars(trackers.folder(story.run, "tensorboard"))
+    assert_equal(scalars["train/loss"], story.events(Step), "loss", rounded=True)
+
+
 def read_table(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

@@ -46,7 +46,7 @@ def _check(name: str, declared: Tracker, given: Mapping[str, Any]) -> dict[str, 
         raise ConfigError(
             f"tracker {name} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} "
             "not installed",
-            f"{install}leave {name} out of --track",
+            f"{install}leave {name} out",
         )
     values = options_for(declared.options, given, f"tracker {name}")
     for file in declared.files:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 
 from arcterm_registry.conformance.findings import Check, Finding
 from arcterm_registry.conformance.subject import Subject
-from arcterm_registry.declare import Dataset, Declaration, Detector, JobSpec, Loss, Value
+from arcterm_registry.declare import Backbone, Dataset, Declaration, Loss, Value
 from arcterm_registry.discover import CHECKED, PluginError, get
 
 Function = Callable[[Subject], str]
@@ -77,28 +78,8 @@ def run(found: list[Check]) -> Iterator[Finding]:
 
 def _functions(declaration: Declaration) -> tuple[Function, ...]:
     """The kind's checks. What they need is imported here: a data set is checked without torch."""
-    from arcterm_registry.conformance import declared
-
-    if isinstance(declaration, Dataset):
-        from arcterm_registry.conformance import dataset
-
-        return (*declared.CHECKS, *dataset.CHECKS)
-    if isinstance(declaration, JobSpec):
-        from arcterm_registry.conformance import job
-
-        return (*declared.CHECKS, *job.CHECKS)
-    if isinstance(declaration, Detector):
-        from arcterm_registry.conformance import detector
-
-        return (*declared.CHECKS, *detector.CHECKS)
-    if isinstance(declaration, Loss) and declaration.form == "tuples":
-        from arcterm_registry.conformance import tuples
-
-        return (*declared.CHECKS, *tuples.CHECKS)
-    if isinstance(declaration, Loss):
-        from arcterm_registry.conformance import loss
-
-        return (*declared.CHECKS, *loss.CHECKS)
-    from arcterm_registry.conformance import backbone, deployed
-
-    return (*declared.CHECKS, *backbone.CHECKS, *deployed.CHECKS)
+    tuples = isinstance(declaration, Loss) and declaration.form == "tuples"
+    modules = ["declared", "tuples" if tuples else declaration.kind]
+    modules += ["deployed"] if isinstance(declaration, Backbone) else []
+    found = [import_module(f"arcterm_registry.conformance.{name}").CHECKS for name in modules]
+    return tuple(function for functions in found for function in functions)
