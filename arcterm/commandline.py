@@ -34,7 +34,8 @@ def training(settings: Mapping[str, Any]) -> str:
             words += [flag(key), str(settings[key])]
     for option in SETTINGS:
         value = settings.get(option.name)
-        if value not in (None, option.default, ""):
+        usual = None if settings.get("recipe") else option.default  # which may be none of a recipe's
+        if value not in (None, usual, ""):
             words += _setting(option, value)
     for group in ("loss", "backbone", "dataset", "track"):
         for key, value in settings.get(f"{group}_options", {}).items():

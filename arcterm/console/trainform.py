@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from arcterm_registry import Backbone, Declaration, Option, Plugin, PluginError, scan
+from arcterm_registry import Backbone, Declaration, Option, Plugin, PluginError, Recipe, scan
 
 from arcterm import commandline
+from arcterm.console import recipedraft
 from arcterm.console.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
 from arcterm.inputs import sources
 from arcterm.launch.plan import DEFAULT_DATASET, make_plan
+from arcterm.launch.recipes import layer
+from arcterm.launch.recipes.find import Listed
 from arcterm.overrides import OPTION_GROUPS, indices
 from arcterm.runs import store, trackers
 from arcterm.schedules.clock import parse_times
@@ -47,18 +50,38 @@ _ONLY_FOR = {
 _BY_NAME = {option.name: option for option in SETTINGS}
 _LISTS: dict[str, Callable[[str, str], object]] = {"gpus": indices, "milestones": parse_times}
 _NAME = Option(name="name", type=str, default=None, help="what to call the run; its id if empty")
+_RECIPE = Option(
+    name="recipe", type=str, default=None, help="fields that are left empty are as it says; none is needed"
+)
 
 
 @dataclass
 class Draft(FormDraft):
-    """The launch form's texts, and the plug-ins it offers by kind."""
+    """The launch form's texts, and the plug-ins and recipes that it offers, by kind and by name."""
 
     plugins: dict[str, list[Plugin]]
     texts: dict[str, str] = field(default_factory=dict)
+    recipes: dict[str, Listed] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The chosen recipe; None if there is none or it is broken."""
+        chosen = self.recipes.get(self.text("recipe"))
+        return chosen.recipe if chosen else None
+
+    def load(self, name: str) -> None:
+        """Choose a recipe; the fields that it sets are emptied, so that it holds."""
+        self.texts["recipe"] = name
+        for key in layer.flat(self.recipe.values) if self.recipe else ():
+            self.texts.pop(key, None)
+
+    def shown(self, key: str) -> str:
+        """The text of a field, or else what the recipe says."""
+        return self.text(key) or recipedraft.placeholders(self.recipe, self.texts).get(key, "")
 
     def plugin(self, kind: str) -> Plugin | None:
         """The chosen plug-in of a kind; None if the text names none (a dataset may be a path)."""
-        chosen = self.texts.get(kind, "")
+        chosen = self.shown(kind)
         return next((p for p in self.plugins[kind] if chosen in (_shown_name(p), p.full_name)), None)
 
     def declaration(self, kind: str) -> Declaration | None:
@@ -67,7 +90,9 @@ class Draft(FormDraft):
         return plugin.declaration if plugin else None
 
     def choices(self, kind: str) -> list[tuple[str, str]]:
-        """(label, name) of every plug-in of a kind; broken ones are marked."""
+        """(label, name) of every plug-in or recipe of a kind; broken ones are marked."""
+        if kind == "recipe":
+            return [(name + "  (broken)" * bool(one.error), name) for name, one in self.recipes.items()]
         return [
             (_shown_name(p) + ("  (broken)" if p.error else ""), _shown_name(p)) for p in self.plugins[kind]
         ]
@@ -83,10 +108,12 @@ class Draft(FormDraft):
     def fields(self) -> dict[str, Field]:
         found = [Field(key=option.name, option=option) for option in SETTINGS]
         found += [option for kind in DEPENDED_ON for option in self.options(kind)]
-        return {f.key: f for f in [*found, Field(key="name", option=_NAME)]}
+        found += [Field(key="name", option=_NAME), Field(key="recipe", option=_RECIPE)]
+        said = recipedraft.placeholders(self.recipe, self.texts)
+        return {f.key: recipedraft.with_default(f, said.get(f.key)) for f in found}
 
     def relevant(self, key: str) -> bool:
-        schedule = self.texts.get("schedule") or _BY_NAME["schedule"].default
+        schedule = self.shown("schedule") or _BY_NAME["schedule"].default
         return key not in _ONLY_FOR or schedule in _ONLY_FOR[key]
 
     def problem(self, key: str) -> str:
@@ -95,6 +122,9 @@ class Draft(FormDraft):
             return self._plugin_problem(key, text)
         if key == "steps" and text and self.text("epochs"):
             return "give epochs or steps, not both"
+        if key == "recipe" and text:
+            chosen = self.recipes.get(text)
+            return chosen.error if chosen else f"there is no recipe {text}"
         problem = super().problem(key)
         if key == "track":
             known = [name for _, name in self.choices("tracker")]
@@ -112,6 +142,8 @@ class Draft(FormDraft):
         return {**chosen, **super().problems()}
 
     def note(self, key: str) -> str:
+        if key == "recipe" and self.recipe:
+            return "; ".join(filter(None, (self.recipe.summary, self.recipe.data)))
         return self._plugin_note(key) if key in OPTION_GROUPS else super().note(key)
 
     def settings(self) -> dict[str, Any]:
@@ -130,7 +162,14 @@ class Draft(FormDraft):
         return found
 
     def command(self) -> str:
-        return commandline.training(self.settings())
+        settings = self.settings()
+        if settings.get("backbone") or settings.get("loss"):  # a command names both or none
+            settings |= {kind: self.shown(kind) for kind in ("backbone", "loss")}
+        return commandline.training(settings)
+
+    def as_recipe(self, images: int) -> Recipe:
+        """What the form asks for, as a recipe for steps of `images` images."""
+        return recipedraft.recipe_of(self.settings(), self.recipe, images)
 
     def _tracker_options(self) -> list[Field]:
         """The fields of the options of all trackers that are named, each once."""
@@ -143,7 +182,7 @@ class Draft(FormDraft):
         plugin = self.plugin(kind)
         if plugin and plugin.error:
             return f"{plugin.distribution} {plugin.version} is broken: {plugin.error}"
-        if not text and kind != "dataset":
+        if not self.shown(kind) and kind != "dataset":
             return f"choose a {kind}"
         return ""
 
@@ -185,7 +224,7 @@ def judge(settings: Mapping[str, Any], root: Path) -> Verdict:
 
 
 def _check_dataset(settings: Mapping[str, Any]) -> None:
-    text = settings.get("dataset") or DEFAULT_DATASET
+    text = layer.dataset(settings) or DEFAULT_DATASET
     sources.find(text, settings.get("dataset_options", {}))
 
 

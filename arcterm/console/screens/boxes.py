@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.widgets import Input
 
 from arcterm.console.keys import name_of
 from arcterm.console.rows import Rows
@@ -125,6 +126,28 @@ class Confirm(TextBox):
 
     def action_yes(self) -> None:
         self.dismiss(True)
+
+
+class Ask(TextBox):
+    """A line to type; enter answers with it."""
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title, self._text = title, text
+
+    def compose(self) -> ComposeResult:
+        keys: Line = [("enter", "key"), (" keep   ", ""), ("esc", "key"), (" leave it", "")]
+        with Vertical(classes="box"):
+            yield self.box(self._title, self.wrapped(self._text))
+            yield Input(compact=True)
+            yield self.box("", [keys])
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(event.value.strip())
 
 
 class TooSmall(ModalScreen[None]):

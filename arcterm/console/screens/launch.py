@@ -6,19 +6,25 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from arcterm_registry import Plugin
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
+from arcterm.console import recipedraft
 from arcterm.console.draft import Verdict
+from arcterm.console.screens.boxes import Ask
 from arcterm.console.screens.fields import ChoiceRow, TextRow, row_for
 from arcterm.console.screens.form import Form, section
 from arcterm.console.trainform import DEPENDED_ON, SECTIONS, Draft, installed, judge
 from arcterm.errors import ConfigError
 from arcterm.launch import start
 from arcterm.launch.plan import make_plan
+from arcterm.launch.recipes import save
+from arcterm.launch.recipes.find import Listed
 from arcterm.runs.store import Run
 from arcterm.settings import SETTINGS
 
@@ -26,11 +32,16 @@ from arcterm.settings import SETTINGS
 class LaunchForm(Form):
     """A new training run."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "save", "save", priority=True, tooltip="keep these settings as a recipe"),
+    ]
+
     @dataclass
     class Found(Message):
-        """The installed plug-ins are known."""
+        """The installed plug-ins and the recipes are known."""
 
         plugins: dict[str, list[Plugin]]
+        recipes: dict[str, Listed]
 
     def __init__(self, root: Path, texts: Mapping[str, str]) -> None:
         super().__init__(root)
@@ -47,26 +58,56 @@ class LaunchForm(Form):
 
     def on_mount(self) -> None:
         """Look for plug-ins in a thread, since that imports code of strangers."""
-        self.run_worker(lambda: self.post_message(self.Found(installed())), thread=True, exit_on_error=False)
+
+        def look() -> None:
+            self.post_message(self.Found(installed(), recipedraft.installed()))
+
+        self.run_worker(look, thread=True, exit_on_error=False)
 
     async def on_launch_form_found(self, message: Found) -> None:
         """Build the form."""
-        self._draft = draft = Draft(message.plugins, self._texts)
+        self._draft = draft = Draft(message.plugins, self._texts, message.recipes)
+        await self._build(draft, "backbone")
+
+    async def _build(self, draft: Draft, focused: str) -> None:
+        """Show the rows in place of those before, and go to the field `focused`."""
         form = self.query_one("#form")
+        await form.remove_children()
         await form.mount(*self._rows(draft))
         for kind in DEPENDED_ON:
             await self.show_dependent(kind)
         self.judge_later()
-        first = form.query("FieldRow > Select, FieldRow > Input").first(Widget)
-        self.set_focus(first)
+        self.set_focus(form.query(f"#field-{focused} > Select, #field-{focused} > Input").first(Widget))
 
     async def show_dependent(self, key: str) -> None:
-        """Show the chosen plug-in's own options, in place of the former one's."""
-        if key in DEPENDED_ON and self.draft is not None:
+        """Show the chosen plug-in's own options in place of the former one's; all anew for a recipe."""
+        if self.draft is None:
+            return
+        if key == "recipe":
+            self.draft.load(self.draft.text("recipe"))
+            await self._build(self.draft, "recipe")
+        elif key in DEPENDED_ON:
             holder = self.query_one(f"#options-{key}")
             await holder.remove_children()
             texts = self.draft.texts
             await holder.mount(*(row_for(f, texts.get(f.key, "")) for f in self.draft.options(key)))
+
+    def action_save(self) -> None:
+        """Ask for a name, and save the settings as a recipe."""
+        plan = self.verdict.plan if self.verdict else None
+        if self.draft is None or plan is None:
+            self.notify("it can be saved when it is ready to launch", severity="warning", markup=False)
+            return
+        recipe = self.draft.as_recipe(plan.config.global_batch)
+
+        def save_as(name: object) -> None:
+            if name:
+                self.perform(lambda: self._saved(str(name), save.save(str(name), recipe)))
+
+        self.app.push_screen(Ask("save the settings as a recipe", "its name"), save_as)
+
+    def _saved(self, name: str, path: Path) -> Callable[[], None]:
+        return lambda: self.notify(f"arcterm train --recipe {name}\n{path}", title="saved", markup=False)
 
     def checker(self) -> Callable[[], Verdict]:
         settings, root = self.draft.settings() if self.draft else {}, self.root
@@ -92,12 +133,14 @@ class LaunchForm(Form):
         listed = {key for keys in SECTIONS.values() for key in keys}
         rest = tuple(option.name for option in SETTINGS if option.name not in listed)
         names = [name for _, name in draft.choices("dataset")]
-        dataset = TextRow(fields["name"].renamed("dataset"), texts.get("dataset", ""), names, "demo")
+        given = draft.shown("dataset") or "demo"
+        dataset = TextRow(fields["name"].renamed("dataset"), texts.get("dataset", ""), names, given)
         rows: list[Widget] = [
             section("model"),
-            ChoiceRow("backbone", "backbone", texts.get("backbone", ""), draft.choices("backbone")),
+            ChoiceRow("recipe", "recipe", texts.get("recipe", ""), draft.choices("recipe"), default="none"),
+            _model_row(draft, "backbone"),
             Vertical(id="options-backbone", classes="options"),
-            ChoiceRow("loss", "loss", texts.get("loss", ""), draft.choices("loss")),
+            _model_row(draft, "loss"),
             Vertical(id="options-loss", classes="options"),
             section("data"),
             dataset,
@@ -110,3 +153,9 @@ class LaunchForm(Form):
                 rows.append(row_for(fields[key], texts.get(key, "")))
                 rows += [Vertical(id="options-track", classes="options")] if key == "track" else []
         return rows
+
+
+def _model_row(draft: Draft, kind: str) -> ChoiceRow:
+    """The row of the backbone or the loss, which may be left to a recipe."""
+    said = draft.shown(kind) if draft.recipe else ""
+    return ChoiceRow(kind, kind, draft.text(kind), draft.choices(kind), default=said or None)
