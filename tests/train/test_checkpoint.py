@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from arcterm_registry import get
@@ -14,6 +16,7 @@ from arcterm.train.checkpoint import SavePoint, Trained
 from arcterm.train.head import file
 from arcterm.train.head.head import Head
 from arcterm.train.optim import groups, optimizers
+from arcterm.train.optim.averages import Average
 from arcterm.train.world import World
 from arcterm.verify import ranks
 
@@ -76,11 +79,11 @@ def test_everything_comes_back(run):
         assert torch.equal(a, b)
 
 
-def many(loss, rate, world=None, seed=0):
+def many(loss, rate, world=None, seed=0, **changes):
     """As `trained`, with any loss and with Partial FC, over enough classes to leave some out."""
     made = trained(world, seed=seed)
     head = Head(60, 4, get("loss", loss).make(), world or World(), seed=seed, sample_rate=rate)
-    asked = config(loss=loss, sample_rate=rate, lr=0.1)
+    asked = config(loss=loss, sample_rate=rate, lr=0.1, **changes)
     return Trained(made.backbone, head, made.backbone_optimizer, build.head_optimizer(head, asked))
 
 
@@ -167,6 +170,43 @@ def test_a_run_that_starts_from_the_rows_has_them_up_to_date(run, rate):
     if rate < 1:
         made.head_optimizer.settle()
     assert torch.equal(other.head.weight, made.head.weight)
+
+
+def test_rows_of_which_some_decay_are_read_up_to_date(run):
+    made, other = (many("softmax", 0.2, seed=seed, decay_on="no-vectors") for seed in (0, 5))
+    train_a_little(made)
+    event = save(run, made)
+    assert event is not None
+    path = run.checkpoints / event.name
+    file.load_rows(path, checkpoints.check(path).head, other.head)
+    parts = [many("softmax", 0.2, World(rank, 3), 9, decay_on="no-vectors") for rank in range(3)]
+    for rank, part in enumerate(parts):
+        checkpoint.restore(path, World(rank, 3), part)
+        part.head_optimizer.settle()
+    made.head_optimizer.settle()
+    for name in ("weight", "bias"):
+        wanted = getattr(made.head, name)
+        assert torch.equal(getattr(other.head, name), wanted)
+        assert torch.equal(torch.cat([getattr(part.head, name) for part in parts]), wanted)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_an_average_is_read_by_any_number_of_ranks(run, size):
+    made = trained()
+    made = replace(made, average=Average(made.backbone, 0.9))
+    train_a_little(made)
+    made.average.follow(1)
+    event = save(run, made)
+    assert event is not None
+    path = run.checkpoints / event.name
+    for rank in range(size):
+        other = trained(World(rank, size), seed=4)
+        other = replace(other, average=Average(other.backbone, 0.9))
+        checkpoint.restore(path, World(rank, size), other)
+        for ours, theirs in ((made.backbone, other.backbone), (made.average.network, other.average.network)):
+            for name, tensor in ours.state_dict().items():
+                assert torch.equal(theirs.state_dict()[name], tensor)
+    assert not torch.equal(made.backbone[0].weight, made.average.network[0].weight)
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])

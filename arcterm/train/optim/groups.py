@@ -111,10 +111,10 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def summary(backbone: nn.Module, head: nn.Module, config: TrainConfig) -> str:
-    """Say how many numbers of backbone and head are updated how."""
+    """Say how many numbers of backbone and head, this rank's share of it, are updated how."""
     parts = (
         words(BACKBONE, backbone, of_backbone(backbone, config)),
-        words(HEAD, head, of_head(head, config)),
+        words("class weights of a rank", head, of_head(head, config)),
     )
     return "; ".join(filter(None, parts))
 
