@@ -9,8 +9,6 @@ from pathlib import Path
 
 from arcterm_registry.contracts import RunTracker, TrackedRun
 
-_ALWAYS = ("step", "t")
-
 
 class CsvFiles(RunTracker):
     """Rows of step, time and the values of a group, in order of steps; a rewind cuts them off.
@@ -55,22 +53,30 @@ class _Table:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._waiting: list[str] = []
-        header = path.read_text(encoding="utf-8").partition("\n")[0] if path.exists() else ""
-        self._columns = next(csv.reader([header])) if header else list(_ALWAYS)
+        self._columns = ["step", "t"]
+        if path.exists():
+            with path.open(encoding="utf-8", newline="") as file:
+                self._columns = next(csv.reader(file), self._columns)
 
     def add(self, step: int, t: float, values: Mapping[str, float]) -> None:
         if more := [name for name in values if name not in self._columns]:
             self.flush()
-            self._columns += more
-            self._rewrite(self._rows())
-        cells = {"step": step, "t": repr(t)} | {name: repr(value) for name, value in values.items()}
+            self._widen(more)
+        cells = {"step": str(step), "t": repr(t)} | {name: repr(value) for name, value in values.items()}
         self._waiting.append(_line([cells.get(name, "") for name in self._columns]))
 
     def cut(self, step: int) -> None:
         """Drop the rows of later steps, and a line that was being written when the process ended."""
         self.flush()
-        if self._path.exists():
-            self._rewrite([row for row in self._rows() if int(row[0]) <= step])
+        if not self._path.exists():
+            return
+        with self._path.open("r+b") as file:
+            end = len(file.readline())
+            for line in file:  # numbers alone: a line is a row
+                if not line.endswith(b"\n") or int(line.partition(b",")[0]) > step:
+                    file.truncate(end)
+                    return
+                end += len(line)
 
     def flush(self) -> None:
         if self._waiting:
@@ -78,21 +84,20 @@ class _Table:
                 file.writelines(self._waiting)
             self._waiting.clear()
 
-    def _rows(self) -> list[list[str]]:
-        """The rows of the file, with empty cells for columns that came later."""
-        if not self._path.exists():
-            return []
-        whole, _, _ = self._path.read_text(encoding="utf-8").rpartition("\n")
-        _, *rows = csv.reader(whole.splitlines()) if whole else ([],)
-        return [row + [""] * (len(self._columns) - len(row)) for row in rows]
-
-    def _rewrite(self, rows: list[list[str]]) -> None:
+    def _widen(self, more: list[str]) -> None:
+        """Write the file anew with columns `more`, whose cells are empty so far."""
+        self._columns += more
         stage = self._path.with_suffix(".tmp")
-        stage.write_text("".join(map(_line, [self._columns, *rows])), encoding="utf-8", newline="")
+        with stage.open("w", encoding="utf-8", newline="") as wider:
+            wider.write(_line(self._columns))
+            if self._path.exists():
+                with self._path.open(encoding="utf-8", newline="") as file:
+                    next(file, "")
+                    wider.writelines(f"{line.removesuffix(chr(10))}{',' * len(more)}\n" for line in file)
         stage.replace(self._path)
 
 
-def _line(cells: list[object] | list[str]) -> str:
+def _line(cells: list[str]) -> str:
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Iterator
 from statistics import fmean
@@ -11,7 +10,7 @@ from statistics import fmean
 from arcterm_registry.contracts import Notice
 
 from arcterm.runs import diagnosis
-from arcterm.runs.events import AnyEvent, Checkpoint, End, Message, Mined, Phase, Start, Step, Verify
+from arcterm.runs.events import AnyEvent, Checkpoint, End, Mined, Phase, Start, Step, Verify
 from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
 from arcterm.runs.trackers import Tracking
@@ -20,8 +19,6 @@ SILENT_SECONDS = 300.0
 """Seconds without a step, or any other sign of progress, until a run that lives is stalled."""
 
 _EARLY_SECONDS = 60.0  # a run may have failed by the time its trackers are up
-_NOT_FINITE = re.compile(r"(the loss became|a gradient is not finite at step) ")
-"""How the words of a `NotFiniteError` begin, which are a message of the rank."""
 _PROGRESS = (Start, Phase, Step, Mined, Verify, Checkpoint)
 
 
@@ -56,12 +53,9 @@ class Watcher:
                 self._judge()
                 self._step = event.step
                 if event.skipped or not math.isfinite(float(event.loss)):
-                    skipped = ", and the step was skipped" if event.skipped else ""
-                    self._add_nan(event.t, f"the loss is {event.loss} at step {event.step:,}{skipped}")
+                    self._add(f"nan@{self._attempt}", "nan", _not_finite(event), event.step, event.t)
             case Checkpoint() | End() | Start():
                 self._judge()
-            case Message(text=text) if _NOT_FINITE.match(text):
-                self._add_nan(event.t, text.partition("\n")[0])
 
     def notices(self, state: State, *, caught_up: bool) -> Iterator[Notice]:
         """Yield what is new, each once; what the `state` says only when all events were seen.
@@ -120,9 +114,6 @@ class Watcher:
         named = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in scores)
         self._add(f"best@{step}", "best", f"the best so far at step {step:,}: {named}{before}", step, t)
 
-    def _add_nan(self, t: float, text: str) -> None:
-        self._add(f"nan@{self._attempt}", "nan", text, self._step, t)
-
     def _add(self, key: str, kind: str, text: str, step: int, t: float) -> None:
         """Note what is found, unless it was sent or waits to be."""
         if not self._is_known(key):
@@ -130,3 +121,10 @@ class Watcher:
 
     def _is_known(self, key: str) -> bool:
         return key in self.at.sent or any(key == other for other, _ in self._found)
+
+
+def _not_finite(step: Step) -> str:
+    """What was no number in a step, and that it updated nothing."""
+    finite = math.isfinite(float(step.loss))
+    what = "a gradient is no number" if finite else f"the loss is {step.loss}"
+    return f"{what} at step {step.step:,}{'; nothing was updated' if step.skipped else ''}"
