@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arcterm_registry.contracts import JobReport
 
@@ -63,6 +64,7 @@ class View:
     log_name: str = ""
     problem: str = ""
     report: JobReport | None = None
+    trackers: Sequence[dict[str, Any]] = ()
     changes: list[Change] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     smoothers: dict[tuple[str, float], Smoother] = field(default_factory=dict)
@@ -75,13 +77,13 @@ class View:
         for attempt, event in look.events:
             if isinstance(event, Phase):
                 note_stage(self.stages, attempt, event)
-        before = (self.state, self.stopping, self.loading, self.log, self.problem)
+        before = (self.state, self.stopping, self.loading, self.log, self.problem, self.trackers)
         self.state, self.stopping, self.owner = look.state, look.stopping, look.owner
         self.log, self.log_name, self.loading, self.problem = look.log, look.log_name, look.more, ""
-        self.report = look.report
+        self.report, self.trackers = look.report, look.trackers
         if record := recorded(self.run):
             self.record, self.changes = record, self.run.changes
-        after = (self.state, self.stopping, self.loading, self.log, self.problem)
+        after = (self.state, self.stopping, self.loading, self.log, self.problem, self.trackers)
         return bool(look.events) or before != after or self.live
 
     @property

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from arcterm_registry.contracts import JobReport
 
 from arcterm.errors import ArctermError, RunError
-from arcterm.runs import control
+from arcterm.runs import control, trackers
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import AnyEvent
 from arcterm.runs.reading.follow import Follower, read_tail
@@ -39,7 +40,7 @@ class Look:
     """The result of one look at a run; with `more` there are events left to read at once.
 
     `essentials` are for a `Summary` that is up to date: that of the look before, or a new one if it is to be
-    made `anew`. `report` is that of a job that is done.
+    made `anew`. `report` is that of a job that is done, `trackers` is as `trackers.describe` gives it.
     """
 
     essentials: list[tuple[int, AnyEvent]]
@@ -52,6 +53,7 @@ class Look:
     log: list[str]
     log_name: str
     report: JobReport | None = None
+    trackers: Sequence[dict[str, Any]] = ()
 
 
 @dataclass
@@ -132,6 +134,7 @@ class Reader:
             log=log,
             log_name=name,
             report=self._read_report(state),
+            trackers=trackers.describe(self.run),
         )
 
     def _read_report(self, state: State) -> JobReport | None:

@@ -10,7 +10,7 @@ import pytest
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.panels.curves import Lens, curve
 from arcterm.console.view import View
-from arcterm.runs import history
+from arcterm.runs import history, trackers
 from arcterm.runs.describe import describe
 from arcterm.runs.events import Gpu, Gpus, Mined, Step
 from arcterm.runs.reader import Reader, log_path
@@ -265,3 +265,15 @@ def test_lines_keep_their_width():
     assert width_of(spread([("a" * 50, ""), ("b", "")], [("right", "")], 30)) == 30
     assert spark([1.0, float("nan"), 3.0], 5) == "  ▁ █"
     assert wrap("one two three", 8) == ["one two", "three"]
+
+
+def test_a_tracker_that_does_not_get_the_numbers_is_told(make):
+    made = make("tracked", track="wandb,csv")
+    made.train(3)
+    for name in ("wandb", "csv"):
+        trackers.folder(made.run, name).mkdir(parents=True)
+        trackers.write(made.run, trackers.Tracking(tracker=name, state="done", step=3))
+    assert "wandb" not in said(status.notice(view_of(made), 120, 1))
+    failed = trackers.Tracking(tracker="wandb", state="failed", step=2, error="log: OSError: \x1b[1maway")
+    trackers.write(made.run, failed)
+    assert "wandb failed at step 2: log: OSError: away" in said(status.notice(view_of(made), 120, 1))

@@ -89,9 +89,16 @@ def _message(view: View) -> tuple[str, str]:
         (phase_text(view) if view.live else "", "accent"),
         (waiting if view.live else "", "accent"),
         (words.skipped(view.summary), "warn"),
+        (_unwell(view), "warn"),
         (warnings[-1].text if warnings else "", "warn"),
     )
     return next(((clean(text), role) for text, role in sentences if text), ("", ""))
+
+
+def _unwell(view: View) -> str:
+    """The first tracker that does not get the numbers."""
+    unwell = [each for each in view.trackers if each["state"] in ("failing", "failed", "gone")]
+    return words.tracked(unwell[0]) if unwell else ""
 
 
 def phase_text(view: View) -> str:
