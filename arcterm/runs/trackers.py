@@ -18,6 +18,7 @@ from arcterm.runs.store import Run, recorded
 
 PATIENCE_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
+_STARTUP_SECONDS = 20.0
 TrackerState = Literal["starting", "running", "failing", "failed", "done"]
 
 
@@ -105,6 +106,14 @@ def wait_for(run: Run, patience: float = PATIENCE_SECONDS) -> list[dict[str, Any
             seen, since = now, time.monotonic()
 
 
+def _is_new(run: Run, name: str, at: Tracking) -> bool:
+    """Whether its process may not be up yet."""
+    try:
+        return not at.since and time.time() - folder(run, name).stat().st_mtime < _STARTUP_SECONDS
+    except FileNotFoundError:
+        return False
+
+
 def describe(run: Run) -> list[dict[str, Any]]:
     """Name, state, step, values, error and folder of each tracker of a run, as `show --json` prints them.
 
@@ -117,11 +126,11 @@ def describe(run: Run) -> list[dict[str, Any]]:
             at = read(run, name)
         except (DataError, OSError) as error:
             at = Tracking(tracker=name, state="failed", error=str(error))
-        ended = at.state in ("failed", "done") or is_alive(run, name)
+        there = at.state in ("failed", "done") or is_alive(run, name) or _is_new(run, name, at)
         found.append(
             {
                 "name": name,
-                "state": at.state if ended else "gone",
+                "state": at.state if there else "gone",
                 "step": max(at.step, 0),
                 "values": at.values,
                 "error": at.error or None,

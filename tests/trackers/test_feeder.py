@@ -191,7 +191,8 @@ def test_a_process_that_is_gone_is_said(story: Story) -> None:
     story.attempt(1, step(1))
     place = trackers.folder(story.run, "kept")
     place.mkdir(parents=True)
-    trackers.write(story.run, trackers.Tracking(tracker="kept", state="running", step=1))
+    assert trackers.describe(story.run)[0]["state"] == "starting"
+    trackers.write(story.run, trackers.Tracking(tracker="kept", state="running", step=1, since=1.0))
     assert trackers.describe(story.run)[0]["state"] == "gone"
     with trackers.lock(story.run, "kept"):
         assert trackers.describe(story.run)[0]["state"] == "running"
@@ -216,14 +217,14 @@ def test_a_command_waits_for_a_tracker_as_long_as_it_gets_on(
 
     def get_on(run: object) -> list[dict[str, object]]:
         word, number = next(looks)
-        trackers.write(story.run, trackers.Tracking(tracker="kept", state=word, step=number))
+        trackers.write(story.run, trackers.Tracking(tracker="kept", state=word, step=number, since=1))
         return described(story.run)
 
     described = trackers.describe
     monkeypatch.setattr(trackers, "describe", get_on)
     with trackers.lock(story.run, "kept"):
         assert trackers.wait_for(story.run, patience=30) == []
-        trackers.write(story.run, trackers.Tracking(tracker="kept", state="running", step=3))
+        trackers.write(story.run, trackers.Tracking(tracker="kept", state="running", step=3, since=1))
         monkeypatch.setattr(trackers, "describe", described)
         assert [left["name"] for left in trackers.wait_for(story.run, patience=0.0)] == ["kept"]
     assert trackers.wait_for(story.run, patience=30) == []  # its process is gone
