@@ -39,12 +39,17 @@ def _way(name: str) -> str:
 def read_settings(path: Path) -> dict[str, Any]:
     """The settings of a TOML file, as `merge` takes them; raises `ConfigError` with the line at fault."""
     settings = tomlfile.read(path)
+    check_tables(settings, str(path))
+    return check_settings(settings, str(path))
+
+
+def check_tables(settings: Mapping[str, Any], source: str) -> None:
+    """Raise `ConfigError` if a plug-in's options in a file are no table."""
     for group in _TAKE_OPTIONS:
         if not isinstance(settings.get(f"{group}_options", {}), dict):
             raise ConfigError(
-                f"{path}: {group}_options is a table", f"write [{group}_options] and its keys below"
+                f"{source}: {group}_options is a table", f"write [{group}_options] and its keys below"
             )
-    return check_settings(settings, str(path))
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

@@ -428,6 +428,14 @@ class Recipe(Declaration):
     global_batch: int = 0
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a field of the wrong type."""
+        texts = (self.summary, self.source, self.data, *self.notes)
+        if not isinstance(self.values, Mapping) or not all(isinstance(text, str) for text in texts):
+            raise ValueError("a recipe's values are a mapping, and what is said of it is text")
+        if type(self.global_batch) is not int or self.global_batch < 0:
+            raise ValueError(f"global_batch is the images of a step, not {_quoted(self.global_batch)}")
+
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
         """Read a recipe's TOML file; raises `OSError` and `ValueError`."""
@@ -437,17 +445,18 @@ class Recipe(Declaration):
     def of(cls, tables: Mapping[str, Any]) -> Recipe:
         """Make a recipe of the tables of its file: settings, and what is said of them in ``[recipe]``.
 
-        Raises `ValueError` for a key of ``[recipe]`` that is unknown or of the wrong type.
+        Raises `ValueError` for a key of ``[recipe]`` that is unknown, or of the wrong type.
         """
         said = tables.get("recipe", {})
-        kinds = {"summary": str, "source": str, "data": str, "global_batch": int, "notes": list}
-        for key, value in said.items():
-            if type(value) is not kinds.get(key):
-                allowed = ", ".join(f"{name} ({kind.__name__})" for name, kind in kinds.items())
-                raise ValueError(f"[recipe] has {key} = {_quoted(value)}; it may have {allowed}")
+        known = ("summary", "source", "data", "global_batch", "notes")
+        for key in said:
+            if key not in known:
+                raise ValueError(f"[recipe] has {key}; it may have {', '.join(known)}")
+        notes = said.get("notes", [])
+        if not isinstance(notes, list):
+            raise ValueError("notes is a list of sentences")
         values = {key: value for key, value in tables.items() if key != "recipe"}
-        notes = tuple(map(str, said.get("notes", ())))
-        return cls(values=values, **{"summary": "", **said, "notes": notes})
+        return cls(values=values, **{"summary": "", **said, "notes": tuple(notes)})
 
 
 def resolve(target: str) -> Callable[..., Any]:

@@ -34,12 +34,15 @@ def planned(arcterm, *words: str):
 
 
 def test_a_recipe_holds_where_the_command_says_nothing(arcterm):
-    config, err = planned(arcterm, "--recipe", R50, "--nproc", "2", "--set", "loss.scale=30", "--epochs", "3")
+    config, err = planned(
+        arcterm, "--recipe", R50, "--nproc", "2", "--scale", "30", "--margin", ".5", "--epochs", "3"
+    )
     assert (config["backbone"], config["loss"], config["epochs"]) == ("r50", "arcface", 3)
     assert (config["clip"], config["power"], config["backbone_options"]["dropout"]) == (5, 1, 0)
     assert (config["loss_options"]["gradient"], config["loss_options"]["scale"]) == ("detached", 30)
     assert f"recipe    {R50}: backbone r50, loss arcface, batch_size 128" in err
     assert "instead   epochs 3 (20)" in err
+    assert "loss.margin" not in err.partition("instead")[2].partition("\n")[0]
     assert (config["lr"], config["accumulate"]) == (0.1, 4)
     assert "128 × 2 CPU ranks × 4 passes = 1024 images a step" in err
 
@@ -136,6 +139,31 @@ def test_mistakes(arcterm, own, tmp_path, words, said):
     code, out, err = arcterm(*words)
     assert (code, out) == (2, "")
     assert said in err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("loss_options = 3", "loss_options is a table"),
+        ("[recipe]\nnotes = 3", "notes is a list of sentences"),
+        ("[recipe]\nnotes = [3]", "what is said of it is text"),
+        ("[recipe]\nglobal_batch = -1", "global_batch is the images of a step"),
+        ("[recipe]\nglobal_batch = true", "global_batch is the images of a step"),
+        ("[recipe]\ncolour = 'red'", "[recipe] has colour"),
+        ("epochs = 0", "epochs 0 is outside its range"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said(arcterm, own, text, said):
+    (own / "wrong.toml").write_text(text)
+    code, _, err = arcterm("train", "--recipe", "wrong")
+    assert (code, said in err) == (2, True), err
+    assert f"recipe wrong of yours is broken: {own}" in arcterm("recipes")[2] or "epochs" in err
+
+
+def test_a_declaration_of_wrong_types_is_listed_as_broken(arcterm, distribution):
+    source = "from arcterm_registry import Recipe\nodd = Recipe(summary='odd', values=3)\n"
+    distribution("odd", entry_points="[arcterm.recipes]\nodd = oddity:odd\n", oddity=source)
+    assert "BROKEN: ValueError: a recipe's values are a mapping" in arcterm("recipes")[1]
 
 
 @pytest.mark.parametrize("name", names("recipe"))

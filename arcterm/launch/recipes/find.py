@@ -11,7 +11,7 @@ from arcterm_registry import PluginError, Recipe, get, names, nearest, scan
 
 from arcterm import tomlfile
 from arcterm.errors import ConfigError
-from arcterm.overrides import check_settings
+from arcterm.overrides import check_settings, check_tables
 
 OWN = "yours"
 _SUFFIX = ".toml"
@@ -105,6 +105,7 @@ def _own_names() -> list[str]:
 
 def _checked(recipe: Recipe, source: str) -> Recipe:
     """The recipe with its settings checked and in their types; raises `ConfigError`."""
+    check_tables(recipe.values, source)
     settings: dict[str, Any] = check_settings(recipe.values, source)
     if "recipe" in settings or "name" in settings:
         raise ConfigError(f"{source}: a recipe has no recipe and no name of a run", "leave both out")

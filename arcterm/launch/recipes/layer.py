@@ -73,13 +73,13 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 def lines(recipe: Recipe, asked: Mapping[str, Any]) -> list[str]:
     """Lines of a plan: what the recipe decides, and what the command says instead of it."""
     given = flat(asked)
-    taken = [
-        f"{key} {written(value)}" for key, value in flat(beneath(recipe, asked)).items() if key not in given
-    ]
+    held = flat(beneath(recipe, asked))
+    held.pop("accumulate", None)  # which follows the ranks, see `passes`
+    taken = [f"{key} {written(value)}" for key, value in held.items() if key not in given]
     instead = [
         f"{key} {written(given[key])} ({written(value)})"
         for key, value in flat(recipe.values).items()
-        if key in given and given[key] != value
+        if key in given and written(given[key]) != written(value)
     ]
     said = [f"recipe    {asked['recipe']}: {', '.join(taken) or 'nothing is left of it'}"]
     return [*said, *([f"instead   {', '.join(instead)}"] if instead else [])]
