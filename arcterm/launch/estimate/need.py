@@ -88,10 +88,9 @@ def _head(subject: Subject, config: TrainConfig) -> int:
     learned = numbers * taken // rows
     # a part's gradient is made beside the sum of those before it
     gradients = learned * (2 if config.accumulate > 1 else 1)
-    # with Partial FC the rows of a step are copies, with SGD their momenta too; a row's chance and its last
-    # step or count are whole numbers
-    copies = 1 if config.optimizer == "adamw" else 2
-    extra = copies * learned + 10 * rows if sampled else 0
+    # with Partial FC the rows of a step are copies; a row's chance, and its last step or count of updates,
+    # are whole numbers
+    extra = learned + 10 * rows if sampled else 0
     size = _embedding_size(subject, config)
     return 4 * (
         numbers * (1 + max(moments(config), sampled)) + gradients + extra + 6 * config.micro_batch * size

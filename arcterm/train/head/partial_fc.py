@@ -97,8 +97,8 @@ class LazySGD(SGD):
         self._settled = 0
         self.steps = 0
         self._rows: Tensor | None = None
-        # weights and momenta of the rows of a step: their number stays, so does their memory
-        self._room: dict[str, tuple[Tensor, Tensor]] = {}
+        # the rows of a step: their number stays, so does their memory
+        self._room: dict[str, Tensor] = {}
         self.leaves: dict[str, Tensor] = {}
         """The rows of the step in progress, by the name of their parameter."""
 
@@ -108,24 +108,27 @@ class LazySGD(SGD):
         self.leaves = {}
         for name, parameter in self.sharded.items():
             room = self._room.get(name)
-            if room is None or len(room[0]) != len(rows):
-                empty = parameter.new_empty((len(rows), *parameter.shape[1:]))
-                room = self._room[name] = (empty, torch.empty_like(empty))
+            if room is None or len(room) != len(rows):
+                room = self._room[name] = parameter.new_empty((len(rows), *parameter.shape[1:]))
             for part in parts(rows):
-                self._read(name, rows[part], room[0][part], room[1][part])
-            self.leaves[name] = room[0].detach().requires_grad_()
+                weight, momentum = self._held(name, rows[part])
+                stay, enter = self._owed(name, rows[part], 0)
+                torch.mul(weight, stay, out=room[part]).addcmul_(enter, momentum)
+            self.leaves[name] = room.detach().requires_grad_()
         return self.leaves
 
+    @torch.no_grad()
     def settle(self) -> None:
         """Bring all rows up to date."""
         everything = torch.arange(len(self.touched), device=self.touched.device)
         for name, parameter in self.sharded.items():
             moving = self.state[parameter]["momentum_buffer"]
             for part in parts(everything):
-                weight, momentum = torch.empty_like(parameter[part]), torch.empty_like(parameter[part])
-                self._read(name, everything[part], weight, momentum)
-                parameter.detach()[part] = weight
-                moving[part] = momentum
+                weight, momentum = self._held(name, everything[part])
+                stay, enter = self._owed(name, everything[part], 0)
+                parameter[part] = (weight * stay).addcmul_(enter, momentum)
+                enter, stay = self._owed(name, everything[part], 1)
+                moving[part] = momentum.mul_(stay).addcmul_(enter, weight)
         self.touched.fill_(self.steps)
         self._settled = self.steps
         for since in self._since.values():
@@ -136,7 +139,8 @@ class LazySGD(SGD):
         """Update the fetched rows and all that is not sharded; every other row owes one step more."""
         assert self._rows is not None, "fetch before step"
         for name, parameter in self.sharded.items():
-            self._update(name, parameter, self.leaves[name], self._room[name][1], self._rows)
+            for part in parts(self._rows):
+                self._update(name, parameter, part, self._rows[part])
         # first the step that all others owe, then the mark: the rows of this step owe nothing of it
         self._owe()
         self.touched.index_fill_(0, self._rows, self.steps)
@@ -149,25 +153,25 @@ class LazySGD(SGD):
         else:
             super().step()
 
-    def _update(self, name: str, parameter: Tensor, leaf: Tensor, moving: Tensor, rows: Tensor) -> None:
-        """Make a step of the fetched rows of a parameter and put them back, in one pass over them."""
-        group, gradient = self.param_groups[self._group[name]], leaf.grad
-        momenta = self.state[parameter]["momentum_buffer"]
+    def _update(self, name: str, parameter: Tensor, part: slice, rows: Tensor) -> None:
+        """Make a step of a `part` of the fetched rows, and put them back."""
+        group, gradient = self.param_groups[self._group[name]], self.leaves[name].grad
+        weight, momentum = self._held(name, rows)
+        enter, stay = self._owed(name, rows, 1)
+        momentum.mul_(stay).addcmul_(enter, weight)
+        weight = self.leaves[name].detach()[part]  # up to date already
         if self._fused and gradient is not None:
             how: dict[str, Any] = {key: group[key] for key in ("lr", "momentum", "weight_decay")}
             how |= {"dampening": 0.0, "nesterov": False, "maximize": False}
-            sgd([leaf.detach()], [gradient], [moving], fused=True, **how)
-            parameter.index_copy_(0, rows, leaf.detach())
-            momenta.index_copy_(0, rows, moving)
-            return
-        into, out_of = self._factors(group["lr"])
-        for part in parts(rows):
-            weight, moved = leaf.detach()[part], moving[part]
-            moved.mul_(group["momentum"]).add_(weight, alpha=into * group["weight_decay"])
+            sgd([weight], [gradient[part]], [momentum], fused=True, **how)
+        else:
+            into, out_of = self._factors(group["lr"])
+            momentum.mul_(group["momentum"]).add_(weight, alpha=into * group["weight_decay"])
             if gradient is not None:
-                moved.add_(gradient[part], alpha=into)
-            parameter.index_copy_(0, rows[part], weight.add_(moved, alpha=out_of))
-            momenta.index_copy_(0, rows[part], moved)
+                momentum.add_(gradient[part], alpha=into)
+            weight.add_(momentum, alpha=out_of)
+        parameter.index_copy_(0, rows, weight)
+        self.state[parameter]["momentum_buffer"].index_copy_(0, rows, momentum)
 
     def _factors(self, rate: float) -> tuple[float, float]:
         """Return the factor of what enters the momentum, and that of the momentum in the weight."""
@@ -190,16 +194,18 @@ class LazySGD(SGD):
             self._since[number].copy_(replay.get(f"since.{name}", replay["since"]))
         self.steps, self._settled = (int(number) for number in replay["steps"])
 
-    def _read(self, name: str, rows: Tensor, weight: Tensor, momentum: Tensor) -> None:
-        """Put weight and momentum of `rows`, up to date, into `weight` and `momentum`."""
+    def _held(self, name: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Copy weight and momentum of `rows` as they were when the rows were last touched."""
+        parameter = self.sharded[name]
+        momentum = self.state[parameter]["momentum_buffer"]
+        return parameter.detach().index_select(0, rows), momentum.index_select(0, rows)
+
+    def _owed(self, name: str, rows: Tensor, line: int) -> tuple[Tensor, Tensor]:
+        """The factors of weight and momentum in the weight (`line` 0) or the momentum (1) of `rows` now."""
         parameter, since = self.sharded[name], self._since[self._group[name]]
-        owed = since[self.touched[rows] - self._settled].to(parameter.dtype)
-        owed = owed.view(len(rows), 2, 2, *(1 for _ in parameter.shape[1:]))
-        torch.index_select(parameter.detach(), 0, rows, out=weight)
-        torch.index_select(self.state[parameter]["momentum_buffer"], 0, rows, out=momentum)
-        moved = (owed[:, 1, 1] * momentum).addcmul_(owed[:, 1, 0], weight)
-        weight.mul_(owed[:, 0, 0]).addcmul_(owed[:, 0, 1], momentum)
-        momentum.copy_(moved)
+        owed = since[self.touched[rows] - self._settled, line].to(parameter.dtype)
+        shape = (len(rows), *(1 for _ in parameter.shape[1:]))
+        return owed[:, 0].view(shape), owed[:, 1].view(shape)
 
     def _owe(self) -> None:
         """Multiply a step into all products; the newest is the identity."""
