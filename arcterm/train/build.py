@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from arcterm.config import TrainConfig
-from arcterm.errors import ArctermError, DataError, is_out_of_memory
+from arcterm.errors import ArctermError, ConfigError, DataError, is_out_of_memory
 from arcterm.inputs import pairsets, sources
 from arcterm.schedules import ramp
 from arcterm.train import precision, recompute
@@ -57,6 +57,8 @@ def trained(config: TrainConfig, classes: int, world: World) -> Trained:
         recompute.recompute(network, config.backbone)
     if groups.HEAD in config.frozen:
         head.requires_grad_(False)
+    if not any(p.requires_grad for part in (network, head) for p in part.parameters()):
+        raise ConfigError(f"nothing learns: freeze {config.freeze} leaves nothing", "change --set freeze")
     own = optimizers.make(groups.of_backbone(network, config), config)
     average = Average(network, config.ema) if config.ema else None
     return Trained(network, head, own, head_optimizer(head, config), average=average)

@@ -125,6 +125,14 @@ def test_something_must_learn():
         config(freeze="head, backbone")
 
 
+def test_all_parts_of_a_backbone_and_the_head_are_not_frozen_together():
+    names = [name for name, _ in build.backbone(config(), torch.device("cpu")).named_children()]
+    everything = ",".join(names)
+    assert build.trained(config(freeze=everything), 4, World()).head.weight.requires_grad
+    with pytest.raises(ConfigError, match="nothing learns"):
+        build.trained(config(freeze=f"{everything},head"), 4, World())
+
+
 def test_on_a_gpu_an_update_is_one_kernel():
     assert optimizers.implementation("cuda") == {"fused": True}
     assert optimizers.implementation("cpu") == {}
