@@ -111,7 +111,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     sample_rate: float = _DEFAULT["sample_rate"]
     interclass_filter: float = _DEFAULT["interclass_filter"]
     head_precision: Literal["auto", "float32", "bfloat16"] = _DEFAULT["head_precision"]
-    precision: Literal["auto", "float32", "bfloat16"] = _DEFAULT["precision"]
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = _DEFAULT["precision"]
     compile: bool = _DEFAULT["compile"]
     cudnn_benchmark: bool = _DEFAULT["cudnn_benchmark"]
     deterministic: bool = _DEFAULT["deterministic"]

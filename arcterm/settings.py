@@ -134,15 +134,15 @@ SETTINGS: tuple[Option, ...] = (
         "head_precision",
         str,
         "auto",
-        "of the products with the class weights; bfloat16 on GPUs, float32 on CPUs",
+        "of the products with the class weights; bfloat16 on GPUs, float32 on CPUs and beside float16",
         choices=("auto", "float32", "bfloat16"),
     ),
     _setting(
         "precision",
         str,
         "auto",
-        "of the backbone; bfloat16 where the GPU or CPU has instructions for it, else float32",
-        choices=("auto", "float32", "bfloat16"),
+        "of the backbone; bfloat16 where there are instructions for it, else float32; float16 for older GPUs",
+        choices=("auto", "float32", "bfloat16", "float16"),
     ),
     _setting("compile", bool, False, "compile the backbone: minutes at the start, then faster steps"),
     _setting(

@@ -50,8 +50,10 @@ class Step(Event, tag="step"):
     mean angle to the right class's weight in degrees, `data_wait` the share of the step's time spent waiting
     for images, `times` milliseconds by phase. For a loss of triplets `accuracy` is the share whose positive
     is nearer than the negative, `angle` that between anchor and positive, `active` the share with a loss.
-    `skipped`: loss or gradient was no number, and no weight was updated. `teacher` is the mean of 1 - cosine
-    to the embeddings of a teacher, where there is one; `loss` is without it.
+    `skipped`: loss or gradient was no number, and no weight was updated. `overflow`: none was either, since
+    gradients × `gradient_scale` were too large for float16; the next ones are multiplied by less.
+    `teacher` is the mean of 1 - cosine to the embeddings of a teacher, where there is one; `loss` is without
+    it.
     `margin` and `scale` are those of the loss in this step, where they follow a schedule.
     """
 
@@ -67,6 +69,8 @@ class Step(Event, tag="step"):
     times: dict[str, float] = {}
     active: float | None = None
     skipped: bool = False
+    overflow: bool = False
+    gradient_scale: float | None = None
     teacher: float | None = None
     margin: float | None = None
     scale: float | None = None

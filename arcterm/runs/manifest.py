@@ -48,7 +48,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     `verification` maps a set to its accuracy at this step, where it has one. `unverified`: this step is to be
     verified and was not yet; the checkpoint is written first. `skipped` counts the steps until then that
-    updated no weight, since loss or gradient was no number.
+    updated no weight, since loss or gradient was no number. `gradient_scale` is that of float16's gradients
+    (0: none), and `gradient_scale_steps` counts the steps since it last changed.
     """
 
     format_version: int
@@ -66,6 +67,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     verification: dict[str, float] = {}
     unverified: bool = False
     skipped: _Count = 0
+    gradient_scale: float = 0.0
+    gradient_scale_steps: _Count = 0
     reason: str = ""
     t: float = 0.0
 

@@ -36,7 +36,7 @@ def dataset(config: TrainConfig, set_aside: Collection[str] = ()) -> FaceDataset
 def backbone(config: TrainConfig, device: torch.device) -> nn.Module:
     """Make the backbone on its device, its weights drawn from the seed, channels last in memory.
 
-    Where it computes in bfloat16, its embedding layers stay with float32; what is to be frozen is.
+    Where it computes in half precision, its embedding layers stay with float32; what is to be frozen is.
     """
     torch.manual_seed(config.seed)
     made = _make("backbone", config.backbone, **config.backbone_options)
@@ -72,8 +72,10 @@ def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | 
     if declared.form == "tuples":
         feeding = declared.make_feeding(**config.loss_options)
         return TupleHead(classes, size, loss, feeding, world)
-    # on a CPU only if asked for: a loss that sees the tiles gets them rounded there
-    half = world.device.type != "cpu" and precision.has_bfloat16(world.device)
+    # on a CPU only if asked for: a loss that sees the tiles gets them rounded there; and beside float16 too,
+    # whose overflows are then the backbone's alone
+    half = world.device.type != "cpu" and config.precision != "float16"
+    half = half and precision.has_bfloat16(world.device)
     if config.head_precision != "auto":
         half = config.head_precision == "bfloat16"
     return Head(

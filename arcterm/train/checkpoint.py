@@ -80,7 +80,8 @@ class Trained:
 class SavePoint:
     """The step that is saved, and why; `unverified` if it is to be verified, which `put_scores` ends.
 
-    `skipped` counts the steps until then that updated nothing.
+    `skipped` counts the steps until then that updated nothing. `gradient_scale` is that of float16's
+    gradients with the steps since it last changed, (0, 0) without one.
     """
 
     step: int
@@ -88,6 +89,7 @@ class SavePoint:
     reason: str
     unverified: bool = False
     skipped: int = 0
+    gradient_scale: tuple[float, int] = (0.0, 0)
 
 
 def save(
@@ -351,6 +353,8 @@ def _commit(
         head=head,
         unverified=point.unverified,
         skipped=point.skipped,
+        gradient_scale=point.gradient_scale[0],
+        gradient_scale_steps=point.gradient_scale[1],
         reason=point.reason,
         t=time.time(),
     )

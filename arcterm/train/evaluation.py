@@ -64,6 +64,8 @@ class Examiner:
         self._aside: set[str] = set()
         self.skipped = 0
         """Steps until the restored checkpoint that updated nothing."""
+        self.gradient_scale = (0.0, 0)
+        """That of the restored checkpoint's gradients in float16, and the steps since it last changed."""
         self.collapse = ""
         """How the network had collapsed at the last verification; empty if it had not."""
 
@@ -77,6 +79,7 @@ class Examiner:
         unseen = not manifest.verification and manifest.step == self._config.steps
         self.unverified = manifest.unverified or unseen
         self.skipped = manifest.skipped
+        self.gradient_scale = manifest.gradient_scale, manifest.gradient_scale_steps
         return manifest.step
 
     def begin_from(self, path: Path) -> None:

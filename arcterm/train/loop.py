@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from arcterm.train.feed.loader import Batch
 from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.guards import data
 from arcterm.train.guards.finite import Attempted, FiniteGuard
+from arcterm.train.guards.scale import NO_SCALE, GradientScale
 from arcterm.train.guards.symptoms import LOOK_EVERY, Symptoms
 from arcterm.train.head.head import Head, HeadOutput, StepRows, mean
 from arcterm.train.optim import groups
@@ -40,6 +42,8 @@ from arcterm.train.stepmodel import StepModel
 from arcterm.train.update import Update
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
+
+Enter = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,9 @@ def _steps(training: Training) -> Exit:
     agreement = Agreement(run, world, config.checkpoint_minutes, pause=training.pause)
     report = Reporter(training.journal, config, world.device, _symptoms(training))
     finite = FiniteGuard(run, config, world, trained, training.journal, examiner.skipped)
-    update = Update(config, world, trained, finite, [trained.average.follow] if trained.average else [])
+    scale = GradientScale(*examiner.gradient_scale) if config.precision == "float16" else None
+    followers = [trained.average.follow] if trained.average else []
+    update = Update(config, world, trained, finite, followers, scale)
     step = training.start
     training.pulse.beat("training", step)
     with closing(training.feed.batches(report.pause)) as batches:
@@ -132,12 +138,13 @@ def _steps(training: Training) -> Exit:
             epoch = samples.place(config.begins, training.images, config.global_batch, step).epoch + 1
             report.mark("start")
             rate = update.prepare(step)
-            passed = _passes(training, batch, report)
-            updated = update.apply(step, passed.scored.loss)
+            scaled_by = scale.value if scale else None
+            passed = _passes(training, batch, update.enter, report)
+            outcome = update.apply(step, passed.scored.loss)
             report.mark("update")
             looks = finite.looks(passed.embeddings) if step % LOOK_EVERY == 0 and world.first else None
-            report.step(step, epoch, rate, waited, passed.scored, looks, skipped=not updated)
-            if not updated:
+            report.step(step, epoch, rate, waited, passed.scored, looks, outcome, scaled_by)
+            if outcome == "refused":
                 report.flush()
                 # ends the run, unless on_nan is skip
                 finite.refuse(Attempted(batch, rate, passed.scored.loss))
@@ -153,7 +160,8 @@ def _steps(training: Training) -> Exit:
             if saving:
                 report.flush()
                 reason = _reason(stopping, verifying, requested="checkpoint" in asked)
-                _save(training, SavePoint(step, epoch, reason, verifying, finite.skipped))
+                kept = (scale.value, scale.calm) if scale else NO_SCALE
+                _save(training, SavePoint(step, epoch, reason, verifying, finite.skipped, kept))
                 agreement.saved()
                 report.pause()
             training.pulse.beat("training", step)
@@ -171,9 +179,10 @@ class _Passes(NamedTuple):
     scored: HeadOutput
 
 
-def _passes(training: Training, batch: Batch, report: Reporter) -> _Passes:
+def _passes(training: Training, batch: Batch, enter: Enter, report: Reporter) -> _Passes:
     """Take the parts of a step forward and backward; the sum of their gradients is with the parameters then.
 
+    The losses see what `enter` makes of the embeddings.
     What autograd keeps for the way back, and the tiles of the head, are gone as a part ends: so none of it is
     there beside the next one's.
     """
@@ -184,17 +193,18 @@ def _passes(training: Training, batch: Batch, report: Reporter) -> _Passes:
     for number, part in enumerate(parts, start=1):
         # the gradients of all but the last stay with their rank, whose sum is then averaged over the ranks
         with nullcontext() if number == count else training.model.alone():
-            embeddings, scored = _pass(training, part, rows, report)
+            embeddings, scored = _pass(training, part, rows, enter, report)
         scores.append(scored)
     return _Passes(embeddings, mean(scores))
 
 
-def _pass(training: Training, part: Batch, rows: StepRows | None, report: Reporter) -> _Passes:
+def _pass(training: Training, part: Batch, rows: StepRows | None, enter: Enter, report: Reporter) -> _Passes:
     config, world = training.config, training.world
     # The backbone alone: near a cosine of 1 bfloat16 goes in steps of 0.004, so the head rounds only the
     # large products, by its own setting, and keeps targets and sums in float32.
     with precision.autocast(config.precision, world.device):
         embeddings = training.model(normalize(part.images, training.preprocess))
+    embeddings = enter(embeddings)
     # A collective: each rank scores the whole batch against its own classes, and the sums over ranks make the
     # loss that of the global batch, the same number everywhere.
     output = training.trained.head(embeddings, part.labels, part.step, rows)

@@ -1,4 +1,4 @@
-"""The type in which the backbone computes: bfloat16 where there are instructions for it, float32 at its end.
+"""The type in which the backbone computes: half precision where that is fast, float32 at its end.
 
 The weights stay float32; autocast rounds what goes into convolutions and products. An embedding rounded to
 bfloat16 would have three digits, so what turns a map or tokens into it computes in float32.
@@ -17,12 +17,14 @@ from arcterm.config import TrainConfig
 from arcterm.train.head.tiled import fast_bfloat16
 from arcterm.train.optim.groups import evaluating
 
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
 
 def dtype(setting: str, device: torch.device) -> torch.dtype:
-    """Resolve `setting` (auto, float32, bfloat16) for `device`."""
+    """Resolve `setting` (auto, float32, bfloat16, float16) for `device`."""
     if setting == "auto":
         setting = "bfloat16" if has_bfloat16(device) else "float32"
-    return torch.bfloat16 if setting == "bfloat16" else torch.float32
+    return _DTYPES[setting]
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -32,9 +34,17 @@ def has_bfloat16(device: torch.device) -> bool:
     return fast_bfloat16()
 
 
+def is_slow(setting: str, device: torch.device) -> bool:
+    """Whether `device` has no instructions for what `setting` asks of it in so many words."""
+    if setting == "float16":
+        return device.type != "cuda"
+    return setting == "bfloat16" and not has_bfloat16(device)
+
+
 def autocast(setting: str, device: torch.device) -> torch.autocast:
     """A context in which a backbone computes as `setting` says."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=dtype(setting, device) == torch.bfloat16)
+    half = dtype(setting, device)
+    return torch.autocast(device.type, half if half != torch.float32 else None, enabled=half != torch.float32)
 
 
 def begin(config: TrainConfig, device: torch.device) -> str:

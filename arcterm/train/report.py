@@ -17,6 +17,7 @@ from arcterm.schedules.ramp import ramps
 from arcterm.train.feed.pace import Pace, StepTimes
 from arcterm.train.guards.symptoms import Looks, Symptoms
 from arcterm.train.head.head import HeadOutput
+from arcterm.train.update import Outcome
 from arcterm.train.world import World
 
 _SAY_EVERY = 0.5
@@ -102,9 +103,10 @@ class Reporter:
         waited: float,
         scored: HeadOutput,
         looks: Looks | None = None,
-        skipped: bool = False,
+        outcome: Outcome = "updated",
+        gradient_scale: float | None = None,
     ) -> None:
-        """Record a step that waited `waited` seconds for its images; `skipped` if it updated nothing."""
+        """Record a step that waited `waited` seconds for its images; `outcome` says whether it updated."""
         further = [number for number in (scored.active, scored.teacher) if number is not None]
         numbers = torch.stack([scored.loss.detach(), scored.accuracy, scored.angle, *further])
         times = self._pace.finish(numbers, waited)
@@ -119,7 +121,9 @@ class Reporter:
             images_per_second=round(self._pace.images_per_second(), 2),
             samples=samples.taken(self._config.begins, self._config.global_batch, step),
             data_wait=round(min(1.0, waited / pace), 4) if pace else 0.0,
-            skipped=skipped,
+            skipped=outcome == "refused",
+            overflow=outcome == "overflowed",
+            gradient_scale=gradient_scale,
             active=None if scored.active is None else 0.0,
             teacher=None if scored.teacher is None else 0.0,
             margin=self._scheduled("margin", step),

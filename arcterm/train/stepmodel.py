@@ -32,8 +32,9 @@ class StepModel:
     """Turns normalised images (B, 3, H, W) into embeddings (B, D); the way back averages over the ranks."""
 
     def __init__(self, config: TrainConfig, backbone: nn.Module, world: World, journal: Sink) -> None:
-        if config.precision == "bfloat16" and not precision.has_bfloat16(world.device):
-            text = "this processor has no instructions for bfloat16: precision=float32 is many times faster"
+        if precision.is_slow(config.precision, world.device):
+            half = config.precision
+            text = f"this processor has no instructions for {half}: precision=float32 is many times faster"
             journal.write(Message(level="warning", text=text))
         self._network = _distributed(backbone, world)
         self._forward: Callable[[Tensor], Tensor] = self._network

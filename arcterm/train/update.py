@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,13 @@ from arcterm.schedules.ramp import ramps
 from arcterm.schedules.rate import learning_rate
 from arcterm.train.checkpoint import Trained
 from arcterm.train.guards.data import step_seed
-from arcterm.train.guards.finite import FiniteGuard
+from arcterm.train.guards.finite import FiniteGuard, gradients
+from arcterm.train.guards.scale import GradientScale
 from arcterm.train.optim.optimizers import set_rate
 from arcterm.train.world import World
 
+Outcome = Literal["updated", "overflowed", "refused"]
+"""How a step ended: only the first changed weights; an overflow of scaled gradients is to be expected."""
 Follower = Callable[[int], None]
 """Called with its step after an update."""
 
@@ -23,6 +27,7 @@ Follower = Callable[[int], None]
 class Update:
     """Prepares each step and ends it with an update, which all ranks make or none does.
 
+    With `scale` the backbone computes in float16, and the losses see what `enter` makes of its embeddings.
     `followers` see the new weights after each update, in their order; a step that is refused has none.
     """
 
@@ -33,11 +38,13 @@ class Update:
         trained: Trained,
         finite: FiniteGuard,
         followers: Sequence[Follower] = (),
+        scale: GradientScale | None = None,
     ) -> None:
         self._config = config
         self._world = world
         self._trained = trained
         self._finite = finite
+        self._scale = scale
         self._optimizers = (trained.backbone_optimizer, trained.head_optimizer)
         self._followers = tuple(followers)
         self._ramps = ramps(config)
@@ -56,14 +63,22 @@ class Update:
         self._finite.begin()
         return rate
 
-    def apply(self, step: int, loss: Tensor) -> bool:
+    def enter(self, embeddings: Tensor) -> Tensor:
+        """Pass on the `embeddings` (B, D) as the losses are to see them."""
+        return self._scale.enter(embeddings) if self._scale else embeddings
+
+    def apply(self, step: int, loss: Tensor) -> Outcome:
         """Update the weights by the gradients of `step`, whose `loss` is that of the global batch.
 
-        Returns False, and changes no weight on any rank, where a number of one rank is not finite.
+        No weight changes on any rank where a number of one rank is not finite.
         """
+        if self._scale:
+            self._scale.undo(gradients(self._trained)[0])
         # One number that is none would be in every weight after the next step: so it is looked for here.
         if self._finite.bad(loss):
-            return False
+            return self._overflow()
+        if self._scale:
+            self._scale.settle(overflowed=False)
         # After the average, so that all ranks find the same norm without asking each other. Rows of classes
         # are left alone: their norm would differ from rank to rank.
         if self._config.clip:
@@ -72,4 +87,11 @@ class Update:
             optimizer.step()
         for follow in self._followers:
             follow(step)
-        return True
+        return "updated"
+
+    def _overflow(self) -> Outcome:
+        """Lower the scale if that may cure what the guard found, the same on every rank."""
+        if not (self._scale and self._scale.can_fall and self._finite.in_backbone_alone):
+            return "refused"
+        self._scale.settle(overflowed=True)
+        return "overflowed"

@@ -18,7 +18,9 @@ from arcterm.runs.events import Step
 from arcterm.runs.store import Run
 from arcterm.train import build, evaluation, loop, stepmodel
 from arcterm.train.feed.sampler import Sampler
+from arcterm.train.guards import scale
 from arcterm.train.guards.finite import FiniteGuard
+from arcterm.train.guards.scale import GradientScale
 from arcterm.train.statistics import averaged
 from arcterm.train.world import World
 
@@ -149,6 +151,29 @@ def the_bad_rank_is_named(ranks: Rank) -> None:
             assert skipped == [step]
 
 
+def an_overflow_on_one_rank_is_all_ranks(ranks: Rank) -> None:
+    undo, calls = GradientScale.undo, []
+
+    def poisoned(self, gradients):
+        calls.append(self.value)
+        if ranks.world.rank == 1 and len(calls) == 3:  # after the average, so that rank 0 does not see it
+            gradients[0].view(-1)[0] = torch.inf
+        undo(self, gradients)
+
+    GradientScale.undo, scale._FIRST = poisoned, 16.0
+    how = {"precision": "float16", "checkpoint_every": 1, "loss": "normface", "loss_options": {"scale": 1.0}}
+    run = ranks.train("overflow", **how)
+    GradientScale.undo, scale._FIRST = undo, 2.0**16
+    assert calls == [16.0] * 3 + [8.0] * (STEPS - 3), calls
+    if ranks.world.first:
+        assert [e.step for e in ranks.heard if isinstance(e, Step) and e.overflow] == [3]
+    before, after, then = (weights(run, step) for step in (2, 3, 4))
+    rows = [name for name in before if name.endswith(("/weight", "/3.weight"))]
+    assert len(rows) == 4  # the backbone's and their momentum, and each rank's of the head
+    assert all(torch.equal(before[name], after[name]) for name in rows)
+    assert not any(torch.equal(after[name], then[name]) for name in rows)
+
+
 def bad_rows_are_one_ranks(ranks: Rank) -> None:
     begin = FiniteGuard.begin
 
@@ -175,6 +200,7 @@ def in_rank(rank: int, folder: str) -> None:
     parts_make_one_exchange_and_the_same_weights(ranks)
     the_bad_rank_is_named(ranks)
     bad_rows_are_one_ranks(ranks)
+    an_overflow_on_one_rank_is_all_ranks(ranks)
     dist.destroy_process_group()
 
 

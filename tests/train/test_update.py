@@ -49,7 +49,7 @@ def test_a_step_has_its_rate_and_no_gradient_of_the_last(made):
     for step in (1, 2):
         assert update.prepare(step) == learning_rate(asked, step)
         assert all(p.grad is None for p in [*trained.backbone.parameters(), *trained.head.parameters()])
-        assert update.apply(step, passed(trained, step))
+        assert update.apply(step, passed(trained, step)) == "updated"
     assert followed == [1, 2]
     assert not torch.equal(before["3.weight"], state_of(trained)["3.weight"])
 
@@ -60,7 +60,7 @@ def test_a_step_that_is_refused_changes_no_weight_and_nothing_follows_it(made):
     update.prepare(1)
     loss = passed(trained, 1)
     trained.backbone[3].weight.grad[0, 0] = torch.nan
-    assert not update.apply(1, loss)
+    assert update.apply(1, loss) == "refused"
     after = state_of(trained)
     assert all(torch.equal(before[name], after[name]) for name in ("3.weight", "6.weight", "head.weight"))
     assert followed == []

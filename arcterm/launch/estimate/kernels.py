@@ -25,5 +25,7 @@ def missing(loss: Loss, config: TrainConfig) -> tuple[str, dict[str, Any]]:
 
 def _fuses_head(loss: Loss, config: TrainConfig) -> bool:
     """Whether the head's products may go through Triton, which compiles its launchers with a C compiler."""
-    half = config.head_precision != "float32"
+    half = config.head_precision == "bfloat16" or (
+        config.head_precision == "auto" and config.precision != "float16"
+    )
     return bool(config.gpus) and half and loss.form == "margin" and find_spec("triton") is not None

@@ -69,8 +69,7 @@ def follow(config: TrainConfig, batch: int, *, real: bool = False) -> dict[str, 
 
 def _on_cpu(config: TrainConfig, batch: int) -> TrainConfig:
     """`config` for the CPU, with the GPU's precision if it is for one: shapes and types are the same."""
-    half = precision.dtype(config.precision, torch.device(config.device)) == torch.bfloat16
-    named = "bfloat16" if half else "float32"
+    named = str(precision.dtype(config.precision, torch.device(config.device))).removeprefix("torch.")
     return msgspec.structs.replace(config, device="cpu", gpus=[], precision=named, batch_size=batch)
 
 

@@ -56,6 +56,8 @@ class FiniteGuard:
         self._named = 0
         self._backbone: list[Tensor] = []
         self.skipped = skipped
+        self.in_backbone_alone = False
+        """Whether only the backbone's gradient was no number when `bad` last looked, on every rank."""
 
     def begin(self) -> None:
         """Keep the buffers as they are before a step: its forward moves running statistics."""
@@ -66,14 +68,15 @@ class FiniteGuard:
         """Whether the loss or a gradient, on any rank, is no number: the same answer everywhere.
 
         The loss and the averaged gradients of the backbone are alike on all ranks, those of class rows are
-        each rank's own: hence one collective of one number. On a GPU the host then waits for the end of the
+        each rank's own: hence one collective of two numbers. On a GPU the host then waits for the end of the
         backward, and the device for the host to launch the update, a few dozen kernels: some tenths of a
         millisecond a step. A flag that is read later would be read after the update.
         """
         backbone, head = (list(_extremes(some)) for some in gradients(self._trained))
         self._backbone = backbone
-        flag = 1.0 - torch.stack([loss, *backbone, *head]).isfinite().all().float()
-        found = bool(self._world.max(flag).item())
+        finite = [torch.stack(some).isfinite().all() for some in ([loss, *head, *backbone], [loss, *head])]
+        found, elsewhere = map(bool, self._world.max(1.0 - torch.stack(finite).float()).tolist())
+        self.in_backbone_alone = found and not elsewhere
         if not found:
             self._in_a_row = 0
         return found
@@ -119,6 +122,9 @@ class FiniteGuard:
         )
         skipping = f"`arcterm resume {self._run.id} --on-nan skip` leaves such steps out"
         other = skipping if self._config.on_nan != "skip" else ""
+        if self._config.precision == "float16":
+            wider = f"`arcterm resume {self._run.id} --set precision=float32` computes with larger numbers"
+            other = f"{other}; {wider}" if other else wider
         return NotFiniteError(
             message + too_many,
             "; ".join(filter(None, (lower, other))),
@@ -208,7 +214,7 @@ def _in_memory_order(tensor: Tensor) -> Tensor:
 
 def _strength(config: TrainConfig, trained: Trained) -> list[str]:
     """Word what else makes a loss large: its scale as it is now, and its margins."""
-    said = []
+    said = ["float16"] if config.precision == "float16" else []
     margins = {k: v for k, v in config.loss_options.items() if k in ("margin", "m1", "m2", "m3")}
     if isinstance(trained.head, Head):
         said.append(f"scale {float(trained.head.margin.scale):g}")
