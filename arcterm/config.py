@@ -58,6 +58,14 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True):
     jpeg_high: int = _DEFAULT["jpeg_high"]
     cutout: float = _DEFAULT["cutout"]
     cutout_size: int = _DEFAULT["cutout_size"]
+    warp: float = _DEFAULT["warp"]
+    warp_low: float = _DEFAULT["warp_low"]
+    warp_high: float = _DEFAULT["warp_high"]
+    warp_angle: float = _DEFAULT["warp_angle"]
+    warp_offset: float = _DEFAULT["warp_offset"]
+    holes: float = _DEFAULT["holes"]
+    blur: float = _DEFAULT["blur"]
+    recolour: float = _DEFAULT["recolour"]
 
 
 class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag="training"):
@@ -151,6 +159,10 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
         if self.jpeg_low > self.jpeg_high:
             raise ConfigError(
                 f"jpeg_low {self.jpeg_low} is above jpeg_high {self.jpeg_high}", "change --set jpeg_low"
+            )
+        if self.warp_low > self.warp_high:
+            raise ConfigError(
+                f"warp_low {self.warp_low:g} is above warp_high {self.warp_high:g}", "change --set warp_low"
             )
         for name in _CHECKED:
             check_setting(name, getattr(self, name))

@@ -58,6 +58,8 @@ track: log_with logger loggers report_to tracker trackers using_wandb
 verify_sets: target test_sets val_sets val_targets
 verify_every: eval_every eval_freq frequent verbose
 warmup: warmup_epoch warmup_epochs warmup_steps
+warp: affine grid_sample gridsample random_affine
+warp_angle: max_rot rotation
 weight_decay: wd
 """
 """Settings, each with its names in other trainers."""

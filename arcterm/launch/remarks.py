@@ -42,6 +42,7 @@ _ACTS_WITH = {
     "jpeg_low": ("jpeg", ()),
     "jpeg_high": ("jpeg", ()),
     "cutout_size": ("cutout", ()),
+    **dict.fromkeys(("warp_low", "warp_high", "warp_angle", "warp_offset"), ("warp", ())),
     "mxnet_save": ("mxnet_prefix", ()),
     "teacher_weight": ("teacher", ()),
     "loss_weight": ("teacher", ()),

@@ -13,7 +13,7 @@ from arcterm.train.feed import augment
 from arcterm.train.feed.augment import draw
 from arcterm.train.feed.sampler import keys
 
-KINDS = ("crop", "jitter", "lowres", "jpeg", "cutout")
+KINDS = ("crop", "jitter", "lowres", "jpeg", "cutout", "warp", "holes", "blur", "recolour")
 
 
 def picture(seed: int = 0) -> np.ndarray:
@@ -40,7 +40,7 @@ def test_a_kind_happens_as_often_as_it_is_told(kind):
         draws = draw(one, keys(1, 2, np.arange(20_000)))
         assert draws.any.mean() == pytest.approx(share, abs=0.015)
         changed = np.mean([not np.array_equal(p, plain) for p in applied(one)])
-        assert changed == pytest.approx(share, abs=0.08)
+        assert changed == pytest.approx(share, abs=0.12)  # a blur may be of one pixel, a colour the same
 
 
 def test_nothing_is_touched_without_a_probability():
@@ -51,7 +51,7 @@ def test_nothing_is_touched_without_a_probability():
 def test_kinds_are_drawn_apart():
     draws = draw(Augmentation(mirror=0.5, **dict.fromkeys(KINDS, 0.5)), keys(0, 0, np.arange(50_000)))
     drawn = np.array([draws.chosen[kind] for kind in ("mirror", *KINDS)], float)
-    assert np.abs(np.corrcoef(drawn) - np.eye(6)).max() < 0.02
+    assert np.abs(np.corrcoef(drawn) - np.eye(10)).max() < 0.02
 
 
 def test_a_crop_stays_where_it_is():

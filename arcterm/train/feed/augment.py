@@ -1,8 +1,9 @@
 """Changes of training images, each with its probability, by numbers that follow from an image's key.
 
-In this order: a crop on black (AdaFace: https://arxiv.org/abs/2204.00964), brightness, contrast and
-saturation (MXNet's ColorJitterAug, as in 2018), low resolution (AdaFace), JPEG (2018), a square of grey (its
-cutoff), the mirror image.
+In this order: an affine map (`gridsample`), a crop on black (AdaFace: https://arxiv.org/abs/2204.00964),
+holes (`gridsample`), brightness, contrast and saturation (MXNet's ColorJitterAug, as in 2018), low resolution
+(AdaFace), blur and two changes of colour (`gridsample`), JPEG (2018), a square of grey (its cutoff), the
+mirror image.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 
 from arcterm.config import Augmentation
 from arcterm.formats.images import Pixels, decode, encode_jpeg
+from arcterm.train.feed import gridsample
 from arcterm.train.feed.sampler import uniform
 
 UNCHANGED = Augmentation(mirror=0.0)
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float64)
 _GREY = 128
-_KINDS = ("mirror", "crop", "jitter", "lowres", "jpeg", "cutout")
+# a kind's place is the stream that it is drawn from
+_KINDS = ("mirror", "crop", "jitter", "lowres", "jpeg", "cutout", "warp", "holes", "blur", "recolour")
 _COLOURS = ("brightness", "contrast", "saturation")
 _ORDERS = tuple(permutations(_COLOURS))
 _SCALES = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
@@ -47,12 +50,24 @@ class Draws:
         def number(stream: int) -> float:
             return float(uniform(key, stream)[0])
 
+        def numbers(stream: int, count: int) -> list[float]:
+            return [number(n) for n in range(stream, stream + count)]
+
+        if self.chosen["warp"][slot]:
+            how = (asked.warp_low, asked.warp_high, asked.warp_angle, asked.warp_offset)
+            gridsample.warp(pixels, *how, numbers(60, gridsample.WARPED))
         if self.chosen["crop"][slot]:
-            _crop(pixels, asked.crop_area, [number(n) for n in range(10, 14)])
+            _crop(pixels, asked.crop_area, numbers(10, 4))
+        if self.chosen["holes"][slot]:
+            gridsample.punch(pixels, numbers(100, gridsample.HOLED))
         if self.chosen["jitter"][slot]:
-            _jitter(pixels, asked.jitter_strength, [number(n) for n in range(20, 24)])
+            _jitter(pixels, asked.jitter_strength, numbers(20, 4))
         if self.chosen["lowres"][slot]:
-            _lower(pixels, asked.lowres_scale, [number(n) for n in range(30, 33)])
+            _lower(pixels, asked.lowres_scale, numbers(30, 3))
+        if self.chosen["blur"][slot]:
+            gridsample.blur(pixels, numbers(70, gridsample.BLURRED))
+        if self.chosen["recolour"][slot]:
+            gridsample.recolour(pixels, numbers(80, gridsample.COLOURED))
         if self.chosen["jpeg"][slot]:
             quality = asked.jpeg_low + int(number(40) * (asked.jpeg_high - asked.jpeg_low + 1))
             pixels[:] = decode(encode_jpeg(pixels, quality), size=None, source="augmentation")
