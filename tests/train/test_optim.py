@@ -73,16 +73,21 @@ def test_the_optimizer_of_2018_holds_the_rate_inside_the_momentum(momentum):
     assert (np.abs(torchs[4] - wanted[4]).max() > 0.05) == (momentum > 0)
 
 
+@pytest.mark.parametrize("where", [{}, {"device": "cuda", "nproc": 1, "gpus": [0]}], ids=["cpu", "fused"])
 @pytest.mark.parametrize("kind", ["sgd", "adamw", "legacy"])
-def test_state_comes_back_in_the_parameters_order_in_memory(kind):
+def test_state_comes_back_in_the_parameters_order_in_memory(kind, where):
+    """With a GPU's choice of kernels too, which a CPU has as well."""
+
     def make():
         torch.manual_seed(0)
         layer = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-        return layer, optimizers.make([{"params": list(layer.parameters())}], config(optimizer=kind, lr=0.1))
+        return layer, optimizers.make(
+            [{"params": list(layer.parameters())}], config(optimizer=kind, lr=0.1, **where)
+        )
 
     def step(layer, optimizer, number):
         for p in layer.parameters():
-            p.grad = gradient(number, p.shape).float().contiguous(memory_format=torch.preserve_format)
+            p.grad = torch.empty_like(p).copy_(gradient(number, p.shape)).detach()
         optimizer.step()
 
     (one, first), (two, second) = make(), make()
