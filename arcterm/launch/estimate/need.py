@@ -92,9 +92,10 @@ def _head(subject: Subject, config: TrainConfig) -> int:
     # are whole numbers
     extra = learned + 10 * rows if sampled else 0
     size = _embedding_size(subject, config)
-    return 4 * (
-        numbers * (1 + max(moments(config), sampled)) + gradients + extra + 6 * config.micro_batch * size
-    ) + (_tiles(subject, config, taken))
+    kept = 0 if "head" in config.frozen else max(moments(config), sampled)
+    return 4 * (numbers * (1 + kept) + gradients + extra + 6 * config.micro_batch * size) + (
+        _tiles(subject, config, taken)
+    )
 
 
 def _tiles(subject: Subject, config: TrainConfig, rows: int) -> int:
