@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
@@ -103,7 +104,8 @@ class Examiner:
             return
         network = self._trained.verified
         with averaged(network, self._world):  # until there is a copy
-            made = embedder(self._config, network, self._config.batch_size, self._world, self._journal)
+            sizes = self._config.batch_size, self._world, self._journal
+            made = embedder(self._config, network, *sizes, fold=bool(self._dataset.verification))
         results, failed = verify_sets(made, self._dataset.verification, step, self._journal, self._aside)
         for name, why in failed.items():
             self._say("warning", f"verification set {name} is set aside: {why}")
@@ -174,16 +176,26 @@ class Examiner:
 
 
 def embedder(
-    config: TrainConfig, backbone: nn.Module, batch_size: int, world: World, journal: Sink
+    config: TrainConfig,
+    backbone: nn.Module,
+    batch_size: int,
+    world: World,
+    journal: Sink,
+    *,
+    fold: bool = True,
 ) -> Embedder:
     """Make the embedder of `backbone`: a copy with its batch norms folded.
 
-    In float32, so that accuracies compare with published ones, unless `precision` is bfloat16 on a GPU.
+    In float32, so that accuracies compare with published ones, unless `precision` is bfloat16 on a GPU. For a
+    few images not to `fold` is faster.
     """
     declared = get("backbone", config.backbone)
-    network = fold_norms(
-        backbone, declared.input_size, lambda text: journal.write(Message(level="info", text=text))
-    )
+    if fold:
+        network = fold_norms(
+            backbone, declared.input_size, lambda text: journal.write(Message(level="info", text=text))
+        )
+    else:
+        network = copy.deepcopy(backbone).eval().requires_grad_(False)
     half = config.precision == "bfloat16" and world.device.type == "cuda"
     dtype = torch.bfloat16 if half else torch.float32
     return Embedder(network, declared.preprocess, declared.input_size, batch_size, world, dtype)

@@ -15,9 +15,14 @@ import cv2
 import numpy as np
 import pytest
 
+from arcterm.runs import store
+from arcterm.runs.describe import describe
+from arcterm.runs.reader import Reader
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 ARCTERM = [sys.executable, "-m", "arcterm"]
 PATIENCE = 180.0
+_LOOK_SECONDS = 0.05
 
 
 class Console:
@@ -58,14 +63,20 @@ class Console:
         return Path(self.show(run)["path"])
 
     def wait(self, run: str, until: Callable[[Any], bool]) -> Any:
-        """What `show` says as soon as `until` holds of it."""
+        """What `show` says as soon as `until` holds of it.
+
+        A training is read in this process: a command a look would take the cores that the training needs.
+        """
         deadline = time.monotonic() + PATIENCE
+        found = store.find(self.folder / "runs", run)
+        training = found.record.config.kind == "training"
         while time.monotonic() < deadline:
-            told = self.show(run)
+            told = describe(Reader(found)) if training else self.show(run)
             if until(told):
                 return told
             if told["state"] in ("failed", "lost", "done"):
                 break
+            time.sleep(_LOOK_SECONDS)
         raise AssertionError(f"waited in vain; last seen: {json.dumps(told, indent=1)}")
 
     def wait_for_failure(self, run: str) -> Any:

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 
 
 TRAIN = (
-    "train", "plain", "cosface", "--nproc", "2", "--batch-size", "6", "--steps", "400",
-    "--checkpoint-every", "20",
+    "train", "plain", "cosface", "--nproc", "2", "--batch-size", "6", "--steps", "200",
+    "--checkpoint-every", "10",
 )  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def running(arcterm, pack, request):
     """A run past its first checkpoint that is not launched again, of two ranks by default; its supervisor."""
     ranks = ("--nproc", str(request.param)) if hasattr(request, "param") else ()
     arcterm(*TRAIN, *ranks, "--dataset", str(pack), "--name", "victim", "--retries", "0", "--detach")
-    told = arcterm.wait("victim", lambda told: told["checkpoints"] and told["step"] < 300)
+    told = arcterm.wait("victim", lambda told: told["checkpoints"] and told["step"] < 150)
     assert told["state"] == "running"
     (supervisor,) = processes("arcterm.processes.supervisor", told["path"])
     yield supervisor
@@ -66,12 +66,12 @@ def continue_and_check(arcterm, run: str):
     """Resume; the curve goes on from the last checkpoint without a gap or a repeat."""
     last = arcterm.show("victim")["checkpoints"][-1]["step"]
     told = arcterm.json("resume", "victim")
-    assert (told["state"], told["step"], told["attempt"]) == ("done", 400, 2)
+    assert (told["state"], told["step"], told["attempt"]) == ("done", 200, 2)
     reader = Reader(store.Run(Path(run)), check=True)
     summary = Summary()
     summary.feed(reader.events())
     assert summary.starts[0].step == last
-    assert list(summary.steps) == list(range(1, 401))
+    assert list(summary.steps) == list(range(1, 201))
     reader.refresh()
     assert reader.essentials.corrupt == 0
 
@@ -100,7 +100,7 @@ def test_a_run_goes_on_by_itself_and_ends_in_the_same_bits(arcterm, pack):
     stopped = next(rank for rank in further(3) if rank.environ()["RANK"] == "1")
     stopped.suspend()
     told = arcterm.json("attach", "victim")
-    assert (told["state"], told["step"], told["attempt"]) == ("done", 400, 4)
+    assert (told["state"], told["step"], told["attempt"]) == ("done", 200, 4)
     assert gone(run)
     killed, orphaned, hung, _ = told["attempts"]
     assert [end["state"] for end in told["attempts"]] == ["failed", "failed", "failed", "done"]
@@ -114,7 +114,7 @@ def test_a_run_goes_on_by_itself_and_ends_in_the_same_bits(arcterm, pack):
     reader = Reader(store.Run(Path(run)), check=True)
     summary = Summary()
     summary.feed(reader.events())
-    assert list(summary.steps) == list(range(1, 401))
+    assert list(summary.steps) == list(range(1, 201))
     texts = [message.text for message in summary.messages]
     assert any(text.startswith("relaunched from step ") and "SIGKILL" in text for text in texts)
     undisturbed = arcterm.json(*train, "--name", "undisturbed", "--plain")
