@@ -15,7 +15,7 @@ from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
 from arcterm.runs.trackers import Tracking
 
-SILENT_SECONDS = 300.0
+SILENT_SECONDS, COMPILING_SECONDS = 300.0, 1800.0
 """Seconds without a step, or any other sign of progress, until a run that lives is stalled."""
 
 _EARLY_SECONDS = 60.0  # a run may have failed by the time its trackers are up
@@ -38,12 +38,14 @@ class Watcher:
         self._attempt = 0
         self._step = max(at.step, 0)
         self._progress = 0.0
+        self._compiling = False
 
     def see(self, attempt: int, event: AnyEvent) -> None:
         """Take in an event, in their order."""
         self._attempt = max(self._attempt, attempt)
         if isinstance(event, _PROGRESS):
             self._progress = max(self._progress, event.t)
+            self._compiling = isinstance(event, Phase) and event.phase == "compiling"
         match event:
             case Verify():
                 if any(other.step != event.step for other in self._verified.values()):
@@ -90,7 +92,7 @@ class Watcher:
                 self._add(f"{state.state}@{state.attempt}", "stalled", state.reason, step, time.time())
             case "running" | "stopping" if self._progress:
                 silent = time.time() - self._progress
-                if silent > SILENT_SECONDS:
+                if silent > (COMPILING_SECONDS if self._compiling else SILENT_SECONDS):
                     words = f"no progress for {silent / 60:.0f} minutes"
                     self._add(f"silent@{self._progress:.0f}", "stalled", words, step, time.time())
         if state.state in LIVE:
