@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ def names(text: str) -> list[str]:
 
 def folder(run: Run, name: str) -> Path:
     """Where the tracker called `name`, or ``dist:name``, keeps what belongs to the run."""
-    return run.path / "trackers" / name.replace(":", ".")
+    return run.path / "trackers" / re.sub(r"[^A-Za-z0-9_-]+", ".", name)
 
 
 def read(run: Run, name: str) -> Tracking:

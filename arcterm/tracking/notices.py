@@ -38,7 +38,7 @@ class Watcher:
         self._attempt = 0
         self._step = max(at.step, 0)
         self._progress = 0.0
-        self._compiling = False
+        self._compiling = self._paused = False
 
     def see(self, attempt: int, event: AnyEvent) -> None:
         """Take in an event, in their order."""
@@ -54,7 +54,8 @@ class Watcher:
             case Step():
                 self._judge()
                 self._step = event.step
-                if event.skipped or not math.isfinite(float(event.loss)):
+                finite = math.isfinite(float(event.loss)) or event.overflow  # of float16: no finding
+                if event.skipped or not finite:
                     self._add(f"nan@{self._attempt}", "nan", _not_finite(event), event.step, event.t)
             case Checkpoint() | End() | Start():
                 self._judge()
@@ -86,7 +87,7 @@ class Watcher:
                 words = failure.cause if failure else state.reason
                 hint = f"; {failure.hint}" if failure and failure.hint else ""
                 self._add(f"failed@{state.attempt}", "failed", words + hint, step, state.t)
-            case "paused":
+            case "paused" if not self._paused:  # its reason is written again and again
                 self._add(f"paused@{state.t:.0f}", "paused", state.reason, step, state.t)
             case "lost" | "damaged":
                 self._add(f"{state.state}@{state.attempt}", "stalled", state.reason, step, time.time())
@@ -95,9 +96,11 @@ class Watcher:
                 if silent > (COMPILING_SECONDS if self._compiling else SILENT_SECONDS):
                     words = f"no progress for {silent / 60:.0f} minutes"
                     self._add(f"silent@{self._progress:.0f}", "stalled", words, step, time.time())
+        self._paused = state.state == "paused"
         if state.state in LIVE:
             for ended in diagnosis.read_ends(self._run):
-                if ended.state == "failed" and ended.attempt < max(state.attempt, self._attempt):
+                over = ended.attempt < max(state.attempt, self._attempt)
+                if over and ended.state == "failed" and not self._is_known(f"failed@{ended.attempt}"):
                     words = f"attempt {ended.attempt} failed, it is launched again: {ended.reason}"
                     self._add(f"relaunched@{ended.attempt}", "stalled", words, ended.step, ended.t)
 

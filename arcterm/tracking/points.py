@@ -6,7 +6,7 @@ from arcterm.runs.events import AnyEvent, Checkpoint, Gpu, Gpus, Mined, Rank, St
 
 _STEP = (
     *("loss", "accuracy", "angle", "active", "teacher", "lr", "margin", "scale"),
-    *("images_per_second", "data_wait", "epoch", "samples"),
+    *("images_per_second", "data_wait", "epoch", "samples", "gradient_scale"),
 )
 _VERIFY = ("accuracy", "std", "tar", "threshold", "far_threshold", "xnorm", "seconds")
 _MINED = ("round", "bags", "images", "pairs", "triplets", "seconds")
@@ -21,7 +21,10 @@ def values_of(event: AnyEvent) -> dict[str, float]:  # noqa: PLR0911  one a kind
     match event:
         case Step():
             times = {f"time/{name}": value for name, value in event.times.items()}
-            return _numbers(event, "train", _STEP) | times | {"train/skipped": float(event.skipped)}
+            flags = {"train/skipped": float(event.skipped)}
+            if event.gradient_scale is not None:
+                flags["train/overflow"] = float(event.overflow)
+            return _numbers(event, "train", _STEP) | times | flags
         case Verify():
             rates = {f"verify/{event.set}/tar@{rate.far:g}": rate.tar for rate in event.rates}
             return _numbers(event, f"verify/{event.set}", _VERIFY) | rates

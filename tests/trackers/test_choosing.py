@@ -12,6 +12,7 @@ from arcterm_registry import PluginError
 from arcterm.errors import ConfigError
 from arcterm.launch.trackers import chosen
 from arcterm.overrides import merge, parse_assignments, read_settings
+from arcterm.runs import trackers
 from tests.trackers.conftest import Story, change_config
 
 TOYS = """\
@@ -94,3 +95,9 @@ def test_a_resume_takes_on_a_tracker_and_drops_one_with_its_options(story: Story
     changed = changes._trackers(config, {"track_options": {"project": "others"}})
     assert changed == {"track": "one", "track_options": {"project": "others", "place": "/p"}}
     assert changes._trackers(config, {"track": ""}) == {"track": "", "track_options": {}}
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "..", "/etc", "a/b"])
+def test_a_name_in_the_run_of_a_stranger_never_leads_out_of_it(story: Story, name: str) -> None:
+    place = trackers.folder(story.run, name).resolve()
+    assert place.is_relative_to((story.run.path / "trackers").resolve())

@@ -62,7 +62,7 @@ def test_a_notice_that_could_not_be_sent_comes_again(story: Story) -> None:
 
 def test_numbers_that_are_none_are_told_once_an_attempt(story: Story) -> None:
     words = "the loss became nan at step 3"
-    story.attempt(1, step(1), step(2, "inf"), step(3, "nan", skipped=True))
+    story.attempt(1, step(1, "inf", overflow=True), step(2, "inf"), step(3, "nan", skipped=True))
     story.attempt(2, step(3, skipped=True), begins=2)
     failure = Failure(cause=words, hint="`arcterm resume last --lr 0.05` goes on")
     story.state("failed", attempt=2, step=3, failure=failure)
@@ -80,7 +80,7 @@ def test_a_run_without_progress_a_full_disk_and_a_relaunch_are_told(story: Story
     story.attempt(1, step(1, t=begun - 400), t=begun - 500)
     state.take_ownership(story.run, 1, "local")
     story.run.attempt_dir(1).mkdir(parents=True)
-    looks = iter(["paused", "running", "relaunched", "done"])
+    looks = iter(["paused", "paused", "running", "relaunched", "done"])
 
     def go_on(seconds: float) -> None:
         look = next(looks)
@@ -122,3 +122,20 @@ def test_what_happened_before_a_tracker_was_taken_on_is_no_news(story: Story) ->
     story.state("done", step=3)
     story.feed("kept")
     assert kinds() == ["done"]
+
+
+def test_a_resume_of_what_failed_is_no_relaunch(story: Story) -> None:
+    from arcterm.runs import state
+
+    story.attempt(1, step(1))
+    failure = Failure(cause="it ended")
+    story.run.attempt_dir(1).mkdir(parents=True)
+    ended = AttemptEnd(attempt=1, state="failed", reason="it ended", failure=failure, t=time.time())
+    diagnosis.write_end(story.run, ended)
+    story.state("failed", step=1, failure=failure)
+    story.feed("kept")
+    story.attempt(2, step(2), begins=1)
+    state.take_ownership(story.run, 2, "local")
+    story.state("running", attempt=2, step=1)
+    story.feed("kept", pause=lambda seconds: story.state("done", attempt=2, step=2))
+    assert kinds() == ["failed", "done"]

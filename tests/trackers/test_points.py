@@ -7,7 +7,7 @@ import msgspec
 from arcterm.runs.events import Step
 from arcterm.tracking.points import values_of
 
-NO_NUMBERS = {"step", "t", "times", "skipped"}
+NO_NUMBERS = {"step", "t", "times", "skipped", "overflow"}
 """The place of a value, and what is tracked under other names."""
 
 
@@ -17,4 +17,5 @@ def test_every_number_of_a_step_is_tracked():
     assert values_of(step) == {f"train/{name}": 2.0 for name in names} | {
         "time/data": 1.5,
         "train/skipped": 0.0,
+        "train/overflow": 0.0,
     }
