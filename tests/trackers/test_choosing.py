@@ -101,3 +101,19 @@ def test_a_resume_takes_on_a_tracker_and_drops_one_with_its_options(story: Story
 def test_a_name_in_the_run_of_a_stranger_never_leads_out_of_it(story: Story, name: str) -> None:
     place = trackers.folder(story.run, name).resolve()
     assert place.is_relative_to((story.run.path / "trackers").resolve())
+
+
+def test_the_form_has_the_options_of_the_trackers_that_are_named() -> None:
+    from arcterm_registry import scan
+
+    from arcterm.console.trainform import Draft
+
+    plugins = {kind: [] for kind in ("backbone", "loss", "dataset")} | {"tracker": scan("tracker")}
+    draft = Draft(plugins, {"track": "one, two", "track.project": "faces", "track.rows": "0"})
+    assert {"track.project", "track.place", "track.rows"} <= draft.fields().keys()
+    assert draft.problem("track") == ""
+    assert "1 ≤ rows" in draft.problem("track.rows")
+    assert draft.settings() == {"track": "one, two", "track_options": {"project": "faces"}}
+    draft.texts["track"] = "one,three"
+    assert draft.problem("track") == "there is no tracker three"
+    assert "track.rows" not in draft.fields()
