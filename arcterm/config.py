@@ -119,6 +119,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     sample_rate: float = _DEFAULT["sample_rate"]
     interclass_filter: float = _DEFAULT["interclass_filter"]
     head_precision: Literal["auto", "float32", "bfloat16"] = _DEFAULT["head_precision"]
+    row_update: Literal["auto", "backward", "step"] = _DEFAULT["row_update"]
     precision: Literal["auto", "float32", "bfloat16", "float16"] = _DEFAULT["precision"]
     compile: bool = _DEFAULT["compile"]
     cudnn_benchmark: bool = _DEFAULT["cudnn_benchmark"]
@@ -180,6 +181,11 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
                 "loss_weight 0 leaves nothing to learn from: there is no teacher",
                 "give --set teacher=MODEL too, or leave out --set loss_weight",
             )
+        if self.row_update == "backward" and (obstacle := self._keeps_rows):
+            raise ConfigError(
+                f"class weights can't be updated in the backward pass with {obstacle}",
+                "leave out --set row_update, or give --set row_update=step",
+            )
         if self.cudnn_benchmark and (self.deterministic or self.device == "cpu"):
             why = (
                 "the fastest is not always the same" if self.deterministic else "this training is on the CPU"
@@ -213,6 +219,27 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
         """``32 × 2 × 4``: images of a rank's pass, ranks, and passes if they are several."""
         passes = f" × {self.accumulate}" if self.accumulate > 1 else ""
         return f"{self.batch_size} × {self.nproc}{passes}"
+
+    @property
+    def rows_in_backward(self) -> bool:
+        """Whether class weights are updated within the backward pass."""
+        if self.row_update != "auto":
+            return self.row_update == "backward"
+        # there class rows would move in a step that is skipped for a gradient of the backbone
+        return self.device == "cuda" and self.on_nan != "skip" and not self._keeps_rows
+
+    @property
+    def _keeps_rows(self) -> str:
+        """What needs the gradient of class weights as a whole; "" if nothing."""
+        if self.accumulate > 1:
+            return f"accumulate {self.accumulate}, which adds up the gradients of several passes"
+        if self.sample_rate < 1:
+            return f"sample_rate {self.sample_rate:g}, whose step updates copies of a few rows"
+        if self.precision == "float16":
+            return "precision float16, whose steps that overflow are left out"
+        if "head" in self.frozen:
+            return f"freeze {self.freeze}, which leaves them as they are"
+        return ""
 
     @property
     def frozen(self) -> list[str]:

@@ -138,6 +138,14 @@ SETTINGS: tuple[Option, ...] = (
         choices=("auto", "float32", "bfloat16"),
     ),
     _setting(
+        "row_update",
+        str,
+        "auto",
+        "class weights are updated within the backward pass, without their gradient in memory, or in a "
+        "step after it; backward on GPUs where it can be",
+        choices=("auto", "backward", "step"),
+    ),
+    _setting(
         "precision",
         str,
         "auto",

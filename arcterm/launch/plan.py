@@ -190,7 +190,13 @@ def _choose(settings: Mapping[str, Any]) -> _Choice:
 
 def _refuse_of_classes(given: Mapping[str, Any]) -> None:
     """Raise `ConfigError` for a setting that is about class weights, where the loss has none."""
-    usual = {"sample_rate": 1, "interclass_filter": 1, "head_lr_factor": 1, "head_decay": None}
+    usual = {
+        "row_update": "auto",
+        "sample_rate": 1,
+        "interclass_filter": 1,
+        "head_lr_factor": 1,
+        "head_decay": None,
+    }
     for name in [name for name, value in usual.items() if given[name] != value]:
         raise ConfigError(
             f"loss {given['loss']} compares no classes, so {name} has nothing to act on",
@@ -350,6 +356,7 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
         *remarks.given(choice.asked, config),
         *cached,
         *grouping.average(config),
+        *remarks.rows(choice.loss, config),
         *mxnetfiles.notes(config.mxnet_prefix, config.mxnet_save),
         *tracked.notes(config),
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),

@@ -89,6 +89,13 @@ def schedule(config: TrainConfig) -> str:
     return said
 
 
+def rows(declared: Loss, config: TrainConfig) -> list[str]:
+    """A line on when class weights are updated, where it is not in the step after the backward pass."""
+    if declared.form != "margin" or not config.rows_in_backward:
+        return []
+    return ["update    class weights within the backward pass, tile by tile: no gradient of them in memory"]
+
+
 def usual(usual: Mapping[str, Value], asked: Mapping[str, Any], config: TrainConfig) -> list[str]:
     """A line for what the backbone's usual settings decided, if they decided anything."""
     taken = [f"{key} {written(value)}" for key, value in usual.items() if key not in asked]

@@ -21,6 +21,7 @@ from arcterm.train.feed.chosensets import with_sets
 from arcterm.train.head.head import Head
 from arcterm.train.head.lazy_adamw import Lazy, LazyAdamW
 from arcterm.train.head.partial_fc import LazySGD
+from arcterm.train.head.rowupdate import RowUpdate
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.optim import groups, optimizers
 from arcterm.train.optim.averages import Average
@@ -60,8 +61,11 @@ def trained(config: TrainConfig, classes: int, world: World) -> Trained:
     if not any(p.requires_grad for part in (network, head) for p in part.parameters()):
         raise ConfigError(f"nothing learns: freeze {config.freeze} leaves nothing", "change --set freeze")
     own = optimizers.make(groups.of_backbone(network, config), config)
+    of_head = head_optimizer(head, config)
+    if isinstance(head, Head) and config.rows_in_backward:
+        head.row_update = RowUpdate(of_head, head.weight)
     average = Average(network, config.ema) if config.ema else None
-    return Trained(network, head, own, head_optimizer(head, config), average=average)
+    return Trained(network, head, own, of_head, average=average)
 
 
 def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | TupleHead:

@@ -15,6 +15,7 @@ from arcterm.train.checkpoint import Trained
 from arcterm.train.guards.data import step_seed
 from arcterm.train.guards.finite import FiniteGuard, gradients
 from arcterm.train.guards.scale import GradientScale
+from arcterm.train.head.head import Head
 from arcterm.train.optim.optimizers import set_rate
 from arcterm.train.world import World
 
@@ -55,6 +56,9 @@ class Update:
         for optimizer in self._optimizers:
             set_rate(optimizer, rate)
             optimizer.zero_grad(set_to_none=True)
+        head = self._trained.head
+        if isinstance(head, Head) and head.row_update:
+            head.row_update.arm()
         for name, ramp in self._ramps.items():
             setattr(self._trained.head.margin, name, ramp.at(step))
         # From run, step and rank: dropout differs between ranks, and a resumed step draws what it would have
@@ -70,7 +74,8 @@ class Update:
     def apply(self, step: int, loss: Tensor) -> Outcome:
         """Update the weights by the gradients of `step`, whose `loss` is that of the global batch.
 
-        No weight changes on any rank where a number of one rank is not finite.
+        No weight changes on any rank where a number of one rank is not finite. But class rows that the
+        backward pass has updated stay so if only a gradient of the backbone was at fault.
         """
         if self._scale:
             self._scale.undo(gradients(self._trained)[0])

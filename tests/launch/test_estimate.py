@@ -194,6 +194,15 @@ def ask_config(backbone, **settings):
     return TrainConfig(backbone=backbone, loss="arcface", dataset="demo", **{**numbers, **settings})
 
 
+def test_class_rows_that_are_updated_in_passing_have_no_gradient():
+    facts = DatasetFacts(images=10**7, classes=10**6, image_size=(112, 112), fingerprint="f", verification={})
+    subject = need.Subject(get("backbone", "r50"), get("loss", "arcface"), facts)
+    rows, tile = 10**6 * 512 * 4, 32 * MIB
+    for optimizer, copies in (("sgd", 2), ("adamw", 3)):
+        config = ask_config("r50", optimizer=optimizer, row_update="backward")
+        assert copies * rows < need.of(subject, config, FOUND).head < copies * rows + tile + 10 * MIB
+
+
 @pytest.mark.parametrize(
     ("settings", "copies"),
     [

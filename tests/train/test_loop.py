@@ -100,8 +100,11 @@ SCHEDULED = {
 @pytest.mark.long
 @pytest.mark.parametrize(
     "how",
-    [{}, ADAMW, {"gradient_checkpointing": True}, GROUPED, GROUPED | ADAMW, SCHEDULED],
-    ids=["sgd", "adamw", "recomputed", "grouped", "adamw-by-rows", "scheduled"],
+    [
+        *({}, ADAMW, {"gradient_checkpointing": True}, GROUPED, GROUPED | ADAMW, SCHEDULED),
+        ADAMW | {"row_update": "backward"},
+    ],
+    ids=["sgd", "adamw", "recomputed", "grouped", "adamw-by-rows", "scheduled", "adamw-in-backward"],
 )
 def test_a_resumed_run_ends_in_the_same_bits(train, how):
     whole, told = train("whole", **how)

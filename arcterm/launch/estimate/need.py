@@ -22,6 +22,7 @@ _BATCHES_AHEAD = 7  # decoded ones of the loader
 _CPU_TILE, _CUDA_TILE, _TILES = 1 << 17, 1 << 26, 6
 _LEAST_CLASSES, _MOST_CLASSES = 512, 1 << 16
 _FUSED = 81 << 20
+_SCRATCH_ROWS = 1 << 16
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,10 +89,13 @@ def _head(subject: Subject, config: TrainConfig) -> int:
     learned = numbers * taken // rows
     # a part's gradient is made beside the sum of those before it
     gradients = learned * (2 if config.accumulate > 1 else 1)
+    size = _embedding_size(subject, config)
+    if config.rows_in_backward:  # of a tile alone, and of the targets' rows
+        tile = _SCRATCH_ROWS if config.gpus else _tile(config, taken) * _centers(config)
+        gradients = min(learned, tile * size) + 4 * config.micro_batch * size
     # with Partial FC the rows of a step are copies; a row's chance, and its last step or count of updates,
     # are whole numbers
     extra = learned + 10 * rows if sampled else 0
-    size = _embedding_size(subject, config)
     kept = 0 if "head" in config.frozen else max(moments(config), sampled)
     return 4 * (numbers * (1 + kept) + gradients + extra + 6 * config.micro_batch * size) + (
         _tiles(subject, config, taken)
@@ -101,9 +105,14 @@ def _head(subject: Subject, config: TrainConfig) -> int:
 def _tiles(subject: Subject, config: TrainConfig, rows: int) -> int:
     """The buffers of the tiles in which the logits are made."""
     width = config.micro_batch * _centers(config)
+    return 4 * _TILES * width * _tile(config, rows) + (_FUSED if config.gpus else 0)
+
+
+def _tile(config: TrainConfig, rows: int) -> int:
+    """The classes of a tile."""
     room = _CUDA_TILE if config.gpus else _CPU_TILE
-    classes = min(rows, max(_LEAST_CLASSES, min(_MOST_CLASSES, room // width)))
-    return 4 * _TILES * width * classes + (_FUSED if config.gpus else 0)
+    fits = room // (config.micro_batch * _centers(config))
+    return min(rows, max(_LEAST_CLASSES, min(_MOST_CLASSES, fits)))
 
 
 def _numbers(subject: Subject, config: TrainConfig, rows: int) -> int:

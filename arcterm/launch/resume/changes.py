@@ -34,6 +34,7 @@ PLAIN = (
     *(
         "precision",
         "head_precision",
+        "row_update",
         "clip",
         "schedule",
         "power",

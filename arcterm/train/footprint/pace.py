@@ -87,6 +87,8 @@ def _step(
     with precision.autocast(config.precision, pixels.device):
         embeddings = trained.backbone(normalize(pixels, get("backbone", config.backbone).preprocess))
     if isinstance(trained.head, Head):
+        if trained.head.row_update:
+            trained.head.row_update.arm()
         loss = trained.head(embeddings.repeat(config.nproc, 1), labels, 1).loss
     else:  # losses of pairs and triplets cost next to nothing
         loss = embeddings.float().square().mean()

@@ -77,8 +77,12 @@ def _own(
         embeddings: Tensor = trained.backbone(images)
     loss = trained.head(embeddings, batch.labels, batch.step, drawn).loss
     rows = {f"of the head's {name}": row for name, row in trained.rows_of_step().items()}
+    # where class weights are updated in passing there is no room for their gradient
+    learned = rows if not getattr(trained.head, "row_update", None) else {}
     # all ranks take the way back, whose collectives would wait for one that does not
-    gradients = _gradients(loss, {**rows, "of the embeddings": embeddings, **_layers(trained.backbone, seen)})
+    gradients = _gradients(
+        loss, {**learned, "of the embeddings": embeddings, **_layers(trained.backbone, seen)}
+    )
     if seen.first:
         return first + seen.place, seen.first
     candidates = [(_ROWS, f"the numbers {name}", row) for name, row in rows.items()]

@@ -140,7 +140,7 @@ def gradients(
     x = plan.operand(unit)
     # the kernels know no strides, and the gradient of a mean comes as one number expanded
     inverse, targets, lse, grad = (t.contiguous() for t in (inverse, targets, lse, grad))
-    blocks, width, run = _ceil(B, plan.rows), plan.width(D), plan.run(B, C)
+    blocks, width, run = _ceil(B, plan.rows), plan.width(D), plan.run(B, C, to.most)
     shares = x.new_empty(B, run)
     moments = unit.new_empty(blocks, run)
     # as in the forward pass: what is split to fill the processors ends in `parts`, summed once at the end
@@ -195,10 +195,10 @@ class _Plan:
         """Columns of a tile of a (., size) gradient; a power of two that the matrix units take."""
         return min(self.columns, max(16, 1 << (size - 1).bit_length()))
 
-    def run(self, batch: int, classes: int) -> int:
+    def run(self, batch: int, classes: int, most: int) -> int:
         """Classes whose shares are held at a time: a multiple of the tile, so that every row is aligned."""
         item = 4 if self.precise else 2
-        fits = max(1, min(_RUN, _SCRATCH // (batch * item)) // self.columns)
+        fits = max(1, min(_RUN, most, _SCRATCH // (batch * item)) // self.columns)
         return min(fits, _ceil(classes, self.columns)) * self.columns
 
 

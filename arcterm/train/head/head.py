@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from arcterm.train.head import collectives, fused
 from arcterm.train.head.partial_fc import sample
+from arcterm.train.head.rowupdate import RowUpdate
 from arcterm.train.head.tiled import EPS, LINEAR, Stream, is_simple, streamed
 from arcterm.train.world import World, shard
 
@@ -76,7 +77,8 @@ class Head(nn.Module):
     deviation √(2 / C); row i is the same whatever the number of ranks. With `sample_rate` below 1 a step
     compares with that share of the classes, the batch's own always among them (Partial FC, An et al. 2022,
     arXiv 2203.15565); `fetch` gives their rows, by default so that all others get a gradient of 0. `limit` is
-    the cosine above which another class counts as 0, `dtype` the type of the large products.
+    the cosine above which another class counts as 0, `dtype` the type of the large products. `row_update`,
+    when armed, updates the class weights within the backward pass, and they have no gradient then.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Head(nn.Module):
         self.world = world
         self.sample_rate = sample_rate
         self.fetch: Callable[[Tensor], dict[str, Tensor]] = self._dense_rows
+        self.row_update: RowUpdate | None = None
         self._seed = seed
         self._limit = limit
         self._dtype = dtype
@@ -174,7 +177,10 @@ class Head(nn.Module):
         unit = features if raw else features * root.rsqrt()[:, None]
 
         stream = Stream(
-            margin, self.world, unit, weight, bias, local, mine, dtype=self._dtype, limit=self._limit
+            *(margin, self.world, unit, weight, bias, local, mine),
+            dtype=self._dtype,
+            limit=self._limit,
+            update=self.row_update.take() if self.row_update else None,
         )
         # In this order on all ranks: a target's cosine is known to the rank that has its class alone, what
         # the loss sums over all classes needs it, and what the loss remembers is moved by both before
@@ -191,6 +197,8 @@ class Head(nn.Module):
         if (extra := margin.class_penalty({name: rows[f"own.{name}"] for name in self.own})) is not None:
             loss = loss + collectives.reduce(extra.sum() / count, self.world)
         with torch.no_grad():
+            # embeddings and class rows that are no numbers make the loss none, on all ranks alike
+            stream.bad = 1 - loss.isfinite().to(loss.dtype)
             angle = torch.rad2deg(cosine.clamp(-1, 1).acos()).mean()
             return HeadOutput(loss, (t > highest).float().mean(), angle)
 

@@ -7,9 +7,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from arcterm.train.head.rowupdate import RowUpdate
+
+_ROOM = 1 << 16  # rows of which there is a gradient at a time: of 512 numbers 128 MiB
+
 
 class RowGradients(Protocol):
-    """Takes the gradient of all rows, (n, D) of a slice of them at a time."""
+    """Takes the gradient of all rows, (n, D) of a slice of at most `most` of them at a time."""
+
+    most: int
 
     def room(self, part: slice) -> Tensor:
         """Return where the gradient of the rows `part` is to be written, (n, D) float32."""
@@ -27,6 +33,8 @@ class RowGradients(Protocol):
 class Collected:
     """The whole gradient `of` the rows (R, D), in memory."""
 
+    most = 1 << 62
+
     def __init__(self, of: Tensor) -> None:
         self.weight = torch.empty_like(of)
 
@@ -39,3 +47,52 @@ class Collected:
     def add(self, rows: Tensor, more: Tensor) -> None:
         # equal rows get the same value each, so the order in which they are written does not matter
         self.weight.index_copy_(0, rows, self.weight[rows] + more)
+
+
+class Dropped:
+    """The gradient of rows that do not learn: nowhere."""
+
+    most = _ROOM
+
+    def __init__(self, of: Tensor) -> None:
+        self._of = of
+        self._tile = of[:0]
+
+    def room(self, part: slice) -> Tensor:
+        count = part.stop - part.start
+        if len(self._tile) < count:
+            self._tile = self._of.new_empty(count, self._of.shape[1])
+        return self._tile[:count]
+
+    def done(self, part: slice) -> None:
+        """Nothing is left to do."""
+
+    def add(self, rows: Tensor, more: Tensor) -> None:
+        """Nothing is left to do."""
+
+
+class Updated(Dropped):
+    """The gradient of rows `of` which each is updated as soon as its own is there, by `update`.
+
+    Those of the targets, `rows` (B,), come with a part that is known at the end: they are updated along with
+    the others, and then once more from what they were.
+    """
+
+    def __init__(self, of: Tensor, update: RowUpdate, rows: Tensor) -> None:
+        super().__init__(of)
+        self._update = update
+        self._rows = rows
+        self._before = update.rows(rows)
+        self._by_tiles = torch.zeros_like(self._before[0])
+
+    def done(self, part: slice) -> None:
+        gradient, place = self.room(part), self._rows - part.start
+        inside = (place >= 0) & (place < len(gradient))
+        if inside.is_cuda or bool(inside.any()):  # a GPU does it for nothing rather than being asked
+            found = gradient[place.clamp(0, len(gradient) - 1)]
+            self._by_tiles = torch.where(inside[:, None], found, self._by_tiles)
+        self._update.apply(part, gradient)
+
+    def add(self, rows: Tensor, more: Tensor) -> None:
+        self._update.update(self._before, self._by_tiles + more)
+        self._update.replace(rows, self._before)

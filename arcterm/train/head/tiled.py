@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from arcterm.train.head import collectives, fused, onednn
-from arcterm.train.head.rowgradients import Collected
+from arcterm.train.head.rowgradients import Collected, Dropped, RowGradients, Updated
+from arcterm.train.head.rowupdate import RowUpdate
 from arcterm.train.world import World
 
 LINEAR = 50.0  # where softplus(x) is x to the last bit of a float64; torch's own 20 is 2e-9 off
@@ -40,7 +41,8 @@ class Stream:
     `unit` (B, D) are the features, `weight` (C, D) or (C, K, D) the raw weights, `bias` (C,) or None;
     `local` (B,) int64 is the row of the target's class where `mine` (B,) bool, anything inside elsewhere.
     `factor` (B,), set by `streamed`, multiplies c. `dtype` is that of the products; tiles are float32 or
-    wider. Other classes' cosines above `limit` count as 0 (the inter-class filter of Partial FC).
+    wider. Other classes' cosines above `limit` count as 0 (the inter-class filter of Partial FC). With
+    `update` the way back updates the rows, unless `bad` (0-d) is 1, and they get no gradient.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Stream:
         *,
         dtype: torch.dtype,
         limit: float | None = None,
+        update: RowUpdate | None = None,
         chunk: int = 0,
     ) -> None:
         self.margin = margin
@@ -63,6 +66,8 @@ class Stream:
         self.mine = mine
         self.bias = bias
         self.limit = limit
+        self.update = update
+        self.bad = unit.new_zeros(())
         self.classes = len(weight)
         self.centers = weight[0].numel() // weight.shape[-1] if weight.ndim == 3 else 1
         self.flat = weight.detach().reshape(-1, weight.shape[-1])
@@ -140,10 +145,22 @@ class Stream:
         whole = ranks[:, 0].sum(0) if self.margin.reduction == "sum" else ranks[:, 0].logsumexp(0)
         return whole, ranks[:, 1].amax(0)
 
-    def gradients(self, left: Tensor, t: Tensor, whole: Tensor, grad: Tensor, grad_t: Tensor) -> _Gradients:
+    def rows(self, grad: Tensor, *, needed: bool) -> RowGradients:
+        """Decide where the rows' gradient goes, if it is `needed`; `grad` (B,) is that of the log-sums."""
+        if not needed:
+            return Dropped(self.flat)
+        if self.update is None:
+            return Collected(self.flat)
+        # decided on the device, and alike on all ranks: they have the same loss and the same log-sums
+        self.update.begin(torch.maximum(self.bad, 1 - grad.isfinite().all().to(self.bad.dtype)))
+        return Updated(self.flat, self.update, self.local * self.centers + self.winner)
+
+    def gradients(
+        self, left: Tensor, t: Tensor, whole: Tensor, grad: Tensor, grad_t: Tensor, rows: RowGradients
+    ) -> _Gradients:
         """Compute the gradients by left, unit, factor, weight, bias and the loss's parameters."""
         own = self.flat[self.local * self.centers + self.winner]
-        found = _Gradients(self, Collected(self.flat))
+        found = _Gradients(self, rows)
         if self._fused:
             found.left = fused.gradients(
                 *(left, self.flat, self._norms(), self._rows_or_none(), left.new_ones(()), whole, grad),
@@ -215,8 +232,11 @@ class Stream:
         return top + total.log(), top / self.factor
 
     def _forward_fused(self, left: Tensor) -> tuple[Tensor, Tensor]:
-        lse, top = fused.rivals(left, self.flat, self._norms(), self._rows_or_none(), left.new_ones(()))
-        return lse.clamp_min(_ABSENT), top.clamp_min(_ABSENT) / self.factor
+        inverse = self._norms()
+        lse, top = fused.rivals(left, self.flat, inverse, self._rows_or_none(), left.new_ones(()))
+        # the kernels' comparisons may pass over a row that is no number: its norm makes the loss none
+        sound = inverse.reciprocal().sum() * 0
+        return lse.clamp_min(_ABSENT) + sound, top.clamp_min(_ABSENT) / self.factor
 
     def _forward_mapped(self, t: Tensor) -> tuple[Tensor, Tensor]:
         summed = self.margin.reduction == "sum"
@@ -344,7 +364,7 @@ class Stream:
 class _Gradients:
     """The gradients of one step, added up tile by tile; those of class rows go to `rows`."""
 
-    def __init__(self, stream: Stream, rows: Collected) -> None:
+    def __init__(self, stream: Stream, rows: RowGradients) -> None:
         self.unit = torch.zeros_like(stream.unit)
         self.left: Tensor | None = None
         self.factor = torch.zeros_like(stream.factor)
@@ -379,10 +399,11 @@ class _Streamed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
         left, t, total = ctx.saved_tensors
-        found = ctx.stream.gradients(left, t, total, grads[0], grads[2])
+        rows = ctx.stream.rows(grads[0], needed=ctx.needs_input_grad[4])
+        found = ctx.stream.gradients(left, t, total, grads[0], grads[2], rows)
         learned = found.learned or [None] * (len(ctx.needs_input_grad) - 7)
-        weight = found.rows.weight.view(ctx.shape)
-        del found.rows  # else autograd would copy what it could keep
+        weight = rows.weight.view(ctx.shape) if isinstance(rows, Collected) else None
+        del rows, found.rows  # else autograd would copy what it could keep
         return None, found.unit, found.left, found.factor, weight, found.bias, None, *learned
 
 
