@@ -239,7 +239,14 @@ SETTINGS: tuple[Option, ...] = (
         choices=("shuffled", "balanced"),
     ),
     _setting("seed", int, 0, "of weights, order and augmentation", low=0, high=2**31 - 1),
-    _setting("loader_threads", int, 2, "decoding threads per rank", low=1, high=64),
+    _setting(
+        "loader_threads",
+        int,
+        0,
+        "decoding threads per rank; 0: 2 on a CPU, on a GPU by the cores that a rank has, 2 to 16",
+        low=0,
+        high=64,
+    ),
     _setting(
         "decoded_cache",
         int,

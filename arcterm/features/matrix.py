@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arcterm.cores import cores_of_rank
 from arcterm.errors import DataError
 from arcterm.features.networks import Networks
 from arcterm.features.pictures import Pictures, reason
@@ -109,7 +110,7 @@ def _embed_left(
     own = left[ranks.rank :: ranks.size]
     finished = total - sum(len(batches.span(number)) for number in left)
     # a rank on a GPU has one thread for torch, and its share of the cores for decoding
-    results = batches.decoded(own, max(context.threads, len(os.sched_getaffinity(0)) // ranks.size, 1))
+    results = batches.decoded(own, max(context.threads, cores_of_rank(ranks.size)))
     broken = 0
     try:
         for _ in range(-(-len(left) // (ranks.size * _ROUND))):

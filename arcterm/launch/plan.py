@@ -349,6 +349,7 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
         f"batch     {length.batch} × {ranks}{parts_of} = {whole} images a step"
         f"{sharing.words(length.feeding, whole, config.sampling)}",
         *([f"device    {where.remark}"] if where.remark else []),
+        *remarks.loader(config),
         f"length    {length.steps:,} steps ({epochs} of {length.per_epoch:,})",
         f"lr        {config.lr:g}{lr_rule}, schedule {remarks.schedule(config)}",
         *(layer.lines(choice.recipe, choice.asked) if choice.recipe else []),

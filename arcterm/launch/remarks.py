@@ -9,6 +9,7 @@ from arcterm_registry import Loss
 
 from arcterm.commandline import Value, written
 from arcterm.config import TrainConfig
+from arcterm.cores import decoding_threads
 from arcterm.overrides import OPTION_GROUPS
 from arcterm.schedules.ramp import RAMPS, parse_points
 from arcterm.schedules.rate import warm_steps
@@ -66,6 +67,14 @@ def _ramp(name: str, config: TrainConfig) -> str:
     given = config.durations.get(name, "")
     said = ", ".join(f"{point.value:g} after {point.time:,} steps" for point in points)
     return said + (f" ({given})" if given else "")
+
+
+def loader(config: TrainConfig) -> list[str]:
+    """A line with the decoding threads where they follow from the cores of the host."""
+    if config.device == "cpu" or config.loader_threads:
+        return []
+    threads = decoding_threads(0, config.device, config.nproc)
+    return [f"loader    {threads} decoding threads a rank, by the cores"]
 
 
 def steps(name: str, config: TrainConfig) -> str:

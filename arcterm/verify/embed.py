@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +17,7 @@ from arcterm_registry.contracts import PairSet
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from arcterm.cores import cores_of_rank
 from arcterm.errors import ArctermError, DataError, is_out_of_memory
 from arcterm.formats import images
 from arcterm.runs.events import Rate, Verify, real
@@ -25,6 +29,9 @@ from arcterm.verify.rates import FARS, split_pairs, tar_at_far
 
 if TYPE_CHECKING:
     from arcterm_registry.contracts import Image
+
+
+T = TypeVar("T")
 
 
 class Scored(NamedTuple):
@@ -133,17 +140,39 @@ class Embedder:
         """Embed this rank's part of the `chosen` pictures: sums (share, D) and lengths (share, 2)."""
         first = self.ranks.rank * share
         sums, norms = [], []
-        for start in range(first, first + share, self.batch_size):
-            stop = min(start + self.batch_size, first + share)
-            wanted = [chosen[min(i, len(chosen) - 1)] for i in range(start, stop)]
-            plain, mirrored = self._embed(name, pictures, wanted)
-            sums.append(plain + mirrored)
-            norms.append(torch.stack([plain.norm(dim=1), mirrored.norm(dim=1)], dim=1))
-            progress(stop - first, share)
+        own = [chosen[min(i, len(chosen) - 1)] for i in range(first, first + share)]
+        wanted = [own[start : start + self.batch_size] for start in range(0, share, self.batch_size)]
+        done = 0
+        with closing(self._batches(name, pictures, wanted)) as batches:
+            for decoded in batches:
+                plain, mirrored = self._embed(decoded)
+                sums.append(plain + mirrored)
+                norms.append(torch.stack([plain.norm(dim=1), mirrored.norm(dim=1)], dim=1))
+                done += len(decoded)
+                progress(done, share)
         return torch.cat(sums), torch.cat(norms)
 
-    def _embed(self, name: str, pictures: Sequence[Image], wanted: list[int]) -> tuple[Tensor, Tensor]:
-        decoded = np.stack([_decoded(name, pictures, i, self.image_size) for i in wanted])
+    def _batches(
+        self, name: str, pictures: Sequence[Image], wanted: list[list[int]]
+    ) -> Generator[NDArray[np.uint8]]:
+        """Decode batch after batch (n, H, W, 3), one ahead of the network, on the cores that this rank has.
+
+        A set's own code, which need not be safe for threads, gives the pictures in this one.
+        """
+        waiting: deque[list[Future[NDArray[np.uint8]]]] = deque()
+        with ThreadPoolExecutor(cores_of_rank(self.ranks.size), thread_name_prefix="decode") as pool:
+            try:
+                for part in wanted:
+                    found = [(_source(name, i), _picture(name, pictures, i)) for i in part]
+                    waiting.append([pool.submit(_decoded, *one, self.image_size) for one in found])
+                    if len(waiting) > 1:
+                        yield np.stack([each.result() for each in waiting.popleft()])
+                while waiting:
+                    yield np.stack([each.result() for each in waiting.popleft()])
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _embed(self, decoded: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         x = normalize(torch.from_numpy(decoded).to(self.ranks.device), self.preprocess)
         rounded = torch.autocast(x.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
         with torch.inference_mode(), rounded, exact():
@@ -159,11 +188,24 @@ def _rates(distances: NDArray[np.float64], same: NDArray[np.bool_]) -> list[Rate
     return [Rate(one.asked, one.at_most.tar, one.at_most.threshold) for one in read if one.resolved]
 
 
-def _decoded(name: str, pictures: Sequence[Image], index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Decode a picture (H, W, 3); raises `DataError` for whatever a plug-in's data set raises."""
-    source = f"{name}.bin image {index}"
+def _source(name: str, index: int) -> str:
+    return f"{name}.bin image {index}"
+
+
+def _picture(name: str, pictures: Sequence[Image], index: int) -> Image:
+    """Return a picture as the set gives it; raises `DataError` for whatever a plug-in's set raises."""
+    return _worded(_source(name, index), lambda: pictures[index])
+
+
+def _decoded(source: str, picture: Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode a picture (H, W, 3); raises `DataError` if it is none."""
+    return _worded(source, lambda: images.decode(picture, size=size, source=source))
+
+
+def _worded(source: str, read: Callable[[], T]) -> T:
+    """Return what `read` returns; what it raises and is no error of ours becomes a `DataError`."""
     try:
-        return images.decode(pictures[index], size=size, source=source)
+        return read()
     except ArctermError:
         raise
     except Exception as error:

@@ -82,6 +82,8 @@ def test_gpus_change_the_defaults():
     config = ask(gpus="0,2,3", dataset_options={"images": 5000}).config
     assert (config.device, config.nproc, config.gpus, config.batch_size) == ("cuda", 3, [0, 2, 3], 128)
     assert config.lr == pytest.approx(0.1 * 384 / 1024)
+    assert config.loader_threads == 0
+    assert any(line.endswith("decoding threads a rank, by the cores") for line in ask(gpus="0").notes)
     assert ask(gpus="0-3", nproc=2, dataset_options={"images": 5000}).config.gpus == [0, 1]
 
 

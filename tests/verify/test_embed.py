@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import nn
 
 from arcterm.errors import DataError
 from arcterm.train.world import World
-from arcterm.verify import protocol
+from arcterm.verify import embed, protocol
 from arcterm.verify.embed import Embedder, find_distinct, normalize
 
 
@@ -65,6 +67,32 @@ def test_a_picture_in_many_pairs_is_embedded_once(pairs, backbone):
     a, b = (embedder(backbone).verify("s", p, 1, lambda *_: None) for p in (shared, copied))
     assert (a.accuracy, a.threshold) == (b.accuracy, b.threshold)
     assert float(a.xnorm) == pytest.approx(float(b.xnorm), rel=1e-6)
+
+
+def test_pictures_are_decoded_by_threads_and_given_by_one(pairs, backbone, monkeypatch):
+    read, decoded = [], []
+    decode = embed.images.decode
+
+    class Given(Pairs):
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, index):
+            read.append((index, threading.current_thread()))
+            return pairs.images[index]
+
+    def noted(picture, **how):
+        decoded.append(threading.current_thread())
+        return decode(picture, **how)
+
+    monkeypatch.setattr(embed, "cores_of_rank", lambda ranks: 3)
+    monkeypatch.setattr(embed.images, "decode", noted)
+    found = embedder(backbone).verify("s", Pairs(Given([], []), pairs.same), 1, lambda *_: None)
+    assert read == [(index, threading.main_thread()) for index in range(40)]
+    assert threading.main_thread() not in decoded
+    monkeypatch.undo()
+    again = embedder(backbone).verify("s", pairs, 1, lambda *_: None)
+    assert (found.accuracy, found.threshold, found.xnorm) == (again.accuracy, again.threshold, again.xnorm)
 
 
 def test_progress_goes_to_the_end(pairs, backbone):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arcterm.config import TrainConfig
+from arcterm.cores import decoding_threads
 from arcterm.runs.events import Mined, Phase
 from arcterm.runs.journal import Sink
 from arcterm.train.checkpoint import Trained
@@ -79,7 +80,7 @@ def make(
         Loader,
         dataset,
         image_size=image_size,
-        threads=config.loader_threads,
+        threads=decoding_threads(config.loader_threads, config.device, world.size),
         device=world.device,
         augmentation=config,
         cache=DecodedCache.make(len(dataset), image_size, config.decoded_cache << 20, world),
