@@ -27,6 +27,7 @@ IMAGES = 410
 FACTS = DatasetFacts(fingerprint="2:a:b", images=IMAGES, classes=10, image_size=(112, 112), verification={})
 ONE = replace(FACTS, classes=1)
 OLD = config(nproc=2, batch_size=8, epochs=4, steps=4 * (IMAGES // 16))  # 16 images a step, 25 steps an epoch
+ON_GPUS = msgspec.structs.replace(OLD, device="cuda", gpus=[0, 1])
 CPU = {n: Devices([], n, "") for n in range(1, 5)}
 
 
@@ -67,11 +68,12 @@ def test_a_setting_that_stands_alone_is_taken_and_nothing_else_changes(name):
         if option.type is int or option.low == 1 or name in INTERVALS
         else 0.75,
     )
-    new = change({name: value})
+    old = ON_GPUS if name == "cudnn_benchmark" else OLD
+    new = change({name: value}, old=old)
     others = {"milestones"} if name == "schedule" else set()
-    differing = {key for key in OLD.__struct_fields__ if getattr(new, key) != getattr(OLD, key)}
+    differing = {key for key in old.__struct_fields__ if getattr(new, key) != getattr(old, key)}
     assert differing == {name} | others
-    assert any(name in line for line in notes.lines(OLD, new, 30, by_epochs=True))
+    assert any(name in line for line in notes.lines(old, new, 30, by_epochs=True))
 
 
 # --- ranks and batch
