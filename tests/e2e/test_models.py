@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from .test_train import losses
 
 pytestmark = pytest.mark.slow
-RECIPE = ("--nproc", "1", "--batch-size", "24", "--set", "backbone.dropout=0")
+RECIPE = ("--nproc", "1", "--batch-size", "12", "--set", "backbone.dropout=0")
 
 
 def mean(run, first, last):

@@ -18,7 +18,7 @@ from arcterm.formats.mxnet import params, symbol
 from .conftest import FIVE, write_faces
 
 pytestmark = pytest.mark.slow
-SHORT = "--verbose 1 --ckpt 2 --triplet-bag-size 30"
+SHORT = "--verbose 1 --ckpt 2 --triplet-bag-size 30 --emb-size 64"  # most weights are before the embedding
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_softmax_and_from_its_files_triplets(src: Path, typed: Callable[..., str
         assert out.index(f"saving {number}") + 1 == out.index(saved)
         assert any(line.startswith(f"[{number}]Accuracy-Highest: ") for line in out)
     softmax = params.read(src.parent / "model-m1-softmax-0001.params")
-    assert softmax["arg:fc7_weight"].shape == (6, 512)
+    assert softmax["arg:fc7_weight"].shape == (6, 64)
     assert softmax["arg:fc7_bias"].shape == (6,)
 
     # the last of two is taken, as by argparse
@@ -79,7 +79,7 @@ def test_a_large_network_makes_a_step(name: str, src: Path, typed: Callable[...,
     assert "step    1/1" in out
     prefix = src.parent / FIVE[name].rpartition("../")[2]
     arrays = params.shapes(prefix.with_name(f"{prefix.name}-0001.params"))
-    assert arrays["arg:fc7_weight"] == (2, 512)
+    assert arrays["arg:fc7_weight"] == (2, 64)
     layers = symbol.read(prefix.with_name(f"{prefix.name}-symbol.json")).layers()
     assert {name for layer in layers for name in layer.arrays.values()} == {
         name.partition(":")[2] for name in arrays if "fc7" not in name
