@@ -169,9 +169,9 @@ def test_the_average_is_verified_and_saved_beside_what_goes_on_learning(train, m
     seen = []
     plain = evaluation.embedder
 
-    def spy(config, network, *rest):
+    def spy(config, network, *rest, **how):
         seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
-        return plain(config, network, *rest)
+        return plain(config, network, *rest, **how)
 
     monkeypatch.setattr(evaluation, "embedder", spy)
     (run, told), (without, plainly) = train("averaged", ema=0.5), train("without")
