@@ -44,7 +44,7 @@ def check_parts(name: str, fed: Feeding | None, parts: int) -> None:
         raise ConfigError(
             f"loss {name} compares the images of a step, and those of different parts would never meet "
             f"(accumulate {parts})",
-            "leave it out; --set gradient_checkpointing=yes makes room for a larger --batch-size",
+            "leave out --set accumulate; --set gradient_checkpointing=yes allows a larger --batch-size",
         )
 
 

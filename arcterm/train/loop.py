@@ -182,9 +182,8 @@ class _Passes(NamedTuple):
 def _passes(training: Training, batch: Batch, enter: Enter, report: Reporter) -> _Passes:
     """Take the parts of a step forward and backward; the sum of their gradients is with the parameters then.
 
-    The losses see what `enter` makes of the embeddings.
-    What autograd keeps for the way back, and the tiles of the head, are gone as a part ends: so none of it is
-    there beside the next one's.
+    The losses see what `enter` makes of the embeddings. What autograd keeps for the way back, and the tiles
+    of the head, are gone as a part ends: so none of it is there beside the next one's.
     """
     count = training.config.accumulate
     # one draw for the step: rows that only some parts compare with would be rows that some do not push away

@@ -113,8 +113,9 @@ class Margin:
     def observe(self, t: Tensor, norm: Tensor, step: int, sums: tuple[Tensor, ...]) -> None:
         """Called once a step before `target`, without gradient, with the whole batch's `t` and `norm` (B,).
 
-        `sums` holds a (B,) tensor for each of `survey`'s. The place to update what the loss remembers: rows
-        and values are the same on every rank and for every number of ranks.
+        A step that accumulates gradients calls it for each of its parts, with that part's images. `sums`
+        holds a (B,) tensor for each of `survey`'s. The place to update what the loss remembers: rows and
+        values are the same on every rank and for every number of ranks.
         """
 
     def target(self, t: Tensor, norm: Tensor, step: int) -> Tensor:

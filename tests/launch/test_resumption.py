@@ -262,5 +262,17 @@ def test_a_batch_that_finds_no_memory_is_refused_with_one_that_does(run, accepte
     assert "a rank needs" in error.value.message
     (fits,) = re.findall(r"--batch-size (\d+)` fits", error.value.hint)
     assert 1 < int(fits) < 10
+    assert "accumulate" not in error.value.hint  # which would keep the images of before
     prepare(run, batch_size=int(fits), steps=9).start()
     assert run.config.batch_size == int(fits)
+
+
+def test_ranks_that_find_no_memory_are_shown_the_parts_that_do(run, accepted, monkeypatch):
+    found = Footprint(weights=1, gradients=1, momentum=1, beyond={"step": Growth(0, 220 << 20)})
+    monkeypatch.setattr(footprint, "known", lambda *_: found)
+    monkeypatch.setattr(room, "host_memory", lambda: 2200 << 20)
+    with pytest.raises(ConfigError) as error:
+        prepare(run, nproc=2)
+    assert f"`arcterm resume {run.id} --nproc 2 --set accumulate=2` keeps the images" in error.value.hint
+    kept = prepare(run, nproc=2, accumulate=2).config
+    assert (kept.batch_size, kept.nproc, kept.accumulate, kept.global_batch) == (2, 2, 2, 8)

@@ -27,7 +27,7 @@ def learn(train, monkeypatch):
     monkeypatch.setattr(build, "backbone", lambda config, device: without_norms(nn.Identity()))
 
     def go(name, batch=8, parts=1, resume_from=None, **changes):
-        return train(name, resume_from, batch_size=batch, accumulate=parts, lr=0.02, **changes)
+        return train(name, resume_from, batch_size=batch, accumulate=parts, **{"lr": 0.02, **changes})
 
     return go
 
@@ -67,7 +67,15 @@ def is_step(event):
     return isinstance(event, Step)
 
 
-@pytest.mark.parametrize("how", [{}, {"sample_rate": 0.5, "loss": "curricularface"}], ids=["all", "partial"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"sample_rate": 0.5, "loss": "curricularface"},
+        {"sample_rate": 0.5, "optimizer": "adamw", "lr": 1e-3},
+    ],
+    ids=["all", "partial", "partial-adamw"],
+)
 def test_a_resumed_run_in_parts_ends_in_the_same_bits(learn, how):
     whole, heard = learn("whole", 2, 2, **how)
     parts, again = learn("parts", 2, 2, resume_from=whole, **how)

@@ -199,11 +199,16 @@ def _changes(case: _Case, found: Footprint) -> Iterator[dict[str, Any]]:
 def _in_parts(case: _Case, found: Footprint, batch: int) -> dict[str, Any]:
     """Return the fewest parts of at most `batch` images that make the same step, else `batch` alone."""
     share = case.config.share
-    parts = next(n for n in range(-(-share // batch), share + 1) if share % n == 0)
+    parts = fewest_parts(share, batch)
     same = {"batch_size": share // parts, "accumulate": parts}
     # a part of very few images would be slow, and its batch norms know little
     fair = case.subject.loss.form == "margin" and share // parts >= max(2, batch // 2)
     return same if fair and _needs(case, found, **same) else {"batch_size": batch}
+
+
+def fewest_parts(share: int, batch: int) -> int:
+    """Count the fewest parts of one size, of at most `batch` images, that a rank's `share` is made of."""
+    return next(n for n in range(-(-share // batch), share + 1) if share % n == 0)
 
 
 def _disk(config: TrainConfig, room: DiskRoom, size: int) -> tuple[str, dict[str, Any]]:

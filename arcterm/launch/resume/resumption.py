@@ -159,8 +159,25 @@ def _require_memory(run: Run, config: TrainConfig, facts: DatasetFacts) -> None:
         "tight",
     )
     if found.problem and (found.largest or 0) < config.batch_size:  # a full disk is waited for
-        fits = f"`arcterm resume {run.id} --batch-size {found.largest}` fits"
-        raise ConfigError(found.problem, fits if found.largest else "end what holds it, or go on elsewhere")
+        raise ConfigError(found.problem, _what_fits(run, config, found.largest or 0))
+
+
+def _what_fits(run: Run, config: TrainConfig, largest: int) -> str:
+    """Name the resumes that fit where a rank has room for `largest` images."""
+    if not largest:
+        return "end what holds it, or go on elsewhere"
+    fits = f"`arcterm resume {run.id} --batch-size {largest}` fits"
+    parts = assess.fewest_parts(config.share, largest)
+    asked = config.global_batch != run.config.global_batch  # then other images are wanted than before
+    if asked or parts == config.share or get("loss", config.loss).form != "margin":
+        return fits
+    gpus = ",".join(map(str, config.gpus))
+    keeping = (
+        f"`arcterm resume {run.id} --gpus {gpus} --set accumulate={parts}`"
+        if gpus
+        else f"`arcterm resume {run.id} --nproc {config.nproc} --set accumulate={parts}`"
+    )
+    return f"{keeping} keeps the images of a step; {fits}"
 
 
 def _source(config: TrainConfig, text: str) -> sources.DataSource:
