@@ -26,6 +26,7 @@ def loaded_by(code: str) -> set[str]:
         ["plugins"],
         ["plugins", "backbone", "--json"],
         ["train", "--help"],
+        ["recipes", "--json"],
         ["data", "--help"],
         ["runs"],
     ],

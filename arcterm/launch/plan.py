@@ -124,7 +124,8 @@ def make_plan(
     given = choice.given
     source = sources.find(given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {}))
     where = devices_for(given.get("gpus"), given.get("nproc"))
-    given["accumulate"] = layer.passes(choice.recipe, choice.asked, where.nproc, given["accumulate"])
+    if choice.loss.form == "margin":  # images of different passes never meet
+        given["accumulate"] = layer.passes(choice.recipe, choice.asked, where.nproc, given["accumulate"])
     facts, given["verify_sets"] = sets.choose(sets.inspect(source, progress), given["verify_sets"])
     cached = decoded.lines(given["decoded_cache"], facts)
     length = _length(choice, facts, where)

@@ -53,6 +53,14 @@ def test_the_rate_follows_a_batch_of_ones_own(arcterm):
     assert "lr        0.025 (0.1 × 256 / 1024, as in the recipe)" in err
 
 
+def test_a_loss_over_tuples_takes_a_step_at_once(arcterm, own):
+    (own / "pairs.toml").write_text(
+        'backbone = "tiny"\nloss = "triplet"\nbatch_size = 30\nlr = 0.1\n[recipe]\nglobal_batch = 60\n'
+    )
+    config, _ = planned(arcterm, "--recipe", "pairs")
+    assert (config["accumulate"], config["lr"]) == (1, 0.05)
+
+
 def test_a_rate_that_is_asked_for_is_not_scaled(arcterm):
     config, err = planned(arcterm, "--recipe", R50, "--lr", "0.3")
     assert config["lr"] == 0.3
