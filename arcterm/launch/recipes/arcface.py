@@ -201,7 +201,7 @@ class _Import:
         self._copy("seed", "seed", int)
         if self._take("fp16", bool):
             self._remarks.append(
-                "fp16: precision is auto here, bfloat16 where the device has it, else float32"
+                "fp16: precision is auto here, bfloat16 or float32; as there is --set precision=float16"
             )
         if self._take("using_wandb", bool):
             self._remarks.append("using_wandb: give --track wandb")
