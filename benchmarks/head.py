@@ -6,7 +6,8 @@
 
 Every round runs every case once, in another order; a ratio is the median over rounds of the ratios within a
 round. On a CPU the time is the process's own, on a GPU the wall's between synchronisations. The memory is the
-peak over that before the case, less the weights' gradient. Prints one table, writes benchmarks/head.json.
+peak over that before the case, less the weights' gradient where there is one: ours with the update, which is
+made within the backward pass, has none. Prints one table, writes benchmarks/head.json.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ from torch.optim import SGD
 
 from arcterm.train.head.head import Head
 from arcterm.train.head.partial_fc import LazySGD
+from arcterm.train.head.rowupdate import RowUpdate
 from arcterm.train.head.tiled import fast_bfloat16
 from arcterm.train.world import World
 
 SIZE, MARGIN, SCALE, RATE = 512, 0.5, 64.0, 0.1
 MIB = 1 << 20
+UPDATED = ", with update"
 
 
 def naive(embeddings: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
@@ -75,6 +78,12 @@ class Problem:
         self.made._dtype = dtype
         self.made(self.embeddings, self.labels, self._next()).loss.backward()
 
+    def updated(self, sgd: SGD, dtype: torch.dtype) -> None:
+        """A whole step whose rows are updated within the backward pass."""
+        self.made._dtype, self.made.row_update = dtype, RowUpdate(sgd, self.made.weight)
+        self.made.row_update.arm()
+        self.made(self.embeddings, self.labels, self._next()).loss.backward()
+
     def dense_partial(self, sgd: SGD) -> None:
         """Partial FC as it is published: rows by index, a dense gradient, SGD over all rows."""
         self.made.sample_rate, self.made.fetch = RATE, self.made._dense_rows
@@ -87,7 +96,7 @@ class Problem:
         sgd.step()
 
     def rest(self) -> None:
-        self.made.sample_rate = 1.0
+        self.made.sample_rate, self.made.row_update = 1.0, None
         self.made.zero_grad()
         self.embeddings.grad = None
 
@@ -103,14 +112,17 @@ def cases(problem: Problem, partial: bool) -> dict[str, Callable[[], None]]:
     }
     if problem.device.type == "cuda" or fast_bfloat16():
         found["ours bfloat16"] = lambda: problem.ours(torch.bfloat16)
-    if problem.device.type == "cuda":
+    if partial:
         update = SGD([problem.made.weight], lr=1e-3, momentum=0.9, weight_decay=5e-4)
 
-        def trained() -> None:
-            problem.ours(torch.bfloat16)
+        def naive_step() -> None:
+            problem.naive()
             update.step()
 
-        found["ours bfloat16, with update"] = trained
+        found[f"naive float32{UPDATED}"] = naive_step
+        for name in [name for name in found if name.startswith("ours")]:
+            dtype = getattr(torch, name.split()[1])
+            found[name + UPDATED] = lambda dtype=dtype: problem.updated(update, dtype)
     if partial:
         how = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 5e-4}
         dense = SGD([problem.made.weight], **how)
@@ -156,7 +168,8 @@ def measure(
     found = cases(problem, partial)
     rows: list[dict[str, object]] = []
     if 5 * classes * (SIZE + 2 * batch) * 4 > room:
-        found.pop("naive float32")
+        for name in [name for name in found if name.startswith("naive")]:
+            found.pop(name)
         rows.append({"classes": classes, "case": "naive float32", "note": "does not fit into memory"})
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in found}
     for number in range(rounds + 1):
@@ -168,9 +181,11 @@ def measure(
             if number:  # the first round warms up
                 seen[name].append(spent)
     for name, spent in seen.items():
-        base = "naive float32" if "partial" not in name else f"partial {RATE:g} dense, with update"
+        base = f"partial {RATE:g} dense" if "partial" in name else "naive float32"
+        base += UPDATED if name.endswith(UPDATED) else ""
         ratios = [b[0] / a[0] for a, b in zip(spent, seen.get(base, []), strict=False)]
-        gradient = 0 if "lazy" in name else classes * SIZE * 4
+        whole = "lazy" not in name and not ("ours" in name and name.endswith(UPDATED))
+        gradient = whole * classes * SIZE * 4
         rows.append(
             {
                 "classes": classes,
