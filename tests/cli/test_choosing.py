@@ -122,6 +122,7 @@ def test_an_option_of_a_plugin_that_is_a_setting_is_told_so(arcterm):
     assert "did you mean margin" in arcterm("train", "tiny", "arcface", "--set", "loss.margn=1")[2]
 
 
+@pytest.mark.long
 def test_a_plan_repeats_what_was_given(arcterm, tmp_path):
     (tmp_path / "x.toml").write_text("momentum = 0.8\n[loss_options]\neasy_margin = true\n")
     words = ("--set", "weight_decay=1e-4", "--set", "backbone.dropout=0.2", "--seed", "3")

@@ -168,6 +168,7 @@ def test_blocks_are_computed_twice_where_no_batch_fits_otherwise(tmp_path, known
     assert "--batch-size 32 --set gradient_checkpointing=true" in plan.estimate.command
 
 
+@pytest.mark.long
 def test_a_process_looks_only_where_a_bound_does_not_settle_it(tmp_path, monkeypatch):
     have(monkeypatch, 64 * GIB)
     assert "GiB a rank at most; 64.0 GiB free" in memory(ask(tmp_path, "tight"))

@@ -252,6 +252,7 @@ def test_show_says_what_was_changed(run, accepted):
     assert "step 1: nproc 1 → 2, batch_size 8 → 4 (arcterm resume x --nproc 2)" in shown
 
 
+@pytest.mark.long
 def test_a_batch_that_finds_no_memory_is_refused_with_one_that_does(run, accepted, monkeypatch):
     image = 100 << 20
     found = Footprint(weights=1, gradients=1, momentum=1, beyond={"step": Growth(0, image)})
