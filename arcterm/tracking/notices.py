@@ -82,7 +82,8 @@ class Watcher:
         step, failure = max(state.step, self._step), state.failure
         match state.state:
             case "done" | "stopped":
-                self._add(f"{state.state}@{state.attempt}", state.state, state.reason, step, state.t)
+                words = state.reason or ("all steps are made" if state.state == "done" else "on request")
+                self._add(f"{state.state}@{state.attempt}", state.state, words, step, state.t)
             case "failed":
                 words = failure.cause if failure else state.reason
                 hint = f"; {failure.hint}" if failure and failure.hint else ""

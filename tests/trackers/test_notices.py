@@ -27,12 +27,12 @@ def test_the_best_verification_is_that_of_the_mean_over_all_sets(story: Story) -
         *[saved(4), verified(4, 0.9), verified(4, 0.4, "cfp"), step(5)],  # a lower mean
         *[saved(6), verified(6, 0.81), verified(6, 0.7, "cfp")],
     )
-    story.state("done", step=6, reason="all steps")
+    story.state("done", step=6)
     story.feed("kept")
     assert told() == [
         ("best", "the best so far at step 2: lfw 0.8000, cfp 0.6000"),
         ("best", "the best so far at step 6: lfw 0.8100, cfp 0.7000, after 0.7000"),
-        ("done", "all steps"),
+        ("done", "all steps are made"),
     ]
     story.feed("kept")
     assert len(Kept.notices) == 3
