@@ -20,6 +20,7 @@ from arcterm.launch.recipes.find import Listed
 from arcterm.overrides import OPTION_GROUPS, indices
 from arcterm.runs import store, trackers
 from arcterm.schedules.clock import parse_times
+from arcterm.schedules.ramp import RAMPS, parse_points
 from arcterm.settings import SETTINGS
 
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -48,7 +49,11 @@ _ONLY_FOR = {
     "gamma": ("multistep",),
 }
 _BY_NAME = {option.name: option for option in SETTINGS}
-_LISTS: dict[str, Callable[[str, str], object]] = {"gpus": indices, "milestones": parse_times}
+_LISTS: dict[str, Callable[[str, str], object]] = {
+    "gpus": indices,
+    "milestones": parse_times,
+    **dict.fromkeys(RAMPS, parse_points),
+}
 _NAME = Option(name="name", type=str, default=None, help="what to call the run; its id if empty")
 _RECIPE = Option(
     name="recipe", type=str, default=None, help="fields that are left empty are as it says; none is needed"
