@@ -27,7 +27,7 @@ from torch.optim import Optimizer
 
 from arcterm import samples
 from arcterm.config import TrainConfig
-from arcterm.errors import DataError, DiskFullError, TrainingError
+from arcterm.errors import DataError, DiskFullError, TrainingError, is_out_of_memory
 from arcterm.files import create_json, publish, read_json, write_json
 from arcterm.runs import advice, checkpoints, space
 from arcterm.runs import manifest as manifests
@@ -258,6 +258,8 @@ def restore(path: Path, world: World, trained: Trained) -> Manifest:
         )
         _load_head(path, manifest, world, trained)
     except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise DataError(
             f"{path} does not fit this run: {error}", "resume with the plug-in versions of run.json"
         ) from error

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from arcterm.errors import is_out_of_memory
-from arcterm.train import build, evaluation
+from arcterm.train import build, checkpoint, evaluation
 from arcterm.train.feed.loader import Loader
 from arcterm.train.stepmodel import compile_backbone
+from arcterm.train.world import World
 from arcterm.verify.embed import _decoded
 from arcterm.verify.fold import fold_norms
 from tests.jobs import Heard
@@ -67,7 +70,14 @@ def compiled(error, monkeypatch):
     return compile_backbone(Network(error, 0), "x", torch.zeros(2, 3, 8, 8), "float32", Heard())
 
 
+def restored(error, monkeypatch):
+    monkeypatch.setattr(checkpoint.manifests, "read", lambda path: None)
+    monkeypatch.setattr(checkpoint, "_load_weights", Full(error).make)
+    return checkpoint.restore(Path("step-1"), World(), None)
+
+
 WORK = {
+    "restoring": restored,
     "loading": load,
     "making": make,
     "compiling": compiled,

@@ -236,7 +236,10 @@ class Loader:
         for other in self._substitutes(index):
             try:
                 return self._decode(other, pixels)
-            except Exception as another:  # noqa: BLE001  listed, counted and bounded by the quarantine
+            except Exception as another:
+                if is_out_of_memory(another):
+                    raise
+                # listed, counted and bounded
                 self._quarantine.add(other, another)
         raise TrainingError(
             f"record {index} can't be used and nothing can take its place: {error}",
