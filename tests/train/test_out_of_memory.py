@@ -13,7 +13,7 @@ from arcterm.train import build, checkpoint, evaluation
 from arcterm.train.feed.loader import Loader
 from arcterm.train.stepmodel import compile_backbone
 from arcterm.train.world import World
-from arcterm.verify.embed import _decoded
+from arcterm.verify.embed import _worded
 from arcterm.verify.fold import fold_norms
 from tests.jobs import Heard
 
@@ -83,7 +83,7 @@ WORK = {
     "compiling": compiled,
     "folding": lambda error, _: fold_norms(Network(error, 1), (8, 8)),
     "reading a set": lambda error, _: evaluation._read(Full(error), "lfw"),
-    "decoding": lambda error, _: _decoded("lfw", Full(error), 0, (8, 8)),
+    "decoding": lambda error, _: _worded("lfw", Full(error).make),
 }
 
 
