@@ -13,6 +13,7 @@ from typing import Any
 
 from arcterm_registry.contracts import Notice, RunTracker, TrackedRun
 
+from arcterm import environment
 from arcterm.trackers.alertfile import Alert, read
 
 _POST_SECONDS, _COMMAND_SECONDS = 15.0, 60.0
@@ -110,6 +111,7 @@ def _call(alert: Alert, command: list[str], facts: dict[str, Any]) -> None:
             command,
             input=json.dumps(facts).encode(),
             stdout=subprocess.DEVNULL,
+            env=environment.for_child(),
             timeout=_COMMAND_SECONDS,
             check=False,
         )

@@ -142,6 +142,7 @@ def test_what_arcterm_itself_starts_is_its_own_whatever_others_call_theirs(
     assert config.plugins == [("job", "arcterm:verify")]
     started = []
     monkeypatch.setattr("arcterm.launch.local.Local.submit", lambda self, run, *options: started.append(run))
+    monkeypatch.setattr("arcterm.launch.engine.processes.start", lambda run: None)  # it has no trackers
     engine.submit(Run(tmp_path))
     assert len(started) == 1
 

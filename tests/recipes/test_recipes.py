@@ -109,8 +109,8 @@ def test_all_are_listed(arcterm, own, distribution):
     assert "tiny" in rows["fast"]
     assert "faces of mine" in rows["mine"]
     assert "there is no setting 'speed'" in rows["slow"]
-    assert "[recipe] has colour" in rows["bad"]
-    assert "recipe bad of yours is broken" in err
+    assert "BROKEN" in rows["bad"]
+    assert "recipe bad of yours is broken" in err and "[recipe] has colour" in err
     listed = {one["name"]: one for one in json.loads(arcterm("recipes", "--json")[1])}
     assert listed["mine"]["settings"]["loss_options"] == {"margin": 0.2}
     assert listed["mine"]["global_batch"] == 64
