@@ -40,6 +40,7 @@ def test_maps_and_the_order_of_the_symbol(input: int) -> None:
     assert network.head.fc.in_features == 1536 * SIDES[input][3] ** 2
 
 
+@pytest.mark.long
 def test_gains_are_frozen_and_convolutions_biased() -> None:
     network = meta.build("i2")
     norms = {name: m for name, m in network.named_modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d)}
@@ -114,6 +115,7 @@ def test_weights_start_gaussian() -> None:
             assert (layer.bias == 0).all()
 
 
+@pytest.mark.long
 def test_trains() -> None:
     """Real values through one block of each kind, and back."""
     torch.manual_seed(0)

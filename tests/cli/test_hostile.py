@@ -152,6 +152,7 @@ def test_a_pack_of_strangers(arcterm, tmp_path):
     assert "ared" in arcterm("data", "show", "p", "--pairs", "--width", "40")[1]
 
 
+@pytest.mark.long
 def test_a_plugin_of_strangers(arcterm, distribution):
     said = repr(EVIL)
     distribution(

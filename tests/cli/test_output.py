@@ -232,6 +232,7 @@ def test_no_room_for_the_output_is_said(tmp_path):
     assert "No space left" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_closed_streams_are_no_error(tmp_path):
     for closed in (">&-", "2>&-", ">&- 2>&-", "<&-"):
         command = f"{' '.join(ARCTERM)} runs --runs-dir {tmp_path} {closed}"

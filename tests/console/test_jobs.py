@@ -164,6 +164,7 @@ async def test_a_failed_job_is_told_in_the_list(job, root, until, shown):
         assert "rank 0" not in shown(app)
 
 
+@pytest.mark.long
 async def test_delete_spares_the_data(over, root, until, shown):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
@@ -468,6 +469,7 @@ async def test_several_packs_are_given_in_one_field(quick, faces, root, until, s
         assert app.screen.view.record.config.paths == wanted
 
 
+@pytest.mark.long
 async def test_a_path_is_completed(quick, faces, root, until, shown):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:

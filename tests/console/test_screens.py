@@ -358,6 +358,7 @@ async def test_a_failed_run_shows_its_account(busy, root, until, shown):
         assert "step 200/400" in shown(app)
 
 
+@pytest.mark.long
 async def test_a_verification_is_a_run_like_others(make, root, until, shown):
     made = make("trained")
     config = verification(made.run.config, str(made.run.path), 400)

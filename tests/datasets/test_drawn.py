@@ -57,6 +57,7 @@ def test_it_is_drawn_once(cache: Path) -> None:
     assert [path.name for path in cache.iterdir()] == [drawn.cached(**SMALL).name]
 
 
+@pytest.mark.long
 def test_every_option_has_a_place_of_its_own() -> None:
     options = [(3, 2, 5), (3, 2, 6), (4, 2, 5), (3, 3, 5)]
     assert len({drawn.cached(*option) for option in options}) == 4

@@ -467,6 +467,7 @@ class InProcess:
         return self.answer(request)
 
 
+@pytest.mark.long
 def test_the_groups_of_a_backbone_are_counted_and_its_parts_known(monkeypatch):
     monkeypatch.setattr(grouping, "Child", InProcess)
     asked = {"backbone": "tiny", "loss": "arcface", "dataset": "counted", "decay_on": "no-vectors"}

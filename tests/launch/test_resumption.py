@@ -268,6 +268,7 @@ def test_a_batch_that_finds_no_memory_is_refused_with_one_that_does(run, accepte
     assert run.config.batch_size == int(fits)
 
 
+@pytest.mark.long
 def test_ranks_that_find_no_memory_are_shown_the_parts_that_do(run, accepted, monkeypatch):
     found = Footprint(weights=1, gradients=1, momentum=1, beyond={"step": Growth(0, 220 << 20)})
     monkeypatch.setattr(footprint, "known", lambda *_: found)

@@ -116,6 +116,7 @@ def test_finite_at_cosine_one_and_minus_one_and_at_zero_vectors(name, options, d
 
 
 @pytest.mark.parametrize("name", MARGINS)
+@pytest.mark.long
 def test_every_loss_falls(name):
     """Sixty steps of SGD on a few separable people, embeddings free to move."""
     torch.manual_seed(0)

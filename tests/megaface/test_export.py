@@ -71,6 +71,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.long
 def test_features_are_the_unit_sums_of_both_views(run, sets, weights, tmp_path) -> None:
     report = run("one", **sets)
     assert report.problems == 0
@@ -94,6 +95,7 @@ def test_features_are_the_unit_sums_of_both_views(run, sets, weights, tmp_path) 
     np.testing.assert_allclose(both, np.hstack([one, one]) / np.sqrt(2), atol=1e-6)
 
 
+@pytest.mark.long
 def test_the_devkits_layout_is_the_packed_one_taken_apart(run, sets, tmp_path) -> None:
     run("packed", **sets)
     data = run("devkit", layout="devkit", **sets).data

@@ -70,6 +70,7 @@ def test_text_of_a_file_is_no_markup():
     assert "<script>" not in found and "<b>" not in found and "\x1b" not in found
 
 
+@pytest.mark.long
 def test_files_are_written(tmp_path):
     made = curves.write(tmp_path, "roc", roc())
     assert [path.name for path in made] == ["roc.svg", "roc.png"]

@@ -49,6 +49,7 @@ def test_a_network_that_ends_in_a_map_has_none():
 
 
 @pytest.mark.parametrize("name", ["tiny", "y1", "vit_t"])
+@pytest.mark.long
 def test_of_the_backbones(name):
     network = get("backbone", name).make()
     kinds = [type(layer).__name__ for layer in embedding_layers(network, torch.zeros(2, 3, 112, 112))]
