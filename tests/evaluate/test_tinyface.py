@@ -169,6 +169,7 @@ def draw_small(root):
         path.write_bytes(encode_png(pixels))
 
 
+@pytest.mark.long
 def test_original_images_are_aligned_and_those_without_a_face_counted(run, root, marks, tmp_path, weights):
     draw_small(root)
     report = run()

@@ -85,6 +85,7 @@ def test_scores_are_those_of_brute_force(tmp_path, kind, seed):
 
 
 @pytest.mark.parametrize("kind", ["alike", "one image often"])
+@pytest.mark.long
 def test_ranks_are_exact_to_1000_where_many_distractors_are_ahead(tmp_path, kind):
     """Of features that tell little, and of a distractor that stands there 1,500 times and is like a probe."""
     random = np.random.default_rng(3)
@@ -359,6 +360,7 @@ def test_marks_that_are_neither_clean_nor_noise_are_named(tmp_path):
         run(packed, tmp_path / "out")
 
 
+@pytest.mark.long
 def test_clean_features_and_masks_that_do_not_belong_are_refused(tmp_path):
     probes, distractors = features("plain")
     packed = write_packed_set(tmp_path / "features", probes, distractors)
