@@ -99,7 +99,8 @@ async def test_the_form_loads_and_saves(own, root, until, shown, monkeypatch):
         await until(pilot, lambda: app.screen.query("#field-lr Input"))
         assert app.screen.query_one("#field-lr Input", Input).placeholder == "0.4"
         app.screen.query_one("#field-lr Input", Input).value = "0.3"
-        await until(pilot, lambda: "--recipe mine --dataset synthetic --lr 0.3" in shown(app))
+        await until(pilot, lambda: "instead   lr 0.3 (0.4)" in shown(app))  # it was checked with that
+        assert "--recipe mine --dataset synthetic --lr 0.3" in shown(app)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, Ask))
         await pilot.press(*"again", "enter")
