@@ -72,7 +72,7 @@ def _run(name: str, declared: JobSpec, given: dict[str, Any]) -> None:
 
 def run_job(config: JobConfig, given: Mapping[str, Any]) -> None:
     """Start a job and watch it, as the command's shared options `given` say."""
-    from arcterm.cli.watch import watch
+    from arcterm.cli.runs.watch import watch
     from arcterm.launch import start
     from arcterm.runs import store
 

@@ -18,11 +18,15 @@ RunsDir = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print lines instead of drawing.")]
+RUN_HELP = "A run's id, name or path; last is the newest"
+AnyRun = Annotated[
+    str, typer.Argument(metavar="[RUN]", help=f"{RUN_HELP} of all.", autocompletion=completing.runs)
+]
 RunName = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A run's id, name or path; last is the newest of all.",
+        help=f"{RUN_HELP} of all.",
         show_default=False,
         autocompletion=completing.runs,
     ),

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from arcterm.cli.watch import RunFailedError, watch
+from arcterm.cli.runs.watch import RunFailedError, watch
 from arcterm.errors import ArctermError
 from arcterm.launch import start
 from arcterm.runs.describe import describe

@@ -19,7 +19,7 @@ from arcterm.settings import FLAGS, SETTINGS
 from arcterm.show.output import ProgressLine, put_detached, put_json, say, say_waiting
 
 if TYPE_CHECKING:
-    from arcterm.cli.watch import View
+    from arcterm.cli.runs.watch import View
     from arcterm.launch.estimate.assess import Look
     from arcterm.launch.plan import Plan
     from arcterm.runs.store import Run
@@ -125,8 +125,8 @@ def start_training(
 
 
 def _watch(runs: Sequence[Run], several: bool, view: View | None, *, plain: bool, as_json: bool) -> None:
+    from arcterm.cli.runs.watch import watch
     from arcterm.cli.several import watch_all
-    from arcterm.cli.watch import watch
 
     if several:
         watch_all(runs, plain=plain, as_json=as_json)

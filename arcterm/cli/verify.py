@@ -33,7 +33,7 @@ def _run(
     gpus: str | None,
     **given: Any,
 ) -> None:
-    from arcterm.cli.watch import watch
+    from arcterm.cli.runs.watch import watch
     from arcterm.config import job_config
     from arcterm.launch import start, verification
     from arcterm.runs import store

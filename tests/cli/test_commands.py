@@ -15,7 +15,7 @@ from rich.console import Console
 
 from arcterm.cli import main
 from arcterm.cli.app import COMMANDS, GROUPS
-from arcterm.cli.live import Live
+from arcterm.cli.runs.live import Live
 from arcterm.runs import checkpoints, state, store
 from arcterm.runs.events import Message, Mined, Start, Step, Verify
 from arcterm.runs.journal import Journal

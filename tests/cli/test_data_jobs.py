@@ -14,8 +14,8 @@ from arcterm_registry.contracts import JobReport
 from rich.console import Console
 from typer.testing import CliRunner
 
-from arcterm.cli import live, watch
 from arcterm.cli.app import build
+from arcterm.cli.runs import live, watch
 from arcterm.config import TrainConfig, job_config
 from arcterm.runs import control, state, store
 from arcterm.runs.describe import Summary

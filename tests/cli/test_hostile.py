@@ -15,7 +15,8 @@ import pytest
 from arcterm_registry.contracts import DatasetFacts, JobReport
 
 from arcterm import files
-from arcterm.cli import conformance, live, main, watch
+from arcterm.cli import conformance, main
+from arcterm.cli.runs import live, watch
 from arcterm.config import job_config
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack

@@ -11,7 +11,8 @@ import pytest
 from arcterm_registry.contracts import JobReport
 from rich.console import Console
 
-from arcterm.cli import live, main
+from arcterm.cli import main
+from arcterm.cli.runs import live
 from arcterm.config import JobConfig
 from arcterm.launch import engine
 from arcterm.runs import control, state, store

@@ -8,7 +8,7 @@ import pytest
 
 from arcterm import gpus
 from arcterm.cli import several, train
-from arcterm.cli.watch import RunFailedError
+from arcterm.cli.runs.watch import RunFailedError
 from arcterm.errors import ConfigError, DataError
 from arcterm.files import write_json
 from arcterm.launch import queue, start

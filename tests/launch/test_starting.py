@@ -13,8 +13,8 @@ import numpy as np
 import psutil
 import pytest
 
-from arcterm.cli import runs as cli
-from arcterm.cli.watch import RunFailedError, watch
+from arcterm.cli.runs import stop as cli
+from arcterm.cli.runs.watch import RunFailedError, watch
 from arcterm.config import job_config
 from arcterm.errors import RunError, StartError
 from arcterm.files import write_json

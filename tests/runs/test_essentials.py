@@ -9,7 +9,7 @@ import zlib
 import pytest
 from rich.console import Console
 
-from arcterm.cli.live import JobLive, Live
+from arcterm.cli.runs.live import JobLive, Live
 from arcterm.runs import journal, state
 from arcterm.runs.describe import describe
 from arcterm.runs.events import (

@@ -24,7 +24,7 @@ from arcterm.overrides import parse_assignments
 from arcterm.show.output import say
 
 if TYPE_CHECKING:
-    from arcterm.cli.watch import View
+    from arcterm.cli.runs.watch import View
     from arcterm.launch.plan import Plan
 
 _OWN = ("name", "log", "assignments", "detach", "dry_run", "plain", "as_json", "runs_dir")

@@ -1,40 +1,18 @@
-"""Commands about runs: list, show, attach, stop, resume, remove, and the console."""
+"""``arcterm runs`` and ``arcterm show``: every run in a row, one run in full."""
 
 from __future__ import annotations
 
 import datetime
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from arcterm.cli import completing
-from arcterm.cli.options import Json, Plain, RunName, RunsDir
-from arcterm.errors import RunError
+from arcterm.cli.options import AnyRun, Json, RunsDir
 from arcterm.show.output import put, put_json, say, table
 from arcterm.text import byte_size
 
 if TYPE_CHECKING:
     from arcterm.inputs.uses import Use
     from arcterm.runs.store import Run
-
-_HELP = "A run's id, name or path; last is the newest"
-_Any = Annotated[
-    str, typer.Argument(metavar="[RUN]", help=f"{_HELP} of all.", autocompletion=completing.runs)
-]
-_Live = Annotated[
-    str, typer.Argument(metavar="[RUN]", help=f"{_HELP} that is live.", autocompletion=completing.runs)
-]
-_Trained = Annotated[
-    str,
-    typer.Argument(
-        metavar="[RUN]", help=f"{_HELP} training with a checkpoint.", autocompletion=completing.runs
-    ),
-]
-
-_AT_ONCE_SECONDS = 90.0  # three times what a supervisor that answers needs at most
 
 
 def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
@@ -43,7 +21,7 @@ def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
 
     root = store.runs_dir(runs_dir)
     found, others = store.scan(root)
-    described = [_described(run, as_json) for run in found]
+    described = [describe_run(run, as_json) for run in found]
     if as_json:
         put_json(described)
     elif described:
@@ -75,9 +53,9 @@ def _table(described: list[dict[str, Any]]) -> list[str]:
     return table(header[:columns], [row[:columns] for row in rows], right=frozenset({2, 3, 6}))
 
 
-def show(name: _Any = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
+def show(name: AnyRun = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """Show one run in full."""
-    described = _described(_find(name, runs_dir), as_json)
+    described = describe_run(find_run(name, runs_dir), as_json)
     if as_json:
         put_json(described)
         return
@@ -154,97 +132,13 @@ def _show_training(described: dict[str, Any]) -> None:
         put(f"skipped           {newest['count']:,} of {newest['total']:,} records in all")
 
 
-def attach(
-    name: _Any = "last", plain: Plain = False, as_json: Json = False, runs_dir: RunsDir = None
-) -> None:
-    """Watch a run; Ctrl-C leaves, the run goes on. With --json nothing but its facts, when it ends."""
-    from arcterm.cli.watch import watch
-    from arcterm.inputs import uses
-
-    watch(_find(name, runs_dir, uses.WATCHED), plain=plain, as_json=as_json, owner=False)
-
-
-def stop(
-    name: _Live = "last",
-    now: Annotated[bool, typer.Option("--now", help="At once, without a checkpoint.")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has stopped.")] = True,
-    as_json: Json = False,
-    runs_dir: RunsDir = None,
-) -> None:
-    """Stop a run after a checkpoint, a job before its next item."""
-    from arcterm.cli.watch import RunFailedError
-    from arcterm.inputs import uses
-    from arcterm.launch import start
-    from arcterm.runs.state import LIVE, read_state
-
-    run = _find(name, runs_dir, uses.LIVING)
-    say(start.stop(run, now=now))
-    deadline = time.monotonic() + (_AT_ONCE_SECONDS if now else float("inf"))
-    while wait and read_state(run).state in LIVE:
-        if time.monotonic() > deadline:
-            raise start.hanging(run)
-        time.sleep(0.1)
-    ended = read_state(run)
-    if as_json:
-        put_json(_described(run, check=True))
-    elif wait:
-        put(f"{run.name} is {ended.state}: {ended.reason}")
-    if wait and ended.state in ("failed", "lost"):
-        raise RunFailedError(f"{run.name} is {ended.state}: {ended.reason}", f"`arcterm show {run.id}`")
-
-
-def rm(
-    name: RunName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    runs_dir: RunsDir = None,
-) -> None:
-    """Remove a run with its checkpoints and logs."""
-    from arcterm.launch import start
-    from arcterm.runs import store
-    from arcterm.runs.state import LIVE, is_locked, read_state
-    from arcterm.text import clean
-
-    run = _find(name, runs_dir)
-    queued = read_state(run).state == "queued"
-    if not queued and (read_state(run).state in LIVE or is_locked(run)):
-        raise RunError(f"{run.name} is being run", f"`arcterm stop {run.id}` first")
-    question = clean(f"remove {run.path} and its checkpoints?")
-    if not yes and sys.stdin.isatty() and not typer.confirm(question, err=True):
-        raise typer.Abort
-    if queued:
-        start.end(run, _AT_ONCE_SECONDS)
-    store.remove(run)
-    say(f"removed {run.id}")
-
-
-def tui(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[RUN]",
-            help="Open this run's dashboard.",
-            show_default=False,
-            autocompletion=completing.runs,
-        ),
-    ] = None,
-    runs_dir: RunsDir = None,
-) -> None:
-    """Open the console."""
-    from arcterm.console.app import run_console
-    from arcterm.inputs import uses
-    from arcterm.runs import store
-
-    root = store.runs_dir(runs_dir)
-    raise typer.Exit(run_console(root, store.find(root, name, uses.WATCHED).id if name else None))
-
-
-def _find(name: str, runs_dir: Path | None, use: Use | None = None) -> Any:
+def find_run(name: str, runs_dir: Path | None, use: Use | None = None) -> Any:
     from arcterm.runs import store
 
     return store.find(store.runs_dir(runs_dir), name, use)
 
 
-def _described(run: Run, check: bool) -> dict[str, Any]:
+def describe_run(run: Run, check: bool) -> dict[str, Any]:
     """Describe a run; its corrupt records are all counted if it is to `check` them."""
     from arcterm.runs.describe import describe
     from arcterm.runs.reader import Reader

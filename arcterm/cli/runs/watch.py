@@ -386,6 +386,6 @@ def _view(run: Run, plain: bool, to_stderr: bool, owner: bool) -> View:
     kind = run.record.config.kind
     if plain or not sys.stdout.isatty():
         return JobLines(to_stderr=True) if kind == "job" else Lines(to_stderr=to_stderr)
-    from arcterm.cli.live import JobLive, Live
+    from arcterm.cli.runs.live import JobLive, Live
 
     return JobLive(run, owner) if kind == "job" else Live(run, owner)

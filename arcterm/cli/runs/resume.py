@@ -83,7 +83,7 @@ def _run(
     if detach:
         put_detached(run, as_json)
         return
-    from arcterm.cli.watch import watch
+    from arcterm.cli.runs.watch import watch
 
     watch(run, plain=plain, as_json=as_json, owner=True, after=before)
 

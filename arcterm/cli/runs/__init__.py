@@ -1,0 +1,1 @@
+"""Commands on runs that there are: begin at `listing`; `watch` follows one."""
