@@ -33,7 +33,9 @@ class Console(App[None]):
     """The app over the runs in `root`; with `run` it opens that run's screen."""
 
     TITLE = "arcterm"
-    CSS_PATH = "arcterm.tcss"
+    CSS_PATH = [  # noqa: RUF012  Textual declares its type
+        f"styles/{name}.tcss" for name in ("app", "runs", "dashboard", "jobs", "forms", "boxes")
+    ]
     BINDINGS: ClassVar[list[BindingType]] = [
         HELP,
         Binding(
@@ -83,7 +85,7 @@ class Console(App[None]):
 
     def open_form(self, texts: Mapping[str, str] | None = None) -> None:
         """Show the launch form, filled with `texts` by field."""
-        from arcterm.console.screens.launch import LaunchForm
+        from arcterm.console.forms.launch import LaunchForm
 
         self._open(LaunchForm(self.root, texts or {"backbone": "tiny", "loss": "arcface"}))
 
@@ -94,7 +96,7 @@ class Console(App[None]):
 
     def open_job(self, name: str, texts: Mapping[str, str] | None = None) -> None:
         """Show the form of a job, filled with `texts` by field."""
-        from arcterm.console.screens.jobform import JobForm
+        from arcterm.console.forms.jobscreen import JobForm
 
         self._open(JobForm(self.root, name, texts or {}))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textual.message import Message
 
 from arcterm.console.catalogue import Entry
-from arcterm.console.draft import Verdict
+from arcterm.console.forms.draft import Verdict
 from arcterm.errors import ArctermError
 from arcterm.runs.reader import Look
 

@@ -12,14 +12,14 @@ from textual.widgets import Input, Select
 
 from arcterm.config import JobConfig, job_config
 from arcterm.console.app import Console
-from arcterm.console.jobform import JobDraft, judge_job
+from arcterm.console.forms.fields import FieldRow
+from arcterm.console.forms.job import JobDraft, judge_job
+from arcterm.console.forms.jobscreen import JobForm
 from arcterm.console.panels import job as panels
 from arcterm.console.panels import log
 from arcterm.console.paths import complete
 from arcterm.console.screens.boxes import Confirm, StopBox
-from arcterm.console.screens.fields import FieldRow
 from arcterm.console.screens.job import JobScreen
-from arcterm.console.screens.jobform import JobForm
 from arcterm.console.screens.jobs import JobList
 from arcterm.console.screens.pictures import PictureScreen
 from arcterm.console.screens.runs import RunList
@@ -369,7 +369,7 @@ def faces(tmp_path):
 def quick(monkeypatch, make):
     """Checks follow typing at once, and nothing is started."""
     submitted = []
-    monkeypatch.setattr("arcterm.console.screens.form.DEBOUNCE_SECONDS", 0.02)
+    monkeypatch.setattr("arcterm.console.forms.screen.DEBOUNCE_SECONDS", 0.02)
     monkeypatch.setattr(engine, "submit", lambda run: submitted.append(run.id))
     return submitted
 

@@ -9,10 +9,10 @@ import pytest
 from textual.widgets import Input, Select
 
 from arcterm.console.app import Console
+from arcterm.console.forms.launch import LaunchForm
+from arcterm.console.forms.training import Draft, installed
 from arcterm.console.screens.boxes import Problem
 from arcterm.console.screens.dashboard import Dashboard
-from arcterm.console.screens.launch import LaunchForm
-from arcterm.console.trainform import Draft, installed
 from arcterm.errors import RunError
 from arcterm.launch import engine
 from arcterm.launch.plan import make_plan
@@ -49,7 +49,7 @@ toy-drawn = toy:drawn
 @pytest.fixture
 def toys(distribution, make, monkeypatch):
     """A distribution with a backbone, a broken one, two losses and a data set."""
-    monkeypatch.setattr("arcterm.console.screens.form.DEBOUNCE_SECONDS", 0.02)
+    monkeypatch.setattr("arcterm.console.forms.screen.DEBOUNCE_SECONDS", 0.02)
     monkeypatch.setattr("arcterm.launch.estimate.seconds._cpu_flops", lambda: 1e11)
     distribution("toy", entry_points=ENTRIES, toy=TOY, toy_broken="raise RuntimeError('no [timm] here')")
 
@@ -200,7 +200,7 @@ async def test_a_defect_in_a_check_is_told(form, until, shown, monkeypatch):
     def crash(settings, root):
         raise KeyError("oops")
 
-    monkeypatch.setattr("arcterm.console.screens.launch.judge", crash)
+    monkeypatch.setattr("arcterm.console.forms.launch.judge", crash)
     async with form() as (app, pilot):
         await until(pilot, lambda: isinstance(app.screen, Problem) and "KeyError" in shown(app))
 
@@ -268,7 +268,7 @@ def test_a_config_becomes_a_draft_that_asks_for_it_again(toys):
 
 BURST = """
 import json, os
-from arcterm.console.screens.launch import LaunchForm
+from arcterm.console.forms.launch import LaunchForm
 app, seen = Console(pathlib.Path(sys.argv[1])), []
 judge_later = LaunchForm.judge_later
 def judged(self):

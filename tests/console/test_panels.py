@@ -7,8 +7,8 @@ import time
 import msgspec
 import pytest
 
+from arcterm.console.charts.curves import Lens, curve
 from arcterm.console.panels import devices, log, metrics, status, verification
-from arcterm.console.panels.curves import Lens, curve
 from arcterm.console.view import View
 from arcterm.runs import history, trackers
 from arcterm.runs.describe import describe

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input, Select
 
-from arcterm.console import recipedraft
 from arcterm.console.app import Console
+from arcterm.console.forms import recipedraft
+from arcterm.console.forms.launch import LaunchForm
+from arcterm.console.forms.training import Draft, installed
 from arcterm.console.screens.boxes import Ask
-from arcterm.console.screens.launch import LaunchForm
-from arcterm.console.trainform import Draft, installed
 from arcterm.launch.plan import make_plan
 from arcterm.launch.recipes import find, save
 
@@ -89,7 +89,7 @@ def test_a_form_is_saved_as_a_recipe_that_asks_for_the_same(own):
 
 @pytest.mark.long
 async def test_the_form_loads_and_saves(own, root, until, shown, monkeypatch):
-    monkeypatch.setattr("arcterm.console.screens.form.DEBOUNCE_SECONDS", 0.02)
+    monkeypatch.setattr("arcterm.console.forms.screen.DEBOUNCE_SECONDS", 0.02)
     app = Console(root)
     async with app.run_test(size=(100, 40)) as pilot:
         app.open_form({"backbone": "r50", "loss": "arcface", "dataset": "synthetic"})

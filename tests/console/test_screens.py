@@ -12,10 +12,10 @@ import textual.timer
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.console.app import Console
+from arcterm.console.forms.launch import LaunchForm
 from arcterm.console.screens.boxes import Confirm, Help, Problem, StopBox, TooSmall
 from arcterm.console.screens.dashboard import Dashboard
 from arcterm.console.screens.job import JobScreen
-from arcterm.console.screens.launch import LaunchForm
 from arcterm.console.screens.runs import RunList
 from arcterm.errors import RunError
 from arcterm.launch import engine, samedata

@@ -106,7 +106,7 @@ def test_a_name_in_the_run_of_a_stranger_never_leads_out_of_it(story: Story, nam
 def test_the_form_has_the_options_of_the_trackers_that_are_named() -> None:
     from arcterm_registry import scan
 
-    from arcterm.console.trainform import Draft
+    from arcterm.console.forms.training import Draft
 
     plugins = {kind: [] for kind in ("backbone", "loss", "dataset")} | {"tracker": scan("tracker")}
     draft = Draft(plugins, {"track": "one, two", "track.project": "faces", "track.rows": "0"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arcterm.config import PATH_FIELD
-from arcterm.console.draft import FormDraft, Verdict
+from arcterm.console.forms.draft import FormDraft, Verdict
 from arcterm.launch.plan import Plan
 from arcterm.show.lines import Line, heading, shorten, wrap
 from arcterm.text import duration

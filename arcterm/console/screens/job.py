@@ -10,10 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
-from arcterm.console.chart import ChartView
+from arcterm.console.charts import curves
+from arcterm.console.charts.view import ChartView
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked
-from arcterm.console.panels import curves, job, log
+from arcterm.console.panels import job, log
 from arcterm.console.rows import Rows
 from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
 from arcterm.runs.store import Run

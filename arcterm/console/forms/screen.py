@@ -12,13 +12,13 @@ from textual.containers import VerticalScroll
 from textual.timer import Timer
 from textual.widget import Widget
 
-from arcterm.console.draft import FormDraft, Verdict
+from arcterm.console.forms.draft import FormDraft, Verdict
+from arcterm.console.forms.fields import FieldRow
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Judged, Refused
 from arcterm.console.panels.answer import answer
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
-from arcterm.console.screens.fields import FieldRow
 from arcterm.errors import ArctermError
 from arcterm.runs.store import Run
 from arcterm.show.lines import Line, heading, spread

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arcterm.console import terminal
-from arcterm.console.panels.curves import STYLES, Curves
+from arcterm.console.charts.curves import STYLES, Curves
 from arcterm.console.rows import Rows
 from arcterm.show.chart import render
 from arcterm.show.lines import Line

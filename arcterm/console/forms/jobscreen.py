@@ -9,10 +9,10 @@ from pathlib import Path
 from arcterm_registry import get
 from textual.widget import Widget
 
-from arcterm.console.draft import Verdict
-from arcterm.console.jobform import JobDraft, judge_job
-from arcterm.console.screens.fields import PathRow, row_for
-from arcterm.console.screens.form import Form, section
+from arcterm.console.forms.draft import Verdict
+from arcterm.console.forms.fields import PathRow, row_for
+from arcterm.console.forms.job import JobDraft, judge_job
+from arcterm.console.forms.screen import Form, section
 from arcterm.console.screens.jobs import JobList
 from arcterm.errors import ConfigError
 from arcterm.launch import start

@@ -9,7 +9,7 @@ from typing import Any
 from arcterm_registry import Recipe
 
 from arcterm.config import field_text
-from arcterm.console.draft import Field
+from arcterm.console.forms.draft import Field
 from arcterm.launch.recipes import find, layer
 from arcterm.launch.recipes.find import Listed
 from arcterm.overrides import merge

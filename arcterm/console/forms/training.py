@@ -10,8 +10,8 @@ from typing import Any
 from arcterm_registry import Backbone, Declaration, Option, Plugin, PluginError, Recipe, scan
 
 from arcterm import commandline
-from arcterm.console import recipedraft
-from arcterm.console.draft import Field, FormDraft, Verdict
+from arcterm.console.forms import recipedraft
+from arcterm.console.forms.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
 from arcterm.inputs import sources
 from arcterm.launch.plan import DEFAULT_DATASET, make_plan

@@ -12,7 +12,7 @@ from arcterm_registry import JobPath, JobSpec, Option, get
 from arcterm import commandline
 from arcterm.commandline import Value
 from arcterm.config import PATH_FIELD, job_config
-from arcterm.console.draft import Field, FormDraft, Verdict
+from arcterm.console.forms.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
 from arcterm.launch import verification
 from arcterm.launch.meant import resolve_models

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Select, Static
 
-from arcterm.console.draft import Field
+from arcterm.console.forms.draft import Field
 from arcterm.console.paths import PathSuggester
 from arcterm.text import clean
 

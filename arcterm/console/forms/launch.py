@@ -14,12 +14,12 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
-from arcterm.console import recipedraft
-from arcterm.console.draft import Verdict
+from arcterm.console.forms import recipedraft
+from arcterm.console.forms.draft import Verdict
+from arcterm.console.forms.fields import ChoiceRow, TextRow, row_for
+from arcterm.console.forms.screen import Form, section
+from arcterm.console.forms.training import DEPENDED_ON, SECTIONS, Draft, installed, judge
 from arcterm.console.screens.boxes import Ask
-from arcterm.console.screens.fields import ChoiceRow, TextRow, row_for
-from arcterm.console.screens.form import Form, section
-from arcterm.console.trainform import DEPENDED_ON, SECTIONS, Draft, installed, judge
 from arcterm.errors import ConfigError
 from arcterm.launch import start
 from arcterm.launch.plan import make_plan

@@ -1,0 +1,1 @@
+"""Charts in the console: `curves` says which lines and titles, `view` draws them."""

@@ -1,0 +1,1 @@
+"""The forms that start something: begin at `draft` (texts and verdicts), then `screen` (what shows them)."""
