@@ -46,7 +46,7 @@ def page(title: str, parts: Iterable[str]) -> str:
 def text(value: str) -> str:
     """`value` as text of the page: what came from a file can neither be markup nor hide anything."""
     cleaned = html.escape(clean(value).encode("utf-8", "replace").decode("utf-8"))
-    return cleaned.replace(" %", "&nbsp;%")
+    return cleaned.replace(" %", "\u00a0%")  # SVG by itself knows no &nbsp;
 
 
 def table(

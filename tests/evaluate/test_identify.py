@@ -216,7 +216,7 @@ def test_the_folder_has_all_answers(run, folders):
     page = (folders / "out" / "index.html").read_text()
     assert "The 23 least certain of 23 pictures" in page and page.count("data:image/jpeg") == 46
     assert page.index("unknown (") and "<script" not in page and "net.pth, RGB 112×112" in page
-    assert "<li>at this threshold strangers accepted (FPIR) 50.00&nbsp;%</li>" in page
+    assert "<li>at this threshold strangers accepted (FPIR) 50.00\u00a0%</li>" in page
     result = json.loads((folders / "out" / "result.json").read_text())
     assert result == {key: value for key, value in report.data.items() if key != "answers"}
     with pytest.raises(DataError, match="already exists"):

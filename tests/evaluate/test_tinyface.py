@@ -146,7 +146,7 @@ def test_the_folder_has_the_result_and_the_vectors(run, tmp_path):
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == report.data
     page = (tmp_path / "out" / "index.html").read_text()
     assert "<svg" in page and "<th>rank 50</th>" in page and "net.pth, RGB 112×112" in page
-    assert f"<td>{100 * report.data['with_distractors']['rank_1']:.2f}&nbsp;%</td>" in page
+    assert f"<td>{100 * report.data['with_distractors']['rank_1']:.2f}\u00a0%</td>" in page
     assert (tmp_path / "out" / "cmc.svg").is_file()
     with pytest.raises(DataError, match="already exists"):
         run(out=str(tmp_path / "out"))
