@@ -24,6 +24,7 @@ GROUPS = {
     "Watch": {
         "runs": ("arcterm.cli.runs.listing", "List the runs, newest first."),
         "show": ("arcterm.cli.runs.listing", "Show one run in full."),
+        "events": ("arcterm.cli.runs.events", "Print the events of a run, as they are written."),
         "attach": ("arcterm.cli.tui", "Watch a run; Ctrl-C leaves, the run goes on."),
         "tui": ("arcterm.cli.tui", "Open the console."),
         "chart": ("arcterm.cli.runs.chart", "Draw a metric of runs: as SVG, PNG, CSV, or here."),

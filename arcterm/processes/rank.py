@@ -39,6 +39,7 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
     from arcterm.runs import checkpoints
     from arcterm.runs.pulse import Pulse
     from arcterm.runs.state import Launch
+    from arcterm.train.feed.pace import OwnTimes
     from arcterm.train.telemetry import Telemetry
     from arcterm.train.world import World
 
@@ -47,7 +48,8 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # a CPU is far slower on what is as good as 0 in a softmax
     world = World.join(config.device, supervised=config.kind == "training")
-    with Telemetry(journal, world):
+    own = OwnTimes()
+    with Telemetry(journal, world, own):
         if config.kind == "job":
             return do_job(run, attempt, journal, world), world.leave
         from arcterm.train.loop import train
@@ -55,7 +57,7 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
         launch = read_json(run.attempt_dir(attempt) / "launch.json", Launch)
         found = run.checkpoints / launch.resume if launch.resume else None
         try:
-            return train(run, attempt, run.config, world, journal, found, pulse), world.leave
+            return train(run, attempt, run.config, world, journal, found, pulse, own), world.leave
         except StopAskedError as asked:  # while it was paused: all ranks leave together
             step = checkpoints.newest_step(run) or 0
             return Exit(reason="stopped", step=step, detail=str(asked), t=time.time()), world.leave

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 import zlib
+from typing import get_args
 
 import msgspec
 
@@ -54,7 +55,9 @@ class Step(Event, tag="step"):
     gradients × `gradient_scale` were too large for float16; the next ones are multiplied by less.
     `teacher` is the mean of 1 - cosine to the embeddings of a teacher, where there is one; `loss` is without
     it.
-    `margin` and `scale` are those of the loss in this step, where they follow a schedule.
+    `margin` and `scale` are those of the loss in this step, where they follow a schedule. `gradient_norm` is
+    the L2 norm of the backbone's gradient, averaged over the ranks, before it is clipped; None where the
+    backbone is frozen.
     """
 
     step: int
@@ -74,6 +77,7 @@ class Step(Event, tag="step"):
     teacher: float | None = None
     margin: float | None = None
     scale: float | None = None
+    gradient_norm: Real | None = None
 
 
 class Mined(Event, tag="mined"):
@@ -206,12 +210,16 @@ class Rank(Event, tag="rank"):
     """A rank's own use: `cpu` in percent of one core, `memory` resident bytes.
 
     `gpu_peak` is the most bytes of its GPU that PyTorch has held, for tensors or for later ones; 0 on a CPU.
+    `times` are milliseconds a step, the mean since the last report, of what a rank does without waiting for
+    others: ``data``, until it has its images, and ``forward``, through the backbone. Of all other phases
+    the collectives make the same on all ranks, however long one of them lets the others wait.
     """
 
     rank: int
     cpu: float
     memory: int
     gpu_peak: int = 0
+    times: dict[str, float] = {}
 
 
 class Message(Event, tag="message"):
@@ -255,6 +263,10 @@ def encode(event: Event) -> bytes:
     return b'%s%s%08x"}\n' % (body, _CRC, zlib.crc32(body))
 
 
+KINDS = tuple(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent))
+"""The kinds of events, as ``k`` has them in a line."""
+
+
 def decode(line: bytes) -> AnyEvent | None:
     """Decode a complete line; return None if its CRC is wrong or it is no event."""
     body, found, rest = line.rpartition(_CRC)
@@ -264,3 +276,15 @@ def decode(line: bytes) -> AnyEvent | None:
         return _decoder.decode(body + b"}")
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
+
+
+def problem(line: bytes) -> str:
+    """Return why `decode` gave None for a line: what a reader counts such lines by."""
+    body, found, rest = line.rpartition(_CRC)
+    if not found:
+        return "without a checksum"
+    return (
+        "with a wrong checksum"
+        if rest.rstrip(b"\n") != b'%08x"}' % zlib.crc32(body)
+        else "of an unknown kind"
+    )

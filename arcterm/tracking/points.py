@@ -6,7 +6,7 @@ from arcterm.runs.events import AnyEvent, Checkpoint, Gpu, Gpus, Mined, Rank, St
 
 _STEP = (
     *("loss", "accuracy", "angle", "active", "teacher", "lr", "margin", "scale"),
-    *("images_per_second", "data_wait", "epoch", "samples", "gradient_scale"),
+    *("images_per_second", "data_wait", "epoch", "samples", "gradient_scale", "gradient_norm"),
 )
 _VERIFY = ("accuracy", "std", "tar", "threshold", "far_threshold", "xnorm", "seconds")
 _MINED = ("round", "bags", "images", "pairs", "triplets", "seconds")

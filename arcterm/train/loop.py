@@ -29,6 +29,7 @@ from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
 from arcterm.train.feed.batches import Feed
 from arcterm.train.feed.loader import Batch
+from arcterm.train.feed.pace import OwnTimes
 from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.guards import data
 from arcterm.train.guards.finite import Attempted, FiniteGuard
@@ -63,6 +64,7 @@ class Training:
     preprocess: Preprocess
     teacher: Teacher | None
     pulse: Pulse | NullPulse
+    own: OwnTimes | None
     start: int
     images: int
 
@@ -75,10 +77,11 @@ def train(
     journal: Sink,
     resume: Path | None,
     pulse: Pulse | NullPulse | None = None,
+    own: OwnTimes | None = None,
 ) -> Exit:
     """Train from scratch, or on from the checkpoint `resume`, to the last step or to a requested stop.
 
-    The supervisor knows by `pulse` that this rank gets on.
+    The supervisor knows by `pulse` that this rank gets on, and others by its `own` times how fast it is.
     """
     pulse = pulse or NullPulse()
     first_journal = Beating(journal if world.first else NullJournal(), pulse)
@@ -116,7 +119,8 @@ def train(
     first_journal.write(Phase(phase="training"))
     preprocess = get("backbone", config.backbone).preprocess
     parts = (run, attempt, config, world, first_journal, trained, examiner, pause, feed, model, preprocess)
-    ended = _steps(Training(*parts, teacher=teacher, pulse=pulse, start=start, images=len(dataset)))
+    training = Training(*parts, teacher, pulse, own, start=start, images=len(dataset))
+    ended = _steps(training)
     pause.wait(ended.step)
     return ended
 
@@ -125,7 +129,7 @@ def _steps(training: Training) -> Exit:
     run, config, world = training.run, training.config, training.world
     trained, examiner = training.trained, training.examiner
     agreement = Agreement(run, world, config.checkpoint_minutes, pause=training.pause)
-    report = Reporter(training.journal, config, world.device, _symptoms(training))
+    report = Reporter(training.journal, config, world.device, _symptoms(training), training.own)
     finite = FiniteGuard(run, config, world, trained, training.journal, examiner.skipped)
     scale = GradientScale(*examiner.gradient_scale) if config.precision == "float16" else None
     followers = [trained.average.follow] if trained.average else []
@@ -143,7 +147,7 @@ def _steps(training: Training) -> Exit:
             outcome = update.apply(step, passed.scored.loss)
             report.mark("update")
             looks = finite.looks(passed.embeddings) if step % LOOK_EVERY == 0 and world.first else None
-            report.step(step, epoch, rate, waited, passed.scored, looks, outcome, scaled_by)
+            report.step(step, epoch, rate, waited, passed.scored, looks, outcome, scaled_by, finite.norm)
             if outcome == "refused":
                 report.flush()
                 # ends the run, unless on_nan is skip
@@ -203,6 +207,7 @@ def _pass(training: Training, part: Batch, rows: StepRows | None, enter: Enter, 
     # large products, by its own setting, and keeps targets and sums in float32.
     with precision.autocast(config.precision, world.device):
         embeddings = training.model(normalize(part.images, training.preprocess))
+    report.mark("backbone")
     embeddings = enter(embeddings)
     # A collective: each rank scores the whole batch against its own classes, and the sums over ranks make the
     # loss that of the global batch, the same number everywhere.

@@ -14,7 +14,7 @@ from arcterm.runs.events import Event, Message, Phase, Start, Step, real
 from arcterm.runs.journal import Sink
 from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.schedules.ramp import ramps
-from arcterm.train.feed.pace import Pace, StepTimes
+from arcterm.train.feed.pace import OwnTimes, Pace, StepTimes
 from arcterm.train.guards.symptoms import Looks, Symptoms
 from arcterm.train.head.head import HeadOutput
 from arcterm.train.update import Outcome
@@ -80,10 +80,16 @@ class Reporter:
     """
 
     def __init__(
-        self, journal: Sink, config: TrainConfig, device: torch.device, symptoms: Symptoms | None = None
+        self,
+        journal: Sink,
+        config: TrainConfig,
+        device: torch.device,
+        symptoms: Symptoms | None = None,
+        own: OwnTimes | None = None,
     ) -> None:
         self._journal = journal
         self._symptoms = symptoms
+        self._own = own
         self._config = config
         self._ramps = ramps(config)
         self._late = device.type == "cuda"
@@ -105,9 +111,13 @@ class Reporter:
         looks: Looks | None = None,
         outcome: Outcome = "updated",
         gradient_scale: float | None = None,
+        norm: torch.Tensor | None = None,
     ) -> None:
-        """Record a step that waited `waited` seconds for its images; `outcome` says whether it updated."""
-        further = [number for number in (scored.active, scored.teacher) if number is not None]
+        """Record a step that waited `waited` seconds for its images; `outcome` says whether it updated.
+
+        `norm` is that of the backbone's gradient, on the device.
+        """
+        further = [number for number in (scored.active, scored.teacher, norm) if number is not None]
         numbers = torch.stack([scored.loss.detach(), scored.accuracy, scored.angle, *further])
         times = self._pace.finish(numbers, waited)
         pace = self._pace.seconds_per_step()
@@ -128,6 +138,7 @@ class Reporter:
             teacher=None if scored.teacher is None else 0.0,
             margin=self._scheduled("margin", step),
             scale=self._scheduled("scale", step),
+            gradient_norm=None if norm is None else 0.0,
         )
         if self._late:
             self.flush()
@@ -150,10 +161,20 @@ class Reporter:
             event.active = further.pop(0)
         if event.teacher is not None:
             event.teacher = further.pop(0)
-        event.times = {phase: round(spent, 3) for phase, spent in times.milliseconds().items()}
+        if event.gradient_norm is not None:
+            event.gradient_norm = real(float(f"{further.pop(0):.4g}"))
+        event.times = self._by_phase(times.milliseconds())
         self._journal.write(event)
         for text in self._symptoms.step(event, looks) if self._symptoms else ():
             self._journal.write(Message(level="warning", text=text))
+
+    def _by_phase(self, spent: dict[str, float]) -> dict[str, float]:
+        """Add up what this rank does by itself; in the event the backbone is a part of the forward pass."""
+        alone = spent.pop("backbone", 0.0)
+        if self._own:
+            self._own.add(data=spent["data"], forward=alone)
+        spent["forward"] = spent.get("forward", 0.0) + alone
+        return {phase: round(milliseconds, 3) for phase, milliseconds in spent.items()}
 
     def pause(self) -> None:
         """Begin or end a time without steps, which the pace leaves out."""

@@ -13,6 +13,7 @@ import torch
 from arcterm import gpus
 from arcterm.runs.events import Gpu, Gpus, Rank
 from arcterm.runs.journal import Sink
+from arcterm.train.feed.pace import OwnTimes
 from arcterm.train.world import World
 
 INTERVAL_SECONDS = 1.0
@@ -23,9 +24,10 @@ _PATIENCE_SECONDS = 5.0
 class Telemetry:
     """A thread that writes `Rank` events, on a host's first rank also `Gpus`, and syncs the journal."""
 
-    def __init__(self, journal: Sink, world: World) -> None:
+    def __init__(self, journal: Sink, world: World, own: OwnTimes | None = None) -> None:
         self._journal = journal
         self._world = world
+        self._own = own or OwnTimes()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="telemetry", daemon=True)
 
@@ -56,7 +58,10 @@ class Telemetry:
             with contextlib.suppress(OSError):  # no descriptor is left, say: a second later there may be one
                 cpu, memory = process.cpu_percent(), process.memory_info().rss
                 peak = _gpu_peak(self._world.device)
-                self._journal.write(Rank(rank=self._world.rank, cpu=cpu, memory=memory, gpu_peak=peak))
+                own = self._own.take()
+                self._journal.write(
+                    Rank(rank=self._world.rank, cpu=cpu, memory=memory, gpu_peak=peak, times=own)
+                )
             if ticks % _SYNC_EVERY == 0:
                 self._journal.sync()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 
 import pytest
@@ -64,6 +65,22 @@ def test_a_step_that_is_refused_changes_no_weight_and_nothing_follows_it(made):
     after = state_of(trained)
     assert all(torch.equal(before[name], after[name]) for name in ("3.weight", "6.weight", "head.weight"))
     assert followed == []
+
+
+def test_the_norm_of_the_gradient_is_known_and_a_large_one_is_no_fault(made):
+    _, trained, update, _ = made
+    finite = update._finite
+    update.prepare(1)
+    loss = passed(trained, 1)
+    flat = torch.cat([p.grad.flatten() for p in trained.backbone.parameters()])
+    assert update.apply(1, loss) == "updated"
+    assert float(finite.norm) == pytest.approx(float(flat.norm()), rel=1e-5)
+    update.prepare(2)
+    loss = passed(trained, 2)
+    with torch.no_grad():
+        trained.backbone[3].weight.grad[0, 0] = 1e30  # its square is no float32
+    assert not finite.bad(loss) and math.isinf(float(finite.norm))
+    assert finite.looks(torch.eye(2)).gradient == math.inf
 
 
 def test_no_graph_of_a_step_is_alive_in_the_next(train, monkeypatch):

@@ -12,12 +12,13 @@ import os
 import re
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from arcterm.runs.events import AnyEvent, Phase, Start, Step, decode
+from arcterm.runs.events import AnyEvent, Phase, Start, Step, decode, problem
 from arcterm.runs.journal import read_seal
 
 PACE_STEPS = 50
@@ -41,8 +42,8 @@ def sampled_zeros(step: int) -> int:
 class Part:
     """An event file from byte `start` on.
 
-    `events` are those found, by the byte of their line; `corrupt` counts lines that are none. The lines from
-    byte `split` to byte `end` are all decoded, of those before it the ones that are asked for.
+    `events` are those found, by the byte of their line; `corrupt` counts lines that are none, by reason. The
+    lines from byte `split` to byte `end` are all decoded, of those before it the ones that are asked for.
     """
 
     path: Path
@@ -51,7 +52,7 @@ class Part:
     split: int = 0
     end: int = 0
     events: dict[int, AnyEvent] = field(default_factory=dict)
-    corrupt: int = 0
+    corrupt: Counter[str] = field(default_factory=Counter)
     _passed: set[bytes] = field(default_factory=set)
 
     def read_end(self, sealed: int = sys.maxsize) -> None:
@@ -130,7 +131,7 @@ class Part:
     def _take(self, at: int, line: bytes) -> bool:
         event = decode(line)
         if event is None:
-            self.corrupt += 1
+            self.corrupt[problem(line)] += 1
             return False
         self.events[at] = event
         return True
@@ -153,9 +154,10 @@ class Part:
         """Count the lines before `split` that are corrupt and were not decoded."""
         prefixes = (*self._passed, _STEP, _PHASE)
         for _, data, length in self._blocks(self.start, self.split):
-            self.corrupt += sum(
-                line[-18:] != b',"crc":"%08x"}' % zlib.crc32(line[:-18]) and line.startswith(prefixes)
+            self.corrupt.update(
+                problem(line)
                 for line in data[1 : length - 1].split(b"\n")
+                if line[-18:] != b',"crc":"%08x"}' % zlib.crc32(line[:-18]) and line.startswith(prefixes)
             )
 
     def _blocks(self, start: int, stop: int) -> Iterator[tuple[int, bytes, int]]:
@@ -186,7 +188,7 @@ class Essentials:
     """
 
     def __init__(self, curve: bool, check: bool) -> None:
-        self.corrupt = 0
+        self.corrupt: Counter[str] = Counter()
         self._curve = curve
         self._check = check
         self._found: list[list[tuple[int, AnyEvent]]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from arcterm.errors import DataError
 from arcterm.files import open_regular
-from arcterm.runs.events import AnyEvent, decode
+from arcterm.runs.events import AnyEvent, decode, problem
 from arcterm.runs.reading.essentials import Essentials, Part
 from arcterm.runs.state import damage
 from arcterm.runs.store import Run
@@ -24,7 +25,7 @@ _FILE = re.compile(r"(\d{4})-r(\d{5})(?:\.(\d{6}))?\.jsonl")
 
 
 @dataclass
-class _Tail:
+class FileTail:
     """One event file and how far it has been read; files are in `order` of attempt, rank and segment."""
 
     order: tuple[int, int, int]
@@ -52,16 +53,21 @@ class _Tail:
 
 @dataclass
 class Follower:
-    """The events of a run in order of attempt, then file; `corrupt` counts whole lines that were not events.
+    """The events of a run in order of attempt, then file; `unreadable` counts whole lines that are none.
 
-    A line without its line feed is not yet written and is left for the next look. A file that can't be read
-    is passed over; `damaged` says why, by its name.
+    It counts them by reason. A line without its line feed is not yet written and is left for the next look. A
+    file that can't be read is passed over; `damaged` says why, by its name.
     """
 
     run: Run
-    corrupt: int = 0
+    unreadable: Counter[str] = field(default_factory=Counter)
     damaged: dict[str, str] = field(default_factory=dict)
-    _tails: dict[str, _Tail] = field(default_factory=dict)
+    _tails: dict[str, FileTail] = field(default_factory=dict)
+
+    @property
+    def corrupt(self) -> int:
+        """How many whole lines were not events."""
+        return self.unreadable.total()
 
     def events(self) -> Iterator[tuple[int, AnyEvent]]:
         """Iterate over the events not read yet, as (attempt, event), decoding each when it is asked for."""
@@ -74,7 +80,7 @@ class Follower:
                     if (event := decode(line)) is not None:
                         yield tail.order[0], event
                     else:
-                        self.corrupt += 1
+                        self.unreadable[problem(line)] += 1
 
     def position(self) -> dict[str, int]:
         """Return how many bytes of each event file have been read, for `seek`."""
@@ -95,7 +101,7 @@ class Follower:
     def essentials(self, curve: bool = False, check: bool = False) -> list[tuple[int, AnyEvent]]:
         """Return the events not read yet that `Summary` needs; the others count as read.
 
-        With a `curve` also those that `Summary.sampled` needs. Unless all is to be checked, `corrupt` counts
+        With a `curve` also those that `Summary.sampled` needs. Unless all is to be checked, `unreadable` has
         only what was met on the way.
         """
         found = Essentials(curve, check)
@@ -105,11 +111,11 @@ class Follower:
                     part = Part(tail.path, file.fileno(), tail.offset)
                     found.take(tail.order[0], part)
                     tail.offset = part.end
-        self.corrupt += found.corrupt
+        self.unreadable += found.corrupt
         return found.events()
 
     @contextmanager
-    def _noting(self, tail: _Tail) -> Iterator[None]:
+    def _noting(self, tail: FileTail) -> Iterator[None]:
         """Note why a file can't be read, and go on."""
         try:
             yield
@@ -118,7 +124,7 @@ class Follower:
         else:
             self.damaged.pop(tail.path.name, None)
 
-    def _files(self) -> list[_Tail]:
+    def _files(self) -> list[FileTail]:
         try:
             names = [path.name for path in self.run.events.iterdir()]
         except FileNotFoundError:
@@ -129,7 +135,7 @@ class Follower:
         for name in names:
             if name not in self._tails and (match := _FILE.fullmatch(name)):
                 order = int(match[1]), int(match[2]), int(match[3] or 1)
-                self._tails[name] = _Tail(order, self.run.events / name)
+                self._tails[name] = FileTail(order, self.run.events / name)
         return sorted(self._tails.values(), key=attrgetter("order"))
 
 

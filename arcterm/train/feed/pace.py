@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -43,6 +44,29 @@ class StepTimes:
             passed = start.elapsed_time(end)  # type: ignore[attr-defined]
             spent[name] = spent.get(name, 0.0) + passed
         return spent
+
+
+class OwnTimes:
+    """Milliseconds of steps that a rank took by itself: added by one thread, taken by another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sums: dict[str, float] = {}
+        self._steps = 0
+
+    def add(self, **milliseconds: float) -> None:
+        """Add those of one step, by phase."""
+        with self._lock:
+            self._steps += 1
+            for phase, spent in milliseconds.items():
+                self._sums[phase] = self._sums.get(phase, 0.0) + spent
+
+    def take(self) -> dict[str, float]:
+        """Return the means by phase over the steps since the last call; empty if there was none."""
+        with self._lock:
+            sums, steps = self._sums, self._steps
+            self._sums, self._steps = {}, 0
+        return {phase: round(spent / steps, 2) for phase, spent in sums.items()}
 
 
 class Pace:

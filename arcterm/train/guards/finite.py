@@ -54,8 +54,9 @@ class FiniteGuard:
         self._buffers = Buffers([trained.backbone, trained.head])
         self._in_a_row = 0
         self._named = 0
-        self._backbone: list[Tensor] = []
         self.skipped = skipped
+        self.norm: Tensor | None = None
+        """L2 norm () of the backbone's gradient when `bad` last looked, on its device; None without one."""
         self.in_backbone_alone = False
         """Whether only the backbone's gradient was no number when `bad` last looked, on every rank."""
 
@@ -72,21 +73,28 @@ class FiniteGuard:
         backward, and the device for the host to launch the update, a few dozen kernels: some tenths of a
         millisecond a step. A flag that is read later would be read after the update.
         """
-        backbone, head = (list(_extremes(some)) for some in gradients(self._trained))
-        self._backbone = backbone
-        finite = [torch.stack(some).isfinite().all() for some in ([loss, *head, *backbone], [loss, *head])]
-        found, elsewhere = map(bool, self._world.max(1.0 - torch.stack(finite).float()).tolist())
+        backbone, head = gradients(self._trained)
+        self.norm = torch.stack(torch._foreach_norm(backbone)).norm() if backbone else None
+        others = [loss, *_extremes(head)]
+        found, elsewhere = self._look(others, [] if self.norm is None else [self.norm])
+        if found and not elsewhere:  # a sum of squares overflows from 1.8e19 on: are the numbers none, too?
+            found, _ = self._look(others, list(_extremes(backbone)))
         self.in_backbone_alone = found and not elsewhere
         if not found:
             self._in_a_row = 0
         return found
 
+    def _look(self, others: list[Tensor], backbone: list[Tensor]) -> tuple[bool, bool]:
+        """Whether any number on any rank is none, and whether any of the `others` than the backbone's is."""
+        finite = [torch.stack(some).isfinite().all() for some in ([*others, *backbone], others)]
+        found, elsewhere = map(bool, self._world.max(1.0 - torch.stack(finite).float()).tolist())
+        return found, elsewhere
+
     def looks(self, embeddings: Tensor) -> Looks | None:
         """Look at this rank's `embeddings` (B, D) and at the gradient of this step; None for one image."""
         if len(embeddings) < 2:
             return None
-        largest = float(torch.stack(self._backbone).abs().max()) if self._backbone else None
-        return Looks(_alike(embeddings), largest)
+        return Looks(_alike(embeddings), None if self.norm is None else float(self.norm))
 
     def refuse(self, made: Attempted) -> None:
         """Put the buffers back and count the step as skipped; raises `NotFiniteError` if the run must end."""
@@ -195,8 +203,8 @@ def _alike(embeddings: Tensor) -> float:
 def _extremes(tensors: list[Tensor]) -> Iterable[Tensor]:
     """Reduce each tensor to numbers that are finite if, and only if, all of its own are.
 
-    The largest absolute value, since a sum of squares overflows from 1.8e19 on. On a CPU the smallest and the
-    largest, which take in a NaN too and are found 20 times faster.
+    The largest absolute value; on a CPU the smallest and the largest, which take in a NaN too and are found
+    20 times faster.
     """
     if not tensors:
         return []

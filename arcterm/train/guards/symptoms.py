@@ -25,8 +25,8 @@ _NO_RATE = 1e-5  # of the peak
 class Looks:
     """What only a look at the tensors tells, every `LOOK_EVERY` steps.
 
-    `alike` is the mean cosine between the embeddings of two different images, `gradient` the largest absolute
-    number in the backbone's gradient; None where it learns nothing by design.
+    `alike` is the mean cosine between the embeddings of two different images, `gradient` the L2 norm of the
+    backbone's gradient; None where it learns nothing by design.
     """
 
     alike: float
