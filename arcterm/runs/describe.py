@@ -47,7 +47,8 @@ _GPU_HISTORY = 600
 class Summary:
     """State of a run after the events given to `feed`, in the order in which `Follower` gives them.
 
-    `steps` and each of `series` are parallel arrays (int64 steps, float64 values), NaN included. When a new
+    `steps` and each of `series` are parallel arrays (int64 steps, float64 values), NaN included; `epochs` are
+    pairs (first step, number of the epoch). When a new
     attempt goes on from step s, what earlier attempts did after s is forgotten: the curve continues from the
     checkpoint.
     """
@@ -56,6 +57,7 @@ class Summary:
         self.steps = array("q")
         self.times = array("d")
         self.series: dict[str, array[float]] = {name: array("d") for name in METRICS}
+        self.epochs: list[tuple[int, int]] = []
         self.last_step: Step | None = None
         self.mined: list[Mined] = []
         self.total_steps = 0
@@ -171,6 +173,7 @@ class Summary:
         del self.steps[keep:]
         for column in (self.times, *self.series.values()):
             del column[keep:]
+        self.epochs = [(first, number) for first, number in self.epochs if first <= step]
         if self.last_step and self.last_step.step > step:
             self.last_step = None
         kept = {k: [v for v in vs if v.step <= step] for k, vs in self.verification.items()}
@@ -189,6 +192,8 @@ class Summary:
         if self.steps and event.step <= self.steps[-1]:  # made or read again: the curve has each step once
             self._cut(event.step - 1)
         self.last_step = event
+        if not self.epochs or event.epoch != self.epochs[-1][1]:
+            self.epochs.append((event.step, event.epoch))
         self.steps.append(event.step)
         self.times.append(event.t)
         for name, column in self.series.items():

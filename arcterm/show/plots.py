@@ -16,7 +16,7 @@ from arcterm.runs.reader import Reader
 from arcterm.runs.report import read_report
 from arcterm.runs.store import Run
 from arcterm.show import words
-from arcterm.show.chart.series import smooth, stepwise
+from arcterm.show.chart.smoothing import smooth, stepwise
 from arcterm.text import first_of
 
 Along = Literal["step", "epoch", "time"]
@@ -120,7 +120,7 @@ def _measured(past: Past, metric: str, along: Along, weight: float, place: int) 
         return [Trace(name=past.name, x=x, y=y, colour=place)]
     return [
         Trace(name=f"{past.name} as measured", x=x, y=y, faint=True, colour=place),
-        Trace(name=past.name, x=x, y=smooth(y, weight), colour=place),
+        Trace(name=past.name, x=x, y=smooth(y, weight).astype(np.float64), colour=place),
     ]
 
 

@@ -58,7 +58,7 @@ def metric(name: str, value: float | None) -> str:
     if not math.isfinite(value):
         return {"nan": "NaN", "inf": "∞"}.get(str(value), "-∞")
     digits = {
-        "lr": ".3g" if value >= 1e-3 else ".1e",
+        "lr": ".3g" if value >= 1e-3 or not value else ".1e",
         "images_per_second": ",.0f" if value >= 100 else ".1f",
         "angle": ".1f",
     }

@@ -10,8 +10,8 @@ import pytest
 from arcterm.pictures.ticks import label, log_ticks, ticks
 from arcterm.show.chart import Series, Smoother, render, smooth, stepwise
 from arcterm.show.chart.axes import axes
+from arcterm.show.chart.cells import bitmap, trace
 from arcterm.show.chart.columns import columns, join
-from arcterm.show.chart.render import bitmap
 from tests.calls import calls
 
 
@@ -70,7 +70,7 @@ def test_a_spike_survives_a_hundred_thousand_points():
     y = np.ones(100_000)
     y[54_321] = 50.0
     layout = axes([line(y)], (80, 14), None, False, "braille")
-    dots = bitmap(line(y), layout, "braille")
+    dots = bitmap(*trace(line(y), layout, "braille"), layout, "braille")
     spike = np.flatnonzero(dots[0])
     assert len(spike) == 1
     assert spike[0] == int(54_321 / 99_999 * dots.shape[1])

@@ -7,7 +7,8 @@ import time
 import msgspec
 import pytest
 
-from arcterm.console.charts.curves import Lens, curve
+from arcterm.console.charts.lens import Lens
+from arcterm.console.charts.metrics import curve
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.view import View
 from arcterm.runs import history, trackers
@@ -251,7 +252,8 @@ def test_curves_smooth_the_loss_and_never_the_learning_rate(make):
     assert len(curve(view, "loss", Lens()).series) == 2
     assert len(curve(view, "loss", Lens(weight=0)).series) == 1
     assert len(curve(view, "lr", Lens()).series) == 1
-    assert curve(view, "loss", Lens(share=0.5)).span == (30.5, 60.0)
+    assert len(curve(view, "loss", Lens(band=False)).series) == 1
+    assert curve(view, "loss", Lens()).span == (1.0, 60.0)
 
 
 def test_every_metric_can_be_drawn_before_the_first_step(make):

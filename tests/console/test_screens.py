@@ -254,7 +254,7 @@ async def test_requests_are_dropped_for_the_run(busy, root, until):
     app = Console(root, "smoke-run")
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: dashboard(app))
-        for count, (key, verb) in enumerate({"c": "checkpoint", "v": "verify"}.items(), 1):
+        for count, (key, verb) in enumerate({"C": "checkpoint", "v": "verify"}.items(), 1):
             await pilot.press(key)
             await until(pilot, lambda n=count: len(control.pending(busy.run)) == n)
             assert verb in {request.verb for _, request in control.pending(busy.run)}

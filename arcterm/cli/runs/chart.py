@@ -136,7 +136,7 @@ def _print(plot: Plot) -> None:
         "ascii" if plain else "braille",
         span=plot.span,
         log=plot.log_y,
-        log_x=plot.log_x,
+        scale="log" if plot.log_x else "number",
         marks=True,
         empty="no points",
     )

@@ -1,12 +1,47 @@
-"""The chart widget: a title over a chart, of which only changed rows are painted."""
+"""The widget of one chart: a title over it; only changed rows are painted."""
 
 from __future__ import annotations
+
+from textual.widget import Widget
 
 from arcterm.console import terminal
 from arcterm.console.charts.curves import STYLES, Curves
 from arcterm.console.rows import Rows
-from arcterm.show.chart import render
+from arcterm.show.chart import Drawn, Mode, Span, draw, message
 from arcterm.show.lines import Line
+
+
+def mode_of(widget: Widget) -> Mode:
+    """The mode that the terminal can show."""
+    return "ascii" if getattr(widget.app, "ascii", False) else "braille"
+
+
+def picture(curves: Curves, size: tuple[int, int], mode: Mode, span: Span | None = None) -> Drawn | None:
+    """Draw `curves` in `size` cells below the title, over the whole of x or a `span` of it."""
+    return draw(
+        curves.series,
+        (size[0], size[1] - 1),
+        mode,
+        span=span or curves.span,
+        log=curves.log,
+        scale=curves.scale,
+        marks=mode == "ascii" or terminal.colourless(),
+        guides=curves.guides,
+    )
+
+
+def lines(
+    curves: Curves,
+    drawn: Drawn | None,
+    size: tuple[int, int],
+    cursor: float | None = None,
+    chosen: bool = False,
+) -> list[Line]:
+    """The title and the rows of a chart as lines with roles."""
+    below = (size[0], size[1] - 1)
+    rows = message(curves.empty, below) if drawn is None else drawn.rows(cursor)
+    title = curves.title(size[0], cursor, chosen)
+    return [title, *([(text, STYLES[style]) for text, style in row] for row in rows)]
 
 
 class ChartView(Rows):
@@ -16,18 +51,9 @@ class ChartView(Rows):
 
     def plot(self, curves: Curves) -> None:
         """Draw `curves` from now on."""
-        self.show(lambda width, height: self._draw(curves, width, height))
 
-    def _draw(self, curves: Curves, width: int, height: int) -> list[Line]:
-        ascii_only = bool(getattr(self.app, "ascii", False))
-        rows = render(
-            curves.series,
-            (width, height - 1),
-            "ascii" if ascii_only else "braille",
-            span=curves.span,
-            log=curves.log,
-            log_x=curves.log_x,
-            marks=ascii_only or terminal.colourless(),
-            empty=curves.empty,
-        )
-        return [curves.title(width), *([(text, STYLES[style]) for text, style in row] for row in rows)]
+        def paint(width: int, height: int) -> list[Line]:
+            size = width, height
+            return lines(curves, picture(curves, size, mode_of(self)), size)
+
+        self.show(paint)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
-from arcterm.console.charts.curves import LEVELS, Lens, curve
-from arcterm.console.charts.view import ChartView
+from arcterm.console.charts.chartkeys import ChartKeys
+from arcterm.console.charts.grid import ChartGrid
+from arcterm.console.charts.metrics import makers
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked
 from arcterm.console.panels import devices, log, metrics, status, verification
@@ -21,11 +21,9 @@ from arcterm.show import words
 
 _LIVE_SECONDS = 0.5
 _PAINT_EVERY = 4
-_CHARTS = {"speed": "images_per_second", "lr": "lr"}
-_SMALLEST_SHARE = 1 / 64
 
 
-class Dashboard(RunScreen):
+class Dashboard(RunScreen, ChartKeys):
     """Charts, verification, devices and output of a run; it only reads, and asks."""
 
     enlargements = ("-output", "-zoomed")
@@ -34,24 +32,14 @@ class Dashboard(RunScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("S", "stop", "stop", tooltip="stop the run, after a checkpoint or at once"),
         Binding("R", "resume", "resume", tooltip="go on from the newest checkpoint"),
-        Binding("m", "metric(1)", "metric", tooltip="the next metric on the main chart; M the one before"),
-        Binding("s", "smooth", "smooth", tooltip="smoothing 0, 0.6, 0.9, 0.99 of the measured values"),
-        Binding("y", "log", "log-y", tooltip="logarithmic y axis"),
-        Binding("c", "checkpoint", "checkpoint", tooltip="save a checkpoint now and go on"),
+        Binding("C", "checkpoint", "checkpoint", tooltip="save a checkpoint now and go on"),
         Binding("v", "verify", "verify", tooltip="verify now and go on"),
         Binding("o", "output", "output", tooltip="the log over the whole screen, and back"),
-        Binding("z", "zoom", "zoom", tooltip="the main chart over the whole screen, and back"),
         Binding("p", "pause", "pause", tooltip="stop painting; the run goes on"),
-        Binding("plus,equals_sign", "share(0.5)", "later half", show=False, tooltip="zoom in on the newest"),
-        Binding("minus", "share(2)", "zoom out", show=False),
-        Binding("0", "share(0)", "all steps", show=False),
-        Binding("M", "metric(-1)", "previous metric", show=False),
     ]
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self._lens = Lens()
-        self._metric = "loss"
         self._paused = False
         self._looks = 0
 
@@ -61,12 +49,9 @@ class Dashboard(RunScreen):
         yield Rows(lambda w, h: status.progress(view, w, h), id="progress")
         yield Rows(lambda w, h: status.notice(view, w, h), id="notice")
         with Horizontal(id="charts"):
-            yield ChartView(id="main")
-            yield ChartView(id="sets")
-            yield Rows(lambda w, h: metrics.metrics(view, w, h, self._metric), id="metrics")
+            yield ChartGrid(makers(view), words.METRICS, id="grid")
+            yield Rows(lambda w, h: metrics.metrics(view, w, h, self.charts.chosen), id="metrics")
         with Horizontal(id="more"):
-            yield ChartView(id="lr")
-            yield ChartView(id="speed")
             yield Rows(lambda w, h: metrics.facts(view, w, h), id="facts")
         with Horizontal(id="tables"):
             yield Rows(lambda w, h: devices.devices(view, w, h), id="devices")
@@ -101,26 +86,6 @@ class Dashboard(RunScreen):
         """Draw the charts that other sizes hide."""
         self.call_after_refresh(self.repaint)
 
-    def action_metric(self, by: int) -> None:
-        names = list(words.METRICS)
-        self._metric = names[(names.index(self._metric) + by) % len(names)]
-        self.repaint()
-
-    def action_smooth(self) -> None:
-        weight = LEVELS[(LEVELS.index(self._lens.weight) + 1) % len(LEVELS)]
-        self._lens = replace(self._lens, weight=weight)
-        self.repaint()
-
-    def action_log(self) -> None:
-        self._lens = replace(self._lens, log=not self._lens.log)
-        self.repaint()
-
-    def action_share(self, factor: float) -> None:
-        """Show fewer or more of the newest steps; 0 shows all."""
-        share = min(1.0, max(_SMALLEST_SHARE, self._lens.share * factor)) if factor else 1.0
-        self._lens = replace(self._lens, share=share)
-        self.repaint()
-
     def action_zoom(self) -> None:
         """Enlarge the main chart, or put it back."""
         self.enlarge("-zoomed")
@@ -132,12 +97,10 @@ class Dashboard(RunScreen):
     def repaint(self, charts: bool = True) -> None:
         """Draw every panel that can be seen; the charts only if `charts`."""
         self._fit()
-        for chart in self.query(ChartView):
-            if charts and chart.region:
-                name = {"main": self._metric, "sets": "verification"}.get(chart.id or "", "")
-                chart.plot(curve(self.view, name or _CHARTS[chart.id or ""], self._lens))
+        if charts:
+            self.charts.redraw()
         for rows in self.query(Rows):
-            if not isinstance(rows, ChartView):
+            if not isinstance(rows, ChartGrid):
                 rows.repaint()
 
     def _fit(self) -> None:

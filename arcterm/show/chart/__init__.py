@@ -1,8 +1,25 @@
-"""Line charts of characters: pure functions from series to rows, no Textual."""
+"""Line charts of characters: pure functions from series to rows, no Textual. Begin with `render`."""
 
 from __future__ import annotations
 
-from arcterm.show.chart.render import Mode, Row, render
-from arcterm.show.chart.series import Series, Smoother, smooth, stepwise
+from arcterm.show.chart.axes import Scale, Span
+from arcterm.show.chart.cells import Mode
+from arcterm.show.chart.render import Drawn, Row, draw, message, render
+from arcterm.show.chart.series import HorizontalLine, Series
+from arcterm.show.chart.smoothing import Smoother, smooth, stepwise
 
-__all__ = ["Mode", "Row", "Series", "Smoother", "render", "smooth", "stepwise"]
+__all__ = [
+    "Drawn",
+    "HorizontalLine",
+    "Mode",
+    "Row",
+    "Scale",
+    "Series",
+    "Smoother",
+    "Span",
+    "draw",
+    "message",
+    "render",
+    "smooth",
+    "stepwise",
+]

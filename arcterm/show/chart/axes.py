@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.pictures.ticks import label, log_ticks, power, ticks
+from arcterm.pictures.ticks import label, log_ticks, power, ticks, time_label, time_ticks, whole_ticks
 from arcterm.show.chart.series import Floats, Series
 
+Scale = Literal["number", "step", "time", "log"]
+"""The kind of x: any number, whole steps, seconds, or log₁₀ of a number."""
+Span = tuple[float, float]
+
 _SMALLEST = (16, 4)
-_LINES = {"braille": ("│", "┤", "└", "─", "┬"), "ascii": ("|", "+", "+", "-", "+")}
+_LINES = {"plain": ("│", "┤", "└", "─", "┬"), "ascii": ("|", "+", "+", "-", "+")}
+_FINE = 30  # the lowest and the highest value are labelled to this part of the range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +27,16 @@ class Axes:
 
     width: int
     height: int
-    span: tuple[float, float]
+    span: Span
     low: float
     high: float
     gutter: list[str]
     footer: list[str]
+
+    @property
+    def left(self) -> int:
+        """Cells left of the plot."""
+        return len(self.gutter[0])
 
     def row(self, y: Floats, count: int) -> NDArray[np.intp]:
         """The row of `count`, 0 the highest, of each value; NaN gets some row."""
@@ -33,18 +44,28 @@ class Axes:
         rows: NDArray[np.intp] = np.clip(np.rint(share * (count - 1)), 0, count - 1).astype(np.intp)
         return rows
 
+    def cell(self, x: float) -> int | None:
+        """Return the column of the plot that `x` is in; None outside of it."""
+        x0, x1 = self.span
+        return min(int((x - x0) / (x1 - x0) * self.width), self.width - 1) if x0 <= x <= x1 else None
+
+    def x_at(self, cell: float) -> float:
+        """Return the x of the middle of a column of the plot, at most its ends."""
+        x0, x1 = self.span
+        return min(max(x0 + (cell + 0.5) / self.width * (x1 - x0), x0), x1)
+
 
 def axes(
     curves: Sequence[Series],
     size: tuple[int, int],
-    span: tuple[float, float] | None,
+    span: Span | None,
     log: bool,
     mode: str,
-    log_x: bool = False,
+    scale: Scale = "number",
 ) -> Axes | None:
     """The frame for `curves` in `size` cells; None if there is no finite point or no room.
 
-    With `log` values are log₁₀ of y, with `log_x` log₁₀ of x, and the labels are of what they are logs of.
+    With `log` values are log₁₀ of y, and the labels are of what they are logs of.
     """
     width, height = size
     found = _ranges(curves, span)
@@ -52,30 +73,28 @@ def axes(
         return None
     x0, x1, low, high = found
     rows = height - 2
-    wanted = max(2, rows // 3)
-    marks = log_ticks(low, high, wanted) if log else _at_least_two(low, high, wanted)
-    names = _names(marks, log)
-    margin = max(map(len, names)) + 1
-    bar, tick, *_ = _LINES[mode]
-    gutter = [" " * margin + bar] * rows
-    for value, name in zip(marks, names, strict=True):
-        y = round((high - value) / (high - low) * (rows - 1))
-        gutter[y] = name.rjust(margin) + tick
+    names = _value_labels(low, high, rows, log)
+    margin = max(map(len, names.values())) + 1
+    bar, tick, *_ = _LINES["ascii" if mode == "ascii" else "plain"]
+    gutter = [names[y].rjust(margin) + tick if y in names else " " * margin + bar for y in range(rows)]
     plot = width - margin - 1
-    footer = _footer(x0, x1, margin, plot, mode, log_x)
+    if plot < 1:
+        return None
+    footer = _footer((x0, x1), margin, plot, mode, scale)
     return Axes(width=plot, height=rows, span=(x0, x1), low=low, high=high, gutter=gutter, footer=footer)
 
 
-def _ranges(
-    curves: Sequence[Series], span: tuple[float, float] | None
-) -> tuple[float, float, float, float] | None:
+def _ranges(curves: Sequence[Series], span: Span | None) -> tuple[float, float, float, float] | None:
     seen = []
     for s in curves:
-        ok = np.isfinite(s.y)
+        x, y = s.x, s.y
         if span is not None:
-            ok &= (s.x >= span[0]) & (s.x <= span[1])
-        if ok.any():
-            x, y = s.x[ok], s.y[ok]
+            begin, end = np.searchsorted(x, span[0], "left"), np.searchsorted(x, span[1], "right")
+            x, y = x[begin:end], y[begin:end]
+        ok = np.isfinite(y)
+        if not ok.all():
+            x, y = x[ok], y[ok]
+        if len(y):
             seen.append((x[0], x[-1], y.min(), y.max()))
     if not seen:
         return None
@@ -87,32 +106,59 @@ def _ranges(
     return float(x0), float(x1) if x1 > x0 else float(x0) + 1, low, high
 
 
-def _at_least_two(low: float, high: float, wanted: int) -> list[float]:
-    """Ticks, finer ones where the range would have a single label."""
-    return next(
-        (found for more in range(4) if len(found := ticks(low, high, wanted + more)) > 1), [low, high]
-    )
-
-
-def _names(marks: list[float], log: bool) -> list[str]:
-    if log:
-        return [f"{10**m:.3g}" for m in marks]
-    step = abs(marks[1] - marks[0]) if len(marks) > 1 else 0.0
-    return [label(m, step) for m in marks]
-
-
-def _footer(x0: float, x1: float, margin: int, plot: int, mode: str, log_x: bool) -> list[str]:
-    _, _, corner, line, tick = _LINES[mode]
-    marks = (log_ticks if log_x else ticks)(x0, x1, max(2, plot // 12))
-    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
-    ruler, names = [line] * plot, [" "] * (margin + 1 + plot)
-    free = 0
+def _value_labels(low: float, high: float, rows: int, log: bool) -> dict[int, str]:
+    """Labels by row: the highest and the lowest value, and round ones a row or more away."""
+    wanted = max(2, rows // 3)
+    marks = log_ticks(low, high, wanted) if log else ticks(low, high, wanted)
+    step = abs(marks[1] - marks[0]) if len(marks) > 1 else (high - low) / 2
+    fine = (high - low) / _FINE
+    labels = {
+        0: f"{10**high:.3g}" if log else label(high, fine),
+        rows - 1: f"{10**low:.3g}" if log else label(low, fine),
+    }
     for value in marks:
+        y = round((high - value) / (high - low) * (rows - 1))
+        if not {y - 1, y, y + 1} & labels.keys():
+            labels[y] = f"{10**value:.3g}" if log else label(value, step)
+    return labels
+
+
+def _footer(span: Span, margin: int, plot: int, mode: str, scale: Scale) -> list[str]:
+    """The line below the plot and its labels: the first and the last x, and round ones between them."""
+    x0, x1 = span
+    _, _, corner, line, tick = _LINES["ascii" if mode == "ascii" else "plain"]
+    ruler, names = [line] * plot, [" "] * (margin + 1 + plot)
+    first, last = _name(x0, x1 - x0, scale), _name(x1, x1 - x0, scale)
+    free, end = margin + 1 + len(first), len(names)
+    names[margin + 1 : free] = first
+    if free + 1 + len(last) <= end:
+        end -= len(last)
+        names[end:] = last
+    for value, name in _marks(span, max(2, plot // 12), scale):
         x = min(int((value - x0) / (x1 - x0) * plot), plot - 1)
-        name = power(value) if log_x else label(value, step)
-        start = min(margin + 1 + x - len(name) // 2, len(names) - len(name))
-        if start >= free:
+        start = margin + 1 + x - len(name) // 2
+        if free < start and start + len(name) < end:
             ruler[x] = tick
             names[start : start + len(name)] = name
-            free = start + len(name) + 1
-    return [" " * margin + corner + "".join(ruler), "".join(names)]
+            free = start + len(name)
+    return [" " * margin + corner + "".join(ruler), "".join(names[: margin + 1 + plot])]
+
+
+def _marks(span: Span, most: int, scale: Scale) -> list[tuple[float, str]]:
+    """Round places on the x axis, and their names."""
+    if scale == "log":
+        return [(value, power(value)) for value in log_ticks(*span, most)]
+    if scale == "time":
+        return [(value, time_label(value)) for value in time_ticks(*span, most)]
+    found = (whole_ticks if scale == "step" else ticks)(*span, most)
+    step = found[1] - found[0] if len(found) > 1 else 1.0
+    return [(value, label(value, step)) for value in found]
+
+
+def _name(x: float, width: float, scale: Scale) -> str:
+    """The label of an end of the x axis, of which `width` is shown."""
+    if scale == "log":
+        return power(x)
+    if scale == "time":
+        return time_label(x)
+    return label(x, 1.0 if scale == "step" else width / _FINE)

@@ -1,26 +1,70 @@
-"""Series to rows of text: two by four dots a cell in braille, or plain ASCII."""
+"""Series to rows of text, with axes, guides and a crosshair."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from arcterm.show.chart.axes import Axes, axes
-from arcterm.show.chart.columns import columns, join
-from arcterm.show.chart.series import Floats, Series
+from arcterm.show.chart.axes import Axes, Scale, Span, axes
+from arcterm.show.chart.cells import BLANK, Codes, Mode, Styles, cells
+from arcterm.show.chart.series import Floats, HorizontalLine, Series
 
-Mode = Literal["braille", "ascii"]
 Row = list[tuple[str, int]]
 """One line of the chart: texts with the style index of each; 0 is the axes' and empty space's."""
 
-_DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
-_CELL: dict[Mode, tuple[int, int]] = {"braille": (2, 4), "ascii": (1, 1)}
-_BLANK = ord(" ")
-_SPARSE = 5
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawn:
+    """A chart that is drawn but for its crosshair: the plot's characters and styles, and its frame."""
+
+    axes: Axes
+    codes: Codes
+    styles: Styles
+    mode: Mode
+
+    def rows(self, cursor: float | None = None) -> list[Row]:
+        """The lines of the chart, with a vertical line at the x of the `cursor` where nothing else is."""
+        codes, styles = self.codes, self.styles
+        footer = list(self.axes.footer)
+        column = None if cursor is None else self.axes.cell(cursor)
+        if column is not None:
+            codes = codes.copy()
+            free = codes[:, column] == BLANK
+            codes[free, column] = ord("|" if self.mode == "ascii" else "│")
+            place = self.axes.left + column
+            footer[0] = footer[0][:place] + ("^" if self.mode == "ascii" else "┴") + footer[0][place + 1 :]
+        rows = [[(gutter, 0), *_runs(codes[y], styles[y])] for y, gutter in enumerate(self.axes.gutter)]
+        return rows + [[(text, 0)] for text in footer]
+
+
+def draw(
+    series: Sequence[Series],
+    size: tuple[int, int],
+    mode: Mode = "braille",
+    *,
+    span: Span | None = None,
+    log: bool = False,
+    scale: Scale = "number",
+    marks: bool = False,
+    guides: Sequence[HorizontalLine] = (),
+) -> Drawn | None:
+    """Draw a chart of `size` (width, height) cells with its axes; None if there is nothing to draw.
+
+    `span` is the visible range of x (default: all), `log` puts log₁₀ on the y axis, the `scale` ``log`` on
+    the x axis, where a point at 0 has no place, `marks` puts each series' mark on its
+    samples however many there are. `guides` are behind everything.
+    """
+    curves = [_log(s) for s in series] if log else list(series)
+    curves = [_log_x(s) for s in curves] if scale == "log" else curves
+    layout = axes(curves, size, span, log, mode, scale)
+    if layout is None:
+        return None
+    lines = [_log_guide(guide) for guide in guides if guide.y > 0] if log else guides
+    codes, styles = cells(curves, layout, mode, marks, lines)
+    return Drawn(axes=layout, codes=codes, styles=styles, mode=mode)
 
 
 def render(
@@ -28,74 +72,26 @@ def render(
     size: tuple[int, int],
     mode: Mode = "braille",
     *,
-    span: tuple[float, float] | None = None,
+    span: Span | None = None,
     log: bool = False,
-    log_x: bool = False,
+    scale: Scale = "number",
     marks: bool = False,
+    guides: Sequence[HorizontalLine] = (),
+    cursor: float | None = None,
     empty: str = "",
 ) -> list[Row]:
-    """A chart of `size` (width, height) cells with its axes.
+    """`draw`, as rows; with the text `empty` if there is nothing to draw."""
+    drawn = draw(series, size, mode, span=span, log=log, scale=scale, marks=marks, guides=guides)
+    return message(empty, size) if drawn is None else drawn.rows(cursor)
 
-    `span` is the visible range of x (default: all), `log` puts log₁₀ on the y axis, `log_x` log₁₀ on the x
-    axis, where a point at 0 has no place, `marks` puts each series' mark on its samples however many there
-    are. Where series meet, the later one is seen. `empty` is shown if there is nothing to draw.
-    """
+
+def message(text: str, size: tuple[int, int]) -> list[Row]:
+    """Rows that are empty but for a text in the middle."""
     width, height = size
-    curves = [_log(s) for s in series] if log else list(series)
-    curves = [_log_x(s) for s in curves] if log_x else curves
-    layout = axes(curves, size, span, log, mode, log_x)
-    if layout is None:
-        return _message(empty, width, height)
-    codes, styles = _cells(curves, layout, mode, marks)
-    rows = []
-    for y in range(layout.height):
-        rows.append([(layout.gutter[y], 0), *_runs(codes[y], styles[y])])
-    rows += [[(text, 0)] for text in layout.footer]
-    return rows
+    return [[(text[:width].center(width) if y == height // 2 else " " * width, 0)] for y in range(height)]
 
 
-def _cells(
-    curves: Sequence[Series], layout: Axes, mode: Mode, marks: bool
-) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:
-    """Character codes and style indices (height, width) of the plot's cells."""
-    codes = np.full((layout.height, layout.width), _BLANK, np.uint32)
-    styles = np.zeros((layout.height, layout.width), np.intp)
-    for s in curves:
-        dots = bitmap(s, layout, mode)
-        if mode == "braille":
-            bits = (dots.reshape(layout.height, 4, layout.width, 2) * _DOTS[None, :, None, :]).sum((1, 3))
-            hit = bits > 0
-            codes[hit] = 0x2800 + bits[hit]
-        else:
-            hit = dots
-            codes[hit] = ord(s.mark)
-        styles[hit] = s.style
-    for s in curves:
-        if s.samples and (marks or len(s.x) * _SPARSE <= layout.width):
-            _stamp(s, layout, codes, styles)
-    return codes, styles
-
-
-def bitmap(s: Series, layout: Axes, mode: Mode) -> NDArray[np.bool_]:
-    """Which dots (rows, columns) the series covers."""
-    per_x, per_y = _CELL[mode]
-    low, high = join(columns(s.x, s.y, *layout.span, layout.width * per_x))
-    dots = layout.height * per_y
-    top, bottom = layout.row(high, dots), layout.row(low, dots)
-    y = np.arange(dots)[:, None]
-    covered: NDArray[np.bool_] = ~np.isnan(low) & (y >= top) & (y <= bottom)
-    return covered
-
-
-def _stamp(s: Series, layout: Axes, codes: NDArray[np.uint32], styles: NDArray[np.intp]) -> None:
-    x0, x1 = layout.span
-    seen = np.isfinite(s.y) & (s.x >= x0) & (s.x <= x1)
-    x = np.minimum((s.x[seen] - x0) / (x1 - x0) * layout.width, layout.width - 1).astype(int)
-    y = layout.row(s.y[seen], layout.height)
-    codes[y, x], styles[y, x] = ord(s.mark), s.style
-
-
-def _runs(codes: NDArray[np.uint32], styles: NDArray[np.intp]) -> Row:
+def _runs(codes: Codes, styles: Styles) -> Row:
     text = codes.astype("<u4").tobytes().decode("utf-32-le")
     cuts = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist(), len(text)]
     return [(text[a:b], int(styles[a])) for a, b in itertools.pairwise(cuts)]
@@ -104,13 +100,17 @@ def _runs(codes: NDArray[np.uint32], styles: NDArray[np.intp]) -> Row:
 def _log(s: Series) -> Series:
     y: Floats = np.full(s.y.shape, np.nan)
     np.log10(s.y, out=y, where=s.y > 0)
-    return Series(x=s.x, y=y, style=s.style, mark=s.mark, samples=s.samples)
+    return _with(s, s.x, y)
 
 
 def _log_x(s: Series) -> Series:
     there = s.x > 0
-    return Series(x=np.log10(s.x[there]), y=s.y[there], style=s.style, mark=s.mark, samples=s.samples)
+    return _with(s, np.log10(s.x[there]), s.y[there])
 
 
-def _message(text: str, width: int, height: int) -> list[Row]:
-    return [[(text[:width].center(width) if y == height // 2 else " " * width, 0)] for y in range(height)]
+def _log_guide(guide: HorizontalLine) -> HorizontalLine:
+    return HorizontalLine(y=float(np.log10(guide.y)), style=guide.style)
+
+
+def _with(s: Series, x: Floats, y: Floats) -> Series:
+    return Series(x=x, y=y, style=s.style, mark=s.mark, name=s.name, samples=s.samples, signed=s.signed)

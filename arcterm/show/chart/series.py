@@ -1,4 +1,4 @@
-"""A curve to draw, and its smoothing."""
+"""A curve to draw, and a line beside it to compare with."""
 
 from __future__ import annotations
 
@@ -7,86 +7,39 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-_BLOCK = 128
-_FEW_VALUES = 16
-_PROBE = 512
+Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
     """`x` (N,) rising, `y` (N,) with NaN or infinity where there is a gap.
 
-    `style` is the index that its cells carry, `mark` its character where lines have no colours.
-    `samples`: few points worth a mark each, e.g. verifications.
+    `style` is the index that its cells carry, `mark` its character where lines have no colours, `name` what a
+    legend calls it. `samples`: few points worth a mark each, e.g. verifications. `signed`: its mark stands
+    along the line now and then, so that lines differ without colours too.
     """
 
     x: Floats
     y: Floats
     style: int
     mark: str = "*"
+    name: str = ""
     samples: bool = False
+    signed: bool = False
+
+    def at(self, x: float) -> tuple[float, float] | None:
+        """Return the point nearest to `x`; None where there are no points."""
+        if not len(self.x):
+            return None
+        after = min(int(np.searchsorted(self.x, x)), len(self.x) - 1)
+        before = max(after - 1, 0)
+        nearest = after if self.x[after] - x < x - self.x[before] else before
+        return float(self.x[nearest]), float(self.y[nearest])
 
 
-class Smoother:
-    """Exponential moving average of a series, corrected for its start; gaps stay gaps.
+@dataclass(frozen=True, kw_only=True)
+class Guide:
+    """A horizontal line at the value `y`."""
 
-    m(t) = w·m(t-1) + (1-w)·x(t), shown as m(t) / (1 - wᵗ), so that the first points are not pulled to 0.
-    It is taken over all points. While the series only grows each is computed once; one that was cut or
-    changed, as by a resume from an older checkpoint, is computed anew.
-    """
-
-    def __init__(self, weight: float) -> None:
-        lag = np.subtract.outer(np.arange(_BLOCK), np.arange(_BLOCK))
-        self._kernel = np.where(lag >= 0, (1 - weight) * weight ** np.maximum(lag, 0), 0.0).T
-        self._decay = weight ** np.arange(1, _BLOCK + 1)
-        self._weight = weight
-        self._values: Floats = np.empty(0)
-        self._smoothed: Floats = np.empty(0)
-        self._average, self._seen = 0.0, 0
-
-    def extend(self, values: Floats) -> Floats:
-        """The smoothed `values` (N,)."""
-        known = len(self._values)
-        if not np.array_equal(values[:known], self._values, equal_nan=True):
-            self._forget()
-            known = 0
-        self._values = values.copy()
-        new = values[known:]
-        out = np.full(len(new), np.nan)
-        finite = np.isfinite(new)
-        kept = new[finite]
-        if len(kept):
-            count = np.arange(self._seen + 1, self._seen + len(kept) + 1, dtype=np.float64)
-            out[finite] = self._continue(kept) / (1 - self._weight**count)
-            self._seen += len(kept)
-        self._smoothed = np.concatenate([self._smoothed, out])
-        return self._smoothed
-
-    def _forget(self) -> None:
-        self._values = self._smoothed = np.empty(0)
-        self._average, self._seen = 0.0, 0
-
-    def _continue(self, kept: Floats) -> Floats:
-        """The uncorrected average. Inside a block the recursion is one triangular matrix product."""
-        padded = np.zeros(-(-len(kept) // _BLOCK) * _BLOCK)
-        padded[: len(kept)] = kept
-        blocks = padded.reshape(-1, _BLOCK) @ self._kernel
-        for i in range(len(blocks)):
-            blocks[i] += self._average * self._decay
-            self._average = float(blocks[i, -1])
-        averages = blocks.ravel()[: len(kept)]
-        self._average = float(averages[-1])
-        return averages
-
-
-def smooth(values: Floats, weight: float) -> Floats:
-    """`values` (N,) smoothed at once."""
-    return Smoother(weight).extend(values)
-
-
-def stepwise(values: Floats) -> bool:
-    """Whether `values` are piecewise constant, as a learning rate is: smoothing them would lie."""
-    finite = values[np.isfinite(values)]
-    few = len(np.unique(finite[:_PROBE])) <= _FEW_VALUES  # the start decides for most curves
-    return few and (len(finite) <= _PROBE or len(np.unique(finite)) <= _FEW_VALUES)
+    y: float
+    style: int = 0

@@ -1,0 +1,157 @@
+"""The keys of charts, for every screen with a `ChartGrid`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Input
+
+from arcterm.console.charts.grid import ZOOM_STEP, ChartGrid
+from arcterm.console.rows import Rows
+from arcterm.console.screens.base import Box, ConsoleScreen
+from arcterm.show.lines import Line
+
+_PAN = 0.25
+_LEAP = 10
+
+
+def _more(keys: str, action: str, description: str, tooltip: str) -> Binding:
+    """A binding that the help lists and the line at the bottom does not."""
+    return Binding(keys, action, description, show=False, tooltip=tooltip)
+
+
+class ChartKeys(ConsoleScreen):
+    """Smoothing, axes, crosshair, zoom and choice of the charts in the screen's `ChartGrid`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "chart_smooth", "smooth", tooltip="smoothing 0, 0.6, 0.9, 0.99 of the measured values"),
+        _more("y", "chart_log", "log-y", "logarithmic y axis"),
+        _more("x", "chart_axis", "x axis", "x by step, by epoch, by time since the first step"),
+        Binding("c", "chart_crosshair", "crosshair", tooltip="values at one x in all charts; also the mouse"),
+        _more("left,h", "chart_move(-1)", "crosshair left", "by one column"),
+        _more("right,l", "chart_move(1)", "crosshair right", "by one column"),
+        _more("shift+left,H", f"chart_move(-{_LEAP})", "far left", "the crosshair by ten columns"),
+        _more("shift+right,L", f"chart_move({_LEAP})", "far right", "the crosshair by ten columns"),
+        _more("plus,equals_sign", "chart_zoom(-1)", "zoom in", "about crosshair, pointer (wheel) or newest"),
+        _more("minus", "chart_zoom(1)", "zoom out", "also the wheel"),
+        _more("less_than_sign,comma", "chart_pan(-1)", "earlier", "move what is visible; also by dragging"),
+        _more(
+            "greater_than_sign,full_stop", "chart_pan(1)", "later", "move what is visible; also by dragging"
+        ),
+        _more("0", "chart_reset", "all of x", "no crosshair; again: all settings as they were"),
+        _more("B", "chart_band", "raw band", "the measured values behind the smoothed line, or not"),
+        Binding("m", "chart_choose(1)", "metric", tooltip="the next metric; M the one before"),
+        _more("M", "chart_choose(-1)", "previous metric", ""),
+        _more("slash", "chart_find", "find a chart", "those whose names hold a text"),
+        Binding("z,enter", "zoom", "zoom", tooltip="one chart fills the screen, and back; also two clicks"),
+    ]
+
+    @property
+    def charts(self) -> ChartGrid:
+        """The charts of the screen."""
+        return self.query_one(ChartGrid)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Move a crosshair only where there is one."""
+        if action == "chart_move":
+            grids = self.query(ChartGrid)
+            return bool(grids) and grids.first().lens.cursor is not None
+        return super().check_action(action, parameters)
+
+    def action_chart_smooth(self) -> None:
+        self.charts.next_smoothing()
+
+    def action_chart_log(self) -> None:
+        self.charts.toggle_log()
+
+    def action_chart_axis(self) -> None:
+        self.charts.next_axis()
+
+    def action_chart_crosshair(self) -> None:
+        self.charts.toggle_crosshair()
+        self.refresh_bindings()
+
+    def action_chart_move(self, cells: int) -> None:
+        self.charts.move_cursor(cells)
+
+    def action_chart_zoom(self, direction: int) -> None:
+        self.charts.zoom(ZOOM_STEP**direction)
+
+    def action_chart_pan(self, direction: int) -> None:
+        self.charts.pan(_PAN * direction)
+
+    def action_chart_reset(self) -> None:
+        self.charts.reset()
+        self.refresh_bindings()
+
+    def action_chart_band(self) -> None:
+        self.charts.toggle_band()
+
+    def action_chart_choose(self, by: int) -> None:
+        self.charts.choose(by)
+
+    def action_chart_find(self) -> None:
+        self.app.push_screen(FindChart(self.charts))
+
+    def action_zoom(self) -> None:
+        """Let the chosen chart fill the screen, or put it back."""
+        self.toggle_class("-zoomed")
+        self.call_after_refresh(self.charts.redraw)
+
+    def on_chart_grid_noted(self, message: ChartGrid.Noted) -> None:
+        self.app.notify(message.text, timeout=3, markup=False)
+
+    def on_chart_grid_zoomed(self, message: ChartGrid.Zoomed) -> None:
+        self.action_zoom()
+
+
+class FindChart(Box):
+    """A line at the bottom; the charts behind it follow what is typed."""
+
+    DEFAULT_CSS = """
+    FindChart { align: center bottom; background: $background 0%; }
+    FindChart Vertical { height: 2; width: 1fr; background: $panel; }
+    FindChart Input { width: 1fr; }
+    """
+
+    def __init__(self, charts: ChartGrid) -> None:
+        super().__init__()
+        self._charts = charts
+        self._none = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Rows(self._hint)
+            yield Input(self._charts.filter, compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._none = not self._charts.find(event.value)
+        self.query_one(Rows).repaint()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(None)
+
+    def action_cancel(self) -> None:
+        """Show all charts again."""
+        self._charts.find("")
+        self.dismiss(None)
+
+    def _hint(self, width: int, height: int) -> list[Line]:
+        if self._none:
+            return [[(" no chart has such a name; there are " + ", ".join(self._charts.titles), "warn")]]
+        return [
+            [
+                (" charts whose name holds   ", "head"),
+                ("enter", "key"),
+                (" keep  ", "dim"),
+                ("esc", "key"),
+                (" all", "dim"),
+            ]
+        ]

@@ -1,0 +1,142 @@
+"""The charts of one run: what was measured at its steps, and its verifications."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from arcterm.console.charts.curves import BAND, STYLES, Curves, Maker, last_of
+from arcterm.console.charts.lens import Lens
+from arcterm.console.view import View
+from arcterm.pictures.ticks import time_label
+from arcterm.show import words
+from arcterm.show.chart import Scale, Series, Smoother, Span, stepwise
+from arcterm.show.chart.series import Floats
+from arcterm.show.lines import Line
+
+SCALES: dict[str, Scale] = {"step": "step", "epoch": "number", "time": "time"}
+PLACES: dict[str, Callable[[float], str]] = {
+    "step": lambda x: f"{x:,.0f}",
+    "epoch": lambda x: f"epoch {x:.2f}",
+    "time": time_label,
+}
+"""How a place on the x axis is written."""
+
+
+def makers(view: View) -> dict[str, Maker]:
+    """A maker of each metric's chart, by its name in `words.METRICS`."""
+    return {name: partial(curve, view, name) for name in words.METRICS}
+
+
+def curve(view: View, name: str, lens: Lens) -> Curves:
+    """A metric over the steps: what was measured, and over it the smoothed line."""
+    if name == "verification":
+        return verification(view, lens)
+    x = places(view, lens.x)(np.array(view.history.steps, np.float64))
+    y = np.array(view.history.series[name], np.float64)
+    scale = 100.0 if name in words.SHARES else 1.0
+    values: Line = [(words.metric(name, y[-1]), "bold")] if len(y) else []
+    steps = name == "lr" or stepwise(y)
+    smoothing = lens.weight > 0 and not steps
+    series = [Series(x=x, y=y * scale, style=BAND if smoothing else 1, mark="." if smoothing else "*")]
+    if smoothing:
+        line = _smoothed(view, name, y, lens.weight)
+        word = f"smooth {lens.weight:g}"
+        values.append((f"{word}: {words.metric(name, last_of(line))}", "s1"))
+        smooth = Series(x=x, y=line * scale, style=1, name=word)
+        series = [*series, smooth] if lens.band else [smooth]
+    return Curves(
+        name=words.METRICS[name],
+        values=_noted(values, lens),
+        series=series,
+        span=_whole(view, lens),
+        log=lens.log,
+        scale=SCALES[lens.x],
+        empty=_waiting(view, lens),
+        value=lambda value: words.metric(name, value / scale),
+        place=PLACES[lens.x],
+        refusals=_refusals(words.METRICS[name], steps, smoothing),
+    )
+
+
+def verification(view: View, lens: Lens) -> Curves:
+    """The accuracy of each set over the steps, in percent."""
+    long: Line = []
+    short: Line = []
+    series = []
+    place = places(view, lens.x)
+    for i, (name, results) in enumerate(list(view.summary.verification.items())[: len(words.SET_MARKS)]):
+        shown = [(v.step, v.accuracy * 100) for v in results if v.accuracy is not None]
+        x, y = np.array(shown, np.float64).reshape(-1, 2).T
+        mark, style = words.SET_MARKS[i], 1 + i
+        if shown:
+            series.append(Series(x=place(x), y=y, style=style, mark=mark, name=name, samples=True))
+        best = view.summary.best(name)
+        top = f" best {words.percent(best.accuracy)} @{words.short(best.step)}" if best else ""
+        short.append((f"{mark} {name} {words.percent(results[-1].accuracy)}", STYLES[style]))
+        long.append((short[-1][0] + top, STYLES[style]))
+    why = "verifications are few: they are shown as they are, not smoothed"
+    return Curves(
+        name="verify %",
+        values=_noted(long, lens),
+        short=short,
+        series=series,
+        span=_whole(view, lens),
+        log=lens.log,
+        scale=SCALES[lens.x],
+        empty="no verification yet" if view.summary.last_step else _waiting(view, lens),
+        value="{:.2f}".format,
+        place=PLACES[lens.x],
+        refusals={"smooth": why, "band": why},
+    )
+
+
+def places(view: View, axis: str) -> Callable[[Floats], Floats]:
+    """From steps to their places on an x axis."""
+    history = view.history
+    if axis == "step" or not history.steps:
+        return lambda steps: steps
+    steps = np.array(history.steps, np.float64)
+    if axis == "time":
+        times = np.maximum.accumulate(np.array(history.times))  # a clock may be set back
+        return lambda at: np.interp(at, steps, times - times[0])
+    starts, numbers = (np.array(column, np.float64) for column in zip(*history.epochs, strict=True))
+    length = starts[-1] - starts[-2] if len(starts) > 1 else view.steps / view.config.epochs
+    knots = np.append(starts - 1, starts[-1] - 1 + max(length, 1))
+    return lambda at: np.interp(at, knots, np.append(numbers - 1, numbers[-1]))
+
+
+def _whole(view: View, lens: Lens) -> Span | None:
+    """The whole range of x: from the first step to the newest known one, which may not be read yet."""
+    if not view.history.steps:
+        return None
+    ends = np.array([view.history.steps[0], max(view.history.steps[-1], view.summary.step)], np.float64)
+    first, last = places(view, lens.x)(ends)
+    return (float(first), float(last)) if last > first else None
+
+
+def _smoothed(view: View, name: str, y: Floats, weight: float) -> Floats:
+    if (name, weight) not in view.smoothers:
+        view.smoothers[name, weight] = Smoother(weight)
+    return view.smoothers[name, weight].extend(y)
+
+
+def _noted(values: Line, lens: Lens) -> Line:
+    return [*values, *([("log", "dim")] if lens.log else [])]
+
+
+def _refusals(name: str, steps: bool, smoothing: bool) -> dict[str, str]:
+    if steps:
+        why = f"{name} changes in steps: it is shown as it is, since smoothing would change its values"
+        return {"smooth": why, "band": why}
+    return {} if smoothing else {"band": "without smoothing (s) the measured values are the line"}
+
+
+def _waiting(view: View, lens: Lens) -> str:
+    if view.loading:
+        return "reading …"
+    if lens.span is not None and view.history.steps:
+        return "nothing in this part; 0 shows all"
+    return "waiting for the first step" if view.live else "no step was made"
