@@ -38,7 +38,7 @@ class Series:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guide:
+class HorizontalLine:
     """A horizontal line at the value `y`."""
 
     y: float
