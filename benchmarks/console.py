@@ -1,200 +1,415 @@
-"""Time and memory of looking at long runs, against decoding every event; processes, interleaved, medians.
+"""The console in a terminal: how soon it shows, answers and ends, and what it costs while one looks.
 
-python benchmarks/console.py [--rounds 7] [--steps 1000000]
+    python benchmarks/console.py [--rounds 5] [--only first live …] [--json FILE]
 
-The runs are written by the journal that trainings write by: a step of 290 bytes ten times a second, every
-second what each of two ranks uses, every 2,000 steps a verification of three sets and a checkpoint.
+The console is started in a pseudo-terminal as a person would, keys are typed, and what it draws is read and
+timed. Every case is one process a round, in an order of its own; medians over the rounds. Where W&B's `wandb
+leet` is installed it shows a run of the same numbers in the same rounds.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import contextlib
+import fcntl
+import json
 import os
 import platform
 import pty
 import random
+import re
+import select
+import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from arcterm.config import TrainConfig
-from arcterm.runs import state, store
-from arcterm.runs.events import Checkpoint, Phase, Rank, Start, Step, Verify
-from arcterm.runs.journal import Journal
+from writtenruns import made_step, write_run
 
-RUNS, COMMAND = 5, [sys.executable, "-m", "arcterm"]
-EVERY_EVENT = """
-import pathlib, sys
-from arcterm.runs.describe import Summary
-from arcterm.runs.reading.follow import Follower
-from arcterm.runs.store import list_runs
-for run in list_runs(pathlib.Path(sys.argv[1])):
-    Summary().feed(Follower(run).poll())
-"""
-DASHBOARD = """
-import asyncio, pathlib, sys
-from arcterm.console.app import Console
-def shown(view):
-    return not view.loading if ALL else view.step > 0
-async def main():
-    app = Console(pathlib.Path(sys.argv[1]), "last")
-    async with app.run_test(size=(120, 40)) as pilot:
-        while app.is_running and not (hasattr(app.screen, "view") and shown(app.screen.view)):
-            await pilot.pause(0.01)
-asyncio.run(main())
-"""
+SMALL, LARGE = (80, 24), (200, 50)
+_CURVE = re.compile("[\u2801-\u28ff]")
+_LEET = Path(sys.executable).with_name("wandb")
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Spent(NamedTuple):
-    """What a process took: CPU and wall seconds, and its largest resident size in MB."""
+class Terminal:
+    """A program in a terminal of its own; what it draws is read, keys are typed into it."""
 
-    cpu: float
-    wall: float
-    memory: float
-
-
-def write_run(root: Path, steps: int) -> None:
-    """A training of `steps` steps that is done."""
-    chance, clock = random.Random(1), time.time() - steps / 10
-    config = TrainConfig(
-        backbone="r50",
-        loss="arcface",
-        dataset="x",
-        device="cpu",
-        nproc=2,
-        batch_size=32,
-        epochs=4,
-        steps=steps,
-        lr=0.1,
-    )
-    run = store.create(root, config, label="r50-arcface", argv=["arcterm"], host="here")
-    (run.path / "attempts" / "0001").mkdir()
-    journals = [Journal(run.events, 1, rank) for rank in range(2)]
-    for rank, journal in enumerate(journals):
-        journal.write(
-            Start(t=clock, rank=rank, world_size=2, host="here", pid=1, device="CPU", step=0, steps=steps)
+    def __init__(self, command: list[str], size: tuple[int, int], folder: Path) -> None:
+        self._main, side = pty.openpty()
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        self._drawn = ""
+        self.began = time.monotonic()
+        environment = os.environ | {
+            "TERM": "xterm-256color",
+            "XDG_STATE_HOME": str(folder),
+            "LANG": "C.UTF-8",
+        }
+        environment.pop("NO_COLOR", None)
+        self.process = subprocess.Popen(
+            command, stdin=side, stdout=side, stderr=side, env=environment, start_new_session=True
         )
-    for step in range(1, steps + 1):
-        clock += chance.uniform(0.09, 0.11)
-        journals[0].write(_step(step, steps, clock, chance))
-        if step % 10 == 0:
-            for rank, journal in enumerate(journals):
-                journal.write(Rank(t=clock, rank=rank, cpu=97.3, memory=chance.randrange(1 << 31)))
-        if step % 2000 == 0:
-            _verify(journals[0], step, clock, chance)
-    for journal in journals:
-        journal.close()
-    state.take_ownership(run, 1, "local")
-    state.write_state(run, "done", attempt=1, step=steps)
+        os.close(side)
 
+    def wait_for(self, what: str | re.Pattern[str], seconds: float = 60) -> float:
+        """Return the seconds since the start, or the last key, until `what` is drawn."""
+        pattern = re.compile(re.escape(what)) if isinstance(what, str) else what
+        deadline = self.began + seconds
+        while not pattern.search(self._drawn):
+            if not self._read(deadline - time.monotonic()):
+                raise SystemExit(f"{self.process.args}: {pattern.pattern!r} did not come in {seconds} s")
+        return time.monotonic() - self.began
 
-def _step(step: int, steps: int, clock: float, chance: random.Random) -> Step:
-    return Step(
-        t=clock,
-        step=step,
-        epoch=1 + 4 * step // steps,
-        loss=4 + 16 * math.exp(-5 * step / steps) + chance.gauss(0, 0.3),
-        accuracy=step / steps,
-        angle=80 - 40 * step / steps + chance.gauss(0, 1),
-        lr=0.1,
-        images_per_second=round(chance.gauss(640, 9), 2),
-        samples=64 * step,
-        data_wait=round(0.05 * chance.random(), 4),
-        times={phase: round(30 * chance.random(), 3) for phase in ("data", "forward", "backward", "update")},
-    )
+    def type(self, keys: str) -> None:
+        """Type `keys`; what was drawn before is forgotten."""
+        self.settle(0.05)
+        self._drawn, self.began = "", time.monotonic()
+        os.write(self._main, keys.encode())
 
-
-def _verify(journal: Journal, step: int, clock: float, chance: random.Random) -> None:
-    for name in ("lfw", "cfp_fp", "agedb_30"):
-        for done in range(0, 12_000, 1000):
-            journal.write(Phase(t=clock, phase="verify", detail=name, done=done, total=12_000))
-        accuracy = 0.9 + 0.1 * chance.random()
-        journal.write(
-            Verify(t=clock, step=step, set=name, pairs=6000, accuracy=accuracy, std=0.003, xnorm=21.0)
-        )
-    name = f"step-{step:010d}"
-    journal.write(Checkpoint(t=clock, step=step, name=name, bytes=1 << 28, seconds=1, reason="scheduled"))
-    journal.write(Phase(t=clock, phase="training"))
-
-
-def measure(command: list[str], terminal: bool) -> Spent:
-    """Run a command to its end, in a terminal of its own or with its output thrown away."""
-    main, side = pty.openpty()
-    began = time.monotonic()
-    out = side if terminal else subprocess.DEVNULL
-    process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | {"TERM": "xterm-256color"})
-    os.close(side)
-    try:
-        while terminal and os.read(main, 1 << 16):
+    def settle(self, seconds: float) -> None:
+        """Read until nothing was drawn for so long."""
+        while self._read(seconds):
             pass
-    except OSError:  # it has closed its terminal
-        pass
+
+    def watch(self, seconds: float) -> float:
+        """Read for so long; returns the share of a core that the program took."""
+        before, began = self._ticks(), time.monotonic()
+        while (left := began + seconds - time.monotonic()) > 0:
+            self._read(left)
+        return (self._ticks() - before) / _TICKS / (time.monotonic() - began)
+
+    def ended(self) -> float:
+        """Return the seconds since the last key until the program has ended."""
+        with contextlib.suppress(OSError):
+            while self._read(10):
+                pass
+        self.process.wait(10)
+        return time.monotonic() - self.began
+
+    def memory(self) -> float:
+        """The largest resident size so far in MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            with contextlib.suppress(OSError):
+                while self._read(5):
+                    pass
+            self.process.wait(10)
+        os.close(self._main)
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self._main], [], [], max(0, seconds))[0]:
+            return False
+        try:
+            text = os.read(self._main, 1 << 16)
+        except OSError:  # the program has closed it
+            return False
+        self._answer(text)
+        self._drawn += re.sub(r"\x1b(\[[0-9;?<>=]*[ -/]*[@-~]|[()].|[=>])", "", text.decode(errors="replace"))
+        return bool(text)
+
+    def _answer(self, text: bytes) -> None:
+        """Answer as a terminal does where a program asks it for its colours, cursor or kind."""
+        for asked, answer in (
+            (b"\x1b[6n", b"\x1b[1;1R"),
+            (b"\x1b]11;?", b"\x1b]11;rgb:0000/0000/0000\x1b\\"),
+            (b"\x1b[c", b"\x1b[?62;c"),
+        ):
+            if asked in text:
+                os.write(self._main, answer)
+
+    def _ticks(self) -> int:
+        """CPU time of the program and its children so far, in ticks."""
+        total = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                if int(fields[3]) == self.process.pid:  # its session
+                    total += int(fields[11]) + int(fields[12])
+        return total
+
+
+@dataclass
+class Places:
+    """The run directories that the cases look at."""
+
+    folder: Path
+    steps: int
+    runs: int
+
+    def root(self, name: str) -> Path:
+        return self.folder / name
+
+    def prepare(self, names: set[str]) -> None:
+        """Write the runs of these roots that are not there yet."""
+        sizes = {"hundred": (100_000, 1), "million": (self.steps, 1), "many": (20, self.runs)}
+        for name, (steps, count) in sizes.items():
+            if name in names and not self.root(name).exists():
+                for _ in range(count):
+                    write_run(self.root(name), steps)
+        if "leet" in names and not (self.folder / "wandb").exists():
+            _write_wandb(self.folder, 100_000)
+
+
+@contextlib.contextmanager
+def console(places: Places, root: str, *arguments: str, size: tuple[int, int] = SMALL) -> Iterator[Terminal]:
+    """The console over a root."""
+    command = [sys.executable, "-m", "arcterm", "tui", *arguments, "--runs-dir", str(places.root(root))]
+    with tempfile.TemporaryDirectory() as state:
+        terminal = Terminal(command, size, Path(state))
+        try:
+            yield terminal
+        finally:
+            terminal.close()
+
+
+@contextlib.contextmanager
+def leet(places: Places, size: tuple[int, int] = SMALL) -> Iterator[Terminal]:
+    """`wandb leet` over the run that was written for it."""
+    run = next((places.folder / "wandb").glob("offline-run-*"))
+    terminal = Terminal([str(_LEET), "leet", "run", str(run)], size, places.folder / "leet")
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def first(places: Places) -> float:
+    with console(places, "hundred", "last") as shown:
+        return shown.wait_for(_CURVE) * 1000
+
+
+def first_leet(places: Places) -> float:
+    with leet(places) as shown:
+        return shown.wait_for(_CURVE) * 1000
+
+
+def idle(places: Places) -> float:
+    with console(places, "hundred", "last") as shown:
+        shown.wait_for(_CURVE)
+        shown.settle(2)
+        return shown.watch(20) * 100
+
+
+def idle_leet(places: Places) -> float:
+    with leet(places) as shown:
+        shown.wait_for(_CURVE)
+        shown.settle(2)
+        return shown.watch(20) * 100
+
+
+def live(size: tuple[int, int]) -> Callable[[Places], float]:
+    """A run that makes ten steps a second: what it costs to look on."""
+
+    def case(places: Places) -> float:
+        with tempfile.TemporaryDirectory(dir=places.folder) as name:
+            where = Places(Path(name), places.steps, places.runs)
+            steps = 20_000
+            _, journal = write_run(where.root("live"), steps, live=True)
+            over = threading.Event()
+
+            def train() -> None:
+                step, chance = steps, random.Random(2)
+                while not over.wait(0.1):
+                    step += 1
+                    journal.write(made_step(step, 10 * steps, time.time(), chance))
+
+            writer = threading.Thread(target=train)
+            writer.start()
+            try:
+                with console(where, "live", "last", size=size) as shown:
+                    shown.wait_for(_CURVE)
+                    shown.watch(3)
+                    return shown.watch(20) * 100
+            finally:
+                over.set()
+                writer.join()
+                journal.close()
+
+    return case
+
+
+def complete(places: Places) -> float:
+    """All steps of the long run are drawn; the memory is measured beside."""
+    return _complete(places)[0]
+
+
+def complete_memory(places: Places) -> float:
+    return _complete(places)[1]
+
+
+def _complete(places: Places) -> tuple[float, float]:
+    script = (
+        "import asyncio, pathlib, sys, time\n"
+        "from arcterm.console.app import Console\n"
+        "async def main():\n"
+        "    app = Console(pathlib.Path(sys.argv[1]), 'last')\n"
+        "    async with app.run_test(size=(120, 40)) as pilot:\n"
+        "        while not (hasattr(app.screen, 'view') and not app.screen.view.loading):\n"
+        "            await pilot.pause(0.01)\n"
+        "asyncio.run(main())\n"
+    )
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-c", script, str(places.root("million"))])
     _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - began
-    os.close(main)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{command} ended with {process.returncode}")
-    return Spent(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
+        raise SystemExit(f"the console ended with {process.returncode}")
+    return time.monotonic() - began, usage.ru_maxrss / 1024
+
+
+def rows(places: Places) -> float:
+    """The first rows of a list of many runs."""
+    with console(places, "many") as shown:
+        return shown.wait_for("r50-arcface") * 1000
+
+
+def rows_idle(places: Places) -> float:
+    with console(places, "many") as shown:
+        shown.wait_for("r50-arcface")
+        shown.settle(3)
+        return shown.watch(20) * 100
+
+
+def key(places: Places) -> float:
+    """From a key in the long list to what it changes on the screen; the median of twenty."""
+    with console(places, "many") as shown:
+        shown.wait_for("r50-arcface")
+        shown.settle(3)
+        found = []
+        for _ in range(20):
+            shown.type("j")
+            found.append(shown.wait_for(re.compile(".")))
+        return statistics.median(found) * 1000
+
+
+def help_box(root: str) -> Callable[[Places], float]:
+    """From ``?`` to the list of keys."""
+
+    def case(places: Places) -> float:
+        with console(places, root, "last") as shown:
+            shown.wait_for(_CURVE)
+            if root == "hundred":
+                shown.settle(1)
+            shown.type("?")
+            return shown.wait_for("this list of keys") * 1000
+
+    return case
+
+
+def leave(places: Places) -> float:
+    """From the last key to the end of the process."""
+    with console(places, "hundred") as shown:
+        shown.wait_for("r50-arcface")
+        shown.settle(1)
+        shown.type("q")
+        return shown.ended() * 1000
+
+
+def leave_leet(places: Places) -> float:
+    with leet(places) as shown:
+        shown.wait_for(_CURVE)
+        shown.settle(1)
+        shown.type("q")
+        return shown.ended() * 1000
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured, in which unit, over which runs, and how much it may be."""
+
+    words: str
+    unit: str
+    measure: Callable[[Places], float]
+    root: str
+    limit: float | None = None
+
+
+CASES = {
+    "first": Case("first chart, 100,000 steps", "ms", first, "hundred", 300),
+    "first-leet": Case("… `wandb leet`", "ms", first_leet, "leet"),
+    "complete": Case("all read, 1,000,000 steps", "s", complete, "million", 3),
+    "memory": Case("… its memory", "MiB", complete_memory, "million", 150),
+    "idle": Case("idle, 100,000 steps", "% of a core", idle, "hundred", 0.5),
+    "idle-leet": Case("… `wandb leet`", "% of a core", idle_leet, "leet"),
+    "live": Case("live, ten steps a second, 80×24", "% of a core", live(SMALL), "hundred", 2),
+    "live-large": Case("live, ten steps a second, 200×50", "% of a core", live(LARGE), "hundred", 2.5),
+    "rows": Case("first rows of 3,000 runs", "ms", rows, "many", 400),
+    "rows-idle": Case("idle, 3,000 runs", "% of a core", rows_idle, "many", 1),
+    "key": Case("a key in the list of 3,000 runs", "ms", key, "many", 15),
+    "help": Case("help", "ms", help_box("hundred"), "hundred", 20),
+    "help-busy": Case("help while 1,000,000 steps are read", "ms", help_box("million"), "million", 20),
+    "leave": Case("leave", "ms", leave, "hundred", 100),
+    "leave-leet": Case("… `wandb leet`", "ms", leave_leet, "leet"),
+}
+
+
+def _write_wandb(folder: Path, steps: int) -> None:
+    """An offline run of W&B with the numbers of `made_step`."""
+    script = (
+        "import random, sys, wandb\n"
+        "from writtenruns import made_step\n"
+        "run = wandb.init(mode='offline', dir=sys.argv[1], project='x')\n"
+        "chance, steps = random.Random(1), int(sys.argv[2])\n"
+        "for i in range(1, steps + 1):\n"
+        "    s = made_step(i, steps, i / 10, chance)\n"
+        "    run.log({'loss': s.loss, 'accuracy': s.accuracy, 'angle': s.angle, 'lr': s.lr,\n"
+        "             'images_per_second': s.images_per_second}, step=i)\n"
+        "run.finish()\n"
+    )
+    environment = os.environ | {"WANDB_SILENT": "true"}
+    subprocess.run(
+        [sys.executable, "-c", script, str(folder), str(steps)],
+        cwd=Path(__file__).parent,
+        env=environment,
+        check=True,
+    )
 
 
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1_000_000)
+    parser.add_argument("--runs", type=int, default=3000)
+    parser.add_argument("--only", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--keep", type=Path, help="write the runs here, or use those that are there")
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    names = [name for name in given.only if CASES[name].root != "leet" or _LEET.exists()]
+    found: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as temporary:
-        root = given.keep or Path(temporary)
-        many, one = root / "many", root / "one"
-        for folder, count in ((many, RUNS), (one, 1)):
-            for _ in range(0 if folder.exists() else count):
-                write_run(folder, given.steps // count)
-        spent = _measure_all(many, one, given.rounds)
+        places = Places(given.keep or Path(temporary), given.steps, given.runs)
+        places.folder.mkdir(parents=True, exist_ok=True)
+        places.prepare({CASES[name].root for name in names})
+        for _ in range(given.rounds):
+            for name in random.sample(names, len(names)):
+                found[name].append(CASES[name].measure(places))
+                print(f"{name} {found[name][-1]:.1f}", file=sys.stderr, flush=True)
     model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
     print(f"{os.cpu_count()} cores, {model.partition(': ')[2]}, Python {platform.python_version()}\n")
-    print("| | CPU s | wall s | MB | CPU, × every event |\n|---|---|---|---|---|")
-    for (what, folder), rounds in spent.items():
-        cpu, wall, memory = (statistics.median(numbers) for numbers in zip(*rounds, strict=True))
-        every = spent["every event", folder]
-        ratio = statistics.median(r.cpu / e.cpu for r, e in zip(rounds, every, strict=True))
-        label = (
-            f"{what}, {RUNS} × {given.steps // RUNS:,} steps"
-            if folder == many
-            else f"{what}, {given.steps:,} steps"
+    print("| | median | least | at most |\n|---|---|---|---|")
+    for name in names:
+        case, values = CASES[name], found[name]
+        limit = f"{case.limit:g}" if case.limit is not None else ""
+        print(
+            f"| {case.words} ({case.unit}) | {statistics.median(values):.2f} | {min(values):.2f} | {limit} |"
         )
-        print(f"| {label} | {cpu:.2f} | {wall:.2f} | {memory:.0f} | {ratio:.3f} |")
-
-
-def _measure_all(many: Path, one: Path, rounds: int) -> dict[tuple[str, Path], list[Spent]]:
-    """Each case once a round, in an order of its own, after a round that is thrown away."""
-    python = [sys.executable, "-c"]
-    in_many, in_one = ["--runs-dir", str(many)], ["--runs-dir", str(one)]
-    cases = {
-        ("every event", many): [*python, EVERY_EVENT, str(many)],
-        ("`arcterm runs`", many): [*COMMAND, "runs", *in_many],
-        ("`arcterm runs --json`", many): [*COMMAND, "runs", "--json", *in_many],
-        ("every event", one): [*python, EVERY_EVENT, str(one)],
-        ("`arcterm show`", one): [*COMMAND, "show", *in_one],
-        ("`arcterm show --json`", one): [*COMMAND, "show", "--json", *in_one],
-        ("`arcterm attach`, drawn", one): [*COMMAND, "attach", *in_one],
-        ("`arcterm attach --plain`", one): [*COMMAND, "attach", "--plain", *in_one],
-        ("dashboard, first picture", one): [*python, f"ALL = False\n{DASHBOARD}", str(one)],
-        ("dashboard, all read", one): [*python, f"ALL = True\n{DASHBOARD}", str(one)],
-    }
-    spent: dict[tuple[str, Path], list[Spent]] = {case: [] for case in cases}
-    for round_ in range(rounds + 1):
-        for case, command in random.sample(list(cases.items()), len(cases)):
-            found = measure(command, terminal="drawn" in case[0])
-            if round_:
-                spent[case].append(found)
-    return spent
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":
