@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,12 @@ def _seeded() -> None:
     """What is drawn at random is the same in whichever order, and on whichever worker, tests run."""
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The console remembers nothing of the person who runs the tests, nor of another test."""
+    monkeypatch.setenv("ARCTERM_STATE", str(tmp_path_factory.getbasetemp() / "state" / uuid.uuid4().hex))
 
 
 @pytest.fixture(scope="session")

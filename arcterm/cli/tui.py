@@ -31,6 +31,9 @@ def tui(
             autocompletion=completing.runs,
         ),
     ] = None,
+    readonly: Annotated[
+        bool, typer.Option("--readonly", help="Only watch: nothing can be started, stopped or changed.")
+    ] = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Open the console."""
@@ -39,4 +42,5 @@ def tui(
     from arcterm.runs import store
 
     root = store.runs_dir(runs_dir)
-    raise typer.Exit(run_console(root, store.find(root, name, uses.WATCHED).id if name else None))
+    run = store.find(root, name, uses.WATCHED).id if name else None
+    raise typer.Exit(run_console(root, run, readonly=readonly))

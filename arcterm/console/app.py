@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,12 +16,14 @@ from textual.geometry import Size
 from textual.screen import Screen
 
 from arcterm.config import Config
-from arcterm.console import ending, terminal
+from arcterm.console import ending, remembered, terminal
 from arcterm.console.keys import HELP, described, name_of
 from arcterm.console.keystrokes import Keystrokes
+from arcterm.console.screens.actions import RunActions
+from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import SMALLEST, Help, Problem, TooSmall
-from arcterm.console.screens.runs import RunList
-from arcterm.errors import ArctermError
+from arcterm.console.tabs import DASH, JOBS, LAUNCH, RUNS, TABS
+from arcterm.errors import ArctermError, RunError
 from arcterm.runs import store
 from arcterm.runs.state import check_whole
 from arcterm.runs.store import Run
@@ -41,15 +43,19 @@ class Console(App[None]):
         Binding(
             "colon", "app.command_palette", "commands", show=False, tooltip="every action by name; also ^p"
         ),
+        *(Binding(str(n), f"app.go({n})", tab.name.lower(), show=False) for n, tab in TABS.items()),
     ]
 
-    def __init__(self, root: Path, run: str | None = None) -> None:
+    def __init__(self, root: Path, run: str | None = None, *, readonly: bool = False) -> None:
         self.ascii = terminal.ascii_only()
         super().__init__()
         self.animation_level = "none"
         self.root = root
+        self.readonly = readonly
         self._first = run
         self._interrupted = 0.0
+        self._warned = False
+        self._visited: list[int] = []
         self._keystrokes = Keystrokes(self, super().on_event)
 
     async def on_event(self, event: events.Event) -> None:
@@ -60,39 +66,62 @@ class Console(App[None]):
             await super().on_event(event)
 
     def on_mount(self) -> None:
-        """Open the run that was asked for, else the run list."""
+        """Open the run that was asked for, else the screen that was open last."""
         try:
             first = store.find(self.root, self._first) if self._first is not None else None
         except ArctermError:  # removed since `run_console` looked
             first = None
         if first is None or not self.open_run(first):
-            self.push_screen(RunList(self.root))
-        self._fit()
+            self.go(RUNS)
 
     def on_resize(self, event: events.Resize) -> None:
         """Cover everything when the terminal becomes too small."""
         self._fit(event.size)
 
+    @property
+    def tab(self) -> int:
+        """The number of the screen that is open; 0 before there is one."""
+        return self._visited[-1] if self._visited else 0
+
+    def go(self, number: int) -> None:
+        """Show one of the seven screens as it was left, or make it; other numbers do nothing."""
+        if number not in TABS:
+            return
+        run = self._run_at_cursor() if number == DASH and self.tab != DASH else None
+        if run is not None:
+            self.open_run(run)
+        else:
+            self._show(number, partial(TABS[number].make, self))
+
+    def warn_once(self) -> None:
+        """Notify of a file of the console's own that can't be read; called by the first screen there is."""
+        if not self._warned and (problem := remembered.problem()):
+            self.notify(problem, severity="warning", markup=False)
+        self._warned = True
+
+    def action_go(self, number: int) -> None:
+        self.go(number)
+
+    def require_actions(self) -> None:
+        """Raise `ArctermError` if this console only watches."""
+        if self.readonly:
+            raise RunError("this console only watches", "start it without --readonly to act on runs")
+
     def open_run(self, run: Run) -> bool:
         """Show a run's dashboard, or a job's screen; False, with the error shown, if it can't be read."""
-        try:
-            screen = self._screen_of(run)
-        except ArctermError as error:
-            self.show_error(error)
-            return False
-        self._open(screen)
-        return True
+        return self._show(DASH, partial(self.screen_of, run), anew=True)
 
     def open_form(self, texts: Mapping[str, str] | None = None) -> None:
-        """Show the launch form, filled with `texts` by field."""
+        """Show the launch form, filled anew with `texts` by field."""
+        if texts is None:
+            self.go(LAUNCH)
+            return
         from arcterm.console.forms.launch import LaunchForm
 
-        self._open(LaunchForm(self.root, texts or {"backbone": "tiny", "loss": "arcface"}))
+        self._show(LAUNCH, partial(LaunchForm, self.root, texts), anew=True)
 
     def open_jobs(self) -> None:
-        from arcterm.console.screens.jobs import JobList
-
-        self._open(JobList(self.root))
+        self.go(JOBS)
 
     def open_job(self, name: str, texts: Mapping[str, str] | None = None) -> None:
         """Show the form of a job, filled with `texts` by field."""
@@ -117,7 +146,8 @@ class Console(App[None]):
         self._fit()
 
     @staticmethod
-    def _screen_of(run: Run) -> Screen[None]:
+    def screen_of(run: Run) -> ConsoleScreen:
+        """The screen of one run; raises `ArctermError` if it can't be read."""
         check_whole(run)
         if run.record.config.kind == "job":
             from arcterm.console.screens.job import JobScreen
@@ -128,13 +158,58 @@ class Console(App[None]):
         return Dashboard(run)
 
     def leave(self) -> None:
-        """Close the top screen; below the last one is the run list, and below that the shell."""
-        if isinstance(self.screen, RunList):
-            self.exit()
-        elif len(self.screen_stack) <= 2:
-            self.switch_screen(RunList(self.root))
-        else:
+        """Close the top screen; below the last one of a tab is the tab before, and below that the shell."""
+        if len(self.screen_stack) > 1:
             self.pop_screen()
+            return
+        left = self._visited.pop()
+        if left == RUNS:
+            self.exit()
+            return
+        self.go(self._visited[-1] if self._visited else RUNS)
+        self.remove_mode(str(left))
+
+    def _show(self, number: int, make: Callable[[], ConsoleScreen], anew: bool = False) -> bool:
+        """Show tab `number`, each of which is a mode of the app; `anew` replaces its screens."""
+        mode = str(number)
+        if anew or not self._has(mode):
+            try:
+                screen = make()
+            except ArctermError as error:
+                if not self._visited:
+                    self.go(RUNS)
+                self.show_error(error)
+                return False
+            self._place(mode, screen)
+        self._visited = [*(n for n in self._visited if n != number), number]
+        if self.current_mode != mode:
+            self.switch_mode(mode)
+        elif not anew:
+            for _ in self.screen_stack[1:]:
+                self.pop_screen()
+        self._fit()
+        return True
+
+    def _place(self, mode: str, screen: ConsoleScreen) -> None:
+        """Make `screen` the only one of `mode`."""
+        if self.current_mode == mode:
+            for _ in self.screen_stack[1:]:
+                self.pop_screen()
+            self.switch_screen(screen)
+            return
+        if self._has(mode):
+            self.remove_mode(mode)
+        self.add_mode(mode, lambda: screen)
+
+    def _has(self, mode: str) -> bool:
+        try:
+            return bool(self.get_screen_stack(mode))
+        except KeyError:
+            return False
+
+    def _run_at_cursor(self) -> Run | None:
+        """The run that the screen which is open would act on."""
+        return self.screen.target() if isinstance(self.screen, RunActions) else None
 
     def show_error(self, error: ArctermError) -> None:
         self.push_screen(Problem(error))
@@ -173,9 +248,9 @@ class Console(App[None]):
             self.pop_screen()
 
 
-def run_console(root: Path, run: str | None) -> int:
+def run_console(root: Path, run: str | None, *, readonly: bool = False) -> int:
     """Show the console until it is left; raises `ArctermError` without a terminal or without that run."""
     terminal.require()
     if run is not None:
         store.find(root, run)
-    return ending.run(Console(root, run))
+    return ending.run(Console(root, run, readonly=readonly))

@@ -73,12 +73,12 @@ async def test_the_list_shows_runs_newest_first_and_filters(make, root, until, s
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "lfw 93.00" in shown(app))
         lines = shown(app).splitlines()
-        assert "beta" in lines[2]
-        assert "▶ running" in lines[2]
-        assert "alpha" in lines[3]
-        assert "✓ done" in lines[3]
-        assert "40/400" in lines[3]
-        assert "2 runs, 1 live" in lines[0]
+        assert "beta" in lines[3]
+        assert "▶ running" in lines[3]
+        assert "alpha" in lines[4]
+        assert "✓ done" in lines[4]
+        assert "40/400" in lines[4]
+        assert "2 runs, 1 live" in lines[1]
         await pilot.press("slash", *"cosface")
         await until(pilot, lambda: "beta" not in shown(app))
         assert "1 of 2 shown" in shown(app)
@@ -219,9 +219,9 @@ async def test_the_keys_of_the_dashboard(busy, root, until, shown):
         await pilot.press("s")
         assert "smooth 0.99" in shown(app)
         await pilot.press("s")
-        assert "smooth" not in shown(app).splitlines()[3]
+        assert "smooth" not in shown(app).splitlines()[4]
         await pilot.press("y")
-        assert "  log" in shown(app).splitlines()[3]
+        assert "  log" in shown(app).splitlines()[4]
         await pilot.press("m")
         assert "verify %" in shown(app)
         assert "lfw 90.20 best 91.30 @150" in shown(app)

@@ -102,7 +102,7 @@ class LaunchForm(Form):
 
         def save_as(name: object) -> None:
             if name:
-                self.perform(lambda: self._saved(str(name), save.save(str(name), recipe)))
+                self.act(lambda: self._saved(str(name), save.save(str(name), recipe)))
 
         self.app.push_screen(Ask("save the settings as a recipe", "its name"), save_as)
 

@@ -128,7 +128,7 @@ class Form(ConsoleScreen, inherit_bindings=False):
                 run = begin()
                 return lambda: self.launched(run)
 
-            self.perform(launch)
+            self.act(launch)
 
     def launched(self, run: Run) -> None:
         """Show the run in place of the form."""

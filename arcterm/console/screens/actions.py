@@ -108,7 +108,7 @@ class RunActions(ConsoleScreen):
             notes = [f"{run.title} {done}{f', {moved}' if moved else ''}", *begun.warnings]
             return self._notifier("; ".join(notes))
 
-        self.perform(resume)
+        self.act(resume)
 
     def action_checkpoint(self) -> None:
         self._ask("checkpoint", "a checkpoint is asked for")
@@ -123,7 +123,7 @@ class RunActions(ConsoleScreen):
             start.stop(run, now=now)
             return self._notifier("stopping at once" if now else f"stopping {softly}")
 
-        self.perform(stop)
+        self.act(stop)
 
     def _ask(self, verb: Verb, text: str) -> None:
         run = self._existing_run()
@@ -134,7 +134,7 @@ class RunActions(ConsoleScreen):
             control.ask(run, verb)
             return self._notifier(text)
 
-        self.perform(ask)
+        self.act(ask)
 
     def _notifier(self, text: str) -> Callable[[], None]:
         return lambda: self.notify(text, timeout=3, markup=False)

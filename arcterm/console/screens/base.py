@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from arcterm.console.messages import Refused, Succeeded
+from arcterm.console.tabs import TabLine
 from arcterm.errors import ArctermError
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ NARROW, WIDE = 100, 160
 
 
 class ConsoleScreen(Screen[None]):
-    """A screen that fills the terminal. Widths have three classes, heights three."""
+    """A screen that fills the terminal, below the line of tabs. Widths have three classes, heights three."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  Textual declares its type
         (0, "-narrow"),
@@ -35,6 +37,23 @@ class ConsoleScreen(Screen[None]):
     @property
     def console_app(self) -> Console:
         return cast("Console", self.app)
+
+    def _extend_compose(self, widgets: list[Widget]) -> None:
+        """Add the line of tabs, which is docked at the top."""
+        widgets.append(TabLine())
+        super()._extend_compose(widgets)
+
+    def on_mount(self) -> None:
+        self.console_app.warn_once()
+
+    def act(self, call: Callable[[], Callable[[], None]]) -> None:
+        """Like `perform`, for what changes anything; refused where the console only watches."""
+        try:
+            self.console_app.require_actions()
+        except ArctermError as error:
+            self.console_app.show_error(error)
+        else:
+            self.perform(call)
 
     def perform(self, call: Callable[[], Callable[[], None]]) -> None:
         """Call `call` in a thread; its result is called in the UI, an `ArctermError` is shown."""

@@ -31,14 +31,23 @@ class Polling(ConsoleScreen):
             self.run_worker(self._work, thread=True, group="look", exit_on_error=False)
 
     def look_in(self, seconds: float) -> None:
-        """Read again after a while, or at once for 0; called when a read has come back."""
+        """Read again after a while, or at once for 0; called when a read has come back.
+
+        While another tab is open nothing is read; `on_screen_resume` reads at once.
+        """
         self._looking = False
+        if self not in self.app.screen_stack:
+            return
         if self._timer is not None:
             self._timer.stop()
         if seconds:
             self._timer = self.set_timer(seconds, self.look)
         else:  # a timer drops its tick where it comes late by more than its interval
             self.call_later(self.look)
+
+    def on_screen_resume(self) -> None:
+        """Read at once, also after being covered."""
+        self.look()
 
     def rest(self) -> None:
         """Don't read again until `look` is called."""

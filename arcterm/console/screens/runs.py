@@ -194,7 +194,7 @@ class RunList(RunActions, Polling):
 
         def answer(yes: object) -> None:
             if yes:
-                self.perform(delete)
+                self.act(delete)
 
         record = self.chosen.record
         contents = "with its report and logs is removed for ever; the data stays"
