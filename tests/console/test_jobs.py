@@ -592,7 +592,7 @@ async def test_pictures_of_people_and_pairs(album, live, root, until, shown):
         await until(pilot, lambda: "people 6–7 of 8" in shown(app))
         assert album[-1].page == 1
         await pilot.press("n", "v")
-        await until(pilot, lambda: "pairs" in shown(app).splitlines()[0])
+        await until(pilot, lambda: "pairs" in shown(app).splitlines()[1])
         assert album[-1].pairs
         await pilot.press("e", "ctrl+u", *"/nowhere", "enter")
         await until(pilot, lambda: "/nowhere is not there" in shown(app))
@@ -632,7 +632,7 @@ async def test_pictures_show_their_progress_and_end_with_their_screen(monkeypatc
         app.open_pictures("slow")
         await until(pilot, lambda: "reading 3 of 4" in shown(app))
         await pilot.press("e", "ctrl+u", *"other", "enter")
-        await until(pilot, lambda: "other" in shown(app).splitlines()[0] and len(ends) == 2)
+        await until(pilot, lambda: "other" in shown(app).splitlines()[1] and len(ends) == 2)
         first, second = ends.values()
         assert first.is_set()
         assert not second.is_set()
