@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from arcterm.runs.events import AnyEvent, decode, problem
-from arcterm.runs.reading.follow import Follower, FileTail
+from arcterm.runs.reading.follow import FileTail, Follower
 
 CORRUPT = "corrupt"
 """The kind of a line that is no event."""
