@@ -1,0 +1,1 @@
+"""Logs of other programs as events of runs; begin with `logged`, then `textlog`, `parts`, `numbering`."""
