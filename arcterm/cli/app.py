@@ -22,7 +22,7 @@ GROUPS = {
         "resume": ("arcterm.cli.runs.resume", "Go on with a run or a job where it was stopped."),
     },
     "Watch": {
-        "runs": ("arcterm.cli.runs.listing", "List the runs, newest first."),
+        "runs": ("arcterm.cli.runs.group", "List the runs, newest first; `runs import` reads logs."),
         "show": ("arcterm.cli.runs.listing", "Show one run in full."),
         "events": ("arcterm.cli.runs.events", "Print the events of a run, as they are written."),
         "attach": ("arcterm.cli.tui", "Watch a run; Ctrl-C leaves, the run goes on."),

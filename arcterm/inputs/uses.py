@@ -45,11 +45,13 @@ def _trained(run: Run, state: State) -> bool:
 
 
 def _resumable(run: Run, state: State) -> bool:
-    return state.state in ("stopped", "failed", "lost") and run.record.config.resumes
+    ended = state.state in ("stopped", "failed", "lost")
+    return ended and run.record.config.resumes and run.record.log is None
 
 
 def _longer(run: Run, state: State) -> bool:
-    return run.record.config.kind == "training" and (state.state == "done" or _resumable(run, state))
+    ours = run.record.config.kind == "training" and run.record.log is None
+    return ours and (state.state == "done" or _resumable(run, state))
 
 
 WATCHED = Use("run that can be watched", lambda run, state: True)

@@ -237,6 +237,11 @@ def last_beat(run: Run) -> float:
 
 def check_resumable(run: Run, *, longer: bool = False) -> None:
     """Raise `RunError` if the run is live, or done, unless it is a training to be made `longer`."""
+    if (log := run.record.log) is not None:
+        raise RunError(
+            f"{run.name} was trained by {log.program}, and only its log is here: there is no checkpoint",
+            f"`arcterm chart {run.id}` draws it; `arcterm train --pretrained MODEL` goes on from its model",
+        )
     now = read_state(run)
     if pid := held(run):
         raise RunError(

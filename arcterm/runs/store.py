@@ -48,10 +48,26 @@ class RecordedDataset(msgspec.Struct, frozen=True, kw_only=True):
     verification: dict[str, int] = {}
 
 
+class SourceLog(msgspec.Struct, frozen=True, kw_only=True):
+    """The log of another `program` that a run was made of: its absolute path, the SHA-256 of its bytes.
+
+    `part` is the number of the training in it, from 1; `facts` are the program's own settings as it wrote
+    them, `notes` what a reader should know.
+    """
+
+    program: str
+    path: str
+    sha256: str
+    part: int = 1
+    facts: dict[str, str] = {}
+    notes: list[str] = []
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """``run.json``: everything about the run as it was made. `created` is ISO 8601, UTC.
 
-    `set_aside` maps verification sets that couldn't be used when the run was made to the reason.
+    `set_aside` maps verification sets that couldn't be used when the run was made to the reason. One with a
+    `log` was trained by another program: there is nothing to resume.
     """
 
     format_version: int
@@ -66,6 +82,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     plugins: list[RecordedPlugin] = []
     dataset: RecordedDataset | None = None
     set_aside: dict[str, str] = {}
+    log: SourceLog | None = None
 
 
 class Run:
@@ -200,10 +217,15 @@ def create(
     plugins: list[RecordedPlugin] | None = None,
     dataset: RecordedDataset | None = None,
     set_aside: dict[str, str] | None = None,
+    log: SourceLog | None = None,
+    created: datetime.datetime | None = None,
 ) -> Run:
-    """Make a run directory; `label` goes into the id. Raises `RunError` if the name is taken or invalid."""
+    """Make a run directory; `label` goes into the id. Raises `RunError` if the name is taken or invalid.
+
+    One that is made of a `log` was `created` when that began, in UTC.
+    """
     check_name(root, name)
-    now = datetime.datetime.now(datetime.UTC)
+    now = created or datetime.datetime.now(datetime.UTC)
     slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{slug}-{secrets.token_hex(2)}"
     record = RunRecord(
@@ -219,6 +241,7 @@ def create(
         plugins=plugins or [],
         dataset=dataset,
         set_aside=set_aside or {},
+        log=log,
     )
     _check_names(root, record)
     unfinished = root / f".new-{run_id}"

@@ -67,10 +67,12 @@ def metric_plot(
 ) -> Plot:
     """Plot `metric` of runs: one of `Summary.series`, ``verification``, or a verification set by name.
 
+    An empty one is the loss, or what else there is.
     With a `weight` above 0 the values are smoothed, over what was measured; what is piecewise constant, as a
     rate is, never. Raises `ConfigError` if none of the runs has it.
     """
     offered = metrics_of(pasts)
+    metric = metric or next(iter(offered), "loss")
     if metric not in offered:
         raise ConfigError(
             f"{first_of([past.name for past in pasts], 3)} has no metric {metric!r}",
@@ -99,7 +101,7 @@ def metric_plot(
 def metrics_of(pasts: Iterable[Past]) -> list[str]:
     """Return the metrics that one of the runs has, the usual ones first."""
     pasts = list(pasts)
-    series = {name for past in pasts for name in past.summary.series if len(past.summary.series[name])}
+    series = {name for past in pasts for name, values in past.summary.series.items() if _is_known(values)}
     ordered = [name for name in words.METRICS if name in series]
     ordered += sorted(series - set(ordered))
     sets = _sets(pasts)
@@ -146,6 +148,12 @@ def _within(span: tuple[float, float] | None, traces: Sequence[Trace]) -> tuple[
     if span is None or not ends:
         return span
     return max(span[0], min(ends)), min(span[1], max(ends))
+
+
+def _is_known(values: Sequence[float]) -> bool:
+    """Whether a metric has a number at all; what another program's log lacks is NaN or 0 throughout."""
+    array = np.array(values, np.float64)
+    return bool((np.isfinite(array) & (array != 0)).any())
 
 
 def _sets(pasts: Iterable[Past]) -> list[str]:

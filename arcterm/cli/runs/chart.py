@@ -68,7 +68,7 @@ def chart(
         pasts = [plots.read_past(run) for run in runs]
         plot = plots.metric_plot(
             pasts,
-            metric or "loss",
+            metric,
             along=along,
             weight=smooth,
             log=log_y,

@@ -33,9 +33,9 @@ class LoggedRun:
         return steps[-1] if steps else None
 
     @property
-    def verifications(self) -> int:
-        """The number of results of verification sets."""
-        return sum(isinstance(event, Verify) for attempt in self.attempts for event in attempt)
+    def steps(self) -> int:
+        """The step at which the log ends."""
+        return next((event.steps for event in self.attempts[-1] if isinstance(event, Start)), 0)
 
 
 @dataclass

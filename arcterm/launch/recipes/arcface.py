@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,11 @@ def read(path: Path, gpus: int | None = None) -> Imported:
     if not found.bases and path.name != "base.py":
         remarks.append("no base.py lies beside it: what it leaves open is as in arcface_torch's")
     return _Import(path, {**upstream.USUAL, **found.values}, set(found.values), remarks).done(gpus)
+
+
+def translate(path: Path, values: Mapping[str, Any]) -> Imported:
+    """Translate the `values` of a config that a log named `path` has; those of others are arcface_torch's."""
+    return _Import(path, {**upstream.USUAL, **values}, set(values), []).done(None)
 
 
 class _Import:

@@ -1,0 +1,1 @@
+"""From logs of other programs to runs; begin with `logs`."""
