@@ -18,7 +18,7 @@ import numpy as np
 from arcterm.errors import DataError
 from arcterm.files import open_regular
 from arcterm.formats.protobuf import fields
-from arcterm.formats.trainlogs.logged import Attempt, LoggedRun, Point, Score
+from arcterm.formats.trainlogs.logged import LoggedPoint, LoggedRun, LoggedScore, LoggedStart
 
 PATTERN = "*tfevents*"
 _HEAD, _SUM = struct.Struct("<QI"), 4
@@ -57,15 +57,15 @@ def is_event_file(path: Path) -> bool:
 
 def read_run(paths: list[Path]) -> LoggedRun:
     """Read the event files of one run, in the order of their names; raises `DataError` if they have none."""
-    attempts = [Attempt()]
-    rows: dict[int, Point] = {}
+    attempts = [LoggedStart()]
+    rows: dict[int, LoggedPoint] = {}
     unknown: set[str] = set()
     chosen: dict[str, str] = {}
     for path in sorted(paths):
         for scalar in read_scalars(path):
             if scalar.begins:
                 attempts[-1].points, rows = _in_order(rows), {}
-                attempts.append(Attempt(start=max(0, scalar.step - 1)))
+                attempts.append(LoggedStart(start=max(0, scalar.step - 1)))
             elif scalar.step < 0 or not _take(scalar, rows, attempts[-1], chosen):
                 unknown.add(scalar.tag)
     attempts[-1].points = _in_order(rows)
@@ -150,7 +150,7 @@ def _tensor(message: memoryview) -> float | None:
     )
 
 
-def _take(scalar: Scalar, rows: dict[int, Point], attempt: Attempt, chosen: dict[str, str]) -> bool:
+def _take(scalar: Scalar, rows: dict[int, LoggedPoint], attempt: LoggedStart, chosen: dict[str, str]) -> bool:
     """Put a scalar where it belongs; returns whether it has a place.
 
     Of several tags for one place the first is `chosen`.
@@ -166,16 +166,16 @@ def _take(scalar: Scalar, rows: dict[int, Point], attempt: Attempt, chosen: dict
     name = next((name for name, pattern in _PLACES.items() if pattern.fullmatch(tag)), None)
     if name is None or chosen.setdefault(name, tag) != tag:
         return False
-    row = rows.setdefault(scalar.step, Point(scalar.step, 0, scalar.t))
+    row = rows.setdefault(scalar.step, LoggedPoint(scalar.step, 0, scalar.t))
     setattr(row, name, int(scalar.value) if name == "epoch" and math.isfinite(scalar.value) else scalar.value)
     return True
 
 
-def _score(attempt: Attempt, name: str, scalar: Scalar) -> Score:
-    return attempt.scores.setdefault((name, scalar.step), Score(name, scalar.step, scalar.t))
+def _score(attempt: LoggedStart, name: str, scalar: Scalar) -> LoggedScore:
+    return attempt.scores.setdefault((name, scalar.step), LoggedScore(name, scalar.step, scalar.t))
 
 
-def _in_order(rows: dict[int, Point]) -> list[Point]:
+def _in_order(rows: dict[int, LoggedPoint]) -> list[LoggedPoint]:
     """Points in the order of their steps; a rate or an epoch holds until the next."""
     points = [rows[step] for step in sorted(rows)]
     lr, epoch = math.nan, 0

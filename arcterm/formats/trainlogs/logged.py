@@ -39,7 +39,7 @@ class LoggedRun:
 
 
 @dataclass
-class Point:
+class LoggedPoint:
     """One step as a log has it; what it does not say is NaN."""
 
     step: int
@@ -52,7 +52,7 @@ class Point:
 
 
 @dataclass
-class Score:
+class LoggedScore:
     """The result of one verification set at a step; what the log does not say is NaN."""
 
     set: str
@@ -66,11 +66,11 @@ class Score:
 
 
 @dataclass
-class Attempt:
+class LoggedStart:
     """What one start of a program wrote: points by step, scores by (set, step)."""
 
-    points: list[Point] = field(default_factory=list)
-    scores: dict[tuple[str, int], Score] = field(default_factory=dict)
+    points: list[LoggedPoint] = field(default_factory=list)
+    scores: dict[tuple[str, int], LoggedScore] = field(default_factory=dict)
     start: int = 0
 
     def events(self, batch: int, ranks: int) -> list[AnyEvent]:
@@ -87,7 +87,7 @@ class Attempt:
         return [begin, *found]
 
 
-def _date(points: list[Point], batch: int) -> None:
+def _date(points: list[LoggedPoint], batch: int) -> None:
     """Fill in times that the log lacks: those of the images since the point before, at the speed."""
     t, step = 0.0, points[0].step if points else 0
     for point in points:
@@ -97,7 +97,7 @@ def _date(points: list[Point], batch: int) -> None:
         t, step = point.t, point.step
 
 
-def _step(point: Point, batch: int) -> Step:
+def _step(point: LoggedPoint, batch: int) -> Step:
     return Step(
         t=point.t,
         step=point.step,
@@ -112,7 +112,7 @@ def _step(point: Point, batch: int) -> Step:
     )
 
 
-def _verify(score: Score, points: Sequence[Point]) -> Verify:
+def _verify(score: LoggedScore, points: Sequence[LoggedPoint]) -> Verify:
     before = [point.t for point in points if point.step <= score.step][-1:] if math.isnan(score.t) else []
     return Verify(
         t=score.t if not math.isnan(score.t) else before[0] if before else 0.0,

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from arcterm.formats.trainlogs.logged import Point
+from arcterm.formats.trainlogs.logged import LoggedPoint
 
 
-class Batch(NamedTuple):
+class SpeedLine(NamedTuple):
     """A line of MXNet's Speedometer: the `batch` of its epoch, from 0, and means since the line before."""
 
     epoch: int
@@ -32,7 +32,9 @@ class Anchor:
     step: int
 
 
-def number_steps(batches: Sequence[Batch], anchors: Sequence[Anchor], facts: dict[str, str]) -> list[Point]:
+def number_steps(
+    batches: Sequence[SpeedLine], anchors: Sequence[Anchor], facts: dict[str, str]
+) -> list[LoggedPoint]:
     """Return the points of `batches` with their steps.
 
     The step at which an epoch begins is exact where an anchor lies in it. Others follow from their neighbours
@@ -41,7 +43,7 @@ def number_steps(batches: Sequence[Batch], anchors: Sequence[Anchor], facts: dic
     begins = {a.epoch: a.step - a.batch - 1 for a in anchors}
     length = _length(batches, begins)
     first = batches[0].epoch
-    points: list[Point] = []
+    points: list[LoggedPoint] = []
     for batch in batches:
         if batch.epoch not in begins:
             near = min(begins, key=lambda epoch: abs(epoch - batch.epoch), default=None)
@@ -54,11 +56,11 @@ def number_steps(batches: Sequence[Batch], anchors: Sequence[Anchor], facts: dic
         )
         if points and step <= points[-1].step:  # of an epoch shorter than the others
             step = points[-1].step + 1
-        points.append(Point(step, batch.epoch + 1, batch.t, loss, accuracy, batch.lr, batch.speed))
+        points.append(LoggedPoint(step, batch.epoch + 1, batch.t, loss, accuracy, batch.lr, batch.speed))
     return points
 
 
-def _length(batches: Sequence[Batch], begins: dict[int, int]) -> int:
+def _length(batches: Sequence[SpeedLine], begins: dict[int, int]) -> int:
     """The steps of an epoch."""
     known = sorted(begins.items())
     gaps = [

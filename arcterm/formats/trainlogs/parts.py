@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from arcterm.formats.trainlogs.logged import Attempt, LoggedRun, Point, Score
-from arcterm.formats.trainlogs.numbering import Anchor, Batch, number_steps
+from arcterm.formats.trainlogs.logged import LoggedPoint, LoggedRun, LoggedScore, LoggedStart
+from arcterm.formats.trainlogs.numbering import Anchor, SpeedLine, number_steps
 from arcterm.formats.trainlogs.textlog import LogLine, Said, parse_line
 
 _OPENING = ("gpus", "network", "margin_list", "batch_size", "data_dir", "rec")
@@ -18,12 +18,12 @@ _EVERY = 1000  # steps between two lines lr-batch-epoch
 
 
 @dataclass
-class Part:
+class LogPart:
     """What one start of a program wrote, in the order of the log."""
 
     facts: dict[str, str] = field(default_factory=dict)
-    attempt: Attempt = field(default_factory=Attempt)
-    batches: list[Batch] = field(default_factory=list)
+    attempt: LoggedStart = field(default_factory=LoggedStart)
+    batches: list[SpeedLine] = field(default_factory=list)
     anchors: list[Anchor] = field(default_factory=list)
     lr: float = math.nan
     doubled: int = 0
@@ -45,7 +45,7 @@ class Splitter:
     """Takes lines in order; `parts` are the starts that they tell of, `dated` whether they carry times."""
 
     def __init__(self) -> None:
-        self.parts: list[Part] = [Part()]
+        self.parts: list[LogPart] = [LogPart()]
         self.dated = False
         self._shape, self._seconds = 0, 0.0
         self._anchor: Anchor | None = None  # of the step that was just made
@@ -58,9 +58,9 @@ class Splitter:
         part = self.parts[-1]
         match said:
             case Said("batch", (int(epoch), int(batch), float(speed), dict(values))):
-                self._batch(Batch(epoch, batch, line.t, speed, values, part.lr))
+                self._batch(SpeedLine(epoch, batch, line.t, speed, values, part.lr))
             case Said("step", (int(step), int(epoch), float(loss), float(lr), float(speed))):
-                self._step(Point(step, epoch + 1, line.t, loss, math.nan, lr, speed))
+                self._step(LoggedPoint(step, epoch + 1, line.t, loss, math.nan, lr, speed))
             case Said("score", (str(name), int(step), str(what), float(value), float(std))):
                 self._score(line.t, name, step, what, value, std)
             case Said("anchor", (float(lr), int(batch), int(epoch))):
@@ -84,12 +84,12 @@ class Splitter:
         if math.isnan(part.lr):
             part.lr = _float(part.facts.get("lr", ""))
 
-    def _begin(self, facts: dict[str, str]) -> Part:
-        self.parts.append(Part(facts=facts, lr=_float(facts.get("lr", ""))))
+    def _begin(self, facts: dict[str, str]) -> LogPart:
+        self.parts.append(LogPart(facts=facts, lr=_float(facts.get("lr", ""))))
         self._anchor = None
         return self.parts[-1]
 
-    def _batch(self, batch: Batch) -> None:
+    def _batch(self, batch: SpeedLine) -> None:
         part, key = self.parts[-1], (batch.epoch, batch.batch)
         if self._is_doubled(part, key, batch.t):
             return
@@ -101,7 +101,7 @@ class Splitter:
         self._anchor = None
         self.dated |= not math.isnan(batch.t)
 
-    def _step(self, point: Point) -> None:
+    def _step(self, point: LoggedPoint) -> None:
         part, key = self.parts[-1], (0, point.step)
         if self._is_doubled(part, key, point.t):
             return
@@ -114,7 +114,7 @@ class Splitter:
         part.attempt.points.append(point)
         self.dated |= not math.isnan(point.t)
 
-    def _is_doubled(self, part: Part, key: tuple[int, int], t: float) -> bool:
+    def _is_doubled(self, part: LogPart, key: tuple[int, int], t: float) -> bool:
         if key not in part.seen:
             return False
         newest = part.batches[-1].t if part.batches else part.attempt.points[-1].t
@@ -144,7 +144,7 @@ class Splitter:
             and (name, step) not in part.attempt.scores
         ):
             part = self._begin(dict(part.facts))
-        score = part.attempt.scores.setdefault((name, step), Score(name, step))
+        score = part.attempt.scores.setdefault((name, step), LoggedScore(name, step))
         score.pairs = part.pairs.get(name) or self._shape // 2
         score.seconds, score.t = self._seconds, t
         if what == "xnorm":
@@ -159,7 +159,7 @@ def split(lines: Iterable[LogLine]) -> list[LoggedRun]:
     splitter = Splitter()
     for line in lines:
         splitter.take(line)
-    runs: list[list[Part]] = []
+    runs: list[list[LogPart]] = []
     for part in filter(lambda part: part.begun, splitter.parts):
         if part.batches:
             part.attempt.points = number_steps(part.batches, part.anchors, part.facts)
@@ -171,13 +171,13 @@ def split(lines: Iterable[LogLine]) -> list[LoggedRun]:
     return [_logged(parts, splitter.dated) for parts in runs]
 
 
-def _goes_on(before: Part, part: Part) -> bool:
+def _goes_on(before: LogPart, part: LogPart) -> bool:
     """Whether a start went on from a checkpoint: arcface_torch then counts on, MXNet's script never did."""
     first, now = before.attempt.points, part.attempt.points
     return bool(not part.batches and first and now and first[0].step < now[0].step)
 
 
-def _logged(parts: list[Part], dated: bool) -> LoggedRun:
+def _logged(parts: list[LogPart], dated: bool) -> LoggedRun:
     facts = parts[0].facts
     ranks = max(1, int(_float(facts.get("gpus", "")) if facts.get("gpus", "").isdecimal() else 1))
     mxnet = any(part.batches for part in parts)
