@@ -15,25 +15,25 @@ _FACE: dict[Mode, tuple[int, int]] = {"colour": (16, 20), "grey": (26, 38), "asc
 _GAP, _PAIR_GAP = 1, 3
 
 
-class Drawn(NamedTuple):
+class DrawnFaces(NamedTuple):
     """Lines of a drawing, and a sentence for each of its images that can't be read."""
 
     lines: list[Line]
     problems: list[str]
 
 
-def draw_person(person: ShownPerson, width: int, mode: Mode) -> Drawn:
+def draw_person(person: ShownPerson, width: int, mode: Mode) -> DrawnFaces:
     """Draw a heading, and as many faces in a row as fit."""
     count = f"{person.total:,} image{'s' * (person.total != 1)}"
     heading = _heading((str(person.number), "bold"), (person.name, ""), (count, "dim"))
     fitting, columns = _fit(len(person.images), 1, width, mode)
     images = person.images[:fitting]
-    return Drawn(
+    return DrawnFaces(
         [heading, *beside([_face(image, columns, mode) for image in images], _GAP)], problems_of(images)
     )
 
 
-def draw_set(held: ShownSet, width: int, mode: Mode) -> Drawn:
+def draw_set(held: ShownSet, width: int, mode: Mode) -> DrawnFaces:
     """Draw a heading, and pairs side by side, each with its number and kind above it."""
     kinds = f"{held.pairs:,} pairs, {held.same:,} same, {held.pairs - held.same:,} different"
     lines = [_heading((held.name, "bold"), (kinds, "dim"))]
@@ -44,10 +44,10 @@ def draw_set(held: ShownSet, width: int, mode: Mode) -> Drawn:
         lines.append([*captions[:-1], captions[-1]._replace(text=captions[-1].text.rstrip())])
         pictures = [beside([_face(image, columns, mode) for image in (pair.a, pair.b)], _GAP) for pair in row]
         lines += beside(pictures, _PAIR_GAP)
-    return Drawn(lines, problems_of(image for pair in held.shown for image in (pair.a, pair.b)))
+    return DrawnFaces(lines, problems_of(image for pair in held.shown for image in (pair.a, pair.b)))
 
 
-def print_drawn(console: OutputConsole, drawn: Drawn, width: int) -> None:
+def print_drawn(console: OutputConsole, drawn: DrawnFaces, width: int) -> None:
     """Print the lines to stdout and the problems to stderr."""
     for line in drawn.lines:
         console.print(coloured(line, width), no_wrap=True, overflow="ellipsis", width=width)
