@@ -9,14 +9,18 @@ import pytest
 from textual.widgets import Input, Select
 
 from arcterm.console.app import Console
+from arcterm.console.forms import fixes, sections
+from arcterm.console.forms.judging import judge
 from arcterm.console.forms.launch import LaunchForm
-from arcterm.console.forms.training import Draft, installed
+from arcterm.console.forms.training import Basis, Draft, installed
 from arcterm.console.screens.boxes import Problem
 from arcterm.console.screens.dashboard import Dashboard
 from arcterm.errors import RunError
 from arcterm.launch import engine
 from arcterm.launch.plan import make_plan
+from arcterm.overrides import OPTION_GROUPS
 from arcterm.runs import store
+from arcterm.settings import SETTINGS
 
 pytestmark = pytest.mark.long
 SIZE = (80, 24)
@@ -90,8 +94,14 @@ def note(app, key):
     return str(field(app, key).query_one(".note").render())
 
 
-def write(app, key, text):
+async def write(app, key, text):
+    await app.screen.go_to(key)
     field(app, key).query_one(Input).value = text
+
+
+async def choose(app, key, name):
+    await app.screen.go_to(key)
+    field(app, key).query_one(Select).value = name
 
 
 async def test_a_good_form_is_ready_and_shows_its_command_and_facts(form, until, shown):
@@ -108,14 +118,14 @@ async def test_a_good_form_is_ready_and_shows_its_command_and_facts(form, until,
 
 async def test_a_wrong_margin_names_the_range_and_blocks(form, until, shown, root):
     async with form() as (app, pilot):
-        write(app, "loss.margin", "3.5")
+        await write(app, "loss.margin", "3.5")
         await until(pilot, lambda: "1 problem to solve before launch" in shown(app))
         assert "0 ≤ margin ≤ 1.5" in note(app, "loss.margin")
         assert "the default is 0.5" in note(app, "loss.margin")
         await pilot.press("ctrl+g")
         await until(pilot, lambda: field(app, "loss.margin").has_focus_within)
         assert not store.list_runs(root)
-        write(app, "loss.margin", "0.4")
+        await write(app, "loss.margin", "0.4")
         await until(pilot, lambda: "ready" in shown(app))
         assert "--margin 0.4" in shown(app)
 
@@ -123,7 +133,7 @@ async def test_a_wrong_margin_names_the_range_and_blocks(form, until, shown, roo
 async def test_the_form_waits_while_it_is_checked(form, until, shown):
     async with form() as (app, pilot):
         await until(pilot, lambda: "ready" in shown(app))
-        write(app, "epochs", "3")
+        await write(app, "epochs", "3")
         await until(pilot, lambda: "checking …" in shown(app))
         await until(pilot, lambda: "ready" in shown(app))
         assert "--epochs 3" in shown(app)
@@ -132,32 +142,36 @@ async def test_the_form_waits_while_it_is_checked(form, until, shown):
 async def test_an_unknown_path_is_told_beside_the_field(form, until, shown):
     async with form(dataset="/nowhere/at/all") as (app, pilot):
         await until(pilot, lambda: "/nowhere/at/all is not a directory" in shown(app))
+        await pilot.press("f8")
+        await until(pilot, lambda: app.screen.query("#field-dataset:focus-within"))
         assert field(app, "dataset").has_class("-wrong")
 
 
 async def test_a_taken_name_is_told(form, make, until):
     make("taken")
     async with form(name="taken") as (app, pilot):
+        await app.screen.go_to("name")
         await until(pilot, lambda: "the name 'taken' is taken" in note(app, "name"))
 
 
 async def test_the_loss_brings_its_own_options(form, until):
     async with form() as (app, pilot):
-        assert app.screen.query("#field-loss-margin")
-        field(app, "loss").query_one(Select).value = "toy-plain"
+        await app.screen.go_to("loss.margin")
+        await choose(app, "loss", "toy-plain")
         await until(pilot, lambda: not app.screen.query("#field-loss-margin"))
         assert "loss_options" not in app.screen.draft.settings()
-        field(app, "loss").query_one(Select).value = "toy-arc"
+        await choose(app, "loss", "toy-arc")
         await until(pilot, lambda: app.screen.query("#field-loss-margin"))
 
 
 async def test_only_what_the_schedule_uses_is_shown(form, until):
     async with form() as (app, pilot):
+        await app.screen.go_to("lr")
         await until(pilot, lambda: not field(app, "milestones").display)
-        field(app, "schedule").query_one(Select).value = "multistep"
+        await choose(app, "schedule", "multistep")
         await until(pilot, lambda: field(app, "milestones").display)
         assert not field(app, "power").display
-        write(app, "milestones", "10,x")
+        await write(app, "milestones", "10,x")
         await until(pilot, lambda: field(app, "milestones").has_class("-wrong"))
 
 
@@ -207,14 +221,14 @@ async def test_a_defect_in_a_check_is_told(form, until, shown, monkeypatch):
 
 async def test_keys_of_the_form(form, until, shown):
     async with form() as (app, pilot):
-        field(app, "name").query_one(Input).focus()
+        await app.screen.go_to("name")
         await pilot.press("q")
         assert app.screen.draft.texts["name"] == "q"
         assert shown(app).splitlines()[-1].startswith(" ? help  ^g launch")
         await pilot.press("down")
-        assert field(app, "nproc").has_focus_within
+        assert field(app, "seed").has_focus_within
         await pilot.press("question_mark")
-        await until(pilot, lambda: "F2" in shown(app) or "f2" in shown(app))
+        await until(pilot, lambda: "f2" in shown(app))
         await pilot.press("escape", "escape")
         await until(pilot, lambda: app.screen.focused is None)
         await pilot.press("escape")
@@ -224,7 +238,45 @@ async def test_keys_of_the_form(form, until, shown):
 async def test_the_form_is_usable_when_wide(form, until, shown):
     async with form(size=(160, 45)) as (app, pilot):
         await until(pilot, lambda: "ready" in shown(app))
-        assert "checkpoint every" in shown(app)
+        await app.screen.show_section("verify, save")
+        await until(pilot, lambda: "checkpoint every" in shown(app))
+        assert "640 images of 20 people" in shown(app)  # the plan beside it
+
+
+async def test_a_fix_is_proposed_and_a_key_takes_it(form, until, shown):
+    async with form() as (app, pilot):
+        await write(app, "loss.margin", "3.5")
+        await until(pilot, lambda: "^f: 0.35" in shown(app))
+        await app.screen.show_section("run")
+        await until(pilot, lambda: "loss           !1" in shown(app))
+        await pilot.press("ctrl+f")
+        await until(pilot, lambda: "--margin 0.35" in shown(app) and "ready" in shown(app))
+        assert field(app, "loss.margin").has_focus_within
+        await app.screen.show_section("review")
+        await until(pilot, lambda: "• loss.margin          0.5 → 0.35" in shown(app))
+
+
+async def test_every_field_is_a_few_keys_away(form, until):
+    async with form() as (app, pilot):
+        seen = set()
+        while app.screen._section != "review":
+            seen |= {row.key for row in app.screen.query("FieldRow")}
+            await pilot.press("f2")
+        assert seen >= {option.name for option in SETTINGS} | {
+            "name",
+            "recipe",
+            "backbone",
+            "loss",
+            "dataset",
+        }
+        await pilot.press("f2")
+        assert app.screen._section == "model"
+
+
+def test_every_setting_is_in_one_section():
+    listed = [key for title in sections.titles() for key in sections.keys(title)]
+    assert sorted(listed) == sorted([*(o.name for o in SETTINGS), "name", "recipe", *OPTION_GROUPS])
+    assert sections.section_of("loss.margin") == "loss"
 
 
 def test_a_draft_says_what_the_command_line_would(toys):
@@ -266,6 +318,66 @@ def test_a_config_becomes_a_draft_that_asks_for_it_again(toys):
     assert make_plan(draft.settings()).config == config
 
 
+def test_a_fork_shows_what_is_changed_of_it(toys):
+    texts = {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn", "lr": "0.2", "name": "second"}
+    draft = Draft(installed(), dict(texts), basis=Basis("first", texts))
+    assert not draft.differences()
+    draft.texts |= {"loss": "toy-plain", "lr": "", "epochs": "20", "clip": "5"}
+    assert draft.begins_with == "first"
+    assert [tuple(each) for each in draft.differences()] == [
+        ("loss", "toy-arc", "toy-plain"), ("lr", "0.2", ""), ("clip", "0", "5"),
+    ]  # fmt: skip
+
+
+OPTIONS = {option.name: option for option in SETTINGS}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "near"),
+    [
+        ("momentum", "0,5", "0.5"),
+        ("mirror", "50 %", "0.5"),
+        ("mirror", "50", "0.5"),
+        ("steps", "180k", "180000"),
+        ("epochs", "20.0", "20"),
+        ("keep_last", "1", "2"),
+        ("schedule", "cosin", "cosine"),
+        ("lr", "fast", ""),
+    ],
+)
+def test_the_nearest_value_is_proposed(key, text, near):
+    assert fixes.of_option(OPTIONS[key], text) == near
+
+
+@pytest.mark.parametrize(
+    ("hint", "key", "change"),
+    [
+        ("lower --nproc to 4 or less", "nproc", {"nproc": "4"}),
+        ("leave out --set row_update, or give --set row_update=step", "row_update", {"row_update": "step"}),
+        ("leave out --head keep", "head", {"head": ""}),
+        ("write --gpus 0,2", "gpus", {}),
+        ("give --pretrained too, or leave it out", "pretrained", {}),
+        ("lower --batch-size (or --nproc) until it is at most 640", "batch_size", {}),
+        ("give another data set", "", {}),
+    ],
+)
+def test_advice_of_an_error_becomes_a_change(hint, key, change):
+    assert (fixes.field_of(hint, OPTIONS), fixes.advised(hint, OPTIONS)) == (key, change)
+
+
+def test_what_the_check_finds_stands_beside_its_field_with_a_way_out(toys, root, make, tmp_path):
+    make("taken")
+    (tmp_path / "faces").mkdir()
+    verdict = judge({"name": "taken", "dataset": f"{tmp_path}/facse"}, root)
+    assert verdict.fixes["name"].texts == {"name": "taken-2"}
+    assert verdict.fixes["dataset"].texts == {"dataset": f"{tmp_path}/faces"}
+    asked = {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn"}
+    verdict = judge({**asked, "nproc": 1, "row_update": "backward", "accumulate": 2}, root)
+    assert list(verdict.problems) == ["row_update"]
+    assert verdict.fixes["row_update"].words == "step"
+    assert not verdict.ready
+
+
 BURST = """
 import json, os
 from arcterm.console.forms.launch import LaunchForm
@@ -276,7 +388,10 @@ def judged(self):
     os.write(2, ("TEXTS " + json.dumps(self.draft.texts)).encode())
     if not seen:
         seen.append(self)
-        self.call_later(lambda: (self.query_one(START).focus(), self.notify("GO AHEAD")))
+        async def go():
+            await self.go_to(START)
+            self.notify("GO AHEAD")
+        self.call_later(go)
 LaunchForm.judge_later = judged
 app.call_later(app.open_form)
 app.run()
@@ -287,15 +402,12 @@ app.run()
 @pytest.mark.parametrize(
     ("start", "keys", "texts"),
     [
-        ("#field-name Input", b"abc\t12", {"name": "abc", "nproc": "12"}),
-        (
-            "#field-name Input",
-            b"abc\t2\x1b[Zxyz\x1b[B3\x1b[B\x1b[B78",
-            {"name": "xyz", "nproc": "3", "seed": "78"},
-        ),
-        ("#field-nproc Input", b"4\x1b[Aabc", {"nproc": "4", "name": "abc"}),
-        ("#field-backbone Select", b"\r\x1b[H\r", {"backbone": "d121"}),
-        ("#field-loss Select", b"\r\x1b[H\r\x1b[A", {"loss": "adacos"}),
+        ("name", b"abc\t12", {"name": "abc", "seed": "12"}),
+        ("name", b"abc\t2\x1b[Zxyz\x1b[B3\x1b[B78", {"name": "xyz", "seed": "3", "track": "78"}),
+        ("seed", b"4\x1b[Aabc", {"seed": "4", "name": "abc"}),
+        ("backbone", b"\r\x1b[H\r", {"backbone": "d121"}),
+        ("loss", b"\r\x1b[H\r\x1b[A", {"loss": "adacos"}),
+        ("loader_threads", b"2\t8\t\t0.5", {"loader_threads": "2", "decoded_cache": "8", "mirror": "0.5"}),
     ],
 )
 def test_keys_of_a_burst_find_the_field_that_those_before_went_to(opened, start, keys, texts):
@@ -312,10 +424,10 @@ def test_keys_of_a_burst_find_the_field_that_those_before_went_to(opened, start,
 @pytest.mark.parametrize(
     ("key", "size", "last"),
     [
-        ("tab", (80, 24), "steps"),
-        ("down", (80, 17), "steps"),
-        ("shift+tab", (80, 24), "keep_last"),
-        ("up", (160, 45), "keep_last"),
+        ("tab", (80, 24), "interclass_filter"),
+        ("down", (80, 17), "scale_schedule"),
+        ("shift+tab", (80, 24), "on_nan"),
+        ("up", (160, 45), "teacher"),
     ],
 )
 async def test_the_focused_row_can_be_seen_whole(form, until, key, size, last):
@@ -332,7 +444,7 @@ async def test_the_focused_row_can_be_seen_whole(form, until, key, size, last):
 async def test_a_row_stays_visible_when_what_is_said_of_it_grows(form, until):
     async with form(size=(80, 24)) as (app, pilot):
         view = app.screen.query_one("#form")
-        field(app, "batch_size").query_one(Input).focus()
+        await app.screen.go_to("batch_size")
         row = field(app, "batch_size")
         await pilot.press(*"9x")
         await until(pilot, lambda: row.has_class("-wrong"))
@@ -351,9 +463,11 @@ def __getattr__(name): raise RuntimeError("[red]no\x1b[31m[/red]\x1b]0;t\x07")
     distribution("rude", entry_points=entries, rude=source)
     async with form(backbone="x[bold]y[/bold]", loss="z[i]") as (app, pilot):
         await until(pilot, lambda: "[red]no[/red]" in note(app, "backbone"))
-        await until(pilot, lambda: "[red]h" in shown(app))
         assert "x[bold]y[/bold]" in shown(app)
+        await app.screen.go_to("loss.pick")
+        await until(pilot, lambda: "[red]h" in shown(app))
         assert "z[i]" in shown(app)
         assert "\x1b" not in shown(app)
+        await app.screen.go_to("backbone")
         await pilot.press("enter")
         await until(pilot, lambda: shown(app).count("x[bold]y[/bold]") > 1)

@@ -96,7 +96,7 @@ async def test_the_form_loads_and_saves(own, root, until, shown, monkeypatch):
         await until(pilot, lambda: isinstance(app.screen, LaunchForm) and app.screen.focused)
         app.screen.query_one("#field-recipe Select", Select).value = "mine"
         await until(pilot, lambda: "arcterm train --recipe mine --dataset synthetic" in shown(app))
-        await until(pilot, lambda: app.screen.query("#field-lr Input"))
+        await app.screen.go_to("lr")
         assert app.screen.query_one("#field-lr Input", Input).placeholder == "0.4"
         app.screen.query_one("#field-lr Input", Input).value = "0.3"
         await until(pilot, lambda: "instead   lr 0.3 (0.4)" in shown(app))  # it was checked with that

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from arcterm_registry import Option, OptionError
 
 from arcterm.config import JobConfig, field_text
+from arcterm.console.forms import fixes
+from arcterm.console.forms.fixes import Fix
 from arcterm.launch.plan import Plan
 
 
@@ -35,16 +38,28 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Result of checking a form: a plan or a job, or problems by field (empty key: of the whole)."""
+    """Result of checking a form: a plan or a job, or problems by field (empty key: of the whole).
+
+    `fixes` are changes that solve a problem, by the same key.
+    """
 
     plan: Plan | None = None
     job: JobConfig | None = None
     problems: dict[str, str] = field(default_factory=dict)
+    fixes: dict[str, Fix] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:
         """Whether it can be started."""
-        return self.plan is not None or self.job is not None
+        return (self.plan is not None or self.job is not None) and not self.problems
+
+
+class Difference(NamedTuple):
+    """A field that says something else than what the form began with; the texts may be empty."""
+
+    key: str
+    before: str
+    now: str
 
 
 class FormDraft:
@@ -91,3 +106,20 @@ class FormDraft:
     def problems(self) -> dict[str, str]:
         """Problems by field."""
         return {key: problem for key in self.fields() if (problem := self.problem(key))}
+
+    def fix(self, key: str) -> Fix | None:
+        """A change that solves the problem of one field, as far as the text alone shows it."""
+        entry, text = self.fields().get(key), self.text(key)
+        if entry is None or not text or not self.problem(key):
+            return None
+        near = fixes.of_option(entry.option, text)
+        return Fix({key: near}) if near or entry.option.type is not str else None
+
+    def fixes(self, verdict: Verdict | None) -> dict[str, Fix]:
+        """Every change that solves a problem, of the texts or of the check, by field."""
+        own = {key: fix for key in self.problems() if (fix := self.fix(key))}
+        return {**(verdict.fixes if verdict else {}), **own}
+
+    def differences(self) -> list[Difference]:
+        """The fields that say something else than what the form began with."""
+        return []

@@ -29,7 +29,10 @@ class ChoiceList(Select[str], inherit_bindings=False):
 
 
 class FieldRow(Horizontal):
-    """Posts `Edited` when its text changes; `say` shows a problem or a note beside it."""
+    """Posts `Edited` when its text changes; `say` shows a problem or a note beside it.
+
+    A note takes one line, so that nothing moves while one types: the form shows it whole elsewhere.
+    """
 
     @dataclass
     class Edited(Message):
@@ -42,9 +45,10 @@ class FieldRow(Horizontal):
         super().__init__(id=f"field-{key.replace('.', '-')}")
         self.key, self._label, self._text = key, clean(label), clean(text)
         self._note = ""
+        self._changed = False
 
     def compose(self) -> ComposeResult:
-        yield Label(self._label, classes="label", markup=False)
+        yield Label(f" {self._label}", classes="label", markup=False)
         yield self.control()
         yield Static("", classes="note", markup=False)
 
@@ -52,8 +56,15 @@ class FieldRow(Horizontal):
         """The widget to type in or choose with."""
         raise NotImplementedError
 
-    def say(self, problem: str, note: str) -> None:
-        """Show the problem, else the note; the same text again costs no new layout."""
+    def take(self, text: str) -> None:
+        """Put `text` into the field."""
+        raise NotImplementedError
+
+    def say(self, problem: str, note: str, changed: bool = False) -> None:
+        """Show the problem, else the note, and whether it was changed; the same again costs no new layout."""
+        if changed != self._changed:
+            self._changed = changed
+            self.query_one(".label", Label).update(f"{'•' if changed else ' '}{self._label}")
         text = clean(f"! {problem}" if problem else note)
         if text != self._note:
             self._note = text
@@ -72,6 +83,9 @@ class TextRow(FieldRow):
     def control(self) -> Input:
         suggester = SuggestFromList(self._names) if self._names else None
         return Input(self._text, placeholder=self._placeholder, suggester=suggester, compact=True)
+
+    def take(self, text: str) -> None:
+        self.query_one(Input).value = text
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -121,6 +135,10 @@ class ChoiceRow(FieldRow):
             allow_blank=self._blank or chosen is Select.NULL,
             compact=True,
         )
+
+    def take(self, text: str) -> None:
+        known = [value for _, value in self._choices]
+        self.query_one(ChoiceList).value = text if text in known else Select.NULL
 
     def on_select_changed(self, event: Select.Changed) -> None:
         event.stop()

@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import ClassVar
 
 from arcterm_registry import Plugin
+from textual import events
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
 
-from arcterm.console.forms import recipedraft
+from arcterm.console.forms import recipedraft, sections
 from arcterm.console.forms.draft import Verdict
-from arcterm.console.forms.fields import ChoiceRow, TextRow, row_for
-from arcterm.console.forms.screen import Form, section
-from arcterm.console.forms.training import DEPENDED_ON, SECTIONS, Draft, installed, judge
+from arcterm.console.forms.fields import ChoiceRow, FieldRow, TextRow, row_for
+from arcterm.console.forms.judging import judge
+from arcterm.console.forms.screen import Fields, Form, section
+from arcterm.console.forms.training import DEPENDED_ON, Basis, Draft, installed
+from arcterm.console.panels import launching
+from arcterm.console.rows import Rows
 from arcterm.console.screens.boxes import Ask
 from arcterm.errors import ConfigError
 from arcterm.launch import start
@@ -26,13 +31,26 @@ from arcterm.launch.plan import make_plan
 from arcterm.launch.recipes import save
 from arcterm.launch.recipes.find import Listed
 from arcterm.runs.store import Run
-from arcterm.settings import SETTINGS
+from arcterm.show.lines import Line
+
+
+class SectionList(Rows):
+    """The sections; a click goes to one."""
+
+    def on_click(self, event: events.Click) -> None:
+        titles = sections.titles()
+        if isinstance(self.screen, LaunchForm) and event.y < len(titles):
+            self.call_later(self.screen.show_section, titles[event.y])
 
 
 class LaunchForm(Form):
-    """A new training run."""
+    """A new training run: a page of fields for each section, and one to review it all."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f2,ctrl+pagedown", "section(1)", "section", tooltip="go to the next group of fields"),
+        Binding("shift+f2,f14,ctrl+pageup", "section(-1)", "section before", show=False),
+        Binding("tab,down", "field(1)", "next field", show=False),
+        Binding("shift+tab,up", "field(-1)", "previous field", show=False),
         Binding("ctrl+s", "save", "save", priority=True, tooltip="keep these settings as a recipe"),
     ]
 
@@ -43,10 +61,12 @@ class LaunchForm(Form):
         plugins: dict[str, list[Plugin]]
         recipes: dict[str, Listed]
 
-    def __init__(self, root: Path, texts: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, texts: Mapping[str, str], forked: str = "") -> None:
         super().__init__(root)
         self._texts = dict(texts)
+        self._basis = Basis(forked, dict(texts)) if forked else None
         self._draft: Draft | None = None
+        self._section = sections.titles()[0]
 
     @property
     def draft(self) -> Draft | None:
@@ -54,7 +74,15 @@ class LaunchForm(Form):
         return self._draft
 
     def title_texts(self) -> tuple[str, str]:
-        return "new run", "nothing starts until ^g"
+        began = f"like {self._basis.name}, " if self._basis else ""
+        return "new run", f"{began}nothing starts until ^g"
+
+    def beside(self) -> ComposeResult:
+        yield SectionList(self._draw_sections, id="sections")
+        with Fields(id="form"):
+            yield Rows(self._draw_review, id="reviewed")
+        with VerticalScroll(id="side", can_focus=False):
+            yield Rows(self._draw_review, id="reviewed-too")
 
     def on_mount(self) -> None:
         """Look for plug-ins in a thread, since that imports code of strangers."""
@@ -66,18 +94,63 @@ class LaunchForm(Form):
 
     async def on_launch_form_found(self, message: Found) -> None:
         """Build the form."""
-        self._draft = draft = Draft(message.plugins, self._texts, message.recipes)
-        await self._build(draft, "backbone")
+        self._draft = Draft(message.plugins, self._texts, message.recipes, self._basis)
+        await self._build("backbone")
 
-    async def _build(self, draft: Draft, focused: str) -> None:
-        """Show the rows in place of those before, and go to the field `focused`."""
-        form = self.query_one("#form")
-        await form.remove_children()
-        await form.mount(*self._rows(draft))
-        for kind in DEPENDED_ON:
-            await self.show_dependent(kind)
+    async def _build(self, focused: str) -> None:
+        """Show the fields in place of those before, and go to the field `focused`."""
+        await self.query(".page").remove()
+        self._section = ""
+        await self.go_to(focused)
         self.judge_later()
-        self.set_focus(form.query(f"#field-{focused} > Select, #field-{focused} > Input").first(Widget))
+
+    async def show_section(self, title: str) -> None:
+        """Show the page of a section; its fields are made when it is first shown."""
+        if self._draft is None or title == self._section:
+            return
+        self._section = title
+        review = title == sections.REVIEW
+        if not review and not self.query(f"#{_page_id(title)}"):
+            page = Vertical(*self._rows(self._draft, title), id=_page_id(title), classes="page")
+            await self.query_one("#form", Fields).mount(page)
+            for kind in DEPENDED_ON:
+                if kind in sections.keys(title):
+                    await self.show_dependent(kind)
+        for each in self.query(".page"):
+            each.display = each.id == _page_id(title)
+        self.query_one("#reviewed").display = review
+        self.set_focus(None)
+        self.say()
+
+    async def go_to(self, key: str) -> None:
+        await self.show_section(sections.section_of(key))
+        await super().go_to(key)
+
+    async def action_section(self, places: int) -> None:
+        """Go to a section behind or before this one, and into its first field."""
+        titles = sections.titles()
+        title = titles[(titles.index(self._section) + places) % len(titles)]
+        await self.show_section(title)
+        if rows := self._shown():
+            await self.go_to(rows[0].key)
+
+    async def action_field(self, places: int) -> None:
+        """Go to a field behind or before this one, in the next section behind the last one."""
+        rows, row = self._shown(), self.focused_row
+        index = rows.index(row) + places if row in rows else (0 if places > 0 else len(rows) - 1)
+        if 0 <= index < len(rows):
+            await self.go_to(rows[index].key)
+            return
+        titles = [title for title in sections.titles() if title != sections.REVIEW]
+        here = titles.index(self._section) if self._section in titles else -min(places, 0)
+        await self.show_section(titles[(here + places) % len(titles)])
+        if rows := self._shown():
+            await self.go_to(rows[0 if places > 0 else -1].key)
+
+    def _shown(self) -> list[FieldRow]:
+        """The rows of the shown section that have an effect."""
+        page = self.query(f"#{_page_id(self._section)} FieldRow").results(FieldRow)
+        return [row for row in page if row.display]
 
     async def show_dependent(self, key: str) -> None:
         """Show the chosen plug-in's own options in place of the former one's; all anew for a recipe."""
@@ -85,12 +158,12 @@ class LaunchForm(Form):
             return
         if key == "recipe":
             self.draft.load(self.draft.text("recipe"))
-            await self._build(self.draft, "recipe")
+            await self._build("recipe")
         elif key in DEPENDED_ON:
-            holder = self.query_one(f"#options-{key}")
-            await holder.remove_children()
             texts = self.draft.texts
-            await holder.mount(*(row_for(f, texts.get(f.key, "")) for f in self.draft.options(key)))
+            for holder in self.query(f"#options-{key}"):
+                await holder.remove_children()
+                await holder.mount(*(row_for(f, texts.get(f.key, "")) for f in self.draft.options(key)))
 
     def action_save(self) -> None:
         """Ask for a name, and save the settings as a recipe."""
@@ -127,35 +200,43 @@ class LaunchForm(Form):
 
         return launch
 
-    def _rows(self, draft: Draft) -> list[Widget]:
-        """All fields but the plug-ins' own options, under their headings."""
-        fields, texts = draft.fields(), draft.texts
-        listed = {key for keys in SECTIONS.values() for key in keys}
-        rest = tuple(option.name for option in SETTINGS if option.name not in listed)
-        names = [name for _, name in draft.choices("dataset")]
-        given = draft.shown("dataset") or "demo"
-        dataset = TextRow(fields["name"].renamed("dataset"), texts.get("dataset", ""), names, given)
-        rows: list[Widget] = [
-            section("model"),
-            ChoiceRow("recipe", "recipe", texts.get("recipe", ""), draft.choices("recipe"), default="none"),
-            _model_row(draft, "backbone"),
-            Vertical(id="options-backbone", classes="options"),
-            _model_row(draft, "loss"),
-            Vertical(id="options-loss", classes="options"),
-            section("data"),
-            dataset,
-            Vertical(id="options-dataset", classes="options"),
-        ]
-        for title, keys in {**SECTIONS, "more": rest}.items():
-            rows.append(section(title))
-            rows += [TextRow(fields["name"], texts.get("name", ""))] if title == "run" else []
-            for key in keys:
-                rows.append(row_for(fields[key], texts.get(key, "")))
-                rows += [Vertical(id="options-track", classes="options")] if key == "track" else []
+    def _rows(self, draft: Draft, title: str) -> list[Widget]:
+        """The rows of a section, and a place for the options of what is chosen in it."""
+        rows: list[Widget] = [section(title)]
+        for key in sections.keys(title):
+            rows.append(_row(draft, key))
+            rows += [Vertical(id=f"options-{key}", classes="options")] if key in DEPENDED_ON else []
         return rows
 
+    def repaint(self) -> None:
+        for rows in self.query("#reviewed, #reviewed-too").results(Rows):
+            rows.styles.height = max(1, len(self._draw_review(rows.size.width or 40, 0)))
+        super().repaint()
 
-def _model_row(draft: Draft, kind: str) -> ChoiceRow:
-    """The row of the backbone or the loss, which may be left to a recipe."""
-    said = draft.shown(kind) if draft.recipe else ""
-    return ChoiceRow(kind, kind, draft.text(kind), draft.choices(kind), default=said or None)
+    def _draw_sections(self, width: int, height: int) -> list[Line]:
+        changed = self.draft.differences() if self.draft else []
+        return launching.section_list(self._section, self.problems, changed, width)
+
+    def _draw_review(self, width: int, height: int) -> list[Line]:
+        if self.draft is None:
+            return []
+        changed = self.draft.differences()
+        return launching.review(self.draft.begins_with, changed, self.problems, self.verdict, width)
+
+
+def _page_id(title: str) -> str:
+    return f"page-{''.join(filter(str.isalnum, title))}"
+
+
+def _row(draft: Draft, key: str) -> FieldRow:
+    """The row of a field of the form's own, or of a setting."""
+    texts, entry = draft.texts, draft.fields().get(key)
+    if key in ("backbone", "loss", "recipe"):
+        said = draft.shown(key) if draft.recipe else ""
+        default = "none" if key == "recipe" else said or None
+        return ChoiceRow(key, key, draft.text(key), draft.choices(key), default=default)
+    if key == "dataset":
+        names = [name for _, name in draft.choices(key)]
+        return TextRow(draft.named(key), texts.get(key, ""), names, draft.shown(key) or "demo")
+    assert entry is not None  # all others are settings
+    return row_for(entry, texts.get(key, ""))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.timer import Timer
 from textual.widget import Widget
 
 from arcterm.console.forms.draft import FormDraft, Verdict
 from arcterm.console.forms.fields import FieldRow
+from arcterm.console.forms.fixes import Fix
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Judged, Refused
-from arcterm.console.panels.answer import answer
+from arcterm.console.panels.answer import answer, help_lines
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.errors import ArctermError
@@ -40,7 +41,8 @@ class Form(ConsoleScreen, inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+g,f5", "launch", "launch", priority=True, tooltip="start it; what it does is shown"),
-        Binding("f2", "problem", "next problem", tooltip="go to the next field that is wrong"),
+        Binding("ctrl+f", "fix", "fix", priority=True, tooltip="solve the problem as it is proposed"),
+        Binding("f8,n", "problem", "problem", tooltip="go to the next field that is wrong"),
         Binding("tab", "app.focus_next", "next field", show=False),
         Binding("down", "app.focus_next", "next field", tooltip="tab does the same"),
         Binding("shift+tab,up", "app.focus_previous", "previous field", show=False),
@@ -69,6 +71,10 @@ class Form(ConsoleScreen, inherit_bindings=False):
         """The rows that are there from the start."""
         return []
 
+    def beside(self) -> ComposeResult:
+        """The fields, and what stands beside them."""
+        yield Fields(*self.rows(), id="form")
+
     async def show_dependent(self, key: str) -> None:
         """Show the fields that depend on the text of `key`."""
 
@@ -82,7 +88,9 @@ class Form(ConsoleScreen, inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         yield Rows(self._draw_title, id="title")
-        yield Fields(*self.rows(), id="form")
+        with Horizontal(id="body"):
+            yield from self.beside()
+        yield Rows(self._draw_help, id="hint")
         yield Rows(lambda w, h: answer(self.draft, self.verdict, w, h), id="answer")
         yield KeyLine()
 
@@ -111,10 +119,10 @@ class Form(ConsoleScreen, inherit_bindings=False):
         """Start it; while the check is under way, as soon as it has passed."""
         if self.draft is None:
             return
-        if self.draft.problems() or (self.verdict and self.verdict.problems):
+        if self.problems:
             self._wanted = False
             self.notify(
-                "solve the problems below first; F2 goes to the next", severity="warning", markup=False
+                "solve the problems below first; F8 goes to the next", severity="warning", markup=False
             )
             self.action_problem()
         elif self.verdict is None or not self.verdict.ready:
@@ -136,20 +144,70 @@ class Form(ConsoleScreen, inherit_bindings=False):
         self.console_app.open_run(run)
 
     def on_descendant_focus(self) -> None:
-        """Show the whole row of the field, with its note, once it is laid out."""
+        """Show the whole row of the field, once it is laid out, and what is to be known of it."""
+        self.query_one("#hint", Rows).repaint()
+        self.refresh_bindings()
         self.call_after_refresh(self._reveal)
 
     def _reveal(self) -> None:
-        row = next((row for row in self.query(FieldRow) if row.has_focus_within), None)
-        if row is not None:
+        if (row := self.focused_row) is not None:
             row.scroll_visible(animate=False)
+
+    @property
+    def focused_row(self) -> FieldRow | None:
+        """The row of the field in which one types; None if that is none."""
+        return next((row for row in self.query(FieldRow) if row.has_focus_within), None)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is wrong, by field, as far as it is known now."""
+        draft = self.draft
+        return {**(self.verdict.problems if self.verdict else {}), **(draft.problems() if draft else {})}
+
+    @property
+    def fixes(self) -> dict[str, Fix]:
+        """What would solve a problem, by field."""
+        return self.draft.fixes(self.verdict) if self.draft else {}
 
     def action_problem(self) -> None:
         """Go to the next field that is wrong."""
-        wrong = [row for row in self.query(FieldRow) if row.has_class("-wrong")]
-        if wrong:
-            here = next((i for i, row in enumerate(wrong) if row.has_focus_within), -1)
-            wrong[(here + 1) % len(wrong)].query("Input, Select").first(Widget).focus()
+        keys = [key for key in self.problems if key]
+        if keys:
+            row = self.focused_row
+            here = keys.index(row.key) if row and row.key in keys else -1
+            self.call_later(self.go_to, keys[(here + 1) % len(keys)])
+
+    async def go_to(self, key: str) -> None:
+        """Put the focus into the field of `key`."""
+        for row in self.query(FieldRow):
+            if row.key == key:
+                # `focus` would wait its turn, and the next key go to the field before
+                self.set_focus(row.query("Input, Select").first(Widget))
+
+    async def action_fix(self) -> None:
+        """Solve the problem of this field, else the first one that a change is known for."""
+        found, row = self.fixes, self.focused_row
+        key = row.key if row and row.key in found else next(iter(found), None)
+        if key is not None and self.draft is not None:
+            await self.take(found[key].texts)
+
+    async def take(self, texts: Mapping[str, str]) -> None:
+        """Put texts into fields, shown or not, and go to the first of them."""
+        assert self.draft is not None
+        self.draft.texts |= texts
+        for row in self.query(FieldRow):
+            if row.key in texts:
+                row.take(texts[row.key])
+        for key in texts:
+            await self.show_dependent(key)
+        await self.go_to(next(iter(texts)))
+        self.judge_later()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer a fix where there is one, and the way to a problem."""
+        if action in ("fix", "problem"):
+            return bool(self.is_mounted and (self.fixes if action == "fix" else self.problems))
+        return True
 
     def action_back(self) -> None:
         """First leave the field, then the form."""
@@ -183,16 +241,29 @@ class Form(ConsoleScreen, inherit_bindings=False):
 
     def say(self) -> None:
         """Put the problems and notes beside their fields, and the answer below."""
-        if self.draft is None:
+        draft = self.draft
+        if draft is None:
             return
-        problems = {**(self.verdict.problems if self.verdict else {}), **self.draft.problems()}
+        problems, changed = self.problems, {each.key for each in draft.differences()}
         for row in self.query(FieldRow):
-            if row.display is not (relevant := self.draft.relevant(row.key)):
+            if row.display is not (relevant := draft.relevant(row.key)):
                 row.display = relevant
-            row.say(problems.get(row.key, ""), self.draft.note(row.key))
+            row.say(problems.get(row.key, ""), draft.note(row.key), row.key in changed)
+        self.repaint()
+        self.refresh_bindings()
+        self.call_after_refresh(self._reveal)
+
+    def repaint(self) -> None:
+        """Draw every panel."""
         for rows in self.query(Rows):
             rows.repaint()
-        self.call_after_refresh(self._reveal)
+
+    def _draw_help(self, width: int, height: int) -> list[Line]:
+        row = self.focused_row
+        if self.draft is None or row is None:
+            return []
+        fix = self.fixes.get(row.key)
+        return help_lines(self.draft, row.key, self.problems.get(row.key, ""), fix, width, height)
 
     def _draw_title(self, width: int, height: int) -> list[Line]:
         name, remark = self.title_texts()

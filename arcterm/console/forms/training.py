@@ -4,40 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from arcterm_registry import Backbone, Declaration, Option, Plugin, PluginError, Recipe, scan
+from arcterm_registry import Backbone, Declaration, Option, OptionError, Plugin, Recipe, scan
 
 from arcterm import commandline
-from arcterm.console.forms import recipedraft
-from arcterm.console.forms.draft import Field, FormDraft, Verdict
+from arcterm.console.forms import fixes, recipedraft
+from arcterm.console.forms.draft import Difference, Field, FormDraft
+from arcterm.console.forms.fixes import Fix
 from arcterm.errors import ArctermError
-from arcterm.inputs import sources
-from arcterm.launch.plan import DEFAULT_DATASET, make_plan
 from arcterm.launch.recipes import layer
 from arcterm.launch.recipes.find import Listed
 from arcterm.overrides import OPTION_GROUPS, indices
-from arcterm.runs import store, trackers
+from arcterm.runs import trackers
 from arcterm.schedules.clock import parse_times
 from arcterm.schedules.ramp import RAMPS, parse_points
 from arcterm.settings import SETTINGS
-
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "length and schedule": (
-        "epochs",
-        "steps",
-        "batch_size",
-        "lr",
-        "schedule",
-        "power",
-        "final_rate",
-        "milestones",
-        "gamma",
-    ),
-    "run": ("nproc", "gpus", "seed", "verify_sets", "verify_every", "checkpoint_every"),
-}
-"""Settings that most users need; all others go into a last section."""
 
 DEPENDED_ON = (*OPTION_GROUPS, "track")
 """The fields below which stand the options of what is chosen in them."""
@@ -49,6 +31,7 @@ _ONLY_FOR = {
     "gamma": ("multistep",),
 }
 _BY_NAME = {option.name: option for option in SETTINGS}
+_USUAL = {option.name: Field(key=option.name, option=option).placeholder for option in SETTINGS}
 _LISTS: dict[str, Callable[[str, str], object]] = {
     "gpus": indices,
     "milestones": parse_times,
@@ -60,13 +43,25 @@ _RECIPE = Option(
 )
 
 
+class Basis(NamedTuple):
+    """What a form was filled from: the name of a run, and its texts by field."""
+
+    name: str
+    texts: Mapping[str, str]
+
+
 @dataclass
 class Draft(FormDraft):
-    """The launch form's texts, and the plug-ins and recipes that it offers, by kind and by name."""
+    """The launch form's texts, and the plug-ins and recipes that it offers, by kind and by name.
+
+    `basis` is the run that it forks; None of one that begins with defaults or a recipe.
+    """
 
     plugins: dict[str, list[Plugin]]
     texts: dict[str, str] = field(default_factory=dict)
     recipes: dict[str, Listed] = field(default_factory=dict)
+    basis: Basis | None = None
+    _made: tuple[dict[str, str], dict[str, Field]] | None = field(default=None, repr=False)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -111,6 +106,11 @@ class Draft(FormDraft):
         return [Field(key=f"{kind}.{o.name}", option=o) for o in found if o.name != "path"]
 
     def fields(self) -> dict[str, Field]:
+        if self._made is None or self._made[0] != self.texts:  # they are asked for at every turn
+            self._made = dict(self.texts), self._fields()
+        return self._made[1]
+
+    def _fields(self) -> dict[str, Field]:
         found = [Field(key=option.name, option=option) for option in SETTINGS]
         found += [option for kind in DEPENDED_ON for option in self.options(kind)]
         found += [Field(key="name", option=_NAME), Field(key="recipe", option=_RECIPE)]
@@ -145,6 +145,48 @@ class Draft(FormDraft):
     def problems(self) -> dict[str, str]:
         chosen = {kind: problem for kind in OPTION_GROUPS if (problem := self.problem(kind))}
         return {**chosen, **super().problems()}
+
+    def fix(self, key: str) -> Fix | None:
+        text = self.text(key)
+        if not self.problem(key):
+            return None
+        if key == "steps" and self.text("epochs"):
+            return Fix({key: ""})
+        kinds = {kind: kind for kind in OPTION_GROUPS} | {"recipe": "recipe"}
+        if key in kinds:
+            working = [name for label, name in self.choices(key) if label == name]
+            near = fixes.nearest(text, [name for name in working if name != text])
+            return Fix({key: near}) if near else None
+        return super().fix(key)
+
+    def differences(self) -> list[Difference]:
+        """The fields that say something else than the forked run, the recipe or the defaults."""
+        said = {} if self.basis else recipedraft.placeholders(self.recipe, self.texts)
+        found = []
+        for key, entry in self.fields().items():
+            usual = _USUAL.get(key, entry.placeholder) if self.basis else entry.placeholder
+            before = self.basis.texts.get(key, usual) if self.basis else said.get(key, usual)
+            now = self.text(key) or entry.placeholder
+            if key not in ("name", "recipe") and not _same(entry.option, before, now):
+                found.append(Difference(key, before, now))
+        return [*self._chosen_otherwise(), *found]
+
+    def named(self, key: str) -> Field:
+        """A field that is no setting, but the choice of a plug-in."""
+        return self.fields()["name"].renamed(key)
+
+    @property
+    def begins_with(self) -> str:
+        """What the differences are to: the run that was forked, the recipe, or the defaults."""
+        return self.basis.name if self.basis else self.text("recipe") or "the defaults"
+
+    def _chosen_otherwise(self) -> list[Difference]:
+        """The backbone, loss and data set, where they are not the ones that the form began with."""
+        if self.basis is None and self.recipe is None:
+            return []
+        values = self.basis.texts if self.basis else layer.flat(self.recipe.values if self.recipe else {})
+        found = [Difference(kind, str(values.get(kind, "")), self.shown(kind)) for kind in OPTION_GROUPS]
+        return [each for each in found if each.before != each.now]
 
     def note(self, key: str) -> str:
         if key == "recipe" and self.recipe:
@@ -208,34 +250,14 @@ def installed() -> dict[str, list[Plugin]]:
     return {kind: scan(kind) for kind in (*OPTION_GROUPS, "tracker")}
 
 
-def judge(settings: Mapping[str, Any], root: Path) -> Verdict:
-    """Check everything that takes time: the name, the data set, the whole plan."""
-    problems: dict[str, str] = {}
-    checks: dict[str, Callable[[], object]] = {
-        "name": lambda: store.check_name(root, settings.get("name", "")),
-        "dataset": lambda: _check_dataset(settings),
-    }
-    for key, check in checks.items():
-        try:
-            check()
-        except (ArctermError, PluginError) as error:
-            problems[key] = _sentence(error)
-    if problems:
-        return Verdict(problems=problems)
+def _same(option: Option, first: str, second: str) -> bool:
+    """Whether two texts mean the same value."""
+    if first.strip() == second.strip():
+        return True
     try:
-        return Verdict(plan=make_plan(settings, root=root))
-    except (ArctermError, PluginError) as error:
-        return Verdict(problems={"": _sentence(error)})
-
-
-def _check_dataset(settings: Mapping[str, Any]) -> None:
-    text = layer.dataset(settings) or DEFAULT_DATASET
-    sources.find(text, settings.get("dataset_options", {}))
-
-
-def _sentence(error: ArctermError | PluginError) -> str:
-    """Message and hint; the hint names flags, which are called as the fields are."""
-    return f"{error.message}: {error.hint}" if error.hint else error.message
+        return option.parse(first) == option.parse(second)
+    except OptionError:
+        return False
 
 
 def _shown_name(plugin: Plugin) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from arcterm.config import PATH_FIELD
 from arcterm.console.forms.draft import FormDraft, Verdict
+from arcterm.console.forms.fixes import Fix
+from arcterm.launch.estimate.verdict import gib
 from arcterm.launch.plan import Plan
 from arcterm.show.lines import Line, heading, shorten, wrap
-from arcterm.text import duration
+from arcterm.text import clean, duration
 
 _CHECK_LINES = 5
 
@@ -27,13 +31,30 @@ def command_lines(command: str, width: int, room: int) -> list[Line]:
     return [heading("command", width), *([(f" {row}", "accent")] for row in rows)]
 
 
+def help_lines(
+    draft: FormDraft, key: str, problem: str, fix: Fix | None, width: int, height: int
+) -> list[Line]:
+    """What is to be known of one field: its problem and the change that solves it, else its help."""
+    if problem:
+        rows, role = _with_cure(wrap(f"! {problem}", width - 2), fix, width - 2), "bad"
+    else:
+        entry = draft.fields().get(key)
+        usual = f"  [{entry.placeholder}]" if entry and entry.placeholder else ""
+        name = key.removeprefix(PATH_FIELD).replace("_", " ")
+        rows, role = wrap(f"{name}: {clean(draft.note(key))}{usual}", width - 2), ""
+    if len(rows) > height:
+        rows = [*rows[: height - 1], shorten(" ".join(rows[height - 1 :]), width - 2)]
+    return [[(f" {row}", role)] for row in rows]
+
+
 def _checks(draft: FormDraft, verdict: Verdict | None, width: int, room: int) -> list[Line]:
     problems = draft.problems()
     if not problems and verdict:
         problems = verdict.problems
     if problems:
         count = f"{len(problems)} problem{'s' * (len(problems) > 1)} to solve before launch"
-        rows = [row for key, text in problems.items() for row in _problem(key, text, width)]
+        found = draft.fixes(verdict)
+        rows = [row for key, text in problems.items() for row in _problem(key, text, width, found.get(key))]
         return [heading(count, width, role="bad"), *rows]
     if verdict is not None and verdict.plan is not None:
         return _plan(verdict.plan, width, room)
@@ -44,18 +65,42 @@ def _checks(draft: FormDraft, verdict: Verdict | None, width: int, room: int) ->
 
 
 def _plan(plan: Plan, width: int, room: int) -> list[Line]:
-    title = heading("ready: ^g or F5 launches", width, f"about {duration(plan.seconds)}", "good")
+    title = heading("ready: ^g or F5 launches", width, needs(plan), "good")
+    return [title, *plan_lines(plan, width, room - 1)]
+
+
+def needs(plan: Plan) -> str:
+    """``about 3 h, 1.2 GiB of 15 a rank``: the time and memory of a training, as far as they are known."""
+    found = plan.estimate
+    memory = ""
+    if found.need is not None:
+        least = "" if found.exact else "at most "
+        of = "" if found.free is None else f" of {gib(found.free)}"
+        memory = f", {least}{gib(found.need.total)}{of} GiB a rank"
+    return f"about {duration(plan.seconds)}{memory}"
+
+
+def plan_lines(plan: Plan, width: int, room: int) -> list[Line]:
+    """The lines of a plan, what it warns of first."""
     warned: list[Line] = (
         [[(f" ! {row}", "warn")] for row in wrap(plan.warning, width - 4)] if plan.warning else []
     )
     trouble = [n for n in plan.notes if n.startswith("problem")]
     notes = [*trouble, *(n for n in plan.notes if n not in trouble)]
-    return [title, *warned[: max(0, room - 2)], *([(shorten(f" {note}", width), "")] for note in notes)]
+    return [*warned[: max(0, room - 1)], *([(shorten(f" {note}", width), "")] for note in notes)]
 
 
-def _problem(key: str, text: str, width: int) -> list[Line]:
+def _problem(key: str, text: str, width: int, fix: Fix | None) -> list[Line]:
     name = key.removeprefix(PATH_FIELD).replace("_", " ")
     lead = f"{name}: " if key and not text.startswith(key.rpartition(".")[2]) else ""
-    return [
-        [(f" {'!' if i == 0 else ' '} {row}", "bad")] for i, row in enumerate(wrap(lead + text, width - 4))
-    ]
+    rows = _with_cure(wrap(lead + text, width - 4), fix, width - 4)
+    return [[(f" {'!' if i == 0 else ' '} {row}", "bad")] for i, row in enumerate(rows)]
+
+
+def _with_cure(rows: list[str], fix: Fix | None, width: int) -> list[str]:
+    """The rows of a problem, and the change that solves it, which is not broken where it fits into a row."""
+    if fix is None:
+        return rows
+    cure = f"→ ^f: {fix.words}"
+    joined = f"{rows[-1]}  {cure}"
+    return [*rows[:-1], joined] if cell_len(joined) <= width else [*rows, *wrap(cure, width)]

@@ -97,6 +97,7 @@ def assess(
         notes=[*notes, *_shared_memory(config)],
         problem=problem,
         command=commandline.training({**asked, **change}) if change else "",
+        change=change or {},
     )
 
 

@@ -20,8 +20,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     `exact` is False where `need` is only a bound. `largest` is the largest batch of a rank that fits.
     `checkpoint` and `checkpoints` are the bytes of one and of all that are to be kept, with the one that is
     being written; `disk_free` those that are free for them.
-    `notes` are remarks. `problem` says why the training can't be, and `command` asks for one that can; both
-    are empty where there is no problem.
+    `notes` are remarks. `problem` says why the training can't be, and `command` asks for one that can, with
+    the settings of `change`; all are empty where there is no problem.
     """
 
     device: str
@@ -36,6 +36,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
     problem: str = ""
     command: str = ""
+    change: dict[str, Any] = {}
 
     @property
     def refusal(self) -> ConfigError | None:

@@ -1,0 +1,71 @@
+"""The launch form beside its fields: the list of sections, the difference, the whole plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from arcterm.console.forms import sections
+from arcterm.console.forms.draft import Difference, Verdict
+from arcterm.console.panels.answer import needs
+from arcterm.show.lines import Line, heading, pad, wrap
+from arcterm.text import clean
+
+_LEAD = 10  # cells of the word that a line of a plan begins with
+
+
+def section_list(
+    current: str, problems: Mapping[str, str], changed: Sequence[Difference], width: int
+) -> list[Line]:
+    """Every page, with a sign and the number of its problems or of its changes."""
+    wrong = Counter(sections.section_of(key) for key in problems)
+    other = Counter(sections.section_of(each.key) for each in changed)
+    lines: list[Line] = []
+    for title in sections.titles():
+        if wrong[title]:
+            count, role = f"!{wrong[title]}", "bad"
+        elif title == sections.REVIEW:
+            count, role = (f"•{len(changed)}" if changed else ""), "accent"
+        else:
+            count, role = (f"•{other[title]}" if other[title] else ""), "accent"
+        here = title == current
+        name = pad(f"{'▸' if here else ' '} {title}", width - 4)
+        lines.append([(name, "cursor" if here else ""), (pad(count, 3, right=True), role), (" ", "")])
+    return lines
+
+
+def review(
+    began: str,
+    changed: Sequence[Difference],
+    problems: Mapping[str, str],
+    verdict: Verdict | None,
+    width: int,
+) -> list[Line]:
+    """The difference to where the form began, then the whole plan, in as many lines as it takes."""
+    return [*difference(began, changed, width), [], *_plan(problems, verdict, width)]
+
+
+def difference(began: str, changed: Sequence[Difference], width: int) -> list[Line]:
+    """Each field that says something else than what the form began with: before → now."""
+    title = heading(f"difference to {clean(began)}", width, f"{len(changed)}" if changed else "none")
+    lines: list[Line] = [title]
+    for key, before, now in changed:
+        name = pad(key.replace("_", " "), 20)
+        old, new = clean(before) or "–", clean(now) or "–"
+        lines.append([(f" • {name} ", "accent"), (old, "dim"), (" → ", "dim"), (new, "bold")])
+    return lines
+
+
+def _plan(problems: Mapping[str, str], verdict: Verdict | None, width: int) -> list[Line]:
+    if verdict is None or verdict.plan is None:
+        words = "there is no plan while a problem is to be solved" if problems else "the plan is being made …"
+        return [heading("plan", width), [(f" {words}", "dim")]]
+    plan = verdict.plan
+    lines: list[Line] = [heading("plan", width, needs(plan))]
+    lines += [[(f" ! {row}", "warn")] for row in wrap(clean(plan.warning), width - 4) if plan.warning]
+    for note in plan.notes:
+        lead, text = note[:_LEAD], clean(note[_LEAD:])
+        role = "bad" if lead.startswith("problem") else "warn" if lead.startswith("note") else ""
+        for index, row in enumerate(wrap(text, width - _LEAD - 2)):
+            lines.append([(f" {lead if index == 0 else ' ' * _LEAD}", "dim"), (row, role)])
+    return lines
