@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from arcterm_registry.contracts import JobReport
 
 from arcterm.config import TrainConfig
+from arcterm.runs import alerts
+from arcterm.runs.alerts import Alert
 from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import Gpu, Phase
 from arcterm.runs.history import Change
 from arcterm.runs.reader import Look
 from arcterm.runs.state import LIVE, Owner, State
 from arcterm.runs.store import Run, RunRecord, recorded
+from arcterm.show.eventlines import unreadable
 
 if TYPE_CHECKING:  # numpy, which the run list does without
     from arcterm.show.chart import Smoother
@@ -65,6 +68,7 @@ class View:
     problem: str = ""
     report: JobReport | None = None
     trackers: Sequence[dict[str, Any]] = ()
+    unreadable: Mapping[str, int] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     smoothers: dict[tuple[str, float], Smoother] = field(default_factory=dict)
@@ -80,7 +84,7 @@ class View:
         before = (self.state, self.stopping, self.loading, self.log, self.problem, self.trackers)
         self.state, self.stopping, self.owner = look.state, look.stopping, look.owner
         self.log, self.log_name, self.loading, self.problem = look.log, look.log_name, look.more, ""
-        self.report, self.trackers = look.report, look.trackers
+        self.report, self.trackers, self.unreadable = look.report, look.trackers, look.unreadable
         if record := recorded(self.run):
             self.record, self.changes = record, self.run.changes
         after = (self.state, self.stopping, self.loading, self.log, self.problem, self.trackers)
@@ -110,6 +114,23 @@ class View:
     def steps(self) -> int:
         """The steps to make; 0 if that is not what the run does."""
         return self.summary.total_steps or getattr(self.record.config, "steps", 0)
+
+    @property
+    def emptiness(self) -> str:
+        """Why there is nothing to draw."""
+        if self.loading:
+            return "reading …"
+        if self.step and not self.history.steps:
+            return unreadable(self.unreadable) or f"the events of its {self.step:,} steps are gone"
+        if self.history.steps:
+            return "not recorded"
+        return "waiting for the first step" if self.live else "no step was made"
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """What is wrong with a run that is live, the worst first; of one that is over, what can't be read."""
+        found = alerts.find(self.summary, self.gpus) if self.live else []
+        return [*found, *([Alert("warning", text)] if (text := unreadable(self.unreadable)) else [])]
 
     @property
     def gpus(self) -> list[tuple[str, Gpu]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import math
 import os
 import statistics
 from array import array
@@ -15,7 +16,7 @@ import msgspec
 
 from arcterm.config import Augmentation, Config
 from arcterm.errors import ArctermError
-from arcterm.runs import checkpoints, dataset, history, space, trackers
+from arcterm.runs import alerts, checkpoints, dataset, history, space, trackers
 from arcterm.runs.diagnosis import read_ends
 from arcterm.runs.events import (
     AnyEvent,
@@ -34,23 +35,25 @@ from arcterm.runs.events import (
 )
 from arcterm.runs.reading.essentials import PACE_STEPS, sampled_zeros
 from arcterm.runs.report import read_report
-from arcterm.runs.state import damage, read_state
+from arcterm.runs.state import LIVE, damage, read_state
 from arcterm.runs.store import recorded
 
 if TYPE_CHECKING:
     from arcterm.runs.reader import Reader
 
-METRICS = ("loss", "accuracy", "angle", "lr", "images_per_second", "data_wait")
-_GPU_HISTORY = 600
+METRICS = ("loss", "accuracy", "angle", "lr", "gradient_norm", "images_per_second", "data_wait")
+_GPU_HISTORY = 600  # one a second
+_MESSAGES = 200
 
 
 class Summary:
     """State of a run after the events given to `feed`, in the order in which `Follower` gives them.
 
-    `steps` and each of `series` are parallel arrays (int64 steps, float64 values), NaN included; `epochs` are
-    pairs (first step, number of the epoch). When a new
-    attempt goes on from step s, what earlier attempts did after s is forgotten: the curve continues from the
-    checkpoint.
+    `steps` and each of `series` are parallel arrays (int64 steps, float64 values), NaN included, also where
+    nothing was recorded; `epochs` are pairs (first step, number of the epoch). When a new attempt goes on from
+    step s, what earlier attempts did after s is forgotten: the curve continues from the checkpoint. `messages`
+    of earlier attempts go as soon as the newest has made a step. `gpu_history` has (time, utilisation or NaN)
+    for ten minutes by (host, index).
     """
 
     def __init__(self) -> None:
@@ -68,9 +71,10 @@ class Summary:
         self.verification: dict[str, list[Verify]] = {}
         self.checkpoints: list[Checkpoint] = []
         self.gpus: dict[str, Gpus] = {}
-        self.gpu_history: dict[tuple[str, int], deque[float]] = {}
+        self.gpu_history: dict[tuple[str, int], deque[tuple[float, float]]] = {}
         self.ranks: dict[int, Rank] = {}
-        self.messages: deque[Message] = deque(maxlen=200)
+        self.messages: deque[Message] = deque(maxlen=_MESSAGES)
+        self._said_in: deque[int] = deque(maxlen=_MESSAGES)  # the attempt of each message
         self.end: End | None = None
         self._phase_began: Phase | None = None
         self.last_event_time = 0.0
@@ -102,6 +106,7 @@ class Summary:
                     self.ranks[event.rank] = event
                 case Message():
                     self.messages.append(event)
+                    self._said_in.append(attempt)
                 case End():
                     self.end = event
 
@@ -197,13 +202,17 @@ class Summary:
         self.steps.append(event.step)
         self.times.append(event.t)
         for name, column in self.series.items():
-            column.append(float(getattr(event, name)))
+            value = getattr(event, name)
+            column.append(math.nan if value is None else float(value))
+        while self._said_in and self._said_in[0] < self.attempt:
+            self._said_in.popleft()
+            self.messages.popleft()
 
     def _gpus(self, event: Gpus) -> None:
         self.gpus[event.host] = event
         for gpu in event.gpus:
             history = self.gpu_history.setdefault((event.host, gpu.index), deque(maxlen=_GPU_HISTORY))
-            history.append(float("nan") if gpu.utilisation is None else gpu.utilisation)
+            history.append((event.t, math.nan if gpu.utilisation is None else gpu.utilisation))
 
 
 def own_gpus(config: Config | None, summary: Summary) -> list[tuple[str, Gpu]]:
@@ -238,7 +247,7 @@ def describe(reader: Reader) -> dict[str, Any]:
                 "best_accuracy": best.accuracy if best else None,
                 "best_step": best.step if best else None,
             }
-    gpus = [gpu for _, gpu in own_gpus(config, summary)]
+    gpus = own_gpus(config, summary)
     described = {
         "id": run.id,
         "name": record.name or None if record else None,
@@ -257,7 +266,9 @@ def describe(reader: Reader) -> dict[str, Any]:
             for key in ("epoch", "loss", "accuracy", "angle", "active", "teacher")
         },
         "mined": msgspec.to_builtins(summary.mined[-1]) if summary.mined else None,
-        **{key: getattr(last, key, None) for key in ("lr", "images_per_second", "data_wait")},
+        **{
+            key: getattr(last, key, None) for key in ("lr", "gradient_norm", "images_per_second", "data_wait")
+        },
         "eta_seconds": summary.eta() if state.state == "running" else None,
         "verification": verification,
         "checkpoints": [
@@ -269,10 +280,12 @@ def describe(reader: Reader) -> dict[str, Any]:
             }
             for path, manifest in checkpoints.list_checkpoints(run)
         ],
-        "gpus": msgspec.to_builtins(gpus),
+        "gpus": msgspec.to_builtins([gpu for _, gpu in gpus]),
+        "alerts": [alert.text for alert in alerts.find(summary, gpus)] if state.state in LIVE else [],
         "ranks": [msgspec.to_builtins(rank) for _, rank in sorted(summary.ranks.items())],
         "skipped": [msgspec.to_builtins(skipped) for skipped in summary.skipped.values()],
         "corrupt_records": reader.essentials.corrupt,
+        "corrupt_reasons": dict(sorted(reader.essentials.unreadable.items())),
         "trackers": trackers.describe(run),
         **dataset.describe(run),
         "history": history.describe(run) if record else [],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Look:
 
     `essentials` are for a `Summary` that is up to date: that of the look before, or a new one if it is to be
     made `anew`. `report` is that of a job that is done, `trackers` is as `trackers.describe` gives it.
+    `unreadable` counts, by reason, the lines that are no events, as far as events are read.
     """
 
     essentials: list[tuple[int, AnyEvent]]
@@ -54,6 +55,7 @@ class Look:
     log_name: str
     report: JobReport | None = None
     trackers: Sequence[dict[str, Any]] = ()
+    unreadable: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -135,6 +137,7 @@ class Reader:
             log_name=name,
             report=self._read_report(state),
             trackers=trackers.describe(self.run),
+            unreadable=dict(self._follower.unreadable),
         )
 
     def _read_report(self, state: State) -> JobReport | None:

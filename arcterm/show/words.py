@@ -19,6 +19,7 @@ METRICS = {
     "lr": "learning rate",
     "angle": "angle °",
     "accuracy": "accuracy %",
+    "gradient_norm": "gradient norm",
     "images_per_second": "images/s",
     "data_wait": "data wait %",
 }
@@ -61,6 +62,7 @@ def metric(name: str, value: float | None) -> str:
         "lr": ".3g" if value >= 1e-3 or not value else ".1e",
         "images_per_second": ",.0f" if value >= 100 else ".1f",
         "angle": ".1f",
+        "gradient_norm": ".3g",
     }
     if name in SHARES:
         return f"{value * 100:.1f}"

@@ -13,7 +13,7 @@ from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.view import View
 from arcterm.runs import history, trackers
 from arcterm.runs.describe import describe
-from arcterm.runs.events import Gpu, Gpus, Mined, Step
+from arcterm.runs.events import Gpu, Gpus, Mined, Rank, Step
 from arcterm.runs.reader import Reader, log_path
 from arcterm.runs.state import Failure, read_state
 from arcterm.samples import Begin
@@ -42,6 +42,9 @@ PANELS = [
     metrics.facts,
     devices.devices,
     devices.heat,
+    devices.ranks,
+    metrics.strip,
+    status.alerts,
     verification.table,
     log.log,
     log.failure,
@@ -112,6 +115,53 @@ def test_all_gpus_fit(make, count):
     made.gpus(count)
     text = said(devices.devices(view_of(made), 80, 5))
     assert all(f" {i} " in text for i in range(count))
+
+
+def test_a_slice_says_its_size_and_a_hot_gpu_has_a_sign(make):
+    made = make("mig", nproc=2, gpus=[0, 1])
+    sliced = Gpu(
+        index=0, name="NVIDIA H100 80GB HBM3 MIG 1g.10gb", memory_used=1 << 30, memory_total=10 << 30
+    )
+    made.write(Gpus(host="box", gpus=[sliced, Gpu(index=1, name="NVIDIA H200", temperature=88.0)]))
+    text = said(devices.devices(view_of(made), 120, 5))
+    assert "MIG 1g.10gb" in text and "1/10G" in text
+    assert " 1!" in text and " 0!" not in text
+
+
+def test_heat_covers_ten_minutes_by_time(make):
+    made = make("heat", gpus=[0])
+    now = time.time()
+    for ago, used in ((900, 5.0), (599, 100.0), (300, 50.0), (0, 100.0)):
+        made.write(Gpus(t=now - ago, host="box", gpus=[Gpu(index=0, name="H200", utilisation=used)]))
+    row = said(devices.heat(view_of(made), 65, 3)).splitlines()[1]
+    assert row == "  0 " + "█".ljust(29) + "▅" + "█".rjust(30)
+
+
+def test_slow_ranks_are_marked_beside_the_others(make):
+    made = make("ranks", nproc=4)
+    made.write(*(Rank(rank=i, cpu=9.0, memory=1, times={"forward": 60.0 + 40 * (i == 2)}) for i in range(4)))
+    view = view_of(made)
+    text = said(devices.ranks(view, 80, 9))
+    assert "1 holds the others up" in text and " 2!" in text and "100" in text
+    assert "100 ms" in said(devices.devices(view, 80, 9))
+    assert devices.ranks(view_of(make("old")), 80, 9) == []
+
+
+def test_what_cannot_be_read_is_counted_and_never_called_no_step(make):
+    made = make("torn")
+    made.train(3)
+    made.become("done")
+    made.journal.close()
+    path = made.run.events / "0001-r00000.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"k":"step"', b'"k":"spet"'))
+    view = view_of(made)
+    assert view.step == 3
+    why = "3 event lines can't be read: 3 with a wrong checksum"
+    assert curve(view, "loss", Lens()).empty == why
+    assert why in said(status.alerts(view, 80, 9))
+    assert "3 event lines" in said(metrics.metrics(view, 60, 20))
+    path.unlink()
+    assert curve(view_of(made), "loss", Lens()).empty == "the events of its 3 steps are gone"
 
 
 def test_a_machine_without_gpus_says_why_and_shows_its_ranks(make):

@@ -86,7 +86,7 @@ def test_gaps_stay_gaps():
     summary = Summary()
     summary.feed([step(1, loss=float("nan")), (1, Gpus(host="h", gpus=[Gpu(index=0, name="x")]))])
     assert math.isnan(summary.series["loss"][0])
-    assert math.isnan(summary.gpu_history["h", 0][0])
+    assert math.isnan(summary.gpu_history["h", 0][0][1])
 
 
 def test_describe_has_what_scripts_rely_on(run):

@@ -99,11 +99,12 @@ def _show_job(described: dict[str, Any]) -> None:
 def _show_training(described: dict[str, Any]) -> None:
     """Print a training's progress, verifications, changes, checkpoints and skipped records."""
     from arcterm.show import words
+    from arcterm.show.eventlines import unreadable
 
     for key in ("step", "steps", "epoch", "loss", "accuracy"):
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
-    for key in ("angle", "active", "lr", "images_per_second", "data_wait", "eta_seconds"):
+    for key in ("angle", "active", "lr", "gradient_norm", "images_per_second", "data_wait", "eta_seconds"):
         if described[key] is not None:
             put(f"{key:<18}{_number(described[key])}")
     if mined := described["mined"]:
@@ -125,6 +126,8 @@ def _show_training(described: dict[str, Any]) -> None:
         put(f"changed           {when:%Y-%m-%d %H:%M} UTC, step {change['step']}: {what} ({change['why']})")
     for saved in described["checkpoints"]:
         put(f"checkpoint        step {saved['step']}  {saved['bytes'] / 2**20:.1f} MiB  {saved['path']}")
+    lost = unreadable(described["corrupt_reasons"])
+    put(*(f"alert             {text}" for text in filter(None, [*described["alerts"], lost])))
     for event in described["skipped"]:
         put(f"skipped           {event['source']}: {event['reason']}")
     if described["skipped"]:

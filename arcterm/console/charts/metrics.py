@@ -135,8 +135,6 @@ def _refusals(name: str, steps: bool, smoothing: bool) -> dict[str, str]:
 
 
 def _waiting(view: View, lens: Lens) -> str:
-    if view.loading:
-        return "reading …"
-    if lens.span is not None and view.history.steps:
+    if lens.span is not None and view.history.steps and not view.loading:
         return "nothing in this part; 0 shows all"
-    return "waiting for the first step" if view.live else "no step was made"
+    return view.emptiness

@@ -30,6 +30,12 @@ def log(view: View, width: int, height: int) -> list[Line]:
     return [*lines, *shown, *([(" " + shorten(row.expandtabs(4), width - 1), "")] for row in rows)][:height]
 
 
+def rows_needed(view: View) -> int:
+    """Rows that the panel needs, with its heading; 0 where nothing was put out."""
+    rows = len(view.log) + len(view.summary.messages) + len(view.summary.skipped)
+    return 1 + rows if rows else 0
+
+
 def _warnings(view: View) -> list[Message]:
     """Warnings of the run and skipped records, in order of time."""
     found = [message for message in view.summary.messages if message.level in _LEVELS]

@@ -9,7 +9,7 @@ from arcterm.console.panels.verification import sign
 from arcterm.console.view import View
 from arcterm.runs.describe import METRICS
 from arcterm.show import words
-from arcterm.show.lines import Line, heading, pad, shorten, spark
+from arcterm.show.lines import Line, heading, pad, shorten, spark, width_of
 
 _NAME = 13
 _VALUE = 8
@@ -22,7 +22,8 @@ def metrics(view: View, width: int, height: int, shown: str = "") -> list[Line]:
     room = width - _NAME - _VALUE - 3
     for name in METRICS:
         values = view.history.series[name][-max(room, 1) :]
-        last = s.series[name][-1] if s.steps else None
+        value = getattr(s.last_step, name, None)
+        last = None if value is None else float(value)
         role = "bad" if last is not None and not math.isfinite(last) else ""
         line: Line = [
             (
@@ -34,20 +35,47 @@ def metrics(view: View, width: int, height: int, shown: str = "") -> list[Line]:
         if room >= 4:
             line.append(("  " + spark(values, room - 1), "s1"))
         lines.append(line)
+    if lost := sum(view.unreadable.values()):
+        lines.append([(" " + pad("unreadable", _NAME), ""), (f" {lost:,} event lines", "warn")])
     if s.skipped:
         count = words.skipped(s).partition(" record")[0]
         lines.append([(" " + pad("skipped", _NAME), ""), (" " + shorten(count, room + _VALUE - 1), "warn")])
     for index, (name, results) in enumerate(s.verification.items()):
         best = s.best(name)
-        value = [
+        row = [
             sign(index),
             (pad(name, _NAME - 1), ""),
             (pad(words.percent(results[-1].accuracy), _VALUE, True), ""),
         ]
         if best and room >= 8:
-            value.append((f"  ↑{words.percent(best.accuracy)}", "good"))
-        lines.append(value)
+            row.append((f"  ↑{words.percent(best.accuracy)}", "good"))
+        lines.append(row)
     return [*lines, *_checkpoint(view)][:height]
+
+
+def strip(view: View, width: int, height: int, shown: str = "") -> list[Line]:
+    """The latest of each set and of every metric but the one `shown`, in as few rows as they take."""
+    sets = view.summary.verification.items()
+    cells: list[Line] = [
+        [sign(index), (f"{name} ", "dim"), (words.percent(results[-1].accuracy), "bold")]
+        for index, (name, results) in enumerate(sets)
+    ]
+    for name in METRICS:
+        value = getattr(view.summary.last_step, name, None)
+        last = None if value is None else float(value)
+        role = "bad" if last is not None and not math.isfinite(last) else "bold"
+        if name != shown:
+            cells.append([(f"{words.METRICS[name]} ", "dim"), (words.metric(name, last), role)])
+    saved = view.summary.checkpoints
+    cells.append([("checkpoint ", "dim"), (f"@{saved[-1].step:,}" if saved else "none yet", "bold")])
+    rows: list[Line] = [[]]
+    for cell in cells:
+        gap = 3 if rows[-1] else 1
+        if width_of(rows[-1]) + gap + width_of(cell) > width and rows[-1]:
+            rows.append([])
+            gap = 1
+        rows[-1] = [*rows[-1], (" " * gap, ""), *cell]
+    return rows[:height]
 
 
 def _checkpoint(view: View) -> list[Line]:

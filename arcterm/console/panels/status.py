@@ -7,10 +7,12 @@ from collections import Counter
 from arcterm.console.panels.verification import best_result
 from arcterm.console.view import View
 from arcterm.show import words
-from arcterm.show.lines import Line, bar, shorten, spread
+from arcterm.show.lines import Line, bar, heading, shorten, spread, wrap
 from arcterm.text import clean, duration
 
 _NARROW = 100
+_ALERTS = {"warning": "warn", "error": "bad"}
+_SIGNS = {"warn": "!", "bad": "✗", "dim": "·", "accent": "›"}
 
 
 def device(view: View) -> str:
@@ -70,6 +72,11 @@ def notice(view: View, width: int, height: int) -> list[Line]:
 
 def _message(view: View) -> tuple[str, str]:
     """The first status message that is not empty, most important first, and its role."""
+    return next(iter(sentences(view)), ("", ""))
+
+
+def sentences(view: View) -> list[tuple[str, str]]:
+    """What there is to say of the run, in words with a role each, most important first."""
     quiet, failure = view.silence(), view.state.failure
     reading = view.loading and view.summary.last_step is None
     silent = f"no event for {duration(quiet)}; last step {view.step:,}" if quiet else ""
@@ -78,7 +85,7 @@ def _message(view: View) -> tuple[str, str]:
     first = f"queued {held}" if held else f"{view.word}; the first step is yet to come"
     waiting = first if view.summary.last_step is None else ""
     warnings = [m for m in view.summary.messages if m.level != "info"]
-    sentences = (
+    said = (
         (view.problem, "bad"),
         ("reading the run …" if reading else "", "dim"),
         (failure.cause if failure else "", "bad"),
@@ -88,11 +95,25 @@ def _message(view: View) -> tuple[str, str]:
         (stopping, "warn"),
         (phase_text(view) if view.live else "", "accent"),
         (waiting if view.live else "", "accent"),
+        *((alert.text, _ALERTS[alert.level]) for alert in view.alerts),
         (words.skipped(view.summary), "warn"),
         (_unwell(view), "warn"),
-        (warnings[-1].text if warnings else "", "warn"),
+        *((message.text, "warn") for message in reversed(warnings)),
     )
-    return next(((clean(text), role) for text, role in sentences if text), ("", ""))
+    return [(clean(text), role) for text, role in said if text]
+
+
+def alerts(view: View, width: int, height: int) -> list[Line]:
+    """All that is to be said of the run, wrapped; empty where there is nothing."""
+    found = sentences(view)
+    lines = [heading("alerts", width)] if found else []
+    for text, role in found:
+        first, *rest = wrap(text, max(8, width - 3))
+        lines += [
+            [(f" {_SIGNS.get(role, ' ')} ", role), (first, role)],
+            *([(f"   {row}", role)] for row in rest),
+        ]
+    return lines[:height]
 
 
 def _unwell(view: View) -> str:

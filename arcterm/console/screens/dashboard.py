@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 
 from arcterm.console.charts.chartkeys import ChartKeys
 from arcterm.console.charts.grid import ChartGrid
@@ -21,6 +21,8 @@ from arcterm.show import words
 
 _LIVE_SECONDS = 0.5
 _PAINT_EVERY = 4
+_SIDE = 120
+"""Columns from which there is a column of facts beside the charts."""
 
 
 class Dashboard(RunScreen, ChartKeys):
@@ -40,6 +42,7 @@ class Dashboard(RunScreen, ChartKeys):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
+        self._makers = makers(self.view)
         self._paused = False
         self._looks = 0
 
@@ -49,14 +52,18 @@ class Dashboard(RunScreen, ChartKeys):
         yield Rows(lambda w, h: status.progress(view, w, h), id="progress")
         yield Rows(lambda w, h: status.notice(view, w, h), id="notice")
         with Horizontal(id="charts"):
-            yield ChartGrid(makers(view), words.METRICS, id="grid")
-            yield Rows(lambda w, h: metrics.metrics(view, w, h, self.charts.chosen), id="metrics")
-        with Horizontal(id="more"):
-            yield Rows(lambda w, h: metrics.facts(view, w, h), id="facts")
+            yield ChartGrid(self._makers, words.METRICS, id="grid")
+            with Vertical(id="side"):
+                yield Rows(lambda w, h: metrics.metrics(view, w, h, self.charts.chosen), id="metrics")
+                yield Rows(lambda w, h: metrics.facts(view, w, h), id="facts")
+        yield Rows(lambda w, h: metrics.strip(view, w, h), id="strip")
         with Horizontal(id="tables"):
             yield Rows(lambda w, h: devices.devices(view, w, h), id="devices")
             yield Rows(lambda w, h: devices.heat(view, w, h), id="heat")
             yield Rows(lambda w, h: verification.table(view, w, h), id="verification")
+        with Horizontal(id="health"):
+            yield Rows(lambda w, h: status.alerts(view, w, h), id="alerts")
+            yield Rows(lambda w, h: devices.ranks(view, w, h), id="ranks")
         yield Rows(lambda w, h: log.failure(view, w, h), id="failure")
         yield Rows(lambda w, h: log.log(view, w, h), id="log")
         yield KeyLine()
@@ -104,9 +111,34 @@ class Dashboard(RunScreen, ChartKeys):
                 rows.repaint()
 
     def _fit(self) -> None:
-        """Give the tables the rows that they need, and no more than they may have."""
-        most = max(5, self.size.height // 4)
-        sets = len(self.view.summary.verification) + 2 if not self.has_class("-narrow") else 0
-        width = self.query_one("#devices").size.width or self.size.width
-        needed = max(devices.rows_needed(self.view, width), sets, 2)
-        self.query_one("#tables").styles.height = min(most, needed)
+        """Give each panel the rows that it needs, and none to one that has nothing to say."""
+        view, width, height = self.view, self.size.width, self.size.height
+        tall, side = self.has_class("-tall"), width >= _SIDE
+        most = max(5, height // 4)
+        self.charts.makers = {name: make for name, make in self._makers.items() if self._known(name)}
+        self.query_one("#side").display = side
+        self._rows("#metrics", len(metrics.metrics(view, 40, height)))
+        strip = not side and not self.has_class("-low")
+        self._rows("#strip", len(metrics.strip(view, width, 3)) if strip else 0)
+        table = len(view.summary.verification) + 2 if side and view.summary.verification else 0
+        self.query_one("#verification").display = table > 0
+        beside = (49 if table else 0) + (width // 3 if self.has_class("-wide") else 0)
+        self._rows("#tables", min(most, max(devices.rows_needed(view, width - beside), table)))
+        said = len(status.alerts(view, width // 2, most)) if tall else 0
+        late = devices.ranks_needed(view, width // 2) if tall else 0
+        self._rows("#health", min(most, max(said, late)))
+        self.query_one("#alerts").display, self.query_one("#ranks").display = said > 0, late > 0
+        free = self.has_class("-output")
+        self._rows("#log", min(8 if tall else 4 + (height > 28), log.rows_needed(view)), free)
+
+    def _rows(self, panel: str, count: int, free: bool = False) -> None:
+        """Give a panel so many rows; where it is `free` its style sheet does."""
+        found = self.query_one(panel)
+        found.set_class(count == 0 and not free, "-empty")
+        found.styles.height = None if free else count
+
+    def _known(self, name: str) -> bool:
+        """Whether there is anything of a metric to draw; the loss has a place without."""
+        if name == "verification":
+            return bool(self.view.summary.verification)
+        return name == "loss" or getattr(self.view.summary.last_step, name, None) is not None
