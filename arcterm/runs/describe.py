@@ -50,10 +50,10 @@ class Summary:
     """State of a run after the events given to `feed`, in the order in which `Follower` gives them.
 
     `steps` and each of `series` are parallel arrays (int64 steps, float64 values), NaN included, also where
-    nothing was recorded; `epochs` are pairs (first step, number of the epoch). When a new attempt goes on from
-    step s, what earlier attempts did after s is forgotten: the curve continues from the checkpoint. `messages`
-    of earlier attempts go as soon as the newest has made a step. `gpu_history` has (time, utilisation or NaN)
-    for ten minutes by (host, index).
+    nothing was recorded; `epochs` are pairs (first step, number of the epoch). When a new attempt goes on
+    from step s, what earlier attempts did after s is forgotten: the curve continues from the checkpoint.
+    `messages` of earlier attempts go as soon as the newest has made a step. `gpu_history` has (time,
+    utilisation or NaN) for ten minutes by (host, index).
     """
 
     def __init__(self) -> None:

@@ -129,7 +129,7 @@ def test_a_slice_says_its_size_and_a_hot_gpu_has_a_sign(make):
 
 
 def test_heat_covers_ten_minutes_by_time(make):
-    made = make("heat", gpus=[0])
+    made = make("heat", nproc=1, gpus=[0])
     now = time.time()
     for ago, used in ((900, 5.0), (599, 100.0), (300, 50.0), (0, 100.0)):
         made.write(Gpus(t=now - ago, host="box", gpus=[Gpu(index=0, name="H200", utilisation=used)]))
@@ -151,7 +151,6 @@ def test_what_cannot_be_read_is_counted_and_never_called_no_step(make):
     made = make("torn")
     made.train(3)
     made.become("done")
-    made.journal.close()
     path = made.run.events / "0001-r00000.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"k":"step"', b'"k":"spet"'))
     view = view_of(made)

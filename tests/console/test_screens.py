@@ -224,8 +224,10 @@ async def test_the_keys_of_the_dashboard(busy, root, until, shown):
         assert "  log" in shown(app).splitlines()[4]
         await pilot.press("m")
         assert "verify %" in shown(app)
+        await pilot.press("z")
+        await pilot.pause()
         assert "lfw 90.20 best 91.30 @150" in shown(app)
-        await pilot.press("M", "plus", "minus", "0", "z")
+        await pilot.press("escape", "M", "plus", "minus", "0", "z")
         await pilot.pause()
         assert "metrics" not in shown(app)
         await pilot.press("escape", "o")

@@ -30,7 +30,7 @@ def test_a_rank_that_holds_the_others_up_is_named_with_its_reason():
     alike = [rank(number, data=1.0, forward=60.0 + number) for number in range(8)]
     assert texts(fed(*alike)) == []
     slow = texts(fed(*alike, rank(3, data=1.0, forward=95.0)))
-    assert slow == ["rank 3 is slow: 96 ms a step by itself, the others 64 ms"]
+    assert slow == ["rank 3 is slow: 96 ms a step by itself, the others 65 ms"]
     assert texts(fed(*alike[:1], rank(1, data=40.0, forward=60.0))) == [
         "rank 1 is slow: 100 ms a step by itself, the others 61 ms; 40 ms of it waits for images"
     ]

@@ -56,6 +56,11 @@ def rows_needed(view: View, width: int) -> int:
     return 1 + ranks + bool(view.gpu_note) if ranks or view.gpu_note else 0
 
 
+def rows_least(view: View, width: int) -> int:
+    """Rows in which all GPUs are still named, with the heading."""
+    return 1 + math.ceil(len(view.gpus) / max(1, width // _SHORT_WIDTH)) if view.gpus else 0
+
+
 def heat(view: View, width: int, height: int) -> list[Line]:
     """Utilisation of each GPU over the last ten minutes, one row a GPU, the newest at the right.
 

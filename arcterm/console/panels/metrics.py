@@ -62,15 +62,15 @@ def strip(view: View, width: int, height: int, shown: str = "") -> list[Line]:
     ]
     for name in METRICS:
         value = getattr(view.summary.last_step, name, None)
-        last = None if value is None else float(value)
-        role = "bad" if last is not None and not math.isfinite(last) else "bold"
-        if name != shown:
+        if name not in (shown, "images_per_second") and value is not None:  # the speed is in the progress
+            last = float(value)
+            role = "bold" if math.isfinite(last) else "bad"
             cells.append([(f"{words.METRICS[name]} ", "dim"), (words.metric(name, last), role)])
     saved = view.summary.checkpoints
     cells.append([("checkpoint ", "dim"), (f"@{saved[-1].step:,}" if saved else "none yet", "bold")])
     rows: list[Line] = [[]]
     for cell in cells:
-        gap = 3 if rows[-1] else 1
+        gap = 2 if rows[-1] else 1
         if width_of(rows[-1]) + gap + width_of(cell) > width and rows[-1]:
             rows.append([])
             gap = 1

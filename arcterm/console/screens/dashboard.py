@@ -21,6 +21,7 @@ from arcterm.show import words
 
 _LIVE_SECONDS = 0.5
 _PAINT_EVERY = 4
+_FIRST = "loss"
 _SIDE = 120
 """Columns from which there is a column of facts beside the charts."""
 
@@ -56,7 +57,7 @@ class Dashboard(RunScreen, ChartKeys):
             with Vertical(id="side"):
                 yield Rows(lambda w, h: metrics.metrics(view, w, h, self.charts.chosen), id="metrics")
                 yield Rows(lambda w, h: metrics.facts(view, w, h), id="facts")
-        yield Rows(lambda w, h: metrics.strip(view, w, h), id="strip")
+        yield Rows(lambda w, h: metrics.strip(view, w, h, _FIRST), id="strip")
         with Horizontal(id="tables"):
             yield Rows(lambda w, h: devices.devices(view, w, h), id="devices")
             yield Rows(lambda w, h: devices.heat(view, w, h), id="heat")
@@ -119,11 +120,12 @@ class Dashboard(RunScreen, ChartKeys):
         self.query_one("#side").display = side
         self._rows("#metrics", len(metrics.metrics(view, 40, height)))
         strip = not side and not self.has_class("-low")
-        self._rows("#strip", len(metrics.strip(view, width, 3)) if strip else 0)
+        self._rows("#strip", len(metrics.strip(view, width, 3, _FIRST)) if strip else 0)
         table = len(view.summary.verification) + 2 if side and view.summary.verification else 0
         self.query_one("#verification").display = table > 0
         beside = (49 if table else 0) + (width // 3 if self.has_class("-wide") else 0)
-        self._rows("#tables", min(most, max(devices.rows_needed(view, width - beside), table)))
+        gpus = min(devices.rows_needed(view, width - beside), max(3, height // 7))
+        self._rows("#tables", max(gpus, devices.rows_least(view, width - beside), min(most, table)))
         said = len(status.alerts(view, width // 2, most)) if tall else 0
         late = devices.ranks_needed(view, width // 2) if tall else 0
         self._rows("#health", min(most, max(said, late)))
@@ -141,4 +143,4 @@ class Dashboard(RunScreen, ChartKeys):
         """Whether there is anything of a metric to draw; the loss has a place without."""
         if name == "verification":
             return bool(self.view.summary.verification)
-        return name == "loss" or getattr(self.view.summary.last_step, name, None) is not None
+        return name == _FIRST or getattr(self.view.summary.last_step, name, None) is not None
