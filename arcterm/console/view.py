@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from arcterm_registry.contracts import JobReport
 
 from arcterm.config import TrainConfig
-from arcterm.runs import alerts
-from arcterm.runs.alerts import Alert
 from arcterm.runs.describe import Summary, own_gpus
+from arcterm.runs.diagnosis import alerts
+from arcterm.runs.diagnosis.alerts import Alert
 from arcterm.runs.events import Gpu, Phase
 from arcterm.runs.history import Change
 from arcterm.runs.reader import Look

@@ -16,8 +16,8 @@ import msgspec
 
 from arcterm.config import Augmentation, Config
 from arcterm.errors import ArctermError
-from arcterm.runs import alerts, checkpoints, dataset, history, space, trackers
-from arcterm.runs.diagnosis import read_ends
+from arcterm.runs import checkpoints, dataset, history, space, trackers
+from arcterm.runs.diagnosis import alerts, read_ends
 from arcterm.runs.events import (
     AnyEvent,
     Checkpoint,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from arcterm.runs import alerts
 from arcterm.runs.describe import Summary
+from arcterm.runs.diagnosis import alerts
 from arcterm.runs.events import Gpu, Message, Rank, Step
 
 

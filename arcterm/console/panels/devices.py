@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 from arcterm.console.view import View
-from arcterm.runs.alerts import HOT, stragglers
+from arcterm.runs.diagnosis.alerts import HOT, stragglers
 from arcterm.runs.events import Gpu, Rank
 from arcterm.show.lines import Line, bar, heading, pad, shorten, spark
 from arcterm.show.words import DASH, bytes_
