@@ -62,7 +62,7 @@ class View:
     loading: bool = True
     owner: Owner | None = None
     summary: Summary = field(default_factory=Summary)
-    history: Summary = field(default_factory=Summary)
+    history: Summary = field(default_factory=lambda: Summary(compact=True))
     log: list[str] = field(default_factory=list)
     log_name: str = ""
     problem: str = ""

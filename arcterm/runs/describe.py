@@ -19,6 +19,7 @@ from arcterm.errors import ArctermError
 from arcterm.runs import checkpoints, dataset, history, space, trackers
 from arcterm.runs.diagnosis import alerts, read_ends
 from arcterm.runs.events import (
+    METRICS,
     AnyEvent,
     Checkpoint,
     End,
@@ -33,6 +34,8 @@ from arcterm.runs.events import (
     Step,
     Verify,
 )
+from arcterm.runs.reading.batches import StepBatch
+from arcterm.runs.reading.columns import GrowingColumn
 from arcterm.runs.reading.essentials import PACE_STEPS, sampled_zeros
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, damage, read_state
@@ -41,7 +44,6 @@ from arcterm.runs.store import recorded
 if TYPE_CHECKING:
     from arcterm.runs.reader import Reader
 
-METRICS = ("loss", "accuracy", "angle", "lr", "gradient_norm", "images_per_second", "data_wait")
 _GPU_HISTORY = 600  # one a second
 _MESSAGES = 200
 
@@ -49,17 +51,17 @@ _MESSAGES = 200
 class Summary:
     """State of a run after the events given to `feed`, in the order in which `Follower` gives them.
 
-    `steps` and each of `series` are parallel arrays (int64 steps, float64 values), NaN included, also where
-    nothing was recorded; `epochs` are pairs (first step, number of the epoch). When a new attempt goes on
-    from step s, what earlier attempts did after s is forgotten: the curve continues from the checkpoint.
-    `messages` of earlier attempts go as soon as the newest has made a step. `gpu_history` has (time,
+    `steps` and each of `series` are parallel columns (int64 steps; float64 values, if `compact` float32), NaN
+    included, also where nothing was recorded; `epochs` are pairs (first step, number of the epoch). When a
+    new attempt goes on from step s, what earlier attempts did after s is forgotten: the curve continues from
+    the checkpoint. `messages` of earlier attempts go as soon as the newest has made a step. `gpu_history` has (time,
     utilisation or NaN) for ten minutes by (host, index).
     """
 
-    def __init__(self) -> None:
-        self.steps = array("q")
-        self.times = array("d")
-        self.series: dict[str, array[float]] = {name: array("d") for name in METRICS}
+    def __init__(self, compact: bool = False) -> None:
+        self.steps = GrowingColumn[int]("q")
+        self.times = GrowingColumn[float]("d")
+        self.series = {name: GrowingColumn[float]("f" if compact else "d") for name in METRICS}
         self.epochs: list[tuple[int, int]] = []
         self.last_step: Step | None = None
         self.mined: list[Mined] = []
@@ -79,7 +81,7 @@ class Summary:
         self._phase_began: Phase | None = None
         self.last_event_time = 0.0
 
-    def feed(self, events: Iterable[tuple[int, AnyEvent]]) -> None:  # noqa: PLR0912  one a kind of event
+    def feed(self, events: Iterable[tuple[int, AnyEvent | StepBatch]]) -> None:  # noqa: PLR0912  one a kind
         """Take in events as (attempt, event)."""
         for attempt, event in events:
             if attempt > self.attempt:
@@ -88,6 +90,8 @@ class Summary:
             match event:
                 case Step():
                     self._step(event)
+                case StepBatch():
+                    self._steps(event)
                 case Mined():
                     self.mined.append(event)
                 case Start():
@@ -175,9 +179,9 @@ class Summary:
 
     def _cut(self, step: int) -> None:
         keep = bisect.bisect_right(self.steps, step)
-        del self.steps[keep:]
-        for column in (self.times, *self.series.values()):
-            del column[keep:]
+        columns: list[GrowingColumn[Any]] = [self.steps, self.times, *self.series.values()]
+        for column in columns:
+            column.cut(keep)
         self.epochs = [(first, number) for first, number in self.epochs if first <= step]
         if self.last_step and self.last_step.step > step:
             self.last_step = None
@@ -204,6 +208,23 @@ class Summary:
         for name, column in self.series.items():
             value = getattr(event, name)
             column.append(math.nan if value is None else float(value))
+        self._drop_messages()
+
+    def _steps(self, batch: StepBatch) -> None:
+        if self.steps and batch.steps[0] <= self.steps[-1]:
+            self._cut(batch.steps[0] - 1)
+        self.last_step = batch.last
+        for at in _changes(batch.epochs, self.epochs[-1][1] if self.epochs else -1):
+            self.epochs.append((batch.steps[at], batch.epochs[at]))
+        self.steps.extend(batch.steps)
+        self.times.extend(batch.times)
+        for name, column in self.series.items():
+            values = batch.series[name]
+            column.extend(values if column.code == values.typecode else array(column.code, values))
+        self._drop_messages()
+
+    def _drop_messages(self) -> None:
+        """Forget those of earlier attempts."""
         while self._said_in and self._said_in[0] < self.attempt:
             self._said_in.popleft()
             self.messages.popleft()
@@ -213,6 +234,13 @@ class Summary:
         for gpu in event.gpus:
             history = self.gpu_history.setdefault((event.host, gpu.index), deque(maxlen=_GPU_HISTORY))
             history.append((event.t, math.nan if gpu.utilisation is None else gpu.utilisation))
+
+
+def _changes(epochs: array[int], before: int) -> list[int]:
+    """Places where the epoch is another one than at the place before."""
+    if epochs[0] == epochs[-1] == before:
+        return []
+    return [at for at, number in enumerate(epochs) if number != (epochs[at - 1] if at else before)]
 
 
 def own_gpus(config: Config | None, summary: Summary) -> list[tuple[str, Gpu]]:

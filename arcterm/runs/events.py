@@ -17,6 +17,10 @@ Real = float | str
 """A number that may be ``"nan"``, ``"inf"`` or ``"-inf"``; ``float()`` reads all of them."""
 
 
+METRICS = ("loss", "accuracy", "angle", "lr", "gradient_norm", "images_per_second", "data_wait")
+"""The numbers of a `Step` that are curves."""
+
+
 class Event(msgspec.Struct, kw_only=True, tag_field="k", omit_defaults=True):
     """`t` is the time of writing, seconds since 1970 (UTC)."""
 

@@ -14,6 +14,7 @@ from arcterm.errors import ArctermError, RunError
 from arcterm.runs import control, trackers
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import AnyEvent
+from arcterm.runs.reading.batches import StepBatch
 from arcterm.runs.reading.follow import Follower, read_tail
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, Owner, State, read_owner, read_state
@@ -22,7 +23,7 @@ from arcterm.runs.store import Run
 Events = Iterable[tuple[int, AnyEvent]]
 """(attempt, event), oldest first."""
 
-FIRST_CHUNK, CHUNK = 1000, 5000
+FIRST_CHUNK, CHUNK = 1000, 40_000
 LOG_LINES = 300
 
 
@@ -46,7 +47,7 @@ class Look:
 
     essentials: list[tuple[int, AnyEvent]]
     anew: bool
-    events: list[tuple[int, AnyEvent]]
+    events: list[tuple[int, AnyEvent | StepBatch]]
     more: bool
     state: State
     stopping: bool
@@ -121,10 +122,10 @@ class Reader:
 
     def _look(self) -> Look:
         anew, essentials = self._essentials()
-        events = self._follower.poll(self.limit)
+        events, more = self._follower.batches(self.limit)
         state = self.judge(read_state(self.run))
         name, log = self._read_log(self.run.attempts())
-        more, self.limit = len(events) >= self.limit, CHUNK
+        self.limit = CHUNK
         return Look(
             anew=anew,
             essentials=essentials,

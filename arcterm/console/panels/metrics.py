@@ -7,7 +7,7 @@ from pathlib import Path
 
 from arcterm.console.panels.verification import sign
 from arcterm.console.view import View
-from arcterm.runs.describe import METRICS
+from arcterm.runs.events import METRICS
 from arcterm.show import words
 from arcterm.show.lines import Line, heading, pad, shorten, spark, width_of
 

@@ -16,11 +16,15 @@ from pathlib import Path
 from arcterm.errors import DataError
 from arcterm.files import open_regular
 from arcterm.runs.events import AnyEvent, decode, problem
+from arcterm.runs.journal import read_seal
+from arcterm.runs.reading.batches import StepBatch, blocks, decode_block, seal_holds
 from arcterm.runs.reading.essentials import Essentials, Part
 from arcterm.runs.state import damage
 from arcterm.runs.store import Run
 from arcterm.text import clean
 
+_LINE_BYTES = 300  # of a step, about
+_BLOCK_LINES = 900  # decoded at once; no other thread of Python runs meanwhile
 _FILE = re.compile(r"(\d{4})-r(\d{5})(?:\.(\d{6}))?\.jsonl")
 
 
@@ -32,6 +36,7 @@ class FileTail:
     path: Path
     offset: int = 0
     inode: int = 0
+    sealed: int = 0  # so many bytes are known to be those that were written
 
     def open(self) -> AbstractContextManager[BufferedReader | None]:
         """Open the file at the first byte that was not read; give None if it has no more.
@@ -43,12 +48,18 @@ class FileTail:
         except FileNotFoundError:
             return nullcontext()
         if status.st_ino != self.inode or status.st_size < self.offset:
-            self.inode, self.offset = status.st_ino, 0
+            self.inode, self.offset, self.sealed = status.st_ino, 0, 0
         if status.st_size == self.offset and stat.S_ISREG(status.st_mode):
             return nullcontext()
         file = open_regular(self.path)
         file.seek(self.offset)
         return file
+
+    def check_seal(self, fd: int) -> None:
+        """Look whether a seal vouches for bytes that are not read yet, if they are many."""
+        seal = read_seal(self.path)
+        if seal[0] > max(self.sealed, self.offset + _BLOCK_LINES * _LINE_BYTES) and seal_holds(fd, seal):
+            self.sealed = seal[0]
 
 
 @dataclass
@@ -97,6 +108,37 @@ class Follower:
     def poll(self, limit: int | None = None) -> list[tuple[int, AnyEvent]]:
         """Return the events not read yet, at most `limit` if given."""
         return list(islice(self.events(), limit))
+
+    def batches(self, limit: int) -> tuple[list[tuple[int, AnyEvent | StepBatch]], bool]:
+        """Return about `limit` events not read yet, steps in batches, and whether there may be more."""
+        found: list[tuple[int, AnyEvent | StepBatch]] = []
+        count, size = 0, min(limit, _BLOCK_LINES) * _LINE_BYTES
+        for tail in self._files():
+            with self._noting(tail), tail.open() as file:
+                if file is None:
+                    continue
+                if limit > _BLOCK_LINES:
+                    tail.check_seal(file.fileno())
+                for end, block in blocks(file.fileno(), tail.offset, size):
+                    events = decode_block(block, sealed=end <= tail.sealed)
+                    if events is None:
+                        events = self._one_by_one(block)
+                    tail.offset = end
+                    found += [(tail.order[0], event) for event in events]
+                    count += block.count(b"\n")
+                    if count >= limit:
+                        return found, True
+        return found, False
+
+    def _one_by_one(self, block: bytes) -> list[AnyEvent | StepBatch]:
+        """Decode each line; note those that are no events."""
+        events: list[AnyEvent | StepBatch] = []
+        for line in block[:-1].split(b"\n"):
+            if (event := decode(line)) is not None:
+                events.append(event)
+            else:
+                self.unreadable[problem(line)] += 1
+        return events
 
     def essentials(self, curve: bool = False, check: bool = False) -> list[tuple[int, AnyEvent]]:
         """Return the events not read yet that `Summary` needs; the others count as read.
