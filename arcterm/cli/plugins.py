@@ -24,9 +24,8 @@ from typer.core import TyperGroup
 
 from arcterm.cli import completing
 from arcterm.cli.options import Json
+from arcterm.show import plugins as shown
 from arcterm.show.output import put, put_json, say, say_waiting, table
-
-_KINDS = {bool: "yes, no", int: "a whole number", float: "a number", str: "text"}
 
 
 class _Plugins(TyperGroup):
@@ -101,6 +100,7 @@ def listed(
     broken = [plugin for plugin in found if plugin.error]
     for plugin in broken:
         say(f"{plugin.kind} {plugin.name} of {plugin.distribution} ({plugin.path}) is broken: {plugin.error}")
+        say(*(f"  → {remedy}" for remedy in shown.health(plugin).remedies))
     if not found:
         say(f"no {chosen} is installed")
 
@@ -195,7 +195,7 @@ def _page(plugin: Plugin) -> None:
         for path in plugin.declaration.paths:
             put(f"path {path.name}{' …' * path.many}: {path.help}")
     options = plugin.declaration.options if plugin.declaration else ()
-    rows = [[o.name, _default(o), o.range or _KINDS[o.type], o.help] for o in options]
+    rows = [[o.name, shown.defaults(o), shown.allowed(o), o.help] for o in options]
     put(*table(["OPTION", "DEFAULT", "ALLOWED", "MEANING"], rows) if rows else ["nothing to set"])
 
 
@@ -210,12 +210,6 @@ def _weights(detector: Detector) -> tuple[str | None, str]:
     return found, f"weights: {found}" if found else "needs no weights"
 
 
-def _default(option: Option) -> str:
-    if isinstance(option.default, float):
-        return f"{option.default:g}"
-    return "-" if option.default is None else str(option.default).lower()
-
-
 def _words(plugin: Plugin) -> str:
     if plugin.error:
         return "BROKEN: " + " ".join(plugin.error.split())[:100]
@@ -226,6 +220,8 @@ def _describe(plugin: Plugin) -> dict[str, Any]:
     declared = plugin.declaration
     names = ("kind", "name", "full_name", "distribution", "version", "target", "duplicate")
     facts: dict[str, Any] = {name: getattr(plugin, name) for name in names} | {"error": plugin.error or None}
+    found = shown.health(plugin)
+    facts |= {"state": found.state, "remedies": list(found.remedies)}
     if declared is not None:
         facts |= {
             "summary": declared.summary,

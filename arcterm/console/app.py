@@ -36,7 +36,7 @@ class Console(App[None]):
 
     TITLE = "arcterm"
     CSS_PATH = [  # noqa: RUF012  Textual declares its type
-        f"styles/{name}.tcss" for name in ("app", "runs", "dashboard", "jobs", "forms", "boxes")
+        f"styles/{name}.tcss" for name in ("app", "runs", "dashboard", "jobs", "forms", "registry", "boxes")
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
         HELP,

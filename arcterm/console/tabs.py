@@ -49,6 +49,12 @@ def _launch(console: Console) -> ConsoleScreen:
     return LaunchForm(console.root, {"backbone": "tiny", "loss": "arcface"})
 
 
+def _registry(console: Console) -> ConsoleScreen:
+    from arcterm.console.screens.registry import Registry
+
+    return Registry()
+
+
 def _jobs(console: Console) -> ConsoleScreen:
     from arcterm.console.screens.jobs import JobList
 
@@ -59,6 +65,7 @@ TABS: dict[int, Tab] = {
     RUNS: Tab("Runs", "Runs", _runs),
     DASH: Tab("Dash", "Dash", _dash),
     LAUNCH: Tab("Launch", "New", _launch),
+    REGISTRY: Tab("Registry", "Reg", _registry),
     JOBS: Tab("Jobs", "Jobs", _jobs),
 }
 """The screens by number."""

@@ -18,7 +18,18 @@ from arcterm_registry.declare import (
     Recipe,
     Tracker,
 )
-from arcterm_registry.discover import KINDS, Plugin, PluginError, find, get, locate, names, nearest, scan
+from arcterm_registry.discover import (
+    KINDS,
+    Plugin,
+    PluginError,
+    find,
+    get,
+    locate,
+    names,
+    nearest,
+    refresh,
+    scan,
+)
 
 __all__ = [
     "KINDS",
@@ -43,5 +54,6 @@ __all__ = [
     "locate",
     "names",
     "nearest",
+    "refresh",
     "scan",
 ]

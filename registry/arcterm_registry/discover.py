@@ -10,7 +10,11 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import importlib
+import json
+import os
 import re
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -159,6 +163,17 @@ def find(kind: str) -> list[Plugin]:
     return sorted(marked, key=lambda p: (p.name, p.distribution))
 
 
+def refresh() -> None:
+    """Look anew for what is installed, when next asked: packages may have come, gone or been repaired."""
+    for entry in _fresh_path():
+        if entry not in sys.path:  # a package that was installed in place
+            sys.path.append(entry)
+    importlib.invalidate_caches()
+    _installed.cache_clear()
+    for plugin in [plugin for plugin in _loaded if plugin.distribution != _OURS]:
+        del _loaded[plugin]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """What there is instead of `name`, the closest first: ``did you mean r50? installed: …``."""
     installed = sorted(known)
@@ -234,6 +249,27 @@ def _installed(path: tuple[str, ...]) -> tuple[Plugin, ...]:
                     )
                 )
     return tuple(plugins)
+
+
+def _fresh_path() -> list[str]:
+    """``sys.path`` of a Python that starts now, which reads new ``.pth`` files too; empty if none can start.
+
+    `PYTHONPATH` is left out: what it says has been here from the start, without the current directory.
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONSAFEPATH": "1"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "import json, sys; print(json.dumps(sys.path))"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=10,
+            check=True,
+        )
+        found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return []
+    return found
 
 
 def _metadata_files(path: Iterable[str]) -> Iterator[Path]:
