@@ -28,6 +28,7 @@ GROUPS = {
         "attach": ("arcterm.cli.tui", "Watch a run; Ctrl-C leaves, the run goes on."),
         "tui": ("arcterm.cli.tui", "Open the console."),
         "chart": ("arcterm.cli.runs.chart", "Draw a metric of runs: as SVG, PNG, CSV, or here."),
+        "monitor": ("arcterm.cli.monitor", "Watch this host: cores, GPUs, disks, processes and their runs."),
         "prune": ("arcterm.cli.runs.prune", "Remove old checkpoints and say what that frees."),
         "rm": ("arcterm.cli.runs.stop", "Remove a run with its checkpoints and logs."),
     },

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from arcterm import gpus
+from arcterm.host import limits
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where NCCL and PyTorch have it
-_CGROUPS = Path("/sys/fs/cgroup")
-_UNLIMITED = 1 << 60  # what version 1 calls no limit is near 2⁶³
 
 
 class GpuRoom(NamedTuple):
@@ -24,9 +23,9 @@ class GpuRoom(NamedTuple):
     others: list[str]
 
 
-def host_memory(root: Path = _CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> int:
+def host_memory(root: Path = limits.CGROUPS, membership: Path = limits.MEMBERSHIP) -> int:
     """Bytes of memory that a new process can have here, within the limits of its control groups."""
-    left = [limit - used for limit, used in _limits(root, membership)]
+    left = [limit - used for limit, used in limits.memory_limits(root, membership)]
     return max(0, min([_available(), *left]))
 
 
@@ -63,47 +62,6 @@ def _available(path: Path = Path("/proc/meminfo")) -> int:
     """Bytes that the kernel can give to a new process without swapping."""
     rows = dict(line.split(":", 1) for line in path.read_text().splitlines())
     return int(rows["MemAvailable"].split()[0]) << 10
-
-
-def _limits(root: Path, membership: Path) -> Iterator[tuple[int, int]]:
-    """Limit and use of every control group that this process is in, bytes; what can be freed is not used."""
-    try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, own = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        top = root / "memory" if controllers else root
-        names = (
-            ("memory.limit_in_bytes", "memory.usage_in_bytes")
-            if controllers
-            else ("memory.max", "memory.current")
-        )
-        folder = top / own.lstrip("/")
-        # a container may see its own group as the top one, whatever the path says
-        for group in {folder, *(p for p in folder.parents if p.is_relative_to(top)), top}:
-            limit, used = (_number(group / name) for name in names)
-            if limit is not None and used is not None and limit < _UNLIMITED:
-                yield limit, max(0, used - _reclaimable(group / "memory.stat"))
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):  # "max"
-        return None
-
-
-def _reclaimable(path: Path) -> int:
-    """Bytes of the page cache that count as use and are given up when memory is short."""
-    try:
-        rows = dict(line.split() for line in path.read_text().splitlines())
-    except (OSError, ValueError):
-        return 0
-    prefix = "total_" if "total_inactive_file" in rows else ""
-    return sum(int(rows.get(f"{prefix}{kind}_file", 0)) for kind in ("active", "inactive"))
 
 
 def _describe(pid: int, used: int | None) -> str:

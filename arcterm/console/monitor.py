@@ -1,0 +1,41 @@
+"""The console of ``arcterm monitor``: it opens on this host, and has every other screen too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual import events
+
+from arcterm.console import ending, terminal
+from arcterm.console.app import Console
+from arcterm.console.screens.host import HostScreen
+
+
+class Monitor(Console):
+    """Shows the host first; the way back from there leads to the shell."""
+
+    def __init__(self, root: Path, every: float) -> None:
+        super().__init__(root)
+        self._every = every
+
+    def on_mount(self, event: events.Mount) -> None:  # type: ignore[override]  # Textual takes both
+        event.prevent_default()  # the handler above opens the run list
+        self.push_screen(HostScreen(self.root, self._every))
+        self._fit()
+
+    def leave(self) -> None:
+        """Close the top screen; below the last one of all tabs is the host, and below that the shell."""
+        if isinstance(self.screen, HostScreen):
+            self.exit()
+        elif len(self.screen_stack) == 1 and len(self._visited) == 1:
+            left = str(self._visited.pop())
+            self.switch_mode(self.DEFAULT_MODE)
+            self.remove_mode(left)
+        else:
+            super().leave()
+
+
+def run_monitor(root: Path, every: float) -> int:
+    """Show the host until it is left; raises `ArctermError` without a terminal."""
+    terminal.require()
+    return ending.run(Monitor(root, every))
