@@ -160,7 +160,7 @@ class HostScreen(Polling):
 
     @property
     def _room(self) -> int:
-        return max(4, self.size.height - 2 - host.PROCESS_HEAD - _LEAST_PROCESSES)
+        return max(4, self.size.height - 3 - host.PROCESS_HEAD - _LEAST_PROCESSES)
 
     def _draw_title(self, width: int, height: int) -> list[Line]:
         if self._problem:
