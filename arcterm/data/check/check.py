@@ -10,7 +10,6 @@ import numpy as np
 from arcterm_registry.contracts import JobReport
 
 from arcterm.data.check import report
-from arcterm.data.check.census import Census, count_people
 from arcterm.data.check.duplicates import check_duplicates
 from arcterm.data.check.findings import KINDS, Findings, Place, Said
 from arcterm.data.check.packpart import PackPart
@@ -24,6 +23,7 @@ from arcterm.formats.pairs.binfile import read_pairs, set_files
 from arcterm.formats.recordio.checksums import NAME as CHECKSUMS
 from arcterm.formats.recordio.checksums import write_checksums
 from arcterm.formats.recordio.facepack import FacePack, pack_directory
+from arcterm.inputs.census import Census, count_people
 from arcterm.runs.context import JobContext
 from arcterm.text import clean
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arcterm.data.check.census import Census
 from arcterm.data.check.duplicates import Pair
 from arcterm.data.check.findings import KINDS, Findings
 from arcterm.data.check.parts import PairsPart
 from arcterm.data.check.survey import FINE, OTHER_SIZE, Survey
 from arcterm.errors import DataError
+from arcterm.inputs.census import Census
 from arcterm.pictures import page
 from arcterm.pictures.page import text
 
