@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from arcterm import jobs
 from arcterm.cli.options import help_of, parameter, set_parameters, shared_parameters
-from arcterm.cli.show_data import show
+from arcterm.cli.show_data import findings, list_known, show
 from arcterm.commandline import flag
 from arcterm.settings import SETTINGS
 from arcterm.show.output import put_detached, say, say_waiting
@@ -57,6 +57,8 @@ evaluate = _group("Score a model by the protocols of IJB-B, IJB-C and TinyFace."
 job = _group("Jobs of installed packages.")
 
 data.command("show")(show)
+data.command("list")(list_known)
+data.command("findings")(findings)
 
 
 def _run(name: str, declared: JobSpec, given: dict[str, Any]) -> None:

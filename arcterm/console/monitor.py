@@ -10,6 +10,8 @@ from arcterm.console import ending, terminal
 from arcterm.console.app import Console
 from arcterm.console.screens.host import HostScreen
 
+_MODE = "host"
+
 
 class Monitor(Console):
     """Shows the host first; the way back from there leads to the shell."""
@@ -20,7 +22,8 @@ class Monitor(Console):
 
     def on_mount(self, event: events.Mount) -> None:  # type: ignore[override]  # Textual takes both
         event.prevent_default()  # the handler above opens the run list
-        self.push_screen(HostScreen(self.root, self._every))
+        self.add_mode(_MODE, lambda: HostScreen(self.root, self._every))
+        self.switch_mode(_MODE)
         self._fit()
 
     def leave(self) -> None:
@@ -29,7 +32,7 @@ class Monitor(Console):
             self.exit()
         elif len(self.screen_stack) == 1 and len(self._visited) == 1:
             left = str(self._visited.pop())
-            self.switch_mode(self.DEFAULT_MODE)
+            self.switch_mode(_MODE)
             self.remove_mode(left)
         else:
             super().leave()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from arcterm.formats.images import Pixels, decode
 from arcterm.formats.labelnames import read_names
 from arcterm.formats.pairs.binfile import read_pairs
 from arcterm.inputs import sources
+from arcterm.inputs.census import count_people
+from arcterm.inputs.datafacts import DataFacts, PairFacts
 from arcterm.progress import Progress
 from arcterm.ranges import numbers_below
 
@@ -113,6 +116,36 @@ class Album:
                 a, b = (_decode_image(held.images[place], f"{name} image {place}") for place in places)
                 shown.append(ShownPair(number, bool(same[number]), a, b))
             yield ShownSet(name, len(same), int(same.sum()), shown)
+
+    def facts(self) -> DataFacts:
+        """Counts of images, people and pairs, with the census; raises `DataError`."""
+        labels = _read_labels(self._faces, self._progress) if self._faces else np.empty(0, np.int64)
+        self.unreadable = int((labels < 0).sum())
+        return DataFacts(
+            source=self.source,
+            by="reading",
+            time=time.time(),
+            images=len(labels),
+            classes=self.classes,
+            unreadable=self.unreadable,
+            image_size=self._size(),
+            census=count_people(labels)[0] if self._faces else None,
+            sets=[self._set_facts(name) for name in self._verification],
+        )
+
+    def _set_facts(self, name: str) -> PairFacts:
+        try:
+            same = np.asarray(self._verification[name].same)
+        except DataError as error:
+            return PairFacts(name=name, problem=error.message)
+        return PairFacts(name=name, pairs=len(same), same=int(same.sum()))
+
+    def _size(self) -> str:
+        """Width × height of the first image; empty if it can't be read, or there is none."""
+        if not self._faces or not len(self._faces):
+            return ""
+        pixels = _read_image(self._faces, 0).pixels
+        return "" if pixels is None else f"{pixels.shape[1]}×{pixels.shape[0]}"
 
     def facts_of_people(self, wanted: str, images: int) -> dict[str, Any]:
         """`people` as JSON values, without pixels."""

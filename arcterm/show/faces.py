@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from arcterm.errors import DataError
+from arcterm.formats.images import decode, read_file
 from arcterm.pictures.blocks import Line, Mode, Piece, beside, draw, placard
 from arcterm.show.album import ShownImage, ShownPair, ShownPerson, ShownSet, problems_of
 from arcterm.show.drawing import OutputConsole, coloured
@@ -45,6 +49,21 @@ def draw_set(held: ShownSet, width: int, mode: Mode) -> DrawnFaces:
         pictures = [beside([_face(image, columns, mode) for image in (pair.a, pair.b)], _GAP) for pair in row]
         lines += beside(pictures, _PAIR_GAP)
     return DrawnFaces(lines, problems_of(image for pair in held.shown for image in (pair.a, pair.b)))
+
+
+def draw_files(files: Sequence[Path], width: int, mode: Mode) -> DrawnFaces:
+    """Draw the pictures in `files` side by side, as many as fit."""
+    images = [_read_file(file) for file in files]
+    fitting, columns = _fit(max(1, len(images)), 1, width, mode)
+    faces = [_face(image, columns, mode) for image in images[:fitting]]
+    return DrawnFaces(beside(faces, _GAP) if faces else [], problems_of(images))
+
+
+def _read_file(file: Path) -> ShownImage:
+    try:
+        return ShownImage(decode(read_file(file), size=None, source=str(file)), str(file))
+    except DataError as error:
+        return ShownImage(None, str(file), error.message)
 
 
 def print_drawn(console: OutputConsole, drawn: DrawnFaces, width: int) -> None:

@@ -1,6 +1,6 @@
 """Pages of a data set as pictures, drawn by a process of its own, since to open one runs a plug-in's code.
 
-``python -m arcterm.show.pages draw PARENT`` is that process.
+``python -m arcterm.show.pages draw|facts PARENT`` is that process.
 """
 
 from __future__ import annotations
@@ -8,14 +8,17 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
 from arcterm.errors import DataError
+from arcterm.inputs.datafacts import DataFacts
 from arcterm.processes.child import Child, ChildEndedError, serve
 from arcterm.progress import Progress
 from arcterm.show.drawing import ColouredText
+
+T = TypeVar("T")
 
 PEOPLE_ON_PAGE = 6
 _IMAGES = 6
@@ -38,15 +41,15 @@ class Page(msgspec.Struct, frozen=True):
     classes: int = 0
 
 
-class PageDrawer:
-    """Draws one page and waits for it; another thread may `end` it."""
+class _Asker(Generic[T]):
+    """Asks the process for one answer and waits for it; another thread may `end` it."""
 
-    def __init__(self) -> None:
-        self._child = Child("arcterm.show.pages", "draw")
+    def __init__(self, verb: str, kind: type[T]) -> None:
+        self._child, self._kind = Child("arcterm.show.pages", verb), kind
 
-    def draw(self, request: PageRequest, progress: Progress | None = None) -> Page:
+    def ask(self, request: PageRequest, progress: Progress | None = None) -> T:
         try:
-            return msgspec.convert(self._child.ask(msgspec.to_builtins(request), progress), Page)
+            return msgspec.convert(self._child.ask(msgspec.to_builtins(request), progress), self._kind)
         except (ChildEndedError, msgspec.ValidationError) as error:
             lines = getattr(error, "hint", "").splitlines() or [str(error)]
             raise DataError(
@@ -58,11 +61,37 @@ class PageDrawer:
         self._child.end()
 
 
-def _draw(verb: str, request: Any, progress: Progress) -> Page:
+class PageDrawer(_Asker[Page]):
+    """Draws one page."""
+
+    def __init__(self) -> None:
+        super().__init__("draw", Page)
+
+    def draw(self, request: PageRequest, progress: Progress | None = None) -> Page:
+        return self.ask(request, progress)
+
+
+class FactReader(_Asker[DataFacts]):
+    """Reads a data set once, for its facts."""
+
+    def __init__(self) -> None:
+        super().__init__("facts", DataFacts)
+
+    def read(self, source: str, progress: Progress | None = None) -> DataFacts:
+        return self.ask(PageRequest(source=source, width=0), progress)
+
+
+def _answer(verb: str, request: Any, progress: Progress) -> Any:
+    from arcterm.show.album import open_album
+
+    wanted = msgspec.convert(request, PageRequest)
+    return open_album(wanted.source, progress).facts() if verb == "facts" else _draw(wanted, progress)
+
+
+def _draw(wanted: PageRequest, progress: Progress) -> Page:
     from arcterm.show.album import open_album
     from arcterm.show.faces import draw_person, draw_set
 
-    wanted = msgspec.convert(request, PageRequest)
     album = open_album(wanted.source, progress)
     if wanted.pairs or wanted.source.endswith(".bin"):
         drawn = [draw_set(held, wanted.width, wanted.mode) for held in album.sets(_IMAGES)]
@@ -74,4 +103,4 @@ def _draw(verb: str, request: Any, progress: Progress) -> Page:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(lambda *request: msgspec.to_builtins(_draw(*request))))
+    sys.exit(serve(lambda *request: msgspec.to_builtins(_answer(*request))))

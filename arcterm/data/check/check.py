@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from arcterm_registry.contracts import JobReport
 
-from arcterm.data.check import report
+from arcterm.data.check import faces, report
 from arcterm.data.check.duplicates import check_duplicates
 from arcterm.data.check.findings import KINDS, Findings, Place, Said
 from arcterm.data.check.packpart import PackPart
@@ -64,6 +64,7 @@ def check(job: JobContext, src: str, html: str, duplicates: bool, seal: bool) ->
     sealed = _finish_pack(path, survey, findings, seal)
     pages = report.Pages(f"Check of {path.name}", facts, people.census, people.names, findings, pairs)
     shown = _write_html(job, html, report.render(pages, survey))
+    faces.write(survey, findings, job.work.parent)
     survey.remove()
     lines = [*_lines(facts, people, findings), *([f"{CHECKSUMS}: {sealed}"] if sealed else [])]
     lines += [findings.verdict(), f"with pictures: {shown}"]
@@ -218,7 +219,11 @@ def _alignment(survey: Survey, findings: Findings) -> list[tuple[str, str]]:
     looks = np.asarray(survey["looks"])
     looked = int((looks != 2).sum())
     odd = np.flatnonzero(looks == -1)
-    findings.add_each("unaligned", odd.tolist(), lambda item: (f"{survey.name(item)} does not look aligned",))
+
+    def describe(item: int) -> Said:
+        return f"{survey.name(item)} does not look aligned", "", Place(items=(item,))
+
+    findings.add_each("unaligned", odd.tolist(), describe)
     aligned = int((looks == 1).sum())
     words = f"{aligned:,} look aligned, {len(odd):,} do not, {looked - aligned - len(odd):,} could be either"
     return [("alignment", f"{words} (of {looked:,} looked at)")] if looked else []

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arcterm.data.check.findings import KEPT, Findings
+from arcterm.data.check.findings import KEPT, Findings, Place
 from arcterm.data.check.likeness import flat, near_duplicates
 from arcterm.data.check.survey import FINE, OTHER_SIZE, Survey
 from arcterm.progress import Progress
@@ -32,7 +32,9 @@ def check_duplicates(survey: Survey, findings: Findings, progress: Progress) -> 
     blank = flat(survey["thumb"])[items] if len(items) else np.empty(0, bool)
     leaks = _Leaks(survey, items, findings)
     findings.add_each(
-        "flat", items[blank].tolist(), lambda item: (f"{survey.name(item)} is all but one grey",)
+        "flat",
+        items[blank].tolist(),
+        lambda item: (f"{survey.name(item)} is all but one grey", "", Place(items=(item,))),
     )
     pairs = _exact(survey, items, findings, leaks)
     return pairs + _near(survey, items[~blank], findings, leaks, progress)
@@ -130,14 +132,15 @@ def _add(survey: Survey, pair: Pair, findings: Findings, count: int) -> Pair:
     how = "byte for byte" if same else "pixel for pixel" if pair.difference == 0 else "nearly"
     number = f" (difference {pair.difference:.2f})" if pair.difference else ""
     labels = survey["label"][[pair.one, pair.other]]
+    place = Place(items=(pair.one, pair.other))
     if pair.leak:
         text = f"{other} is {how} {one}, which is trained on as label {labels[0]}{number}"
         hint = "take the person out of the training data, or the score on this set means little"
-        findings.add("leak", text, hint, count=count)
+        findings.add("leak", text, hint, place, count)
     else:
         text = f"{one} (label {labels[0]}) is {how} {other} (label {labels[1]}){number}"
         hint = "one of the labels is wrong, or both are one person: see the pictures in the HTML report"
-        findings.add("near" if pair.difference else "duplicate", text, hint, count=count)
+        findings.add("near" if pair.difference else "duplicate", text, hint, place, count)
     return pair
 
 
@@ -146,4 +149,5 @@ def _add_repeats(survey: Survey, group: Ints, surplus: int, findings: Findings) 
         findings.more("repeated", surplus)
         return
     text = f"{survey.name(int(group[-1]))} has the pixels of another image of its person"
-    findings.add("repeated", text, count=surplus)
+    shown = (int(group[0]), int(group[-1]))
+    findings.add("repeated", text, place=Place(items=shown), count=surplus)

@@ -53,21 +53,29 @@ KINDS = {
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One finding: what and where, and the next step. `key` and `offset` are those of a record."""
+    """One finding: what and where, and the next step. `key` and `offset` are those of a record.
+
+    `faces` are files with its pictures, in the directory of the check's run.
+    """
 
     text: str
     hint: str = ""
     file: str = ""
     key: int | None = None
     offset: int | None = None
+    faces: tuple[str, ...] = ()
 
 
 class Place(NamedTuple):
-    """Place of a finding: the file's name, and of a record its key and byte offset."""
+    """Place of a finding: the file's name, and of a record its key and byte offset.
+
+    `items` are the numbers in the survey of the images that show it.
+    """
 
     file: str = ""
     key: int | None = None
     offset: int | None = None
+    items: tuple[int, ...] = ()
 
 
 NOWHERE = Place()
@@ -80,13 +88,15 @@ class Findings:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.named: dict[str, list[Finding]] = {}
+        self.items: dict[str, list[tuple[int, ...]]] = {}
 
     def add(self, kind: str, text: str, hint: str = "", place: Place = NOWHERE, count: int = 1) -> None:
         """Note one, or `count` of a kind under one text."""
         self.counts[kind] = self.counts.get(kind, 0) + count
         named = self.named.setdefault(kind, [])
         if len(named) < KEPT:
-            named.append(Finding(text, hint, *place))
+            named.append(Finding(text, hint, place.file, place.key, place.offset))
+            self.items.setdefault(kind, []).append(place.items)
 
     def add_each(self, kind: str, items: Sequence[T], describe: Callable[[T], Said]) -> None:
         """Note one of a kind for each item; `describe` gives text, hint and place of those that are named."""
@@ -124,6 +134,7 @@ class Findings:
             kind: {
                 "count": self.counts[kind],
                 "problem": KINDS[kind].problem,
+                "title": KINDS[kind].title,
                 "named": msgspec.to_builtins(self.named[kind]),
             }
             for kind in KINDS

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from arcterm.data.check.findings import Findings, Place
+from arcterm.data.check.findings import Findings, Place, Said
 from arcterm.data.check.parts import PairsPart
 from arcterm.data.check.survey import DAMAGED, Survey
 from arcterm.formats.pairs.oddpairs import find_odd_pairs
@@ -46,19 +46,25 @@ def _check_pairs(part: PairsPart, survey: Survey, first: int, findings: Findings
     name = part.name
     named = {
         "pair": [
-            *(f"{name} pair {p} shows different people by one and the same picture" for p in odd.torn),
+            *((f"{name} pair {p} shows different people by one and the same picture", p) for p in odd.torn),
             *(
-                f"{name} pairs {a} and {b} say same and different of the same two images"
+                (f"{name} pairs {a} and {b} say same and different of the same two images", b)
                 for a, b in odd.against
             ),
         ],
         "alone": [
-            f"{name} pair {p} is of an image with itself, which any model gets right" for p in odd.alone
+            (f"{name} pair {p} is of an image with itself, which any model gets right", p) for p in odd.alone
         ],
-        "again": [f"{name} pair {b} has the images of pair {a}, and counts twice" for a, b in odd.again],
+        "again": [(f"{name} pair {b} has the images of pair {a}, and counts twice", b) for a, b in odd.again],
     }
-    for kind, texts in named.items():
-        findings.add_each(kind, texts, lambda text: (text, "take the pair out", Place(name)))
+
+    def describe(found: tuple[str, int]) -> Said:
+        text, pair = found
+        items = tuple(first + part.sides[2 * pair + side] for side in (0, 1))
+        return text, "take the pair out", Place(name, items=items)
+
+    for kind, pairs in named.items():
+        findings.add_each(kind, pairs, describe)
 
 
 def _digests(part: PairsPart, survey: Survey, first: int) -> list[Hashable]:

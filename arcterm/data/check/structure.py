@@ -284,4 +284,5 @@ def check_labels(survey: Survey, items: Ints, classes: int | None, findings: Fin
 
 def _place_of(survey: Survey, item: int) -> Place:
     part, number = survey.part_of(item)
-    return _place(part, number) if isinstance(part, PackPart) else Place(part.name)
+    place = _place(part, number) if isinstance(part, PackPart) else Place(part.name)
+    return place._replace(items=(item,))
