@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,23 +23,32 @@ from arcterm.show.lines import width_of
 from tests.data.checks import make_pack, pictures
 
 
-@pytest.fixture
-def pack(tmp_path):
-    """Four people, two of whom share a picture, and one grey image."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A pack of four people, two of whom share a picture, with a grey image; and the run of its check."""
+    folder = tmp_path_factory.mktemp("known")
     people = pictures()
     people[1][0], people[2][1] = people[0][0], np.full((112, 112, 3), 90, np.uint8)
-    return make_pack(tmp_path / "pack", people)
-
-
-@pytest.fixture
-def checked(tmp_path, pack):
-    """The run of a check of `pack` that is done."""
+    pack = make_pack(folder / "pack", people)
     run = store.create(
-        tmp_path / "runs", job_config("check", [pack], {}), label="data-check", argv=[], host="h"
+        folder / "runs", job_config("check", [pack], {}), label="data-check", argv=[], host="h"
     )
     write_report(run, check(JobContext(run, NullJournal(), threads=2), str(pack), "", True, False))
     state.write_state(run, "done", attempt=1)
-    return run
+    return pack, run
+
+
+@pytest.fixture
+def pack(made):
+    return made[0]
+
+
+@pytest.fixture
+def checked(made, tmp_path):
+    """The run of a check of `pack` that is done, in runs of its own."""
+    path = tmp_path / "runs" / made[1].id
+    shutil.copytree(made[1].path, path)
+    return store.Run(path)
 
 
 @pytest.fixture
@@ -61,7 +70,17 @@ def arcterm(tmp_path, monkeypatch, capsys):
 
 def train_on(root, path, images):
     config = TrainConfig(
-        backbone="tiny", loss="arcface", dataset="recordio", dataset_options={"path": path}, steps=1, epochs=1
+        backbone="tiny",
+        loss="arcface",
+        dataset="recordio",
+        dataset_options={"path": path},
+        device="cpu",
+        nproc=1,
+        gpus=[],
+        batch_size=8,
+        steps=1,
+        epochs=1,
+        lr=0.1,
     )
     facts = RecordedDataset(fingerprint="f", images=images, classes=7, verification={"lfw": 600})
     return store.create(root, config, label="tiny", argv=[], host="h", dataset=facts)
@@ -143,7 +162,7 @@ def test_no_part_is_wider_or_taller_than_its_place(checked, tmp_path, size):
         assert "\x1b" not in "".join(text for line in lines for text, _ in line)
 
 
-def test_a_path_that_was_moved_is_still_listed(tmp_path, checked, pack):
-    Path(pack).rename(tmp_path / "elsewhere")
+def test_a_path_that_was_moved_is_still_listed(tmp_path, checked, monkeypatch):
+    monkeypatch.setattr(known, "_exists", lambda path: False)
     entry = known.known_sources(tmp_path / "runs")[0]
     assert not entry.there and entry.words == "gone; checked"
