@@ -43,4 +43,4 @@ def tui(
 
     root = store.runs_dir(runs_dir)
     run = store.find(root, name, uses.WATCHED).id if name else None
-    raise typer.Exit(run_console(root, run, readonly=readonly))
+    run_console(root, run, readonly=readonly)

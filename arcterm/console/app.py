@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -48,7 +49,7 @@ class Console(App[None]):
 
     def __init__(self, root: Path, run: str | None = None, *, readonly: bool = False) -> None:
         self.ascii = terminal.ascii_only()
-        super().__init__()
+        super().__init__(driver_class=None if os.environ.get("TEXTUAL_DRIVER") else ending.Driver)
         self.animation_level = "none"
         self.root = root
         self.readonly = readonly
@@ -248,9 +249,12 @@ class Console(App[None]):
             self.pop_screen()
 
 
-def run_console(root: Path, run: str | None, *, readonly: bool = False) -> int:
-    """Show the console until it is left; raises `ArctermError` without a terminal or without that run."""
+def run_console(root: Path, run: str | None, *, readonly: bool = False) -> NoReturn:
+    """Show the console, and end the process when it is left.
+
+    Raises `ArctermError` without a terminal or without that run.
+    """
     terminal.require()
     if run is not None:
         store.find(root, run)
-    return ending.run(Console(root, run, readonly=readonly))
+    ending.run(Console(root, run, readonly=readonly))

@@ -14,6 +14,11 @@ import os, time
 from arcterm.console.screens.runs import RunList
 RunList.on_listed = lambda self, message: (os.write(2, b"STUCK"), time.sleep(1000))
 """
+READING = """
+import time
+from arcterm.console.screens.runs import RunList
+RunList.read = lambda self: time.sleep(1000)
+"""
 BROKEN = """
 from arcterm.console.screens.runs import RunList
 RunList.on_listed = lambda self, message: 1 / 0
@@ -47,6 +52,27 @@ def test_a_console_that_is_stuck_gives_the_terminal_back_too(opened):
     console.wait(b"STUCK")
     console.process.send_signal(signal.SIGTERM)
     assert console.end() == 128 + signal.SIGTERM
+    restored(console)
+
+
+@pytest.mark.long
+def test_a_killed_console_gives_the_terminal_back_too(opened):
+    console = opened()
+    console.wait(b"No runs in")
+    console.process.kill()
+    assert console.end() == -signal.SIGKILL
+    console.wait(b"\x1b[?1049l")
+    console.wait(b"\x1b[?25h")
+    restored(console)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("keys", [b"q", b"\x11", b"\x03\x03"])
+def test_a_key_ends_it_whatever_is_still_being_read(opened, keys):
+    console = opened(READING)
+    console.wait(b"reading the runs")
+    console.type(keys)
+    assert console.end() == 0
     restored(console)
 
 
