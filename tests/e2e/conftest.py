@@ -7,9 +7,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -18,6 +18,9 @@ import pytest
 from arcterm.runs import store
 from arcterm.runs.describe import describe
 from arcterm.runs.reader import Reader
+
+if TYPE_CHECKING:
+    from .tmux import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ARCTERM = [sys.executable, "-m", "arcterm"]
@@ -123,3 +126,16 @@ def pack(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [*ARCTERM, "data", "pack", str(people), str(target), "--hold-out", "4", "--pairs", "60", *runs]
     subprocess.run(command, check=True, capture_output=True)
     return target
+
+
+@pytest.fixture
+def terminal(arcterm: Console) -> Iterator[Terminal]:
+    """A terminal of its own; what was started in it is stopped."""
+    from .tmux import Terminal
+
+    opened = Terminal(arcterm)
+    yield opened
+    opened.close()
+    for row in arcterm.json("runs"):
+        if row["state"] in ("starting", "running", "stopping"):
+            arcterm("stop", row["id"], "--now")

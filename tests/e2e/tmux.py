@@ -1,0 +1,68 @@
+"""A real terminal: a tmux pane in which arcterm runs."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+import uuid
+
+from .conftest import ARCTERM, PATIENCE
+
+
+class Terminal:
+    """A tmux pane of 80×24."""
+
+    def __init__(self, arcterm) -> None:
+        self.server = f"arcterm-{uuid.uuid4().hex[:8]}"
+        self.arcterm = arcterm
+
+    def tmux(self, *words: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-L", self.server, *words], capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+    def run(self, *words: str, size: tuple[int, int] = (80, 24)) -> None:
+        """Start ``arcterm …`` in the pane."""
+        env = [
+            f"{k}={v}" for k, v in self.arcterm.env.items() if k in ("PYTHONPATH", "ARCTERM_CACHE", "PATH")
+        ]
+        unset = ["-u", "COLUMNS", "-u", "LINES"]  # the pane has a size of its own
+        command = shlex.join(["env", *unset, "LANG=C.UTF-8", *env, *ARCTERM, *words])
+        width, height = map(str, size)
+        folder = str(self.arcterm.folder)
+        opening = [
+            "tmux",
+            "-L",
+            self.server,
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            width,
+            "-y",
+            height,
+        ]
+        subprocess.run([*opening, "-c", folder, f"{command}; echo ENDED $?; exec sh"], check=True)
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def wait(self, text: str) -> str:
+        """The screen as soon as it shows `text`."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in (shown := self.screen()):
+            assert time.monotonic() < deadline, f"no {text!r} on the screen:\n{shown}"
+        return shown
+
+    def press(self, *keys: str) -> None:
+        self.tmux("send-keys", *keys)
+
+    def pid(self) -> int:
+        """The process in the pane."""
+        return int(self.tmux("display-message", "-p", "#{pane_pid}"))
+
+    def close(self) -> None:
+        self.tmux("kill-server")
