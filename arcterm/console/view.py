@@ -12,7 +12,7 @@ from arcterm_registry.contracts import JobReport
 from arcterm.config import TrainConfig
 from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.diagnosis import alerts
-from arcterm.runs.diagnosis.alerts import Alert
+from arcterm.runs.diagnosis.alerts import Concern
 from arcterm.runs.events import Gpu, Phase
 from arcterm.runs.history import Change
 from arcterm.runs.reader import Look
@@ -127,10 +127,10 @@ class View:
         return "waiting for the first step" if self.live else "no step was made"
 
     @property
-    def alerts(self) -> list[Alert]:
+    def alerts(self) -> list[Concern]:
         """What is wrong with a run that is live, the worst first; of one that is over, what can't be read."""
         found = alerts.find(self.summary, self.gpus) if self.live else []
-        return [*found, *([Alert("warning", text)] if (text := unreadable(self.unreadable)) else [])]
+        return [*found, *([Concern("warning", text)] if (text := unreadable(self.unreadable)) else [])]
 
     @property
     def gpus(self) -> list[tuple[str, Gpu]]:

@@ -29,7 +29,7 @@ _SIDE = 120
 class Dashboard(RunScreen, ChartKeys):
     """Charts, verification, devices and output of a run; it only reads, and asks."""
 
-    enlargements = ("-output", "-zoomed")
+    enlargements = ("-zoomed",)
     leaving = "{} keeps training"
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,7 +37,8 @@ class Dashboard(RunScreen, ChartKeys):
         Binding("R", "resume", "resume", tooltip="go on from the newest checkpoint"),
         Binding("C", "checkpoint", "checkpoint", tooltip="save a checkpoint now and go on"),
         Binding("v", "verify", "verify", tooltip="verify now and go on"),
-        Binding("o", "output", "output", tooltip="the log over the whole screen, and back"),
+        Binding("o", "output", "output", tooltip="the logs of all ranks, to look through"),
+        Binding("i", "events", "events", tooltip="the lines of its event files, to look through"),
         Binding("p", "pause", "pause", tooltip="stop painting; the run goes on"),
     ]
 
@@ -98,6 +99,18 @@ class Dashboard(RunScreen, ChartKeys):
         """Enlarge the main chart, or put it back."""
         self.enlarge("-zoomed")
 
+    def action_output(self) -> None:
+        """Show the logs."""
+        from arcterm.console.lines.logs import LogScreen
+
+        self.app.push_screen(LogScreen(self.view.run))
+
+    def action_events(self) -> None:
+        """Show the event lines."""
+        from arcterm.console.lines.events import EventScreen
+
+        self.app.push_screen(EventScreen(self.view.run))
+
     def action_pause(self) -> None:
         self._paused = not self._paused
         self.repaint()
@@ -130,14 +143,13 @@ class Dashboard(RunScreen, ChartKeys):
         late = devices.ranks_needed(view, width // 2) if tall else 0
         self._rows("#health", min(most, max(said, late)))
         self.query_one("#alerts").display, self.query_one("#ranks").display = said > 0, late > 0
-        free = self.has_class("-output")
-        self._rows("#log", min(8 if tall else 4 + (height > 28), log.rows_needed(view)), free)
+        self._rows("#log", min(8 if tall else 4 + (height > 28), log.rows_needed(view)))
 
-    def _rows(self, panel: str, count: int, free: bool = False) -> None:
-        """Give a panel so many rows; where it is `free` its style sheet does."""
+    def _rows(self, panel: str, count: int) -> None:
+        """Give a panel so many rows."""
         found = self.query_one(panel)
-        found.set_class(count == 0 and not free, "-empty")
-        found.styles.height = None if free else count
+        found.set_class(count == 0, "-empty")
+        found.styles.height = count
 
     def _known(self, name: str) -> bool:
         """Whether there is anything of a metric to draw; the loss has a place without."""

@@ -20,7 +20,7 @@ _WAITING = 0.15
 _STEPS = 50
 
 
-class Alert(NamedTuple):
+class Concern(NamedTuple):
     """A sentence, and how bad it is."""
 
     level: Literal["warning", "error"]
@@ -36,7 +36,7 @@ class Straggler(NamedTuple):
     waiting: float
 
 
-def find(summary: Summary, gpus: Sequence[tuple[str, Gpu]]) -> list[Alert]:
+def find(summary: Summary, gpus: Sequence[tuple[str, Gpu]]) -> list[Concern]:
     """The alerts of a live run, the worst first."""
     found = [*_loss(summary), *map(_straggling, stragglers(summary.ranks.values()))]
     return [*found, *_waiting(summary), *_hot(gpus), *_held_down(gpus)]
@@ -57,25 +57,25 @@ def stragglers(ranks: Iterable[Rank]) -> list[Straggler]:
     return sorted(found, key=lambda one: -one.own)
 
 
-def _loss(summary: Summary) -> list[Alert]:
+def _loss(summary: Summary) -> list[Concern]:
     last = summary.last_step
     if last is None or math.isfinite(float(last.loss)):
         return []
-    return [Alert("error", f"the loss of step {last.step:,} is {last.loss}")]
+    return [Concern("error", f"the loss of step {last.step:,} is {last.loss}")]
 
 
-def _straggling(one: Straggler) -> Alert:
+def _straggling(one: Straggler) -> Concern:
     images = f"; {one.waiting:,.0f} ms of it waits for images" if one.waiting > one.own / 4 else ""
     times = f"{one.own:,.0f} ms a step by itself, the others {one.others:,.0f} ms"
-    return Alert("warning", f"rank {one.rank} is slow: {times}{images}")
+    return Concern("warning", f"rank {one.rank} is slow: {times}{images}")
 
 
-def _waiting(summary: Summary) -> list[Alert]:
+def _waiting(summary: Summary) -> list[Concern]:
     shares = [share for share in summary.series["data_wait"][-_STEPS:] if math.isfinite(share)]
     if len(shares) < _STEPS or (mean := fmean(shares)) < _WAITING:
         return []
     return [
-        Alert(
+        Concern(
             "warning",
             f"{mean:.0%} of the last {_STEPS} steps were spent waiting for images: "
             "more --set loader_threads, or a faster disk",
@@ -83,21 +83,23 @@ def _waiting(summary: Summary) -> list[Alert]:
     ]
 
 
-def _hot(gpus: Sequence[tuple[str, Gpu]]) -> list[Alert]:
+def _hot(gpus: Sequence[tuple[str, Gpu]]) -> list[Concern]:
     hot = [gpu for _, gpu in gpus if gpu.temperature is not None and gpu.temperature >= HOT]
     return [
-        Alert("warning", f"GPU {gpu.index} is at {gpu.temperature:.0f} °C and slows down: see to its cooling")
+        Concern(
+            "warning", f"GPU {gpu.index} is at {gpu.temperature:.0f} °C and slows down: see to its cooling"
+        )
         for gpu in hot
     ]
 
 
-def _held_down(gpus: Sequence[tuple[str, Gpu]]) -> list[Alert]:
+def _held_down(gpus: Sequence[tuple[str, Gpu]]) -> list[Concern]:
     """GPUs at work whose clock is a tenth below that of the others."""
     busy = [gpu for _, gpu in gpus if gpu.clock is not None and (gpu.utilisation or 0.0) > _BUSY]
     clocks = [gpu.clock for gpu in busy if gpu.clock is not None]
     usual = median(clocks) if len(clocks) > 2 else 0.0
     return [
-        Alert(
+        Concern(
             "warning",
             f"GPU {gpu.index} runs at {gpu.clock:,.0f} MHz, the others at {usual:,.0f} MHz: "
             "heat or power holds it down",
