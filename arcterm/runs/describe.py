@@ -54,8 +54,8 @@ class Summary:
     `steps` and each of `series` are parallel columns (int64 steps; float64 values, if `compact` float32), NaN
     included, also where nothing was recorded; `epochs` are pairs (first step, number of the epoch). When a
     new attempt goes on from step s, what earlier attempts did after s is forgotten: the curve continues from
-    the checkpoint. `messages` of earlier attempts go as soon as the newest has made a step. `gpu_history` has (time,
-    utilisation or NaN) for ten minutes by (host, index).
+    the checkpoint. `messages` of earlier attempts go as soon as the newest has made a step. `gpu_history` has
+    (time, utilisation or NaN) for ten minutes by (host, index).
     """
 
     def __init__(self, compact: bool = False) -> None:
