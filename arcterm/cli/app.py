@@ -27,6 +27,7 @@ GROUPS = {
         "events": ("arcterm.cli.runs.events", "Print the events of a run, as they are written."),
         "attach": ("arcterm.cli.tui", "Watch a run; Ctrl-C leaves, the run goes on."),
         "tui": ("arcterm.cli.tui", "Open the console."),
+        "serve": ("arcterm.cli.serve", "Show the console in a browser of this machine."),
         "chart": ("arcterm.cli.runs.chart", "Draw a metric of runs: as SVG, PNG, CSV, or here."),
         "monitor": ("arcterm.cli.monitor", "Watch this host: cores, GPUs, disks, processes and their runs."),
         "prune": ("arcterm.cli.runs.prune", "Remove old checkpoints and say what that frees."),
