@@ -15,7 +15,7 @@ from aiohttp import web
 
 from arcterm.errors import ConfigError, FailedError
 from arcterm.web.guard import LOOPBACK, Guard, new_token
-from arcterm.web.tab import Tab
+from arcterm.web.tab import BrowserTab
 
 _LONGEST_MESSAGE = 1 << 20
 _HEARTBEAT_SECONDS = 15.0
@@ -74,7 +74,7 @@ class Server:
         try:
             await socket.prepare(request)
             size = (_number(request.query.get(name, ""), usual) for name, usual in _SIZE.items())
-            await Tab(socket, self._command, self._env).run(*size)
+            await BrowserTab(socket, self._command, self._env).run(*size)
             return socket
         finally:
             self._tabs.discard(socket)

@@ -21,7 +21,7 @@ _LARGEST, _MOST_CELLS = 16 << 20, 1000
 _PATIENCE_SECONDS = 3.0
 
 
-class Tab:
+class BrowserTab:
     """Runs `command`, a list of arguments, for the page at the other end of `socket`."""
 
     def __init__(self, socket: web.WebSocketResponse, command: Sequence[str], env: Mapping[str, str]) -> None:
