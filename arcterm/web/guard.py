@@ -30,7 +30,7 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-class Guard:
+class RequestGuard:
     """Checks each request before anything else happens.
 
     The token is part of the path, not a cookie: a browser sends cookies to every port of a host, and other

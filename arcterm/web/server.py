@@ -14,7 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from arcterm.errors import ConfigError, FailedError
-from arcterm.web.guard import LOOPBACK, Guard, new_token
+from arcterm.web.guard import LOOPBACK, RequestGuard, new_token
 from arcterm.web.tab import BrowserTab
 
 _LONGEST_MESSAGE = 1 << 20
@@ -50,7 +50,7 @@ class Server:
 
     def app(self) -> web.Application:
         """Return the application, to be run on an address of this machine alone."""
-        app = web.Application(middlewares=[Guard(self.token).middleware], client_max_size=1 << 10)
+        app = web.Application(middlewares=[RequestGuard(self.token).middleware], client_max_size=1 << 10)
         app.router.add_get("/{token}/", self._page)
         app.router.add_get("/{token}/ws", self._socket)
         for name, kind in _FILES.items():
