@@ -37,7 +37,8 @@ class Console(App[None]):
 
     TITLE = "arcterm"
     CSS_PATH = [  # noqa: RUF012  Textual declares its type
-        f"styles/{name}.tcss" for name in ("app", "runs", "dashboard", "jobs", "forms", "registry", "boxes")
+        f"styles/{name}.tcss"
+        for name in ("app", "runs", "dashboard", "jobs", "forms", "registry", "boxes", "charts")
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
         HELP,

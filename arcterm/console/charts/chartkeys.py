@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,13 +12,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
-from arcterm.console.charts.grid import ZOOM_STEP, ChartGrid
+from arcterm.console.charts.export import Export, ExportBox
+from arcterm.console.charts.grid import ChartGrid
+from arcterm.console.charts.lens import AXES, LEVELS
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import Box, ConsoleScreen
 from arcterm.show.lines import Line
 
-_PAN = 0.25
-_LEAP = 10
+_ZOOM, _PAN, _LEAP = 2.0, 0.25, 10
 
 
 def _more(keys: str, action: str, description: str, tooltip: str) -> Binding:
@@ -42,10 +46,15 @@ class ChartKeys(ConsoleScreen):
             "greater_than_sign,full_stop", "chart_pan(1)", "later", "move what is visible; also by dragging"
         ),
         _more("0", "chart_reset", "all of x", "no crosshair; again: all settings as they were"),
+        _more("g", "chart_guide", "guide", "a line at the value under the crosshair, or none"),
         _more("B", "chart_band", "raw band", "the measured values behind the smoothed line, or not"),
         Binding("m", "chart_choose(1)", "metric", tooltip="the next metric; M the one before"),
         _more("M", "chart_choose(-1)", "previous metric", ""),
         _more("slash", "chart_find", "find a chart", "those whose names hold a text"),
+        _more("left_parenthesis", "chart_shape(-1)", "fewer charts", "rows and columns"),
+        _more("right_parenthesis", "chart_shape(1)", "more charts", "rows and columns"),
+        _more("asterisk", "chart_mode", "dots", "braille, blocks, or letters alone"),
+        _more("e", "chart_export", "export", "what is seen, as SVG, PNG or CSV"),
         Binding("z,enter", "zoom", "zoom", tooltip="one chart fills the screen, and back; also two clicks"),
     ]
 
@@ -62,39 +71,86 @@ class ChartKeys(ConsoleScreen):
         return super().check_action(action, parameters)
 
     def action_chart_smooth(self) -> None:
-        self.charts.next_smoothing()
+        lens = self.charts.lens
+        level = LEVELS.index(lens.weight) if lens.weight in LEVELS else 0
+        self.charts.look_by(replace(lens, weight=LEVELS[(level + 1) % len(LEVELS)]))
+        self.charts.explain("smooth")
 
     def action_chart_log(self) -> None:
-        self.charts.toggle_log()
+        self.charts.look_by(replace(self.charts.lens, log=not self.charts.lens.log))
+        self.charts.explain("log")
 
     def action_chart_axis(self) -> None:
-        self.charts.next_axis()
+        """Go on to the next x axis; what was visible is another part there, so that all is shown."""
+        lens = self.charts.lens
+        axis = AXES[(AXES.index(lens.x) + 1) % len(AXES)]
+        self.charts.look_by(replace(lens, x=axis, span=None, cursor=None))
+        self.charts.explain("axis")
+
+    def action_chart_band(self) -> None:
+        self.charts.look_by(replace(self.charts.lens, band=not self.charts.lens.band))
+        self.charts.explain("band")
 
     def action_chart_crosshair(self) -> None:
-        self.charts.toggle_crosshair()
+        """Show the crosshair at the newest x, or hide it."""
+        lens, whole = self.charts.lens, self.charts.whole()
+        if whole is None:
+            self.charts.note("there is nothing to point at yet")
+            return
+        end = lens.visible(whole)[1]
+        self.charts.point(end if lens.cursor is None else None)
         self.refresh_bindings()
 
     def action_chart_move(self, cells: int) -> None:
         self.charts.move_cursor(cells)
 
     def action_chart_zoom(self, direction: int) -> None:
-        self.charts.zoom(ZOOM_STEP**direction)
+        lens, whole = self.charts.lens, self.charts.whole()
+        if whole is not None:
+            self.charts.look_by(lens.zoomed(_ZOOM**direction, lens.cursor, whole))
 
     def action_chart_pan(self, direction: int) -> None:
-        self.charts.pan(_PAN * direction)
+        lens, whole = self.charts.lens, self.charts.whole()
+        if lens.span is None:
+            self.charts.note("all is visible; + shows a part, which < and > move")
+        elif whole is not None:
+            self.charts.look_by(lens.panned(_PAN * direction, whole))
 
     def action_chart_reset(self) -> None:
         self.charts.reset()
         self.refresh_bindings()
 
-    def action_chart_band(self) -> None:
-        self.charts.toggle_band()
+    def action_chart_guide(self) -> None:
+        """Draw a line at the value under the crosshair of the chosen chart, or take it away."""
+        self.charts.toggle_guide()
+
+    def action_chart_shape(self, by: int) -> None:
+        self.charts.next_shape(by)
+
+    def action_chart_mode(self) -> None:
+        self.charts.next_mode()
+
+    def action_chart_export(self) -> None:
+        self.app.push_screen(ExportBox(self.charts, self.subject), self._export)
 
     def action_chart_choose(self, by: int) -> None:
         self.charts.choose(by)
 
     def action_chart_find(self) -> None:
         self.app.push_screen(FindChart(self.charts))
+
+    @property
+    def subject(self) -> str:
+        """What the charts are about, for titles and names of files."""
+        return ""
+
+    def _export(self, chosen: object) -> None:
+        """Write the files that the box answered with."""
+        if isinstance(chosen, Export):
+            self.act(lambda: self._exported(chosen.write()))
+
+    def _exported(self, paths: Sequence[Path]) -> Callable[[], None]:
+        return lambda: self.notify(f"wrote {', '.join(map(str, paths))}", timeout=5, markup=False)
 
     def action_zoom(self) -> None:
         """Let the chosen chart fill the screen, or put it back."""
@@ -110,12 +166,6 @@ class ChartKeys(ConsoleScreen):
 
 class FindChart(Box):
     """A line at the bottom; the charts behind it follow what is typed."""
-
-    DEFAULT_CSS = """
-    FindChart { align: center bottom; background: $background 0%; }
-    FindChart Vertical { height: 2; width: 1fr; background: $panel; }
-    FindChart Input { width: 1fr; }
-    """
 
     def __init__(self, charts: ChartGrid) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from arcterm_registry.contracts import Curve
@@ -55,6 +55,19 @@ class Curves:
             if width_of(line) + len(text) + 4 <= width:
                 line += [("  ", ""), (text, role)]
         return [*line, (" " + "─" * max(0, width - width_of(line) - 1), "rule")]
+
+    def value_at(self, cursor: float) -> float | None:
+        """The value of the main line at its point nearest to `cursor`: the smoothed one, if there is one."""
+        found = self.series[-1].at(cursor) if self.series else None
+        return found[1] if found is not None and math.isfinite(found[1]) else None
+
+    def with_guide(self, y: float) -> Curves:
+        """The same with a horizontal line at `y`, and its value in the title."""
+        noted = (f"guide {self.value(y)}", "dim")
+        guides = [*self.guides, HorizontalLine(y=y)]
+        return replace(
+            self, guides=guides, values=[*self.values, noted], short=self.short and [*self.short, noted]
+        )
 
     def read(self, cursor: float) -> Line:
         """The values of each series at its point nearest to `cursor`, after the place."""

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from textual import events
 from textual.message import Message
 
-from arcterm.console.charts.curves import Curves, Maker
-from arcterm.console.charts.lens import AXES, LEVELS, Lens
+from arcterm.console.charts import kept
+from arcterm.console.charts.curves import Maker
+from arcterm.console.charts.lens import Lens
+from arcterm.console.charts.panes import SHAPES, Pane, Place, fit, places
 from arcterm.console.charts.view import lines, mode_of, picture
 from arcterm.console.rows import Rows
-from arcterm.show.chart import Drawn, Span
+from arcterm.show.chart import Mode, Span
 from arcterm.show.lines import Line
-
-ZOOM_STEP = 2.0
-_WHEEL_STEP = 1.25
-_WIDTH, _HEIGHT = 38, 9
-"""A chart gets at least so many cells before another one is placed beside or below it."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pane:
-    """One chart of the grid: where it is, and what was drawn there."""
-
-    name: str
-    left: int
-    top: int
-    width: int
-    height: int
-    curves: Curves
-    drawn: Drawn | None
-
-    def holds(self, x: int, y: int) -> bool:
-        return self.left <= x < self.left + self.width and self.top <= y < self.top + self.height
 
 
 class ChartGrid(Rows):
     """Draws the charts of `makers`: as many as there is room for, the others by `choose` or by name.
 
     `titles` are the names of the charts for a person, by those in `makers`. `redraw` asks the makers anew.
-    All charts have the same `lens`. `Noted` says why a change has no effect on the chosen chart.
+    All charts have the same `lens`. `Noted` says why a change has no effect on the chosen chart. `shape` is
+    (rows, columns), None for as many as fit; lens, shape and mode are remembered under the name `keep`.
     """
 
     DEFAULT_CSS = "ChartGrid { height: 1fr; width: 1fr; }"
@@ -62,17 +45,19 @@ class ChartGrid(Rows):
         makers: Mapping[str, Maker],
         titles: Mapping[str, str] | None = None,
         *,
-        shape: tuple[int, int] | None = None,
+        keep: str = "charts",
         id: str | None = None,
     ) -> None:
         super().__init__(self._paint, id=id)
-        self.lens = Lens()
         self.makers = dict(makers)
-        self.shape = shape
+        self.lens, self.shape, self.mode = kept.read(keep)
         self.filter = ""
+        self._keep = keep
         self._titles = titles or {}
         self._first = self._chosen = 0
         self._panes: list[Pane] = []
+        self._stale: list[int] = []
+        self._guides: dict[str, float] = {}
         self._by_mouse = False
         self._drag: tuple[int, Lens] | None = None
 
@@ -84,7 +69,11 @@ class ChartGrid(Rows):
     @property
     def titles(self) -> list[str]:
         """What the charts are called."""
-        return [self._titles.get(name, name) for name in self.makers]
+        return [self.title(name) for name in self.makers]
+
+    def title(self, name: str) -> str:
+        """What a chart is called."""
+        return self._titles.get(name, name)
 
     @property
     def chosen(self) -> str:
@@ -97,166 +86,187 @@ class ChartGrid(Rows):
         """The charts as they are drawn now."""
         return self._panes
 
+    @property
+    def pane(self) -> Pane | None:
+        """The chosen chart; None before it is drawn."""
+        return next((pane for pane in self._panes if pane.name == self.chosen), None)
+
     def redraw(self) -> None:
-        """Draw all charts anew."""
-        width, height = self.size
-        if width and height and self.makers:
-            self._panes = self._placed(width, height)
-            self.repaint()
+        """Draw the charts anew, one in each turn of the event loop, so that no key waits for all of them."""
+        wanted = self._layout()
+        if [(pane.name, pane.place) for pane in self._panes] != wanted:
+            self.draw_all()
+        elif not self._stale and wanted:
+            self._stale = list(range(len(wanted)))
+            self._draw_next()
+
+    def draw_all(self) -> None:
+        """Draw the charts anew at once."""
+        self._stale = []
+        self._panes = [self._pane_of(name, place) for name, place in self._layout()]
+        self.repaint()
 
     def look_by(self, lens: Lens) -> None:
-        """Look at all charts by another `lens`."""
+        """Look at all charts by another `lens`, and remember it."""
         self.lens, before = lens, self.lens
         if replace(lens, cursor=None) == replace(before, cursor=None):
             self.repaint()
         else:
-            self.redraw()
+            self._remember()
+            self.draw_all()
 
-    # what the keys do
-
-    def next_smoothing(self) -> None:
-        level = LEVELS.index(self.lens.weight) if self.lens.weight in LEVELS else 0
-        self.look_by(replace(self.lens, weight=LEVELS[(level + 1) % len(LEVELS)]))
-        self._explain("smooth")
-
-    def toggle_log(self) -> None:
-        self.look_by(replace(self.lens, log=not self.lens.log))
-        self._explain("log")
-
-    def next_axis(self) -> None:
-        """Go on to the next x axis; what was visible is another part there, so that all is shown."""
-        axis = AXES[(AXES.index(self.lens.x) + 1) % len(AXES)]
-        self.look_by(replace(self.lens, x=axis, span=None, cursor=None))
-        self._explain("axis")
-
-    def toggle_band(self) -> None:
-        self.look_by(replace(self.lens, band=not self.lens.band))
-        self._explain("band")
-
-    def toggle_crosshair(self) -> None:
-        """Show the crosshair at the newest x, or hide it."""
+    def point(self, x: float | None) -> None:
+        """Put the crosshair at `x`, or take it away; it stays there when the mouse moves."""
         self._by_mouse = False
-        whole = self._visible()
-        if whole is None:
-            self.post_message(self.Noted("there is nothing to point at yet"))
-        else:
-            self.look_by(replace(self.lens, cursor=whole[1] if self.lens.cursor is None else None))
+        self.look_by(replace(self.lens, cursor=x))
 
     def move_cursor(self, cells: int) -> None:
         """Move the crosshair by so many columns of the chosen chart."""
-        pane = self._pane(self.chosen)
+        pane = self.pane
         if pane is None or pane.drawn is None or self.lens.cursor is None:
             return
         axes = pane.drawn.axes
-        column = axes.cell(self.lens.cursor)
-        column = (0 if self.lens.cursor < axes.span[0] else axes.width) if column is None else column + cells
-        self._by_mouse = False
-        self.look_by(replace(self.lens, cursor=axes.x_at(min(max(column, 0), axes.width - 1))))
+        column = axes.cell(min(max(self.lens.cursor, axes.span[0]), axes.span[1])) or 0
+        self.point(axes.x_at(min(max(column + cells, 0), axes.width - 1)))
 
-    def zoom(self, factor: float, about: float | None = None) -> None:
-        """Show `factor` times as much of x, about the crosshair if there is one, else about the newest."""
-        if (whole := self._whole()) is not None:
-            self.look_by(self.lens.zoomed(factor, self.lens.cursor if about is None else about, whole))
+    def toggle_guide(self) -> None:
+        """Draw a line at the value under the crosshair in the chosen chart; take it away if there is one."""
+        pane = self.pane
+        if pane is None:
+            return
+        if self._guides.pop(pane.name, None) is None:
+            value = None if self.lens.cursor is None else pane.curves.value_at(self.lens.cursor)
+            if value is None:
+                self.note("c shows a crosshair; a guide is drawn at the value under it")
+                return
+            self._guides[pane.name] = value
+        self.draw_all()
 
-    def pan(self, by: float) -> None:
-        """Move what is visible by a share of its width."""
-        whole = self._whole()
-        if self.lens.span is None:
-            self.post_message(self.Noted("all is visible; + shows a part, which < and > move"))
-        elif whole is not None:
-            self.look_by(self.lens.panned(by, whole))
+    def choose(self, by: int) -> None:
+        """Choose the next chart, or one further on; it comes into view."""
+        self._chosen = (self._chosen + by) % len(self.names)
+        self.draw_all()
+
+    def find(self, text: str) -> bool:
+        """Show the charts whose names hold `text`, all for none; returns whether there are any."""
+        self.filter, self._first, self._chosen = text.strip().lower(), 0, 0
+        self.draw_all()
+        return any(map(self._matches, self.makers))
+
+    def next_shape(self, by: int) -> None:
+        """Go on to the next choice of rows and columns that fits."""
+        size, count = tuple(self.size), len(self.names)
+        shapes = [shape for shape in SHAPES if fit((size[0], size[1]), count, shape) == shape]
+        now = fit((size[0], size[1]), count, self.shape)
+        place = shapes.index(now) if now in shapes else -(by < 0)
+        self.shape = shapes[(place + by) % len(shapes)]
+        self._remember()
+        self.draw_all()
+
+    def next_mode(self) -> None:
+        """Draw by braille, by blocks, or by letters, as far as the terminal can."""
+        offered: tuple[Mode, ...] = ("ascii",) if mode_of(self) == "ascii" else ("braille", "blocks", "ascii")
+        now = mode_of(self, self.mode)
+        self.mode = offered[(offered.index(now) + 1) % len(offered)]
+        self._remember()
+        self.draw_all()
+        if len(offered) == 1:
+            self.note("this terminal shows ASCII alone")
 
     def reset(self) -> None:
         """Show all of x without a crosshair; where that is so already, put every setting back."""
         plain = replace(self.lens, span=None, cursor=None)
         if plain == self.lens:
-            plain, self.shape, self.filter, self._first, self._chosen = Lens(), None, "", 0, 0
+            plain, self.shape, self.mode = Lens(), None, "braille"
+            self.filter, self._first, self._chosen = "", 0, 0
+            self.lens = replace(plain, log=not plain.log)  # so that everything is drawn
         self.look_by(plain)
-        self.redraw()
 
-    def choose(self, by: int) -> None:
-        """Choose the next chart, or one further on; it comes into view."""
-        self._chosen = (self._chosen + by) % len(self.names)
-        self.redraw()
+    def note(self, text: str) -> None:
+        """Remark on what a key did not do."""
+        self.post_message(self.Noted(text))
 
-    def find(self, text: str) -> bool:
-        """Show the charts whose names hold `text`, all for none; returns whether there are any."""
-        self.filter, self._first, self._chosen = text.strip().lower(), 0, 0
-        self.redraw()
-        return any(map(self._matches, self.makers))
+    def explain(self, action: str) -> None:
+        """Remark on why a key has no effect on the chosen chart, if it has none."""
+        if (pane := self.pane) is not None and (why := pane.curves.refusals.get(action)):
+            self.note(why)
+
+    def whole(self) -> Span | None:
+        """The whole range of x; None if there is none yet."""
+        return next((pane.curves.span for pane in self._panes if pane.curves.span), None)
 
     # drawing
 
     def on_resize(self, event: events.Resize) -> None:
-        self.redraw()
+        self.draw_all()
         super().on_resize(event)
 
-    def _placed(self, width: int, height: int) -> list[Pane]:
-        """The charts that there is room for, among them the chosen one."""
-        names = self.names
-        rows, columns = self._shape(width, height, len(names))
-        count = min(rows * columns, len(names))
+    def _layout(self) -> list[tuple[str, Place]]:
+        """The names of the charts that there is room for, among them the chosen one, and their places."""
+        size, names = (self.size.width, self.size.height), self.names
+        if not all(size) or not names:
+            return []
+        shape = fit(size, len(names), (1, 1) if self.screen.has_class("-zoomed") else self.shape)
+        count = min(shape[0] * shape[1], len(names))
         self._chosen %= len(names)
-        if (self._chosen - self._first) % len(names) >= count:
-            self._first = self._chosen if self._chosen < self._first else self._chosen - count + 1
-        lefts = [width * c // columns for c in range(columns + 1)]
-        tops = [height * r // rows for r in range(rows + 1)]
-        panes = []
-        for place in range(count):
-            r, c = divmod(place, columns)
-            name = names[(self._first + place) % len(names)]
-            last = c == columns - 1
-            size = lefts[c + 1] - lefts[c] - (0 if last else 1), tops[r + 1] - tops[r]
-            curves = self.makers[name](self.lens)
-            span = self.lens.visible(curves.span) if curves.span else None
-            panes.append(
-                Pane(
-                    name=name,
-                    left=lefts[c],
-                    top=tops[r],
-                    width=size[0],
-                    height=size[1],
-                    curves=curves,
-                    drawn=picture(curves, size, mode_of(self), span),
-                )
-            )
-        return panes
+        self._first = min(self._first, self._chosen)
+        self._first = max(self._first, self._chosen - count + 1, 0)
+        self._first = min(self._first, len(names) - count)
+        shown = names[self._first : self._first + count]
+        return list(zip(shown, places(size, shape, count), strict=True))
 
-    def _shape(self, width: int, height: int, count: int) -> tuple[int, int]:
-        """Rows and columns: those that were asked for, else as many as there is room for."""
-        if self.screen.has_class("-zoomed"):
-            return 1, 1
-        rows, columns = self.shape or (max(1, height // _HEIGHT), max(1, width // _WIDTH))
-        columns = min(columns, max(1, width // 18), count)
-        return min(rows, max(1, height // 5), -(-count // columns)), columns
+    def _pane_of(self, name: str, place: Place) -> Pane:
+        curves = self.makers[name](self.lens)
+        if (guide := self._guides.get(name)) is not None:
+            curves = curves.with_guide(guide)
+        span = self.lens.visible(curves.span) if curves.span else None
+        drawn = picture(curves, place.size, mode_of(self, self.mode), span)
+        return Pane(name=name, place=place, curves=curves, drawn=drawn)
+
+    def _draw_next(self) -> None:
+        if not self._stale or not self.is_attached:
+            return
+        index = self._stale.pop(0)
+        pane = self._panes[index]
+        self._panes[index] = self._pane_of(pane.name, pane.place)
+        self.repaint()
+        if self._stale:
+            asyncio.get_running_loop().call_soon(self.call_later, self._draw_next)
 
     def _paint(self, width: int, height: int) -> list[Line]:
         rows: list[Line] = [[] for _ in range(height)]
         several = len(self._panes) > 1
         for pane in self._panes:
             chosen = several and pane.name == self.chosen
-            size = pane.width, pane.height
-            for y, line in enumerate(
-                lines(pane.curves, pane.drawn, size, self.lens.cursor, chosen), pane.top
-            ):
-                if pane.left:
-                    rows[y].append((" ", ""))
-                rows[y] += line
+            drawn = lines(pane.curves, pane.drawn, pane.place.size, self.lens.cursor, chosen)
+            for y, line in enumerate(drawn, pane.place.top):
+                if y < height:
+                    rows[y] += [(" ", ""), *line] if pane.place.left else line
         return rows
+
+    def _matches(self, name: str) -> bool:
+        return self.filter in f"{name} {self.title(name)}".lower()
+
+    def _remember(self) -> None:
+        kept.write(self._keep, self.lens, self.shape, self.mode)
 
     # the mouse
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
-        self.zoom(1 / _WHEEL_STEP, self._x_at(event))
+        self._wheel(1 / 1.25, event)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
-        self.zoom(_WHEEL_STEP, self._x_at(event))
+        self._wheel(1.25, event)
+
+    def _wheel(self, factor: float, event: events.MouseEvent) -> None:
+        pane, whole = self._under(event), self.whole()
+        if pane is not None and whole is not None:
+            self.look_by(self.lens.zoomed(factor, pane.x_at(event.x), whole))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        pane = self._under(event)
-        if pane is not None:
+        if (pane := self._under(event)) is not None:
             self._chosen = self.names.index(pane.name)
             self._drag = (event.x, self.lens)
             self.capture_mouse()
@@ -264,13 +274,14 @@ class ChartGrid(Rows):
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Drag what is visible, or put the crosshair under the pointer."""
-        pane = self._pane(self.chosen) if self._drag else self._under(event)
-        if self._drag is not None and pane is not None and pane.drawn is not None:
+        if self._drag is not None:
             start, lens = self._drag
-            whole = self._whole()
-            if whole is not None and event.x != start:
+            whole, pane = self.whole(), self.pane
+            if whole is not None and pane is not None and pane.drawn is not None:
                 self.look_by(lens.panned((start - event.x) / pane.drawn.axes.width, whole))
-        elif (x := self._x_at(event)) is not None and (self.lens.cursor is None or self._by_mouse):
+            return
+        pane = self._under(event) if self.lens.cursor is None or self._by_mouse else None
+        if pane is not None and (x := pane.x_at(event.x)) is not None:
             self._by_mouse = True
             self.look_by(replace(self.lens, cursor=x))
 
@@ -288,35 +299,5 @@ class ChartGrid(Rows):
             self._by_mouse = False
             self.look_by(replace(self.lens, cursor=None))
 
-    # where things are
-
     def _under(self, event: events.MouseEvent) -> Pane | None:
-        return next((pane for pane in self._panes if pane.holds(event.x, event.y)), None)
-
-    def _pane(self, name: str) -> Pane | None:
-        return next((pane for pane in self._panes if pane.name == name), None)
-
-    def _x_at(self, event: events.MouseEvent) -> float | None:
-        """The x under the pointer; None outside of the plots."""
-        pane = self._under(event)
-        if pane is None or pane.drawn is None:
-            return None
-        axes = pane.drawn.axes
-        cell = event.x - pane.left - axes.left
-        return axes.x_at(cell) if 0 <= cell < axes.width else None
-
-    def _whole(self) -> Span | None:
-        """The whole range of x."""
-        return next((pane.curves.span for pane in self._panes if pane.curves.span), None)
-
-    def _visible(self) -> Span | None:
-        whole = self._whole()
-        return self.lens.visible(whole) if whole else None
-
-    def _matches(self, name: str) -> bool:
-        return self.filter in f"{name} {self._titles.get(name, '')}".lower()
-
-    def _explain(self, action: str) -> None:
-        pane = self._pane(self.chosen)
-        if pane is not None and (why := pane.curves.refusals.get(action)):
-            self.post_message(self.Noted(why))
+        return next((pane for pane in self._panes if pane.place.holds(event.x, event.y)), None)

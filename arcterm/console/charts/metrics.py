@@ -34,18 +34,18 @@ def curve(view: View, name: str, lens: Lens) -> Curves:
     """A metric over the steps: what was measured, and over it the smoothed line."""
     if name == "verification":
         return verification(view, lens)
-    x = places(view, lens.x)(np.array(view.history.steps, np.float64))
-    y = np.array(view.history.series[name], np.float64)
-    scale = 100.0 if name in words.SHARES else 1.0
+    x = _along(view, lens.x)
+    y: Floats = np.asarray(view.history.series[name])
+    scale = 100 if name in words.SHARES else 1
     values: Line = [(words.metric(name, y[-1]), "bold")] if len(y) else []
     steps = name == "lr" or stepwise(y)
     smoothing = lens.weight > 0 and not steps
-    series = [Series(x=x, y=y * scale, style=BAND if smoothing else 1, mark="." if smoothing else "*")]
+    series = [Series(x=x, y=_times(y, scale), style=BAND if smoothing else 1, mark="." if smoothing else "*")]
     if smoothing:
         line = _smoothed(view, name, y, lens.weight)
         word = f"smooth {lens.weight:g}"
         values.append((f"{word}: {words.metric(name, last_of(line))}", "s1"))
-        smooth = Series(x=x, y=line * scale, style=1, name=word)
+        smooth = Series(x=x, y=_times(line, scale), style=1, name=word)
         series = [*series, smooth] if lens.band else [smooth]
     return Curves(
         name=words.METRICS[name],
@@ -98,14 +98,31 @@ def places(view: View, axis: str) -> Callable[[Floats], Floats]:
     history = view.history
     if axis == "step" or not history.steps:
         return lambda steps: steps
-    steps = np.array(history.steps, np.float64)
     if axis == "time":
-        times = np.maximum.accumulate(np.array(history.times))  # a clock may be set back
-        return lambda at: np.interp(at, steps, times - times[0])
+        steps, seconds = _along(view, "step"), _along(view, "time")
+        return lambda at: np.interp(at, steps, seconds)
     starts, numbers = (np.array(column, np.float64) for column in zip(*history.epochs, strict=True))
     length = starts[-1] - starts[-2] if len(starts) > 1 else view.steps / view.config.epochs
     knots = np.append(starts - 1, starts[-1] - 1 + max(length, 1))
     return lambda at: np.interp(at, knots, np.append(numbers - 1, numbers[-1]))
+
+
+def _along(view: View, axis: str) -> Floats:
+    """The places of all steps on an x axis (N,)."""
+    history = view.history
+    version, found = view.places.get(axis, (-1, np.empty(0)))
+    if version != history.steps.version:
+        if axis == "time":
+            times = np.maximum.accumulate(np.asarray(history.times))  # a clock may be set back
+            found = times - times[0] if len(times) else times
+        else:
+            found = places(view, axis)(np.asarray(history.steps).astype(np.float64))
+        view.places[axis] = history.steps.version, found
+    return found
+
+
+def _times(values: Floats, scale: int) -> Floats:
+    return values if scale == 1 else values * scale
 
 
 def _whole(view: View, lens: Lens) -> Span | None:

@@ -11,9 +11,9 @@ from arcterm.show.chart import Drawn, Mode, Span, draw, message
 from arcterm.show.lines import Line
 
 
-def mode_of(widget: Widget) -> Mode:
-    """The mode that the terminal can show."""
-    return "ascii" if getattr(widget.app, "ascii", False) else "braille"
+def mode_of(widget: Widget, wanted: Mode = "braille") -> Mode:
+    """The `wanted` mode, or the one that the terminal can show."""
+    return "ascii" if getattr(widget.app, "ascii", False) else wanted
 
 
 def picture(curves: Curves, size: tuple[int, int], mode: Mode, span: Span | None = None) -> Drawn | None:

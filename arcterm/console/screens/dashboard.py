@@ -91,6 +91,10 @@ class Dashboard(RunScreen, ChartKeys):
         if changed and not self._paused:
             self.repaint(charts=bool(message.look.events) or turned)
 
+    @property
+    def subject(self) -> str:
+        return self.view.run.name
+
     def on_resize(self) -> None:
         """Draw the charts that other sizes hide."""
         self.call_after_refresh(self.repaint)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
 _LEAST, _MUCH = 64, 1 << 18
@@ -21,10 +20,11 @@ class GrowingColumn(Sequence[Number]):
     What a view shows never changes: `extend` and `append` write beyond it, and `cut` goes on in new memory.
     """
 
-    __slots__ = ("_data", "_size", "code")
+    __slots__ = ("_data", "_size", "code", "version")
 
     def __init__(self, code: Literal["q", "d", "f"]) -> None:
         self.code = code
+        self.version = 0  # another one after each change
         self._size = 0
         self._data: memoryview[Any] = memoryview(array(code))
 
@@ -33,6 +33,7 @@ class GrowingColumn(Sequence[Number]):
             self._move(self._size + 1)
         self._data[self._size] = value
         self._size += 1
+        self.version += 1
 
     def extend(self, values: array[Number]) -> None:
         """Append an array of the same type."""
@@ -41,12 +42,14 @@ class GrowingColumn(Sequence[Number]):
             self._move(end)
         self._data[self._size : end] = memoryview(values)
         self._size = end
+        self.version += 1
 
     def cut(self, size: int) -> None:
         """Keep the first `size` numbers."""
         if size < self._size:
             self._size = size
             self._move(size)
+            self.version += 1
 
     def _move(self, size: int) -> None:
         """Go on in new memory with room for more than `size` numbers; views keep the old.
@@ -75,8 +78,8 @@ class GrowingColumn(Sequence[Number]):
             raise IndexError(index)
         return self._data[index if index >= 0 else self._size + index]
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[np.generic]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         import numpy as np
 
-        view: NDArray[np.generic] = np.frombuffer(self._data, self.code)[: self._size]
+        view: NDArray[Any] = np.frombuffer(self._data, self.code)[: self._size]
         return view.astype(dtype, copy=bool(copy)) if dtype is not None else view.copy() if copy else view

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from arcterm.show.chart.axes import Scale, Span
-from arcterm.show.chart.cells import Mode
+from arcterm.show.chart.cells import MODES, Mode
 from arcterm.show.chart.render import Drawn, Row, draw, message, render
 from arcterm.show.chart.series import HorizontalLine, Series
 from arcterm.show.chart.smoothing import Smoother, smooth, stepwise
 
 __all__ = [
+    "MODES",
     "Drawn",
     "HorizontalLine",
     "Mode",

@@ -113,8 +113,8 @@ def _value_labels(low: float, high: float, rows: int, log: bool) -> dict[int, st
     step = abs(marks[1] - marks[0]) if len(marks) > 1 else (high - low) / 2
     fine = (high - low) / _FINE
     labels = {
-        0: f"{10**high:.3g}" if log else label(high, fine),
-        rows - 1: f"{10**low:.3g}" if log else label(low, fine),
+        0: f"{10**high:.3g}" if log else _short(label(high, fine)),
+        rows - 1: f"{10**low:.3g}" if log else _short(label(low, fine)),
     }
     for value in marks:
         y = round((high - value) / (high - low) * (rows - 1))
@@ -161,4 +161,9 @@ def _name(x: float, width: float, scale: Scale) -> str:
         return power(x)
     if scale == "time":
         return time_label(x)
-    return label(x, 1.0 if scale == "step" else width / _FINE)
+    return _short(label(x, 1.0 if scale == "step" else width / _FINE))
+
+
+def _short(name: str) -> str:
+    """A number without zeros at its end."""
+    return name.rstrip("0").rstrip(".") if "." in name else name

@@ -13,6 +13,7 @@ from arcterm.show.chart.columns import columns, join
 from arcterm.show.chart.series import Floats, HorizontalLine, Series
 
 Mode = Literal["braille", "blocks", "ascii"]
+MODES: tuple[Mode, ...] = ("braille", "blocks", "ascii")
 Codes = NDArray[np.uint32]
 Styles = NDArray[np.intp]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from arcterm.show.chart.series import Floats
 
-_BLOCK = 128
+_BLOCK = 64
 _FEW_VALUES = 16
 _PROBE = 512
+_CHUNK = 1 << 16
+_NEGLIGIBLE = 1e-18  # beside 1: no longer a correction
 
 
 class Smoother:
@@ -24,43 +28,70 @@ class Smoother:
         self._kernel = np.where(lag >= 0, (1 - weight) * weight ** np.maximum(lag, 0), 0.0).T
         self._decay = weight ** np.arange(1, _BLOCK + 1)
         self._weight = weight
+        self._young = math.ceil(math.log(_NEGLIGIBLE) / math.log(weight)) if weight else 0
         self._values: Floats = np.empty(0)
         self._smoothed: Floats = np.empty(0)
         self._average, self._seen = 0.0, 0
 
     def extend(self, values: Floats) -> Floats:
-        """The smoothed `values` (N,)."""
+        """Return the smoothed `values` (N,), in their type; they must not be written to afterwards."""
         known = len(self._values)
-        if not np.array_equal(values[:known], self._values, equal_nan=True):
-            self._forget()
+        if not _begins_with(values, self._values):
+            self._forget(values)
             known = 0
-        self._values = values.copy()
-        new = values[known:]
+        self._values = values
+        if len(values) > len(self._smoothed):
+            room = np.empty(len(values) + len(values) // 2 + _BLOCK, values.dtype)
+            room[:known], self._smoothed = self._smoothed[:known], room
+        for begin in range(known, len(values), _CHUNK):
+            part = slice(begin, min(begin + _CHUNK, len(values)))
+            self._smoothed[part] = self._smooth(values[part].astype(np.float64))
+        return self._smoothed[: len(values)]
+
+    def _forget(self, values: Floats) -> None:
+        """Begin again, in memory of its own: what was returned stays as it was."""
+        self._values = values[:0]
+        self._smoothed = np.empty(0, values.dtype)
+        self._average, self._seen = 0.0, 0
+
+    def _smooth(self, new: Floats) -> Floats:
         out = np.full(len(new), np.nan)
         finite = np.isfinite(new)
         kept = new[finite]
         if len(kept):
-            count = np.arange(self._seen + 1, self._seen + len(kept) + 1, dtype=np.float64)
-            out[finite] = self._continue(kept) / (1 - self._weight**count)
+            averages = self._continue(kept)
+            early = averages[: max(0, self._young - self._seen)]
+            early /= 1 - self._weight ** np.arange(self._seen + 1.0, self._seen + len(early) + 1)
+            out[finite] = averages
             self._seen += len(kept)
-        self._smoothed = np.concatenate([self._smoothed, out])
-        return self._smoothed
-
-    def _forget(self) -> None:
-        self._values = self._smoothed = np.empty(0)
-        self._average, self._seen = 0.0, 0
+        return out
 
     def _continue(self, kept: Floats) -> Floats:
-        """The uncorrected average. Inside a block the recursion is one triangular matrix product."""
-        padded = np.zeros(-(-len(kept) // _BLOCK) * _BLOCK)
+        """The uncorrected average.
+
+        Inside a block the recursion is one triangular matrix product; what a block adds to all after it is
+        its last average, which fades by the same factor for each.
+        """
+        rows = min(_BLOCK, -(-len(kept) // _BLOCK))
+        padded = np.zeros(-(-len(kept) // (rows * _BLOCK)) * rows * _BLOCK)
         padded[: len(kept)] = kept
-        blocks = padded.reshape(-1, _BLOCK) @ self._kernel
-        for i in range(len(blocks)):
-            blocks[i] += self._average * self._decay
-            self._average = float(blocks[i, -1])
-        averages = blocks.ravel()[: len(kept)]
+        # small products one after the other: BLAS gives large ones to threads, which wait for each other
+        blocks = (padded.reshape(-1, rows, _BLOCK) @ self._kernel).reshape(-1, _BLOCK)
+        average, fade = self._average, float(self._decay[-1])
+        before = [average] + [average := last + fade * average for last in blocks[:-1, -1].tolist()]
+        blocks += np.outer(before, self._decay)
+        averages: Floats = blocks.ravel()[: len(kept)]
         self._average = float(averages[-1])
         return averages
+
+
+def _begins_with(values: Floats, known: Floats) -> bool:
+    """Whether `values` go on from those known; a view of the same memory does, without a look at it."""
+    count = len(known)
+    if len(values) < count or values.dtype != known.dtype:
+        return False
+    same = values.strides == known.strides and values.ctypes.data == known.ctypes.data
+    return same or np.array_equal(values[:count], known, equal_nan=True)
 
 
 def smooth(values: Floats, weight: float) -> Floats:
@@ -70,6 +101,9 @@ def smooth(values: Floats, weight: float) -> Floats:
 
 def stepwise(values: Floats) -> bool:
     """Whether `values` are piecewise constant, as a learning rate is: smoothing them would lie."""
-    finite = values[np.isfinite(values)]
-    few = len(np.unique(finite[:_PROBE])) <= _FEW_VALUES  # the start decides for most curves
-    return few and (len(finite) <= _PROBE or len(np.unique(finite)) <= _FEW_VALUES)
+    probe = values[:: max(1, len(values) // _PROBE)]
+    found = np.unique(probe[np.isfinite(probe)])
+    if len(found) > _FEW_VALUES:
+        return False
+    others = values[~np.isin(values, found) & np.isfinite(values)]
+    return len(found) + len(np.unique(others)) <= _FEW_VALUES
