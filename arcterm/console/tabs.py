@@ -61,12 +61,19 @@ def _jobs(console: Console) -> ConsoleScreen:
     return JobList(console.root)
 
 
+def _data(console: Console) -> ConsoleScreen:
+    from arcterm.console.screens.data import DataScreen
+
+    return DataScreen(console.root)
+
+
 TABS: dict[int, Tab] = {
     RUNS: Tab("Runs", "Runs", _runs),
     DASH: Tab("Dash", "Dash", _dash),
     LAUNCH: Tab("Launch", "New", _launch),
     REGISTRY: Tab("Registry", "Reg", _registry),
     JOBS: Tab("Jobs", "Jobs", _jobs),
+    DATA: Tab("Data", "Data", _data),
 }
 """The screens by number."""
 

@@ -95,6 +95,8 @@ def findings(facts: DataFacts, cursor: int, width: int, height: int) -> list[Lin
     """The findings around the `cursor` (-1: none), below a line that counts them."""
     if facts.findings is None:
         hint = f" not checked: c checks it, or `{check_command(facts.source)}`"
+        if "/" not in facts.source:
+            hint = " not checked: that is for files, and this one comes with a package"
         return [heading("findings", width), [(shorten(clean(hint), width), "dim")]][:height]
     named = named_findings(facts)
     problems = facts.problem_count
@@ -109,7 +111,7 @@ def findings(facts: DataFacts, cursor: int, width: int, height: int) -> list[Lin
     for number, (_, kind, finding) in enumerate(named[first : first + room], first):
         sign = "!" if kind.problem else "i"
         text = shorten(f" {sign} {clean(finding.text)}", width - 3 * bool(finding.faces))
-        face = " ☺ " if finding.faces else ""
+        face = " ● " if finding.faces else ""
         line: Line = [(text, "warn" if kind.problem else ""), (face, "accent")]
         lines.append([(pad(text + face, width), "cursor")] if number == cursor else line)
     return lines[:height]
