@@ -76,7 +76,7 @@ def sets(facts: DataFacts, width: int, height: int) -> list[Line]:
         share = DASH if each.same is None else f"{each.same / each.pairs:.0%} same" if each.pairs else DASH
         wrong = each.problem or (f"{each.damaged:,} damaged" if each.damaged else "")
         role = "warn" if wrong else ""
-        start = f" {pad(clean(each.name), name)} {each.pairs:>7,} pairs  {share:>9}  "
+        start = f" {pad(clean(each.name), name)} {each.pairs:>6,} pairs {share:>8} "
         lines.append(
             [(shorten(start, width), ""), (shorten(clean(wrong), max(0, width - cell_len(start))), role)]
         )

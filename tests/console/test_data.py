@@ -35,8 +35,8 @@ def data_of(path):
         "classes": 4,
         "sets": [{"name": "lfw.bin", "pairs": 20, "same": 10, "images": 40, "damaged": 1}],
         "findings": {
-            "single": {"count": 1, "problem": False, "title": "people with one image", "named": [{"text": "label 3"}]},
-            "duplicate": {"count": 1, "problem": True, "title": "images that several people share", "named": named},
+            "single": {"count": 1, "problem": False, "title": "alone", "named": [{"text": "label 3"}]},
+            "duplicate": {"count": 1, "problem": True, "title": "shared images", "named": named},
         },
     }  # fmt: skip
 
@@ -74,7 +74,7 @@ async def test_a_checked_data_set_shows_its_counts_and_findings(checked, root, u
         assert "findings: 1 problem, 1 note" in text and "! key 1 is byte for byte key 4" in text
         await pilot.press("f")
         await until(pilot, lambda: isinstance(app.screen, FindingBox) and shown(app).count("▀" * 16) > 5)
-        assert "images that several people share: 1" in shown(app) and "→ look" in shown(app)
+        assert "shared images: 1" in shown(app) and "→ look" in shown(app)
         await pilot.press("escape", "n")
         assert "2 of 2" in shown(app)
         await pilot.press("c")
@@ -91,6 +91,7 @@ async def test_where_there_is_room_the_faces_stand_beside_the_findings(checked, 
         await until(pilot, lambda: "▀" * 16 not in shown(app))
 
 
+@pytest.mark.long
 async def test_a_data_set_is_read_when_it_is_wanted(root, until, shown, monkeypatch):
     def read(self, source, progress):
         progress(7, 100, "reading")
@@ -112,7 +113,10 @@ async def test_a_data_set_is_read_when_it_is_wanted(root, until, shown, monkeypa
         assert app.screen.draft is None or app.screen.draft.texts["dataset"] == "synthetic"
 
 
-async def test_another_data_set_is_given_and_forgotten(checked, root, until, shown, monkeypatch, tmp_path):
+@pytest.mark.long
+async def test_another_data_set_is_looked_at_and_forgotten(
+    checked, root, until, shown, monkeypatch, tmp_path
+):
     monkeypatch.setattr(PageDrawer, "draw", lambda self, request, progress: pytest.fail("drawn"))
     (tmp_path / "mine").mkdir()
     app = Console(root)
