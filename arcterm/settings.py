@@ -138,6 +138,13 @@ SETTINGS: tuple[Option, ...] = (
         choices=("auto", "float32", "bfloat16"),
     ),
     _setting(
+        "head_filter",
+        bool,
+        False,
+        "in bfloat16, leave images out of the products of the class weights' backward pass that are told "
+        "apart from all other classes, as far as rounding would",
+    ),
+    _setting(
         "row_update",
         str,
         "auto",
@@ -200,6 +207,12 @@ SETTINGS: tuple[Option, ...] = (
         10.0,
         "minutes after which a checkpoint is due, however few the steps; 0 saves by steps alone",
         low=0,
+    ),
+    _setting(
+        "checkpoint_background",
+        bool,
+        True,
+        "steps go on while a checkpoint is written, from a copy in the host's memory",
     ),
     _setting("keep_last", int, 3, "newest checkpoints kept", low=2),
     _setting("keep_best", int, 1, "best checkpoints kept, by mean accuracy", low=0),

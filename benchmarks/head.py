@@ -6,8 +6,10 @@
 
 Every round runs every case once, in another order; a ratio is the median over rounds of the ratios within a
 round. On a CPU the time is the process's own, on a GPU the wall's between synchronisations. The memory is the
-peak over that before the case, less the weights' gradient where there is one: ours with the update, which is
-made within the backward pass, has none. Prints one table, writes benchmarks/head.json.
+peak over that before the case, less the weights' gradient where there is one that is not kept from step to
+step: ours is kept on a CPU, and with the update, which is made within the backward pass, it has none.
+`late` are embeddings late in training, with cosines to their own class of 0.75 ± 0.08. Prints one table,
+writes benchmarks/head.json.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from torch.optim import SGD
 
 from arcterm.train.head.head import Head
 from arcterm.train.head.partial_fc import LazySGD
+from arcterm.train.head.rowgradients import Room
 from arcterm.train.head.rowupdate import RowUpdate
 from arcterm.train.head.tiled import fast_bfloat16
 from arcterm.train.world import World
@@ -66,6 +69,10 @@ class Problem:
         self.labels = torch.randint(0, self.classes, (self.batch,), device=self.device)
         self.step = 0
         self.made = self._head()
+        # a training has one size of gradient, whose memory it keeps
+        self.rooms = {rate: Room() for rate in (RATE, 1.0)}
+        cosine = torch.randn(self.batch, 1, device=self.device).mul_(0.08).add_(0.75).clamp_(0, 0.95)
+        self.late = at_angle(self.made.weight.detach(), self.labels, cosine).requires_grad_()
 
     def _head(self, **how: object) -> Head:
         margin = get("loss", "arcface").make(margin=MARGIN, scale=SCALE)
@@ -75,8 +82,12 @@ class Problem:
         naive(self.embeddings, self.labels, self.made.weight).backward()
 
     def ours(self, dtype: torch.dtype) -> None:
-        self.made._dtype = dtype
+        self.made._dtype, self.made._room = dtype, self.rooms[1.0]
         self.made(self.embeddings, self.labels, self._next()).loss.backward()
+
+    def ours_late(self, filtered: bool) -> None:
+        self.made._dtype, self.made._room, self.made._filtered = torch.bfloat16, self.rooms[1.0], filtered
+        self.made(self.late, self.labels, self._next()).loss.backward()
 
     def updated(self, sgd: SGD, dtype: torch.dtype) -> None:
         """A whole step whose rows are updated within the backward pass."""
@@ -87,18 +98,20 @@ class Problem:
     def dense_partial(self, sgd: SGD) -> None:
         """Partial FC as it is published: rows by index, a dense gradient, SGD over all rows."""
         self.made.sample_rate, self.made.fetch = RATE, self.made._dense_rows
+        self.made._room = self.rooms[RATE]
         self.made(self.embeddings, self.labels, self._next()).loss.backward()
         sgd.step()
 
     def lazy_partial(self, sgd: LazySGD) -> None:
         self.made.sample_rate, self.made.fetch = RATE, sgd.fetch
+        self.made._room = self.rooms[RATE]
         self.made(self.embeddings, self.labels, self._next()).loss.backward()
         sgd.step()
 
     def rest(self) -> None:
-        self.made.sample_rate, self.made.row_update = 1.0, None
+        self.made.sample_rate, self.made.row_update, self.made._filtered = 1.0, None, False
         self.made.zero_grad()
-        self.embeddings.grad = None
+        self.embeddings.grad = self.late.grad = None
 
     def _next(self) -> int:
         self.step += 1
@@ -112,6 +125,8 @@ def cases(problem: Problem, partial: bool) -> dict[str, Callable[[], None]]:
     }
     if problem.device.type == "cuda" or fast_bfloat16():
         found["ours bfloat16"] = lambda: problem.ours(torch.bfloat16)
+        found["late bfloat16"] = lambda: problem.ours_late(filtered=False)
+        found["late bfloat16, filtered"] = lambda: problem.ours_late(filtered=True)
     if partial:
         update = SGD([problem.made.weight], lr=1e-3, momentum=0.9, weight_decay=5e-4)
 
@@ -183,8 +198,10 @@ def measure(
     for name, spent in seen.items():
         base = f"partial {RATE:g} dense" if "partial" in name else "naive float32"
         base += UPDATED if name.endswith(UPDATED) else ""
+        base = "late bfloat16" if name.startswith("late") else base
         ratios = [b[0] / a[0] for a, b in zip(spent, seen.get(base, []), strict=False)]
-        whole = "lazy" not in name and not ("ours" in name and name.endswith(UPDATED))
+        kept = device.type == "cpu" and not name.startswith(("naive", "partial"))
+        whole = "lazy" not in name and not kept and not ("ours" in name and name.endswith(UPDATED))
         gradient = whole * classes * SIZE * 4
         rows.append(
             {
@@ -198,12 +215,12 @@ def measure(
     return rows
 
 
-def at_angle(weight: Tensor, labels: Tensor, cosine: float) -> Tensor:
-    """Embeddings whose target cosine is `cosine`."""
+def at_angle(weight: Tensor, labels: Tensor, cosine: Tensor) -> Tensor:
+    """Embeddings whose target cosine is `cosine`, (B, 1) or one for all."""
     own = F.normalize(weight[labels])
     aside = torch.randn_like(own)
     aside = F.normalize(aside - (aside * own).sum(1, keepdim=True) * own)
-    return cosine * own + math.sqrt(1 - cosine**2) * aside
+    return cosine * own + (1 - cosine.square()).sqrt() * aside
 
 
 def errors(device: torch.device, batch: int, classes: int = 20_000) -> list[dict[str, object]]:
@@ -213,7 +230,7 @@ def errors(device: torch.device, batch: int, classes: int = 20_000) -> list[dict
         torch.manual_seed(1)
         weight = torch.randn(classes, SIZE, device=device)
         labels = torch.randint(0, classes, (batch,), device=device)
-        embeddings = at_angle(weight, labels, cosine) * 20
+        embeddings = at_angle(weight, labels, torch.tensor(cosine, device=device)) * 20
 
         def gradient(loss: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype) -> Tensor:
             x = embeddings.detach().to(dtype, copy=True).requires_grad_()  # noqa: B023  used at once

@@ -193,6 +193,7 @@ def _refuse_of_classes(given: Mapping[str, Any]) -> None:
     """Raise `ConfigError` for a setting that is about class weights, where the loss has none."""
     usual = {
         "row_update": "auto",
+        "head_filter": False,
         "sample_rate": 1,
         "interclass_filter": 1,
         "head_lr_factor": 1,

@@ -151,13 +151,17 @@ class Verify(Event, tag="verify", omit_defaults=False):
 
 
 class Checkpoint(Event, tag="checkpoint"):
-    """A checkpoint was committed; `name` is its directory under ``ckpt/``, `reason` why it was taken."""
+    """A checkpoint was committed; `name` is its directory under ``ckpt/``, `reason` why it was taken.
+
+    Writing it took `seconds`, for `waited` of which no step was made; None in older versions.
+    """
 
     step: int
     name: str
     bytes: int
     seconds: float
     reason: str
+    waited: float | None = None
 
 
 class MxnetFile(Event, tag="mxnet"):

@@ -21,6 +21,7 @@ from arcterm.text import byte_size
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _SPARES, _SPARE_BYTES = 8, 8192
+_SPARE_MEMORY = 256 << 20  # that a copy of a checkpoint leaves free, beside a tenth of itself
 _FLOAT = 4  # bytes of a float32
 _BESIDES = 64 << 10  # manifest, headers, the rounding up to blocks, a few events
 _GROWING = (".jsonl", ".log", ".txt")
@@ -62,6 +63,11 @@ def checkpoint_bytes(config: TrainConfig, parameters: int, rows: int, embedding_
     copies = 3 if config.optimizer == "adamw" else 2
     average = parameters if config.ema else 0
     return _FLOAT * (copies * (parameters + rows * embedding_size) + average) + _BESIDES
+
+
+def copy_bytes(size: int) -> int:
+    """Bytes of memory that must be free before `size` bytes of it are taken for a copy to save from."""
+    return size + size // 10 + _SPARE_MEMORY
 
 
 def of_training(root: Path, config: TrainConfig, checkpoint: int) -> DiskRoom:

@@ -9,7 +9,7 @@ from typing import Any
 
 from arcterm.commandline import written
 from arcterm.runs.describe import Summary
-from arcterm.runs.events import Phase, Skipped
+from arcterm.runs.events import Checkpoint, Phase, Skipped
 from arcterm.text import clean
 
 DASH = "–"
@@ -131,6 +131,13 @@ def skipped(summary: Summary) -> str:
 def skip(event: Skipped) -> str:
     """One skipped record, in safe characters: ``train.rec key 17 at byte 40216: not a whole image``."""
     return clean(f"{event.source}: {event.reason}")
+
+
+def saved(event: Checkpoint) -> str:
+    """``332.9 MiB in 4.0 s``, and ``; steps waited 0.2 s`` if they did not wait for all of it."""
+    took = f"{event.bytes / 2**20:.1f} MiB in {event.seconds:.1f} s"
+    beside = event.waited is not None and event.waited != event.seconds
+    return f"{took}; steps waited {event.waited:.1f} s" if beside else took
 
 
 def changed(settings: Mapping[str, Sequence[Any]]) -> str:

@@ -16,7 +16,7 @@ from arcterm.errors import ArctermError, ConfigError, DataError, is_out_of_memor
 from arcterm.inputs import pairsets, sources
 from arcterm.schedules import ramp
 from arcterm.train import precision, recompute
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.feed.chosensets import with_sets
 from arcterm.train.head.head import Head
 from arcterm.train.head.lazy_adamw import Lazy, LazyAdamW
@@ -91,6 +91,7 @@ def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | 
         sample_rate=config.sample_rate,
         limit=config.interclass_filter if config.interclass_filter < 1 else None,
         dtype=torch.bfloat16 if half else torch.float32,
+        filtered=config.head_filter,
     )
 
 

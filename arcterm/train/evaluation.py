@@ -1,11 +1,10 @@
-"""Verification between steps, and checkpoints that hold its results."""
+"""Verification between steps, and the checkpoints that training starts from."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -23,10 +22,10 @@ from arcterm.formats import images
 from arcterm.runs.events import Message, Phase, Verify
 from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
-from arcterm.train import checkpoint, pretrained
-from arcterm.train.checkpoint import SavePoint, Trained
+from arcterm.train import pretrained
+from arcterm.train.checkpoint import reading, writing
+from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.mxnetfiles import MxnetFiles
-from arcterm.train.optim import averages
 from arcterm.train.pause import Pause
 from arcterm.train.report import PhaseProgress
 from arcterm.train.statistics import averaged
@@ -39,7 +38,7 @@ _FACES = 32  # to look at where there is no verification set
 
 
 class Examiner:
-    """Verifies and saves the network, each at most once a step. All ranks call it together."""
+    """Verifies the network, at most once a step, and starts from saved ones. All ranks call it together."""
 
     def __init__(
         self,
@@ -73,7 +72,7 @@ class Examiner:
     def restore(self, path: Path) -> int:
         """Load a checkpoint; returns its step."""
         self._journal.write(Phase(phase="loading", detail=f"checkpoint {path.name}"))
-        manifest = checkpoint.restore(path, self._world, self._trained)
+        manifest = reading.restore(path, self._world, self._trained)
         if manifest.verification:
             self._verified = manifest.step
         # format 1 does not say whether it was verified; of the last step that is always due
@@ -120,7 +119,7 @@ class Examiner:
 
     def _put(self, results: list[Verify], step: int) -> None:
         scores = {r.set: r.accuracy for r in results if r.accuracy is not None and not self.collapse}
-        checkpoint.put_scores(self._run, self._config, self._world, step, scores, results)
+        writing.put_scores(self._run, self._config, self._world, step, scores, results)
 
     def _judge(self, made: Embedder, results: list[Verify], step: int) -> None:
         """Warn if the network has collapsed, by the verification sets or else by training images."""
@@ -146,33 +145,6 @@ class Examiner:
 
     def _say(self, level: str, text: str) -> None:
         self._journal.write(Message(level=level, text=text))
-
-    def save(self, point: SavePoint, feed: Mapping[str, torch.Tensor]) -> None:
-        """Commit a checkpoint with the state of the `feed`."""
-        self._journal.write(Phase(phase="checkpoint", detail=f"step {point.step}"))
-        with self._averaged() as own:
-            trained = dataclasses.replace(self._trained, statistics=own)
-            saved = self._pause.until_written(
-                point.step,
-                checkpoint.own_bytes(self._run, self._world, trained, point.step, feed),
-                lambda: checkpoint.save(self._run, self._config, self._world, trained, point, feed),
-                stopping=point.reason == "stop",
-            )
-        if saved:
-            self._journal.write(saved)
-            self._journal.sync()
-        self._journal.write(Phase(phase="training"))
-
-    @contextlib.contextmanager
-    def _averaged(self) -> Iterator[dict[str, torch.Tensor]]:
-        """Give all that is saved the mean of the ranks' statistics; yields this rank's own, by name."""
-        average = self._trained.average
-        with averaged(self._trained.backbone, self._world) as own:
-            if average is None:
-                yield own
-                return
-            with averaged(average.network, self._world) as smoothed:
-                yield own | averages.named(smoothed)
 
 
 def embedder(

@@ -23,7 +23,9 @@ from arcterm.runs.pulse import NullPulse, Pulse
 from arcterm.runs.store import Run
 from arcterm.train import build, precision
 from arcterm.train.agreement import Agreement
-from arcterm.train.checkpoint import SavePoint, Trained
+from arcterm.train.checkpoint.saver import Saver
+from arcterm.train.checkpoint.trained import Trained
+from arcterm.train.checkpoint.writing import SavePoint
 from arcterm.train.distillation import Teacher
 from arcterm.train.evaluation import Examiner
 from arcterm.train.feed import batches
@@ -58,6 +60,7 @@ class Training:
     journal: Sink
     trained: Trained
     examiner: Examiner
+    saver: Saver
     pause: Pause
     feed: Feed
     model: StepModel
@@ -102,6 +105,7 @@ def train(
         first_journal.write(Message(level="warning", text=trained.head.remark))
     pause = Pause(run, attempt, config, world, journal, pulse.beat)
     examiner = Examiner(run, config, dataset, trained, world, first_journal, pause)
+    saver = Saver(run, config, trained, world, first_journal, pause)
     if config.pretrained and not resume:
         examiner.begin_from(Path(config.pretrained))
     start = examiner.restore(resume) if resume else 0
@@ -118,17 +122,26 @@ def train(
     model = StepModel(config, trained.backbone, world, first_journal)
     first_journal.write(Phase(phase="training"))
     preprocess = get("backbone", config.backbone).preprocess
-    parts = (run, attempt, config, world, first_journal, trained, examiner, pause, feed, model, preprocess)
+    parts = (
+        *(run, attempt, config, world, first_journal),
+        *(trained, examiner, saver, pause, feed, model, preprocess),
+    )
     training = Training(*parts, teacher, pulse, own, start=start, images=len(dataset))
-    ended = _steps(training)
+    try:
+        ended = _steps(training)
+    except Exception:
+        saver.rescue()
+        raise
     pause.wait(ended.step)
     return ended
 
 
 def _steps(training: Training) -> Exit:
     run, config, world = training.run, training.config, training.world
-    trained, examiner = training.trained, training.examiner
-    agreement = Agreement(run, world, config.checkpoint_minutes, pause=training.pause)
+    trained, examiner, saver = training.trained, training.examiner, training.saver
+    agreement = Agreement(
+        run, world, config.checkpoint_minutes, pause=training.pause, writing=saver.is_writing
+    )
     report = Reporter(training.journal, config, world.device, _symptoms(training), training.own)
     finite = FiniteGuard(run, config, world, trained, training.journal, examiner.skipped)
     scale = GradientScale(*examiner.gradient_scale) if config.precision == "float16" else None
@@ -150,6 +163,7 @@ def _steps(training: Training) -> Exit:
             report.step(step, epoch, rate, waited, passed.scored, looks, outcome, scaled_by, finite.norm)
             if outcome == "refused":
                 report.flush()
+                saver.finish()
                 # ends the run, unless on_nan is skip
                 finite.refuse(Attempted(batch, rate, passed.scored.loss))
 
@@ -167,6 +181,9 @@ def _steps(training: Training) -> Exit:
                 kept = (scale.value, scale.calm) if scale else NO_SCALE
                 _save(training, SavePoint(step, epoch, reason, verifying, finite.skipped, kept))
                 agreement.saved()
+                report.pause()
+            elif agreement.written and saver.saving:
+                saver.finish()
                 report.pause()
             training.pulse.beat("training", step)
             if stopping:
@@ -236,10 +253,10 @@ def _symptoms(training: Training) -> Symptoms | None:
 
 
 def _save(training: Training, point: SavePoint) -> None:
-    """Commit a checkpoint, and verify it if that is due."""
+    """Save a checkpoint, and verify it if that is due."""
     # Saved first and marked as unverified, so that a verification that is killed costs no step: the next
     # attempt makes up for it.
-    training.examiner.save(point, training.feed.state())
+    training.saver.save(point, training.feed.state())
     if point.unverified:
         training.examiner.verify(point.step)
 

@@ -27,7 +27,7 @@ from arcterm.runs import manifest as manifests
 from arcterm.runs.events import Message, MxnetFile, Phase, Verify
 from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.head import file
 from arcterm.train.head.head import Head
 

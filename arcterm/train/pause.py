@@ -51,13 +51,16 @@ class Pause:
         """Whether this rank's events find no room."""
         return not self._journal.flush()
 
-    def until_written(self, step: int, own_bytes: int, work: Callable[[], T], stopping: bool = False) -> T:
+    def until_written(
+        self, step: int, own_bytes: int, work: Callable[[], T], stopping: bool = False, refused: str = ""
+    ) -> T:
         """Return what `work` returns, after waiting until its files fit on the disk.
 
         `own_bytes` are what this rank is going to write. `work` raises `DiskFullError` on every rank or on
-        none. Raises `StopAskedError` where a stop is asked for while it waits, or was before (`stopping`).
+        none; `refused` is its message where it did before. Raises `StopAskedError` where a stop is asked for
+        while it waits, or was before (`stopping`).
         """
-        refused, again = "", 0.0
+        again = _LOOK_SECONDS if refused else 0.0
         while True:
             self.wait(step, own_bytes, refused, again, stopping)
             try:

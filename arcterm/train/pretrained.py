@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from arcterm.files import read_json
 from arcterm.formats import modelfile
 from arcterm.runs import checkpoints
-from arcterm.train import checkpoint
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint import reading
+from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.head import file
 from arcterm.train.head.head import Head
 
@@ -29,7 +29,7 @@ def load(path: Path, trained: Trained, *, keep_head: bool) -> None:
 
 def _load(path: Path, trained: Trained, head: Head | None) -> None:
     if path.is_dir():
-        checkpoint.load_backbone(path, trained.backbone)
+        reading.load_backbone(path, trained.backbone)
         if head is not None:
             shards = read_json(path / checkpoints.MANIFEST, checkpoints.Manifest).head
             file.load_rows(path, shards, head)

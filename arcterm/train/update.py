@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from arcterm.config import TrainConfig
 from arcterm.schedules.ramp import ramps
 from arcterm.schedules.rate import learning_rate
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.guards.data import step_seed
 from arcterm.train.guards.finite import FiniteGuard, gradients
 from arcterm.train.guards.scale import GradientScale

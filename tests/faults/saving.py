@@ -20,8 +20,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from arcterm.runs.store import Run
-from arcterm.train import checkpoint
-from arcterm.train.checkpoint import SavePoint, Trained
+from arcterm.train.checkpoint import writing
+from arcterm.train.checkpoint.background import Background
+from arcterm.train.checkpoint.trained import Trained
+from arcterm.train.checkpoint.writing import SavePoint
 from arcterm.train.head.head import Head
 from arcterm.train.world import World
 from tests.runs.conftest import config
@@ -37,7 +39,7 @@ def trained() -> Trained:
 
 
 def save(run: Run, step: int, how: str) -> None:
-    """Save as arcterm does, or how one must not: in place (``naive``), or without a sync (``unsynced``)."""
+    """Save as arcterm does, or in the ``background``; or as one must not: ``naive`` or ``unsynced``."""
     if how == "naive":
         folder = run.checkpoints / f"step-{step:010d}"
         folder.mkdir()
@@ -47,7 +49,12 @@ def save(run: Run, step: int, how: str) -> None:
         return
     if how == "unsynced":
         os.fsync = os.fdatasync = lambda _: None
-    checkpoint.save(run, config(), World(), trained(), SavePoint(step, 1, "test"))
+    if how == "background":
+        beside = Background(run, config(), World())
+        beside.begin(trained(), SavePoint(step, 1, "test"), {})
+        beside.finish()
+        return
+    writing.save(run, config(), World(), trained(), SavePoint(step, 1, "test"))
 
 
 def _child(asked: dict[str, str], answer: int) -> None:

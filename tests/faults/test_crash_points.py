@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 EVERY = os.environ.get("ARCTERM_EVERY_FAULT", "")
 SAMPLE = 10**9 if EVERY else 12
 ROOT = Path(__file__).resolve().parent.parent.parent
-_CALL = re.compile(r"^(?:\d+ +)?(\w+)\(", re.MULTILINE)
+_CALL = re.compile(r"^(?:(\d+) +)?(\w+)\(", re.MULTILINE)
 
 
 class Saver:
@@ -104,17 +104,17 @@ def saver(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def points(saver):
-    """``points("")``: (system call, which one of that name) of a whole save, all or a sample of them."""
+    """``points("")``: (system call, which one of that name in its thread) of a whole save, or a sample."""
 
     def found(how: str) -> list[tuple[str, int]]:
         log = saver.folder / f"trace-{how}"
         run = saver.fresh()
         assert saver.save(run, how, "-o", str(log), "-e", "trace=%file,%desc") == "saved"
-        seen: Counter[str] = Counter()
+        seen: Counter[tuple[str, str]] = Counter()
         numbered = []
-        for call in _CALL.findall(log.read_text().partition('"saved"')[0].rpartition("\n")[0]):
-            seen[call] += 1
-            numbered.append((call, seen[call]))
+        for thread, call in _CALL.findall(log.read_text().partition('"saved"')[0].rpartition("\n")[0]):
+            seen[thread, call] += 1
+            numbered.append((call, seen[thread, call]))
         assert len(numbered) > 20
         return numbered[:: max(1, len(numbered) // SAMPLE)]
 
@@ -145,12 +145,13 @@ def goes_on(saver: Saver, run: Run) -> bool:
     return checkpoints.newest(run).manifest.step == 4 and not list(run.checkpoints.glob(".*"))
 
 
-def test_a_save_that_is_killed_at_any_call(saver, points):
+@pytest.mark.parametrize("how", ["", "background"])
+def test_a_save_that_is_killed_at_any_call(saver, points, how):
     outcomes = Counter()
-    for call, number in points(""):
+    for call, number in points(how):
         run = saver.fresh()
         said = saver.save(
-            run, "", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject(call, "signal=KILL", number)
+            run, how, "-o", "/dev/null", "-e", f"trace={call}", "-e", inject(call, "signal=KILL", number)
         )
         assert wrong(run, said) == [], (call, number)
         assert goes_on(saver, run), (call, number)

@@ -98,6 +98,19 @@ def test_the_parts_are_said_and_the_largest_batch(tmp_path, known, monkeypatch):
     assert (built["free"], built["largest"], built["problem"]) == (8 * GIB, 313, "")
 
 
+def test_the_copy_of_a_checkpoint_is_said_beside_what_a_rank_needs(tmp_path, known, monkeypatch):
+    have(monkeypatch, 8 * GIB)
+    plan = ask(tmp_path)
+    needed, size = plan.estimate.need.total, plan.estimate.checkpoint
+    assert (plan.estimate.copy, plan.estimate.wait) == (size, False)
+    assert "saving    while steps go on, from a copy in memory: 0.20 GiB beside the above" in plan.notes
+    have(monkeypatch, needed + size)
+    tight = ask(tmp_path)
+    assert (tight.estimate.wait, tight.estimate.refusal) == (True, None)
+    assert any(note.startswith("saving    steps wait for it: the memory for a copy") for note in tight.notes)
+    assert ask(tmp_path, checkpoint_background=False).estimate.copy == 0
+
+
 def test_ranks_share_the_memory_of_the_host(tmp_path, known, monkeypatch):
     have(monkeypatch, 8 * GIB)
     assert ask(tmp_path, nproc=2).estimate.free == 4 * GIB

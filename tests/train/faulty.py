@@ -11,7 +11,7 @@ from arcterm_registry.contracts import Record
 from torch import Tensor, nn
 
 from arcterm.runs.events import Event, Step
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint.trained import Trained
 
 from .test_loop import Dots
 

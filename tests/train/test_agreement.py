@@ -76,7 +76,7 @@ def test_a_signal_to_any_rank_is_a_request_to_stop(run, clock, monkeypatch, rank
     agreement.asked()
     seen[0] = True
     agreement.asked()
-    assert sent == [[0, 0, 0, 0, 0], [1, 0, 0, 0, 0]]
+    assert sent == [[0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]]
     assert agreement.asked() == {"stop"}
 
 

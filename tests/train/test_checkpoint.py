@@ -11,8 +11,10 @@ from torch import nn
 
 from arcterm.errors import DataError, TrainingError
 from arcterm.runs import checkpoints, store
-from arcterm.train import build, checkpoint
-from arcterm.train.checkpoint import SavePoint, Trained
+from arcterm.train import build
+from arcterm.train.checkpoint import reading, writing
+from arcterm.train.checkpoint.trained import Trained
+from arcterm.train.checkpoint.writing import SavePoint
 from arcterm.train.head import file
 from arcterm.train.head.head import Head
 from arcterm.train.optim import groups, optimizers
@@ -51,7 +53,7 @@ def train_a_little(made):
 
 
 def save(run, made, step=3, unverified=False):
-    return checkpoint.save(run, config(), World(), made, SavePoint(step, 1, "test", unverified))
+    return writing.save(run, config(), World(), made, SavePoint(step, 1, "test", unverified))
 
 
 def test_everything_comes_back(run):
@@ -62,13 +64,13 @@ def test_everything_comes_back(run):
     path = run.checkpoints / event.name
     manifest = checkpoints.check(path)
     assert (manifest.step, manifest.unverified, manifest.classes) == (3, True, CLASSES)
-    checkpoint.put_scores(run, config(), World(), 3, {"lfw": 0.9})
+    writing.put_scores(run, config(), World(), 3, {"lfw": 0.9})
     verified = checkpoints.check(path)
     assert (verified.verification, verified.unverified) == ({"lfw": 0.9}, False)
     assert (verified.files, verified.head, verified.t) == (manifest.files, manifest.head, manifest.t)
     assert event.bytes == sum(f.stat().st_size for f in path.glob("*.safetensors"))
     other = trained(seed=1)
-    checkpoint.restore(path, World(), other)
+    reading.restore(path, World(), other)
     for a, b in zip(made.backbone.state_dict().values(), other.backbone.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     train_a_little(made)
@@ -94,7 +96,7 @@ def test_a_head_goes_on_in_the_same_bits(run, loss, rate):
     train_a_little(made)
     event = save(run, made)
     assert event is not None
-    checkpoint.restore(run.checkpoints / event.name, World(), other)
+    reading.restore(run.checkpoints / event.name, World(), other)
     other.head._seed = made.head._seed
     for one in (made, other):
         train_a_little(one)
@@ -121,7 +123,7 @@ def test_adamw_goes_on_in_the_same_bits_on_any_number_of_ranks(run, size, rate):
     event = save(run, made)
     assert event is not None
     for rank, other in enumerate(others):
-        checkpoint.restore(run.checkpoints / event.name, World(rank, size), other)
+        reading.restore(run.checkpoints / event.name, World(rank, size), other)
     for name in ("backbone_optimizer", "head_optimizer"):
         whole, parts = getattr(made, name), [getattr(other, name) for other in others]
         learned = [p for group in whole.param_groups for p in group["params"]]
@@ -151,7 +153,7 @@ def test_rows_that_partial_fc_owes_are_read_by_any_number_of_ranks(run):
     assert event is not None
     parts = [many("cosface", 0.2, World(rank, 3), seed=9) for rank in range(3)]
     for rank, part in enumerate(parts):
-        checkpoint.restore(run.checkpoints / event.name, World(rank, 3), part)
+        reading.restore(run.checkpoints / event.name, World(rank, 3), part)
         part.head_optimizer.settle()
     held = made.head.weight.clone()
     made.head_optimizer.settle()
@@ -181,7 +183,7 @@ def test_rows_of_which_some_decay_are_read_up_to_date(run):
     file.load_rows(path, checkpoints.check(path).head, other.head)
     parts = [many("softmax", 0.2, World(rank, 3), 9, decay_on="no-vectors") for rank in range(3)]
     for rank, part in enumerate(parts):
-        checkpoint.restore(path, World(rank, 3), part)
+        reading.restore(path, World(rank, 3), part)
         part.head_optimizer.settle()
     made.head_optimizer.settle()
     for name in ("weight", "bias"):
@@ -202,7 +204,7 @@ def test_an_average_is_read_by_any_number_of_ranks(run, size):
     for rank in range(size):
         other = trained(World(rank, size), seed=4)
         other = replace(other, average=Average(other.backbone, 0.9))
-        checkpoint.restore(path, World(rank, size), other)
+        reading.restore(path, World(rank, size), other)
         for ours, theirs in ((made.backbone, other.backbone), (made.average.network, other.average.network)):
             for name, tensor in ours.state_dict().items():
                 assert torch.equal(theirs.state_dict()[name], tensor)
@@ -217,7 +219,7 @@ def test_any_number_of_ranks_reads_it(run, size):
     assert event is not None
     parts = [trained(World(rank, size), seed=9) for rank in range(size)]
     for rank, part in enumerate(parts):
-        checkpoint.restore(run.checkpoints / event.name, World(rank, size), part)
+        reading.restore(run.checkpoints / event.name, World(rank, size), part)
     for index in (0, 1):
         whole = list(made.head.parameters())[index]
         pieces = [list(part.head.parameters())[index] for part in parts]
@@ -239,7 +241,7 @@ def test_another_class_count_is_refused(run):
     event = save(run, trained())
     assert event is not None
     with pytest.raises(DataError, match="has 7 classes, the data set 8"):
-        checkpoint.restore(run.checkpoints / event.name, World(), trained(classes=8))
+        reading.restore(run.checkpoints / event.name, World(), trained(classes=8))
 
 
 def test_another_backbone_is_refused(run):
@@ -250,7 +252,7 @@ def test_another_backbone_is_refused(run):
         nn.Sequential(nn.Linear(3, 4)), other.head, other.backbone_optimizer, other.head_optimizer
     )
     with pytest.raises(DataError, match="does not fit this run"):
-        checkpoint.restore(run.checkpoints / event.name, World(), strange)
+        reading.restore(run.checkpoints / event.name, World(), strange)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(run):
@@ -286,7 +288,7 @@ def test_every_rank_says_the_cause_of_the_one_that_failed(run, monkeypatch, rank
     monkeypatch.setattr(World, "gather", gather)
     monkeypatch.setattr(World, "any", lambda _world, flag: flag)
     with pytest.raises(TrainingError, match=r"written: rank 3: No space left on device \(/runs/x\)\n"):
-        checkpoint.save(run, config(), World(rank, 4), trained(), SavePoint(3, 1, "test"))
+        writing.save(run, config(), World(rank, 4), trained(), SavePoint(3, 1, "test"))
     assert len(list(run.checkpoints.iterdir())) == rank  # rank 0 removes it
 
 
@@ -326,7 +328,7 @@ def test_all_ranks_hear_what_is_not_finite_on_one(run, monkeypatch):
     monkeypatch.setattr(World, "gather", gather)
     monkeypatch.setattr(World, "any", lambda _world, flag: flag)
     with pytest.raises(TrainingError, match="not saved: rank 1: weight in head-00001"):
-        checkpoint.save(run, config(), World(0, 2), trained(), SavePoint(3, 1, "test"))
+        writing.save(run, config(), World(0, 2), trained(), SavePoint(3, 1, "test"))
     assert list(run.checkpoints.iterdir()) == []
 
 
@@ -340,6 +342,6 @@ def test_scores_that_find_no_room_leave_the_checkpoint(run, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", full)
         with pytest.raises(TrainingError, match="accuracies of step 3 could not be written: No space left"):
-            checkpoint.put_scores(run, config(), World(), 3, {"lfw": 0.9})
+            writing.put_scores(run, config(), World(), 3, {"lfw": 0.9})
     assert checkpoints.check(run.checkpoints / event.name).unverified
     assert not list((run.checkpoints / event.name).glob(".*"))

@@ -12,8 +12,10 @@ from torch import nn
 from arcterm.errors import DataError
 from arcterm.runs import checkpoints, store
 from arcterm.runs.journal import NullJournal
-from arcterm.train import checkpoint
-from arcterm.train.checkpoint import SavePoint, Trained
+from arcterm.train.checkpoint import contents, reading
+from arcterm.train.checkpoint.saver import Saver
+from arcterm.train.checkpoint.trained import Trained
+from arcterm.train.checkpoint.writing import SavePoint
 from arcterm.train.evaluation import Examiner
 from arcterm.train.feed.mining import Sequence
 from arcterm.train.head.tuples import TupleHead
@@ -55,18 +57,22 @@ def examiner(run, made):
     return Examiner(run, CONFIG, None, made, World(), NullJournal(), pause)
 
 
+def saver(run, made):
+    return Saver(run, CONFIG, made, World(), NullJournal(), Pause(run, 1, CONFIG, World(), NullJournal()))
+
+
 SEQUENCE = Sequence(np.arange(18).reshape(3, 2, 3), round=4, pool=2, cursor=90, first=11)
 
 
 def test_a_checkpoint_holds_the_round_and_no_head(run):
     made = trained()
     train_a_little(made)
-    examiner(run, made).save(SavePoint(12, 2, "stop"), SEQUENCE.tensors())
+    saver(run, made).save(SavePoint(12, 2, "stop"), SEQUENCE.tensors())
     path = run.checkpoints / checkpoints.name_of(12)
     manifest = checkpoints.check(path)
     assert (manifest.head, manifest.classes, manifest.embedding_size) == ([], 7, 4)
     assert sorted(manifest.files) == ["backbone.safetensors", "feed.safetensors", "momentum.safetensors"]
-    kept = Sequence.of(checkpoint.feed_state(path), 12)
+    kept = Sequence.of(reading.feed_state(path), 12)
     assert np.array_equal(kept.triplets, SEQUENCE.triplets)
     assert (kept.round, kept.pool, kept.cursor, kept.first, kept.last) == (4, 2, 90, 11, 14)
     assert checkpoints.list_checkpoints(run)[0][0] == path
@@ -76,9 +82,9 @@ def test_a_checkpoint_holds_the_round_and_no_head(run):
 def test_it_comes_back_for_any_number_of_ranks(run, size):
     made = trained()
     train_a_little(made)
-    examiner(run, made).save(SavePoint(12, 2, "stop"), SEQUENCE.tensors())
+    saver(run, made).save(SavePoint(12, 2, "stop"), SEQUENCE.tensors())
     other = trained(seed=1)
-    checkpoint.restore(run.checkpoints / checkpoints.name_of(12), World(size - 1, size), other)
+    reading.restore(run.checkpoints / checkpoints.name_of(12), World(size - 1, size), other)
     for m in (made, other):
         train_a_little(m)
     for name, tensor in made.backbone.state_dict().items():
@@ -86,16 +92,16 @@ def test_it_comes_back_for_any_number_of_ranks(run, size):
 
 
 def test_no_round_is_no_file(run):
-    examiner(run, trained()).save(SavePoint(3, 1, "stop"), {})
+    saver(run, trained()).save(SavePoint(3, 1, "stop"), {})
     path = run.checkpoints / checkpoints.name_of(3)
-    assert checkpoint.feed_state(path) == {}
+    assert reading.feed_state(path) == {}
     assert len(Sequence.of({}, 3).triplets) == 0
 
 
 def test_another_runs_backbone_is_the_start_and_nothing_else_of_it(run):
     made, other = trained(), trained(seed=1)
     train_a_little(made)
-    examiner(run, made).save(SavePoint(12, 2, "stop"), SEQUENCE.tensors())
+    saver(run, made).save(SavePoint(12, 2, "stop"), SEQUENCE.tensors())
     examiner(run, other).begin_from(run.checkpoints / checkpoints.name_of(12))
     for name, tensor in made.backbone.state_dict().items():
         assert torch.equal(tensor, other.backbone.state_dict()[name]), name
@@ -103,7 +109,7 @@ def test_another_runs_backbone_is_the_start_and_nothing_else_of_it(run):
 
 
 def test_a_backbone_that_does_not_fit_or_is_gone_is_refused(run):
-    examiner(run, trained()).save(SavePoint(12, 2, "stop"), {})
+    saver(run, trained()).save(SavePoint(12, 2, "stop"), {})
     path = run.checkpoints / checkpoints.name_of(12)
     made = trained()
     strange = Trained(nn.Linear(3, 4), made.head, made.backbone_optimizer, made.head_optimizer)
@@ -159,15 +165,15 @@ def test_as_many_ranks_go_on_with_their_own_statistics_and_others_with_the_mean(
     mean = made.backbone[2].running_var.clone()
     theirs = {"2.running_var": mean + 1, "2.running_mean": made.backbone[2].running_mean + 1}
     monkeypatch.setattr(
-        checkpoint,
-        "_own",
+        contents,
+        "own",
         lambda *_: {**plain(World(), made), "statistics-00001-of-00002.safetensors": theirs},
     )
-    examiner(run, made).save(SavePoint(12, 2, "stop"), {})
+    saver(run, made).save(SavePoint(12, 2, "stop"), {})
     other = trained(seed=1)
     rank = min(1, size - 1)
-    checkpoint.restore(run.checkpoints / checkpoints.name_of(12), World(rank, size), other)
+    reading.restore(run.checkpoints / checkpoints.name_of(12), World(rank, size), other)
     assert torch.equal(other.backbone[2].running_var, mean + own)
 
 
-plain = checkpoint._own
+plain = contents.own

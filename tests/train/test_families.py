@@ -9,7 +9,8 @@ from arcterm.export import writers
 from arcterm.export.model import Model
 from arcterm.formats.modelfile import ModelFacts
 from arcterm.runs import checkpoints, store
-from arcterm.train import build, checkpoint, loop
+from arcterm.train import build, loop
+from arcterm.train.checkpoint import reading
 from arcterm.train.world import World
 
 from ..runs.conftest import config
@@ -66,7 +67,7 @@ def test_trains_resumes_and_is_exported(name, tmp_path, monkeypatch):
     assert ends[0].read_bytes() != (place / checkpoints.BACKBONE).read_bytes()
 
     network = get("backbone", name).make(**options)
-    checkpoint.load_backbone(ends[0].parent, network)
+    reading.load_backbone(ends[0].parent, network)
     facts = ModelFacts(backbone=name, options=options, embedding_size=32)
     # the ONNX exporter takes a minute for hundreds of layers; each kind of layer is in a smaller network too
     form = "onnx" if len(list(network.modules())) < 300 else "torchscript"

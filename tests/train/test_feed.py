@@ -20,7 +20,7 @@ from arcterm.errors import DataError
 from arcterm.runs.events import Mined, Phase
 from arcterm.runs.journal import NullJournal
 from arcterm.samples import Begin
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.feed import batches
 from arcterm.train.feed.identities import Identities
 from arcterm.train.feed.labels import read_labels, require_pairs

@@ -99,7 +99,7 @@ def finite_state(ended):
 
 def test_without_the_guard_every_weight_is_lost(train, monkeypatch):
     monkeypatch.setattr(FiniteGuard, "bad", lambda self, loss: False)
-    monkeypatch.setattr("arcterm.train.checkpoint._require_finite", lambda *_: None)
+    monkeypatch.setattr("arcterm.train.checkpoint.writing.require_finite", lambda *_: None)
     after = train(checkpoint_every=100).heard.states[BAD]
     assert after["3.weight"].isnan().all()
     assert after["head.weight"].isnan().all()

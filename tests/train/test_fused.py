@@ -226,6 +226,42 @@ class TestKernels:
         first, second = problem.fused(precision), problem.fused(precision)
         assert all(map(torch.equal, first, second))
 
+    @pytest.mark.parametrize("kept", [1, 64, 65, 130])
+    def test_only_the_first_rows_take_part(self, kept):
+        problem = Problem(130, 140, 70)
+        lse = problem.fused("fp32")[0]
+        count = torch.tensor(kept, dtype=torch.int32, device=DEVICE)
+        rows, inverse = Collected(problem.weight), 1 / problem.weight.norm(dim=1)
+        given = (problem.unit, problem.weight, inverse, problem.targets, problem.scale, lse, problem.grad)
+        ours = fused.gradients(*given, rows, "fp32", kept=count), rows.weight
+        problem.grad[kept:] = 0
+        wanted = problem.fused("fp32", lse=lse)[2:]
+        assert not ours[0][kept:].any()
+        for a, b in zip(ours, wanted, strict=True):
+            assert ((a - b).norm() / b.norm()).item() < 1e-5
+
+    def test_a_head_leaves_out_what_is_told_apart(self, monkeypatch):
+        plain, counts = fused.gradients, []
+
+        def counted(*arguments, **further):
+            counts.append(int(further["kept"]) if further else None)
+            return plain(*arguments, **further)
+
+        monkeypatch.setattr(fused, "gradients", counted)
+        found = []
+        for filtered in (False, True):
+            torch.manual_seed(0)
+            margin = get("loss", "arcface").make()
+            head = Head(150, 40, margin, World(device=DEVICE), 0, dtype=torch.bfloat16, filtered=filtered)
+            labels = torch.arange(30, device=DEVICE)
+            near = torch.where(labels[:, None] < 20, 0.0, 1.0) * torch.randn(30, 40, device=DEVICE)
+            x = (F.normalize(head.weight.detach()[:30]) + 0.3 * near).requires_grad_()
+            head(x, labels, 5).loss.backward()
+            found.append((x.grad, head.weight.grad))
+        assert counts[0] is None and 0 < counts[1] < 30
+        for ours, wanted in zip(*found, strict=True):
+            assert ((ours - wanted).norm() / wanted.norm()).item() < 2**-9
+
     def test_gradient_of_a_mean(self):
         problem = Problem(6, 70, 20)
         problem.grad = torch.tensor(1 / 6, device=DEVICE).expand(6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from arcterm_registry import get, names
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
+from arcterm.train.head import tiled
 from arcterm.train.head.head import Head
 from arcterm.train.head.lazy_adamw import LazyAdamW
 from arcterm.train.head.partial_fc import LazySGD
@@ -254,3 +256,25 @@ def test_initial_rows_do_not_depend_on_the_number_of_ranks():
     assert torch.equal(torch.cat(parts), whole)
     assert not torch.equal(Head(2500, 8, margin, World(), seed=6).weight.detach(), whole)
     assert whole.std().item() == pytest.approx(math.sqrt(2 / 2500), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "processors", "gibibytes", "classes"),
+    [
+        (50, 132, 100, 8192),  # an H200: two waves of blocks are more than its cache holds
+        (96, 142, 40, 8192),  # an L40S: as many as its cache holds
+        (126, 20, 40, 8192),
+        (6, 30, 12, 1024),  # an older card
+        (50, 132, 1, 4096),  # little memory is free
+        (4, 2000, 100, 16384),  # no more than is counted before the start
+    ],
+)
+def test_a_gpus_tile_fits_its_cache_and_fills_its_processors(
+    monkeypatch, megabytes, processors, gibibytes, classes
+):
+    device = SimpleNamespace(L2_cache_size=megabytes << 20, multi_processor_count=processors)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (gibibytes << 30, 0))
+    found = tiled.chunk_for.__wrapped__(1024, 1, torch.device("cuda", 0))
+    assert found == classes
+    assert tiled.chunk_for.__wrapped__(1024, 4, torch.device("cuda", 0)) == max(512, classes // 4)

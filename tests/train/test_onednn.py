@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from arcterm_registry import get
 
-from arcterm.train.head import onednn, tiled
+from arcterm.train.head import onednn, rowgradients, tiled
 from arcterm.train.head.head import Head
 from arcterm.train.head.rowgradients import Collected
 from arcterm.train.head.tiled import fast_bfloat16
@@ -132,3 +132,56 @@ def test_an_operator_that_is_gone_is_done_without(monkeypatch):
     onednn.available.cache_clear()
     assert onednn.available(CPU)
     assert not onednn.available(torch.device("meta"))
+
+
+def gradient(head, seed=0, keep=False):
+    """The gradient of the rows of a head that is given it anew, or added to the one that it has."""
+    if not keep:
+        head.zero_grad(set_to_none=True)
+    torch.manual_seed(seed)
+    head(torch.randn(8, 16), torch.arange(8), 1).loss.backward()
+    return head.weight.grad
+
+
+def test_the_memory_of_the_rows_gradient_is_kept_and_never_shared():
+    head = Head(2000, 16, get("loss", "arcface").make(), World(), 0)
+    place = gradient(head).data_ptr()
+    assert gradient(head, 1).data_ptr() == place
+    held = gradient(head, 2)  # someone looks at it for longer than a step
+    copied = held.clone()
+    assert gradient(head, 3).data_ptr() != held.data_ptr()
+    assert torch.equal(held, copied)
+    both = gradient(head, 4).clone() + gradient(head, 5).clone()
+    gradient(head, 4)
+    assert torch.allclose(gradient(head, 5, keep=True), both, atol=1e-7)
+
+
+def test_without_a_count_of_uses_its_memory_is_fresh(monkeypatch):
+    monkeypatch.setattr(rowgradients, "_USES", None)
+    head = Head(2000, 16, get("loss", "arcface").make(), World(), 0)
+    first = gradient(head)
+    assert gradient(head, 1).data_ptr() != first.data_ptr()
+    assert head._room._kept is None
+
+
+def test_rows_that_are_frozen_are_not_differentiated(monkeypatch):
+    made, products = {}, []
+    plain = onednn.multiply
+
+    def multiply(a, b):
+        products.append(a.shape)
+        return plain(a, b)
+
+    for frozen in (False, True):
+        head = Head(2000, 16, get("loss", "arcface").make(), World(), 0).requires_grad_(not frozen)
+        torch.manual_seed(0)
+        x = torch.randn(8, 16).requires_grad_()
+        loss = head(x, torch.arange(8), 1).loss
+        products.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(onednn, "multiply", multiply)
+            loss.backward()
+        assert head.weight.grad is None or not frozen
+        made[frozen] = x.grad, len(products)
+    assert torch.equal(made[True][0], made[False][0])
+    assert made[True][1] < made[False][1]

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from arcterm.errors import is_out_of_memory
-from arcterm.train import build, checkpoint, evaluation
+from arcterm.train import build, evaluation
+from arcterm.train.checkpoint import reading
 from arcterm.train.feed.loader import Loader
 from arcterm.train.stepmodel import compile_backbone
 from arcterm.train.world import World
@@ -71,9 +72,9 @@ def compiled(error, monkeypatch):
 
 
 def restored(error, monkeypatch):
-    monkeypatch.setattr(checkpoint.manifests, "read", lambda path: None)
-    monkeypatch.setattr(checkpoint, "_load_weights", Full(error).make)
-    return checkpoint.restore(Path("step-1"), World(), None)
+    monkeypatch.setattr(reading.manifests, "read", lambda path: None)
+    monkeypatch.setattr(reading, "_load_weights", Full(error).make)
+    return reading.restore(Path("step-1"), World(), None)
 
 
 WORK = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from arcterm.train import tensorfile
+from arcterm.train.checkpoint import tensorfile
 
 MANY = {
     "conv.weight": torch.randn(8, 4, 3, 3).to(memory_format=torch.channels_last),

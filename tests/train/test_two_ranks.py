@@ -16,7 +16,8 @@ from arcterm.errors import NotFiniteError
 from arcterm.runs import checkpoints, store
 from arcterm.runs.events import Step
 from arcterm.runs.store import Run
-from arcterm.train import build, evaluation, loop, stepmodel
+from arcterm.train import build, loop, stepmodel
+from arcterm.train.checkpoint import saver
 from arcterm.train.feed.sampler import Sampler
 from arcterm.train.guards import scale
 from arcterm.train.guards.finite import FiniteGuard
@@ -123,11 +124,11 @@ def count_exchanges(exchanged, bucket):
 
 
 def averaging_for_good_would_be_noticed(ranks: Rank) -> None:
-    evaluation.averaged = for_good
+    saver.averaged = for_good
     whole, often = ranks.train("a"), ranks.train("b", checkpoint_every=1)
     ours, theirs = weights(whole, STEPS), weights(often, STEPS)
     assert not all(torch.equal(ours[name], theirs[name]) for name in ours)
-    evaluation.averaged = averaged
+    saver.averaged = averaged
 
 
 def the_bad_rank_is_named(ranks: Rank) -> None:

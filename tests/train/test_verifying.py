@@ -21,7 +21,8 @@ from arcterm.runs.describe import Summary, describe
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Checkpoint, Message, Verify
 from arcterm.runs.reader import Reader
-from arcterm.train import build, checkpoint, evaluation, loop, verification
+from arcterm.train import build, evaluation, loop, verification
+from arcterm.train.checkpoint import writing
 from arcterm.train.world import World
 from arcterm.verify import ranks
 
@@ -115,7 +116,7 @@ def test_a_run_that_ends_while_verifying_catches_up(train, monkeypatch, at, befo
             raise KeyboardInterrupt
         return plain(*arguments)
 
-    where = evaluation if before == "verify_sets" else checkpoint
+    where = evaluation if before == "verify_sets" else writing
     plain = getattr(where, before)
     with monkeypatch.context() as patched:
         patched.setattr(where, before, die)
@@ -205,7 +206,7 @@ def test_numbers_of_one_kind_of_pairs_are_withheld_everywhere(train):
 
 def ruined(monkeypatch, how, at):
     """From step `at` on the backbone gives one embedding, which is zero or not, for every picture."""
-    plain = checkpoint.save
+    plain = writing.save
 
     def save(run, config, world, trained, point, feed):
         if point.step >= at:
@@ -216,7 +217,7 @@ def ruined(monkeypatch, how, at):
                 last.running_mean.fill_(how == "one")
         return plain(run, config, world, trained, point, feed)
 
-    monkeypatch.setattr(checkpoint, "save", save)
+    monkeypatch.setattr(writing, "save", save)
 
 
 @pytest.mark.parametrize("how", ["zero", "one"])

@@ -310,7 +310,7 @@ class Lines:
             case Skipped():
                 return f"skip    {words.skip(event)} ({event.count:,} of {event.total:,})"
             case Checkpoint():
-                return f"saved   step {event.step:,}  {event.bytes / 2**20:.1f} MiB in {event.seconds:.1f} s"
+                return f"saved   step {event.step:,}  {words.saved(event)}"
             case MxnetFile():
                 size, seconds = event.bytes / 2**20, event.seconds
                 return f"saved   step {event.step:,}  {event.path}  {size:.1f} MiB in {seconds:.1f} s"

@@ -94,6 +94,8 @@ def assess(
         checkpoint=size,
         checkpoints=disk.needed,
         disk_free=disk.free,
+        copy=size if config.checkpoint_background else 0,
+        wait=found.exact and not _has_copy(case, needed, size),
         notes=[*notes, *_shared_memory(config)],
         problem=problem,
         command=commandline.training({**asked, **change}) if change else "",
@@ -148,6 +150,12 @@ def _for_rank(case: _Case, needed: Need | None) -> int | None:
     if case.config.gpus or case.place.free is None:
         return case.place.free
     return (case.place.free - (needed.shared if needed else 0)) // case.config.nproc
+
+
+def _has_copy(case: _Case, needed: Need, size: int) -> bool:
+    """Whether the host has room for a copy of what all ranks save, `size` bytes, beside the training."""
+    ranks = case.config.nproc * (need.PROGRAM if case.config.gpus else needed.total) + needed.shared
+    return ranks + space.copy_bytes(size) <= room.host_memory()
 
 
 def _needs(case: _Case, found: Footprint, **changed: Any) -> bool:

@@ -13,13 +13,13 @@ from arcterm.runs import space
 # A rank's process before it has made anything, and after it has done everything once: Python, PyTorch, OpenCV
 # and scikit-learn, as benchmarks/memory.py finds them with torch 2.13. On a GPU, the driver's context and the
 # libraries' kernels in its memory (NVIDIA's own figures are 300 to 500 MiB, by GPU).
-_PROGRAM = 430 << 20
+PROGRAM = 430 << 20
 _CONTEXT = 600 << 20
 _COMPILER = 600 << 20  # Inductor in the rank's process
 _BUCKET = 25 << 20  # DDP's default; one is being filled while another is on its way
-_BATCHES_AHEAD = 7  # decoded ones of the loader
+_BATCHES_AHEAD = 7  # decoded ones of the loader; on a GPU as many lie there, with one that is being mirrored
 # of the streamed head (train/head/tiled.py)
-_CPU_TILE, _CUDA_TILE, _TILES = 1 << 17, 1 << 26, 6
+_CPU_TILE, _CUDA_TILE, _TILES = 1 << 17, 1 << 24, 6
 _LEAST_CLASSES, _MOST_CLASSES = 512, 1 << 16
 _FUSED = 81 << 20
 _SCRATCH_ROWS = 1 << 16
@@ -59,14 +59,14 @@ def of(subject: Subject, config: TrainConfig, found: Footprint) -> Need:
     image = 3 * height * width
     ahead = _BATCHES_AHEAD * config.share * image
     cached = min(subject.facts.images * (image + 9), config.decoded_cache << 20)
-    program = _CONTEXT if gpu else _PROGRAM
+    program = _CONTEXT if gpu else PROGRAM
     return Need(
         weights=found.weights * (2 if config.ema else 1),
         gradients=found.gradients,
         momentum=found.momentum,
         head=_head(subject, config),
         activations=found.activations(config.batch_size),
-        buffers=(0 if gpu else ahead) + (2 * _BUCKET if config.nproc > 1 else 0),
+        buffers=ahead + (2 * _BUCKET if config.nproc > 1 else 0),
         program=program + (_COMPILER if config.compile and not gpu else 0),
         shared=0 if gpu else cached,
     )

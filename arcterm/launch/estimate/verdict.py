@@ -19,7 +19,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
     `exact` is False where `need` is only a bound. `largest` is the largest batch of a rank that fits.
     `checkpoint` and `checkpoints` are the bytes of one and of all that are to be kept, with the one that is
-    being written; `disk_free` those that are free for them.
+    being written; `disk_free` those that are free for them. `copy` bytes of the host's memory let steps go on
+    while one is written; where they are not there, or not wanted, steps `wait`.
     `notes` are remarks. `problem` says why the training can't be, and `command` asks for one that can, with
     the settings of `change`; all are empty where there is no problem.
     """
@@ -33,6 +34,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: int = 0
     checkpoints: int = 0
     disk_free: int = 0
+    copy: int = 0
+    wait: bool = False
     notes: list[str] = []
     problem: str = ""
     command: str = ""
@@ -50,6 +53,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         saved = f"checkpoints of {gib(self.checkpoint)} GiB, {gib(self.checkpoints)} in all"
         found = [f"memory    {self._memory()}"]
         found += [f"disk      {saved}; {gib(self.disk_free)} GiB free"] if self.checkpoint else []
+        found += [f"saving    {self._saving}"] if self.copy else []
         found += [*(f"note      {note}" for note in self.notes)]
         if self.problem:
             cure = f"; this does: {self.command}" if self.command else ""
@@ -61,6 +65,12 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         total = {"total": self.need.total} if self.need else {}
         made: dict[str, Any] = msgspec.to_builtins(self)
         return made | total
+
+    @property
+    def _saving(self) -> str:
+        if self.wait:
+            return f"steps wait for it: the memory for a copy, {gib(self.copy)} GiB, is not free"
+        return f"while steps go on, from a copy in memory: {gib(self.copy)} GiB beside the above"
 
     def _memory(self) -> str:
         free = (

@@ -28,12 +28,20 @@ WORKED_OUT = (
 )
 PLAIN = (
     *("on_nan", "retries", "hang_seconds", "grace"),
-    *("verify_every", "checkpoint_every", "checkpoint_minutes", "keep_last", "keep_best"),
+    *(
+        "verify_every",
+        "checkpoint_every",
+        "checkpoint_minutes",
+        "checkpoint_background",
+        "keep_last",
+        "keep_best",
+    ),
     *("loader_threads", "decoded_cache", "max_broken", "compile", "gradient_checkpointing"),
     *("cudnn_benchmark", "deterministic"),
     *(
         "precision",
         "head_precision",
+        "head_filter",
         "row_update",
         "clip",
         "schedule",

@@ -18,7 +18,7 @@ from arcterm.config import TrainConfig
 from arcterm.cores import decoding_threads
 from arcterm.runs.events import Mined, Phase
 from arcterm.runs.journal import Sink
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.feed.augment import UNCHANGED
 from arcterm.train.feed.balanced import Balanced
 from arcterm.train.feed.cache import DecodedCache

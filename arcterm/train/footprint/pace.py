@@ -17,7 +17,7 @@ from torch import Tensor
 
 from arcterm.config import TrainConfig
 from arcterm.train import build, precision
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.distillation import Teacher
 from arcterm.train.head.head import Head
 from arcterm.train.world import World

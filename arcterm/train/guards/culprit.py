@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from arcterm.config import TrainConfig
 from arcterm.train import precision
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.feed.loader import Batch
 from arcterm.train.guards.data import step_seed
 from arcterm.train.head.head import StepRows

@@ -13,7 +13,7 @@ from arcterm.inputs import sources
 from arcterm.runs import dataset
 from arcterm.runs.checkpoints import MANIFEST, Manifest
 from arcterm.runs.store import Run
-from arcterm.train import checkpoint
+from arcterm.train.checkpoint import reading
 
 
 def check_same_data(run: Run, images: int, classes: int) -> None:
@@ -47,7 +47,7 @@ def feed_state(run: Run, path: Path) -> dict[str, Tensor]:
     """Load the feed's state from the checkpoint `path`; {} if it was of data that has changed since."""
     if dataset.accepted_since(run, read_json(path / MANIFEST, Manifest).t):
         return {}
-    return checkpoint.feed_state(path)
+    return reading.feed_state(path)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

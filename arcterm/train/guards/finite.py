@@ -14,7 +14,7 @@ from arcterm.errors import NotFiniteError
 from arcterm.runs.events import Message
 from arcterm.runs.journal import Sink
 from arcterm.runs.store import Run
-from arcterm.train.checkpoint import Trained
+from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.feed.loader import Batch
 from arcterm.train.guards import culprit
 from arcterm.train.guards.culprit import Culprit

@@ -120,11 +120,13 @@ def gradients(
     grad: Tensor,
     to: RowGradients,
     precision: Precision = "bf16",
+    kept: Tensor | None = None,
 ) -> Tensor:
     """Gradient (B, D) float32 of Σ grad · lse by `unit`, while that by `weight` goes `to` its place.
 
     `lse` (B,) float32 is the log-sum over all ranks, `grad` (B,) float32 the loss's derivative by it; the
-    rest is as `rivals` had it. The gradient of `weight` includes the Jacobian of its normalisation. Raises
+    rest is as `rivals` had it. The gradient of `weight` includes the Jacobian of its normalisation. With
+    `kept`, int32 and 0-d, only the first rows take part, so many; the others have a gradient of 0. Raises
     ValueError on other shapes and types. Scratch memory: 64 MiB of shares, and a tile of partial sums a
     processor (17 MiB on an H200) or one (B, D) if that is more.
     """
@@ -132,14 +134,16 @@ def gradients(
     B, (C, D) = len(unit), weight.shape
     plan = _plan(unit.device, weight.dtype, precision)
     if not B or not C:
-        to.room(slice(0, C)).zero_()
-        to.done(slice(0, C))
+        if to.needed:
+            to.room(slice(0, C)).zero_()
+            to.done(slice(0, C))
         return torch.zeros_like(unit)
     from arcterm.train.head import kernels
 
     x = plan.operand(unit)
     # the kernels know no strides, and the gradient of a mean comes as one number expanded
     inverse, targets, lse, grad = (t.contiguous() for t in (inverse, targets, lse, grad))
+    kept = torch.full((), B, dtype=torch.int32, device=unit.device) if kept is None else kept
     blocks, width, run = _ceil(B, plan.rows), plan.width(D), plan.run(B, C, to.most)
     shares = x.new_empty(B, run)
     moments = unit.new_empty(blocks, run)
@@ -154,19 +158,21 @@ def gradients(
             w, norms = weight[start : start + run], inverse[start : start + run]
             part, n = slice(start, start + len(w)), len(w)
             kernels.weigh[blocks, _ceil(n, plan.columns)](
-                *(x, w, norms, targets, scale, lse, grad, shares, moments),
-                *(start, run, B, n, D),
+                *(x, w, norms, targets, scale, lse, grad, shares, moments, kept),
+                *(start, run, n, D),
                 **plan.options,
             )
-            kernels.class_gradient[_ceil(D, width), _ceil(n, plan.rows)](
-                *(x, w, norms, shares, moments, to.room(part)),
-                *(run, B, n, D, blocks),
-                **narrow,
-            )
+            if to.needed:
+                kernels.class_gradient[_ceil(D, width), _ceil(n, plan.rows)](
+                    *(x, w, norms, shares, moments, to.room(part), kept),
+                    *(run, n, D),
+                    **narrow,
+                )
             kernels.unit_gradient[_ceil(D, width), blocks, len(parts)](
-                *(w, shares, parts, run, B, n, D, span), **narrow
+                *(w, shares, parts, kept, run, B, n, D, span), **narrow
             )
-            to.done(part)
+            if to.needed:
+                to.done(part)  # no sooner: it may change the weights, which the last kernel reads
     return parts.sum(0)
 
 

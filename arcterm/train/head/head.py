@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from arcterm.train.head import collectives, fused
 from arcterm.train.head.partial_fc import sample
+from arcterm.train.head.rowgradients import Room
 from arcterm.train.head.rowupdate import RowUpdate
 from arcterm.train.head.tiled import EPS, LINEAR, Stream, is_simple, streamed
 from arcterm.train.world import World, shard
@@ -77,8 +78,9 @@ class Head(nn.Module):
     deviation √(2 / C); row i is the same whatever the number of ranks. With `sample_rate` below 1 a step
     compares with that share of the classes, the batch's own always among them (Partial FC, An et al. 2022,
     arXiv 2203.15565); `fetch` gives their rows, by default so that all others get a gradient of 0. `limit` is
-    the cosine above which another class counts as 0, `dtype` the type of the large products. `row_update`,
-    when armed, updates the class weights within the backward pass, and they have no gradient then.
+    the cosine above which another class counts as 0, `dtype` the type of the large products; `filtered`, the
+    way back makes them for the images alone that matter (`tiled.heaviest`). `row_update`, when armed, updates
+    the class weights within the backward pass, and they have no gradient then.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Head(nn.Module):
         sample_rate: float = 1.0,
         limit: float | None = None,
         dtype: torch.dtype = torch.float32,
+        filtered: bool = False,
     ) -> None:
         super().__init__()
         self.count = classes
@@ -104,6 +107,8 @@ class Head(nn.Module):
         self._seed = seed
         self._limit = limit
         self._dtype = dtype
+        self._filtered = filtered
+        self._room = Room()
         rows = _rows(self.classes, classes, (margin.centers, embedding_size), seed, world.device)
         self.weight = nn.Parameter(rows if margin.centers > 1 else rows[:, 0])
         self.bias = nn.Parameter(torch.zeros(len(self.classes), device=world.device)) if margin.bias else None
@@ -181,6 +186,8 @@ class Head(nn.Module):
             dtype=self._dtype,
             limit=self._limit,
             update=self.row_update.take() if self.row_update else None,
+            room=self._room,
+            filtered=self._filtered,
         )
         # In this order on all ranks: a target's cosine is known to the rank that has its class alone, what
         # the loss sums over all classes needs it, and what the loss remembers is moved by both before

@@ -109,9 +109,9 @@ def weigh(
     grad: tl.tensor,
     shares: tl.tensor,
     moments: tl.tensor,
+    kept: tl.tensor,
     offset: tl.tensor,
     stride: tl.tensor,
-    B: tl.tensor,
     C: tl.tensor,
     D: tl.tensor,
     BM: tl.constexpr,
@@ -121,8 +121,12 @@ def weigh(
 ) -> None:
     """One tile of `shares` (B, stride), q = p · inverse; and of `moments` (row blocks, stride), Σ q · cosine.
 
-    The inverse norm belongs to both gradients, so it is put into the share once.
+    The inverse norm belongs to both gradients, so it is put into the share once. Only the first `kept` rows
+    take part: what lies behind them is neither written here nor read by the next two kernels.
     """
+    B = tl.load(kept)
+    if tl.program_id(0) * BM >= B:
+        return
     rows = tl.program_id(0) * BM + tl.arange(0, BM)
     classes = tl.program_id(1) * BN + tl.arange(0, BN)
     row, column = rows < B, classes < C
@@ -152,17 +156,17 @@ def class_gradient(
     shares: tl.tensor,
     moments: tl.tensor,
     dweight: tl.tensor,
+    kept: tl.tensor,
     stride: tl.tensor,
-    B: tl.tensor,
     C: tl.tensor,
     D: tl.tensor,
-    blocks: tl.tensor,
     BM: tl.constexpr,
     BN: tl.constexpr,
     BK: tl.constexpr,
     PRECISE: tl.constexpr,
 ) -> None:
-    """`dweight` (C, D), one tile of (BM classes, BN dims) over all rows, through the Jacobian of w/‖w‖."""
+    """`dweight` (C, D), one tile of (BM classes, BN dims) over the rows, through the Jacobian of w/‖w‖."""
+    B = tl.load(kept)
     dims = tl.program_id(0) * BN + tl.arange(0, BN)
     classes = tl.program_id(1) * BM + tl.arange(0, BM)
     column, dim = classes < C, dims < D
@@ -177,7 +181,7 @@ def class_gradient(
         x = tl.load(unit + at[:, None] * D + dims[None, :], (rows < B)[:, None] & dim[None, :], 0.0)
         total = tl.dot(_operand(q, PRECISE), _operand(x, PRECISE), total, input_precision="ieee")
     moment = tl.zeros((BM,), dtype=tl.float32)
-    for block in range(0, blocks):
+    for block in range(0, tl.cdiv(B, BM)):  # `weigh` has row blocks of this size
         moment += tl.load(moments + block * stride + classes, mask=column, other=0.0)
     moment *= tl.load(inverse + classes, mask=column, other=0.0)
     skipped = tl.program_id(1).to(tl.int64) * BM * D
@@ -192,6 +196,7 @@ def unit_gradient(
     weight: tl.tensor,
     shares: tl.tensor,
     parts: tl.tensor,
+    kept: tl.tensor,
     stride: tl.tensor,
     B: tl.tensor,
     C: tl.tensor,
@@ -203,10 +208,12 @@ def unit_gradient(
     PRECISE: tl.constexpr,
 ) -> None:
     """Add to `parts` (splits, B, D) one tile of (BM rows, BN dims) over the split's `span` classes."""
+    if tl.program_id(1) * BM >= tl.load(kept):
+        return
     dims = tl.program_id(0) * BN + tl.arange(0, BN)
     rows = tl.program_id(1) * BM + tl.arange(0, BM)
     first = tl.program_id(2) * span
-    row, dim = rows < B, dims < D
+    row, dim = rows < tl.load(kept), dims < D
     part = parts + tl.program_id(2).to(tl.int64) * B * D + rows[:, None] * D + dims[None, :]
     k = tl.arange(0, BK)
     total = tl.load(part, mask=row[:, None] & dim[None, :], other=0.0)

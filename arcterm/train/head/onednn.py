@@ -128,6 +128,8 @@ def gradients(
     for part, unit in tiles:
         shares = _mask(_sigmoid(unit, x, bias), targets, part, 0.0)
         by_left += multiply(shares.T, unit)
+        if not rows.needed:
+            continue
         inverse, weight = tiles.measure(part)[:, None], tiles.weight[part]
         out = rows.room(part).copy_(multiply(shares.mul_(inverse), scaled))
         # without the part along w; Σ p·c of a class is that part, which needs no logits

@@ -13,9 +13,13 @@ _ROOM = 1 << 16  # rows of which there is a gradient at a time: of 512 numbers 1
 
 
 class RowGradients(Protocol):
-    """Takes the gradient of all rows, (n, D) of a slice of at most `most` of them at a time."""
+    """Takes the gradient of all rows, (n, D) of a slice of at most `most` of them at a time.
+
+    Where it is not `needed` it need not be computed: none of the methods is called then.
+    """
 
     most: int
+    needed: bool
 
     def room(self, part: slice) -> Tensor:
         """Return where the gradient of the rows `part` is to be written, (n, D) float32."""
@@ -30,13 +34,44 @@ class RowGradients(Protocol):
         """
 
 
+class Room:
+    """Memory for the whole gradient of rows, kept from step to step on a CPU.
+
+    What is freed there goes back to the system, which clears every page of it before it gives it out again:
+    for a million classes that takes as long as half of the products. A GPU's memory is pooled anyway.
+    """
+
+    def __init__(self) -> None:
+        self._kept: Tensor | None = None
+
+    def like(self, of: Tensor) -> Tensor:
+        """Return memory of the shape of `of`, whose numbers may be anything, that nobody else uses."""
+        if of.device.type != "cpu" or _USES is None:
+            return torch.empty_like(of)
+        kept = self._kept
+        if kept is None or kept.shape != of.shape or kept.dtype != of.dtype or _is_lent(kept):
+            kept = self._kept = torch.empty_like(of, memory_format=torch.contiguous_format)
+        # a tensor of its own: autograd takes one that only it holds for the gradient, and copies any other
+        return kept.view(kept.shape)
+
+
+_USES = getattr(torch._C, "_storage_Use_Count", None)
+_OWN_USES = 2  # that of the tensor which keeps it, and that of asking
+
+
+def _is_lent(tensor: Tensor) -> bool:
+    """Whether another tensor has the same memory: a gradient that is added to, or that someone looks at."""
+    return _USES is not None and _USES(tensor.untyped_storage()._cdata) > _OWN_USES
+
+
 class Collected:
-    """The whole gradient `of` the rows (R, D), in memory."""
+    """The whole gradient `of` the rows (R, D), in memory, of a `room` that is kept if there is one."""
 
     most = 1 << 62
+    needed = True
 
-    def __init__(self, of: Tensor) -> None:
-        self.weight = torch.empty_like(of)
+    def __init__(self, of: Tensor, room: Room | None = None) -> None:
+        self.weight = (room or Room()).like(of)
 
     def room(self, part: slice) -> Tensor:
         return self.weight[part]
@@ -50,19 +85,13 @@ class Collected:
 
 
 class Dropped:
-    """The gradient of rows that do not learn: nowhere."""
+    """The gradient of rows that do not learn: it is not even computed."""
 
-    most = _ROOM
-
-    def __init__(self, of: Tensor) -> None:
-        self._of = of
-        self._tile = of[:0]
+    most = 1 << 62
+    needed = False
 
     def room(self, part: slice) -> Tensor:
-        count = part.stop - part.start
-        if len(self._tile) < count:
-            self._tile = self._of.new_empty(count, self._of.shape[1])
-        return self._tile[:count]
+        raise AssertionError("the gradient of rows is not needed")
 
     def done(self, part: slice) -> None:
         """Nothing is left to do."""
@@ -71,19 +100,29 @@ class Dropped:
         """Nothing is left to do."""
 
 
-class Updated(Dropped):
+class Updated:
     """The gradient of rows `of` which each is updated as soon as its own is there, by `update`.
 
     Those of the targets, `rows` (B,), come with a part that is known at the end: they are updated along with
     the others, and then once more from what they were.
     """
 
+    most = _ROOM
+    needed = True
+
     def __init__(self, of: Tensor, update: RowUpdate, rows: Tensor) -> None:
-        super().__init__(of)
+        self._of = of
+        self._tile = of[:0]
         self._update = update
         self._rows = rows
         self._before = update.rows(rows)
         self._by_tiles = torch.zeros_like(self._before[0])
+
+    def room(self, part: slice) -> Tensor:
+        count = part.stop - part.start
+        if len(self._tile) < count:
+            self._tile = self._of.new_empty(count, self._of.shape[1])
+        return self._tile[:count]
 
     def done(self, part: slice) -> None:
         gradient, place = self.room(part), self._rows - part.start

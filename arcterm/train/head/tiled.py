@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from arcterm.train.head import collectives, fused, onednn
-from arcterm.train.head.rowgradients import Collected, Dropped, RowGradients, Updated
+from arcterm.train.head.rowgradients import Collected, Dropped, Room, RowGradients, Updated
 from arcterm.train.head.rowupdate import RowUpdate
 from arcterm.train.world import World
 
@@ -31,7 +31,11 @@ LINEAR = 50.0  # where softplus(x) is x to the last bit of a float64; torch's ow
 EPS = 1e-10  # inside the root, as MXNet's L2Normalization has it
 _ABSENT = -1e30  # a logit that takes no part; finite, so that no infinity meets another
 _CPU_TILE = 1 << 17  # numbers in a tile: it and the weights under it stay in a core's cache
-_CUDA_TILE = 1 << 26
+_CUDA_TILE = 1 << 24  # at most
+_PASSED = 10  # bytes of a tile's number that go through a GPU's cache
+_BLOCK = 128 * 256  # numbers that a processor of a GPU makes at a time in a product
+_ROUNDING = 2.0**-9  # of bfloat16, relative
+_ROWS = 16  # images by which a filtered batch grows
 _TILES = 6  # buffers of a tile's size that a pass has alive at once
 
 
@@ -42,7 +46,8 @@ class Stream:
     `local` (B,) int64 is the row of the target's class where `mine` (B,) bool, anything inside elsewhere.
     `factor` (B,), set by `streamed`, multiplies c. `dtype` is that of the products; tiles are float32 or
     wider. Other classes' cosines above `limit` count as 0 (the inter-class filter of Partial FC). With
-    `update` the way back updates the rows, unless `bad` (0-d) is 1, and they get no gradient.
+    `update` the way back updates the rows, unless `bad` (0-d) is 1, and they get no gradient; else it takes
+    its memory from `room`. `filtered`: in bfloat16 the way back leaves out what `heaviest` does.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class Stream:
         dtype: torch.dtype,
         limit: float | None = None,
         update: RowUpdate | None = None,
+        room: Room | None = None,
+        filtered: bool = False,
         chunk: int = 0,
     ) -> None:
         self.margin = margin
@@ -67,6 +74,7 @@ class Stream:
         self.bias = bias
         self.limit = limit
         self.update = update
+        self.room = room
         self.bad = unit.new_zeros(())
         self.classes = len(weight)
         self.centers = weight[0].numel() // weight.shape[-1] if weight.ndim == 3 else 1
@@ -78,6 +86,7 @@ class Stream:
         self._inverse = self.flat.new_ones(len(self.flat)) if self._normalized else None
         self._measured = 0
         self._dtype = dtype if dtype == torch.bfloat16 else self.flat.dtype
+        self._filtered = filtered and self._dtype == torch.bfloat16
         self._chunk = chunk or chunk_for(len(unit), self.centers, unit.device)
         simple = is_simple(margin, limit) and self.flat.dtype == torch.float32
         # the kernels live on units that multiply bfloat16
@@ -148,9 +157,9 @@ class Stream:
     def rows(self, grad: Tensor, *, needed: bool) -> RowGradients:
         """Decide where the rows' gradient goes, if it is `needed`; `grad` (B,) is that of the log-sums."""
         if not needed:
-            return Dropped(self.flat)
+            return Dropped()
         if self.update is None:
-            return Collected(self.flat)
+            return Collected(self.flat, self.room)
         # decided on the device, and alike on all ranks: they have the same loss and the same log-sums
         self.update.begin(torch.maximum(self.bad, 1 - grad.isfinite().all().to(self.bad.dtype)))
         return Updated(self.flat, self.update, self.local * self.centers + self.winner)
@@ -162,13 +171,9 @@ class Stream:
         own = self.flat[self.local * self.centers + self.winner]
         found = _Gradients(self, rows)
         if self._fused:
-            found.left = fused.gradients(
-                *(left, self.flat, self._norms(), self._rows_or_none(), left.new_ones(()), whole, grad),
-                found.rows,
-            )
+            found.left = self._backward_fused(left, whole, grad, found.rows)
         elif self._onednn:
-            targets = self._rows_or_none()
-            found.left = onednn.gradients(left, self._tiles, targets, whole, grad, found.rows)
+            found.left = self._backward_onednn(left, whole, grad, found.rows)
         # a tile's share of the whole batch's softmax is exp(z - whole): with the sum over all ranks saved
         # from the forward pass, no rank has to ask another for it
         elif self.plain:
@@ -237,6 +242,29 @@ class Stream:
         # the kernels' comparisons may pass over a row that is no number: its norm makes the loss none
         sound = inverse.reciprocal().sum() * 0
         return lse.clamp_min(_ABSENT) + sound, top.clamp_min(_ABSENT) / self.factor
+
+    def _backward_fused(self, left: Tensor, whole: Tensor, grad: Tensor, rows: RowGradients) -> Tensor:
+        inverse, one, targets = self._norms(), left.new_ones(()), self._rows_or_none()
+        if not self._filtered:
+            return fused.gradients(left, self.flat, inverse, targets, one, whole, grad, rows)
+        # sorted and not picked out: how many count, the host need not know
+        order, kept = heaviest(grad)
+        found = fused.gradients(
+            *(left[order], self.flat, inverse, targets[order], one, whole[order], grad[order], rows),
+            kept=kept.int(),
+        )
+        return torch.empty_like(found).index_copy_(0, order, found)
+
+    def _backward_onednn(self, left: Tensor, whole: Tensor, grad: Tensor, rows: RowGradients) -> Tensor:
+        targets = self._rows_or_none()
+        if not self._filtered:
+            return onednn.gradients(left, self._tiles, targets, whole, grad, rows)
+        order, kept = heaviest(grad)
+        # a few sizes of products alone: oneDNN compiles code for each
+        count = min(len(order), -(-int(kept) // _ROWS) * _ROWS)
+        index = order[:count].sort().values  # in their order: where all count, nothing is summed differently
+        found = onednn.gradients(left[index], self._tiles, targets[index], whole[index], grad[index], rows)
+        return torch.zeros_like(left).index_copy_(0, index, found)
 
     def _forward_mapped(self, t: Tensor) -> tuple[Tensor, Tensor]:
         summed = self.margin.reduction == "sum"
@@ -322,6 +350,8 @@ class Stream:
             inverse = self._inverse[rows]
             p = p.mul_(inverse)
         into += self._multiply(p, weight)
+        if not found.rows.needed:
+            return
         out = found.rows.room(rows).copy_(self._multiply(p.T, left))
         if self._inverse is not None:
             # ∂c/∂w = (x̂ - c·ŵ)/‖w‖: the part along w needs Σ p·c of a class alone, not another product
@@ -352,7 +382,8 @@ class Stream:
         else:
             found.unit += grad[:, None] * weight
             by_weight = grad[:, None] * self.unit
-        found.rows.add(rows, same @ by_weight)
+        if found.rows.needed:
+            found.rows.add(rows, same @ by_weight)
         if found.bias is not None:
             together = (self.local[:, None] == self.local).to(grad.dtype)
             found.bias.index_copy_(0, self.local, found.bias[self.local] + together @ grad)
@@ -422,18 +453,52 @@ def streamed(
     return _Streamed.apply(stream, unit, left, factor, weight, bias, t, *learned)
 
 
+def heaviest(grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Sort the images of a batch by how much their rivals weigh, and count those that matter in bfloat16.
+
+    `grad` (B,) is the loss's derivative by each image's log-sum: the share g that its rivals have in it,
+    which vanishes for an image that is told apart from all of them. Returns their order, heaviest first, and
+    the number of those that count, 0-d int64. An image's rivals have shares p of its log-sum, which add up to
+    1: the coefficients g·p, by which features and rivals enter each other's gradients, have a norm of at most
+    g. bfloat16 rounds each by up to 2⁻⁹ of itself. Images are left out from the lightest up while
+
+        √(Σ g² of those left out) < 2⁻⁹ · ‖g‖
+
+    so what is lost of the gradient of all features has a norm below 2⁻⁹·‖g‖, the sum of products with unit
+    rows, and an image that counts keeps its own. A whole image at a time, and not a tile of classes: the
+    rivals that matter of an image that is not told apart lie scattered over all tiles.
+    """
+    order = grad.abs().argsort(descending=True, stable=True)
+    square = grad[order].double().square()
+    rest = square.flip(0).cumsum(0).flip(0)
+    # so that a number which is none, or an endless one, is never left out
+    counts = ~(rest < (_ROUNDING**2 * square.sum()))
+    return order, counts.sum()
+
+
 @functools.cache
 def chunk_for(batch: int, centers: int, device: torch.device) -> int:
-    """How many classes a tile has: as many as fit a CPU's cache, or at most an eighth of a GPU's free memory.
+    """How many classes a tile has: as many as fit a CPU's cache, or a GPU's, with enough work for all of it.
 
     A power of two and settled once, so that sums are taken in the same order in every step.
     """
     room = _CPU_TILE
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        room = min(_CUDA_TILE, free // 8 // (4 * _TILES))
+        room = min(_cuda_tile(torch.cuda.get_device_properties(device)), free // 8 // (4 * _TILES))
     wanted = min(1 << 16, max(512, room // (batch * centers)))
     return 1 << wanted.bit_length() - 1
+
+
+def _cuda_tile(device: Any) -> int:
+    """Numbers in a tile of cuBLAS's products on a `device`, by its properties as torch gives them.
+
+    A tile goes through the L2 cache several times if it fits in there: logits and shares in float32 and the
+    shares in bfloat16. But a tile of less than two waves of cuBLAS's blocks leaves processors idle, and its
+    products end before the next ones are launched.
+    """
+    fits = device.L2_cache_size // _PASSED
+    return int(min(_CUDA_TILE, max(fits, 2 * _BLOCK * device.multi_processor_count)))
 
 
 @functools.cache

@@ -54,20 +54,54 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> FileDigest:
         return FileDigest(size=file.tell(), sha256=digest.hexdigest())
 
 
+def copy(files: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """Copy the tensors of several files into the host's memory, from whatever device, exactly.
+
+    A tensor that several files name is copied for each.
+    """
+    buffer = _Pieces()
+    copies: dict[str, dict[str, Tensor]] = {}
+    for name, tensors in files.items():
+        copies[name] = {key: _copy(tensor, buffer) for key, tensor in tensors.items()}
+    return copies
+
+
+def _copy(tensor: Tensor, buffer: _Pieces) -> Tensor:
+    if tensor.device.type != "cuda":
+        return torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
+    made = torch.empty(tensor.shape, dtype=tensor.dtype)
+    places = made.reshape(-1).view(torch.uint8).split(_PIECE)
+    for place, piece in zip(places, buffer.pieces(tensor), strict=True):
+        place.copy_(piece)
+    return made
+
+
+class _Pieces:
+    """Brings tensors to the host a piece at a time; a piece is overwritten by the next."""
+
+    def __init__(self) -> None:
+        self._pinned: Tensor | None = None
+
+    def pieces(self, tensor: Tensor) -> Iterator[Tensor]:
+        """Yield the bytes of `tensor` in order of its rows, as uint8."""
+        flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+        for piece in flat.split(_PIECE):
+            if piece.device.type != "cuda":
+                yield piece
+                continue
+            # page-locked, so that the GPU copies by itself and at the speed of its bus
+            if self._pinned is None:
+                self._pinned = torch.empty(_PIECE, dtype=torch.uint8, pin_memory=True)
+            yield self._pinned[: len(piece)].copy_(piece)
+
+
 def _pieces(tensors: list[tuple[str, Tensor]]) -> Iterator[bytes | memoryview]:
     """Yield the bytes of a file; a piece is overwritten by the next."""
     yield _header(tensors)
-    buffer: Tensor | None = None
+    buffer = _Pieces()
     for _, tensor in tensors:
-        flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
-        if flat.device.type != "cuda":
-            for piece in flat.split(_PIECE):
-                yield piece.numpy().data
-            continue
-        # page-locked, so that the GPU copies by itself and at the speed of its bus
-        buffer = torch.empty(_PIECE, dtype=torch.uint8, pin_memory=True) if buffer is None else buffer
-        for piece in flat.split(_PIECE):
-            yield buffer[: len(piece)].copy_(piece).numpy().data
+        for piece in buffer.pieces(tensor):
+            yield piece.numpy().data
 
 
 def _header(tensors: list[tuple[str, Tensor]]) -> bytes:
