@@ -32,6 +32,7 @@ from arcterm.config import TrainConfig
 from arcterm.runs.journal import NullJournal
 from arcterm.train import build, precision
 from arcterm.train.head.tiled import fast_bfloat16
+from arcterm.train.optim import optimizers
 from arcterm.train.stepmodel import compile_backbone
 from arcterm.train.world import World
 from arcterm.verify.embed import normalize
@@ -84,7 +85,9 @@ class Case:
 
     def _step(self, network: nn.Module) -> Callable[[], None]:
         images = self.images()
-        sgd = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
+        # the plain case has torch's own choice, ours that of a training
+        how = optimizers.implementation("cpu") if self.last else {}
+        sgd = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4, **how)
         run = torch.compile(network, dynamic=False) if self.compile else network
 
         def step() -> None:

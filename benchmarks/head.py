@@ -141,7 +141,8 @@ def cases(problem: Problem, partial: bool) -> dict[str, Callable[[], None]]:
     if partial:
         how = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 5e-4}
         dense = SGD([problem.made.weight], **how)
-        lazy = LazySGD({"weight": problem.made.weight}, [{"params": [problem.made.weight]}], **how)
+        rows = {"weight": problem.made.weight}
+        lazy = LazySGD(rows, [{"params": [problem.made.weight]}], **how, fused=True)
         found[f"partial {RATE:g} dense, with update"] = lambda: problem.dense_partial(dense)
         found[f"partial {RATE:g} lazy, with update"] = lambda: problem.lazy_partial(lazy)
     return found

@@ -250,7 +250,7 @@ class TestKernels:
         monkeypatch.setattr(fused, "gradients", counted)
         found = []
         for filtered in (False, True):
-            torch.manual_seed(0)
+            torch.manual_seed(5)  # the rows are drawn with 0
             margin = get("loss", "arcface").make()
             head = Head(150, 40, margin, World(device=DEVICE), 0, dtype=torch.bfloat16, filtered=filtered)
             labels = torch.arange(30, device=DEVICE)
@@ -258,7 +258,7 @@ class TestKernels:
             x = (F.normalize(head.weight.detach()[:30]) + 0.3 * near).requires_grad_()
             head(x, labels, 5).loss.backward()
             found.append((x.grad, head.weight.grad))
-        assert counts[0] is None and 0 < counts[1] < 30
+        assert counts[-2] is None and 0 < counts[-1] < 30
         for ours, wanted in zip(*found, strict=True):
             assert ((ours - wanted).norm() / wanted.norm()).item() < 2**-9
 

@@ -72,11 +72,11 @@ def adamw(config: TrainConfig) -> dict[str, Any]:
 
 
 def implementation(device: str) -> dict[str, bool]:
-    """How torch's optimizers are to compute on a type of `device`: in one kernel on a GPU.
+    """How torch's optimizers are to compute on a type of `device`: in one pass over weight, gradient and state.
 
-    The alternative there makes copies of all gradients in passing. A CPU goes through them one by one.
+    The alternative goes over them several times, and on a GPU makes copies of all gradients in passing.
     """
-    return {"fused": True} if device == "cuda" else {}
+    return {"fused": True} if device in ("cuda", "cpu") else {}
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:
