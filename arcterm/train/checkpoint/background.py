@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from arcterm.config import TrainConfig
+from arcterm.host import limits
 from arcterm.runs import space
 from arcterm.runs.events import Checkpoint
 from arcterm.runs.store import Run
@@ -32,8 +33,9 @@ def lacks_memory(world: World, size: int) -> bool:
 
 
 def free_memory() -> int:
-    """Bytes of the host's memory that are free."""
-    return int(psutil.virtual_memory().available)
+    """Bytes of the host's memory that are free, within the limits of this process's control groups."""
+    left = [limit - used for limit, used in limits.memory_limits()]
+    return min([psutil.virtual_memory().available, *left])
 
 
 class Background:

@@ -72,7 +72,7 @@ def adamw(config: TrainConfig) -> dict[str, Any]:
 
 
 def implementation(device: str) -> dict[str, bool]:
-    """How torch's optimizers are to compute on a type of `device`: in one pass over weight, gradient and state.
+    """How torch's optimizers are to compute on a type of `device`: in one pass over all that they read.
 
     The alternative goes over them several times, and on a GPU makes copies of all gradients in passing.
     """
