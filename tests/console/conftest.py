@@ -20,6 +20,8 @@ import pytest
 from arcterm_registry.contracts import JobReport
 
 from arcterm.config import TrainConfig, job_config
+from arcterm.console.app import Console
+from arcterm.console.forms.launch import LaunchForm
 from arcterm.runs import state, store
 from arcterm.runs.events import (
     Checkpoint,
@@ -269,6 +271,69 @@ def screen_text(app: object) -> str:
             strip = strip.apply_filter(line_filter, screen.styles.background)
         lines.append(strip.text.rstrip())
     return "\n".join(lines)
+
+
+SIZE = (80, 24)
+TOY = """
+from arcterm_registry import Backbone, Dataset, Loss, Option
+from arcterm_registry.contracts import DatasetFacts
+
+net = Backbone(summary="a toy", factory="toy:make", parameters=12_345_678, gmacs=0.5, embedding_size=256)
+margin = Option(name="margin", type=float, default=0.5, low=0, high=1.5, help="added to the angle")
+scale = Option(name="scale", type=float, default=64.0, low=0, open_low=True, help="factor of all logits")
+arc = Loss(summary="an angle", factory="toy:make", options=(margin, scale))
+plain = Loss(summary="no margin", factory="toy:make")
+drawn = Dataset(summary="drawn faces", factory="toy:make", inspect="toy:inspect", takes_path=False)
+
+def inspect(**options):
+    sets = {"lfw": 60}
+    return DatasetFacts(images=640, classes=20, image_size=(112, 112), fingerprint="f", verification=sets)
+"""
+ENTRIES = """[arcterm.backbones]
+toy-net = toy:net
+toy-broken = toy_broken:net
+[arcterm.losses]
+toy-arc = toy:arc
+toy-plain = toy:plain
+[arcterm.datasets]
+toy-drawn = toy:drawn
+"""
+
+
+@pytest.fixture
+def toys(distribution, make, monkeypatch):
+    """A distribution with a backbone, a broken one, two losses and a data set."""
+    monkeypatch.setattr("arcterm.console.forms.screen.DEBOUNCE_SECONDS", 0.02)
+    monkeypatch.setattr("arcterm.launch.estimate.seconds._cpu_flops", lambda: 1e11)
+    distribution("toy", entry_points=ENTRIES, toy=TOY, toy_broken="raise RuntimeError('no [timm] here')")
+
+
+@pytest.fixture
+def form(toys, root, until):
+    """``async with form() as (app, pilot)``: the form, open and judged."""
+    texts = {"backbone": "toy-net", "loss": "toy-arc", "dataset": "toy-drawn"}
+
+    class Opened:
+        def __init__(self, size=SIZE, **changes):
+            self.app = Console(root)
+            self.context = self.app.run_test(size=size)
+            self.texts = {**texts, **changes}
+
+        async def __aenter__(self):
+            pilot = await self.context.__aenter__()
+            self.app.open_form(self.texts)
+            await until(pilot, self.ready)
+            return self.app, pilot
+
+        def ready(self):
+            """The form waits for a key, or a window over it does."""
+            drawn = [s for s in self.app.screen_stack if isinstance(s, LaunchForm) and s.draft]
+            return drawn and (self.app.screen is not drawn[0] or drawn[0].focused)
+
+        async def __aexit__(self, *error):
+            await self.context.__aexit__(*error)
+
+    return Opened
 
 
 _PATIENCE = 60

@@ -106,7 +106,7 @@ def test_what_new_writes_installs_passes_its_tests_and_trains(tmp_path, people):
     assert told["passed"], told
     told = arcterm.json(
         "train", "my-backbone", "my-loss", "--margin", "0.2", "--dataset", str(table), "--batch-size", "8",
-        "--steps", "3", "--nproc", "1", "--set", "backbone.width=8", "--name", "mine",
+        "--steps", "3", "--nproc", "1", "--set", "backbone.embedding_size=64", "--name", "mine",
     )  # fmt: skip
     assert (told["state"], told["step"]) == ("done", 3)
     assert told["config"]["dataset"] == "my-dataset"
@@ -187,3 +187,35 @@ async def test_a_job_of_a_package_is_chosen_and_shown_in_the_console(
         assert f"arcterm job count-identities {identities}" in screen_text(app)
         await pilot.press("q")
         await until(pilot, lambda: "n new run" in screen_text(app) and "count-iden" in screen_text(app))
+
+
+async def test_a_backbone_installed_while_the_console_is_open_trains(monkeypatch, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.syspath_prepend(str(site))
+    app = Textual(tmp_path / "runs")
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.open_form(
+            {"backbone": "tiny", "loss": "arcface", "dataset": "synthetic", "steps": "2", "nproc": "1"}
+        )
+        await until(pilot, lambda: getattr(app.screen, "draft", None) and app.screen.focused)
+        form = app.screen
+        assert "plain" not in dict(form.draft.choices("backbone"))
+        example = str(ROOT / "examples" / "arcterm-backbone")
+        subprocess.run([*PIP, "--target", str(site), example], check=True, capture_output=True)
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: "plain" in dict(form.draft.choices("backbone")))
+        await until(pilot, lambda: form.query("#field-backbone:focus-within"))
+        form.query_one("#field-backbone Select").value = "plain"
+        await until(pilot, lambda: form.query("#field-backbone-embedding_size Input"))
+        form.query_one("#field-backbone-embedding_size Input").value = "64"
+        await until(
+            pilot, lambda: "ready:" in screen_text(app) and "backbone.embedding_size=64" in screen_text(app)
+        )
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: app.screen is not form)
+        await until(pilot, lambda: app.screen.view.state.state == "done")
+        run = app.screen.view.run
+    assert (run.config.backbone, run.config.backbone_options["embedding_size"]) == ("plain", 64)
+    assert run.record.plugins[0].distribution == "arcterm-plain"

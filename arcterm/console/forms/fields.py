@@ -41,6 +41,12 @@ class FieldRow(Horizontal):
         key: str
         text: str
 
+    @dataclass
+    class Entered(Message):
+        """Enter was pressed in a field to type in."""
+
+        key: str
+
     def __init__(self, key: str, label: str, text: str) -> None:
         super().__init__(id=f"field-{key.replace('.', '-')}")
         self.key, self._label, self._text = key, clean(label), clean(text)
@@ -90,6 +96,10 @@ class TextRow(FieldRow):
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         self.post_message(self.Edited(self.key, event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Entered(self.key))
 
 
 class PathInput(Input):

@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from arcterm_registry import Plugin
+from arcterm_registry import Plugin, refresh
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,18 +20,24 @@ from arcterm.console.forms import recipedraft, sections
 from arcterm.console.forms.draft import Verdict
 from arcterm.console.forms.fields import ChoiceRow, FieldRow, TextRow, row_for
 from arcterm.console.forms.judging import judge
+from arcterm.console.forms.pick import GpuBox, Offer, PickBox
 from arcterm.console.forms.screen import Fields, Form, section
 from arcterm.console.forms.training import DEPENDED_ON, Basis, Draft, installed
 from arcterm.console.panels import launching
 from arcterm.console.rows import Rows
 from arcterm.console.screens.boxes import Ask
+from arcterm.console.screens.command import run_command
 from arcterm.errors import ConfigError
 from arcterm.launch import start
 from arcterm.launch.plan import make_plan
 from arcterm.launch.recipes import save
 from arcterm.launch.recipes.find import Listed
+from arcterm.runs import store
 from arcterm.runs.store import Run
 from arcterm.show.lines import Line
+from arcterm.text import first_of
+
+_MOST_RUNS = 300
 
 
 class SectionList(Rows):
@@ -51,7 +57,19 @@ class LaunchForm(Form):
         Binding("shift+f2,f14,ctrl+pageup", "section(-1)", "section before", show=False),
         Binding("tab,down", "field(1)", "next field", show=False),
         Binding("shift+tab,up", "field(-1)", "previous field", show=False),
+        Binding("ctrl+t", "trial", "try", priority=True, tooltip="try steps in a process: memory and time"),
         Binding("ctrl+s", "save", "save", priority=True, tooltip="keep these settings as a recipe"),
+        Binding("ctrl+o", "load", "load", priority=True, tooltip="begin with a recipe, or with a run"),
+        Binding("f3,slash", "find", "find", tooltip="go to a field by its name or its help"),
+        Binding(
+            "ctrl+r,r",
+            "refresh",
+            "look again",
+            priority=False,
+            show=False,
+            tooltip="look for plug-ins that were installed meanwhile",
+        ),
+        Binding("f4", "gpus", "GPUs", show=False, tooltip="choose GPUs by their free memory; enter in gpus"),
     ]
 
     @dataclass
@@ -93,9 +111,103 @@ class LaunchForm(Form):
         self.run_worker(look, thread=True, exit_on_error=False)
 
     async def on_launch_form_found(self, message: Found) -> None:
-        """Build the form."""
+        """Build the form, where one was before with the field in which one types."""
+        row, before = self.focused_row, self._draft
         self._draft = Draft(message.plugins, self._texts, message.recipes, self._basis)
-        await self._build("backbone")
+        if before is not None:
+            self.notify(_news(before, self._draft), title="looked again", timeout=5, markup=False)
+        await self._build(row.key if row else "backbone")
+
+    def on_field_row_entered(self, message: FieldRow.Entered) -> None:
+        """Open what helps to fill in the field, else go on to the next one."""
+        if message.key == "gpus":
+            self.action_gpus()
+        else:
+            self.call_later(self.action_field, 1)
+
+    def action_refresh(self) -> None:
+        """Look again for plug-ins and recipes, in a thread; what is typed stays."""
+
+        def look() -> Callable[[], None]:
+            refresh()
+            found = self.Found(installed(), recipedraft.installed())
+            return lambda: self._take_found(found)
+
+        self.perform(look)
+
+    def _take_found(self, found: Found) -> None:
+        self.post_message(found)
+
+    def action_gpus(self) -> None:
+        """Choose GPUs in a box."""
+        if self.draft is None:
+            return
+        plan = self.verdict.plan if self.verdict else None
+        needed = plan.estimate.need.total if plan and plan.estimate.need and plan.estimate.exact else None
+
+        def answer(text: object) -> None:
+            if text is not None:
+                self.call_later(self.take, {"gpus": str(text), "nproc": ""})
+
+        self.app.push_screen(GpuBox(self.draft.text("gpus"), needed), answer)
+
+    def action_find(self) -> None:
+        """Go to a field by its name or its help."""
+        if self.draft is None:
+            return
+        draft = self.draft
+        every = [key for title in sections.titles() for key in sections.keys(title)]
+        every += [key for key in draft.fields() if "." in key]
+        shown = [key for key in every if draft.relevant(key)]
+
+        def answer(key: object) -> None:
+            if key is not None:
+                self.call_later(self.go_to, str(key))
+
+        offers = [Offer(key.replace("_", " "), draft.note(key), key) for key in shown]
+        self.app.push_screen(PickBox("go to a field", offers), answer)
+
+    def action_load(self) -> None:
+        """Choose a recipe or a training to begin with."""
+        if self.draft is None:
+            return
+        recipes = [
+            Offer(name, f"recipe: {one.recipe.summary or one.package}", ("recipe", name))
+            for name, one in self.draft.recipes.items()
+            if one.recipe
+        ]
+
+        def look() -> Callable[[], None]:
+            offers = [*recipes, *_trainings(self.root)]
+            return lambda: self._offer(offers)
+
+        self.perform(look)
+
+    def _offer(self, offers: list[Offer]) -> None:
+        def answer(value: object) -> None:
+            if isinstance(value, tuple):
+                self.call_later(self._begin_with, *value)
+
+        self.app.push_screen(PickBox("begin with a recipe, or with the settings of a run", offers), answer)
+
+    async def _begin_with(self, what: str, chosen: Any) -> None:
+        """Take the settings of a recipe by its name, or of a run."""
+        if what == "recipe":
+            await self.take({"recipe": chosen})
+        elif self._draft is not None:
+            texts = dict(chosen.config.form[1])
+            self._basis = self._draft.basis = Basis(chosen.name, dict(texts))
+            self._texts = self._draft.texts = texts
+            await self._build("backbone")
+
+    def action_trial(self) -> None:
+        """Follow the memory and try steps in a process of its own, as ``--dry-run`` does."""
+        if self.draft is None or self.problems:
+            self.action_problem()
+            return
+        run_command(
+            self, [*shlex.split(self.draft.command())[1:], "--dry-run"], ["--runs-dir", str(self.root)]
+        )
 
     async def _build(self, focused: str) -> None:
         """Show the fields in place of those before, and go to the field `focused`."""
@@ -222,6 +334,28 @@ class LaunchForm(Form):
             return []
         changed = self.draft.differences()
         return launching.review(self.draft.begins_with, changed, self.problems, self.verdict, width)
+
+
+def _trainings(root: Path) -> list[Offer]:
+    """The newest trainings, whose settings a form may begin with."""
+    records = [(run, store.recorded(run)) for run in store.list_runs(root)[:_MOST_RUNS]]
+    return [
+        Offer(run.name, f"run: {record.config.title}", ("run", run))
+        for run, record in records
+        if record is not None and record.config.kind == "training"
+    ]
+
+
+def _news(before: Draft, now: Draft) -> str:
+    """Say which plug-ins came and went."""
+    old, new = (
+        {f"{kind} {p.name}" for kind, found in draft.plugins.items() for p in found if not p.error}
+        for draft in (before, now)
+    )
+    came, went = sorted(new - old), sorted(old - new)
+    parts = [f"new: {first_of(came, 5)}"] if came else []
+    parts += [f"gone: {first_of(went, 5)}"] if went else []
+    return "; ".join(parts) or "nothing came or went"
 
 
 def _page_id(title: str) -> str:

@@ -20,11 +20,23 @@ from textual.message import Message
 
 from arcterm import environment
 from arcterm.console.rows import Rows
+from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import TextBox
+from arcterm.errors import ArctermError
 from arcterm.show.lines import Line, wrap
 from arcterm.text import clean
 
 _MOST_LINES = 2000
+
+
+def run_command(screen: ConsoleScreen, words: Sequence[str], hidden: Sequence[str] = ()) -> None:
+    """Run ``arcterm WORDS…`` in a box over `screen`, unless it only watches; `hidden` words are not shown."""
+    try:
+        screen.console_app.require_actions()
+    except ArctermError as error:
+        screen.console_app.show_error(error)
+    else:
+        screen.app.push_screen(CommandBox(words, hidden))
 
 
 class CommandBox(TextBox):

@@ -21,8 +21,7 @@ from arcterm.console.panels.listing import first_row
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import Ask
-from arcterm.console.screens.command import CommandBox
-from arcterm.errors import ArctermError
+from arcterm.console.screens.command import run_command
 from arcterm.show.lines import Line
 from arcterm.show.plugins import Health, check_command, health
 
@@ -185,24 +184,16 @@ class Registry(ConsoleScreen):
         words = ["plugins", "check", plugin.full_name, "--kind", plugin.kind, *["--quick"] * quick]
         takes_path = bool(getattr(plugin.declaration, "takes_path", False))
         if not takes_path:
-            self._run(words)
+            run_command(self, words)
             return
 
         def with_path(path: object) -> None:
             if path:
-                self._run([*words, "--path", str(path)])
+                run_command(self, [*words, "--path", str(path)])
 
         self.app.push_screen(
             Ask(f"check {plugin.name}", "the directory or file of a data set for it"), with_path
         )
-
-    def _run(self, words: list[str]) -> None:
-        try:
-            self.console_app.require_actions()  # it runs code that others wrote
-        except ArctermError as error:
-            self.console_app.show_error(error)
-            return
-        self.app.push_screen(CommandBox(words))
 
     def action_use(self) -> None:
         """Put the plug-in into the form in which it can be chosen."""
