@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from arcterm.runs import checkpoints
 from arcterm.runs.store import Run
+from arcterm.text import duration
+
+if TYPE_CHECKING:
+    from arcterm.runs.describe import Summary
+
+
+class StopCosts(NamedTuple):
+    """What each way of stopping a live run costs, in words."""
+
+    softly: str
+    now: str
 
 
 def resuming(run: Run) -> str:
@@ -23,6 +36,47 @@ def cost(run: Run) -> str:
     if config.kind == "job":
         return "what was done is kept" if config.resumes else "nothing of it is kept"
     return "nothing was saved yet" if _saved(run) is None else config.stop_words.at_once
+
+
+def stopping(run: Run, summary: Summary) -> StopCosts:
+    """The cost of stopping `run` now, of which `summary` is known, by each way."""
+    config = run.record.config
+    words = config.stop_words
+    if config.kind == "job":
+        return StopCosts(f"{words.softly}: {words.kept}", f"at once: {words.at_once}")
+    return StopCosts(f"{words.softly}: {words.kept}; {_saving(summary)}", f"at once: {_losing(run, summary)}")
+
+
+def _saving(summary: Summary) -> str:
+    """How long the save takes, and what comes before it."""
+    saved, phase, left = summary.checkpoints, summary.phase, summary.phase_eta()
+    verifying = phase is not None and phase.phase == "verify" and phase.done < phase.total and left
+    first = f"the verification ends first, in {duration(left)}; " if verifying and left else ""
+    if not saved:
+        return f"{first}no save was timed yet"
+    return f"{first}the save takes {saved[-1].seconds:.1f} s, as at step {saved[-1].step:,}"
+
+
+def _losing(run: Run, summary: Summary) -> str:
+    """Steps lost, and the time they took; a run that was just resumed may not have recorded a step yet."""
+    saved = checkpoints.list_checkpoints(run)
+    last = saved[-1][1].step if saved else 0
+    since = f"the last checkpoint is of step {last:,}" if saved else "no checkpoint exists yet"
+    lost_steps = summary.step - last
+    if lost_steps < 1:
+        return f"what it did since its last checkpoint is lost ({since})" if saved else since
+    work = f", {duration(spent)} of work" if (spent := _work_since(summary, last, lost_steps)) else ""
+    return f"up to {lost_steps:,} step{'s are' if lost_steps > 1 else ' is'} lost{work} ({since})"
+
+
+def _work_since(summary: Summary, saved: int, steps: int) -> float | None:
+    """Seconds that the steps since a save took: by the clock if this attempt saved it, else at the pace."""
+    begun = max((start.t for start in summary.starts.values()), default=0.0)
+    at = next((event.t for event in summary.checkpoints if event.step == saved and event.t >= begun), None)
+    if at is not None and summary.last_step is not None:
+        return max(0.0, summary.last_step.t - at)
+    pace = summary.seconds_per_step()
+    return None if pace is None else pace * steps
 
 
 def lost(run: Run, step: int) -> str:

@@ -16,7 +16,7 @@ import msgspec
 
 from arcterm.config import Augmentation, Config
 from arcterm.errors import ArctermError
-from arcterm.runs import checkpoints, dataset, history, space, trackers
+from arcterm.runs import advice, checkpoints, dataset, history, space, trackers
 from arcterm.runs.diagnosis import alerts, read_ends
 from arcterm.runs.events import (
     METRICS,
@@ -314,6 +314,7 @@ def describe(reader: Reader) -> dict[str, Any]:
         "skipped": [msgspec.to_builtins(skipped) for skipped in summary.skipped.values()],
         "corrupt_records": reader.essentials.corrupt,
         "corrupt_reasons": dict(sorted(reader.essentials.unreadable.items())),
+        "stop_costs": advice.stopping(run, summary)._asdict() if record and state.state in LIVE else None,
         "trackers": trackers.describe(run),
         **dataset.describe(run),
         "history": history.describe(run) if record else [],

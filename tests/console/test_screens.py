@@ -486,7 +486,7 @@ def checkpoint_at(run, step):
         (1500, 300, "the last checkpoint is of step 1,500"),
         (0, 0, "no checkpoint exists yet"),
         (100, 101, "up to 1 step is lost"),
-        (100, 180, "up to 80 steps are lost (the last checkpoint is of step 100)"),
+        (100, 180, "up to 80 steps are lost, 40 s of work (the last checkpoint is of step 100)"),
     ],
 )
 async def test_the_stop_box_never_promises_negative_steps(

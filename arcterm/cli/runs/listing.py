@@ -70,6 +70,7 @@ def show(name: AnyRun = "last", as_json: Json = False, runs_dir: RunsDir = None)
         _show_job(described)
     else:
         _show_training(described)
+    put(*(f"stopping          {text}" for text in (described["stop_costs"] or {}).values()))
     held = [(rank["rank"], rank["gpu_peak"]) for rank in described["ranks"] if rank.get("gpu_peak")]
     put(*(f"GPU memory        rank {rank}: {byte_size(peak)} at most" for rank, peak in held))
     for key, value in config.items():

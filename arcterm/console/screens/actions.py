@@ -9,9 +9,10 @@ from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
 from arcterm.launch import devices, start
 from arcterm.launch.resume import resumption
-from arcterm.runs import advice, checkpoints, control
+from arcterm.runs import advice, control
+from arcterm.runs.advice import StopCosts
 from arcterm.runs.control import Verb
-from arcterm.runs.reader import RunGoneError
+from arcterm.runs.reader import Reader, RunGoneError
 from arcterm.runs.state import LIVE
 from arcterm.runs.store import Run
 
@@ -52,38 +53,24 @@ class RunActions(ConsoleScreen):
         return action != "resume" or (state not in LIVE and state not in ("done", "damaged"))
 
     def action_stop(self) -> None:
-        """Ask how, then stop."""
+        """Say what each way of stopping costs, ask which, then stop."""
         run = self._existing_run()
         if run is None:
             return
 
+        def costs() -> Callable[[], None]:
+            found = advice.stopping(run, Reader(run).refresh())
+            return lambda: self._ask_how(run, found)
+
+        self.perform(costs)
+
+    def _ask_how(self, run: Run, costs: StopCosts) -> None:
         def answer(how: object) -> None:
             if how:
                 self._stop(run, now=how == "now")
 
-        self.app.push_screen(self._stop_box(run), answer)
-
-    def _stop_box(self, run: Run) -> StopBox:
-        config = run.record.config
-        words = config.stop_words
-        if config.kind == "job":
-            return StopBox(run.title, f"{words.softly}: {words.kept}", f"at once: {words.at_once}")
-        softly = f"{words.softly}, within seconds: {words.kept}"
-        return StopBox(run.name, softly, f"at once: {self._loss(run)}")
-
-    def _loss(self, run: Run) -> str:
-        """Steps lost by stopping at once; a run that was just resumed may not have recorded a step yet."""
-        saved = checkpoints.list_checkpoints(run)
-        last = saved[-1][1].step if saved else 0
-        since = f"the last checkpoint is of step {last:,}" if saved else "no checkpoint exists yet"
-        lost = self.steps_made() - last
-        if lost < 1:
-            return f"what it did since its last checkpoint is lost ({since})" if saved else since
-        return f"up to {lost:,} step{'s are' if lost > 1 else ' is'} lost ({since})"
-
-    def steps_made(self) -> int:
-        """The last step known of the run."""
-        raise NotImplementedError
+        name = run.title if run.record.config.kind == "job" else run.name
+        self.app.push_screen(StopBox(name, *costs), answer)
 
     def _existing_run(self) -> Run | None:
         """The run to act on; None, with an error shown, if it was removed."""

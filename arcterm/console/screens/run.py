@@ -50,9 +50,6 @@ class RunScreen(RunActions, Polling):
     def target(self) -> Run:
         return self.view.run
 
-    def steps_made(self) -> int:
-        return self.view.step
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the run's state allows."""
         return self.allows(action, self.view.state.state, self.view.record.config)
