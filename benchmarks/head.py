@@ -138,12 +138,11 @@ def cases(problem: Problem, partial: bool) -> dict[str, Callable[[], None]]:
         for name in [name for name in found if name.startswith("ours")]:
             dtype = getattr(torch, name.split()[1])
             found[name + UPDATED] = lambda dtype=dtype: problem.updated(update, dtype)
-    if partial:
-        how = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 5e-4}
-        dense = SGD([problem.made.weight], **how)
         rows = {"weight": problem.made.weight}
-        lazy = LazySGD(rows, [{"params": [problem.made.weight]}], **how, fused=True)
-        found[f"partial {RATE:g} dense, with update"] = lambda: problem.dense_partial(dense)
+        lazy = LazySGD(
+            rows, [{"params": [problem.made.weight]}], lr=1e-3, momentum=0.9, weight_decay=5e-4, fused=True
+        )
+        found[f"partial {RATE:g} dense, with update"] = lambda: problem.dense_partial(update)
         found[f"partial {RATE:g} lazy, with update"] = lambda: problem.lazy_partial(lazy)
     return found
 
