@@ -240,6 +240,23 @@ def test_class_rows_count_as_often_as_the_optimizer_has_them(settings, copies):
         assert head(sample_rate=0.1) < 2.4 * rows
 
 
+def test_frozen_class_rows_have_neither_gradient_nor_momentum():
+    facts = DatasetFacts(images=10**7, classes=10**6, image_size=(112, 112), fingerprint="f", verification={})
+    subject = need.Subject(get("backbone", "r50"), get("loss", "arcface"), facts)
+    rows = 10**6 * 512 * 4
+    assert rows < need.of(subject, ask_config("r50", freeze="head"), FOUND).head < rows + 10 * MIB
+
+
+def test_the_batches_of_a_step_in_parts_lie_on_the_gpu_whole():
+    facts = DatasetFacts(images=10**4, classes=100, image_size=(112, 112), fingerprint="f", verification={})
+    subject = need.Subject(get("backbone", "r50"), get("loss", "arcface"), facts)
+    gpu = {"device": "cuda", "gpus": [0], "batch_size": 64}
+    image = 3 * 112 * 112
+    for parts in (1, 4):
+        buffers = need.of(subject, ask_config("r50", accumulate=parts, **gpu), FOUND).buffers
+        assert buffers == 7 * parts * 64 * image
+
+
 def test_groups_limit_what_the_host_has(tmp_path):
     own = tmp_path / "own"
     own.write_text("0::/a/b\n")

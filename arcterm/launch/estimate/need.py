@@ -96,7 +96,9 @@ def _head(subject: Subject, config: TrainConfig) -> int:
     # with Partial FC the rows of a step and their momenta are copies; a row's chance, and its last step or
     # count of updates, are whole numbers
     extra = 2 * learned + 10 * rows if sampled else 0
-    kept = 0 if "head" in config.frozen else max(moments(config), sampled)
+    kept = max(moments(config), sampled)
+    if "head" in config.frozen:
+        gradients = kept = 0
     return 4 * (numbers * (1 + kept) + gradients + extra + 6 * config.micro_batch * size) + (
         _tiles(subject, config, taken)
     )
