@@ -46,6 +46,19 @@ def training(settings: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
+RESUME_FLAGS = ("nproc", "gpus", "batch_size", "lr", "epochs", "steps", "on_nan", "retries")
+"""The settings that have a flag of their own in ``arcterm resume``; others are reached by ``--set``."""
+
+
+def resume(run: str, settings: Mapping[str, Any], *, accept_changed_data: bool = False) -> str:
+    """``arcterm resume RUN …`` for what is asked to change."""
+    words = ["arcterm", "resume", run]
+    for name, value in settings.items():
+        direct = name in RESUME_FLAGS or name == "dataset"
+        words += [flag(name), written(value)] if direct else ["--set", f"{name}={written(value)}"]
+    return shlex.join([*words, *["--accept-changed-data"] * accept_changed_data])
+
+
 def _setting(option: Option, value: Value) -> list[str]:
     if option.name not in FLAGS or (option.type is bool and value is not True):
         return ["--set", f"{option.name}={written(value)}"]

@@ -131,6 +131,12 @@ class Console(App[None]):
 
         self._open(JobForm(self.root, name, texts or {}))
 
+    def open_resume(self, run: Run) -> None:
+        """Show the form that resumes a training with changes."""
+        from arcterm.console.forms.resume import ResumeForm
+
+        self._open(ResumeForm(run))
+
     def open_again(self, config: Config) -> None:
         """Show the form that would ask for `config` again, if there is one."""
         if (form := config.form) is not None:

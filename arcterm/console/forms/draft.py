@@ -11,6 +11,7 @@ from arcterm.config import JobConfig, field_text
 from arcterm.console.forms import fixes
 from arcterm.console.forms.fixes import Fix
 from arcterm.launch.plan import Plan
+from arcterm.launch.resume.resumption import Resumption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +39,22 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Result of checking a form: a plan or a job, or problems by field (empty key: of the whole).
+    """Result of checking a form: a plan, a job or a resume, or problems by field (empty key: of the whole).
 
     `fixes` are changes that solve a problem, by the same key.
     """
 
     plan: Plan | None = None
     job: JobConfig | None = None
+    begun: Resumption | None = None
     problems: dict[str, str] = field(default_factory=dict)
     fixes: dict[str, Fix] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:
         """Whether it can be started."""
-        return (self.plan is not None or self.job is not None) and not self.problems
+        asked = (self.plan, self.job, self.begun)
+        return any(each is not None for each in asked) and not self.problems
 
 
 class Difference(NamedTuple):

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from arcterm_registry import Plugin, refresh
-from textual import events
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
@@ -20,11 +18,11 @@ from arcterm.console.forms import recipedraft, sections
 from arcterm.console.forms.draft import Verdict
 from arcterm.console.forms.fields import ChoiceRow, FieldRow, TextRow, row_for
 from arcterm.console.forms.judging import judge
-from arcterm.console.forms.pick import GpuBox, Offer, PickBox
-from arcterm.console.forms.screen import Fields, Form, section
+from arcterm.console.forms.paged import PagedForm
+from arcterm.console.forms.pick import Offer, PickBox
+from arcterm.console.forms.screen import section
 from arcterm.console.forms.training import DEPENDED_ON, Basis, Draft, installed
 from arcterm.console.panels import launching
-from arcterm.console.rows import Rows
 from arcterm.console.screens.boxes import Ask
 from arcterm.console.screens.command import run_command
 from arcterm.errors import ConfigError
@@ -40,27 +38,13 @@ from arcterm.text import first_of
 _MOST_RUNS = 300
 
 
-class SectionList(Rows):
-    """The sections; a click goes to one."""
-
-    def on_click(self, event: events.Click) -> None:
-        titles = sections.titles()
-        if isinstance(self.screen, LaunchForm) and event.y < len(titles):
-            self.call_later(self.screen.show_section, titles[event.y])
-
-
-class LaunchForm(Form):
+class LaunchForm(PagedForm):
     """A new training run: a page of fields for each section, and one to review it all."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2,ctrl+pagedown", "section(1)", "section", tooltip="go to the next group of fields"),
-        Binding("shift+f2,f14,ctrl+pageup", "section(-1)", "section before", show=False),
-        Binding("tab,down", "field(1)", "next field", show=False),
-        Binding("shift+tab,up", "field(-1)", "previous field", show=False),
         Binding("ctrl+t", "trial", "try", priority=True, tooltip="try steps in a process: memory and time"),
         Binding("ctrl+s", "save", "save", priority=True, tooltip="keep these settings as a recipe"),
         Binding("ctrl+o", "load", "load", priority=True, tooltip="begin with a recipe, or with a run"),
-        Binding("f3,slash", "find", "find", tooltip="go to a field by its name or its help"),
         Binding(
             "ctrl+r,r",
             "refresh",
@@ -69,7 +53,6 @@ class LaunchForm(Form):
             show=False,
             tooltip="look for plug-ins that were installed meanwhile",
         ),
-        Binding("f4", "gpus", "GPUs", show=False, tooltip="choose GPUs by their free memory; enter in gpus"),
     ]
 
     @dataclass
@@ -84,7 +67,7 @@ class LaunchForm(Form):
         self._texts = dict(texts)
         self._basis = Basis(forked, dict(texts)) if forked else None
         self._draft: Draft | None = None
-        self._section = sections.titles()[0]
+        self.titles = sections.titles()
 
     @property
     def draft(self) -> Draft | None:
@@ -94,13 +77,6 @@ class LaunchForm(Form):
     def title_texts(self) -> tuple[str, str]:
         began = f"like {self._basis.name}, " if self._basis else ""
         return "new run", f"{began}nothing starts until ^g"
-
-    def beside(self) -> ComposeResult:
-        yield SectionList(self._draw_sections, id="sections")
-        with Fields(id="form"):
-            yield Rows(self._draw_review, id="reviewed")
-        with VerticalScroll(id="side", can_focus=False):
-            yield Rows(self._draw_review, id="reviewed-too")
 
     def on_mount(self) -> None:
         """Look for plug-ins in a thread, since that imports code of strangers."""
@@ -116,14 +92,7 @@ class LaunchForm(Form):
         self._draft = Draft(message.plugins, self._texts, message.recipes, self._basis)
         if before is not None:
             self.notify(_news(before, self._draft), title="looked again", timeout=5, markup=False)
-        await self._build(row.key if row else "backbone")
-
-    def on_field_row_entered(self, message: FieldRow.Entered) -> None:
-        """Open what helps to fill in the field, else go on to the next one."""
-        if message.key == "gpus":
-            self.action_gpus()
-        else:
-            self.call_later(self.action_field, 1)
+        await self.build(row.key if row else "backbone")
 
     def action_refresh(self) -> None:
         """Look again for plug-ins and recipes, in a thread; what is typed stays."""
@@ -137,35 +106,6 @@ class LaunchForm(Form):
 
     def _take_found(self, found: Found) -> None:
         self.post_message(found)
-
-    def action_gpus(self) -> None:
-        """Choose GPUs in a box."""
-        if self.draft is None:
-            return
-        plan = self.verdict.plan if self.verdict else None
-        needed = plan.estimate.need.total if plan and plan.estimate.need and plan.estimate.exact else None
-
-        def answer(text: object) -> None:
-            if text is not None:
-                self.call_later(self.take, {"gpus": str(text), "nproc": ""})
-
-        self.app.push_screen(GpuBox(self.draft.text("gpus"), needed), answer)
-
-    def action_find(self) -> None:
-        """Go to a field by its name or its help."""
-        if self.draft is None:
-            return
-        draft = self.draft
-        every = [key for title in sections.titles() for key in sections.keys(title)]
-        every += [key for key in draft.fields() if "." in key]
-        shown = [key for key in every if draft.relevant(key)]
-
-        def answer(key: object) -> None:
-            if key is not None:
-                self.call_later(self.go_to, str(key))
-
-        offers = [Offer(key.replace("_", " "), draft.note(key), key) for key in shown]
-        self.app.push_screen(PickBox("go to a field", offers), answer)
 
     def action_load(self) -> None:
         """Choose a recipe or a training to begin with."""
@@ -198,7 +138,7 @@ class LaunchForm(Form):
             texts = dict(chosen.config.form[1])
             self._basis = self._draft.basis = Basis(chosen.name, dict(texts))
             self._texts = self._draft.texts = texts
-            await self._build("backbone")
+            await self.build("backbone")
 
     def action_trial(self) -> None:
         """Follow the memory and try steps in a process of its own, as ``--dry-run`` does."""
@@ -209,68 +149,13 @@ class LaunchForm(Form):
             self, [*shlex.split(self.draft.command())[1:], "--dry-run"], ["--runs-dir", str(self.root)]
         )
 
-    async def _build(self, focused: str) -> None:
-        """Show the fields in place of those before, and go to the field `focused`."""
-        await self.query(".page").remove()
-        self._section = ""
-        await self.go_to(focused)
-        self.judge_later()
-
-    async def show_section(self, title: str) -> None:
-        """Show the page of a section; its fields are made when it is first shown."""
-        if self._draft is None or title == self._section:
-            return
-        self._section = title
-        review = title == sections.REVIEW
-        if not review and not self.query(f"#{_page_id(title)}"):
-            page = Vertical(*self._rows(self._draft, title), id=_page_id(title), classes="page")
-            await self.query_one("#form", Fields).mount(page)
-            for kind in DEPENDED_ON:
-                if kind in sections.keys(title):
-                    await self.show_dependent(kind)
-        for each in self.query(".page"):
-            each.display = each.id == _page_id(title)
-        self.query_one("#reviewed").display = review
-        self.set_focus(None)
-        self.say()
-
-    async def go_to(self, key: str) -> None:
-        await self.show_section(sections.section_of(key))
-        await super().go_to(key)
-
-    async def action_section(self, places: int) -> None:
-        """Go to a section behind or before this one, and into its first field."""
-        titles = sections.titles()
-        title = titles[(titles.index(self._section) + places) % len(titles)]
-        await self.show_section(title)
-        if rows := self._shown():
-            await self.go_to(rows[0].key)
-
-    async def action_field(self, places: int) -> None:
-        """Go to a field behind or before this one, in the next section behind the last one."""
-        rows, row = self._shown(), self.focused_row
-        index = rows.index(row) + places if row in rows else (0 if places > 0 else len(rows) - 1)
-        if 0 <= index < len(rows):
-            await self.go_to(rows[index].key)
-            return
-        titles = [title for title in sections.titles() if title != sections.REVIEW]
-        here = titles.index(self._section) if self._section in titles else -min(places, 0)
-        await self.show_section(titles[(here + places) % len(titles)])
-        if rows := self._shown():
-            await self.go_to(rows[0 if places > 0 else -1].key)
-
-    def _shown(self) -> list[FieldRow]:
-        """The rows of the shown section that have an effect."""
-        page = self.query(f"#{_page_id(self._section)} FieldRow").results(FieldRow)
-        return [row for row in page if row.display]
-
     async def show_dependent(self, key: str) -> None:
         """Show the chosen plug-in's own options in place of the former one's; all anew for a recipe."""
         if self.draft is None:
             return
         if key == "recipe":
             self.draft.load(self.draft.text("recipe"))
-            await self._build("recipe")
+            await self.build("recipe")
         elif key in DEPENDED_ON:
             texts = self.draft.texts
             for holder in self.query(f"#options-{key}"):
@@ -312,24 +197,21 @@ class LaunchForm(Form):
 
         return launch
 
-    def _rows(self, draft: Draft, title: str) -> list[Widget]:
+    def page_rows(self, title: str) -> list[Widget]:
         """The rows of a section, and a place for the options of what is chosen in it."""
+        assert self.draft is not None
         rows: list[Widget] = [section(title)]
         for key in sections.keys(title):
-            rows.append(_row(draft, key))
+            rows.append(_row(self.draft, key))
             rows += [Vertical(id=f"options-{key}", classes="options")] if key in DEPENDED_ON else []
         return rows
 
-    def repaint(self) -> None:
-        for rows in self.query("#reviewed, #reviewed-too").results(Rows):
-            rows.styles.height = max(1, len(self._draw_review(rows.size.width or 40, 0)))
-        super().repaint()
+    async def fill(self, title: str) -> None:
+        for kind in DEPENDED_ON:
+            if kind in sections.keys(title):
+                await self.show_dependent(kind)
 
-    def _draw_sections(self, width: int, height: int) -> list[Line]:
-        changed = self.draft.differences() if self.draft else []
-        return launching.section_list(self._section, self.problems, changed, width)
-
-    def _draw_review(self, width: int, height: int) -> list[Line]:
+    def reviewed(self, width: int) -> list[Line]:
         if self.draft is None:
             return []
         changed = self.draft.differences()
@@ -356,10 +238,6 @@ def _news(before: Draft, now: Draft) -> str:
     parts = [f"new: {first_of(came, 5)}"] if came else []
     parts += [f"gone: {first_of(went, 5)}"] if went else []
     return "; ".join(parts) or "nothing came or went"
-
-
-def _page_id(title: str) -> str:
-    return f"page-{''.join(filter(str.isalnum, title))}"
 
 
 def _row(draft: Draft, key: str) -> FieldRow:

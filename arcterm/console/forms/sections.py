@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from arcterm.settings import SETTINGS
 
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -52,7 +54,7 @@ def keys(title: str) -> tuple[str, ...]:
     return SECTIONS.get(title, _REST if title == "more" else ())
 
 
-def section_of(key: str) -> str:
-    """The section of a field; a plug-in's option stands with the plug-in. The review for no field."""
+def section_of(key: str, among: Sequence[str]) -> str:
+    """The section of a field, of those `among`; an option stands with its plug-in. The last for no field."""
     chosen = key.partition(".")[0]
-    return next((title for title in titles() if chosen in keys(title)), REVIEW)
+    return next((title for title in among if chosen in keys(title)), among[-1])

@@ -32,7 +32,7 @@ _ONLY_FOR = {
 }
 _BY_NAME = {option.name: option for option in SETTINGS}
 _USUAL = {option.name: Field(key=option.name, option=option).placeholder for option in SETTINGS}
-_LISTS: dict[str, Callable[[str, str], object]] = {
+LISTS: dict[str, Callable[[str, str], object]] = {
     "gpus": indices,
     "milestones": parse_times,
     **dict.fromkeys(RAMPS, parse_points),
@@ -135,9 +135,9 @@ class Draft(FormDraft):
             known = [name for _, name in self.choices("tracker")]
             unknown = [name for name in trackers.names(text) if name not in known]
             return f"there is no tracker {unknown[0]}" if unknown else problem
-        if text and not problem and key in _LISTS and self.relevant(key):
+        if text and not problem and key in LISTS and self.relevant(key):
             try:
-                _LISTS[key](text, key)
+                LISTS[key](text, key)
             except ArctermError as error:
                 return error.message
         return problem

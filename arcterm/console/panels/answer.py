@@ -58,6 +58,12 @@ def _checks(draft: FormDraft, verdict: Verdict | None, width: int, room: int) ->
         return [heading(count, width, role="bad"), *rows]
     if verdict is not None and verdict.plan is not None:
         return _plan(verdict.plan, width, room)
+    if verdict is not None and verdict.begun is not None:
+        begun = verdict.begun
+        said = [*(f" ! {each}" for each in begun.warnings), *(f" {each}" for each in begun.lines)]
+        said = said or [f" it goes on from step {begun.step:,}, and nothing changes"]
+        title = heading("ready: ^g or F5 goes on", width, role="good")
+        return [title, *([(shorten(clean(row), width), "")] for row in said)]
     if verdict is not None and verdict.job is not None:
         goes_on = " it runs by itself: closing the console leaves it running"
         return [heading("ready: ^g or F5 starts it", width, role="good"), [(shorten(goes_on, width), "dim")]]

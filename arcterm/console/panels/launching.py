@@ -15,13 +15,17 @@ _LEAD = 10  # cells of the word that a line of a plan begins with
 
 
 def section_list(
-    current: str, problems: Mapping[str, str], changed: Sequence[Difference], width: int
+    titles: Sequence[str],
+    current: str,
+    problems: Mapping[str, str],
+    changed: Sequence[Difference],
+    width: int,
 ) -> list[Line]:
     """Every page, with a sign and the number of its problems or of its changes."""
-    wrong = Counter(sections.section_of(key) for key in problems)
-    other = Counter(sections.section_of(each.key) for each in changed)
+    wrong = Counter(sections.section_of(key, titles) for key in problems)
+    other = Counter(sections.section_of(each.key, titles) for each in changed)
     lines: list[Line] = []
-    for title in sections.titles():
+    for title in titles:
         if wrong[title]:
             count, role = f"!{wrong[title]}", "bad"
         elif title == sections.REVIEW:
@@ -53,6 +57,20 @@ def difference(began: str, changed: Sequence[Difference], width: int) -> list[Li
         name = pad(key.replace("_", " "), 20)
         old, new = clean(before) or "–", clean(now) or "–"
         lines.append([(f" • {name} ", "accent"), (old, "dim"), (" → ", "dim"), (new, "bold")])
+    return lines
+
+
+def resumption(verdict: Verdict | None, width: int) -> list[Line]:
+    """What a resume changes, and what is wrong with its checkpoints."""
+    begun = verdict.begun if verdict else None
+    if begun is None:
+        return [heading("resume", width), [(" it is being checked, or a problem is to be solved", "dim")]]
+    lines: list[Line] = [heading("resume", width, f"from step {begun.step:,}")]
+    lines += [[(f" ! {row}", "warn")] for each in begun.warnings for row in wrap(clean(each), width - 4)]
+    for each in begun.lines:
+        rows = wrap(clean(each[_LEAD:]), width - _LEAD - 2)
+        for index, row in enumerate(rows):
+            lines.append([(f" {each[:_LEAD] if index == 0 else ' ' * _LEAD}", "dim"), (row, "")])
     return lines
 
 

@@ -50,6 +50,8 @@ class RunActions(ConsoleScreen):
             return config is not None and bool(config.pictured)
         if action in _ON_LIVE:
             return state in LIVE
+        if action == "resume_changed":
+            return config is not None and config.kind == "training" and state not in (*LIVE, "damaged")
         return action != "resume" or (state not in LIVE and state not in ("done", "damaged"))
 
     def action_stop(self) -> None:
@@ -96,6 +98,11 @@ class RunActions(ConsoleScreen):
             return self._notifier("; ".join(notes))
 
         self.act(resume)
+
+    def action_resume_changed(self) -> None:
+        """Fill in the form of a resume with other devices, batch, rate or length."""
+        if (run := self._existing_run()) is not None:
+            self.console_app.open_resume(run)
 
     def action_checkpoint(self) -> None:
         self._ask("checkpoint", "a checkpoint is asked for")

@@ -35,6 +35,13 @@ class Dashboard(RunScreen, ChartKeys):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("S", "stop", "stop", tooltip="stop the run, after a checkpoint or at once"),
         Binding("R", "resume", "resume", tooltip="go on from the newest checkpoint"),
+        Binding(
+            "ctrl+r",
+            "resume_changed",
+            "resume with changes",
+            show=False,
+            tooltip="other devices, batch, length",
+        ),
         Binding("C", "checkpoint", "checkpoint", tooltip="save a checkpoint now and go on"),
         Binding("v", "verify", "verify", tooltip="verify now and go on"),
         Binding("o", "output", "output", tooltip="the logs of all ranks, to look through"),

@@ -51,6 +51,13 @@ class RunList(RunActions, Polling):
         Binding("d", "data", "data", tooltip="make, check or look at a data set"),
         Binding("S", "stop", "stop", tooltip="stop the run, after a checkpoint or at once"),
         Binding("R", "resume", "resume", tooltip="go on from the newest checkpoint, or where a job stopped"),
+        Binding(
+            "ctrl+r",
+            "resume_changed",
+            "resume with changes",
+            show=False,
+            tooltip="other devices, batch, length",
+        ),
         Binding("slash", "filter", "filter", tooltip="show the runs in which all words occur; esc shows all"),
         Binding("f", "fork", "fork", tooltip="a new run with this one's settings in the form"),
         Binding("D", "delete", "delete", tooltip="remove the run and its checkpoints for ever"),
@@ -206,7 +213,7 @@ class RunList(RunActions, Polling):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the chosen run allows."""
         entry = self.chosen if self.is_mounted else None
-        if action in ("open", "fork", "delete", "stop", "resume") and entry is None:
+        if action in ("open", "fork", "delete", "stop", "resume", "resume_changed") and entry is None:
             return False
         if entry is not None and action == "delete":
             return not entry.live
