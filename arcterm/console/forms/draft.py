@@ -57,7 +57,7 @@ class Verdict:
         return any(each is not None for each in asked) and not self.problems
 
 
-class Difference(NamedTuple):
+class ChangedField(NamedTuple):
     """A field that says something else than what the form began with; the texts may be empty."""
 
     key: str
@@ -123,6 +123,6 @@ class FormDraft:
         own = {key: fix for key in self.problems() if (fix := self.fix(key))}
         return {**(verdict.fixes if verdict else {}), **own}
 
-    def differences(self) -> list[Difference]:
+    def differences(self) -> list[ChangedField]:
         """The fields that say something else than what the form began with."""
         return []

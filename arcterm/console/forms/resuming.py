@@ -11,7 +11,7 @@ from arcterm_registry import Option, PluginError
 from arcterm import commandline
 from arcterm.config import TrainConfig, field_text
 from arcterm.console.forms import fixes, recipedraft, sections
-from arcterm.console.forms.draft import Difference, Field, FormDraft, Verdict
+from arcterm.console.forms.draft import ChangedField, Field, FormDraft, Verdict
 from arcterm.console.forms.fixes import Fix
 from arcterm.console.forms.training import LISTS
 from arcterm.errors import ArctermError
@@ -91,10 +91,10 @@ class ResumeDraft(FormDraft):
     def command(self) -> str:
         return commandline.resume(self.run.name, self.settings(), accept_changed_data=self.accepts)
 
-    def differences(self) -> list[Difference]:
+    def differences(self) -> list[ChangedField]:
         entries = self.fields()
         return [
-            Difference(key, entry.placeholder, text)
+            ChangedField(key, entry.placeholder, text)
             for key, entry in entries.items()
             if (text := self.text(key)) and text != entry.placeholder
         ]

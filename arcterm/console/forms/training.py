@@ -10,7 +10,7 @@ from arcterm_registry import Backbone, Declaration, Option, OptionError, Plugin,
 
 from arcterm import commandline
 from arcterm.console.forms import fixes, recipedraft
-from arcterm.console.forms.draft import Difference, Field, FormDraft
+from arcterm.console.forms.draft import ChangedField, Field, FormDraft
 from arcterm.console.forms.fixes import Fix
 from arcterm.errors import ArctermError
 from arcterm.launch.recipes import layer
@@ -159,7 +159,7 @@ class Draft(FormDraft):
             return Fix({key: near}) if near else None
         return super().fix(key)
 
-    def differences(self) -> list[Difference]:
+    def differences(self) -> list[ChangedField]:
         """The fields that say something else than the forked run, the recipe or the defaults."""
         said = {} if self.basis else recipedraft.placeholders(self.recipe, self.texts)
         found = []
@@ -168,7 +168,7 @@ class Draft(FormDraft):
             before = self.basis.texts.get(key, usual) if self.basis else said.get(key, usual)
             now = self.text(key) or entry.placeholder
             if key not in ("name", "recipe") and not _same(entry.option, before, now):
-                found.append(Difference(key, before, now))
+                found.append(ChangedField(key, before, now))
         return [*self._chosen_otherwise(), *found]
 
     def named(self, key: str) -> Field:
@@ -180,12 +180,12 @@ class Draft(FormDraft):
         """What the differences are to: the run that was forked, the recipe, or the defaults."""
         return self.basis.name if self.basis else self.text("recipe") or "the defaults"
 
-    def _chosen_otherwise(self) -> list[Difference]:
+    def _chosen_otherwise(self) -> list[ChangedField]:
         """The backbone, loss and data set, where they are not the ones that the form began with."""
         if self.basis is None and self.recipe is None:
             return []
         values = self.basis.texts if self.basis else layer.flat(self.recipe.values if self.recipe else {})
-        found = [Difference(kind, str(values.get(kind, "")), self.shown(kind)) for kind in OPTION_GROUPS]
+        found = [ChangedField(kind, str(values.get(kind, "")), self.shown(kind)) for kind in OPTION_GROUPS]
         return [each for each in found if each.before != each.now]
 
     def note(self, key: str) -> str:

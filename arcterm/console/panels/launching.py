@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from arcterm.console.forms import sections
-from arcterm.console.forms.draft import Difference, Verdict
+from arcterm.console.forms.draft import ChangedField, Verdict
 from arcterm.console.panels.answer import needs
 from arcterm.show.lines import Line, heading, pad, wrap
 from arcterm.text import clean
@@ -18,7 +18,7 @@ def section_list(
     titles: Sequence[str],
     current: str,
     problems: Mapping[str, str],
-    changed: Sequence[Difference],
+    changed: Sequence[ChangedField],
     width: int,
 ) -> list[Line]:
     """Every page, with a sign and the number of its problems or of its changes."""
@@ -40,7 +40,7 @@ def section_list(
 
 def review(
     began: str,
-    changed: Sequence[Difference],
+    changed: Sequence[ChangedField],
     problems: Mapping[str, str],
     verdict: Verdict | None,
     width: int,
@@ -49,7 +49,7 @@ def review(
     return [*difference(began, changed, width), [], *_plan(problems, verdict, width)]
 
 
-def difference(began: str, changed: Sequence[Difference], width: int) -> list[Line]:
+def difference(began: str, changed: Sequence[ChangedField], width: int) -> list[Line]:
     """Each field that says something else than what the form began with: before → now."""
     title = heading(f"difference to {clean(began)}", width, f"{len(changed)}" if changed else "none")
     lines: list[Line] = [title]
