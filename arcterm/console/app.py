@@ -38,7 +38,18 @@ class Console(App[None]):
     TITLE = "arcterm"
     CSS_PATH = [  # noqa: RUF012  Textual declares its type
         f"styles/{name}.tcss"
-        for name in ("app", "runs", "dashboard", "jobs", "data", "forms", "registry", "boxes", "charts")
+        for name in (
+            "app",
+            "runs",
+            "compare",
+            "dashboard",
+            "jobs",
+            "data",
+            "forms",
+            "registry",
+            "boxes",
+            "charts",
+        )
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
         HELP,

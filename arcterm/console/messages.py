@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from arcterm.console.catalogue import Entry
 from arcterm.console.forms.draft import Verdict
 from arcterm.errors import ArctermError
+from arcterm.runs.query.facts import RunFacts
 from arcterm.runs.reader import Look
 
 
 @dataclass
 class Listed(Message):
-    """The runs were read; `more`: some were left unread for lack of time.
+    """The runs were read; `runs` is None if nothing changed, `more`: some were left for lack of time.
 
     `others` is the number of entries beside them that are no runs.
     """
 
-    entries: list[Entry]
+    runs: list[RunFacts] | None
     more: bool
     others: int
 

@@ -43,6 +43,12 @@ def _dash(console: Console) -> ConsoleScreen:
     return console.screen_of(newest)
 
 
+def _compare(console: Console) -> ConsoleScreen:
+    from arcterm.console.screens.compare import Compare
+
+    return Compare(console.root)
+
+
 def _launch(console: Console) -> ConsoleScreen:
     from arcterm.console.forms.launch import LaunchForm
 
@@ -70,6 +76,7 @@ def _data(console: Console) -> ConsoleScreen:
 TABS: dict[int, Tab] = {
     RUNS: Tab("Runs", "Runs", _runs),
     DASH: Tab("Dash", "Dash", _dash),
+    COMPARE: Tab("Compare", "Cmp", _compare),
     LAUNCH: Tab("Launch", "New", _launch),
     REGISTRY: Tab("Registry", "Reg", _registry),
     JOBS: Tab("Jobs", "Jobs", _jobs),

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from arcterm.config import Augmentation, Config
-from arcterm.errors import ArctermError
-from arcterm.runs import advice, checkpoints, dataset, history, space, trackers
+from arcterm.errors import ArctermError, DataError
+from arcterm.runs import advice, checkpoints, dataset, history, notes, space, trackers
 from arcterm.runs.diagnosis import alerts, read_ends
 from arcterm.runs.events import (
     METRICS,
@@ -243,6 +243,25 @@ def _changes(epochs: array[int], before: int) -> list[int]:
     return [at for at, number in enumerate(epochs) if number != (epochs[at - 1] if at else before)]
 
 
+def best_result(summary: Summary) -> tuple[str, float, int] | None:
+    """(set, accuracy, step) of the best verification; of several sets their mean at one step, ``mean``.
+
+    The sets are those that had an accuracy when there last was one.
+    """
+    scores = {
+        name: {v.step: v.accuracy for v in results if v.accuracy is not None and not v.collapse}
+        for name, results in summary.verification.items()
+    }
+    newest = max((step for results in scores.values() for step in results), default=None)
+    sets = {name: results for name, results in scores.items() if newest in results}
+    if not sets:
+        return None
+    common = set.intersection(*(set(results) for results in sets.values()))
+    means = {step: statistics.fmean(results[step] for results in sets.values()) for step in common}
+    step = max(means, key=lambda s: (means[s], -s))
+    return (next(iter(sets)) if len(sets) == 1 else "mean"), means[step], step
+
+
 def own_gpus(config: Config | None, summary: Summary) -> list[tuple[str, Gpu]]:
     """(host, GPU) of the GPUs that a run works on: none on the CPU.
 
@@ -276,11 +295,21 @@ def describe(reader: Reader) -> dict[str, Any]:
                 "best_step": best.step if best else None,
             }
     gpus = own_gpus(config, summary)
+    try:
+        noted = notes.read(run)
+    except DataError as error:
+        reasons = [state.reason] if state.state == "damaged" else []
+        state = msgspec.structs.replace(
+            state, state="damaged", reason="; ".join([*reasons, damage(run, error)])
+        )
+        noted = notes.NONE
     described = {
         "id": run.id,
         "name": record.name or None if record else None,
         "path": os.path.realpath(run.path),
         "created": run.created,
+        "tags": list(noted.tags),
+        "note": noted.text,
         "bytes": space.used_bytes(run.path),
         "state": state.state,
         "reason": state.reason or None,

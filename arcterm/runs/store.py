@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import re
 import secrets
@@ -95,7 +96,7 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
-    @property
+    @cached_property  # lists of thousands ask for it again and again
     def id(self) -> str:
         """The directory's name."""
         return self.path.name
@@ -121,6 +122,11 @@ class Run:
         """Time of making, ISO 8601, UTC; that of its id if ``run.json`` can't be read."""
         record = recorded(self)
         return record.created if record else _time_of(self.id)
+
+    @property
+    def created_by_id(self) -> str:
+        """Time in the directory's name, ISO 8601, UTC, to the second; no file is read."""
+        return _time_of(self.id)
 
     @property
     def removed(self) -> bool:
@@ -297,15 +303,29 @@ def list_runs(root: Path) -> list[Run]:
 
 
 def scan(root: Path) -> tuple[list[Run], int]:
-    """The runs in `root` as `list_runs` gives them, and the number of other entries, hidden ones aside."""
+    """The runs in `root` as `list_runs` gives them, and the number of other entries, hidden ones aside.
+
+    A ``run.json`` is read only where two were made in the same second.
+    """
+    runs, others = scan_names(root)
+    newest_first: list[Run] = []
+    for _, group in itertools.groupby(runs, key=lambda run: run.id[:16]):
+        tied = list(group)
+        if len(tied) > 1:
+            tied.sort(key=lambda run: (datetime.datetime.fromisoformat(run.created), run.id), reverse=True)
+        newest_first += tied
+    return newest_first, others
+
+
+def scan_names(root: Path) -> tuple[list[Run], int]:
+    """As `scan`, without reading a file: those of one second are in order of their ids."""
     try:
-        entries = sorted(root.iterdir()) if root.is_dir() else []
+        entries = list(os.scandir(root)) if root.is_dir() else []
     except OSError as error:
         raise RunError(f"can't read {root}: {error.strerror}", "choose another --runs-dir") from None
-    runs = [Run(path) for path in entries if _is_run(path)]
-    shown = sum(not path.name.startswith(".") for path in entries)
-    runs.sort(key=lambda run: (datetime.datetime.fromisoformat(run.created), run.id), reverse=True)
-    return runs, shown - len(runs)
+    runs = [Run(root / entry.name) for entry in entries if _is_run(entry)]
+    shown = sum(not entry.name.startswith(".") for entry in entries)
+    return sorted(runs, key=lambda run: run.id, reverse=True), shown - len(runs)
 
 
 def find(root: Path, text: str, use: Use | None = None) -> Run:
@@ -345,7 +365,7 @@ def _find_at(path: Path) -> Run:
     return run
 
 
-def _is_run(path: Path) -> bool:
+def _is_run(path: Path | os.DirEntry[str]) -> bool:
     """Whether `path` is named as a run and is a directory, or a link, perhaps broken."""
     if not (_ID.fullmatch(path.name) and _time_of(path.name)):
         return False

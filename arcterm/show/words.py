@@ -124,8 +124,12 @@ def skipped(summary: Summary) -> str:
     last = max(summary.skipped.values(), key=lambda event: event.count, default=None)
     if last is None:
         return ""
-    count = max(last.count, len(summary.skipped))
-    return f"{count:,} of {last.total:,} record{'s' * (last.total != 1)} skipped"
+    return left_out(max(last.count, len(summary.skipped)), last.total)
+
+
+def left_out(count: int, total: int) -> str:
+    """``3 of 4,000 records skipped``."""
+    return f"{count:,} of {total:,} record{'s' * (total != 1)} skipped"
 
 
 def skip(event: Skipped) -> str:

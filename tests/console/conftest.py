@@ -167,8 +167,7 @@ def canned(root: Path, name: str = "", *, steps: int = 400, nproc: int = 2, **ch
         batch_size=32,
         epochs=4,
         steps=steps,
-        lr=0.1,
-        **changes,
+        **{"lr": 0.1, **changes},
     )
     run = store.create(
         root,

@@ -12,7 +12,7 @@ from arcterm.console.charts.metrics import curve
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.view import View
 from arcterm.runs import history, trackers
-from arcterm.runs.describe import describe
+from arcterm.runs.describe import best_result, describe
 from arcterm.runs.events import Gpu, Gpus, Mined, Rank, Step
 from arcterm.runs.reader import Reader, log_path
 from arcterm.runs.state import Failure, read_state
@@ -268,7 +268,7 @@ def test_best_is_the_mean_over_the_sets(make):
     made.verify(lfw=0.9, cfp=0.8)
     made.train(10)
     made.verify(lfw=0.95, cfp=0.7)
-    best = verification.best_result(view_of(made).summary)
+    best = best_result(view_of(made).summary)
     assert best == ("mean", pytest.approx(0.85), 10)
 
 
@@ -281,7 +281,7 @@ def test_withheld_numbers_are_dashes_and_never_the_best(make):
     made.verify(one=None)
     made.become("done", reason="the network has collapsed")
     view = view_of(made)
-    assert verification.best_result(view.summary) == ("cfp", pytest.approx(0.85), 20)
+    assert best_result(view.summary) == ("cfp", pytest.approx(0.85), 20)
     rows = {
         line.split()[1]: line.split()[2:] for line in said(verification.table(view, 80, 9)).splitlines()[2:]
     }

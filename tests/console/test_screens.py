@@ -54,7 +54,7 @@ async def test_an_empty_root_says_the_next_step(root, until, shown):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "No runs in" in shown(app))
-        assert "Press n for a new run" in shown(app)
+        assert "Press N for a new run" in shown(app)
         assert "arcterm train tiny arcface" in shown(app)
         assert "? help" in shown(app).splitlines()[-1]
         await pilot.press("enter", "S", "R", "D", "f", "j")  # nothing to act on, nothing fails
@@ -433,7 +433,7 @@ async def test_the_cursor_stays_on_its_run(make, root, until, shown):
 
         async def listed(count):
             app.screen.look()
-            await until(pilot, lambda: len(app.screen._entries or []) == count)
+            await until(pilot, lambda: len(app.screen._runs or []) == count)
             return app.screen.chosen.run.name
 
         assert await listed(3) == "third"
@@ -718,7 +718,7 @@ async def test_damaged_runs_are_rows_among_the_others(make, root, until, shown, 
     app = Console(root)
     async with app.run_test(size=LARGE) as pilot:
         await until(pilot, lambda: "! damaged" in shown(app) and "✓ done" in shown(app))
-        assert "2 runs, 1 no run" in shown(app)
+        assert "2 runs, 1 damaged, 1 no run" in shown(app)
         if "is not what arcterm wrote" not in shown(app):  # without run.json its time is but the id's second
             await pilot.press("j")
         await until(pilot, lambda: f"{file} is not what arcterm wrote" in shown(app))

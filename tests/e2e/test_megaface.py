@@ -106,7 +106,7 @@ def test_the_console_exports_cleans_and_scores(rehearsed):
     terminal = Terminal(arcterm)
     try:
         terminal.run("tui", "--runs-dir", "console", size=(160, 45))
-        terminal.wait("n new run")
+        terminal.wait("N new run")
         sets = ("fs", LISTS[0], "mf", LISTS[1])
         start(terminal, "megaface export", ["model.pth", "features2", *sets])
         terminal.wait("MegaFace: features of 60 of 60 images")
@@ -126,9 +126,9 @@ def test_the_console_exports_cleans_and_scores(rehearsed):
 
 def start(terminal: Terminal, job: str, fields: list[str]) -> None:
     """Choose a job in the console's list, fill in the first fields of its form, and start it."""
-    if "n new run" not in terminal.screen():
+    if "N new run" not in terminal.screen():
         terminal.press("q")
-        terminal.wait("n new run")
+        terminal.wait("N new run")
     terminal.press("d")
     terminal.wait("▸ pack")
     terminal.press("G")

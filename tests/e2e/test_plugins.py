@@ -186,7 +186,7 @@ async def test_a_job_of_a_package_is_chosen_and_shown_in_the_console(
         assert "✓ done" in screen_text(app)
         assert f"arcterm job count-identities {identities}" in screen_text(app)
         await pilot.press("q")
-        await until(pilot, lambda: "n new run" in screen_text(app) and "count-iden" in screen_text(app))
+        await until(pilot, lambda: "N new run" in screen_text(app) and "count-iden" in screen_text(app))
 
 
 async def test_a_backbone_installed_while_the_console_is_open_trains(monkeypatch, tmp_path):

@@ -115,11 +115,11 @@ def test_what_cannot_be_understood_is_said_in_words(text, said):
 def test_a_key_that_no_run_has_is_named_with_the_nearest():
     known = ["lr", "name", "margin", "note"]
     with pytest.raises(ConfigError, match="no run has lrr") as error:
-        parse("lrr>=0.05", lambda: known)
+        parse("lrr>=0.05").check(known)
     assert error.value.hint == "did you mean lr?"
     with pytest.raises(ConfigError, match="no run has zzz"):
-        parse("has:zzz", lambda: known)
-    assert parse("margin:0.5 has:note words", lambda: known).keys == {"margin", "note"}
+        parse("has:zzz").check(known)
+    assert parse("margin:0.5 has:note words").check(known).keys == {"margin", "note"}
 
 
 def test_runs_are_sorted_by_any_key_and_those_without_it_come_last():

@@ -3,39 +3,92 @@
 from __future__ import annotations
 
 import datetime
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from arcterm.cli.options import AnyRun, Json, RunsDir
+from arcterm.errors import ArctermError, ConfigError
 from arcterm.show.output import put, put_json, say, table
 from arcterm.text import byte_size
 
 if TYPE_CHECKING:
     from arcterm.inputs.uses import Use
+    from arcterm.runs.query import Query
+    from arcterm.runs.reader import Reader
     from arcterm.runs.store import Run
 
 
-def runs(as_json: Json = False, runs_dir: RunsDir = None) -> None:
+Filter = Annotated[
+    str,
+    typer.Option(
+        "--filter",
+        metavar="FILTER",
+        help="Runs to list: lr>=0.05 OR name:x -tag:old has:note state:failed best>98.",
+        show_default=False,
+    ),
+]
+Sort = Annotated[
+    str,
+    typer.Option(
+        "--sort",
+        metavar="KEY",
+        help="Sort by any key of a filter; -KEY from the largest on.",
+        show_default=False,
+    ),
+]
+
+
+def runs(filter: Filter = "", sort: Sort = "", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """List the runs, newest first."""
-    from arcterm.runs import store
+    from arcterm.runs import query, store
+    from arcterm.runs.reader import Reader
 
     root = store.runs_dir(runs_dir)
+    asked = query.parse(filter)
     found, others = store.scan(root)
-    described = [describe_run(run, as_json) for run in found]
+    readers = [Reader(run, check=as_json) for run in found]
+    if asked.text or sort:
+        readers = _chosen(readers, asked, sort)
+    described = list(_described(readers))
     if as_json:
         put_json(described)
     elif described:
         put(*_table(described))
+    elif found:
+        say(f"no run of {len(found):,} in {root} is found by --filter {asked.text!r}")
     else:
         say(f"no runs in {root}; `arcterm train tiny arcface` starts one")
+    if asked.text and described and not as_json:
+        say(f"{len(described):,} of {len(found):,} runs")
     if others:
         what = "1 other entry is no run" if others == 1 else f"{others} other entries are no runs"
         say(f"{root}: {what}")
 
 
+def _chosen(readers: Sequence[Reader], asked: Query, sort: str) -> list[Reader]:
+    """The runs that a filter finds, sorted; raises `ConfigError` for a key that none of them has."""
+    from arcterm.runs import query
+    from arcterm.runs.query import facts
+
+    known = [(facts.found(reader), reader) for reader in readers]
+    keys = facts.keys(run for run, _ in known)
+    asked.check(keys)
+    kept = [pair for pair in known if asked.matches(pair[0].values)]
+    key = sort.removeprefix("-").lower().replace("-", "_")
+    if key:
+        if key not in keys:
+            raise ConfigError(f"no run has {key} to be sorted by", "any key of a filter can be named")
+        kept = query.sort(kept, lambda pair: pair[0].values, key, sort.startswith("-"))
+    return [reader for _, reader in kept]
+
+
 def _table(described: list[dict[str, Any]]) -> list[str]:
-    """A row for each run; where one is damaged, a last column says why."""
-    header = ["RUN", "STATE", "STEP", "LOSS", "BEST", "CREATED (UTC)", "SIZE", "DAMAGE"]
+    """A row for each run; tags, and why a run is damaged, have columns where there are any."""
+    header = ["RUN", "STATE", "STEP", "LOSS", "BEST", "CREATED (UTC)", "SIZE", "TAGS", "DAMAGE"]
     rows = [
         [
             d["name"] or d["id"],
@@ -45,12 +98,14 @@ def _table(described: list[dict[str, Any]]) -> list[str]:
             _best(d),
             d["created"][:16],
             byte_size(d["bytes"]),
+            " ".join(d["tags"]),
             d["reason"] if d["state"] == "damaged" else "",
         ]
         for d in described
     ]
-    columns = len(header) if any(row[-1] for row in rows) else len(header) - 1
-    return table(header[:columns], [row[:columns] for row in rows], right=frozenset({2, 3, 6}))
+    shown = [i for i in range(len(header)) if i < 7 or any(row[i] for row in rows)]
+    lines = [[row[i] for i in shown] for row in [header, *rows]]
+    return table(lines[0], lines[1:], right=frozenset({2, 3, 6}))
 
 
 def show(name: AnyRun = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
@@ -64,6 +119,9 @@ def show(name: AnyRun = "last", as_json: Json = False, runs_dir: RunsDir = None)
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
     put(f"size              {byte_size(described['bytes'])}")
+    if described["tags"]:
+        put(f"tags              {' '.join(described['tags'])}")
+    put(*(f"note              {line}" for line in described["note"].splitlines()))
     for ended in described["attempts"][: None if len(described["attempts"]) > 1 else 0]:
         put(f"attempt {ended['attempt']:<10}{ended['state']} at step {ended['step']:,}: {ended['reason']}")
     if config.get("kind") == "job":
@@ -134,6 +192,21 @@ def _show_training(described: dict[str, Any]) -> None:
     if described["skipped"]:
         newest = max(described["skipped"], key=lambda event: int(event["count"]))
         put(f"skipped           {newest['count']:,} of {newest['total']:,} records in all")
+
+
+def _described(readers: Iterable[Reader]) -> Iterator[dict[str, Any]]:
+    """Describe runs; one that is removed meanwhile is left out."""
+    from arcterm.runs.describe import describe
+
+    for reader in readers:
+        try:
+            described = describe(reader)
+        except (ArctermError, OSError):
+            if os.path.lexists(reader.run.path):
+                raise
+        else:
+            if os.path.lexists(reader.run.path):
+                yield described
 
 
 def find_run(name: str, runs_dir: Path | None, use: Use | None = None) -> Any:

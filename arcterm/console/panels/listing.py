@@ -2,113 +2,265 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from arcterm.console.catalogue import Entry
+from arcterm.runs.query.facts import RunFacts
+from arcterm.runs.state import LIVE
 from arcterm.show import words
-from arcterm.show.lines import Line, pad, shorten, spread
+from arcterm.show.lines import Line, Piece, pad, shorten, spark, spread
 from arcterm.text import byte_size, clean
 
-__all__ = ["Line", "detail", "empty", "first_row", "table", "title"]
+__all__ = [
+    "COLUMNS",
+    "Line",
+    "RunCounts",
+    "SortOrder",
+    "detail",
+    "empty",
+    "first_row",
+    "heading_at",
+    "table",
+    "title",
+]
 
-_WIDE = 120
+_SPARK = 12
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table; `right` aligns numbers."""
+    """A column of the table, in terminals of at least `least` cells; `right` aligns numbers.
+
+    It is sorted by `key` of the filter language, from the largest on if `falling`.
+    """
 
     name: str
     width: int
+    key: str
     right: bool = False
+    falling: bool = False
+    least: int = 0
 
 
-_COLUMNS = (
-    Column("state", 10),
-    Column("step", 13, True),
-    Column("loss", 7, True),
-    Column("best %", 13, True),
-    Column("age", 6, True),
+NAME = Column("run", 0, "name")
+COLUMNS = (
+    NAME,
+    Column("backbone", 10, "backbone", least=120),
+    Column("loss fn", 15, "loss_fn", least=120),
+    Column("dataset", 12, "dataset", least=120),
+    Column("device", 12, "nproc", least=120, falling=True),
+    Column("tags", 14, "tag", least=150),
+    Column("state", 10, "state"),
+    Column("step", 13, "step", right=True, falling=True),
+    Column("loss", 7, "loss", right=True),
+    Column("loss over steps", _SPARK + 3, "", least=136),
+    Column("best %", 13, "best", right=True, falling=True),
+    Column("size", 9, "size", right=True, falling=True, least=170),
+    Column("age", 6, "age", right=True),
 )
-_MORE = (Column("backbone", 10), Column("loss fn", 15), Column("dataset", 12), Column("device", 12))
+
+
+@dataclass(frozen=True)
+class SortOrder:
+    """How the list is sorted: by a column's name, `turned` against its usual direction."""
+
+    column: str = "age"
+    turned: bool = False
+
+    @property
+    def by(self) -> Column:
+        """The column; that of the age for a name that there is none of."""
+        return next((c for c in COLUMNS if c.name == self.column and c.key), COLUMNS[-1])
+
+    @property
+    def falling(self) -> bool:
+        return self.by.falling != self.turned
+
+    def next(self, columns: int) -> SortOrder:
+        """Return the order by the column that is so many to the right, in its usual direction."""
+        names = [c.name for c in COLUMNS if c.key]
+        return SortOrder(names[(names.index(self.by.name) + columns) % len(names)])
+
+    def chosen(self, name: str) -> SortOrder:
+        """Return the order by a column, turned if it is the present one."""
+        return SortOrder(name, not self.turned if name == self.by.name else False)
+
+    @property
+    def sign(self) -> str:
+        return "▾" if self.falling else "▴"
+
+
+_USUAL = SortOrder()
+
+
+@dataclass(frozen=True)
+class RunCounts:
+    """How many runs there are, how many of them live, damaged or not read yet, and entries that are none."""
+
+    all: int = 0
+    live: int = 0
+    damaged: int = 0
+    unread: int = 0
+    others: int = 0
+
+    @classmethod
+    def of(cls, runs: Sequence[RunFacts], others: int) -> RunCounts:
+        states = Counter(run.state.state if run.known else "" for run in runs)
+        live = sum(states[name] for name in LIVE)
+        return cls(len(runs), live, states["damaged"], states[""], others)
 
 
 def title(
-    root: Path, entries: list[Entry] | None, shown: int, text: str, width: int, others: int = 0
+    root: Path,
+    counts: RunCounts,
+    width: int,
+    *,
+    shown: int | None = None,
+    marked: int = 0,
+    order: SortOrder = _USUAL,
 ) -> list[Line]:
-    """Where the runs are, how many, how many live, and how many `others` there are no runs."""
-    count = len(entries or [])
-    live = sum(entry.live for entry in entries or [])
-    numbers = f"{shown} of {count} shown" if text else f"{count} run{'s' * (count != 1)}"
-    right = f"{numbers}, {live} live" if live else numbers
-    if others:
-        right += f", {others} no run" + "s" * (others > 1)
+    """Where the runs are, and how many; `shown` is how many pass the filter, None if there is none."""
+    count, others = counts.all, counts.others
+    parts = [f"{count:,} run{'s' * (count != 1)}" if shown is None else f"{shown:,} of {count:,} shown"]
+    parts += [f"{counts.live} live"] if counts.live else []
+    parts += [f"{counts.damaged} damaged"] if counts.damaged else []
+    parts += [f"{others} no run" + "s" * (others > 1)] if others else []
+    parts += [f"{marked} marked"] if marked else []
+    parts += [f"by {order.by.name} {order.sign}"] if order != _USUAL else []
+    parts += [f"reading {counts.unread:,}"] if counts.unread else []
+    right = ", ".join(parts)
     room = width - len(right) - 16
     return [spread([("arcterm", "head"), (_tail(str(root), room), "dim")], [(right, "")], width)]
 
 
-def table(entries: list[Entry], cursor: int, width: int, height: int) -> list[Line]:
-    """A heading and as many runs as fit around the cursor."""
-    columns = [*(_MORE if width >= _WIDE else ()), *_COLUMNS]
-    name_width = max(12, width - 3 - sum(c.width + 1 for c in columns))
-    head: Line = [("  " + pad("run", name_width), "dim")]
-    head += [(" " + pad(c.name, c.width, c.right), "dim") for c in columns]
+def table(
+    runs: Sequence[RunFacts],
+    cursor: int,
+    width: int,
+    height: int,
+    marks: Mapping[str, Piece] | None = None,
+    order: SortOrder = _USUAL,
+) -> list[Line]:
+    """A heading and as many runs as fit around the cursor; `marks` are the signs of marked ones, by id."""
+    columns, name_width = _fitted(width)
+    head: Line = [("  ", "")]
+    for c in columns:
+        by = c.name == order.by.name and order != _USUAL
+        text = pad(c.name + order.sign * by, c.width or name_width, c.right)
+        head.append((text if c is NAME else " " + text, "accent" if by else "dim"))
     lines = [head]
-    first = first_row(len(entries), cursor, height)
-    for index, entry in enumerate(entries[first : first + height - 1], first):
-        line = _row(entry, columns, name_width)
+    first = first_row(len(runs), cursor, height)
+    for index, facts in enumerate(runs[first : first + height - 1], first):
+        mark = (marks or {}).get(facts.run.id)
+        line = _row(facts, columns, name_width, mark)
         if index == cursor:
-            line = [("▸ ", "cursor"), *((text, "cursor") for text, _ in line[1:])]
+            signs: Line = [("▸", "cursor"), mark or (" ", "cursor")]
+            line = [*signs, *((text, "cursor") for text, _ in line[2:])]
         lines.append(line)
-    if not entries:
-        lines.append([(" no run has all these words; esc shows all", "dim")])
+    if not runs:
+        lines.append([(" no run is found by this filter; esc shows all", "dim")])
     return lines
 
 
+def heading_at(x: int, width: int) -> str:
+    """The name of the column whose heading is at `x`, if the list can be sorted by it."""
+    columns, name_width = _fitted(width)
+    end = 2
+    for c in columns:
+        end += (c.width or name_width) + (c is not NAME)
+        if x < end:
+            return c.name if c.key else ""
+    return ""
+
+
 def first_row(count: int, cursor: int, height: int) -> int:
-    """The first entry drawn, so that the cursor is on the screen."""
+    """The first run drawn, so that the cursor is on the screen."""
     room = max(1, height - 1)
     return max(0, min(cursor - room // 2, count - room))
 
 
-def _row(entry: Entry, columns: list[Column], name_width: int) -> Line:
-    word, role = words.state(entry.word)
-    c = entry.record.config if entry.record else None
-    steps = (
-        f"{words.short(entry.step)}/{words.short(entry.steps)}" if entry.steps else words.short(entry.step)
-    )
-    best = entry.best
+def _fitted(width: int) -> tuple[list[Column], int]:
+    """The columns that fit, and the width of the name."""
+    columns = [c for c in COLUMNS if width >= c.least]
+    return columns, max(12, width - 3 - sum(c.width + 1 for c in columns if c is not NAME))
+
+
+def _row(facts: RunFacts, columns: Sequence[Column], name_width: int, mark: Piece | None) -> Line:
+    line: Line = [(" ", ""), mark or (" ", "")]
+    values, roles = _cells(facts) if facts.known else ({"state": "…"}, {"state": "dim"})
+    values["run"], roles["run"] = clean(facts.name), "bold" if facts.live else ""
+    values["age"] = words.ago(time.time() - facts.created)
+    for c in columns:
+        text = pad(values.get(c.name, "" if not facts.known else words.DASH), c.width or name_width, c.right)
+        line.append((text if c is NAME else " " + text, roles.get(c.name, "")))
+    return line
+
+
+def _cells(facts: RunFacts) -> tuple[dict[str, str], dict[str, str]]:
+    """Texts and roles by column of a run that is read."""
+    word, role = words.state(facts.word)
+    c = facts.record.config if facts.record else None
+    best, short = facts.best, words.short
     values = {
         "state": word,
-        "step": steps,
-        "loss": words.metric("loss", entry.loss) if entry.known else "…",
+        "step": f"{short(facts.step)}/{short(facts.steps)}" if facts.steps else short(facts.step),
+        "loss": words.metric("loss", facts.loss),
+        "loss over steps": sparkline(facts, _SPARK + 3),
         "best %": f"{best[0]} {words.percent(best[1])}" if best else words.DASH,
-        "age": words.ago(time.time() - entry.created),
         "device": f"{c.nproc} × {'GPU' if c.device == 'cuda' else 'CPU'}" if c else words.DASH,
+        "tags": " ".join(facts.notes.tags) or words.DASH,
+        "size": words.DASH if facts.size is None else byte_size(facts.size),
     }
-    roles = {"state": role}
+    roles = {"state": role, "tags": "accent", "loss over steps": "s1"}
     cells = c.columns if c else {}
     for name, cell in (("backbone", "backbone"), ("loss fn", "loss"), ("dataset", "dataset")):
         values[name] = clean(cells.get(cell, words.DASH))
-    if entry.problems:
-        values["best %"], roles["best %"] = words.problems(entry.problems), "warn"
-    line: Line = [("  ", ""), (pad(entry.name, name_width), "bold" if entry.live else "")]
-    return line + [(" " + pad(values[c.name], c.width, c.right), roles.get(c.name, "")) for c in columns]
+    if facts.problems:
+        values["best %"], roles["best %"] = words.problems(facts.problems), "warn"
+    return values, roles
 
 
-def detail(entry: Entry, width: int) -> list[Line]:
-    """The run's id and its bytes on the disk, its command and its outcome."""
-    rows = [(_asked(entry), ""), _outcome(entry)]
-    size = f"{byte_size(entry.size)} " if entry.known else ""
-    first = spread([(" " + shorten(entry.run.id, width - 14), "dim")], [(size, "dim")], width)
-    lines: list[Line] = [[("─" * width, "rule")], first]
-    return lines + [[(" " + shorten(clean(text), width - 2), role)] for text, role in rows]
+def sparkline(facts: RunFacts, width: int) -> str:
+    """The loss from the first step to the last to be made, in blocks; blank where there is no step yet."""
+    points = [(step, loss) for step, loss in facts.spark or () if math.isfinite(loss)]
+    if not points:
+        return " " * width
+    last = max(facts.steps, points[-1][0], 1)
+    made = max(1, math.ceil(points[-1][0] / last * width))
+    found: list[list[float]] = [[] for _ in range(made)]
+    for step, loss in points:
+        found[min(made - 1, int(step / last * width))].append(loss)
+    values, newest = [], points[0][1]
+    for column in found:
+        newest = sum(column) / len(column) if column else newest
+        values.append(newest)
+    return spark(values, made) + " " * (width - made)
 
 
-def _asked(entry: Entry) -> str:
-    record = entry.record
+def detail(facts: RunFacts, width: int) -> list[Line]:
+    """The run's id, loss and bytes on the disk, its command, its outcome, its tags and note."""
+    size = byte_size(facts.size) if facts.size is not None else ""
+    right: list[Line | Piece] = [(size, "dim")] if size else []
+    if facts.spark and width >= 70:
+        right.insert(0, (sparkline(facts, 24), "s1"))
+    lines: list[Line] = [[("─" * width, "rule")]]
+    lines.append(spread([(shorten(facts.run.id, width - 4), "dim")], right, width))
+    rows = [(_asked(facts), ""), _outcome(facts)] if facts.known else [("reading …", "dim"), ("", "")]
+    lines += [[(" " + shorten(clean(text), width - 2), role)] for text, role in rows]
+    tags = " ".join(f"#{tag}" for tag in facts.notes.tags)
+    note = clean(facts.notes.text)
+    if not tags and not note:
+        return [*lines, [(" #", "key"), (" tags  ", "dim"), ("n", "key"), (" note", "dim")]]
+    room = width - 3 - len(tags)
+    return [*lines, [(f" {tags} " if tags else " ", "accent"), (shorten(note, room), "")]]
+
+
+def _asked(facts: RunFacts) -> str:
+    record = facts.record
     if record is None:
         return "what it was asked to do can't be read; D removes it"
     c = record.config
@@ -117,16 +269,20 @@ def _asked(entry: Entry) -> str:
     return " ".join(record.argv[1:] if record.argv[:1] == ["arcterm"] else record.argv) or c.title
 
 
-def _outcome(entry: Entry) -> tuple[str, str]:
-    state, failure = entry.state, entry.state.failure
-    kind = entry.record.config.kind if entry.record else ""
+def _outcome(facts: RunFacts) -> tuple[str, str]:
+    state, failure = facts.state, facts.state.failure
+    kind = facts.record.config.kind if facts.record else ""
     if failure:
         who = "launcher" if failure.rank is None else f"rank {failure.rank}"
         cause = (failure.error or failure.cause) if kind == "job" else f"{who}: {failure.cause}"
         return " → ".join(filter(None, (cause.replace("\n", " "), failure.hint))), "bad"
     if state.reason:
         return state.reason, "bad" if state.state in ("lost", "damaged") else "dim"
-    return entry.said, "" if kind == "job" else "warn"
+    if kind == "job":
+        phase = facts.phase
+        doing = " ".join(filter(None, (phase.phase, words.counted(phase)))) if phase else ""
+        return facts.made or doing, ""
+    return words.left_out(*facts.skipped) if facts.skipped else "", "warn"
 
 
 def empty(root: Path, width: int) -> list[Line]:
@@ -135,7 +291,7 @@ def empty(root: Path, width: int) -> list[Line]:
         [],
         [(f" No runs in {_tail(str(root), width - 14)} yet.", "bold")],
         [],
-        [(" Press ", ""), ("n", "key"), (" for a new run, or type in a shell:", "")],
+        [(" Press ", ""), ("N", "key"), (" for a new run, or type in a shell:", "")],
         [],
         [("   arcterm train tiny arcface", "accent")],
         [],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from arcterm.console.panels.verification import best_result
 from arcterm.console.view import View
+from arcterm.runs.describe import best_result
 from arcterm.show import words
 from arcterm.show.lines import Line, bar, heading, shorten, spread, wrap
 from arcterm.text import clean, duration

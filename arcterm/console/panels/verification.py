@@ -1,32 +1,10 @@
-"""Verification results: the best one, and the table of sets."""
+"""Verification results: the table of sets."""
 
 from __future__ import annotations
 
-from statistics import fmean
-
 from arcterm.console.view import View
-from arcterm.runs.describe import Summary
 from arcterm.show.lines import Line, heading, pad
 from arcterm.show.words import DASH, SET_MARKS, percent
-
-
-def best_result(summary: Summary) -> tuple[str, float, int] | None:
-    """(set, accuracy, step) of the best verification; of several sets their mean at one step, ``mean``.
-
-    The sets are those that had an accuracy when there last was one.
-    """
-    scores = {
-        name: {v.step: v.accuracy for v in results if v.accuracy is not None and not v.collapse}
-        for name, results in summary.verification.items()
-    }
-    newest = max((step for results in scores.values() for step in results), default=None)
-    sets = {name: results for name, results in scores.items() if newest in results}
-    if not sets:
-        return None
-    common = set.intersection(*(set(results) for results in sets.values()))
-    means = {step: fmean(results[step] for results in sets.values()) for step in common}
-    step = max(means, key=lambda s: (means[s], -s))
-    return (next(iter(sets)) if len(sets) == 1 else "mean"), means[step], step
 
 
 def sign(index: int) -> tuple[str, str]:

@@ -11,29 +11,38 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from arcterm.console.catalogue import Catalogue, Entry
+from arcterm.console import remembered
+from arcterm.console.catalogue import Catalogue
 from arcterm.console.keys import KeyLine
+from arcterm.console.marks import SIGNS, Marks
 from arcterm.console.messages import Listed, LookFailed
 from arcterm.console.panels import listing
+from arcterm.console.panels.listing import RunCounts, SortOrder
 from arcterm.console.rows import Rows
-from arcterm.console.screens.actions import RunActions
 from arcterm.console.screens.boxes import Confirm
+from arcterm.console.screens.noting import RunNotes
 from arcterm.console.screens.polling import Polling
-from arcterm.errors import RunError
-from arcterm.runs import store
+from arcterm.console.tabs import COMPARE
+from arcterm.errors import ArctermError, RunError
+from arcterm.runs import query, store
+from arcterm.runs.query import facts
+from arcterm.runs.query.facts import RunFacts
 from arcterm.runs.state import is_locked
 from arcterm.runs.store import Run
 
 _LIVE_SECONDS, _IDLE_SECONDS = 1.0, 2.0
+_SOON_SECONDS = 0.05
+_AGES = 10
+"""After so many looks that found nothing new the ages are drawn again."""
 
 
 class RunTable(Rows):
-    """The table; a click opens a run, the wheel moves the cursor."""
+    """The table; a click opens a run or sorts by a column, the wheel moves the cursor."""
 
     def on_click(self, event: events.Click) -> None:
         screen = self.screen
         if isinstance(screen, RunList):
-            screen.click(event.y)
+            screen.click(event.x, event.y)
 
     def on_mouse_scroll_down(self) -> None:
         self.call_later(self.screen.run_action, "move(1)")
@@ -42,12 +51,15 @@ class RunTable(Rows):
         self.call_later(self.screen.run_action, "move(-1)")
 
 
-class RunList(RunActions, Polling):
+class RunList(RunNotes, Polling):
     """Every run of the root, newest first; live ones are read again every second."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", tooltip="show the run's dashboard, or a job's progress and report"),
-        Binding("n", "new", "new run", tooltip="fill in the launch form"),
+        Binding("space", "mark", "mark", tooltip="mark the run, to be compared with others"),
+        Binding("c", "compare", "compare", tooltip="show the marked runs in one chart"),
+        Binding("slash", "filter", "filter", tooltip="lr>=0.05 OR name:x -tag:old has:note; esc shows all"),
+        Binding("N", "new", "new run", tooltip="fill in the launch form"),
         Binding("d", "data", "data", tooltip="make, check or look at a data set"),
         Binding("S", "stop", "stop", tooltip="stop the run, after a checkpoint or at once"),
         Binding("R", "resume", "resume", tooltip="go on from the newest checkpoint, or where a job stopped"),
@@ -58,8 +70,10 @@ class RunList(RunActions, Polling):
             show=False,
             tooltip="other devices, batch, length",
         ),
-        Binding("slash", "filter", "filter", tooltip="show the runs in which all words occur; esc shows all"),
-        Binding("f", "fork", "fork", tooltip="a new run with this one's settings in the form"),
+        Binding("f,F", "fork", "fork", tooltip="a new run with this one's settings in the form"),
+        Binding("full_stop", "sort(1)", "sort", key_display=".", tooltip="sort by the next column"),
+        Binding("comma", "sort(-1)", "sort by the column before", key_display=",", show=False),
+        Binding("v", "turn", "turn the order", show=False, tooltip="sort the other way round"),
         Binding("D", "delete", "delete", tooltip="remove the run and its checkpoints for ever"),
         Binding("j,down", "move(1)", "next", show=False),
         Binding("k,up", "move(-1)", "previous", show=False),
@@ -73,37 +87,51 @@ class RunList(RunActions, Polling):
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
+        self.marks = Marks(root)
         self._catalogue = Catalogue(root)
-        self._entries: list[Entry] | None = None
-        self._others = 0
+        self._runs: list[RunFacts] | None = None
+        self._counts = RunCounts()
+        self._query = query.parse("")
+        self._problem = ""
+        column, turned = remembered.get("runs.order", ["age", ""])[:2]
+        self._order = SortOrder(column, bool(turned))
+        self.shown: list[RunFacts] = []
+        self._places: dict[str, int] = {}
         self._chosen = ""
         self._row = 0
+        self._quiet = 0
+        self._offered: object = None
 
     def compose(self) -> ComposeResult:
         yield Rows(self._draw_title, id="title")
         yield RunTable(self._draw_table, id="table")
         yield Rows(self._draw_detail, id="detail")
-        yield Input(placeholder="words to look for", id="filter", compact=True)
+        yield Rows(self._draw_problem, id="filter-problem")
+        yield Input(placeholder="lr>=0.05 OR name:x -tag:old has:note", id="filter", compact=True)
         yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one("#filter").display = False
+        self.query_one("#filter-problem").display = False
 
     def on_screen_resume(self) -> None:
         """Read at once, also after being covered."""
+        self.marks = Marks(self.root)
         self.look()
 
     def on_listed(self, message: Listed) -> None:
-        """Show the runs, and read again later."""
-        self._entries, self._others = message.entries, message.others
-        self._settle()
-        self._repaint()
-        self.refresh_bindings()
+        """Show the runs, and read again later; where nothing changed nothing is drawn."""
+        self._quiet += 1
+        if message.runs is not None:
+            self._runs = message.runs
+            self._counts = RunCounts.of(message.runs, message.others)
+            self._arrange()
+        elif self._quiet >= _AGES:
+            self._repaint()
         if message.more:
             self.look_in(0)
         elif self.is_current:
-            live = any(entry.live for entry in message.entries)
-            self.look_in(_LIVE_SECONDS if live else _IDLE_SECONDS)
+            self.look_in(_LIVE_SECONDS if self._counts.live else _IDLE_SECONDS)
         else:
             self.rest()
 
@@ -113,18 +141,13 @@ class RunList(RunActions, Polling):
         self.look_in(10 * _IDLE_SECONDS)
 
     def read(self) -> Listed:
-        entries, more = self._catalogue.refresh()
-        return Listed(entries, more, self._catalogue.others)
+        found, more = self._catalogue.refresh()
+        return Listed(found, more, self._catalogue.others)
 
     @property
-    def shown(self) -> list[Entry]:
-        """The entries that pass the filter."""
-        text = self.query_one("#filter", Input).value
-        return [entry for entry in self._entries or [] if entry.matches(text)]
-
-    @property
-    def chosen(self) -> Entry | None:
-        return next((e for e in self.shown if e.run.id == self._chosen), None)
+    def chosen(self) -> RunFacts | None:
+        index = self._places.get(self._chosen)
+        return None if index is None else self.shown[index]
 
     def target(self) -> Run | None:
         return self.chosen.run if self.chosen else None
@@ -132,22 +155,35 @@ class RunList(RunActions, Polling):
     def steps_made(self) -> int:
         return self.chosen.step if self.chosen else 0
 
-    def click(self, y: int) -> None:
-        """Choose the run drawn in row `y` of the table, or open it if it is chosen."""
-        shown, table = self.shown, self.query_one("#table", RunTable)
-        first = listing.first_row(len(shown), self._index(), table.size.height)
-        index = first + y - 1
-        if y < 1 or index >= len(shown):
+    def noted(self, run: Run) -> None:
+        self.look()
+
+    def click(self, x: int, y: int) -> None:
+        """Choose the run drawn in row `y` of the table, or open it if it is chosen; a heading sorts."""
+        table = self.query_one("#table", RunTable)
+        if y < 1:
+            if name := listing.heading_at(x, table.size.width):
+                self._sort(self._order.chosen(name))
             return
-        if shown[index].run.id == self._chosen:
+        index = listing.first_row(len(self.shown), self._index(), table.size.height) + y - 1
+        if index >= len(self.shown):
+            return
+        if self.shown[index].run.id == self._chosen:
             self.action_open()
         else:
             self._choose(index)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        self._settle()
-        self._repaint()
-        self.refresh_bindings()
+        """Filter as it is typed; one that can't be understood leaves what is shown, and is explained."""
+        try:
+            asked = query.parse(event.value)
+            if not asked.keys <= facts.KEYS:
+                asked.check(facts.keys(self._runs or ()))
+            self._query, self._problem = asked, ""
+        except ArctermError as error:
+            self._problem = f"{error.message}: {error.hint}" if error.hint else error.message
+        self.query_one("#filter-problem").display = bool(self._problem)
+        self._arrange()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Keep the filter and go back to the list."""
@@ -172,6 +208,29 @@ class RunList(RunActions, Polling):
     def action_move(self, rows: int) -> None:
         self._choose(self._index() + rows)
 
+    def action_mark(self) -> None:
+        """Mark the run, or take its mark off, and go to the next one."""
+        if self.chosen is None:
+            return
+        if not self.marks.toggle(self.chosen.run.id):
+            self.notify(f"{len(SIGNS)} runs are marked; take a mark off first", markup=False)
+            return
+        self._choose(self._index() + 1)
+
+    def action_compare(self) -> None:
+        self.console_app.go(COMPARE)
+
+    def action_sort(self, columns: int) -> None:
+        self._sort(self._order.next(columns))
+
+    def action_turn(self) -> None:
+        self._sort(self._order.chosen(self._order.by.name))
+
+    def _sort(self, order: SortOrder) -> None:
+        self._order = order
+        remembered.put("runs.order", [order.column, "turned" if order.turned else ""])
+        self._arrange()
+
     def action_open(self) -> None:
         if self.chosen:
             self.console_app.open_run(self.chosen.run)
@@ -195,7 +254,7 @@ class RunList(RunActions, Polling):
 
         def delete() -> Callable[[], None]:
             if is_locked(run):
-                raise RunError(f"{run.name} is being run", f"`arcterm stop {run.id}` first")
+                raise RunError(f"{run.title} is running", f"`arcterm stop {run.id}` first")
             store.remove(run)
             return self.look
 
@@ -212,47 +271,88 @@ class RunList(RunActions, Polling):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the chosen run allows."""
-        entry = self.chosen if self.is_mounted else None
-        if action in ("open", "fork", "delete", "stop", "resume", "resume_changed") and entry is None:
+        if action == "compare":
+            return bool(self.marks.ids)
+        run = self.chosen if self.is_mounted else None
+        if run is None:
+            return action not in (
+                "open",
+                "fork",
+                "delete",
+                "stop",
+                "resume",
+                "resume_changed",
+                "mark",
+                "tag",
+                "note",
+            )
+        if action == "delete":
+            return not run.live
+        if not run.known and action in ("fork", "stop", "resume", "resume_changed"):
             return False
-        if entry is not None and action == "delete":
-            return not entry.live
-        if entry is None:
-            return True
-        return self.allows(action, entry.state.state, entry.record.config if entry.record else None)
+        return self.allows(action, run.state.state, run.record.config if run.record else None)
 
     def _index(self) -> int:
-        return next((i for i, e in enumerate(self.shown) if e.run.id == self._chosen), self._row)
+        return self._places.get(self._chosen, self._row)
 
     def _choose(self, index: int) -> None:
-        shown = self.shown
-        if shown:
-            self._row = min(max(index, 0), len(shown) - 1)
-            self._chosen = shown[self._row].run.id
+        if self.shown:
+            self._row = min(max(index, 0), len(self.shown) - 1)
+            self._chosen = self.shown[self._row].run.id
             self._repaint()
-            self.refresh_bindings()
+            if any(self.shown[self._places[key]].size is None for key in self._catalogue.visible):
+                self.set_timer(_SOON_SECONDS, self.look)
 
-    def _settle(self) -> None:
-        """Keep the cursor on its run wherever that is now, else on the row where it was."""
-        shown = self.shown
-        if shown:
-            self._row = min(self._index(), len(shown) - 1)
-            self._chosen = shown[self._row].run.id
+    def _arrange(self) -> None:
+        """Filter and sort; the cursor stays on its run wherever that is now, else on the row where it was."""
+        runs = self._runs or []
+        self._catalogue.sizes = "size" in self._query.keys or self._order.by.key == "size"
+        self.shown = (
+            runs if not self._query.text else [run for run in runs if self._query.matches(run.values)]
+        )
+        if self._order != SortOrder():
+            self.shown = query.sort(
+                self.shown, lambda run: run.values, self._order.by.key, self._order.falling
+            )
+        self._places = {run.run.id: index for index, run in enumerate(self.shown)}
+        if self.shown:
+            self._row = min(self._index(), len(self.shown) - 1)
+            self._chosen = self.shown[self._row].run.id
+        if self._runs is not None and not self._counts.unread:
+            self.marks.keep({run.run.id for run in runs})
+        self._repaint()
 
     def _repaint(self) -> None:
+        self._quiet = 0
         for rows in self.query(Rows):
             rows.repaint()
+        run = self.chosen
+        offered = run and (run.word, run.known, run.record and run.record.config.kind), bool(self.marks.ids)
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
 
     def _draw_title(self, width: int, height: int) -> list[listing.Line]:
-        text = self.query_one("#filter", Input).value
-        return listing.title(self.root, self._entries, len(self.shown), text, width, self._others)
+        return listing.title(
+            self.root,
+            self._counts,
+            width,
+            shown=len(self.shown) if self._query.text else None,
+            marked=len(self.marks.ids),
+            order=self._order,
+        )
 
     def _draw_table(self, width: int, height: int) -> list[listing.Line]:
-        if self._entries is None:
+        if self._runs is None:
             return [[(" reading the runs …", "dim")]]
-        if not self._entries:
+        if not self._runs:
             return listing.empty(self.root, width)
-        return listing.table(self.shown, self._index(), width, height)
+        first = listing.first_row(len(self.shown), self._index(), height)
+        self._catalogue.visible = [run.run.id for run in self.shown[first : first + height - 1]]
+        return listing.table(self.shown, self._index(), width, height, self.marks.signs(), self._order)
 
     def _draw_detail(self, width: int, height: int) -> list[listing.Line]:
         return listing.detail(self.chosen, width) if self.chosen else []
+
+    def _draw_problem(self, width: int, height: int) -> list[listing.Line]:
+        return [[(f" {self._problem}", "warn")]] if self._problem else []

@@ -58,25 +58,25 @@ class Query:
     keys: frozenset[str]
     matches: Test
 
+    def check(self, known: Collection[str]) -> Query:
+        """Return this query; raises `ConfigError` if it names a key that is not `known`."""
+        for key in sorted(self.keys.difference(known)):
+            near = difflib.get_close_matches(key, known, 1, 0.5)
+            hint = (
+                f"did you mean {near[0]}?" if near else "any setting, verification set or metric can be named"
+            )
+            raise ConfigError(f"no run has {key}", hint)
+        return self
 
-def parse(text: str, known: Callable[[], Collection[str]] | None = None) -> Query:
+
+def parse(text: str) -> Query:
     """Return the query of `text`; an empty one is met by every run.
 
-    Raises `ConfigError` in words for what can't be understood, and for a key that is not `known` if given.
+    Raises `ConfigError` in words for what can't be understood.
     """
     parser = _Parser(text)
     test = parser.query()
-    strange = sorted(parser.keys)
-    if known is not None and strange:
-        names = known()
-        for key in strange:
-            if key not in names:
-                near = difflib.get_close_matches(key, names, 1, 0.5)
-                hint = (
-                    f"did you mean {near[0]}?" if near else "any setting, verification set or metric can be"
-                )
-                raise ConfigError(f"no run has {key}", hint)
-    return Query(text, frozenset(parser.keys), test)
+    return Query(text.strip(), frozenset(parser.keys), test)
 
 
 class _Parser:

@@ -1,0 +1,121 @@
+"""Runs side by side: the legend of their signs, what differs in their configs, their best verifications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from arcterm.runs.query.facts import RunFacts
+from arcterm.show import comparison, words
+from arcterm.show.lines import Line, Piece, heading, pad, shorten, spread
+from arcterm.text import clean
+
+_KEY, _LEAST = 18, 9
+
+
+def title(runs: Sequence[RunFacts], baseline: int, axis: str, width: int, reading: int = 0) -> list[Line]:
+    """How many runs, against which, over which x axis, and how many are not read to the end."""
+    if not runs:
+        return [spread([("compare", "head"), ("no run is marked", "dim")], [], width)]
+    right = f"x by {axis}" + (f", reading {reading}" if reading else "")
+    base = f"baseline {shorten(clean(runs[baseline].name), max(8, width - 48))}"
+    count = f"compare {len(runs)} run{'s' * (len(runs) != 1)}"
+    return [spread([(count, "head"), (base, "dim")], [(right, "")], width)]
+
+
+def empty(width: int) -> list[Line]:
+    """The next step where no run is marked."""
+    return [
+        [],
+        [(" No run is marked.", "bold")],
+        [],
+        [
+            (" Press ", ""),
+            ("1", "key"),
+            (" for the list of runs, ", ""),
+            ("space", "key"),
+            (" on each run", ""),
+        ],
+        [(" that you want to compare, then ", ""), ("3", "key"), (" or ", ""), ("c", "key"), (".", "")],
+        [],
+        [("   arcterm diff RUN RUN …", "accent"), ("   in a shell shows what differs", "dim")],
+    ]
+
+
+def legend(
+    runs: Sequence[RunFacts], looks: Sequence[Piece], cursor: int, baseline: int, width: int, height: int
+) -> list[Line]:
+    """A row for each run: its sign in its colour, name, state, steps, last loss, best verification."""
+    first = max(0, min(cursor - height // 2, len(runs) - height))
+    lines: list[Line] = []
+    for index, run in enumerate(runs[first : first + height], first):
+        word, role = words.state(run.word)
+        best = (
+            f"{run.best[0]} {words.percent(run.best[1])} @{words.short(run.best[2])}"
+            if run.best
+            else words.DASH
+        )
+        cells = [
+            (pad(word, 10), role),
+            (pad(f"{words.short(run.step)}/{words.short(run.steps)}", 13, True), ""),
+        ]
+        cells += [(pad(words.metric("loss", run.loss), 7, True), ""), (pad(best, 19, True), "")]
+        room = max(10, width - 5 - sum(len(text) + 1 for text, _ in cells) - 5)
+        name = pad(clean(run.name), room)
+        mark = "▸" if index == cursor else " "
+        base = ("base" if index == baseline else "    ", "accent")
+        line: Line = [
+            (mark, "accent"),
+            looks[index],
+            (f" {name}", "bold" if index == cursor else looks[index][1]),
+        ]
+        lines.append([*line, *((f" {text}", role) for text, role in cells), (" ", ""), base])
+    return lines
+
+
+def settings(
+    runs: Sequence[RunFacts], looks: Sequence[Piece], width: int, height: int, every: bool, first: int = 0
+) -> list[Line]:
+    """What differs in the configs, or `every` setting: a column for each run, from row `first` on."""
+    rows = [row for row in comparison.settings(runs) if every or row.differs]
+    right = f"{min(first + 1, len(rows))}–{min(first + height - 1, len(rows))} of {len(rows)}" if rows else ""
+    name = "all settings" if every else "what differs"
+    lines = [heading(name, width, right)]
+    if not rows:
+        return [
+            *lines,
+            [(" nothing: all settings are the same" if len(runs) > 1 else " one run alone", "dim")],
+        ]
+    columns = _columns(width - _KEY, len(runs))
+    for row in rows[first : first + height - 1]:
+        cells: Line = [(pad(f" {clean(row.key)}", _KEY), "dim")]
+        for value, (mark, role) in zip(row.values[: len(columns)], looks, strict=False):
+            text = words.DASH if value is None else clean(value) or "none"
+            cells += [(mark, role), (pad(f" {text}", columns[0] - 1), "")]
+        lines.append(cells)
+    return lines
+
+
+def results(
+    runs: Sequence[RunFacts], looks: Sequence[Piece], baseline: int, width: int, height: int
+) -> list[Line]:
+    """The best of each verification set for each run, and by how much it is better than the baseline."""
+    found = comparison.results(runs)
+    lines = [heading("best %", width, "against baseline" if len(runs) > 1 else "")]
+    if not found:
+        return [*lines, [(" no verification yet", "dim")]]
+    for result in found:
+        for index, best in enumerate(result.best):
+            if len(lines) >= height:
+                return lines
+            against = comparison.signed(result.difference(index, baseline))
+            role = "good" if against.startswith("+") else "bad" if against.startswith("-") else "dim"
+            named = pad(f" {clean(result.name)}", 12) if index == 0 else " " * 12
+            text = pad(comparison.score(best), 14, True)
+            lines.append([(named, ""), looks[index], (f" {text}", ""), (pad(against, 8, True), role)])
+    return lines
+
+
+def _columns(width: int, runs: int) -> list[int]:
+    """Widths of the columns of as many runs as fit, each at least `_LEAST` cells wide."""
+    shown = max(1, min(runs, width // _LEAST))
+    return [width // shown] * shown
