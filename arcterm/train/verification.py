@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import numpy as np
 import torch
-from arcterm_registry.contracts import JobReport, PairSet
+from arcterm_registry.contracts import Curve, JobReport, PairSet
 from torch import nn
 
 from arcterm.config import TrainConfig
@@ -161,7 +161,15 @@ def _report(context: JobContext, name: str, scored: _Outcome, show_errors: str) 
             "distances": str(scores),
         },
         reason=collapse,
+        curves=_roc(scored.measured),
     )
+
+
+def _roc(measured: Mapping[str, Measured]) -> list[Curve]:
+    """The ROC of every set that has pairs of both kinds, in one diagram."""
+    rates = {name: each.data["measured"] for name, each in measured.items() if each.data["measured"]}
+    lines = {name: [(point["far"], point["tar"]) for point in found["roc"]] for name, found in rates.items()}
+    return [Curve(title="ROC", x="FAR", y="TAR", lines=lines, log_x=True)] if lines else []
 
 
 def _lines(result: Verify, measured: Measured | None) -> list[str]:
