@@ -77,6 +77,7 @@ def test_pairs_of_one_kind_get_no_accuracy(verify, lfw, tmp_path):
     assert (told["one"]["accuracy"], told["one"]["measured"], told["one"]["wrong_pairs"]) == (None, None, [])
     assert "all 12 pairs of one are same" in told["one"]["withheld"]
     assert "no threshold can be wrong" in report.lines[0]
+    assert report.curves == []
 
 
 def test_rates_wrong_pairs_and_groups(verify, lfw, tmp_path):
@@ -93,6 +94,8 @@ def test_rates_wrong_pairs_and_groups(verify, lfw, tmp_path):
     assert points[0.1]["resolved"] and not points[0.01]["resolved"]
     assert [rate["far"] for rate in found["rates"]] == [0.1]
     assert found["rates"][0]["threshold"] == points[0.1]["at_most"]["threshold"]
+    (roc,) = report.curves
+    assert roc.log_x and list(roc.lines["lfw"])[-1] == (1.0, 1.0)
     with pytest.raises(DataError, match="wrong already exists"):
         verify(lfw, show_errors="wrong")
 
