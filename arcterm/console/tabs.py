@@ -62,9 +62,9 @@ def _registry(console: Console) -> ConsoleScreen:
 
 
 def _jobs(console: Console) -> ConsoleScreen:
-    from arcterm.console.screens.jobs import JobList
+    from arcterm.console.screens.jobruns import JobRunScreen
 
-    return JobList(console.root)
+    return JobRunScreen(console.root)
 
 
 def _data(console: Console) -> ConsoleScreen:

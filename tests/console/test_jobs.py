@@ -20,6 +20,7 @@ from arcterm.console.panels import log
 from arcterm.console.paths import complete
 from arcterm.console.screens.boxes import Confirm, StopBox
 from arcterm.console.screens.job import JobScreen
+from arcterm.console.screens.jobruns import JobRunScreen
 from arcterm.console.screens.jobs import JobList
 from arcterm.console.screens.pictures import PictureScreen
 from arcterm.console.screens.runs import RunList
@@ -392,7 +393,7 @@ async def test_a_job_that_hangs_on_import_does_not_hold_the_console_up(root, unt
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "d data" in shown(app))
-        await pilot.press("d")
+        await pilot.press("d", "n")
         await until(pilot, lambda: "looking for installed jobs" in shown(app))
         await pilot.press("enter", "j")
         assert isinstance(app.screen, JobList)
@@ -405,7 +406,7 @@ async def test_a_job_is_chosen_filled_in_and_started(quick, faces, root, until, 
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "d data" in shown(app))
-        await pilot.press("d")
+        await pilot.press("d", "n")
         await until(pilot, lambda: isinstance(app.screen, JobList) and "Pack a folder" in shown(app))
         seen = shown(app)
         await pilot.press("G")
@@ -429,7 +430,7 @@ async def test_a_job_is_chosen_filled_in_and_started(quick, faces, root, until, 
         assert run.record.config == job_config("pack", [faces, tmp_path / "my pack"], {"hold_out": 4})
         assert run.record.argv[:3] == ["arcterm", "data", "pack"]
         await pilot.press("q")
-        await until(pilot, lambda: isinstance(app.screen, RunList))
+        await until(pilot, lambda: isinstance(app.screen, JobRunScreen))
 
 
 @pytest.mark.long
@@ -606,7 +607,7 @@ async def test_pictures_are_reached_from_the_choice_of_jobs(album, root, until, 
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "d data" in shown(app))
-        await pilot.press("d")
+        await pilot.press("d", "n")
         await until(pilot, lambda: isinstance(app.screen, JobList) and "Pack a folder" in shown(app))
         await pilot.press("G", "enter")
         await until(pilot, lambda: isinstance(app.screen, PictureScreen) and app.screen.focused)
@@ -678,7 +679,7 @@ async def test_every_screen_is_drawn_on_a_plain_terminal(
         await pilot.press("q", "f")
         await until(pilot, lambda: isinstance(app.screen, JobForm) and "hold out" in shown(app))
         screens.append(shown(app))
-        app.open_jobs()
+        app.push_screen(JobList(root))
         await until(pilot, lambda: isinstance(app.screen, JobList) and "Pack a folder" in shown(app))
         screens.append(shown(app))
         if variable == "ARCTERM_ASCII":
