@@ -43,7 +43,7 @@ class Rows(Widget):
         width, height = self.size
         if self._painter is None or not width or not height:
             return
-        before, self._lines = self._lines, [_safe(line) for line in self._painter(width, height)[:height]]
+        before, self._lines = self._lines, [safe(line) for line in self._painter(width, height)[:height]]
         for y in range(max(len(before), len(self._lines))):
             if self._line(before, y) != self._line(self._lines, y):
                 self.refresh(Region(0, y, width, 1))
@@ -97,6 +97,6 @@ class Rows(Widget):
         return lines[y] if y < len(lines) else []
 
 
-def _safe(line: Line) -> Line:
+def safe(line: Line) -> Line:
     """`line` with its texts cleaned: names, messages and paths of strangers are among them."""
     return [(t if t.isprintable() else clean(t).replace("\t", " "), role) for t, role in line]

@@ -21,6 +21,20 @@ def width_of(pieces: Iterable[Piece]) -> int:
     return sum(cell_len(text) for text, _ in pieces)
 
 
+def differing(one: Line, other: Line) -> tuple[int, int]:
+    """The first cell from which two lines of equal width differ, and how many cells up to the last."""
+    start, end = 0, 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        start += cell_len(a[0])
+    for a, b in zip(reversed(one), reversed(other), strict=False):
+        if a != b:
+            break
+        end += cell_len(a[0])
+    return start, max(0, width_of(other) - start - end)
+
+
 def shorten(text: str, width: int) -> str:
     """`text` in at most `width` cells; an ellipsis tells that something is missing."""
     if cell_len(text) <= width:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from textual import events
+from textual.geometry import Region
 from textual.message import Message
 
 from arcterm.console.charts import kept
 from arcterm.console.charts.curves import Maker
 from arcterm.console.charts.lens import Lens
-from arcterm.console.charts.panes import SHAPES, Pane, Place, fit, places
+from arcterm.console.charts.panes import SHAPES, Area, Pane, areas, fit
 from arcterm.console.charts.view import lines, mode_of, picture
-from arcterm.console.rows import Rows
+from arcterm.console.rows import Rows, safe
 from arcterm.show.chart import Mode, Span
-from arcterm.show.lines import Line
+from arcterm.show.lines import Line, differing
 
 
 class ChartGrid(Rows):
@@ -48,7 +50,7 @@ class ChartGrid(Rows):
         keep: str = "charts",
         id: str | None = None,
     ) -> None:
-        super().__init__(self._paint, id=id)
+        super().__init__(id=id)
         self.makers = dict(makers)
         self.lens, self.shape, self.mode = kept.read(keep)
         self.filter = ""
@@ -56,6 +58,8 @@ class ChartGrid(Rows):
         self._titles = titles or {}
         self._first = self._chosen = 0
         self._panes: list[Pane] = []
+        self._areas: list[Area] = []
+        self._painted: list[list[Line]] = []
         self._stale: list[int] = []
         self._guides: dict[str, float] = {}
         self._by_mouse = False
@@ -94,7 +98,7 @@ class ChartGrid(Rows):
     def redraw(self) -> None:
         """Draw the charts anew, one in each turn of the event loop, so that no key waits for all of them."""
         wanted = self._layout()
-        if [(pane.name, pane.place) for pane in self._panes] != wanted:
+        if [(pane.name, pane.area) for pane in self._panes] != wanted:
             self.draw_all()
         elif not self._stale and wanted:
             self._stale = list(range(len(wanted)))
@@ -103,7 +107,7 @@ class ChartGrid(Rows):
     def draw_all(self) -> None:
         """Draw the charts anew at once."""
         self._stale = []
-        self._panes = [self._pane_of(name, place) for name, place in self._layout()]
+        self._panes = [self._pane_of(name, area) for name, area in self._layout()]
         self.repaint()
 
     def look_by(self, lens: Lens) -> None:
@@ -116,9 +120,10 @@ class ChartGrid(Rows):
             self.draw_all()
 
     def point(self, x: float | None) -> None:
-        """Put the crosshair at `x`, or take it away; it stays there when the mouse moves."""
+        """Put the crosshair at `x`, at most at the newest point, or take it away; the mouse leaves it."""
         self._by_mouse = False
-        self.look_by(replace(self.lens, cursor=x))
+        newest = max((s.x[-1] for p in self._panes for s in p.curves.series if len(s.x)), default=math.inf)
+        self.look_by(replace(self.lens, cursor=None if x is None else min(x, float(newest))))
 
     def move_cursor(self, cells: int) -> None:
         """Move the crosshair by so many columns of the chosen chart."""
@@ -198,10 +203,25 @@ class ChartGrid(Rows):
     # drawing
 
     def on_resize(self, event: events.Resize) -> None:
+        self._panes, self._areas, self._painted = [], [], []
         self.draw_all()
-        super().on_resize(event)
+        self.refresh()
 
-    def _layout(self) -> list[tuple[str, Place]]:
+    def repaint(self) -> None:
+        """Paint what differs in each chart: of a live one that is mostly a value in its title."""
+        before, self._painted = self._painted, [self._lines_of(pane) for pane in self._panes]
+        if [pane.area for pane in self._panes] != self._areas:
+            self._areas = [pane.area for pane in self._panes]
+            self.refresh()
+        else:
+            for area, old, new in zip(self._areas, before, self._painted, strict=True):
+                for y, (one, other) in enumerate(zip(old, new, strict=True), area.top):
+                    if one != other:
+                        start, width = differing(one, other)
+                        self.refresh(Region(area.left + start, y, width, 1))
+        self._lines = self._composed()
+
+    def _layout(self) -> list[tuple[str, Area]]:
         """The names of the charts that there is room for, among them the chosen one, and their places."""
         size, names = (self.size.width, self.size.height), self.names
         if not all(size) or not names:
@@ -213,35 +233,37 @@ class ChartGrid(Rows):
         self._first = max(self._first, self._chosen - count + 1, 0)
         self._first = min(self._first, len(names) - count)
         shown = names[self._first : self._first + count]
-        return list(zip(shown, places(size, shape, count), strict=True))
+        return list(zip(shown, areas(size, shape, count), strict=True))
 
-    def _pane_of(self, name: str, place: Place) -> Pane:
+    def _pane_of(self, name: str, area: Area) -> Pane:
         curves = self.makers[name](self.lens)
         if (guide := self._guides.get(name)) is not None:
             curves = curves.with_guide(guide)
         span = self.lens.visible(curves.span) if curves.span else None
-        drawn = picture(curves, place.size, mode_of(self, self.mode), span)
-        return Pane(name=name, place=place, curves=curves, drawn=drawn)
+        drawn = picture(curves, area.size, mode_of(self, self.mode), span)
+        return Pane(name=name, area=area, curves=curves, drawn=drawn)
 
     def _draw_next(self) -> None:
         if not self._stale or not self.is_attached:
             return
         index = self._stale.pop(0)
         pane = self._panes[index]
-        self._panes[index] = self._pane_of(pane.name, pane.place)
+        self._panes[index] = self._pane_of(pane.name, pane.area)
         self.repaint()
         if self._stale:
             asyncio.get_running_loop().call_soon(self.call_later, self._draw_next)
 
-    def _paint(self, width: int, height: int) -> list[Line]:
-        rows: list[Line] = [[] for _ in range(height)]
-        several = len(self._panes) > 1
-        for pane in self._panes:
-            chosen = several and pane.name == self.chosen
-            drawn = lines(pane.curves, pane.drawn, pane.place.size, self.lens.cursor, chosen)
-            for y, line in enumerate(drawn, pane.place.top):
-                if y < height:
-                    rows[y] += [(" ", ""), *line] if pane.place.left else line
+    def _lines_of(self, pane: Pane) -> list[Line]:
+        chosen = len(self._panes) > 1 and pane.name == self.chosen
+        drawn = lines(pane.curves, pane.drawn, pane.area.size, self.lens.cursor, chosen)
+        return [safe(line) for line in drawn]
+
+    def _composed(self) -> list[Line]:
+        """The rows of the whole grid."""
+        rows: list[Line] = [[] for _ in range(self.size.height)]
+        for area, drawn in zip(self._areas, self._painted, strict=True):
+            for y, line in enumerate(drawn, area.top):
+                rows[y] += [(" ", ""), *line] if area.left else line
         return rows
 
     def _matches(self, name: str) -> bool:
@@ -300,4 +322,4 @@ class ChartGrid(Rows):
             self.look_by(replace(self.lens, cursor=None))
 
     def _under(self, event: events.MouseEvent) -> Pane | None:
-        return next((pane for pane in self._panes if pane.place.holds(event.x, event.y)), None)
+        return next((pane for pane in self._panes if pane.area.holds(event.x, event.y)), None)

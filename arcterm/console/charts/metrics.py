@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -23,6 +24,7 @@ PLACES: dict[str, Callable[[float], str]] = {
     "time": time_label,
 }
 """How a place on the x axis is written."""
+_PARTS = 256
 
 
 def makers(view: View) -> dict[str, Maker]:
@@ -126,12 +128,22 @@ def _times(values: Floats, scale: int) -> Floats:
 
 
 def _whole(view: View, lens: Lens) -> Span | None:
-    """The whole range of x: from the first step to the newest known one, which may not be read yet."""
+    """The whole range of x: from the first step to the newest known one, which may not be read yet.
+
+    In a live run the end goes on by a part of the range at once: else each step would move every dot.
+    """
     if not view.history.steps:
         return None
     ends = np.array([view.history.steps[0], max(view.history.steps[-1], view.summary.step)], np.float64)
     first, last = places(view, lens.x)(ends)
-    return (float(first), float(last)) if last > first else None
+    if last <= first:
+        return None
+    if not view.live:
+        return float(first), float(last)
+    part = 2.0 ** math.floor(math.log2((last - first) / _PARTS))
+    if lens.x == "step":
+        part = max(part, 1.0)
+    return float(first), float(first + math.ceil((last - first) / part - 1e-9) * part)
 
 
 def _smoothed(view: View, name: str, y: Floats, weight: float) -> Floats:

@@ -15,7 +15,7 @@ _NARROWEST, _LOWEST = 18, 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Area:
     """The cells of one chart in its grid."""
 
     left: int
@@ -37,7 +37,7 @@ class Pane:
     """The chart called `name` as it was drawn last; `drawn` is None where there was nothing to draw."""
 
     name: str
-    place: Place
+    area: Area
     curves: Curves
     drawn: Drawn | None
 
@@ -45,7 +45,7 @@ class Pane:
         """Return the x of the chart in column `x` of the grid; None beside the plot."""
         if self.drawn is None:
             return None
-        cell = x - self.place.left - self.drawn.axes.left
+        cell = x - self.area.left - self.drawn.axes.left
         return self.drawn.axes.x_at(cell) if 0 <= cell < self.drawn.axes.width else None
 
 
@@ -57,14 +57,14 @@ def fit(size: tuple[int, int], count: int, wanted: tuple[int, int] | None) -> tu
     return min(rows, max(1, height // _LOWEST), -(-count // columns)), columns
 
 
-def places(size: tuple[int, int], shape: tuple[int, int], count: int) -> list[Place]:
+def areas(size: tuple[int, int], shape: tuple[int, int], count: int) -> list[Area]:
     """The places of `count` charts, row by row, with an empty column between them."""
     (width, height), (rows, columns) = size, shape
     lefts = [width * c // columns for c in range(columns)] + [width + 1]
     tops = [height * r // rows for r in range(rows + 1)]
     cells = [(r, c) for r in range(rows) for c in range(columns)][:count]
     return [
-        Place(
+        Area(
             left=lefts[c],
             top=tops[r],
             width=lefts[c + 1] - lefts[c] - 1,
