@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Protocol
 
 import torch
@@ -46,22 +47,31 @@ class Room:
 
     def like(self, of: Tensor) -> Tensor:
         """Return memory of the shape of `of`, whose numbers may be anything, that nobody else uses."""
-        if of.device.type != "cpu" or _USES is None:
+        if of.device.type != "cpu" or _uses_alone() is None:
             return torch.empty_like(of)
         kept = self._kept
-        if kept is None or kept.shape != of.shape or kept.dtype != of.dtype or _is_lent(kept):
+        # another tensor may have the same memory: a gradient that is added to, or that someone looks at
+        lent = kept is not None and _uses(kept) != _uses_alone()
+        if kept is None or lent or kept.shape != of.shape or kept.dtype != of.dtype:
             kept = self._kept = torch.empty_like(of, memory_format=torch.contiguous_format)
         # a tensor of its own: autograd takes one that only it holds for the gradient, and copies any other
         return kept.view(kept.shape)
 
 
-_USES = getattr(torch._C, "_storage_Use_Count", None)
-_OWN_USES = 2  # that of the tensor which keeps it, and that of asking
+def _uses(tensor: Tensor) -> int:
+    """Count what holds the memory of `tensor`: tensors, and the question itself."""
+    return int(torch._C._storage_Use_Count(tensor.untyped_storage()._cdata))
 
 
-def _is_lent(tensor: Tensor) -> bool:
-    """Whether another tensor has the same memory: a gradient that is added to, or that someone looks at."""
-    return _USES is not None and _USES(tensor.untyped_storage()._cdata) > _OWN_USES
+@functools.cache
+def _uses_alone() -> int | None:
+    """Count the uses of memory that one tensor has; None where PyTorch, whose business it is, won't say."""
+    tensor = torch.empty(1)
+    try:
+        alone, lent = _uses(tensor), tensor.view(1)
+        return alone if _uses(tensor) > alone and lent is not tensor else None
+    except AttributeError:
+        return None
 
 
 class Collected:
