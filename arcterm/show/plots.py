@@ -11,8 +11,7 @@ import numpy as np
 from arcterm.errors import ConfigError
 from arcterm.pictures.plot import Floats, Plot, Trace, plot_of
 from arcterm.runs.describe import Summary
-from arcterm.runs.events import Step
-from arcterm.runs.reader import Reader
+from arcterm.runs.reading.follow import Follower
 from arcterm.runs.report import read_report
 from arcterm.runs.store import Run
 from arcterm.show import words
@@ -22,15 +21,15 @@ from arcterm.text import first_of
 Along = Literal["step", "epoch", "time"]
 AXES: dict[Along, str] = {"step": "step", "epoch": "epoch", "time": "hours since the first step"}
 VERIFICATION = "verification"
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """All events of a training: their summary, and the epoch of each of its steps, with its fraction."""
+    """All events of a training."""
 
     name: str
     summary: Summary
-    epochs: Floats
 
     @property
     def steps(self) -> Floats:
@@ -38,22 +37,29 @@ class Past:
         return np.array(self.summary.steps, np.float64)
 
     def along(self, axis: Along, steps: Floats) -> Floats:
-        """Return the places of `steps` on an axis; between recorded ones they are interpolated."""
+        """Return the places of `steps` on an axis; between recorded ones they are interpolated.
+
+        Epochs count what is done of them: 0 before the first step, 1 after the last step of the first.
+        """
         if axis == "step" or not len(self.summary.steps):
             return steps
-        times = np.array(self.summary.times, np.float64)
-        values = self.epochs if axis == "epoch" else (times - times[0]) / 3600
-        return np.interp(steps, self.steps, np.maximum.accumulate(values))  # a clock may be set back
+        if axis == "time":
+            times = np.maximum.accumulate(np.array(self.summary.times, np.float64))  # a clock may be set back
+            return np.asarray(np.interp(steps, self.steps, (times - times[0]) / 3600), np.float64)
+        begins, numbers = np.array(self.summary.epochs, np.float64).T
+        last = self.steps[-1] - begins[-1] + 1  # the last one may not be over
+        length = max(last, begins[-1] - begins[-2] if len(begins) > 1 else last)
+        ends = np.append(begins - 1, begins[-1] - 1 + length)
+        return np.asarray(np.interp(steps, ends, np.append(numbers - 1, numbers[-1])), np.float64)
 
 
 def read_past(run: Run) -> Past:
     """Read every event of `run`."""
-    summary, epochs = Summary(), dict[int, int]()
-    for attempt, event in Reader(run).events():
-        summary.feed([(attempt, event)])
-        if isinstance(event, Step):
-            epochs[event.step] = event.epoch
-    return Past(run.name, summary, _fractions([epochs[step] for step in summary.steps]))
+    summary, follower, more = Summary(), Follower(run), True
+    while more:
+        events, more = follower.batches(_CHUNK)
+        summary.feed(events)
+    return Past(run.name, summary)
 
 
 def metric_plot(
@@ -158,16 +164,3 @@ def _is_known(values: Sequence[float]) -> bool:
 
 def _sets(pasts: Iterable[Past]) -> list[str]:
     return list(dict.fromkeys(name for past in pasts for name in past.summary.verification))
-
-
-def _fractions(epochs: Sequence[int]) -> Floats:
-    """Epochs (N,), from 1, with the share of the epoch that is done, as far as its steps tell: 0 … epochs."""
-    whole = np.array(epochs, np.float64)
-    if not len(whole):
-        return whole
-    begins = np.flatnonzero(np.diff(whole, prepend=-np.inf))
-    lengths = np.diff(np.append(begins, len(whole)))
-    if len(lengths) > 1:  # the last one may not be over
-        lengths[-1] = max(lengths[-1], lengths[-2])
-    group = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(whole))))
-    return whole - 1 + (np.arange(len(whole)) - begins[group] + 1) / lengths[group]
