@@ -75,6 +75,16 @@ class Page:
     async def type(self, text: str) -> None:
         await self.call("Input.insertText", text=text)
 
+    async def resize(self, width: int, height: int) -> None:
+        """Make the page that many pixels wide and high."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
     async def picture(self) -> bytes:
         """What it shows, as PNG."""
         return base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"])
@@ -83,7 +93,7 @@ class Page:
 @contextlib.asynccontextmanager
 async def browsing(width: int = 1280, height: int = 800) -> AsyncIterator[Page]:
     """A new browser with one empty page."""
-    import aiohttp
+    aiohttp = pytest.importorskip("aiohttp", reason="the extra web is not installed")
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = await asyncio.create_subprocess_exec(
