@@ -7,6 +7,7 @@ replaced.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections import Counter
@@ -30,6 +31,10 @@ _TURN_SECONDS = 0.004
 
 _GLANCES = 1000
 """Directories of runs off the screen that one look asks for their time of change."""
+
+_LONG_LIVED = 500
+"""After so many runs the collector of garbage passes over what is there: what is known of a run stays, and a
+full collection over 10,000 of them would hold the UI up for a third of a second."""
 
 _SPARKS = 24
 _SPARK_SECONDS = 10.0
@@ -149,6 +154,8 @@ class Catalogue:
 
     def _read(self, run: Run, before: RunFacts) -> RunFacts:
         self.opened += 1
+        if self.opened % _LONG_LIVED == 0:
+            gc.freeze()
         reader = self._readers.get(run.id) or Reader(run)
         try:
             found = facts.read(reader, before)

@@ -85,11 +85,15 @@ async def test_what_differs_the_baseline_and_the_table(two, root, until, shown, 
         await pilot.press("d")
         await until(pilot, lambda: "all settings" in shown(app) and "backbone" in shown(app))
         await pilot.press("E")
-        await until(pilot, lambda: list(tmp_path.glob("compare-*.csv")))
-        rows = list(csv.reader(next(tmp_path.glob("compare-*.csv")).read_text().splitlines()))
+        await until(pilot, lambda: list(tmp_path.glob("comparison-of-2-runs.csv")))
+        rows = list(csv.reader(next(tmp_path.glob("comparison-of-2-runs.csv")).read_text().splitlines()))
         assert rows[0] == ["key", "first", "second"] and ["lr", "0.1", "0.05"] in rows
         await pilot.press("escape")
         await until(pilot, lambda: "all settings" not in shown(app))
+        await pilot.press("e", "3")
+        await until(pilot, lambda: list(tmp_path.glob("comparison-of-2-runs-loss.csv")))
+        curves = next(tmp_path.glob("comparison-of-2-runs-loss.csv")).read_text()
+        assert "first" in curves and "second" in curves
         await pilot.press("space")
         await until(pilot, lambda: "compare 1 run" in shown(app))
         await pilot.press("space")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -173,6 +174,11 @@ class Compare(ChartKeys, RunActions, Polling):
     def target(self) -> Run | None:
         return self.items[self._cursor].run if self.items else None
 
+    @property
+    def subject(self) -> str:
+        """What exported charts are about; their legend has the names."""
+        return f"comparison of {len(self.items)} run{'s' * (len(self.items) != 1)}"
+
     def steps_made(self) -> int:
         return self.items[self._cursor].facts.step if self.items else 0
 
@@ -202,6 +208,10 @@ class Compare(ChartKeys, RunActions, Polling):
         super().action_chart_axis()
         self.repaint(charts=False)
 
+    def action_chart_reset(self) -> None:
+        super().action_chart_reset()
+        self.repaint(charts=False)
+
     def action_table(self) -> None:
         """Go on from the charts to what differs, to all settings, and back."""
         now = next((name for name in _TABLES[1:] if self.has_class(name)), "")
@@ -223,7 +233,7 @@ class Compare(ChartKeys, RunActions, Polling):
         runs, baseline = self.runs, self.baseline
 
         def write() -> Callable[[], None]:
-            path = Path(f"compare-{runs[0].run.id}-and-{len(runs) - 1}.csv").absolute()
+            path = _free(self.subject.replace(" ", "-"))
             write_bytes(path, comparison.as_csv(runs, baseline).encode())
             return self._notifier(f"{path} is written; `arcterm diff --csv` prints the same")
 
@@ -291,6 +301,12 @@ class Compare(ChartKeys, RunActions, Polling):
 
     def _draw_results(self, width: int, height: int) -> list[Line]:
         return panel.results(self.runs, self._looks, self.baseline, width, height) if self.items else []
+
+
+def _free(stem: str) -> Path:
+    """A path where the console was started that nothing stands at: ``….csv``, then ``…-2.csv``."""
+    names = (f"{stem}{f'-{count}' if count > 1 else ''}.csv" for count in itertools.count(1))
+    return next(path for path in map(Path, names) if not path.exists()).absolute()
 
 
 _ON_RUNS = ("table", "baseline", "unmark", "open", "export_table", "zoom")
