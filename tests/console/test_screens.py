@@ -433,7 +433,10 @@ async def test_the_cursor_stays_on_its_run(make, root, until, shown):
 
         async def listed(count):
             app.screen.look()
-            await until(pilot, lambda: len(app.screen._runs or []) == count)
+            await until(
+                pilot,
+                lambda: len(app.screen._runs or []) == count and all(run.known for run in app.screen._runs),
+            )
             return app.screen.chosen.run.name
 
         assert await listed(3) == "third"

@@ -10,6 +10,7 @@ from arcterm.show.lines import Line, Piece, heading, pad, shorten, spread
 from arcterm.text import clean
 
 _KEY, _LEAST = 18, 9
+_STEPS_FROM = 76
 
 
 def title(runs: Sequence[RunFacts], baseline: int, axis: str, width: int, reading: int = 0) -> list[Line]:
@@ -54,10 +55,9 @@ def legend(
             if run.best
             else words.DASH
         )
-        cells = [
-            (pad(word, 10), role),
-            (pad(f"{words.short(run.step)}/{words.short(run.steps)}", 13, True), ""),
-        ]
+        cells = [(pad(word, 10), role)]
+        if width >= _STEPS_FROM:
+            cells.append((pad(f"{words.short(run.step)}/{words.short(run.steps)}", 13, True), ""))
         cells += [(pad(words.metric("loss", run.loss), 7, True), ""), (pad(best, 19, True), "")]
         room = max(10, width - 5 - sum(len(text) + 1 for text, _ in cells) - 5)
         name = pad(clean(run.name), room)

@@ -56,11 +56,11 @@ COLUMNS = (
     Column("tags", 14, "tag", least=150),
     Column("state", 10, "state"),
     Column("step", 13, "step", right=True, falling=True),
-    Column("loss", 7, "loss", right=True),
+    Column("loss", 7, "loss", right=True, least=72),
     Column("loss over steps", _SPARK + 3, "", least=136),
     Column("best %", 13, "best", right=True, falling=True),
     Column("size", 9, "size", right=True, falling=True, least=170),
-    Column("age", 6, "age", right=True),
+    Column("age", 6, "age", right=True, least=72),
 )
 
 
@@ -129,9 +129,11 @@ def title(
     parts += [f"{counts.live} live"] if counts.live else []
     parts += [f"{counts.damaged} damaged"] if counts.damaged else []
     parts += [f"{others} no run" + "s" * (others > 1)] if others else []
+    parts += [f"reading {counts.unread:,}"] if counts.unread else []
     parts += [f"{marked} marked"] if marked else []
     parts += [f"by {order.by.name} {order.sign}"] if order != _USUAL else []
-    parts += [f"reading {counts.unread:,}"] if counts.unread else []
+    while len(", ".join(parts)) > width - 12 and len(parts) > 1:
+        parts.pop()
     right = ", ".join(parts)
     room = width - len(right) - 16
     return [spread([("arcterm", "head"), (_tail(str(root), room), "dim")], [(right, "")], width)]

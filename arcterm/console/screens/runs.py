@@ -99,6 +99,7 @@ class RunList(RunNotes, Polling):
         self._places: dict[str, int] = {}
         self._chosen = ""
         self._row = 0
+        self._placed = False  # the cursor stays on the first row until it is moved, or every run is read
         self._quiet = 0
         self._offered: object = None
 
@@ -117,6 +118,7 @@ class RunList(RunNotes, Polling):
     def on_screen_resume(self) -> None:
         """Read at once, also after being covered."""
         self.marks = Marks(self.root)
+        self._repaint()
         self.look()
 
     def on_listed(self, message: Listed) -> None:
@@ -297,6 +299,7 @@ class RunList(RunNotes, Polling):
 
     def _choose(self, index: int) -> None:
         if self.shown:
+            self._placed = True
             self._row = min(max(index, 0), len(self.shown) - 1)
             self._chosen = self.shown[self._row].run.id
             self._repaint()
@@ -316,8 +319,10 @@ class RunList(RunNotes, Polling):
             )
         self._places = {run.run.id: index for index, run in enumerate(self.shown)}
         if self.shown:
-            self._row = min(self._index(), len(self.shown) - 1)
+            index = self._index() if self._placed else 0
+            self._row = min(index, len(self.shown) - 1)
             self._chosen = self.shown[self._row].run.id
+        self._placed |= self._runs is not None and not self._counts.unread
         if self._runs is not None and not self._counts.unread:
             self.marks.keep({run.run.id for run in runs})
         self._repaint()
