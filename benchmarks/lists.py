@@ -132,7 +132,7 @@ def main() -> None:
         many, long = folder / f"list-{given.runs}", folder / f"compare-{given.steps}"
         write_many(many, given.runs)
         while len(list_runs(long)) < 5:
-            write_run(long, given.steps)[1].close()
+            write_run(long, given.steps)
         asyncio.run(measure_list(many))
         asyncio.run(measure_compare(long))
 
