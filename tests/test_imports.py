@@ -36,6 +36,14 @@ def test_light_commands_load_nothing_heavy(arguments):
     assert not loaded_by(f"{command}\ntry: main()\nexcept SystemExit: pass") & set(HEAVY)
 
 
+def test_the_list_of_runs_loads_nothing_that_starts_or_draws_one():
+    assert not loaded_by("import arcterm.console.app, arcterm.console.screens.runs") & {
+        "numpy",
+        "torch",
+        "cv2",
+    }
+
+
 def test_names_and_declarations_load_nothing_heavy():
     code = "from arcterm_registry import names, scan, KINDS\nfor k in KINDS: names(k); scan(k)"
     assert not loaded_by(code) & set(HEAVY)

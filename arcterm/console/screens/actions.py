@@ -7,8 +7,6 @@ from collections.abc import Callable
 from arcterm.config import Config
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import StopBox
-from arcterm.launch import devices, start
-from arcterm.launch.resume import resumption
 from arcterm.runs import advice, control
 from arcterm.runs.advice import StopCosts
 from arcterm.runs.control import Verb
@@ -91,6 +89,9 @@ class RunActions(ConsoleScreen):
         done = advice.resuming(run).partition("` ")[2]
 
         def resume() -> Callable[[], None]:
+            from arcterm.launch import devices  # what starts a run is imported when one is started
+            from arcterm.launch.resume import resumption
+
             begun = resumption.prepare(run)
             begun.start()
             moved = devices.moved(config, devices.today(config))
@@ -114,6 +115,8 @@ class RunActions(ConsoleScreen):
         softly = run.record.config.stop_words.softly
 
         def stop() -> Callable[[], None]:
+            from arcterm.launch import start
+
             start.stop(run, now=now)
             return self._notifier("stopping at once" if now else f"stopping {softly}")
 
