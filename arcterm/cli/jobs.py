@@ -80,7 +80,8 @@ def run_job(config: JobConfig, given: Mapping[str, Any]) -> None:
 
     root = store.runs_dir(given["runs_dir"])
     where = {key: given.get(key) for key in ("gpus", "nproc") if config.ranks}
-    run = start.job(config, root, argv=sys.argv, say=say, **where)
+    after = store.find(root, given["after"]) if given.get("after") else None
+    run = start.job(config, root, argv=sys.argv, after=after, say=say, **where)
     if given["detach"]:
         put_detached(run, given["as_json"])
         return
@@ -125,7 +126,12 @@ def job_parameters(declared: JobSpec) -> list[inspect.Parameter]:
         about = typer.Option(flag(name), help=help_of(setting), show_default=False)
         parameters.append(parameter(name, Annotated[kind | None, about], None))
     detach = typer.Option("--detach", help="Start it and return; prints the job's id.")
-    return [*parameters, parameter("detach", Annotated[bool, detach], False), *shared_parameters()]
+    after = typer.Option("--after", help="Queue it after this run, however that ends.", show_default=False)
+    own = [
+        parameter("detach", Annotated[bool, detach], False),
+        parameter("after", Annotated[str | None, after], None),
+    ]
+    return [*parameters, *own, *shared_parameters()]
 
 
 def _argument(path: JobPath) -> inspect.Parameter:

@@ -31,6 +31,7 @@ def _run(
     runs_dir: Path | None,
     nproc: int | None,
     gpus: str | None,
+    after: str | None,
     **given: Any,
 ) -> None:
     from arcterm.cli.runs.watch import watch
@@ -42,7 +43,8 @@ def _run(
     say_waiting(f"verifying {model}")
     options = {name: value for name, value in given.items() if value is not None}
     config = job_config(verification.NAME, [model, *sets], options)
-    job = start.job(config, root, argv=sys.argv, gpus=gpus, nproc=nproc, say=say)
+    before = store.find(root, after) if after else None
+    job = start.job(config, root, argv=sys.argv, gpus=gpus, nproc=nproc, after=before, say=say)
     if detach:
         put_detached(job, as_json)
         return

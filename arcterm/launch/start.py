@@ -147,20 +147,24 @@ def job(
     argv: Sequence[str] = (),
     gpus: str | None = None,
     nproc: int | None = None,
+    after: Run | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Run:
-    """Start a job, as a run of its own; raises `DataError` if there is nothing at a path that it reads.
+    """Start a job, as a run of its own, queued `after` another.
 
+    Raises `DataError` if there is nothing at a path that it reads, unless the run before it writes there.
     One on ranks works on `gpus`, all by default, or `nproc` ranks; `say` is told why where that is the CPU.
     """
     if config.plugin == verification.NAME:
         ready = verification.prepare(config, root, gpus, nproc, say)
-        return _submit(_on(ready.config, ready.gpus, ready.nproc), root, argv, ready.label, ready.facts)
+        placed = _on(ready.config, ready.gpus, ready.nproc)
+        return _submit(placed, root, argv, ready.label, ready.facts, after)
+    coming = written_by(after)
     declared = get("job", config.plugin)
     config = resolve_models(config, root)
     for place, paths in declared.share_out(config.paths):
         for path in paths:
-            if not (place.written or place.model or Path(path).exists()):
+            if not (place.written or place.model or path in coming or Path(path).exists()):
                 raise DataError(f"{path} does not exist", f"{config.kind_of_job}: {place.help}")
     for name, path in declared.read_files(config.options).items():
         if not Path(path).exists():
@@ -175,14 +179,31 @@ def job(
             config = msgspec.structs.replace(config, ranks=False)
         if where.remark:
             say(f"device: {where.remark}")
-    return _submit(config, root, argv)
+    return _submit(config, root, argv, after=after)
+
+
+def written_by(run: Run | None) -> set[str]:
+    """The paths that a live job will have written when it is done."""
+    config = run.record.config if run is not None else None
+    if run is None or not isinstance(config, JobConfig) or config.declared is None:
+        return set()
+    if state.read_state(run).state not in state.LIVE:
+        return set()
+    return {
+        path for place, paths in config.declared.share_out(config.paths) if place.written for path in paths
+    }
 
 
 def _submit(
-    config: JobConfig, root: Path, argv: Sequence[str], label: str = "", facts: DatasetFacts | None = None
+    config: JobConfig,
+    root: Path,
+    argv: Sequence[str],
+    label: str = "",
+    facts: DatasetFacts | None = None,
+    after: Run | None = None,
 ) -> Run:
     made = _create(root, config, argv, label=label, facts=facts)
-    engine.submit(made)
+    engine.submit(made, *(["--after", str(after.path.resolve())] if after else []))
     return made
 
 

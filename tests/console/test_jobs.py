@@ -13,7 +13,7 @@ from textual.widgets import Input, Select
 from arcterm.config import JobConfig, job_config
 from arcterm.console.app import Console
 from arcterm.console.forms.fields import FieldRow
-from arcterm.console.forms.job import JobDraft, judge_job
+from arcterm.console.forms.job import AFTER, JobDraft, judge_job
 from arcterm.console.forms.jobscreen import JobForm
 from arcterm.console.panels import job as panels
 from arcterm.console.panels import log
@@ -698,6 +698,7 @@ async def test_every_form_fits(quick, root, until, shown, size):
             assert {row.key for row in app.screen.query(FieldRow)} == {
                 *(f"path.{place.name}" for place in spec.paths),
                 *(option.name for option in spec.options),
+                AFTER.key,
             }
             app.pop_screen()
 

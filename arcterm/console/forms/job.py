@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,18 @@ from arcterm.commandline import Value
 from arcterm.config import PATH_FIELD, job_config
 from arcterm.console.forms.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
-from arcterm.launch import verification
+from arcterm.launch import start, verification
 from arcterm.launch.meant import resolve_models
 from arcterm.overrides import non_defaults
+from arcterm.runs import store
+
+AFTER = Field(
+    key="run.after",
+    option=Option(
+        name="after", type=str, default="", help="wait for this run to end first: its id or name, or last"
+    ),
+)
+"""The run that a job is queued after; no option of a job has that key."""
 
 
 @dataclass
@@ -39,7 +49,7 @@ class JobDraft(FormDraft):
 
     def fields(self) -> dict[str, Field]:
         own = [Field(key=option.name, option=option) for option in self.spec.options]
-        return {f.key: f for f in [*self.path_fields(), *own]}
+        return {f.key: f for f in [*self.path_fields(), *own, AFTER]}
 
     def path_of(self, key: str) -> JobPath | None:
         """The path that a field is for; None for an option."""
@@ -80,7 +90,9 @@ class JobDraft(FormDraft):
             place.name: own[0] for place in self.spec.paths if place.named and (own := self._paths(place))
         }
         paths = [path for place in self.spec.paths if not place.named for path in self._paths(place)]
-        return commandline.job(self.spec.group, self.name, paths, given, named)
+        command = commandline.job(self.spec.group, self.name, paths, given, named)
+        after = self.text(AFTER.key)
+        return f"{command} --after {shlex.quote(after)}" if after else command
 
     def _paths(self, place: JobPath) -> list[str]:
         text = self.texts.get(PATH_FIELD + place.name, "")
@@ -88,9 +100,20 @@ class JobDraft(FormDraft):
         return [part.strip() for part in parts if part.strip()]
 
 
-def judge_job(name: str, paths: Sequence[str], options: Mapping[str, Value], root: Path) -> Verdict:
-    """Check everything that takes time: whether the paths that are read exist, then the whole config."""
+def judge_job(
+    name: str, paths: Sequence[str], options: Mapping[str, Value], root: Path, after: str = ""
+) -> Verdict:
+    """Check everything that takes time: whether the paths that are read exist, then the whole config.
+
+    What the run `after` which it is queued writes need not be there yet.
+    """
     problems: dict[str, str] = {}
+    coming: set[str] = set()
+    if after:
+        try:
+            coming = start.written_by(store.find(root, after))
+        except ArctermError as error:
+            problems[AFTER.key] = error.message
     declared = get("job", name)
     for place, path in ((place, path) for place, own in declared.share_out(paths) for path in own):
         try:
@@ -98,7 +121,7 @@ def judge_job(name: str, paths: Sequence[str], options: Mapping[str, Value], roo
         except RuntimeError:  # ~user without a home
             problems[PATH_FIELD + place.name] = f"there is no home directory {path.partition('/')[0]}"
             continue
-        if not (place.written or place.model or found.exists()):
+        if not (place.written or place.model or str(found.absolute()) in coming or found.exists()):
             problems[PATH_FIELD + place.name] = f"there is no {found.absolute()}"
         elif place.written and (found.is_file() or (found.is_dir() and any(found.iterdir()))):
             problems[PATH_FIELD + place.name] = f"{found.absolute()} is already there; choose another"

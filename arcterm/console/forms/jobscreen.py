@@ -11,11 +11,12 @@ from textual.widget import Widget
 
 from arcterm.console.forms.draft import Verdict
 from arcterm.console.forms.fields import PathRow, row_for
-from arcterm.console.forms.job import JobDraft, judge_job
+from arcterm.console.forms.job import AFTER, JobDraft, judge_job
 from arcterm.console.forms.screen import Form, section
 from arcterm.console.screens.jobs import JobList
 from arcterm.errors import ConfigError
 from arcterm.launch import start
+from arcterm.runs import store
 from arcterm.runs.store import Run
 
 
@@ -40,11 +41,13 @@ class JobForm(Form):
             place = draft.path_of(entry.key)
             several = place is not None and place.many
             rows.append(PathRow(entry, draft.texts.get(entry.key, ""), several=several))
-        own = [entry for key, entry in draft.fields().items() if draft.path_of(key) is None]
+        own = [
+            entry for key, entry in draft.fields().items() if draft.path_of(key) is None and key != AFTER.key
+        ]
         if own:
             rows.append(section("options"))
             rows += [row_for(entry, draft.texts.get(entry.key, "")) for entry in own]
-        return rows
+        return [*rows, section("queue"), row_for(AFTER, draft.text(AFTER.key))]
 
     def on_mount(self) -> None:
         """Show the problems, and wait for the first path."""
@@ -56,13 +59,19 @@ class JobForm(Form):
 
     def checker(self) -> Callable[[], Verdict]:
         name, paths, options = self.draft.name, self.draft.paths(), self.draft.options()
-        return lambda: judge_job(name, paths, options, self.root)
+        after = self.draft.text(AFTER.key)
+        return lambda: judge_job(name, paths, options, self.root, after)
 
     def starter(self, verdict: Verdict) -> Callable[[], Run]:
-        job, argv = verdict.job, shlex.split(self.draft.command())
+        job, argv, after = verdict.job, shlex.split(self.draft.command()), self.draft.text(AFTER.key)
         if job is None:
             raise ConfigError("the form isn't checked yet", "wait until it says that it is ready")
-        return lambda: start.job(job, self.root, argv=argv)
+
+        def begin() -> Run:
+            before = store.find(self.root, after) if after else None
+            return start.job(job, self.root, argv=argv, after=before)
+
+        return begin
 
     def launched(self, run: Run) -> None:
         """Show the job; the way back from it leads past the form and the choice of jobs."""
