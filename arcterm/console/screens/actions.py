@@ -14,7 +14,8 @@ from arcterm.runs.reader import Reader, RunGoneError
 from arcterm.runs.state import LIVE
 from arcterm.runs.store import Run
 
-_ON_LIVE = ("stop", "checkpoint", "verify")
+_ON_LIVE = ("stop", "checkpoint")
+_CHANGING = (*_ON_LIVE, "verify", "resume", "resume_changed", "use")
 
 
 class RunActions(ConsoleScreen):
@@ -39,6 +40,12 @@ class RunActions(ConsoleScreen):
         if self._removed:
             self.leave_removed()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer nothing that changes a run where the console only watches."""
+        if action in _CHANGING and self.console_app.readonly:
+            return False
+        return super().check_action(action, parameters)
+
     @staticmethod
     def allows(action: str, state: str, config: Config | None) -> bool:
         """Whether a run of `config` in `state` allows `action`."""
@@ -50,6 +57,8 @@ class RunActions(ConsoleScreen):
             return state in LIVE
         if action == "resume_changed":
             return config is not None and config.kind == "training" and state not in (*LIVE, "damaged")
+        if action in ("verify", "use"):
+            return config is not None and config.kind == "training" and state not in ("damaged", "queued")
         return action != "resume" or (state not in LIVE and state not in ("done", "damaged"))
 
     def action_stop(self) -> None:

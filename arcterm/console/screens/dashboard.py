@@ -15,7 +15,10 @@ from arcterm.console.keys import KeyLine
 from arcterm.console.messages import Looked
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.rows import Rows
+from arcterm.console.screens import uses
 from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
+from arcterm.errors import RunError
+from arcterm.runs.describe import best_result
 from arcterm.runs.store import Run
 from arcterm.show import words
 
@@ -43,7 +46,8 @@ class Dashboard(RunScreen, ChartKeys):
             tooltip="other devices, batch, length",
         ),
         Binding("C", "checkpoint", "checkpoint", tooltip="save a checkpoint now and go on"),
-        Binding("v", "verify", "verify", tooltip="verify now and go on"),
+        Binding("v", "verify", "verify", tooltip="verify now and go on; once it is over, a form"),
+        Binding("u", "use", "use model", tooltip="verify, export, embed or compare with a checkpoint of it"),
         Binding("o", "output", "output", tooltip="the logs of all ranks, to look through"),
         Binding("i", "events", "events", tooltip="the lines of its event files, to look through"),
         Binding("p", "pause", "pause", tooltip="stop painting; the run goes on"),
@@ -109,6 +113,24 @@ class Dashboard(RunScreen, ChartKeys):
     def action_zoom(self) -> None:
         """Enlarge the main chart, or put it back."""
         self.enlarge("-zoomed")
+
+    def action_verify(self) -> None:
+        """Verify between two steps of a live run; of one that is over, show the form."""
+        if self.view.live:
+            super().action_verify()
+        else:
+            uses.verify(self, self.view.run, "best" if self._scored else "last")
+
+    def action_use(self) -> None:
+        """Ask what to do with its model."""
+        if self.view.summary.checkpoints:
+            uses.offer(self, self.view.run, self._scored)
+        else:
+            self.console_app.show_error(RunError("there is no checkpoint yet", "C saves one of a live run"))
+
+    @property
+    def _scored(self) -> bool:
+        return best_result(self.view.summary) is not None
 
     def action_output(self) -> None:
         """Show the logs."""

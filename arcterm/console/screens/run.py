@@ -52,7 +52,8 @@ class RunScreen(RunActions, Polling):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what the run's state allows."""
-        return self.allows(action, self.view.state.state, self.view.record.config)
+        allowed = self.allows(action, self.view.state.state, self.view.record.config)
+        return super().check_action(action, parameters) if allowed else False
 
     def enlarge(self, name: str) -> None:
         """Let a panel fill the screen, or put it back."""
