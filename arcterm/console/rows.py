@@ -70,7 +70,7 @@ class Rows(Widget):
         span = self.text_selection.get_span(y) if self.text_selection is not None else None
         if span is not None:
             strip = self._selected(strip, *span)
-        return strip.apply_offsets(0, y)
+        return strip.apply_offsets(0, y) if self.ALLOW_SELECT else strip
 
     def get_selection(self, selection: Selection) -> tuple[str, str]:
         """The selected text, as drawn, for the clipboard."""

@@ -60,6 +60,7 @@ class ChartGrid(Rows):
         self._panes: list[Pane] = []
         self._areas: list[Area] = []
         self._painted: list[list[Line]] = []
+        self._known: dict[str, tuple[Pane, tuple[float | None, bool], list[Line]]] = {}
         self._stale: list[int] = []
         self._guides: dict[str, float] = {}
         self._by_mouse = False
@@ -215,7 +216,9 @@ class ChartGrid(Rows):
             self.refresh()
         else:
             for area, old, new in zip(self._areas, before, self._painted, strict=True):
-                for y, (one, other) in enumerate(zip(old, new, strict=True), area.top):
+                for y, (one, other) in enumerate(
+                    zip(old, new, strict=True) if old is not new else (), area.top
+                ):
                     if one != other:
                         start, width = differing(one, other)
                         self.refresh(Region(area.left + start, y, width, 1))
@@ -254,9 +257,13 @@ class ChartGrid(Rows):
             asyncio.get_running_loop().call_soon(self.call_later, self._draw_next)
 
     def _lines_of(self, pane: Pane) -> list[Line]:
-        chosen = len(self._panes) > 1 and pane.name == self.chosen
-        drawn = lines(pane.curves, pane.drawn, pane.area.size, self.lens.cursor, chosen)
-        return [safe(line) for line in drawn]
+        """The lines of a chart; the same ones as before where nothing of it has changed."""
+        look = self.lens.cursor, len(self._panes) > 1 and pane.name == self.chosen
+        known = self._known.get(pane.name)
+        if known is None or known[:2] != (pane, look):
+            drawn = lines(pane.curves, pane.drawn, pane.area.size, *look)
+            known = self._known[pane.name] = pane, look, [safe(line) for line in drawn]
+        return known[2]
 
     def _composed(self) -> list[Line]:
         """The rows of the whole grid."""

@@ -36,7 +36,8 @@ class Drawn:
             codes[free, column] = ord("|" if self.mode == "ascii" else "│")
             place = self.axes.left + column
             footer[0] = footer[0][:place] + ("^" if self.mode == "ascii" else "┴") + footer[0][place + 1 :]
-        rows = [[(gutter, 0), *_runs(codes[y], styles[y])] for y, gutter in enumerate(self.axes.gutter)]
+        runs = _runs(codes, styles)
+        rows = [[(gutter, 0), *row] for gutter, row in zip(self.axes.gutter, runs, strict=True)]
         return rows + [[(text, 0)] for text in footer]
 
 
@@ -91,10 +92,23 @@ def message(text: str, size: tuple[int, int]) -> list[Row]:
     return [[(text[:width].center(width) if y == height // 2 else " " * width, 0)] for y in range(height)]
 
 
-def _runs(codes: Codes, styles: Styles) -> Row:
+def _runs(codes: Codes, styles: Styles) -> list[Row]:
+    """The rows of the plot as texts of one style each."""
+    height, width = codes.shape
     text = codes.astype("<u4").tobytes().decode("utf-32-le")
-    cuts = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist(), len(text)]
-    return [(text[a:b], int(styles[a])) for a, b in itertools.pairwise(cuts)]
+    cuts: list[list[int]] = [[0] for _ in range(height)]
+    for y, x in zip(
+        *(places.tolist() for places in np.nonzero(styles[:, 1:] != styles[:, :-1])), strict=True
+    ):
+        cuts[y].append(x + 1)
+    named = styles.tolist()
+    return [
+        [
+            (text[y * width + begin : y * width + end], named[y][begin])
+            for begin, end in itertools.pairwise([*cuts[y], width])
+        ]
+        for y in range(height)
+    ]
 
 
 def _log(s: Series) -> Series:
