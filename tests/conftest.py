@@ -30,7 +30,10 @@ def _seeded() -> None:
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """The console remembers nothing of the person who runs the tests, nor of another test."""
-    monkeypatch.setenv("ARCTERM_STATE", str(tmp_path_factory.getbasetemp() / "state" / uuid.uuid4().hex))
+    folder = tmp_path_factory.getbasetemp() / "state" / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("ARCTERM_STATE", str(folder))
+    monkeypatch.setenv("ARCTERM_CONSOLE", str(folder / "settings.toml"))
 
 
 @pytest.fixture(scope="session")

@@ -34,13 +34,42 @@ def tui(
     readonly: Annotated[
         bool, typer.Option("--readonly", help="Only watch: nothing can be started, stopped or changed.")
     ] = False,
+    ascii_only: Annotated[
+        bool, typer.Option("--ascii", help="Draw with ASCII alone; so does ARCTERM_ASCII=1.")
+    ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Print lines instead of drawing: the runs, or RUN as it goes.")
+    ] = False,
+    refresh: Annotated[
+        float | None,
+        typer.Option(help="Seconds between two looks at a live run, at least.", min=0, max=60),
+    ] = None,
+    keys: Annotated[bool, typer.Option("--keys", help="List every key and the name to remap it by.")] = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Open the console."""
-    from arcterm.console.app import run_console
+    if plain:
+        _print(name, runs_dir)
+        return
+    from arcterm.console.app import key_table, run_console
     from arcterm.inputs import uses
     from arcterm.runs import store
+    from arcterm.show.output import put, table
 
+    if keys:
+        header, *rows = key_table()
+        put(*table(header, rows))
+        return
     root = store.runs_dir(runs_dir)
     run = store.find(root, name, uses.WATCHED).id if name else None
-    run_console(root, run, readonly=readonly)
+    run_console(root, run, readonly=readonly, ascii_only=ascii_only, refresh=refresh)
+
+
+def _print(name: str | None, runs_dir: RunsDir) -> None:
+    """Print the runs, or one as it goes: for screen readers, pipes and logs."""
+    if name:
+        attach(name, plain=True, runs_dir=runs_dir)
+        return
+    from arcterm.cli.runs.listing import runs
+
+    runs(runs_dir=runs_dir)

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
+import msgspec
 from textual import events
-from textual.app import App, SystemCommand
+from textual.actions import ActionParseResult
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.filter import LineFilter
 from textual.geometry import Size
 from textual.screen import Screen
 
 from arcterm.config import Config
 from arcterm.console import ending, remembered, terminal
-from arcterm.console.keys import HELP, described, name_of
+from arcterm.console.habits import menus, preferences
+from arcterm.console.habits.help import Help
+from arcterm.console.habits.preferences import Preferences
+from arcterm.console.habits.themes import COLOUR_BLIND, HIGH_CONTRAST, THEMES
+from arcterm.console.keys import HELP, described, name_of, named
 from arcterm.console.keystrokes import Keystrokes
-from arcterm.console.screens.actions import RunActions
 from arcterm.console.screens.base import ConsoleScreen
-from arcterm.console.screens.boxes import SMALLEST, Help, Problem, TooSmall
-from arcterm.console.tabs import DASH, JOBS, LAUNCH, RUNS, TABS
+from arcterm.console.screens.boxes import SMALLEST, Problem, TooSmall
+from arcterm.console.tabbed import Tabbed
+from arcterm.console.tabs import JOBS, LAUNCH, TABS
 from arcterm.errors import ArctermError, RunError
 from arcterm.runs import store
 from arcterm.runs.state import check_whole
@@ -32,7 +39,7 @@ from arcterm.runs.store import Run
 _TWICE_SECONDS = 2.0
 
 
-class Console(App[None]):
+class Console(Tabbed):
     """The app over the runs in `root`; with `run` it opens that run's screen."""
 
     TITLE = "arcterm"
@@ -53,22 +60,44 @@ class Console(App[None]):
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
         HELP,
-        Binding(
-            "colon", "app.command_palette", "commands", show=False, tooltip="every action by name; also ^p"
+        *named(
+            [
+                Binding("colon", "app.command_palette", "commands", tooltip="every action by name; also ^p"),
+                Binding("Y", "app.copies", "copy", tooltip="put a command, a path or an id on the clipboard"),
+                Binding("ctrl+g", "app.demo", "train the demo", tooltip="a small model on drawn faces"),
+                Binding("t", "app.themes", "theme", show=False, tooltip="other colours"),
+                *(Binding(str(n), f"app.go({n})", tab.name.lower(), show=False) for n, tab in TABS.items()),
+            ]
         ),
-        *(Binding(str(n), f"app.go({n})", tab.name.lower(), show=False) for n, tab in TABS.items()),
     ]
 
-    def __init__(self, root: Path, run: str | None = None, *, readonly: bool = False) -> None:
-        self.ascii = terminal.ascii_only()
+    def __init__(
+        self,
+        root: Path,
+        run: str | None = None,
+        *,
+        readonly: bool = False,
+        wanted: Preferences | None = None,
+    ) -> None:
+        wanted = wanted or Preferences()
+        self.ascii = wanted.ascii or terminal.ascii_only()
+        colourless = os.environ.get("NO_COLOR")
         super().__init__(driver_class=None if os.environ.get("TEXTUAL_DRIVER") else ending.Driver)
+        if colourless is not None:  # Textual takes it away, from charts and from commands that are started
+            os.environ["NO_COLOR"] = colourless
         self.animation_level = "none"
         self.root = root
-        self.readonly = readonly
+        self.readonly = readonly or wanted.readonly
+        self.refresh_seconds = wanted.refresh
         self._first = run
         self._interrupted = 0.0
         self._warned = False
-        self._visited: list[int] = []
+        self._clashes: set[Binding] = set()
+        for theme in (COLOUR_BLIND, HIGH_CONTRAST):
+            self.register_theme(theme)
+        menus.paint(self, wanted.theme or remembered.get("theme", ""))
+        self.set_keymap(wanted.keymap())
+        self.remapped = bool(wanted.keys)
         self._keystrokes = Keystrokes(self, super().on_event)
 
     async def on_event(self, event: events.Event) -> None:
@@ -85,26 +114,11 @@ class Console(App[None]):
         except ArctermError:  # removed since `run_console` looked
             first = None
         if first is None or not self.open_run(first):
-            self.go(RUNS)
+            self.open_last()
 
     def on_resize(self, event: events.Resize) -> None:
         """Cover everything when the terminal becomes too small."""
-        self._fit(event.size)
-
-    @property
-    def tab(self) -> int:
-        """The number of the screen that is open; 0 before there is one."""
-        return self._visited[-1] if self._visited else 0
-
-    def go(self, number: int) -> None:
-        """Show one of the seven screens as it was left, or make it; other numbers do nothing."""
-        if number not in TABS:
-            return
-        run = self._run_at_cursor() if number == DASH and self.tab != DASH else None
-        if run is not None:
-            self.open_run(run)
-        else:
-            self._show(number, partial(TABS[number].make, self))
+        self.fit(event.size)
 
     def warn_once(self) -> None:
         """Notify of a file of the console's own that can't be read; called by the first screen there is."""
@@ -112,17 +126,10 @@ class Console(App[None]):
             self.notify(problem, severity="warning", markup=False)
         self._warned = True
 
-    def action_go(self, number: int) -> None:
-        self.go(number)
-
     def require_actions(self) -> None:
         """Raise `ArctermError` if this console only watches."""
         if self.readonly:
             raise RunError("this console only watches", "start it without --readonly to act on runs")
-
-    def open_run(self, run: Run) -> bool:
-        """Show a run's dashboard, or a job's screen; False, with the error shown, if it can't be read."""
-        return self._show(DASH, partial(self.screen_of, run), anew=True)
 
     def open_form(self, texts: Mapping[str, str] | None = None) -> None:
         """Show the launch form, filled anew with `texts` by field."""
@@ -131,7 +138,7 @@ class Console(App[None]):
             return
         from arcterm.console.forms.launch import LaunchForm
 
-        self._show(LAUNCH, partial(LaunchForm, self.root, texts), anew=True)
+        self.show_tab(LAUNCH, partial(LaunchForm, self.root, texts), anew=True)
 
     def open_jobs(self) -> None:
         self.go(JOBS)
@@ -162,7 +169,7 @@ class Console(App[None]):
 
     def _open(self, screen: Screen[None]) -> None:
         self.push_screen(screen)
-        self._fit()
+        self.fit()
 
     @staticmethod
     def screen_of(run: Run) -> ConsoleScreen:
@@ -176,66 +183,55 @@ class Console(App[None]):
 
         return Dashboard(run)
 
-    def leave(self) -> None:
-        """Close the top screen; below the last one of a tab is the tab before, and below that the shell."""
-        if len(self.screen_stack) > 1:
-            self.pop_screen()
-            return
-        left = self._visited.pop()
-        if left == RUNS:
-            self.exit()
-            return
-        self.go(self._visited[-1] if self._visited else RUNS)
-        self.remove_mode(str(left))
-
-    def _show(self, number: int, make: Callable[[], ConsoleScreen], anew: bool = False) -> bool:
-        """Show tab `number`, each of which is a mode of the app; `anew` replaces its screens."""
-        mode = str(number)
-        if anew or not self._has(mode):
-            try:
-                screen = make()
-            except ArctermError as error:
-                if not self._visited:
-                    self.go(RUNS)
-                self.show_error(error)
-                return False
-            self._place(mode, screen)
-        self._visited = [*(n for n in self._visited if n != number), number]
-        if self.current_mode != mode:
-            self.switch_mode(mode)
-        elif not anew:
-            for _ in self.screen_stack[1:]:
-                self.pop_screen()
-        self._fit()
-        return True
-
-    def _place(self, mode: str, screen: ConsoleScreen) -> None:
-        """Make `screen` the only one of `mode`."""
-        if self.current_mode == mode:
-            for _ in self.screen_stack[1:]:
-                self.pop_screen()
-            self.switch_screen(screen)
-            return
-        if self._has(mode):
-            self.remove_mode(mode)
-        self.add_mode(mode, lambda: screen)
-
-    def _has(self, mode: str) -> bool:
-        try:
-            return bool(self.get_screen_stack(mode))
-        except KeyError:
-            return False
-
-    def _run_at_cursor(self) -> Run | None:
-        """The run that the screen which is open would act on."""
-        return self.screen.target() if isinstance(self.screen, RunActions) else None
-
     def show_error(self, error: ArctermError) -> None:
         self.push_screen(Problem(error))
 
     def action_help(self) -> None:
-        if not isinstance(self.screen, Help):
-            self.push_screen(Help(described(self.screen)))
+        """Show the keys of the screen, or close that list."""
+        if isinstance(self.screen, Help):
+            self.screen.dismiss(None)
+        else:
+            self.push_screen(Help(described(self.screen), [tab.name for tab in TABS.values()]))
+
+    def action_copies(self) -> None:
+        menus.copy(self)
+
+    def action_themes(self) -> None:
+        menus.choose_theme(self)
+
+    def action_demo(self) -> None:
+        menus.start_demo(self)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the demo where there is no run yet."""
+        if action == "demo":
+            return bool(getattr(self.screen, "empty", False)) and not self.readonly
+        return super().check_action(action, parameters)
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do what a key asks for, unless it would change something in a console that only watches."""
+        name = action.rpartition(".")[2].partition("(")[0] if isinstance(action, str) else action[1]
+        if self.readonly and name in getattr(self.screen, "changes", ()):
+            try:
+                self.require_actions()
+            except ArctermError as error:
+                self.show_error(error)
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
+    def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
+        """Warn, once each, of keys that the settings file takes away from another action."""
+        for binding in clashed_bindings:
+            if binding.id not in self._keymap and binding not in self._clashes:
+                self._clashes.add(binding)
+                taken = f"{name_of(binding)} does something else by {preferences.place()}"
+                said = f"{taken}; {binding.description!r} has no key"
+                self.notify(said, severity="warning", markup=False)
 
     def action_help_quit(self) -> None:
         """Leave on the second Ctrl+C; explain it on the first."""
@@ -250,14 +246,14 @@ class Console(App[None]):
         for binding in described(screen):
             title = f"{binding.description} ({name_of(binding)})"
             yield SystemCommand(title, binding.tooltip, partial(screen.run_action, binding.action))
-        yield SystemCommand("theme", "change the colours", self.action_change_theme)
-        yield SystemCommand("quit", "leave the console; runs go on", self.action_quit)
+        for name, (_, words) in THEMES.items():
+            yield SystemCommand(f"theme: {name}", words, partial(menus.paint, self, name))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = list(super().get_line_filters())
         return [*filters, terminal.AsciiFilter()] if self.ascii else filters
 
-    def _fit(self, size: Size | None = None) -> None:
+    def fit(self, size: Size | None = None) -> None:
         width, height = size or self.size
         small = width < SMALLEST[0] or height < SMALLEST[1]
         covered = isinstance(self.screen, TooSmall)
@@ -267,12 +263,32 @@ class Console(App[None]):
             self.pop_screen()
 
 
-def run_console(root: Path, run: str | None, *, readonly: bool = False) -> NoReturn:
+def run_console(
+    root: Path,
+    run: str | None,
+    *,
+    readonly: bool = False,
+    ascii_only: bool = False,
+    refresh: float | None = None,
+) -> NoReturn:
     """Show the console, and end the process when it is left.
 
-    Raises `ArctermError` without a terminal or without that run.
+    Raises `ArctermError` without a terminal, without that run, or for a settings file that can't be used.
     """
     terminal.require()
+    wanted = preferences.load()
+    if refresh is not None:
+        wanted = msgspec.structs.replace(wanted, refresh=refresh)
     if run is not None:
         store.find(root, run)
-    ending.run(Console(root, run, readonly=readonly))
+    wanted = msgspec.structs.replace(
+        wanted, ascii=wanted.ascii or ascii_only, readonly=wanted.readonly or readonly
+    )
+    ending.run(Console(root, run, wanted=wanted))
+
+
+def key_table() -> list[list[str]]:
+    """A heading, and a row for every key of the console that has a name."""
+    from arcterm.console.habits import keytable
+
+    return [keytable.HEADER, *keytable.rows(Console.BINDINGS)]

@@ -24,7 +24,7 @@ class Monitor(Console):
         event.prevent_default()  # the handler above opens the run list
         self.add_mode(_MODE, lambda: HostScreen(self.root, self._every))
         self.switch_mode(_MODE)
-        self._fit()
+        self.fit()
 
     def leave(self) -> None:
         """Close the top screen; below the last one of all tabs is the host, and below that the shell."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from textual import events
 
+from arcterm.console import remembered
 from arcterm.console.rows import Rows
-from arcterm.errors import RunError
+from arcterm.errors import ArctermError, RunError
 from arcterm.runs import store
 from arcterm.show.lines import Line, width_of
 
@@ -36,7 +38,10 @@ def _runs(console: Console) -> ConsoleScreen:
 
 
 def _dash(console: Console) -> ConsoleScreen:
-    """The screen of the newest run; `Console.go` prefers the one under the cursor."""
+    """The screen of the run that was watched last, or else of the newest."""
+    if watched := remembered.get("run", ""):
+        with contextlib.suppress(ArctermError):  # it was removed, or is of another root
+            return console.screen_of(store.find(console.root, watched))
     newest = next(iter(store.list_runs(console.root)), None)
     if newest is None:
         raise RunError("there is no run to watch yet", f"press {LAUNCH} for a new run")

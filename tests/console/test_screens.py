@@ -13,7 +13,8 @@ from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.console.app import Console
 from arcterm.console.forms.launch import LaunchForm
-from arcterm.console.screens.boxes import Confirm, Help, Problem, StopBox, TooSmall
+from arcterm.console.habits.help import Help
+from arcterm.console.screens.boxes import Confirm, Problem, StopBox, TooSmall
 from arcterm.console.screens.dashboard import Dashboard
 from arcterm.console.screens.job import JobScreen
 from arcterm.console.screens.runs import RunList

@@ -9,10 +9,12 @@ import pytest
 from arcterm.console import remembered
 from arcterm.console.app import Console
 from arcterm.console.forms.launch import LaunchForm
-from arcterm.console.screens.boxes import Problem
+from arcterm.console.habits import menus, preferences
+from arcterm.console.habits.help import Help
+from arcterm.console.screens.boxes import Confirm, Pick, Problem
 from arcterm.console.screens.dashboard import Dashboard
-from arcterm.console.screens.jobs import JobList
 from arcterm.console.screens.runs import RunList
+from arcterm.console.tabs import JOBS
 from arcterm.errors import ArctermError
 from arcterm.runs import control
 
@@ -29,7 +31,7 @@ async def test_a_number_opens_a_screen_and_q_goes_back(make, root, until, shown)
         assert "[1 Runs]" in shown(app).splitlines()[0]
         await pilot.press("6")
         await until(pilot, lambda: "[6 Jobs]" in shown(app).splitlines()[0])
-        assert isinstance(app.screen, JobList)
+        assert app.tab == JOBS
         await pilot.press("1", "j", "2")
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
         assert app.screen.view.run.name == "alpha"
@@ -41,7 +43,7 @@ async def test_a_number_opens_a_screen_and_q_goes_back(make, root, until, shown)
         made.train(3)
         await until(pilot, lambda: "step 3/" in shown(app))  # it is read again
         await pilot.press("q")
-        await until(pilot, lambda: isinstance(app.screen, JobList))
+        await until(pilot, lambda: app.tab == JOBS)
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, RunList))
         await pilot.press("q")
@@ -54,15 +56,15 @@ async def test_a_form_keeps_what_was_typed_and_takes_digits_for_text(root, until
     async with app.run_test(size=(160, 45)) as pilot:
         await until(pilot, lambda: "No runs in" in shown(app))
         await pilot.press("4")
-        await until(pilot, lambda: isinstance(app.screen, LaunchForm) and app.screen.draft)
-        app.screen.query_one("#field-name Input").focus()
+        await until(pilot, lambda: app.screen.query("#field-pretrained Input"))
+        app.screen.query_one("#field-pretrained Input").focus()
         await pilot.press(*"t1")
-        await until(pilot, lambda: app.screen.draft.texts.get("name") == "t1")
+        await until(pilot, lambda: app.screen.draft.texts.get("pretrained") == "t1")
         await pilot.press("escape", "1")
         await until(pilot, lambda: isinstance(app.screen, RunList))
         await pilot.press("4")
         await until(pilot, lambda: isinstance(app.screen, LaunchForm))
-        assert app.screen.draft.texts["name"] == "t1"
+        assert app.screen.draft.texts["pretrained"] == "t1"
 
 
 async def test_a_click_on_a_name_opens_it(root, until, shown):
@@ -88,11 +90,138 @@ async def test_a_console_that_only_watches_changes_nothing(make, root, until, sh
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: "step 3/" in shown(app))
         assert "read-only" in shown(app).splitlines()[0]
+        assert "S stop" not in shown(app)
+        await pilot.press("S")
+        await until(pilot, lambda: isinstance(app.screen, Problem) and "only watches" in shown(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
         with pytest.raises(ArctermError, match="only watches"):
             app.require_actions()
         app.screen.action_checkpoint()
         await until(pilot, lambda: isinstance(app.screen, Problem) and "only watches" in shown(app))
         assert not control.pending(made.run)
+
+
+async def test_esc_never_leaves_the_console_and_q_does(root, until, shown):
+    app = Console(root)
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: "No runs in" in shown(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "q leaves the console" in shown(app))
+        await pilot.press("q")
+    assert app.return_code == 0
+
+
+async def test_where_there_is_no_run_the_demo_is_offered_and_started(root, until, shown, monkeypatch, make):
+    asked = []
+
+    def start(plan, where, argv):
+        asked.append((plan, where, argv))
+        return make("demo-run").run
+
+    monkeypatch.setattr("arcterm.launch.plan.make_plan", lambda settings, root: settings)
+    monkeypatch.setattr("arcterm.launch.start.start", start)
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "No runs in" in shown(app))
+        assert "^g train the demo" in shown(app)
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: isinstance(app.screen, Dashboard) and "demo-run" in shown(app))
+    [(plan, where, argv)] = asked
+    assert plan == menus.DEMO
+    assert where == root
+    assert argv[:4] == ["arcterm", "train", "tiny", "arcface"]
+    app = Console(root, readonly=True)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "demo-run" in shown(app))
+        assert "train the demo" not in shown(app)
+
+
+@pytest.mark.long
+async def test_help_is_narrowed_by_typing(make, root, until, shown):
+    make("alpha").become("done")
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "alpha" in shown(app))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, Help) and "this list of keys" in shown(app))
+        assert "1…" in shown(app) and "type to search" in shown(app)
+        await pilot.press(*"checkpoint")
+        await until(pilot, lambda: "/checkpoint" in shown(app))
+        assert "this list of keys" not in shown(app)
+        assert "for ever" in shown(app)  # D delete names them
+        await pilot.press("escape")
+        await until(pilot, lambda: "this list of keys" in shown(app))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, RunList))
+
+
+@pytest.mark.long
+async def test_the_copy_menu_has_command_path_and_id(make, root, until, shown):
+    made = make("alpha")
+    made.become("done")
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "alpha" in shown(app))
+        await pilot.press("Y")
+        await until(pilot, lambda: isinstance(app.screen, Pick) and "run id" in shown(app))
+        await pilot.press("2")
+        await until(pilot, lambda: app.clipboard == str(made.run.path))
+        await pilot.press("Y")
+        await until(pilot, lambda: isinstance(app.screen, Pick) and "command" in shown(app))
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: app.clipboard == "arcterm train tiny arcface")
+
+
+@pytest.mark.long
+async def test_a_theme_is_kept_and_the_last_screen_too(make, root, until, shown):
+    make("alpha").become("done")
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "alpha" in shown(app))
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(app.screen, Pick) and "colour-blind" in shown(app))
+        await pilot.press("3")
+        await until(pilot, lambda: app.theme == "arcterm-colour-blind")
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, Dashboard) and "alpha" in shown(app))
+        assert app.theme == "arcterm-colour-blind"
+
+
+@pytest.mark.long
+async def test_keys_are_what_the_settings_file_says(make, root, until, shown):
+    make("alpha").become("done")
+    preferences.place().write_text('theme = "nord"\n[keys]\ndelete = "X"\nopen = "o,f5"\nhelp = "f1"\n')
+    app = Console(root, wanted=preferences.load())
+    async with app.run_test(size=(160, 45)) as pilot:
+        await until(pilot, lambda: "alpha" in shown(app))
+        assert app.theme == "nord"
+        assert "X delete" in shown(app) and "o open" in shown(app)
+        await pilot.press("D")
+        assert isinstance(app.screen, RunList)
+        await pilot.press("X")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("escape", "o")
+        await until(pilot, lambda: isinstance(app.screen, Dashboard))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('theme = "pink"', "theme is one of dark"),
+        ("refresh = 99", "refresh is a number of seconds"),
+        ("colour = 1", "unknown field `colour`"),
+        ("theme =", "is not TOML"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_words(content, said):
+    preferences.place().write_text(content)
+    with pytest.raises(ArctermError, match=said) as refused:
+        preferences.load()
+    assert "docs/console.md" in refused.value.hint
 
 
 def test_what_is_put_is_there_in_the_next_session():
@@ -109,7 +238,6 @@ def test_what_is_put_is_there_in_the_next_session():
 
 @pytest.mark.parametrize("content", ["{", "[]", "\x00"])
 async def test_a_bad_file_is_a_word_and_defaults(root, until, shown, content):
-    remembered.place().parent.mkdir(parents=True)
     remembered.place().write_text(content)
     app = Console(root)
     async with app.run_test(size=SMALL, notifications=True) as pilot:

@@ -297,7 +297,8 @@ def empty(root: Path, width: int) -> list[Line]:
         [],
         [("   arcterm train tiny arcface", "accent")],
         [],
-        [(" That trains a small model on drawn faces, on this machine's CPU too.", "dim")],
+        [(" That trains a small model on drawn faces, on this machine's CPU too; ", "dim"), ("^g", "key")],
+        [(" starts it here.", "dim")],
     ]
 
 

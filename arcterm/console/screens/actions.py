@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 
 from arcterm.config import Config
@@ -21,11 +22,21 @@ _CHANGING = (*_ON_LIVE, "verify", "resume", "resume_changed", "use")
 class RunActions(ConsoleScreen):
     """Actions on `target()`; each is done in a thread and notifies of its result."""
 
+    changes = frozenset({"stop", "resume", "resume_changed", "checkpoint", "verify", "delete", "note", "tag"})
     _removed = False
 
     def target(self) -> Run | None:
         """The run to act on."""
         raise NotImplementedError
+
+    def copies(self) -> list[tuple[str, str]]:
+        run = self.target()
+        if run is None:
+            return []
+        found = [("run id", run.id), ("path", str(run.path.absolute()))]
+        if run.record.argv:
+            found.append(("command", shlex.join(run.record.argv)))
+        return [*found, ("attach command", shlex.join(["arcterm", "attach", run.id]))]
 
     def leave_removed(self) -> None:
         """Notify that the run was removed, and go back as soon as no box is open."""

@@ -10,6 +10,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
+from arcterm.console.keys import named
 from arcterm.console.messages import Refused, Succeeded
 from arcterm.console.tabs import TabLine
 from arcterm.errors import ArctermError
@@ -30,9 +31,19 @@ class ConsoleScreen(Screen[None]):
     ]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (21, "-short"), (34, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,escape", "back", "back", tooltip="leave this screen; a run goes on without it"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        [
+            Binding("q", "back", "back", tooltip="leave this screen; a run goes on without it"),
+            Binding("escape", "escape", "", show=False),
+        ]
+    )
+    changes: ClassVar[frozenset[str]] = frozenset()
+    """Names of the actions that change something: not offered where the console only watches."""
+    _escaping = False
+
+    def __init_subclass__(cls, **options: bool) -> None:
+        cls.BINDINGS = named(cls.__dict__.get("BINDINGS", []))
+        super().__init_subclass__(**options)
 
     @property
     def console_app(self) -> Console:
@@ -80,8 +91,23 @@ class ConsoleScreen(Screen[None]):
             what = f"{type(event.worker.error).__name__}: {event.worker.error}"
             self.console_app.show_error(ArctermError(what, "this is a defect; runs are not touched by it"))
 
+    def action_escape(self) -> None:
+        """What ``q`` does, but it never leaves the console."""
+        self._escaping = True
+        try:
+            self.action_back()
+        finally:
+            self._escaping = False
+
     def action_back(self) -> None:
-        self.console_app.leave()
+        if self._escaping and self.console_app.at_root:
+            self.notify("q leaves the console; runs go on", timeout=3, markup=False)
+        else:
+            self.console_app.leave()
+
+    def copies(self) -> list[tuple[str, str]]:
+        """What of this screen one may want on the clipboard: a name and the text of each."""
+        return []
 
 
 class Box(ModalScreen[object]):

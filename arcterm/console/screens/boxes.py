@@ -1,7 +1,8 @@
-"""Boxes over a screen: help, an error, the choice of how to stop, a confirmation, too small a terminal."""
+"""Boxes over a screen: an error, the choice of how to stop, a confirmation, too small a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
@@ -11,16 +12,14 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from arcterm.console.keys import name_of
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import Box
 from arcterm.errors import ArctermError
-from arcterm.show.lines import Line, pad, wrap
+from arcterm.show.lines import Line, pad, shorten, wrap
 from arcterm.text import clean
 
 SMALLEST = (60, 16)
 _WIDTH = 72
-_LEFT = 29
 
 
 class TextBox(Box):
@@ -40,27 +39,6 @@ class TextBox(Box):
     def wrapped(self, text: str, role: str = "") -> list[Line]:
         """`text` in lines of one role."""
         return [[(row, role)] for row in wrap("\n".join(map(clean, text.splitlines())), self.text_width())]
-
-
-class Help(TextBox):
-    """Every key of the screen below, from its bindings."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "cancel", "close")]
-
-    def __init__(self, bindings: list[Binding]) -> None:
-        super().__init__()
-        self._bindings_shown = bindings
-
-    def compose(self) -> ComposeResult:
-        lines: list[Line] = []
-        for binding in self._bindings_shown:
-            first, *rest = wrap(binding.tooltip, self.text_width() - _LEFT) or [""]
-            name = pad(name_of(binding), 11)
-            lines.append([(name, "key"), (pad(binding.description, _LEFT - 11), ""), (first, "dim")])
-            lines += [[(" " * _LEFT + row, "dim")] for row in rest]
-        lines += [[], [("esc closes this", "dim")]]
-        with VerticalScroll(classes="box"):
-            yield self.box("keys", lines)
 
 
 class Problem(TextBox):
@@ -126,6 +104,61 @@ class Confirm(TextBox):
 
     def action_yes(self) -> None:
         self.dismiss(True)
+
+
+class PickRows(Rows):
+    """The choices; a click takes one."""
+
+    def on_click(self, event: events.Click) -> None:
+        if isinstance(self.screen, Pick):
+            self.screen.take(event.y - 2)
+
+
+class Pick(TextBox):
+    """One of several: by its number, or by the arrows and enter; answers with its place."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "take", "take it"),
+        Binding("down,j", "move(1)", "next", show=False),
+        Binding("up,k", "move(-1)", "previous", show=False),
+    ]
+
+    def __init__(self, title: str, choices: Sequence[tuple[str, str]], cursor: int = 0) -> None:
+        super().__init__()
+        self._title, self._choices, self._cursor = title, choices, cursor
+
+    def compose(self) -> ComposeResult:
+        rows = PickRows(self._draw, id="choices")
+        rows.styles.height = len(self._choices) + 4
+        with Vertical(classes="box"):
+            yield rows
+
+    def on_key(self, event: events.Key) -> None:
+        if event.character and event.character in "123456789":
+            event.stop()
+            self.take(int(event.character) - 1)
+
+    def action_move(self, rows: int) -> None:
+        self._cursor = (self._cursor + rows) % len(self._choices)
+        self.query_one(PickRows).repaint()
+
+    def action_take(self) -> None:
+        self.take(self._cursor)
+
+    def take(self, place: int) -> None:
+        if 0 <= place < len(self._choices):
+            self.dismiss(place)
+
+    def _draw(self, width: int, height: int) -> list[Line]:
+        names = min(26, max(len(name) for name, _ in self._choices))
+        lines: list[Line] = [[(self._title, "head")], []]
+        for place, (name, detail) in enumerate(self._choices):
+            sign, role = ("▸", "cursor") if place == self._cursor else (" ", "")
+            end = shorten(clean(detail), max(0, width - names - 7))
+            lines.append(
+                [(f"{sign} ", role), (f"{place + 1} ", "key"), (pad(name, names + 2), role), (end, "dim")]
+            )
+        return [*lines, [], [("enter takes it, esc closes this", "dim")]]
 
 
 class Ask(TextBox):

@@ -41,7 +41,7 @@ class Polling(ConsoleScreen):
         if self._timer is not None:
             self._timer.stop()
         if seconds:
-            self._timer = self.set_timer(seconds, self.look)
+            self._timer = self.set_timer(max(seconds, self.console_app.refresh_seconds), self.look)
         else:  # a timer drops its tick where it comes late by more than its interval
             self.call_later(self.look)
 

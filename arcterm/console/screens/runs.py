@@ -147,6 +147,11 @@ class RunList(RunNotes, Polling):
         return Listed(found, more, self._catalogue.others)
 
     @property
+    def empty(self) -> bool:
+        """Whether there is no run, so that the demo is offered."""
+        return self._runs == []
+
+    @property
     def chosen(self) -> RunFacts | None:
         index = self._places.get(self._chosen)
         return None if index is None else self.shown[index]
