@@ -21,7 +21,7 @@ from arcterm.runs.store import Run, RunRecord, recorded
 from arcterm.show.eventlines import unreadable
 
 if TYPE_CHECKING:  # numpy, which the run list does without
-    from arcterm.show.chart import Smoother
+    from arcterm.show.chart import Pyramid, Smoother
     from arcterm.show.chart.series import Floats
 
 _SILENT_SECONDS = 30.0
@@ -73,6 +73,7 @@ class View:
     changes: list[Change] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     smoothers: dict[tuple[str, float], Smoother] = field(default_factory=dict)
+    pyramids: dict[tuple[str, float], Pyramid] = field(default_factory=dict)
     places: dict[str, tuple[int, Floats]] = field(default_factory=dict)  # by axis, of a version of the steps
 
     def take(self, look: Look) -> bool:

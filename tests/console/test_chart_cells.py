@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from arcterm.pictures.ticks import time_label, time_ticks, whole_ticks
-from arcterm.show.chart import HorizontalLine, Series, draw, render
+from arcterm.show.chart import HorizontalLine, Pyramid, Series, draw, render
 
 
 def line(y, x=None, style=1, **kwargs):
@@ -204,3 +204,38 @@ def test_ticks_of_times_are_round_and_differ(end):
     assert 2 <= len(found) <= 7
     assert len(set(names)) == len(names)
     assert all(0 <= t <= end for t in found)
+
+
+def many(count, holes):
+    chance = np.random.default_rng(count)
+    y = np.cumsum(chance.normal(size=count)).astype(np.float32)
+    y[chance.integers(0, count, 40)] += 500 * chance.choice([-1, 1], 40).astype(np.float32)  # spikes
+    if holes:
+        y[count // 3 : count // 3 + count // 10] = np.nan
+        y[chance.integers(0, count, 30)] = np.nan
+    return np.cumsum(chance.integers(1, 3, count)).astype(float), y
+
+
+@pytest.mark.parametrize("mode", ["braille", "blocks", "ascii"])
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("part", [None, (0.0, 1.0), (0.31, 0.37), (0.5, 0.5004)])
+def test_a_pyramid_draws_what_all_points_draw(mode, holes, part):
+    x, y = many(300_000, holes)
+    pyramid = Pyramid()
+    for count in (1, 50, 64, 1000, 150_000, len(y)):
+        pyramid.extend(y[:count])
+    span = None if part is None else (x[0] + part[0] * (x[-1] - x[0]), x[0] + part[1] * (x[-1] - x[0]))
+    plain, quick = line(y, x), Series(x=x, y=y, style=1, pyramid=pyramid)
+    size = (70, 16)
+    assert text(render([quick], size, mode, span=span)) == text(render([plain], size, mode, span=span))
+    assert len(quick.thinned(None, 140).x) < len(x) / 3
+
+
+def test_a_pyramid_of_a_series_that_was_cut_is_made_anew():
+    x, y = many(100_000, holes=False)
+    pyramid = Pyramid()
+    pyramid.extend(y)
+    other = np.concatenate([y[:40_000], -y[40_000:80_000]])
+    pyramid.extend(other)
+    quick = Series(x=x[:80_000], y=other, style=1, pyramid=pyramid)
+    assert text(render([quick], (60, 12))) == text(render([line(other, x[:80_000])], (60, 12)))

@@ -13,7 +13,7 @@ from arcterm.console.charts.lens import Lens
 from arcterm.console.view import View
 from arcterm.pictures.ticks import time_label
 from arcterm.show import words
-from arcterm.show.chart import Scale, Series, Smoother, Span, stepwise
+from arcterm.show.chart import MANY, Pyramid, Scale, Series, Smoother, Span, stepwise
 from arcterm.show.chart.series import Floats
 from arcterm.show.lines import Line
 
@@ -42,12 +42,15 @@ def curve(view: View, name: str, lens: Lens) -> Curves:
     values: Line = [(words.metric(name, y[-1]), "bold")] if len(y) else []
     steps = name == "lr" or stepwise(y)
     smoothing = lens.weight > 0 and not steps
-    series = [Series(x=x, y=_times(y, scale), style=BAND if smoothing else 1, mark="." if smoothing else "*")]
+    raw = _pyramid(view, (name, 0.0), y)
+    style, mark = (BAND, ".") if smoothing else (1, "*")
+    series = [Series(x=x, y=_times(y, scale), style=style, mark=mark, pyramid=raw)]
     if smoothing:
         line = _smoothed(view, name, y, lens.weight)
         word = f"smooth {lens.weight:g}"
         values.append((f"{word}: {words.metric(name, last_of(line))}", "s1"))
-        smooth = Series(x=x, y=_times(line, scale), style=1, name=word)
+        pyramid = _pyramid(view, (name, lens.weight), line)
+        smooth = Series(x=x, y=_times(line, scale), style=1, name=word, pyramid=pyramid)
         series = [*series, smooth] if lens.band else [smooth]
     return Curves(
         name=words.METRICS[name],
@@ -150,6 +153,15 @@ def _smoothed(view: View, name: str, y: Floats, weight: float) -> Floats:
     if (name, weight) not in view.smoothers:
         view.smoothers[name, weight] = Smoother(weight)
     return view.smoothers[name, weight].extend(y)
+
+
+def _pyramid(view: View, key: tuple[str, float], values: Floats) -> Pyramid | None:
+    """The pyramid of a line with very many points; scaling by a positive number does not change it."""
+    if len(values) <= MANY:
+        return None
+    pyramid = view.pyramids.setdefault(key, Pyramid())
+    pyramid.extend(values)
+    return pyramid
 
 
 def _noted(values: Line, lens: Lens) -> Line:

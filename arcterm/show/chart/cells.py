@@ -64,9 +64,14 @@ def cells(
     return codes, styles
 
 
+def dot_columns(layout: Axes, mode: Mode) -> int:
+    """How many columns of dots the plot has."""
+    return layout.width * int(_BITS[mode].shape[1])
+
+
 def trace(s: Series, layout: Axes, mode: Mode) -> tuple[Floats, Floats]:
     """The lowest and the highest value of the line in each column of dots; NaN where there is none."""
-    return join(columns(s.x, s.y, *layout.span, layout.width * _BITS[mode].shape[1]))
+    return join(columns(s.x, s.y, *layout.span, dot_columns(layout, mode)))
 
 
 def bitmap(low: Floats, high: Floats, layout: Axes, mode: Mode) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arcterm.show.chart.axes import Axes, Scale, Span, axes
-from arcterm.show.chart.cells import BLANK, Codes, Mode, Styles, cells
+from arcterm.show.chart.cells import BLANK, Codes, Mode, Styles, cells, dot_columns
 from arcterm.show.chart.series import Floats, HorizontalLine, Series
 
 Row = list[tuple[str, int]]
@@ -58,11 +58,12 @@ def draw(
     the x axis, where a point at 0 has no place, `marks` puts each series' mark on its
     samples however many there are. `guides` are behind everything.
     """
-    curves = [_log(s) for s in series] if log else list(series)
-    curves = [_log_x(s) for s in curves] if scale == "log" else curves
+    curves = _scaled([s.thinned(span, size[0]) for s in series], log, scale)
     layout = axes(curves, size, span, log, mode, scale)
     if layout is None:
         return None
+    if any(s.pyramid for s in series):
+        curves = _scaled([s.thinned(layout.span, dot_columns(layout, mode)) for s in series], log, scale)
     lines = [_log_guide(guide) for guide in guides if guide.y > 0] if log else guides
     codes, styles = cells(curves, layout, mode, marks, lines)
     return Drawn(axes=layout, codes=codes, styles=styles, mode=mode)
@@ -109,6 +110,11 @@ def _runs(codes: Codes, styles: Styles) -> list[Row]:
         ]
         for y in range(height)
     ]
+
+
+def _scaled(series: Sequence[Series], log: bool, scale: Scale) -> list[Series]:
+    curves = [_log(s) for s in series] if log else list(series)
+    return [_log_x(s) for s in curves] if scale == "log" else curves
 
 
 def _log(s: Series) -> Series:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from arcterm.show.chart.pyramid import Pyramid
 
 Floats = NDArray[np.floating]
 
@@ -16,7 +20,8 @@ class Series:
 
     `style` is the index that its cells carry, `mark` its character where lines have no colours, `name` what a
     legend calls it. `samples`: few points worth a mark each, e.g. verifications. `signed`: its mark stands
-    along the line now and then, so that lines differ without colours too.
+    along the line now and then, so that lines differ without colours too. `pyramid` is that of `y` where
+    there are very many points.
     """
 
     x: Floats
@@ -26,6 +31,17 @@ class Series:
     name: str = ""
     samples: bool = False
     signed: bool = False
+    pyramid: Pyramid | None = None
+
+    def thinned(self, span: tuple[float, float] | None, columns: int) -> Series:
+        """Return the part in `span` with the points that so many columns need; itself without a pyramid."""
+        if self.pyramid is None:
+            return self
+        x0, x1 = span or (float(self.x[0]), float(self.x[-1]))
+        begin, end = int(np.searchsorted(self.x, x0, "left")), int(np.searchsorted(self.x, x1, "right"))
+        borders = np.searchsorted(self.x, np.linspace(x0, x1, columns + 1), "left")
+        kept = self.pyramid.points(begin, end, borders)
+        return replace(self, x=self.x[kept], y=self.y[kept], pyramid=None)
 
     def at(self, x: float) -> tuple[float, float] | None:
         """Return the point nearest to `x`; None where there are no points."""
