@@ -66,17 +66,11 @@ class Pyramid:
         cut = borders // block - first
         inside[cut[(cut >= 0) & (cut < len(inside))]] = False
         raw = np.flatnonzero(~inside) + first
-        return np.concatenate(
+        within = np.concatenate(
             [
-                np.arange(begin, first * block),
-                np.sort(
-                    np.concatenate(
-                        [
-                            self._kept[block][first:last][inside].ravel(),
-                            (raw[:, None] * block + np.arange(block)).ravel(),
-                        ]
-                    )
-                ),
-                np.arange(last * block, end),
+                self._kept[block][first:last][inside].ravel(),
+                (raw[:, None] * block + np.arange(block)).ravel(),
             ]
         )
+        within.sort(kind="stable")  # two sorted parts, which that kind merges
+        return np.concatenate([np.arange(begin, first * block), within, np.arange(last * block, end)])
