@@ -269,6 +269,58 @@ def _complete(places: Places) -> tuple[float, float]:
     return time.monotonic() - began, usage.ru_maxrss / 1024
 
 
+_LAG = """
+import asyncio, pathlib, sys, time
+from textual.app import App
+from arcterm.console.charts.grid import ChartGrid
+from arcterm.console.charts.metrics import makers
+from arcterm.console.view import View
+from arcterm.runs.reader import Reader
+from arcterm.runs.state import read_state
+from arcterm.runs.store import find
+from arcterm.show.words import METRICS
+run = find(pathlib.Path(sys.argv[1]), "last")
+view, reader = View(run=run, record=run.record, state=read_state(run)), Reader(run)
+while view.loading:
+    view.take(reader.look())
+class Charts(App):
+    ascii = False
+    def compose(self):
+        yield ChartGrid(makers(view), METRICS)
+async def grow(grid):
+    history = view.history
+    while True:
+        history.steps.append(history.steps[-1] + 1)
+        history.times.append(history.times[-1] + 0.1)
+        for column in history.series.values():
+            column.append(column[-1] * 1.0001)
+        grid.redraw()
+        await asyncio.sleep(0.1)
+async def main():
+    app, lags = Charts(), []
+    async with app.run_test(size=(200, 50)) as pilot:
+        grid = app.query_one(ChartGrid)
+        grid.shape = 3, 3
+        grid.draw_all()
+        await pilot.pause()
+        assert len(grid.panes) == 8
+        growing = asyncio.create_task(grow(grid))
+        for _ in range(2000):
+            began = time.perf_counter()
+            await asyncio.sleep(0.005)
+            lags.append(time.perf_counter() - began - 0.005)
+        growing.cancel()
+    print(sorted(lags)[int(0.95 * len(lags))] * 1000)
+asyncio.run(main())
+"""
+
+
+def lag(places: Places) -> float:
+    """How late the event loop is while eight charts grow ten times a second; the 95th percentile."""
+    command = [sys.executable, "-c", _LAG, str(places.root("hundred"))]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
 def rows(places: Places) -> float:
     """The first rows of a list of many runs."""
     with console(places, "many") as shown:
@@ -345,6 +397,7 @@ CASES = {
     "idle-leet": Case("… `wandb leet`", "% of a core", idle_leet, "leet"),
     "live": Case("live, ten steps a second, 80×24", "% of a core", live(SMALL), "hundred", 2),
     "live-large": Case("live, ten steps a second, 200×50", "% of a core", live(LARGE), "hundred", 2.5),
+    "lag": Case("loop lag, eight charts of 100,000 steps, 200×50", "ms", lag, "hundred", 15),
     "rows": Case("first rows of 3,000 runs", "ms", rows, "many", 400),
     "rows-idle": Case("idle, 3,000 runs", "% of a core", rows_idle, "many", 1),
     "key": Case("a key in the list of 3,000 runs", "ms", key, "many", 15),

@@ -146,7 +146,7 @@ def _whole(view: View, lens: Lens) -> Span | None:
     part = 2.0 ** math.floor(math.log2((last - first) / _PARTS))
     if lens.x == "step":
         part = max(part, 1.0)
-    return float(first), float(first + math.ceil((last - first) / part - 1e-9) * part)
+    return float(first), float(math.ceil(last / part - 1e-9) * part)
 
 
 def _smoothed(view: View, name: str, y: Floats, weight: float) -> Floats:

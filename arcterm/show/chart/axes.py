@@ -18,6 +18,7 @@ Span = tuple[float, float]
 
 _SMALLEST = (16, 4)
 _LINES = {"plain": ("│", "┤", "└", "─", "┬"), "ascii": ("|", "+", "+", "-", "+")}
+_THOUSANDS = 100  # from such a distance on ticks are labelled 1.8k
 _FINE = 30  # the lowest and the highest value are labelled to this part of the range
 
 
@@ -111,7 +112,7 @@ def _value_labels(low: float, high: float, rows: int, log: bool) -> dict[int, st
     wanted = max(2, rows // 3)
     marks = log_ticks(low, high, wanted) if log else ticks(low, high, wanted)
     step = abs(marks[1] - marks[0]) if len(marks) > 1 else (high - low) / 2
-    fine = (high - low) / _FINE
+    fine = max((high - low) / _FINE, step if step >= _THOUSANDS else 0)  # all as k, or none
     labels = {
         0: f"{10**high:.3g}" if log else _short(label(high, fine)),
         rows - 1: f"{10**low:.3g}" if log else _short(label(low, fine)),
