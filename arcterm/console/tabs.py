@@ -57,7 +57,7 @@ def _compare(console: Console) -> ConsoleScreen:
 def _launch(console: Console) -> ConsoleScreen:
     from arcterm.console.forms.launch import LaunchForm
 
-    return LaunchForm(console.root, {"backbone": "tiny", "loss": "arcface"})
+    return LaunchForm.kept(console.root)
 
 
 def _registry(console: Console) -> ConsoleScreen:

@@ -21,6 +21,7 @@ from arcterm_registry.contracts import JobReport
 
 from arcterm.config import TrainConfig, job_config
 from arcterm.console.app import Console
+from arcterm.console.forms.judging import judge
 from arcterm.console.forms.launch import LaunchForm
 from arcterm.runs import state, store
 from arcterm.runs.events import (
@@ -299,10 +300,20 @@ toy-drawn = toy:drawn
 """
 
 
+class JudgeHere:
+    """The form's judge without a process of its own, which takes a second to start."""
+
+    ask = staticmethod(judge)
+
+    def end(self) -> None:
+        """Nothing is to be ended."""
+
+
 @pytest.fixture
 def toys(distribution, make, monkeypatch):
     """A distribution with a backbone, a broken one, two losses and a data set."""
     monkeypatch.setattr("arcterm.console.forms.screen.DEBOUNCE_SECONDS", 0.02)
+    monkeypatch.setattr("arcterm.console.forms.launch.Judge", JudgeHere)
     monkeypatch.setattr("arcterm.launch.estimate.seconds._cpu_flops", lambda: 1e11)
     distribution("toy", entry_points=ENTRIES, toy=TOY, toy_broken="raise RuntimeError('no [timm] here')")
 

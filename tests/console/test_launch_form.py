@@ -152,7 +152,7 @@ async def test_a_defect_in_a_check_is_told(form, until, shown, monkeypatch):
     def crash(settings, root):
         raise KeyError("oops")
 
-    monkeypatch.setattr("arcterm.console.forms.launch.judge", crash)
+    monkeypatch.setattr("tests.console.conftest.JudgeHere.ask", staticmethod(crash))
     async with form() as (app, pilot):
         await until(pilot, lambda: isinstance(app.screen, Problem) and "KeyError" in shown(app))
 
@@ -366,6 +366,7 @@ def test_keys_of_a_burst_find_the_field_that_those_before_went_to(opened, start,
         ("down", (80, 17), "scale_schedule"),
         ("shift+tab", (80, 24), "on_nan"),
         ("up", (160, 45), "teacher"),
+        ("f2", (60, 17), "loss"),
     ],
 )
 async def test_the_focused_row_can_be_seen_whole(form, until, key, size, last):

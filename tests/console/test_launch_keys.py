@@ -88,3 +88,12 @@ net = Backbone(summary="a net", factory="x:make", parameters=1, gmacs=0.1, optio
         await until(pilot, lambda: app.screen.query("#field-backbone:focus-within"))
         app.screen.query_one("#field-backbone Select").value = "late"
         await until(pilot, lambda: "girth" in shown(app))
+
+
+async def test_what_is_typed_is_kept_when_the_form_is_left(form, until):
+    async with form(name="mine") as (app, pilot):
+        await app.screen.go_to("lr")
+        await pilot.press(*"0.3", "escape", "q", "4")
+        await until(pilot, lambda: isinstance(app.screen, LaunchForm) and app.screen.draft)
+        texts = app.screen.draft.texts
+        assert (texts["lr"], texts["backbone"], "name" in texts) == ("0.3", "toy-net", False)

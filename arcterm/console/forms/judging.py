@@ -17,6 +17,7 @@ from arcterm.console.forms.draft import Verdict
 from arcterm.console.forms.fixes import Fix
 from arcterm.errors import ArctermError
 from arcterm.inputs import sources
+from arcterm.launch.estimate.assess import Look
 from arcterm.launch.plan import DEFAULT_DATASET, Plan, make_plan
 from arcterm.launch.recipes import layer
 from arcterm.overrides import OPTION_GROUPS
@@ -27,8 +28,11 @@ _MOST_NEIGHBOURS = 1000
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def judge(settings: Mapping[str, Any], root: Path) -> Verdict:
-    """Check what is asked for, with a way out of each problem where one is known."""
+def judge(settings: Mapping[str, Any], root: Path, look: Look = "quick") -> Verdict:
+    """Check what is asked for, with a way out of each problem where one is known.
+
+    `look` is how close the memory is looked at.
+    """
     problems: dict[str, str] = {}
     found: dict[str, Fix] = {}
     checks: dict[str, tuple[Callable[[], object], Callable[[], str]]] = {
@@ -44,7 +48,7 @@ def judge(settings: Mapping[str, Any], root: Path) -> Verdict:
     if problems:
         return Verdict(problems=problems, fixes=found)
     try:
-        return _of_plan(make_plan(settings, root=root))
+        return _of_plan(make_plan(settings, root=root, look=look))
     except (ArctermError, PluginError) as error:
         return _of_error(error, _options(settings))
 

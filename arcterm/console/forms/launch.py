@@ -14,10 +14,11 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
+from arcterm.console import remembered
 from arcterm.console.forms import recipedraft, sections
 from arcterm.console.forms.draft import Verdict
 from arcterm.console.forms.fields import ChoiceRow, FieldRow, TextRow, row_for
-from arcterm.console.forms.judging import judge
+from arcterm.console.forms.judge import Judge
 from arcterm.console.forms.paged import PagedForm
 from arcterm.console.forms.pick import Offer, PickBox
 from arcterm.console.forms.screen import section
@@ -27,7 +28,6 @@ from arcterm.console.screens.boxes import Ask
 from arcterm.console.screens.command import run_command
 from arcterm.errors import ConfigError
 from arcterm.launch import start
-from arcterm.launch.plan import make_plan
 from arcterm.launch.recipes import save
 from arcterm.launch.recipes.find import Listed
 from arcterm.runs import store
@@ -67,7 +67,16 @@ class LaunchForm(PagedForm):
         self._texts = dict(texts)
         self._basis = Basis(forked, dict(texts)) if forked else None
         self._draft: Draft | None = None
+        self._judge_process = Judge()
         self.titles = sections.titles()
+
+    @classmethod
+    def kept(cls, root: Path) -> LaunchForm:
+        """The form as it was left, in this session or an earlier one."""
+        texts: dict[str, str] = remembered.get("launch", {})
+        return cls(
+            root, {str(k): str(v) for k, v in texts.items()} or {"backbone": "tiny", "loss": "arcface"}
+        )
 
     @property
     def draft(self) -> Draft | None:
@@ -99,6 +108,7 @@ class LaunchForm(PagedForm):
 
         def look() -> Callable[[], None]:
             refresh()
+            self._judge_process.end()  # another one knows what is installed now
             found = self.Found(installed(), recipedraft.installed())
             return lambda: self._take_found(found)
 
@@ -181,21 +191,30 @@ class LaunchForm(PagedForm):
 
     def checker(self) -> Callable[[], Verdict]:
         settings, root = self.draft.settings() if self.draft else {}, self.root
-        return lambda: judge(settings, root)
+        return lambda: self._judge_process.ask(settings, root)
 
     def starter(self, verdict: Verdict) -> Callable[[], Run]:
-        draft, plan = self.draft, verdict.plan
-        if draft is None or plan is None:
+        draft, root = self.draft, self.root
+        if draft is None or verdict.plan is None:
             raise ConfigError("the form isn't checked yet", "wait until it says that it is ready")
         name, argv = draft.text("name"), shlex.split(draft.command())
         settings = draft.settings()
 
         def launch() -> Run:
             # a form is judged by what is known at once; now there is time for a closer look
-            closer = make_plan(settings, root=self.root, look="tight")
-            return start.start(closer, self.root, name=name, argv=argv)
+            closer = self._judge_process.ask(settings, root, "tight")
+            if closer.plan is None:
+                raise ConfigError(next(iter(closer.problems.values()), "it can't be started"))
+            return start.start(closer.plan, root, name=name, argv=argv)
 
         return launch
+
+    def on_unmount(self) -> None:
+        """End the process that judges, and keep what is typed, but for the name: no two runs have one."""
+        self._judge_process.end()
+        if self.draft is not None:
+            texts = {key: text for key, text in self.draft.texts.items() if text and key != "name"}
+            remembered.put("launch", texts)
 
     def page_rows(self, title: str) -> list[Widget]:
         """The rows of a section, and a place for the options of what is chosen in it."""

@@ -17,6 +17,7 @@ from arcterm.console.forms.pick import GpuBox, Offer, PickBox
 from arcterm.console.forms.screen import Fields, Form
 from arcterm.console.panels import launching
 from arcterm.console.rows import Rows
+from arcterm.console.screens.base import ConsoleScreen
 from arcterm.show.lines import Line
 
 
@@ -39,6 +40,11 @@ class PagedForm(Form):
         Binding("shift+tab,up", "field(-1)", "previous field", show=False),
         Binding("f3,slash", "find", "find", tooltip="go to a field by its name or its help"),
         Binding("f4", "gpus", "GPUs", show=False, tooltip="choose GPUs by their free memory; enter in gpus"),
+    ]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  Textual declares its type
+        (0, "-slim"),
+        (76, "-narrow"),
+        *ConsoleScreen.HORIZONTAL_BREAKPOINTS[1:],
     ]
     titles: Sequence[str]
     """The sections and the review."""
@@ -92,6 +98,8 @@ class PagedForm(Form):
     async def go_to(self, key: str) -> None:
         await self.show_section(self._section_of(key))
         await super().go_to(key)
+        # the first refresh lays a new page out, and only the second one knows where its rows are
+        self.call_after_refresh(self.call_after_refresh, self._reveal)
 
     async def action_section(self, places: int) -> None:
         """Go to a section behind or before this one, and into its first field."""

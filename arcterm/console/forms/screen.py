@@ -182,7 +182,7 @@ class Form(ConsoleScreen, inherit_bindings=False):
         for row in self.query(FieldRow):
             if row.key == key:
                 # `focus` would wait its turn, and the next key go to the field before
-                self.set_focus(row.query("Input, Select").first(Widget))
+                self.set_focus(row.query("Input, Select").first(Widget), scroll_visible=False)
 
     async def action_fix(self) -> None:
         """Solve the problem of this field, else the first one that a change is known for."""

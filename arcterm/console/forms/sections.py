@@ -8,7 +8,7 @@ from arcterm.settings import SETTINGS
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "model": ("recipe", "backbone", "pretrained", "head", "freeze", "bn_momentum"),
-    "loss": ("loss", "margin_schedule", "scale_schedule", "sample_rate", "interclass_filter"),
+    "loss": ("loss", "margin_schedule", "scale_schedule", "sample_rate", "interclass_filter", "head_filter"),
     "data": ("dataset", "sampling", "loader_threads", "decoded_cache", "max_broken"),
     "pictures": (
         *("mirror", "crop", "crop_area", "jitter", "jitter_strength", "lowres", "lowres_scale"),
@@ -29,7 +29,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "verify, save": (
         *("verify_sets", "verify_every", "checkpoint_every", "checkpoint_minutes"),
-        *("keep_last", "keep_best", "mxnet_prefix", "mxnet_save"),
+        *("checkpoint_background", "keep_last", "keep_best", "mxnet_prefix", "mxnet_save"),
     ),
     "teacher": ("teacher", "teacher_weight", "loss_weight"),
     "failures": ("on_nan", "retries", "hang_seconds", "grace"),

@@ -58,7 +58,8 @@ def table(
             else "none is installed: `arcterm plugins new` begins one"
         )
         return [[(f"  {words}", "dim")]]
-    name = max(12, min(28, *(cell_len(_name(plugin)) for plugin, _ in plugins), width - _STATE - 18))
+    longest = max(cell_len(clean(_name(plugin))) for plugin, _ in plugins)
+    name = max(12, min(28, longest, width - _STATE - 18))
     package = max(0, width - name - _STATE - 5)
     lines: list[Line] = [[(pad(f"  {pad('name', name)} {pad('package', package)} state", width), "dim")]]
     first = first_row(len(plugins), cursor, height)
