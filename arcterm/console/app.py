@@ -131,14 +131,14 @@ class Console(Tabbed):
         if self.readonly:
             raise RunError("this console only watches", "start it without --readonly to act on runs")
 
-    def open_form(self, texts: Mapping[str, str] | None = None) -> None:
-        """Show the launch form, filled anew with `texts` by field."""
+    def open_form(self, texts: Mapping[str, str] | None = None, forked: str = "") -> None:
+        """Show the launch form, filled anew with `texts` by field, those of the run called `forked`."""
         if texts is None:
             self.go(LAUNCH)
             return
         from arcterm.console.forms.launch import LaunchForm
 
-        self.show_tab(LAUNCH, partial(LaunchForm, self.root, texts), anew=True)
+        self.show_tab(LAUNCH, partial(LaunchForm, self.root, texts, forked), anew=True)
 
     def open_jobs(self) -> None:
         self.go(JOBS)
@@ -155,11 +155,11 @@ class Console(Tabbed):
 
         self._open(ResumeForm(run))
 
-    def open_again(self, config: Config) -> None:
-        """Show the form that would ask for `config` again, if there is one."""
+    def open_again(self, config: Config, forked: str = "") -> None:
+        """Show the form that would ask for the `config` of the run `forked` again, if there is one."""
         if (form := config.form) is not None:
             name, texts = form
-            self.open_job(name, texts) if name else self.open_form(texts)
+            self.open_job(name, texts) if name else self.open_form(texts, forked)
 
     def open_pictures(self, source: str = "") -> None:
         """Show a data set as pictures, or ask which."""

@@ -54,9 +54,9 @@ class FieldRow(Horizontal):
         self._changed = False
 
     def compose(self) -> ComposeResult:
-        yield Label(f" {self._label}", classes="label", markup=False)
+        yield Label(self._marked_label(), classes="label", markup=False)
         yield self.control()
-        yield Static("", classes="note", markup=False)
+        yield Static(self._note, classes="note", markup=False)
 
     def control(self) -> Input | Select[str]:
         """The widget to type in or choose with."""
@@ -68,14 +68,20 @@ class FieldRow(Horizontal):
 
     def say(self, problem: str, note: str, changed: bool = False) -> None:
         """Show the problem, else the note, and whether it was changed; the same again costs no new layout."""
+        # it may not be composed yet: `compose` then begins with these
         if changed != self._changed:
             self._changed = changed
-            self.query_one(".label", Label).update(f"{'•' if changed else ' '}{self._label}")
+            for label in self.query(".label").results(Label):
+                label.update(self._marked_label())
         text = clean(f"! {problem}" if problem else note)
         if text != self._note:
             self._note = text
             self.set_class(bool(problem), "-wrong")
-            self.query_one(".note", Static).update(text)
+            for shown in self.query(".note").results(Static):
+                shown.update(text)
+
+    def _marked_label(self) -> str:
+        return f"{'•' if self._changed else ' '}{self._label}"
 
 
 class TextRow(FieldRow):

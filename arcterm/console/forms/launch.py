@@ -61,6 +61,7 @@ class LaunchForm(PagedForm):
 
         plugins: dict[str, list[Plugin]]
         recipes: dict[str, Listed]
+        again: bool = False
 
     def __init__(self, root: Path, texts: Mapping[str, str], forked: str = "") -> None:
         super().__init__(root)
@@ -68,6 +69,7 @@ class LaunchForm(PagedForm):
         self._basis = Basis(forked, dict(texts)) if forked else None
         self._draft: Draft | None = None
         self._judge_process = Judge()
+        self._wanted_field = ""
         self.titles = sections.titles()
 
     @classmethod
@@ -88,10 +90,16 @@ class LaunchForm(PagedForm):
         return "new run", f"{began}nothing starts until ^g"
 
     def on_mount(self) -> None:
-        """Look for plug-ins in a thread, since that imports code of strangers."""
+        self._look()
+
+    def _look(self, again: bool = False) -> None:
+        """Look for plug-ins and recipes in a thread; `again`, what is installed may be other than before."""
 
         def look() -> None:
-            self.post_message(self.Found(installed(), recipedraft.installed()))
+            if again:
+                refresh()
+                self._judge_process.end()  # another one knows what is installed now
+            self.post_message(self.Found(installed(), recipedraft.installed(), again))
 
         self.run_worker(look, thread=True, exit_on_error=False)
 
@@ -99,23 +107,23 @@ class LaunchForm(PagedForm):
         """Build the form, where one was before with the field in which one types."""
         row, before = self.focused_row, self._draft
         self._draft = Draft(message.plugins, self._texts, message.recipes, self._basis)
-        if before is not None:
+        if before is not None and message.again:
             self.notify(_news(before, self._draft), title="looked again", timeout=5, markup=False)
-        await self.build(row.key if row else "backbone")
+        wanted, self._wanted_field = self._wanted_field, ""
+        if wanted == "recipe":
+            self._draft.load(self._draft.text(wanted))
+        await self.build(wanted or (row.key if row else "backbone"))
+
+    def want(self, key: str, name: str) -> None:
+        """Choose a plug-in or a recipe; what else is typed stays."""
+        self._texts[key] = name
+        self._wanted_field = key
+        if self._draft is not None:  # else the first look is under way
+            self._look()
 
     def action_refresh(self) -> None:
-        """Look again for plug-ins and recipes, in a thread; what is typed stays."""
-
-        def look() -> Callable[[], None]:
-            refresh()
-            self._judge_process.end()  # another one knows what is installed now
-            found = self.Found(installed(), recipedraft.installed())
-            return lambda: self._take_found(found)
-
-        self.perform(look)
-
-    def _take_found(self, found: Found) -> None:
-        self.post_message(found)
+        """Look again for plug-ins and recipes; what is typed stays."""
+        self._look(again=True)
 
     def action_load(self) -> None:
         """Choose a recipe or a training to begin with."""

@@ -22,6 +22,7 @@ from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import Ask
 from arcterm.console.screens.command import run_command
+from arcterm.console.tabs import LAUNCH
 from arcterm.show.lines import Line
 from arcterm.show.plugins import Health, check_command, health
 
@@ -203,11 +204,12 @@ class Registry(ConsoleScreen):
         name = plugin.full_name if plugin.duplicate else plugin.name
         if plugin.kind == "job":
             self.console_app.open_job(name)
-        elif plugin.kind == "recipe":
-            self.console_app.open_form({"recipe": name})
         elif plugin.kind in _IN_FORM:
-            key = "track" if plugin.kind == "tracker" else plugin.kind
-            self.console_app.open_form({"backbone": "tiny", "loss": "arcface"} | {key: name})
+            from arcterm.console.forms.launch import LaunchForm
+
+            self.console_app.go(LAUNCH)
+            if isinstance(self.app.screen, LaunchForm):
+                self.app.screen.want("track" if plugin.kind == "tracker" else plugin.kind, name)
 
     def action_copy(self) -> None:
         """Copy the first remedy, or the command that checks the plug-in."""

@@ -249,9 +249,9 @@ class RunList(RunNotes, Polling):
         self.console_app.open_jobs()
 
     def action_fork(self) -> None:
-        record = self.chosen.record if self.chosen else None
-        if record is not None:
-            self.console_app.open_again(record.config)
+        chosen = self.chosen
+        if chosen is not None and chosen.record is not None:
+            self.console_app.open_again(chosen.record.config, chosen.run.name)
 
     def action_delete(self) -> None:
         """Remove a run that is over, after a question."""
