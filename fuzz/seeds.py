@@ -32,6 +32,7 @@ from arcterm.formats.protobuf import field_bytes
 from arcterm.formats.recordio import irheader
 from arcterm.formats.recordio.container import MAGIC_BYTES, RecordWriter, framed
 from arcterm.formats.recordio.packwriter import write_pack
+from arcterm.formats.trainlogs.eventfiles import _crc32c, _masked
 from arcterm.runs import events
 from fuzz.targets import PACK_FILES, pack_of
 
@@ -428,6 +429,47 @@ def results() -> Seeds:
     yield "falling", b'{"cmc": [[0, 9], [1.0, 0.9]], ' + roc + b"}"
 
 
+def trainlogs() -> Seeds:
+    """Logs of MXNet and arcface_torch, and an event file of TensorBoard."""
+    batch = "INFO:root:Epoch[0] Batch [%d]\tSpeed: 990.78 samples/sec\tacc=0.002976\tlossvalue=nan\n"
+    score = "[lfw][1000]XNorm: 11.311400\n[lfw][1000]Accuracy-Flip: 0.98600+-0.00429\n"
+    begin = (
+        "gpu num: 4\nCalled with argument: Namespace(batch_size=512, data_dir='/d', loss_type=4, lr=0.1, "
+        "margin_m=0.5, network='y1')\n(12000L, 3L, 112L, 112L)\nver lfw\nlr_steps [100, 140]\n"
+    )
+    steps = "".join(batch % number for number in (20, 40))
+    anchor = "lr-batch-epoch: 0.1 999 0\ninfer time 5.96\n"
+    mxnet = begin + steps + anchor + score + "lr change to 0.01\n"
+    yield "mxnet", (mxnet + mxnet).encode()
+    yield "dated", "".join(f"[2018-05-05 08:04:33]  {line}\n" for line in mxnet.splitlines()).encode()
+    at = "Training: 2022-03-01 10:00:00,000-"
+    settings = f"{at}: network                  r50\n{at}: margin_list              (1.0, 0.0, 0.4)\n"
+    step = "Speed 2014.50 samples/sec   Loss 40.1234   LearningRate 0.0200   Epoch: 0   Global Step: %d   "
+    lines = "".join(f"{at}{step % number}Required: 5 hours\n" for number in (50, 100))
+    yield "arcface", (settings + lines + score + settings + lines.replace("Step: 50", "Step: 75")).encode()
+    scalar = b"".join(
+        field_bytes(5, field_bytes(1, field_bytes(1, tag) + b"\x15" + struct.pack("<f", value)))
+        for tag, value in ((b"loss", 2.5), (b"learning_rate", 0.1), (b"lfw", 0.9), (b"other", 1.0))
+    )
+    yield (
+        "scalars",
+        b"".join(
+            _tensorboard(b"\x09" + struct.pack("<d", 1e9) + b"\x10" + bytes([number]) + scalar)
+            for number in (1, 2)
+        ),
+    )
+    yield (
+        "rewound",
+        _tensorboard(b"\x10\x02" + scalar) + _tensorboard(b"\x10\x02" + field_bytes(7, b"\x08\x01")),
+    )
+
+
+def _tensorboard(event: bytes) -> bytes:
+    """A record of an event file; its own checksum is not looked at."""
+    head = struct.pack("<Q", len(event))
+    return head + struct.pack("<I", _masked(_crc32c(head))) + event + bytes(4)
+
+
 SEEDS = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -458,6 +500,7 @@ SEEDS = {
     "noises": noises,
     "features": features,
     "results": results,
+    "trainlogs": trainlogs,
 }
 
 

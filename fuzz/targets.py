@@ -39,6 +39,9 @@ from arcterm.formats.recordio.container import RecordFile
 from arcterm.formats.recordio.facepack import FacePack, read_property
 from arcterm.formats.recordio.recordindex import read_index
 from arcterm.formats.tinyface import SUBSETS, read_tinyface
+from arcterm.formats.trainlogs import eventfiles, textlog
+from arcterm.formats.trainlogs.parts import split
+from arcterm.launch.importing.settings import settings_of
 from arcterm.progress import unheard
 from arcterm.runs import events
 
@@ -314,6 +317,20 @@ def results(data: bytes, place: Path) -> None:
         assert share is None or 0 <= share < 1.001
 
 
+def trainlogs(data: bytes, place: Path) -> None:
+    """A log of another program, or TensorBoard's event file; its events are what a run can hold."""
+    path = _file(place / "train.log", data)
+    binary = eventfiles.is_event_file(path)
+    found = [eventfiles.read_run([path])] if binary else split(textlog.read_lines(path))
+    if not found:
+        raise DataError("no training is in it")
+    for logged in found:
+        assert settings_of(path, logged).steps >= 1
+        for event_ in (event_ for attempt in logged.attempts for event_ in attempt):
+            event_.t = 1.0
+            assert events.decode(events.encode(event_)) is not None
+
+
 TARGETS: dict[str, Target] = {
     "recordio": recordio,
     "recordindex": recordindex,
@@ -344,6 +361,7 @@ TARGETS: dict[str, Target] = {
     "noises": noises,
     "features": features,
     "results": results,
+    "trainlogs": trainlogs,
 }
 
 

@@ -221,6 +221,7 @@ async def test_the_console_in_a_real_browser(trained, tmp_path, unused_tcp_port)
             assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50  # text in several colours
             assert {each.split("/")[2] for each in page.requests} == {address.split("/")[2]}
             assert page.problems == []
+            await _changes_nothing(page, tmp_path / "runs")
             await _refused_to_strangers(page, address)
     finally:
         process.send_signal(signal.SIGINT)
@@ -235,6 +236,17 @@ async def _settled(page) -> np.ndarray:
             return pixels
         await asyncio.sleep(0.1)
     return pixels
+
+
+async def _changes_nothing(page, root: Path) -> None:
+    """Keys that act on runs elsewhere leave every file as it was."""
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    await page.ask("document.querySelector('textarea').focus()")
+    for key in "SCDRy1SDn#x":
+        await page.type(key)
+    await page.type("\x11")  # ctrl+q: when the console has left, it has taken all of them
+    await page.until("document.body.classList.contains('-closed')")
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
 async def _refused_to_strangers(page, address: str) -> None:
