@@ -323,7 +323,7 @@ def trainlogs(data: bytes, place: Path) -> None:
     binary = eventfiles.is_event_file(path)
     found = [eventfiles.read_run([path])] if binary else split(textlog.read_lines(path))
     if not found:
-        raise DataError("no training is in it")
+        raise DataError("no training is in it", "name a log")
     for logged in found:
         assert settings_of(path, logged).steps >= 1
         for event_ in (event_ for attempt in logged.attempts for event_ in attempt):

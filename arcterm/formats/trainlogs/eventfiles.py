@@ -19,10 +19,11 @@ from arcterm.errors import DataError
 from arcterm.files import open_regular
 from arcterm.formats.protobuf import fields
 from arcterm.formats.trainlogs.logged import LoggedPoint, LoggedRun, LoggedScore, LoggedStart
+from arcterm.text import clean
 
 PATTERN = "*tfevents*"
 _HEAD, _SUM = struct.Struct("<QI"), 4
-_LARGEST = 64 << 20
+_LARGEST, _LONGEST_TAG, _MOST_STEPS = 64 << 20, 120, 10**12
 _PLACES = {
     "loss": re.compile(r"(?:train(?:ing)?[/_ ])?loss(?:[/_ ]train(?:ing)?)?"),
     "lr": re.compile(r"(?:(?:train(?:ing)?|param|opt\w*)[/_ ])?(?:lr|learning[_ ]?rate)(?:[-/_ ]\w+)?"),
@@ -65,8 +66,8 @@ def read_run(paths: list[Path]) -> LoggedRun:
         for scalar in read_scalars(path):
             if scalar.begins:
                 attempts[-1].points, rows = _in_order(rows), {}
-                attempts.append(LoggedStart(start=max(0, scalar.step - 1)))
-            elif scalar.step < 0 or not _take(scalar, rows, attempts[-1], chosen):
+                attempts.append(LoggedStart(start=min(max(0, scalar.step - 1), _MOST_STEPS)))
+            elif not 0 <= scalar.step < _MOST_STEPS or not _take(scalar, rows, attempts[-1], chosen):
                 unknown.add(scalar.tag)
     attempts[-1].points = _in_order(rows)
     kept = [each for each in attempts if each.points or each.scores]
@@ -124,12 +125,16 @@ def _value(message: memoryview) -> tuple[str, float | None]:
     for field in fields(message):
         match field.number, field.value:
             case 1, memoryview() as value:
-                tag = bytes(value).decode("utf-8", "replace")
+                tag = _shown(bytes(value[:_LONGEST_TAG]).decode("utf-8", "replace"))
             case 2, memoryview() as value:
                 (number,) = struct.unpack("<f", value)
             case 8, memoryview() as value:
                 number = _tensor(value)
     return tag, number
+
+
+def _shown(tag: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in clean(tag))
 
 
 def _tensor(message: memoryview) -> float | None:

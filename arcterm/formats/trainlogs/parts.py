@@ -14,6 +14,7 @@ _OPENING = ("gpus", "network", "margin_list", "batch_size", "data_dir", "rec")
 """Settings that a program prints before its first step, never later."""
 _NEAR, _SOON = 8, 5.0
 """Another rank's copy of a line comes within so many points, or seconds; later it is a new start."""
+_DIGITS = 9  # a batch of so many digits is none
 _EVERY = 1000  # steps between two lines lr-batch-epoch
 
 
@@ -179,7 +180,7 @@ def _goes_on(before: LogPart, part: LogPart) -> bool:
 
 def _logged(parts: list[LogPart], dated: bool) -> LoggedRun:
     facts = parts[0].facts
-    ranks = max(1, int(_float(facts.get("gpus", "")) if facts.get("gpus", "").isdecimal() else 1))
+    ranks = ranks_of(facts)
     mxnet = any(part.batches for part in parts)
     doubled = sum(part.doubled for part in parts)
     notes = [f"{doubled:,} lines that several ranks wrote are taken once"] if doubled else []
@@ -197,9 +198,15 @@ def _logged(parts: list[LogPart], dated: bool) -> LoggedRun:
 def global_batch(facts: dict[str, str]) -> int:
     """Return the images of a step over all ranks; 1 where a log does not say."""
     for name in ("total_batch_size", "batch_size"):
-        if facts.get(name, "").isdecimal():
-            return max(1, int(facts[name]))
+        if (text := facts.get(name, "")).isdecimal() and len(text) < _DIGITS:
+            return max(1, int(text))
     return 1
+
+
+def ranks_of(facts: dict[str, str]) -> int:
+    """Return the number of GPUs; 1 where a log does not say."""
+    text = facts.get("gpus", "")
+    return max(1, int(text)) if text.isdecimal() and len(text) < _DIGITS - 4 else 1
 
 
 def _float(text: str) -> float:

@@ -16,26 +16,29 @@ _LONGEST = 1 << 16
 _STAMPS = 64  # characters of a line in which a time is looked for
 _STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
 NUMBER = r"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf))"
+_WHOLE = r"(\d{1,9})(?!\d)"  # more digits are no step, epoch or size
 _FLAGS = re.IGNORECASE
 
-_BATCH = re.compile(rf"Epoch\[(\d+)\] Batch \[(?:\d+-)?(\d+)\]\s+Speed: {NUMBER} samples/sec(.*)", _FLAGS)
+_BATCH = re.compile(
+    rf"Epoch\[{_WHOLE}\] Batch \[(?:\d+-)?{_WHOLE}\]\s+Speed: {NUMBER} samples/sec(.*)", _FLAGS
+)
 _VALUE = re.compile(rf"([A-Za-z][\w-]*)={NUMBER}", _FLAGS)
 _SPEED = re.compile(rf"Speed:? {NUMBER} samples/sec", _FLAGS)
-_STEP = re.compile(r"Step:\s*(\d+)")
-_EPOCH = re.compile(r"Epoch:\s*(\d+)")
+_STEP = re.compile(rf"Step:\s*{_WHOLE}")
+_EPOCH = re.compile(rf"Epoch:\s*{_WHOLE}")
 _LOSS = re.compile(rf"\bLoss:? {NUMBER}", _FLAGS)
 _RATE = re.compile(rf"LearningRate:? {NUMBER}", _FLAGS)
 _SCORE = re.compile(
-    rf"\[([\w.@+-]+)\]\[(\d+)\](XNorm|Accuracy-Flip|Accuracy): {NUMBER}(?:\+-{NUMBER})?", _FLAGS
+    rf"\[([\w.@+-]{{1,60}})\]\[{_WHOLE}\](XNorm|Accuracy-Flip|Accuracy): {NUMBER}(?:\+-{NUMBER})?", _FLAGS
 )
-_ANCHOR = re.compile(rf"lr-batch-epoch: {NUMBER} (\d+) (\d+)", _FLAGS)
+_ANCHOR = re.compile(rf"lr-batch-epoch: {NUMBER} {_WHOLE} {_WHOLE}", _FLAGS)
 _CHANGED = re.compile(rf"lr change to {NUMBER}", _FLAGS)
-_SHAPE = re.compile(r"\((\d+)L?, \d+L?(?:, \d+L?)*\)\s*$")
+_SHAPE = re.compile(rf"\({_WHOLE}L?, \d+L?(?:, \d+L?)*\)\s*$")
 _LOADED = re.compile(r"\bver ([\w.@+-]+)\s*$")
 _INFER = re.compile(rf"infer time {NUMBER}", _FLAGS)
 _ARGUMENTS = re.compile(r"Called with argument: Namespace\((.*)\)")
 _ARGUMENT = re.compile(r"(\w+)=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,]*)")
-_OPENING = re.compile(r"\b(gpu num: ?(\d+)|use cpu)\s*$")
+_OPENING = re.compile(rf"\b(gpu num: ?{_WHOLE}|use cpu)\s*$")
 _SETTING = re.compile(r"(?:^|[-:\s]): (\w+)\s{2,}(\S.*)$")
 _MILESTONES = re.compile(r"\blr_steps (\[[\d, ]*\])")
 

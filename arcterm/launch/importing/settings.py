@@ -12,7 +12,7 @@ from typing import Any
 from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
 from arcterm.formats.trainlogs.logged import LoggedRun
-from arcterm.formats.trainlogs.parts import global_batch
+from arcterm.formats.trainlogs.parts import global_batch, ranks_of
 from arcterm.launch.recipes import arcface
 from arcterm.launch.script2018 import losses, networks
 from arcterm.launch.script2018.asked import ScriptOptions
@@ -26,7 +26,7 @@ def settings_of(path: Path, logged: LoggedRun) -> TrainConfig:
     """The settings of a log as far as they have a counterpart; what it leaves open is as plain as can be."""
     values = {name: _value(text) for name, text in logged.facts.items()}
     last = logged.last
-    ranks = max(1, values["gpus"]) if isinstance(values.get("gpus"), int) else 1
+    ranks = ranks_of(logged.facts)
     plain: dict[str, Any] = {
         "backbone": _UNKNOWN,
         "loss": _UNKNOWN,
@@ -36,7 +36,7 @@ def settings_of(path: Path, logged: LoggedRun) -> TrainConfig:
         "batch_size": max(1, global_batch(logged.facts) // ranks),
         "epochs": max(1, last.epoch if last else 1),
         "steps": max(1, logged.steps),
-        "lr": next((e.lr for e in logged.attempts[0] if isinstance(e, Step) and e.lr), 0.1),
+        "lr": next((e.lr for e in logged.attempts[0] if isinstance(e, Step) and 0 < e.lr < 1e6), 0.1),
     }
     own = _of_script(values) if logged.program == "MXNet" else _of_config(path, values)
     try:

@@ -196,7 +196,8 @@ class _Import:
             self._remarks.append(
                 f"it is taken to be for {ranks} GPU{'s' * (ranks > 1)}, {where}: another number is --gpus N"
             )
-        return int(self._settings["batch_size"] * self._settings.get("accumulate", 1) * ranks)
+        batch = self._settings.get("batch_size", upstream.USUAL["batch_size"])
+        return int(batch * self._settings.get("accumulate", 1) * ranks)
 
     def _rest(self) -> None:
         self._copy("batch_size", "batch_size", int)
