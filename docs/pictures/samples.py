@@ -13,7 +13,7 @@ from arcterm_registry.contracts import JobReport
 
 from arcterm.config import TrainConfig, job_config
 from arcterm.runs import state, store
-from arcterm.runs.events import Gpu, Gpus, Phase, Rank, Rate, Start, Step, Verify
+from arcterm.runs.events import Checkpoint, Gpu, Gpus, Phase, Rank, Rate, Start, Step, Verify
 from arcterm.runs.journal import Journal
 from arcterm.runs.report import write_report
 from arcterm.runs.state import Failure
@@ -86,6 +86,7 @@ def _step(journal: Journal, step: int, t: float, chance: random.Random, gap: flo
             t=t, step=step, epoch=1 + 8 * (step - 1) // _STEPS, loss=loss,
             accuracy=min(0.97, share**0.3 + chance.gauss(0, 0.01)),
             angle=38 + 45 * math.exp(-4 * share) + chance.gauss(0, 0.6), lr=0.1 * (1 - share) ** 2,
+            gradient_norm=abs(chance.gauss(3.2 + 4 * math.exp(-6 * share), 0.2)),
             images_per_second=chance.gauss(2310, 12), samples=256 * step,
             data_wait=abs(chance.gauss(0.02, 0.01)),
             times={"data": 2.1, "forward": 31.0, "backward": 58.0, "update": 9.0},
@@ -96,6 +97,8 @@ def _step(journal: Journal, step: int, t: float, chance: random.Random, gap: flo
         for rank in range(2):
             journal.write(Rank(t=t, rank=rank, cpu=96.0, memory=4 << 30, gpu_peak=31 << 30))
     if step % 500 == 0:
+        name = f"step-{step:010d}"
+        journal.write(Checkpoint(t=t, step=step, name=name, bytes=174 << 20, seconds=1.2, reason="verified"))
         for name, best in _SETS.items():
             accuracy = best - gap - 0.12 * math.exp(-4 * share) + chance.gauss(0, 0.0008)
             rates = [
