@@ -206,7 +206,7 @@ async def test_charts_are_found_by_name(opened_grid, shown):
     await pilot.press(*"x")
     assert "no chart has such a name" in shown(app)
     await pilot.press("backspace", "enter")
-    assert "learning rate  0.01" in shown(app)
+    assert "learning rate  /rate  0.01" in shown(app)
     await pilot.press("slash", "escape")
     assert [pane.name for pane in grid.panes] == ["loss", "verification"]
 

@@ -242,6 +242,8 @@ class ChartGrid(Rows):
         curves = self.makers[name](self.lens)
         if (guide := self._guides.get(name)) is not None:
             curves = curves.with_guide(guide)
+        if self.filter:
+            curves = replace(curves, name=f"{curves.name}  /{self.filter}")
         span = self.lens.visible(curves.span) if curves.span else None
         drawn = picture(curves, area.size, mode_of(self, self.mode), span)
         return Pane(name=name, area=area, curves=curves, drawn=drawn)
