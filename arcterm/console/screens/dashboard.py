@@ -154,7 +154,7 @@ class Dashboard(RunScreen, ChartKeys):
         if charts:
             self.charts.redraw()
         for rows in self.query(Rows):
-            if not isinstance(rows, ChartGrid):
+            if type(rows) is Rows:  # the lines of keys and tabs know themselves when they change
                 rows.repaint()
 
     def _fit(self) -> None:
