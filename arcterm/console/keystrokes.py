@@ -11,7 +11,7 @@ from textual.app import App
 from textual.events import Event
 from textual.message_pump import MessagePump
 
-_PATIENCE_SECONDS = 0.5
+_PATIENCE_SECONDS = 3.0
 
 
 class Keystrokes:

@@ -57,6 +57,10 @@ class Console:
         """What ``arcterm … --json`` prints."""
         return json.loads(self(*arguments, "--json", code=code).stdout)
 
+    def lines(self, *arguments: str) -> list[Any]:
+        """What ``arcterm … --json`` prints, a line each."""
+        return [json.loads(line) for line in self(*arguments, "--json").stdout.splitlines()]
+
     def show(self, run: str) -> Any:
         """``arcterm show RUN --json``."""
         return self.json("show", run)

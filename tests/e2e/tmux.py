@@ -14,7 +14,7 @@ class Terminal:
     """A tmux pane of 80×24."""
 
     def __init__(self, arcterm) -> None:
-        self.server = f"arcterm-{uuid.uuid4().hex[:8]}"
+        self.server = _name()
         self.arcterm = arcterm
 
     def tmux(self, *words: str) -> str:
@@ -60,9 +60,19 @@ class Terminal:
     def press(self, *keys: str) -> None:
         self.tmux("send-keys", *keys)
 
+    def again(self, *words: str) -> None:
+        """Start ``arcterm …`` in a new pane, of another server: the one before takes a while to end."""
+        self.close()
+        self.server = _name()
+        self.run(*words)
+
     def pid(self) -> int:
         """The process in the pane."""
         return int(self.tmux("display-message", "-p", "#{pane_pid}"))
 
     def close(self) -> None:
         self.tmux("kill-server")
+
+
+def _name() -> str:
+    return f"arcterm-{uuid.uuid4().hex[:8]}"
