@@ -36,6 +36,7 @@ _LONG_LIVED = 500
 """After so many runs the collector of garbage passes over what is there: what is known of a run stays, and a
 full collection over 10,000 of them would hold the UI up for a third of a second."""
 
+_TICK_NS = 50_000_000
 _SPARKS = 24
 _SPARK_SECONDS = 10.0
 _MAY_CHANGE = ("lost", "damaged")
@@ -106,7 +107,7 @@ class Catalogue:
         if stamp == self._stamp and stamp != -1:
             return False
         found, self.others = scan_names(self.root)
-        self._stamp = stamp
+        self._stamp = stamp if _is_old(stamp) else -1
         before, self._runs = self._runs, {run.id: self._runs.get(run.id, run) for run in found}
         for gone in before.keys() - self._runs.keys():
             self._forget(gone)
@@ -141,7 +142,7 @@ class Catalogue:
         again = before.live or (seen and before.word in _MAY_CHANGE)
         found = before
         if not before.known or again or stamp != self._stamps.get(run.id):
-            self._stamps[run.id] = stamp
+            self._stamps[run.id] = stamp if _is_old(stamp[0]) else (-1, 0)
             found = self._read(run, before)
         if seen and found.known and os.path.lexists(run.path):
             found = self._detail(found, now)
@@ -190,6 +191,11 @@ class Catalogue:
     def _forget(self, key: str) -> None:
         for known in (self._facts, self._stamps, self._readers, self._sampled):
             known.pop(key, None)
+
+
+def _is_old(stamp: int) -> bool:
+    """Whether a later change would have a later time: clocks of file systems tick every few milliseconds."""
+    return time.time_ns() - stamp > _TICK_NS
 
 
 def stamp_of(run: Run) -> tuple[int, int]:
