@@ -14,9 +14,10 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from textual.widgets import Input
 from writtenruns import write_run
 
 from arcterm.console.app import Console
@@ -61,14 +62,16 @@ class Lag:
         return f"lag p95 {ordered[len(ordered) * 95 // 100]:.1f}, most {ordered[-1]:.1f} ms"
 
 
-async def timed(press: Callable[[str], Awaitable[None]], keys: tuple[str, ...]) -> str:
-    """Press keys with a pause after each; returns median and most of the milliseconds that each took."""
+async def timed(app: Console, keys: Sequence[str], seen: Callable[[], object]) -> str:
+    """Type keys with a pause after each; return how long it took until each had changed what is `seen`."""
     spent = []
     for key in keys:
-        before = time.perf_counter()
-        await press(key)
-        spent.append((time.perf_counter() - before) * 1000)
-        await asyncio.sleep(0.02)
+        before, began = seen(), time.perf_counter()
+        app.simulate_key(key)
+        while seen() == before:
+            await asyncio.sleep(0.0005)
+        spent.append((time.perf_counter() - began) * 1000)
+        await asyncio.sleep(0.03)
     return f"median {statistics.median(spent):.1f}, most {max(spent):.1f} ms"
 
 
@@ -83,14 +86,21 @@ async def measure_list(root: Path) -> None:
             await asyncio.sleep(0.002)
         print(f"first rows of {len(screen.shown):,}: {(time.perf_counter() - began) * 1000:.0f} ms")
         lag.begin()
-        print(f"keys while runs are read: {await timed(pilot.press, ('j',) * 20)}")
+
+        def cursor() -> object:
+            return screen.chosen and screen.chosen.run.id
+
+        print(f"keys while runs are read: {await timed(app, ['j'] * 20, cursor)}")
         while not all(run.known for run in screen.shown):
             await asyncio.sleep(0.02)
         print(f"all read: {time.perf_counter() - began:.1f} s, {lag}")
         lag.begin()
-        print(f"keys: {await timed(pilot.press, ('j', 'pagedown') * 15)}")
-        print(f"a filter: {await timed(pilot.press, ('slash', *_FILTER, 'enter'))}")
-        print(f"sorting: {await timed(pilot.press, ('full_stop',) * 10)}; {lag}")
+        print(f"keys: {await timed(app, ['j', 'pagedown'] * 15, cursor)}")
+        await pilot.press("slash")
+        field = screen.query_one("#filter", Input)
+        print(f"a filter: {await timed(app, _FILTER, lambda: field.value)}")
+        await pilot.press("enter")
+        print(f"sorting: {await timed(app, ['full_stop'] * 10, lambda: screen._order)}; {lag}")
         await asyncio.sleep(3)
         watcher.cancel()
         before = time.process_time()

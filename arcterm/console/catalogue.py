@@ -70,9 +70,10 @@ class Catalogue:
 
     def refresh(self) -> tuple[list[RunFacts] | None, bool]:
         """All runs, newest first, or None if nothing changed; and whether some were left for lack of time."""
-        deadline = time.monotonic() + (_BUDGET_SECONDS if self._runs else _FIRST_SECONDS)
-        self._pause = time.monotonic() + _TURN_SECONDS
+        budget = _BUDGET_SECONDS if self._runs else _FIRST_SECONDS
         changed = self._list()
+        now = time.monotonic()
+        deadline, self._pause = now + budget, now + _TURN_SECONDS
         for key in list(self.visible):
             if run := self._runs.get(key):
                 changed |= self._look(run, seen=True)

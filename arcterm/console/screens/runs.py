@@ -32,6 +32,8 @@ from arcterm.runs.store import Run
 
 _LIVE_SECONDS, _IDLE_SECONDS = 1.0, 2.0
 _SOON_SECONDS = 0.05
+_FIRST_SECONDS = 0.1
+"""After the first rows came the screen is drawn before other runs are read."""
 _AGES = 10
 """After so many looks that found nothing new the ages are drawn again."""
 
@@ -99,6 +101,7 @@ class RunList(RunNotes, Polling):
         self._places: dict[str, int] = {}
         self._chosen = ""
         self._row = 0
+        self._drawn = False
         self._placed = False  # the cursor stays on the first row until it is moved, or every run is read
         self._quiet = 0
         self._offered: object = None
@@ -131,7 +134,8 @@ class RunList(RunNotes, Polling):
         elif self._quiet >= _AGES:
             self._repaint()
         if message.more:
-            self.look_in(0)
+            self.look_in(0 if self._placed or self._drawn else _FIRST_SECONDS)
+            self._drawn = True
         elif self.is_current:
             self.look_in(_LIVE_SECONDS if self._counts.live else _IDLE_SECONDS)
         else:
