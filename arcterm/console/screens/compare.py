@@ -39,6 +39,8 @@ from arcterm.show.lines import Line, Piece
 
 _LIVE_SECONDS, _IDLE_SECONDS = 1.0, 3.0
 _TURN_SECONDS = 0.1
+_PAINT_SECONDS = 0.4
+"""While runs are read the charts are drawn no more often: that would take longer than reading."""
 _TABLES = ("", "-differences", "-settings")
 
 
@@ -90,6 +92,8 @@ class Compare(ChartKeys, RunActions, Polling):
         self._cursor = 0
         self._baseline = ""
         self._scrolled = 0
+        self._changed = False
+        self._painted = 0.0
         self._titles: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
@@ -124,9 +128,12 @@ class Compare(ChartKeys, RunActions, Polling):
             self.notify(f"{run_id} was removed", severity="warning", markup=False)
         if gone:
             self._follow_marks()
-        if changed:
+        loading, now = any(item.loading for item in self.items), time.monotonic()
+        self._changed |= changed
+        if self._changed and (not loading or now - self._painted > _PAINT_SECONDS):
+            self._changed, self._painted = False, now
             self.repaint()
-        if any(item.loading for item in self.items):
+        if loading:
             self.look_in(0)
         elif self.is_current:
             self.look_in(_LIVE_SECONDS if any(item.facts.live for item in self.items) else _IDLE_SECONDS)
