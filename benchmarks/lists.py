@@ -27,6 +27,7 @@ from arcterm.console.screens.runs import RunList
 from arcterm.console.tabs import COMPARE
 from arcterm.runs.store import list_runs
 
+_PATIENCE_SECONDS = 2.0
 _FILTER = (
     "l",
     "r",
@@ -68,7 +69,7 @@ async def timed(app: Console, keys: Sequence[str], seen: Callable[[], object]) -
     for key in keys:
         before, began = seen(), time.perf_counter()
         app.simulate_key(key)
-        while seen() == before:
+        while seen() == before and time.perf_counter() - began < _PATIENCE_SECONDS:  # the end of the list
             await asyncio.sleep(0.0005)
         spent.append((time.perf_counter() - began) * 1000)
         await asyncio.sleep(0.03)
