@@ -50,6 +50,8 @@ class Form(ConsoleScreen, inherit_bindings=False):
         Binding("escape,q", "back", "back", tooltip="first leave the field, then the form"),
     ]
 
+    changes = frozenset({"launch", "save", "trial"})
+
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
@@ -114,6 +116,9 @@ class Form(ConsoleScreen, inherit_bindings=False):
     def on_refused(self, message: Refused) -> None:
         """Check again, since files may have changed; the base class shows the error."""
         self.judge_later()
+
+    def copies(self) -> list[tuple[str, str]]:
+        return [("command", self.draft.command())] if self.draft else []
 
     def action_launch(self) -> None:
         """Start it; while the check is under way, as soon as it has passed."""

@@ -18,7 +18,10 @@ _CHECK_LINES = 5
 def answer(draft: FormDraft | None, verdict: Verdict | None, width: int, height: int) -> list[Line]:
     """Command, then problems or the plan, or that the check is under way."""
     if draft is None:
-        return [heading("command", width), [(" looking for plug-ins …", "dim")]]
+        return [
+            heading("command", width),
+            [(" looking for plug-ins; one that hangs is waited for 10 s at most …", "dim")],
+        ]
     lines = command_lines(draft.command(), width, max(2, height - _CHECK_LINES))
     return [*lines, *_checks(draft, verdict, width, height - len(lines))][:height]
 
@@ -79,7 +82,9 @@ def needs(plan: Plan) -> str:
     """``about 3 h, 1.2 GiB of 15 a rank``: the time and memory of a training, as far as they are known."""
     found = plan.estimate
     memory = ""
-    if found.need is not None:
+    if found.need is not None and not found.exact and found.free and found.need.total > found.free:
+        memory = f", perhaps more than the {gib(found.free)} GiB free: ^t looks closer"
+    elif found.need is not None:
         least = "" if found.exact else "at most "
         of = "" if found.free is None else f" of {gib(found.free)}"
         memory = f", {least}{gib(found.need.total)}{of} GiB a rank"

@@ -71,6 +71,8 @@ class Registry(ConsoleScreen):
         Binding("G,end", "move(1000000)", "last", show=False),
     ]
 
+    changes = frozenset({"check"})
+
     @dataclass
     class Found(Message):
         """The plug-ins of one kind are known, each with its state."""
@@ -210,6 +212,14 @@ class Registry(ConsoleScreen):
             self.console_app.go(LAUNCH)
             if isinstance(self.app.screen, LaunchForm):
                 self.app.screen.want("track" if plugin.kind == "tracker" else plugin.kind, name)
+
+    def copies(self) -> list[tuple[str, str]]:
+        if self.chosen is None:
+            return []
+        plugin, state = self.chosen
+        names = [("name", plugin.full_name), ("target", plugin.target)]
+        checked = [("check", check_command(plugin))] if plugin.kind in registry.CHECKED else []
+        return [*(("remedy", remedy) for remedy in state.remedies), *checked, *names]
 
     def action_copy(self) -> None:
         """Copy the first remedy, or the command that checks the plug-in."""
