@@ -82,7 +82,10 @@ class Judge:
         began, said = time.monotonic(), b""
         while not said.endswith(b"\n"):
             waited = time.monotonic() - began
-            if waited > _PATIENCE_SECONDS or (number != self._asked and waited > _SUPERSEDED_SECONDS):
+            if number != self._asked and waited > _SUPERSEDED_SECONDS:
+                self.end()
+                raise FailedError("the form was changed while it was checked", "launch it again")
+            if waited > _PATIENCE_SECONDS:
                 self.end()
                 raise FailedError(
                     f"no answer within {_PATIENCE_SECONDS:.0f} s: the data set or another plug-in hangs",
