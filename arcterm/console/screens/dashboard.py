@@ -24,6 +24,8 @@ from arcterm.show import words
 
 _LIVE_SECONDS = 0.5
 _PAINT_EVERY = 4
+_FEW = 4
+"""More charts than these are drawn once a second, not twice."""
 _FIRST = "loss"
 _SIDE = 120
 """Columns from which there is a column of facts beside the charts."""
@@ -58,6 +60,7 @@ class Dashboard(RunScreen, ChartKeys):
         self._makers = makers(self.view)
         self._paused = False
         self._looks = 0
+        self._due = False
 
     def compose(self) -> ComposeResult:
         view = self.view
@@ -89,8 +92,8 @@ class Dashboard(RunScreen, ChartKeys):
         view = self.view
         before = (view.word, view.loading)
         changed = view.take(message.look)
+        self._looks += 1
         if view.loading:
-            self._looks += 1
             changed = self._looks % _PAINT_EVERY == 1
             self.look_in(0)
         else:
@@ -99,8 +102,12 @@ class Dashboard(RunScreen, ChartKeys):
         if turned:
             self.set_class(view.word in ("failed", "lost", "damaged"), "-failed")
             self.refresh_bindings()
-        if changed and not self._paused:
-            self.repaint(charts=bool(message.look.events) or turned)
+        self._due = self._due or bool(message.look.events) or turned
+        every = 1 if turned or view.loading or len(self.charts.panes) <= _FEW else 2
+        charts = self._due and self._looks % every == 0 and (changed or not view.loading)
+        if (changed or charts) and not self._paused:
+            self._due = self._due and not charts
+            self.repaint(charts=charts)
 
     @property
     def subject(self) -> str:
