@@ -95,14 +95,16 @@ class Problem:
         self.made.row_update.arm()
         self.made(self.embeddings, self.labels, self._next()).loss.backward()
 
-    def dense_partial(self, sgd: SGD) -> None:
+    def dense_partial(self, sgd: SGD, dtype: torch.dtype) -> None:
         """Partial FC as it is published: rows by index, a dense gradient, SGD over all rows."""
+        self.made._dtype = dtype
         self.made.sample_rate, self.made.fetch = RATE, self.made._dense_rows
         self.made._room = self.rooms[RATE]
         self.made(self.embeddings, self.labels, self._next()).loss.backward()
         sgd.step()
 
-    def lazy_partial(self, sgd: LazySGD) -> None:
+    def lazy_partial(self, sgd: LazySGD, dtype: torch.dtype) -> None:
+        self.made._dtype = dtype
         self.made.sample_rate, self.made.fetch = RATE, sgd.fetch
         self.made._room = self.rooms[RATE]
         self.made(self.embeddings, self.labels, self._next()).loss.backward()
@@ -142,8 +144,12 @@ def cases(problem: Problem, partial: bool) -> dict[str, Callable[[], None]]:
         lazy = LazySGD(
             rows, [{"params": [problem.made.weight]}], lr=1e-3, momentum=0.9, weight_decay=5e-4, fused=True
         )
-        found[f"partial {RATE:g} dense, with update"] = lambda: problem.dense_partial(update)
-        found[f"partial {RATE:g} lazy, with update"] = lambda: problem.lazy_partial(lazy)
+        half = problem.device.type == "cuda" or fast_bfloat16()
+        for dtype in (torch.float32, torch.bfloat16)[: 1 + half]:
+            name = str(dtype).removeprefix("torch.")
+            dense, ours = (f"partial {RATE:g} {way} {name}{UPDATED}" for way in ("dense", "lazy"))
+            found[dense] = lambda dtype=dtype: problem.dense_partial(update, dtype)
+            found[ours] = lambda dtype=dtype: problem.lazy_partial(lazy, dtype)
     return found
 
 
@@ -196,7 +202,7 @@ def measure(
             if number:  # the first round warms up
                 seen[name].append(spent)
     for name, spent in seen.items():
-        base = f"partial {RATE:g} dense" if "partial" in name else "naive float32"
+        base = name.replace("lazy", "dense").removesuffix(UPDATED) if "partial" in name else "naive float32"
         base += UPDATED if name.endswith(UPDATED) else ""
         base = "late bfloat16" if name.startswith("late") else base
         ratios = [b[0] / a[0] for a, b in zip(spent, seen.get(base, []), strict=False)]
@@ -267,19 +273,19 @@ def errors(device: torch.device, batch: int, classes: int = 20_000) -> list[dict
 
 
 def show(rows: list[dict[str, object]], wrong: list[dict[str, object]]) -> None:
-    print(f"{'classes':>10}  {'case':<32}{'seconds':>9}{'× faster':>10}{'MiB beyond dW':>15}")
+    print(f"{'classes':>10}  {'case':<42}{'seconds':>9}{'× faster':>10}{'MiB beyond dW':>15}")
     for row in rows:
         if "note" in row:
-            print(f"{row['classes']:>10,}  {row['case']:<32}{row['note']}")
+            print(f"{row['classes']:>10,}  {row['case']:<42}{row['note']}")
             continue
         faster = f"{row['times_faster']:.2f}" if row["times_faster"] else ""
         print(
-            f"{row['classes']:>10,}  {row['case']:<32}{row['seconds']:>9.3f}{faster:>10}"
+            f"{row['classes']:>10,}  {row['case']:<42}{row['seconds']:>9.3f}{faster:>10}"
             f"{row['mib_beyond_gradient']:>15.1f}"
         )
-    print(f"\n{'embedding gradient error':<22}  {'case':<32}{'to float64':>11}")
+    print(f"\n{'embedding gradient error':<22}  {'case':<42}{'to float64':>11}")
     for row in wrong:
-        print(f"{row['state']:<24}  {row['case']:<32}{row['error']:>11.1e}")
+        print(f"{row['state']:<24}  {row['case']:<42}{row['error']:>11.1e}")
 
 
 def main() -> None:

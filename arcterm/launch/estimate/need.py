@@ -93,9 +93,9 @@ def _head(subject: Subject, config: TrainConfig) -> int:
     if config.rows_in_backward:  # of a tile alone, and of the targets' rows
         tile = _SCRATCH_ROWS if config.gpus else _tile(config, taken) * _centers(config)
         gradients = min(learned, tile * size) + 4 * config.micro_batch * size
-    # with Partial FC the rows of a step and their momenta are copies; a row's chance, and its last step or
-    # count of updates, are whole numbers
-    extra = 2 * learned + 10 * rows if sampled else 0
+    # with Partial FC the rows of a step are copies; a row's chance, and its last step or count of updates,
+    # are whole numbers
+    extra = learned + 10 * rows if sampled else 0
     kept = max(moments(config), sampled)
     if "head" in config.frozen:
         gradients = kept = 0

@@ -97,36 +97,25 @@ class LazySGD(SGD):
         self._settled = 0
         self.steps = 0
         self._rows: Tensor | None = None
-        # the rows of a step and their momenta: their number stays, so does their memory
-        self._room: dict[str, tuple[Tensor, Tensor]] = {}
+        # the rows of a step: their number stays, so does their memory
+        self._room: dict[str, Tensor] = {}
         self.leaves: dict[str, Tensor] = {}
         """The rows of the step in progress, by the name of their parameter."""
 
     def fetch(self, rows: Tensor) -> dict[str, Tensor]:
-        """Bring `rows` (n,) int64 of every sharded parameter up to date, as leaves that take a gradient.
-
-        Their momenta too, beside them: so that both are gathered once a step.
-        """
+        """Bring `rows` (n,) int64 of every sharded parameter up to date, as leaves that take a gradient."""
         self._rows = rows
         self.leaves = {}
         for name, parameter in self.sharded.items():
-            weights, momenta = self._places(name, (len(rows), *parameter.shape[1:]))
+            room = self._room.get(name)
+            if room is None or len(room) != len(rows):
+                room = self._room[name] = parameter.new_empty((len(rows), *parameter.shape[1:]))
             for part in parts(rows):
                 weight, momentum = self._held(name, rows[part])
                 stay, enter = self._owed(name, rows[part], 0)
-                torch.mul(weight, stay, out=weights[part]).addcmul_(enter, momentum)
-                enter, stay = self._owed(name, rows[part], 1)
-                torch.mul(momentum, stay, out=momenta[part]).addcmul_(enter, weight)
-            self.leaves[name] = weights.detach().requires_grad_()
+                torch.mul(weight, stay, out=room[part]).addcmul_(enter, momentum)
+            self.leaves[name] = room.detach().requires_grad_()
         return self.leaves
-
-    def _places(self, name: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Memory for weights and momenta of a step's rows, the same in each step."""
-        places = self._room.get(name)
-        if places is None or places[0].shape != shape:
-            new = self.sharded[name].new_empty
-            places = self._room[name] = new(shape), new(shape)
-        return places
 
     @torch.no_grad()
     def settle(self) -> None:
@@ -167,7 +156,10 @@ class LazySGD(SGD):
     def _update(self, name: str, parameter: Tensor, part: slice, rows: Tensor) -> None:
         """Make a step of a `part` of the fetched rows, and put them back."""
         group, gradient = self.param_groups[self._group[name]], self.leaves[name].grad
-        weight, momentum = (place[part] for place in self._room[name])
+        weight, momentum = self._held(name, rows)
+        enter, stay = self._owed(name, rows, 1)
+        momentum.mul_(stay).addcmul_(enter, weight)
+        weight = self.leaves[name].detach()[part]  # up to date already
         if self._fused and gradient is not None:
             how: dict[str, Any] = {key: group[key] for key in ("lr", "momentum", "weight_decay")}
             how |= {"dampening": 0.0, "nesterov": False, "maximize": False}
