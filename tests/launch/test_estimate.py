@@ -208,13 +208,16 @@ def ask_config(backbone, **settings):
     return TrainConfig(backbone=backbone, loss="arcface", dataset="demo", **{**numbers, **settings})
 
 
+TERMS = 10**6 * 8 * 4  # of a million classes and a batch of 8, which stay for the way back
+
+
 def test_class_rows_that_are_updated_in_passing_have_no_gradient():
     facts = DatasetFacts(images=10**7, classes=10**6, image_size=(112, 112), fingerprint="f", verification={})
     subject = need.Subject(get("backbone", "r50"), get("loss", "arcface"), facts)
     rows, tile = 10**6 * 512 * 4, 32 * MIB
     for optimizer, copies in (("sgd", 2), ("adamw", 3)):
         config = ask_config("r50", optimizer=optimizer, row_update="backward")
-        assert copies * rows < need.of(subject, config, FOUND).head < copies * rows + tile + 10 * MIB
+        assert copies * rows < need.of(subject, config, FOUND).head < copies * rows + tile + TERMS + 10 * MIB
 
 
 @pytest.mark.parametrize(
@@ -234,8 +237,10 @@ def test_class_rows_count_as_often_as_the_optimizer_has_them(settings, copies):
         return need.of(subject, ask_config("r50", **settings, **more), FOUND).head
 
     rows = 10**6 * 512 * 4
-    assert copies * rows < head() < copies * rows + 10 * MIB
-    assert head(nproc=4) < head() / 3.9
+    assert copies * rows < head() < copies * rows + TERMS + 10 * MIB
+    assert (
+        head(nproc=4) - TERMS < (head() - TERMS) / 3.9
+    )  # the batch of four ranks against a quarter of the rows
     if "optimizer" not in settings and settings.get("momentum", 1):
         assert head(sample_rate=0.1) < 2.4 * rows
 
@@ -244,7 +249,7 @@ def test_frozen_class_rows_have_neither_gradient_nor_momentum():
     facts = DatasetFacts(images=10**7, classes=10**6, image_size=(112, 112), fingerprint="f", verification={})
     subject = need.Subject(get("backbone", "r50"), get("loss", "arcface"), facts)
     rows = 10**6 * 512 * 4
-    assert rows < need.of(subject, ask_config("r50", freeze="head"), FOUND).head < rows + 10 * MIB
+    assert rows < need.of(subject, ask_config("r50", freeze="head"), FOUND).head < rows + TERMS + 10 * MIB
 
 
 def test_the_batches_of_a_step_in_parts_lie_on_the_gpu_whole():

@@ -81,7 +81,9 @@ def test_what_is_no_number_is_kept(number):
 
 
 @has_products
-def test_late_gradients_stay_within_the_bound_without_the_images_left_out(monkeypatch):
+@pytest.mark.parametrize("kept", [0, onednn._KEPT])
+def test_late_gradients_stay_within_the_bound_without_the_images_left_out(monkeypatch, kept):
+    monkeypatch.setattr(onednn, "_KEPT", kept)
     seen = rows_seen(monkeypatch)
     embeddings, labels = late()
     (by_x, by_rows), made = gradients(head(False), embeddings, labels), head(True)

@@ -21,6 +21,14 @@ SIZE, BATCH = 32, 6
 TYPES = [torch.float32, *([torch.bfloat16] if fast_bfloat16() else [])]
 
 
+@pytest.fixture(params=["kept", "made again"], autouse=True)
+def terms(request, monkeypatch):
+    """The way back finds the terms of the way there, or makes them again."""
+    if request.param != "kept":
+        monkeypatch.setattr(onednn, "_KEPT", 0)
+    return request.param
+
+
 class Problem:
     """Features at random, times a scale; the targets are rows 0 to 5, or elsewhere."""
 
@@ -162,6 +170,19 @@ def test_without_a_count_of_uses_its_memory_is_fresh(monkeypatch):
     first = gradient(head)
     assert gradient(head, 1).data_ptr() != first.data_ptr()
     assert head._room._kept is None
+
+
+def test_what_is_kept_spares_a_product_a_tile(terms, monkeypatch):
+    plain, made = onednn._sigmoid, []
+
+    def counted(a, b, bias):
+        made.append(a.shape)
+        return plain(a, b, bias)
+
+    monkeypatch.setattr(onednn, "_sigmoid", counted)
+    Problem(70, 64.0).ours(chunk=7)
+    forward = 11  # of ten tiles the first is made twice
+    assert len(made) == forward + (10 if terms == "made again" else 0)
 
 
 def test_rows_that_are_frozen_are_not_differentiated(monkeypatch):

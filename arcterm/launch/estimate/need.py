@@ -22,6 +22,7 @@ _BATCHES_AHEAD = 7  # decoded ones of the loader; on a GPU as many lie there, wi
 _CPU_TILE, _CUDA_TILE, _TILES = 1 << 17, 1 << 24, 6
 _LEAST_CLASSES, _MOST_CLASSES = 512, 1 << 16
 _FUSED = 81 << 20
+_KEPT = 64 << 20
 _SCRATCH_ROWS = 1 << 16
 
 
@@ -107,7 +108,8 @@ def _head(subject: Subject, config: TrainConfig) -> int:
 def _tiles(subject: Subject, config: TrainConfig, rows: int) -> int:
     """The buffers of the tiles in which the logits are made."""
     width = config.micro_batch * _centers(config)
-    return 4 * _TILES * width * _tile(config, rows) + (_FUSED if config.gpus else 0)
+    kept = 0 if config.gpus or 4 * width * rows > _KEPT else 4 * width * rows
+    return 4 * _TILES * width * _tile(config, rows) + kept + (_FUSED if config.gpus else 0)
 
 
 def _tile(config: TrainConfig, rows: int) -> int:

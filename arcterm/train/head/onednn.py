@@ -26,6 +26,9 @@ _DEEP = 17.0
 _ROOM = 35.0
 _NEARLY = -13.0  # a term exp(-13) is off by the millionth part; above it the shift is raised
 _BLOCK = 24 << 20  # bytes; glibc raises its limit up to 32 MiB
+_KEPT = (
+    64 << 20
+)  # bytes of terms that stay for the way back, which then makes three products in place of four
 _LOWEST = -1e4  # of a log-sum without terms: finite, and no share of it is seen
 
 
@@ -70,9 +73,16 @@ class Tiles:
         self.weight = weight
         self.measure = measure
         self.dtype = dtype
+        self.kept: list[tuple[Tensor, Tensor]] = []
+        """The terms of each tile, and the bias that they were made with; [] where they are too many."""
         self._chunk = chunk
         self._unit = weight.new_empty(min(chunk, len(weight)), weight.shape[1])
         self._half = torch.empty_like(self._unit, dtype=dtype) if dtype == torch.bfloat16 else None
+
+    def pick(self, images: Tensor) -> None:
+        """Leave of the kept terms those of some `images` (m,) int64 alone."""
+        picked = {id(bias): bias[images] for _, bias in self.kept}
+        self.kept = [(terms[:, images], picked[id(bias)]) for terms, bias in self.kept]
 
     def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
         for start in range(0, len(self.weight), self._chunk):
@@ -92,8 +102,11 @@ def rivals(left: Tensor, tiles: Tiles, targets: Tensor) -> tuple[Tensor, Tensor]
     x = left.to(tiles.dtype).T
     shift = -_DEEP - _bias(-left.norm(dim=1), tiles.dtype).float()
     total, highest = left.new_zeros(2, len(left))
+    bias = _bias(shift, tiles.dtype)
+    keeps = len(tiles.weight) * len(left) * bias.itemsize <= _KEPT
+    tiles.kept = []
     for part, unit in tiles:
-        terms = _mask(_sigmoid(unit, x, _bias(shift, tiles.dtype)), targets, part, 0.0)
+        terms = _mask(_sigmoid(unit, x, bias), targets, part, 0.0)
         top = terms.amax(0).float()
         # The host looks at every tile, which costs less than the exact terms of all: a logit so much higher
         # than those of the first tile is rare.
@@ -101,11 +114,13 @@ def rivals(left: Tensor, tiles: Tiles, targets: Tensor) -> tuple[Tensor, Tensor]
             logits = _mask(multiply(unit, x), targets, part, -math.inf).amax(0).float()
             raised = -_DEEP - _bias(torch.maximum(shift, logits + _ROOM), tiles.dtype).float()
             total, highest = torch.stack((total, highest)).mul_((shift - raised).exp())
-            shift = raised
-            terms = _mask(_sigmoid(unit, x, _bias(shift, tiles.dtype)), targets, part, 0.0)
+            shift, bias = raised, _bias(raised, tiles.dtype)
+            terms = _mask(_sigmoid(unit, x, bias), targets, part, 0.0)
             top = terms.amax(0).float()
         total += terms.sum(0, dtype=torch.float32)
         highest = torch.maximum(highest, top)
+        if keeps:
+            tiles.kept.append((terms, bias))
     shift = shift + _DEEP
     return total.log() + shift, highest.log() + shift
 
@@ -119,15 +134,23 @@ def gradients(
     had it. The gradient of the rows is through the Jacobian of w/‖w‖.
     """
     x, lse = left.to(tiles.dtype).T, lse.clamp_min(_LOWEST)
-    bias = _bias(lse, tiles.dtype)
-    # exp(z + bias) is a share of the softmax but for a factor an image, which also has what the bias lost
-    # when it was rounded: on features and sums of B rows it costs nothing
-    factor = (grad * (-lse - bias.float()).exp())[:, None]
-    scaled = (left * factor).to(tiles.dtype)
-    by_left = torch.zeros_like(left)
-    for part, unit in tiles:
-        shares = _mask(_sigmoid(unit, x, bias), targets, part, 0.0)
-        by_left += multiply(shares.T, unit)
+    kept, tiles.kept = tiles.kept, []
+    own = _bias(lse, tiles.dtype)
+    bias: Tensor | None = None
+    by_left, summed = torch.zeros_like(left), torch.zeros_like(left)
+    factor = scaled = left
+    for number, (part, unit) in enumerate(tiles):
+        # exp(z + bias) is a share of the softmax but for a factor an image, which also has what the bias lost
+        # when it was rounded: on features and sums of B rows it costs nothing
+        made_with = kept[number][1] if kept else own
+        if made_with is not bias:
+            by_left.addcmul_(summed, factor)
+            summed.zero_()
+            bias = made_with
+            factor = torch.where(lse > _LOWEST, grad * (-lse - bias.float()).exp(), 0.0)[:, None]
+            scaled = (left * factor).to(tiles.dtype)
+        shares = kept[number][0] if kept else _mask(_sigmoid(unit, x, own), targets, part, 0.0)
+        summed += multiply(shares.T, unit)
         if not rows.needed:
             continue
         inverse, weight = tiles.measure(part)[:, None], tiles.weight[part]
@@ -136,7 +159,7 @@ def gradients(
         along = torch.linalg.vecdot(out, weight)[:, None].mul_(inverse.square())
         out.addcmul_(weight, along, value=-1)
         rows.done(part)
-    return by_left * factor
+    return by_left.addcmul_(summed, factor)
 
 
 def _bias(shift: Tensor, dtype: torch.dtype) -> Tensor:

@@ -263,6 +263,8 @@ class Stream:
         # a few sizes of products alone: oneDNN compiles code for each
         count = min(len(order), -(-int(kept) // _ROWS) * _ROWS)
         index = order[:count].sort().values  # in their order: where all count, nothing is summed differently
+        if count < len(order):
+            self._tiles.pick(index)
         found = onednn.gradients(left[index], self._tiles, targets[index], whole[index], grad[index], rows)
         return torch.zeros_like(left).index_copy_(0, index, found)
 
