@@ -326,3 +326,14 @@ async def test_charts_are_drawn_one_in_a_turn(monkeypatch):
         while len(drawn) < 8:
             await pilot.pause(0.001)
         assert drawn == list("abcdefgh")
+
+
+@pytest.mark.long
+async def test_a_grid_that_becomes_smaller_while_it_draws_is_drawn_anew(opened_grid, until):
+    """Its charts come one in a turn, and the panels beside it may take rows meanwhile."""
+    _, pilot, grid = opened_grid
+    grid.redraw()
+    grid.styles.height = 8
+    grid.redraw()
+    await until(pilot, lambda: grid.size.height == 8)
+    await until(pilot, lambda: all(pane.area.top + pane.area.height <= 8 for pane in grid.panes))

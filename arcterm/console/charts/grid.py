@@ -268,8 +268,8 @@ class ChartGrid(Rows):
         return known[2]
 
     def _composed(self) -> list[Line]:
-        """The rows of the whole grid."""
-        rows: list[Line] = [[] for _ in range(self.size.height)]
+        """The rows of the whole grid; it may have been made smaller since its charts were drawn."""
+        rows: list[Line] = [[] for _ in range(max((a.top + a.height for a in self._areas), default=0))]
         for area, drawn in zip(self._areas, self._painted, strict=True):
             for y, line in enumerate(drawn, area.top):
                 rows[y] += [(" ", ""), *line] if area.left else line
