@@ -167,6 +167,12 @@ class Console(Tabbed):
 
         self._open(PictureScreen(source))
 
+    def open_host(self) -> None:
+        """Show this machine, as ``arcterm monitor`` does."""
+        from arcterm.console.screens.host import HostScreen
+
+        self._open(HostScreen(self.root))
+
     def _open(self, screen: Screen[None]) -> None:
         self.push_screen(screen)
         self.fit()
@@ -246,6 +252,9 @@ class Console(Tabbed):
         for binding in described(screen):
             title = f"{binding.description} ({name_of(binding)})"
             yield SystemCommand(title, binding.tooltip, partial(screen.run_action, binding.action))
+        yield SystemCommand(
+            "host", "cores, memory, GPUs, disks and processes of this machine", self.open_host
+        )
         for name, (_, words) in THEMES.items():
             yield SystemCommand(f"theme: {name}", words, partial(menus.paint, self, name))
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from textual import events
-
 from arcterm.console import ending, terminal
 from arcterm.console.app import Console
 from arcterm.console.screens.host import HostScreen
@@ -20,15 +18,15 @@ class Monitor(Console):
         super().__init__(root)
         self._every = every
 
-    def on_mount(self, event: events.Mount) -> None:  # type: ignore[override]  # Textual takes both
-        event.prevent_default()  # the handler above opens the run list
+    def open_last(self) -> None:
+        """Open the host, whatever was open last."""
         self.add_mode(_MODE, lambda: HostScreen(self.root, self._every))
         self.switch_mode(_MODE)
         self.fit()
 
     def leave(self) -> None:
         """Close the top screen; below the last one of all tabs is the host, and below that the shell."""
-        if isinstance(self.screen, HostScreen):
+        if self.current_mode == _MODE and len(self.screen_stack) == 1:
             self.exit()
         elif len(self.screen_stack) == 1 and len(self._visited) == 1:
             left = str(self._visited.pop())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from arcterm.console.app import Console
 from arcterm.console.monitor import Monitor
 from arcterm.console.screens.host import HostScreen
 from arcterm.console.screens.job import JobScreen
@@ -63,6 +64,20 @@ async def test_the_host_is_shown_and_a_process_leads_to_its_run(readings, job, r
         await until(pilot, lambda: isinstance(app.screen, HostScreen))
         await pilot.press("q")
     assert app.return_code == 0
+
+
+async def test_the_host_is_a_command_of_every_screen(readings, root, until, shown):
+    given, _ = readings
+    given.append(reading())
+    app = Console(root)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen_stack)
+        before = app.screen
+        host = next(command for command in app.get_system_commands(app.screen) if command.title == "host")
+        host.callback()
+        await until(pilot, lambda: isinstance(app.screen, HostScreen) and "gpu01" in shown(app))
+        await pilot.press("q")
+        await until(pilot, lambda: app.screen is before)
 
 
 async def test_a_small_terminal_keeps_the_processes(readings, root, until, shown):

@@ -56,6 +56,7 @@ class SourceRows(Rows):
 class DataScreen(Polling):
     """Known data sets, the facts of the one under the cursor, and what its last check found."""
 
+    changes = frozenset({"check", "train", "bench"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "read", "read", tooltip="read the data set: count its images, people and pairs"),
         Binding("n", "finding(1)", "finding", tooltip="the next finding of its check; N the one before"),
@@ -197,14 +198,8 @@ class DataScreen(Polling):
         """Offer what the data set under the cursor allows."""
         chosen = self.chosen
         if action in ("read", "check", "pictures", "train", "bench"):
-            wanted = chosen is not None and chosen.there
-            named = chosen is not None and "/" not in chosen.source  # jobs read paths
-            writes = action in ("check", "bench", "train")
-            return (
-                wanted
-                and not (action in ("check", "bench") and named)
-                and not (writes and self.console_app.readonly)
-            )
+            reads_path = action in ("check", "bench")  # as jobs do
+            return chosen is not None and chosen.there and not (reads_path and "/" not in chosen.source)
         if action in ("finding", "faces"):
             return self.found is not None
         if action == "forget":

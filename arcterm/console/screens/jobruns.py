@@ -56,6 +56,7 @@ class JobRows(Rows):
 class JobRunScreen(RunActions, Polling):
     """Every job of the root; live ones are read again twice a second."""
 
+    changes = RunActions.changes | {"new", "fork"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", tooltip="its progress, report, curves and output"),
         Binding("n", "new", "new job", tooltip="choose what to do: pack, check, align, verify, score …"),
@@ -156,10 +157,8 @@ class JobRunScreen(RunActions, Polling):
         self.look()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what the job under the cursor allows; nothing that acts where the console only watches."""
-        chosen, acts = self.chosen, ("new", "stop", "resume", "fork", "delete")
-        if action in acts and self.console_app.readonly:
-            return False
+        """Offer what the job under the cursor allows."""
+        chosen = self.chosen
         if action in ("open", "stop", "resume", "fork", "pictures", "delete") and chosen is None:
             return False
         if chosen is None:
