@@ -6,6 +6,7 @@ It is the console itself, run without a terminal. The runs are written into a di
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.segment import Segment
 from textual.pilot import Pilot
 from textual.strip import Strip
 
@@ -69,8 +71,15 @@ async def shoot(root: Path, scenes: Sequence[Scene], size: tuple[int, int] = SIZ
                 if key.isdecimal():
                     await _rest(app, pilot)
             await _rest(app, pilot)
-            shots[scene.name] = Shot(app.screen._compositor.render_strips(), app.screen.styles.background.hex)
+            strips = [_elsewhere(strip) for strip in app.screen._compositor.render_strips()]
+            shots[scene.name] = Shot(strips, app.screen.styles.background.hex)
     return shots
+
+
+def _elsewhere(strip: Strip) -> Strip:
+    """The row without the place of this installation, which is nobody's business."""
+    other = "/home/me/.venv".ljust(len(sys.prefix), "_")[: len(sys.prefix)]
+    return Strip([Segment(text.replace(sys.prefix, other), style) for text, style, _ in strip])
 
 
 async def _rest(app: Console, pilot: Pilot[None]) -> None:
@@ -103,13 +112,13 @@ def _ansi(strip: Strip) -> str:
 
 def main() -> None:
     """Draw all scenes into the folder that is given, by default this one."""
-    place = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    place = Path(sys.argv[1] if len(sys.argv) > 1 else HERE).absolute()
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"XDG_STATE_HOME": folder, "XDG_CONFIG_HOME": folder, "LANG": "C.UTF-8"}
         os.environ.pop("NO_COLOR", None)
-        root = Path(folder) / "runs"
-        samples.write(root)
-        shots = asyncio.run(shoot(root, SCENES))
+        with contextlib.chdir(folder):
+            samples.write(Path("runs"))
+            shots = asyncio.run(shoot(Path("runs"), SCENES))
     for name, shot in shots.items():
         picture = drawing.document(drawing.sketch(shot.strips, shot.behind), shot.behind, SIZE)
         (place / f"{name}.svg").write_text(picture, encoding="utf-8")
