@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.css.query import NoMatches
 
 from arcterm.console.charts.chartkeys import ChartKeys
 from arcterm.console.charts.grid import ChartGrid
@@ -157,9 +158,14 @@ class Dashboard(RunScreen, ChartKeys):
 
     def repaint(self, charts: bool = True) -> None:
         """Draw every panel that can be seen; the charts only if `charts`."""
-        self._fit()
-        if charts:
-            self.charts.redraw()
+        try:
+            self._fit()
+            if charts:
+                self.charts.redraw()
+        except NoMatches:
+            if self.app.is_running and self.is_current:
+                raise
+            return  # a look that came while the screen was being taken down
         for rows in self.query(Rows):
             if type(rows) is Rows:  # the lines of keys and tabs know themselves when they change
                 rows.repaint()
