@@ -282,7 +282,7 @@ async def test_leaving_says_that_the_job_goes_on(live, root, until, shown):
         await until(pilot, lambda: "30%" in shown(app))
         await pilot.press("o")
         await pilot.pause()
-        assert "command" not in shown(app)
+        assert "─ command" not in shown(app)
         await pilot.press("q", "q")
         await until(pilot, lambda: isinstance(app.screen, RunList) and "the job goes on (pid" in shown(app))
 
