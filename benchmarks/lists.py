@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from textual.events import Key
 from textual.widgets import Input
 from writtenruns import write_run
 
@@ -28,19 +29,7 @@ from arcterm.console.tabs import COMPARE
 from arcterm.runs.store import list_runs
 
 _PATIENCE_SECONDS = 2.0
-_FILTER = (
-    "l",
-    "r",
-    "greater_than_sign",
-    "equals_sign",
-    "0",
-    "space",
-    *"arcface",
-    "space",
-    *"-tag",
-    "colon",
-    "x",
-)
+_FILTER = "lr>=0.05 arcface -tag:x"
 
 
 class Lag:
@@ -68,7 +57,7 @@ async def timed(app: Console, keys: Sequence[str], seen: Callable[[], object]) -
     spent = []
     for key in keys:
         before, began = seen(), time.perf_counter()
-        app.simulate_key(key)
+        app.post_message(Key(key, key if len(key) == 1 else None))
         while seen() == before and time.perf_counter() - began < _PATIENCE_SECONDS:  # the end of the list
             await asyncio.sleep(0.0005)
         spent.append((time.perf_counter() - began) * 1000)

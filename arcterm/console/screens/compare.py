@@ -39,7 +39,7 @@ from arcterm.show.lines import Line, Piece
 
 _LIVE_SECONDS, _IDLE_SECONDS = 1.0, 3.0
 _TURN_SECONDS = 0.1
-_PAINT_SECONDS = 0.4
+_PAINT_SECONDS = 0.6
 """While runs are read the charts are drawn no more often: that would take longer than reading."""
 _TABLES = ("", "-differences", "-settings")
 
