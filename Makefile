@@ -4,6 +4,7 @@
 # make faults: kill a save, and let it fail, at every system call of it (Linux).
 # make soak: disturb trainings by FAULTS=200 random faults (40 minutes), and fail if anything is lost (Linux).
 # make pictures: draw every screen of the console, with made-up runs, into docs/pictures.
+# make snapshots: write tests/console/snapshots anew, every screen as text; look at the difference before it is committed.
 # make losses: train on the demo with every loss and put the table into benchmarks/RESULTS.md (half an hour).
 PYTHON ?= python3
 VENV := .venv
@@ -16,7 +17,7 @@ FAULTS ?= 200
 # the tests start hundreds of Pythons, each of which would compile everything again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo losses pictures test test-mxnet fuzz soak faults check install clean
+.PHONY: demo losses pictures snapshots test test-mxnet fuzz soak faults check install clean
 
 demo: $(VENV)/.demo
 	$(BIN)/arcterm train tiny arcface --lr 0.1 --epochs 12 --verify-every 250
@@ -26,6 +27,10 @@ losses: $(VENV)/.installed
 
 pictures: $(VENV)/.installed
 	$(BIN)/python docs/pictures/make.py
+
+snapshots: $(VENV)/.installed
+	rm -f tests/console/snapshots/*.txt
+	ARCTERM_SNAPSHOTS=1 $(BIN)/python -m pytest tests/console/test_snapshots.py
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long" -n 2 --dist worksteal
