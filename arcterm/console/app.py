@@ -220,8 +220,13 @@ class Console(Tabbed):
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """Do what a key asks for, unless it would change something in a console that only watches."""
+        """Do what a key asks for.
+
+        Not where it would change something in a console that only watches, or the terminal is too small.
+        """
         name = action.rpartition(".")[2].partition("(")[0] if isinstance(action, str) else action[1]
+        if isinstance(self.screen, TooSmall) and name in ("help", "command_palette"):
+            return True
         if self.readonly and name in getattr(self.screen, "changes", ()):
             try:
                 self.require_actions()

@@ -601,7 +601,7 @@ async def test_too_small_a_terminal_takes_no_action_keys(busy, root, until, show
     app = Console(root, "smoke-run")
     async with app.run_test(size=(50, 12)) as pilot:
         await until(pilot, lambda: "need 60×16, have 50×12" in shown(app))
-        await pilot.press("S", "1", "q", "c")
+        await pilot.press("S", "1", "q", "c", "question_mark", "ctrl+p")
         assert isinstance(app.screen, TooSmall)
         assert not control.pending(busy.run)
         await pilot.resize_terminal(80, 24)

@@ -45,9 +45,9 @@ async def test_every_screen_is_as_it_was(drawing, make, job, tmp_path, monkeypat
 
 
 async def settled(pilot, styled):
-    """The screen once nothing is being read and it has stayed the same for three looks."""
+    """The screen once nothing is being read and it has stayed the same for two looks."""
     last, same = "", 0
-    while same < 3:
+    while same < 2:
         await pilot.pause(0.02)
         text = text_of(pilot.app, styled)
         quiet = all_read(pilot.app) and all(worker.is_finished for worker in pilot.app.workers)

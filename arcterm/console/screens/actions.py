@@ -16,13 +16,13 @@ from arcterm.runs.state import LIVE
 from arcterm.runs.store import Run
 
 _ON_LIVE = ("stop", "checkpoint")
-_CHANGING = (*_ON_LIVE, "verify", "resume", "resume_changed", "use")
+_CHANGING = frozenset({*_ON_LIVE, "verify", "resume", "resume_changed", "use", "delete", "note", "tag"})
 
 
 class RunActions(ConsoleScreen):
     """Actions on `target()`; each is done in a thread and notifies of its result."""
 
-    changes = frozenset({"stop", "resume", "resume_changed", "checkpoint", "verify", "delete", "note", "tag"})
+    changes = _CHANGING
     _removed = False
 
     def target(self) -> Run | None:
