@@ -271,7 +271,8 @@ class ChartGrid(Rows):
         """The rows of the whole grid; it may have been made smaller since its charts were drawn."""
         rows: list[Line] = [[] for _ in range(max((a.top + a.height for a in self._areas), default=0))]
         for area, drawn in zip(self._areas, self._painted, strict=True):
-            for y, line in enumerate(drawn, area.top):
+            # the widget has its new size before it is told, and laid out anew
+            for y, line in enumerate(drawn[: max(0, len(rows) - area.top)], area.top):
                 rows[y] += [(" ", ""), *line] if area.left else line
         return rows
 
