@@ -107,6 +107,7 @@ def test_benchmarks_import_what_is_installed(script):
     asked = {re.split(r"[^\w-]", need)[0].lower() for need in project["dependencies"]}
     modules = {"opencv-python-headless": "cv2", "scikit-learn": "sklearn"}
     known = {modules.get(name, name) for name in asked} | {"arcterm", "arcterm_registry"}
+    known |= {other.stem for other in script.parent.glob("*.py")}
     tree = ast.parse(script.read_text(encoding="utf-8"))
     for node in tree.body:  # what a function or a try imports may be missing
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -126,16 +126,19 @@ WHERE = {
     "arcterm/megaface": [("megaface", "export"), ("megaface", "clean"), ("megaface", "score")],
     "arcterm/neighbours.py": TRAIN,
     "arcterm/runs/store.py": RUNS,
+    "arcterm/report": [("report",)],
     "arcterm/schedules": TRAIN,
     "arcterm/settings.py": TRAIN,
     "arcterm/tomlfile.py": TRAIN,
     "arcterm/trackers": TRAIN,
     "registry/arcterm_registry/conformance": [("plugins", "check")],
     "arcterm/show/album.py": [("data", "show")],
+    "arcterm/show/plots.py": [("chart",)],
+    "arcterm/web": [("serve",)],
     "arcterm/cli/conformance.py": [("plugins", "check")],
     "arcterm/cli/model.py": [("model", "import"), ("model", "export"), ("embed",)],
     "arcterm/cli/mistakes.py": TRAIN,
-    "arcterm/cli/show_data.py": [("data", "show")],
+    "arcterm/cli/show_data.py": [("data", "show"), ("data", "findings")],
     "arcterm/cli/trial.py": [("embed",)],
 }
 """The commands in which the messages of a module come up, of which at least one has the option."""
@@ -144,6 +147,7 @@ RUNNING = (
     "arcterm/train",
     "arcterm/runs/diagnosis/causes.py",
     "arcterm/runs/advice.py",
+    "arcterm/runs/diagnosis/alerts.py",
     "arcterm/launch/devices.py",
 )
 """Modules whose messages come up in a run: they name options of a resume, or of a new run."""
@@ -155,7 +159,7 @@ NO_ADVICE = (
     "arcterm/scaffold",
 )
 NO_OPTIONS = re.compile(r"^--[a-z-]+(=.*)?$|^ --path DIR$|^--set$")
-OTHERS = {"--shm-size", "--ipc", "--no-deps"}  # of docker, of pip
+OTHERS = {"--shm-size", "--ipc", "--no-deps", "--upgrade"}  # of docker, of pip
 
 
 def test_every_option_that_a_message_names_is_one_of_the_commands_where_it_comes_up():

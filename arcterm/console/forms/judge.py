@@ -89,7 +89,7 @@ class Judge:
                 self.end()
                 raise FailedError(
                     f"no answer within {_PATIENCE_SECONDS:.0f} s: the data set or another plug-in hangs",
-                    "choose another, or see `arcterm plugins check`",
+                    "choose another; `arcterm plugins` says which can't be loaded",
                 )
             if select.select([process.stdout], [], [], _LOOK_SECONDS)[0]:
                 chunk = os.read(process.stdout.fileno(), 1 << 16)
@@ -98,7 +98,7 @@ class Judge:
                     self.end()
                     raise FailedError(
                         f"the check ended with {code}: the data set or another plug-in ended its process",
-                        "choose another, or see `arcterm plugins check`",
+                        "choose another; `arcterm plugins` says which can't be loaded",
                     )
                 said += chunk
         answer: dict[str, Any] = json.loads(said)

@@ -18,7 +18,7 @@ def log(view: View, width: int, height: int) -> list[Line]:
     """The newest lines, below warnings and skipped records of the run."""
     lines = [heading("output", width, view.log_name)]
     room = height - 1
-    most = max(_WARNINGS, room // 2) if room >= 3 else 0
+    most = max(_WARNINGS, room // 2) if room >= 3 else (0 if view.log else room)
     warned = _warnings(view)[-most:] if most else []
     quiet = [m for m in view.summary.messages if m.level not in _LEVELS]
     shown = [_message(m, width) for m in warned]
