@@ -70,7 +70,7 @@ def sets(facts: DataFacts, width: int, height: int) -> list[Line]:
     """The verification sets: pairs, the share of same ones, and what is wrong."""
     lines = [heading("verification sets", width)]
     if not facts.sets:
-        return [*lines, [(" none; `arcterm data bin` makes one", "dim")]][:height]
+        return [*lines, [(" none; `arcterm data bin SRC DST` makes one", "dim")]][:height]
     name = min(24, max(cell_len(clean(each.name)) for each in facts.sets))
     for each in facts.sets:
         share = DASH if each.same is None else f"{each.same / each.pairs:.0%} same" if each.pairs else DASH

@@ -55,7 +55,7 @@ def table(
         words = (
             "none of these; esc shows all"
             if filtered
-            else "none is installed: `arcterm plugins new --help` begins one"
+            else "none is installed; docs/plugins.md says how to begin one"
         )
         return [[(f"  {words}", "dim")]]
     longest = max(cell_len(clean(_name(plugin))) for plugin, _ in plugins)

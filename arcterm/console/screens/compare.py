@@ -242,7 +242,7 @@ class Compare(ChartKeys, RunActions, Polling):
         def write() -> Callable[[], None]:
             path = _free(self.subject.replace(" ", "-"))
             write_bytes(path, comparison.as_csv(runs, baseline).encode())
-            return self._notifier(f"{path} is written; `arcterm diff --csv` prints the same")
+            return self._notifier(f"{path} is written; `arcterm diff --csv RUN …` prints the same")
 
         self.act(write)
 

@@ -50,7 +50,7 @@ class RunNotes(RunActions):
 
     def action_tag(self) -> None:
         """Ask for the tags."""
-        text = "tags, with blanks between them; `arcterm tag` does the same"
+        text = "tags, with blanks between them; `arcterm tag RUN WORD` does the same"
         self._edit("tags of", text, lambda old: " ".join(old.tags), _with_tags)
 
     def action_note(self) -> None:
