@@ -186,9 +186,6 @@ class Compare(ChartKeys, RunActions, Polling):
         """What exported charts are about; their legend has the names."""
         return f"comparison of {len(self.items)} run{'s' * (len(self.items) != 1)}"
 
-    def steps_made(self) -> int:
-        return self.items[self._cursor].facts.step if self.items else 0
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if not self.items and (action.startswith("chart_") or action in _ON_RUNS):
             return False

@@ -149,9 +149,6 @@ class JobRunScreen(RunActions, Polling):
     def target(self) -> Run | None:
         return self.chosen.run if self.chosen else None
 
-    def steps_made(self) -> int:
-        return 0
-
     def leave_removed(self) -> None:
         """Stay: the job goes from the list."""
         self.look()

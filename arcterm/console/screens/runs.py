@@ -163,9 +163,6 @@ class RunList(RunNotes, Polling):
     def target(self) -> Run | None:
         return self.chosen.run if self.chosen else None
 
-    def steps_made(self) -> int:
-        return self.chosen.step if self.chosen else 0
-
     def noted(self, run: Run) -> None:
         self.look()
 
