@@ -32,7 +32,7 @@ GROUPS = {
         "tui": ("arcterm.cli.tui", "Open the console."),
         "serve": ("arcterm.cli.serve", "Show the console in a browser of this machine."),
         "chart": ("arcterm.cli.runs.chart", "Draw a metric of runs: as SVG, PNG, CSV, or here."),
-        "monitor": ("arcterm.cli.monitor", "Watch this host: cores, GPUs, disks, processes and their runs."),
+        "monitor": ("arcterm.cli.monitor", "Watch this host: cores, GPUs, disks, processes."),
         "report": ("arcterm.cli.runs.report", "Write a report of runs as one HTML file."),
         "prune": ("arcterm.cli.runs.prune", "Remove old checkpoints and say what that frees."),
         "rm": ("arcterm.cli.runs.stop", "Remove a run with its checkpoints and logs."),

@@ -16,7 +16,7 @@ from tests.align.conftest import tree
 from tests.e2e.conftest import PATIENCE, Console
 from tests.e2e.faces2018 import write_facescrub, write_megaface
 from tests.e2e.test_kill import processes
-from tests.e2e.test_terminal import Terminal
+from tests.e2e.tmux import Terminal
 from tests.jobs import save_weights
 
 pytestmark = pytest.mark.slow

@@ -111,7 +111,7 @@ def test_processes_are_named_with_the_run_that_owns_them(tmp_path):
         child = psutil.Process(started.pid).children()[0].pid
         assert (found[child].run, found[child].role) == (str(run), "below rank 3")
         assert found[child].memory > 0 and found[child].cpu is not None
-        assert found[os.getpid()].run == "" and "pytest" in found[os.getpid()].command
+        assert found[os.getpid()].run == "" and "python" in found[os.getpid()].command
         assert table.top(1, "gpu", {started.pid: {0: None}})[0].pid == started.pid
     finally:
         started.stdin.close()
