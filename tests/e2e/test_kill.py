@@ -13,6 +13,7 @@ import pytest
 
 from arcterm.runs import store
 from arcterm.runs.describe import Summary
+from arcterm.runs.events import Message
 from arcterm.runs.reader import Reader
 from tests.e2e.conftest import PATIENCE
 
@@ -113,9 +114,10 @@ def test_a_run_goes_on_by_itself_and_ends_in_the_same_bits(arcterm, pack):
     assert "attempt 1         failed at step" in shown
     reader = Reader(store.Run(Path(run)), check=True)
     summary = Summary()
-    summary.feed(reader.events())
+    events = list(reader.events())
+    summary.feed(events)
     assert list(summary.steps) == list(range(1, 201))
-    texts = [message.text for message in summary.messages]
+    texts = [event.text for _, event in events if isinstance(event, Message)]
     assert any(text.startswith("relaunched from step ") and "SIGKILL" in text for text in texts)
     undisturbed = arcterm.json(*train, "--name", "undisturbed", "--plain")
     assert digests(undisturbed) == digests(told)

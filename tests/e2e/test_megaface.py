@@ -126,10 +126,9 @@ def test_the_console_exports_cleans_and_scores(rehearsed):
 
 def start(terminal: Terminal, job: str, fields: list[str]) -> None:
     """Choose a job in the console's list, fill in the first fields of its form, and start it."""
-    if "N new run" not in terminal.screen():
-        terminal.press("q")
-        terminal.wait("N new run")
-    terminal.press("d")
+    terminal.press("6")
+    terminal.wait("n new job")
+    terminal.press("n")
     terminal.wait("▸ pack")
     terminal.press("G")
     terminal.wait("▸ show")

@@ -175,6 +175,8 @@ async def test_a_job_of_a_package_is_chosen_and_shown_in_the_console(
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "no runs" in screen_text(app).lower())
         await pilot.press("d")
+        await until(pilot, lambda: "n new job" in screen_text(app))
+        await pilot.press("n")
         await until(pilot, lambda: "count-identities" in screen_text(app))
         app.screen.cursor = [name for name, _ in app.screen.choices].index("count-identities")
         await pilot.press("enter")
@@ -185,7 +187,7 @@ async def test_a_job_of_a_package_is_chosen_and_shown_in_the_console(
         await until(pilot, lambda: "5 identities, 9 images" in screen_text(app))
         assert "✓ done" in screen_text(app)
         assert f"arcterm job count-identities {identities}" in screen_text(app)
-        await pilot.press("q")
+        await pilot.press("1")
         await until(pilot, lambda: "N new run" in screen_text(app) and "count-iden" in screen_text(app))
 
 
