@@ -97,6 +97,7 @@ def test_block17_written_out() -> None:
         assert not torch.allclose(ours, output(0.17, left, right))
 
 
+@pytest.mark.long
 def test_only_the_last_block_has_no_activation() -> None:
     network = meta.build("i2")
     blocks = [*network.blocks35, *network.blocks17, *network.blocks8]

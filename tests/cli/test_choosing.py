@@ -286,6 +286,5 @@ def test_training_says_at_once_what_it_waits_for(tmp_path):
         ready, _, _ = select.select([process.stderr], [], [], 60)
         assert ready and process.poll() is None
         first = process.stderr.readline()
-        process.stderr.read()
+        process.terminate()
     assert b"using the demo" in first
-    assert process.returncode == 0

@@ -136,6 +136,7 @@ def test_a_name_too_long_for_a_file_is_told_in_short(arcterm, words):
     assert len(err.splitlines()[-2]) < 200
 
 
+@pytest.mark.long
 def test_numbers_of_2018_are_losses(arcterm, monkeypatch):
     for number, name in (
         ("0", "softmax"),

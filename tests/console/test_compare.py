@@ -120,6 +120,7 @@ async def test_runs_that_are_damaged_or_go_are_said_in_words(two, root, until, s
     assert Marks(root).ids == [two[0].run.id]
 
 
+@pytest.mark.long
 async def test_one_that_only_watches_exports_nothing(two, root, until, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     app = Console(root, readonly=True)

@@ -135,6 +135,7 @@ async def test_another_data_set_is_looked_at_and_forgotten(
         await until(pilot, lambda: isinstance(app.screen, PictureScreen))
 
 
+@pytest.mark.long
 async def test_a_console_that_only_watches_starts_nothing(checked, root, until, shown):
     app = Console(root, readonly=True)
     async with app.run_test(size=SMALL) as pilot:

@@ -38,6 +38,7 @@ def reading(*processes, busy=40.0):
     )
 
 
+@pytest.mark.long
 async def test_the_host_is_shown_and_a_process_leads_to_its_run(readings, job, root, until, shown):
     made = job("pack", "/data/faces", "/data/pack")
     given, orders = readings

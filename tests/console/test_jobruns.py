@@ -47,6 +47,7 @@ def rows(text, *words):
     return [next(n for n, line in enumerate(lines) if word in line) for word in words]
 
 
+@pytest.mark.long
 async def test_jobs_are_listed_by_what_they_do_now(several, root, until, shown):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
@@ -109,6 +110,7 @@ async def test_without_a_job_the_next_step_is_said(root, until, shown):
         await until(pilot, lambda: isinstance(app.screen, JobRunScreen))
 
 
+@pytest.mark.long
 async def test_a_console_that_only_watches_offers_no_action(several, root, until, shown):
     app = Console(root, readonly=True)
     async with app.run_test(size=SMALL) as pilot:

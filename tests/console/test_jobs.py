@@ -146,6 +146,7 @@ async def test_the_list_tells_jobs_from_trainings(make, live, over, root, until,
         assert "pack 1,200/4,000 images" in shown(app)
 
 
+@pytest.mark.long
 async def test_the_list_is_whole_when_wide(live, over, root, until, shown):
     app = Console(root)
     async with app.run_test(size=LARGE) as pilot:
@@ -276,6 +277,7 @@ async def test_stop_and_resume(live, root, until, shown, monkeypatch):
     assert submitted == [live.run.id]
 
 
+@pytest.mark.long
 async def test_leaving_says_that_the_job_goes_on(live, root, until, shown):
     app = Console(root, "last")
     async with app.run_test(size=SMALL, notifications=True) as pilot:

@@ -161,6 +161,7 @@ def test_an_idle_look_opens_nothing(three, root, monkeypatch):
     assert [run.notes.tags for run in found] == [(), ("old",), ("new",)] and runs.opened == 4
 
 
+@pytest.mark.long
 async def test_a_look_that_found_nothing_draws_nothing(three, root, until, monkeypatch):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:

@@ -108,6 +108,7 @@ async def test_the_list_follows_a_live_run_and_its_end(make, root, until, shown)
         assert "rank 1: the GPU is out of memory" in shown(app)
 
 
+@pytest.mark.long
 async def test_a_lost_run_says_why(make, root, until, shown, monkeypatch):
     make("gone")
     monkeypatch.setattr("arcterm.runs.state.owner_alive", lambda run: False)
@@ -249,6 +250,7 @@ async def test_leaving_says_that_the_run_goes_on(busy, root, until, shown):
         await until(pilot, lambda: "smoke-run keeps training (pid" in shown(app))
 
 
+@pytest.mark.long
 async def test_requests_are_dropped_for_the_run(busy, root, until):
     app = Console(root, "smoke-run")
     async with app.run_test(size=SMALL) as pilot:
@@ -563,6 +565,7 @@ async def test_delete_asks_first_and_spares_live_runs(make, root, until, shown):
     assert not made.run.path.exists()
 
 
+@pytest.mark.long
 async def test_a_live_run_can_not_be_deleted(busy, root, until):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:

@@ -68,6 +68,7 @@ async def test_a_form_keeps_what_was_typed_and_takes_digits_for_text(root, until
         await until(pilot, lambda: app.screen.verdict)  # nothing is being checked when it ends
 
 
+@pytest.mark.long
 async def test_a_click_on_a_name_opens_it(root, until, shown):
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:

@@ -146,6 +146,7 @@ def test_damage(tmp_path: Path) -> None:
             unpack(place, tmp_path / f"out{number}", unheard)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

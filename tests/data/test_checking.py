@@ -400,6 +400,7 @@ def test_every_flipped_bit_is_named_where_there_are_checksums(tmp_path: Path) ->
     assert run_check(tmp_path, pack).problems == 0
 
 
+@pytest.mark.long
 def test_every_truncation_is_named_without_checksums(tmp_path: Path) -> None:
     pack = make_pack(tmp_path / "pack", [[picture(1), picture(2)], [picture(3)]], sealed=False)
     whole = (pack / "train.rec").read_bytes()

@@ -107,6 +107,7 @@ def test_nothing_is_recomputed_in_evaluation_and_a_copy_is_a_copy():
     assert set(made.state_dict()) == set(network().state_dict())
 
 
+@pytest.mark.long
 def test_blocks():
     made = network()
     assert blocks(made) == [made[1], made[2][0], made[2][1]]
