@@ -233,7 +233,7 @@ def create(
     check_name(root, name)
     now = created or datetime.datetime.now(datetime.UTC)
     slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
-    run_id = f"{now:%Y%m%dT%H%M%SZ}-{slug}-{secrets.token_hex(2)}"
+    run_id = _free_id(root, f"{now:%Y%m%dT%H%M%SZ}-{slug}")
     record = RunRecord(
         format_version=FORMAT_VERSION,
         id=run_id,
@@ -263,6 +263,14 @@ def create(
         shutil.rmtree(unfinished, ignore_errors=True)
         raise RunError(f"can't make a run in {root}: {error.strerror}", "choose another --runs-dir") from None
     return Run(root / run_id)
+
+
+def _free_id(root: Path, beginning: str) -> str:
+    """An id that no run has: of 1,000 runs in one second a few would share four random digits."""
+    while True:
+        run_id = f"{beginning}-{secrets.token_hex(2)}"
+        if not os.path.lexists(root / run_id):
+            return run_id
 
 
 def _check_names(root: Path, record: RunRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import stat
 
 import msgspec
@@ -41,6 +42,14 @@ def test_a_name_is_used_once(run):
     with pytest.raises(RunError, match="taken by"):
         make(run.path.parent, name="first")
     assert len(store.list_runs(run.path.parent)) == 1
+
+
+def test_two_runs_of_one_second_have_ids_of_their_own(tmp_path, monkeypatch):
+    digits = iter(["00a1", "00a1", "00a1", "00a2"])
+    monkeypatch.setattr(store.secrets, "token_hex", lambda _: next(digits))
+    second = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    made = [make(tmp_path, created=second).id[-4:] for _ in range(2)]
+    assert made == ["00a1", "00a2"]
 
 
 @pytest.mark.parametrize(
