@@ -5,13 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
-import sys
 
 import pytest
 from arcterm_registry.contracts import JobReport
 from rich.console import Console
 
-from arcterm.cli import main
 from arcterm.cli.runs import live
 from arcterm.config import JobConfig
 from arcterm.launch import engine
@@ -20,6 +18,7 @@ from arcterm.runs.events import Gpu, Gpus, Rank
 from arcterm.runs.journal import Journal
 from arcterm.runs.reader import Reader
 from arcterm.runs.report import write_report
+from tests.inprocess import in_process
 
 from ..runs.conftest import config
 from ..runs.test_checkpoints import save
@@ -32,19 +31,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
     monkeypatch.setattr(engine, "submit", lambda run: state.write_state(run, "done", attempt=1))
 
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 0
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return run
+    return in_process(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from arcterm.cli import main
 from arcterm.runs import state, store
 from arcterm.runs.events import Rate, Start, Step, Verify
 from arcterm.runs.journal import Journal
 from arcterm.runs.store import Run
+from tests.inprocess import in_process
 
 from ..runs.conftest import config
 
@@ -25,19 +24,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
 
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 0
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return run
+    return in_process(monkeypatch, capsys)
 
 
 @pytest.fixture

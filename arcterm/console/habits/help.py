@@ -85,7 +85,9 @@ class Help(TextBox, inherit_bindings=False):
             if not all(word in f"{name} {description} {tooltip}".lower() for word in words):
                 continue
             first, *rest = _wrapped(tooltip, max(20, self.app.size.width - _LEFT - 2))
-            lines.append([(" " + pad(name, 10), "key"), (pad(description, _LEFT - 11), ""), (first, "dim")])
+            lines.append(
+                [(" " + pad(name, 10), "key"), (pad(description, _LEFT - 12) + " ", ""), (first, "dim")]
+            )
             lines += [[(" " * _LEFT + row, "dim")] for row in rest]
         return lines or [[("no key of this screen has these words", "dim")]]
 
