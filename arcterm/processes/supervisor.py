@@ -13,10 +13,12 @@ save, then stop, within a grace time; SIGQUIT ends the run at once.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -39,15 +41,9 @@ def main() -> int:
     """Supervise one run until it is done, stopped or failed."""
     run, attempt = Run(Path(sys.argv[1])), int(sys.argv[2])
     lock, pipe = (int(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 3 else (None, None)
-    after = Run(Path(_option("--after"))) if "--after" in sys.argv else None
-    supervisor = Supervisor(run, attempt, from_start="--from-start" in sys.argv, after=after)
     try:
         with state.lock(run, lock):
-            if "--change" in sys.argv:  # before READY: a start that fails changes nothing
-                history.accept(run, _option("--change"), checkpoints.newest_step(run))
-            code = supervisor.supervise(pipe)
-            space.drop_reserve(run)
-            return code
+            return own(run, attempt, sys.argv[5:], pipe)
     except (ArctermError, OSError) as error:
         _report(pipe, str(error))
         with contextlib.suppress(OSError):  # the log is on the disk that may be full
@@ -55,9 +51,19 @@ def main() -> int:
         return error.exit_code if isinstance(error, ArctermError) else 5
 
 
-def _option(name: str) -> str:
-    """The word behind an option of this process."""
-    return sys.argv[sys.argv.index(name) + 1]
+def own(run: Run, attempt: int, options: Sequence[str], pipe: int | None = None) -> int:
+    """Supervise a run whose lock is held from `attempt` on; returns the exit code.
+
+    Raises `ArctermError` or OSError if it can't begin.
+    """
+    named = dict(itertools.pairwise(options))
+    after = Run(Path(named["--after"])) if "--after" in named else None
+    supervisor = Supervisor(run, attempt, from_start="--from-start" in options, after=after)
+    if "--change" in named:  # before READY: a start that fails changes nothing
+        history.accept(run, named["--change"], checkpoints.newest_step(run))
+    code = supervisor.supervise(pipe)
+    space.drop_reserve(run)
+    return code
 
 
 class Supervisor:
@@ -175,7 +181,7 @@ class Supervisor:
         where = f"from step {step:,}" if self.run.record.config.kind == "training" else "where it was"
         self.notes = [f"relaunched {where}{changed}: {ended.reason}"]
         self.attempt = Attempt(self.run, ended.attempt + 1, self.asked)
-        _log_into(self.run.attempt_dir(ended.attempt + 1))
+        log_into(self.run.attempt_dir(ended.attempt + 1))
         self._own()
 
     def _finds_room(self, ended: AttemptEnd) -> bool:
@@ -228,7 +234,7 @@ class Supervisor:
         return Failure(cause=cause, hint=advice.resuming(self.run), repeats=True)
 
 
-def _log_into(folder: Path) -> None:
+def log_into(folder: Path) -> None:
     """Send what this process and the agent say into the log of a new attempt."""
     folder.mkdir(parents=True, mode=0o700)
     log = os.open(folder / "agent.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

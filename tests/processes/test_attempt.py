@@ -184,7 +184,7 @@ def test_a_stop_that_meets_a_failure_from_outside_is_a_stop(ranks):
 @pytest.fixture
 def supervised(run, monkeypatch):  # noqa: F811
     """``supervised(ends)``: a supervisor whose attempts end so, without any process."""
-    monkeypatch.setattr("arcterm.processes.supervisor._log_into", lambda folder: folder.mkdir(parents=True))
+    monkeypatch.setattr("arcterm.processes.supervisor.log_into", lambda folder: folder.mkdir(parents=True))
     run.attempt_dir(1).mkdir(parents=True)
 
     def supervise(*failures: Failure | None) -> tuple[Supervisor, AttemptEnd]:
