@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from arcterm.processes import rendezvous
+from arcterm.processes.hosts import rendezvous
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from arcterm import parent_death
-from arcterm.processes import rendezvous
+from arcterm.processes.hosts import rendezvous
 from arcterm.runs import space
 from arcterm.runs.diagnosis import AgentReport, Fallen
 from arcterm.runs.store import Run

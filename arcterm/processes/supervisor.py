@@ -26,8 +26,9 @@ import msgspec
 
 from arcterm import parent_death
 from arcterm.errors import ArctermError
-from arcterm.processes import family, queue, rendezvous, signals
+from arcterm.processes import family, queue, signals
 from arcterm.processes.attempt import TICK_SECONDS, Attempt, StopAsked
+from arcterm.processes.hosts import rendezvous
 from arcterm.processes.retries import Retries
 from arcterm.runs import advice, checkpoints, control, diagnosis, history, space, state
 from arcterm.runs.diagnosis import AttemptEnd

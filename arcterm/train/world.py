@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from arcterm.processes import rendezvous
+from arcterm.processes.hosts import rendezvous
 
 _CPU = torch.device("cpu")
 # the names changed in torch 2.13
@@ -34,7 +34,8 @@ class World:
     def join(cls, device: str, *, supervised: bool = False) -> World:
         """Join the process group that torchrun describes in the environment: nccl on GPUs, gloo on CPUs.
 
-        The ranks find each other by a file in the attempt's own folder (`arcterm.processes.rendezvous`).
+        The ranks find each other by a file in the attempt's own folder
+        (`arcterm.processes.hosts.rendezvous`).
         Those that are `supervised` wait a day for each other: a hang is found by their pulse, with its cause,
         and a full disk or a slow first batch is none.
         """
