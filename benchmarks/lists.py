@@ -1,4 +1,5 @@
-"""The list of many runs and the comparison of five long ones: how long the console's loop is held up.
+"""How long the console's loop is held up: by the list of many runs, the comparison of five long ones, and a
+training with 16 GPUs that writes 1,000 log lines a second.
 
     python benchmarks/lists.py [--runs 10000] [--steps 100000] [--keep FOLDER]
 
@@ -10,46 +11,54 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import os
+import random
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from textual.events import Key
 from textual.widgets import Input
-from writtenruns import write_run
+from writtenruns import made_step, write_run
 
 from arcterm.console.app import Console
 from arcterm.console.marks import Marks
 from arcterm.console.screens.compare import Compare
+from arcterm.console.screens.dashboard import Dashboard
 from arcterm.console.screens.runs import RunList
 from arcterm.console.tabs import COMPARE
+from arcterm.runs.events import Gpu, Gpus
 from arcterm.runs.store import list_runs
 
 _PATIENCE_SECONDS = 2.0
 _FILTER = "lr>=0.05 arcface -tag:x"
+_WATCHED_SECONDS = 10
+_LOG_LINES, _STEPS_A_SECOND = 1000, 10
 
 
 class Lag:
-    """How late a task wakes, in milliseconds, since `begin`."""
+    """How late a task wakes, in milliseconds, since `begin`, and how much of that its thread worked."""
 
     def __init__(self) -> None:
-        self._found = [0.0]
+        self.begin()
 
     async def watch(self) -> None:
         while True:
-            before = time.perf_counter()
+            before, worked = time.perf_counter(), time.thread_time()
             await asyncio.sleep(0.002)
-            self._found.append((time.perf_counter() - before - 0.002) * 1000)
+            late, work = time.perf_counter() - before - 0.002, time.thread_time() - worked
+            self._found.append((late * 1000, work * 1000))
 
     def begin(self) -> None:
-        self._found = [0.0]
+        self._found = [(0.0, 0.0)]
 
     def __str__(self) -> str:
-        ordered = sorted(self._found)
-        return f"lag p95 {ordered[len(ordered) * 95 // 100]:.1f}, most {ordered[-1]:.1f} ms"
+        late, work = (sorted(column) for column in zip(*self._found, strict=True))
+        return f"lag p95 {late[len(late) * 95 // 100]:.1f}, most {late[-1]:.1f} ms, {work[-1]:.1f} ms of work"
 
 
 async def timed(app: Console, keys: Sequence[str], seen: Callable[[], object]) -> str:
@@ -118,6 +127,69 @@ async def measure_compare(root: Path) -> None:
         watcher.cancel()
 
 
+async def measure_busy(root: Path) -> None:
+    """Watch a training that writes much, its log, and its log filtered."""
+    context = multiprocessing.get_context("spawn")
+    ready, over = context.Event(), context.Event()
+    writer = context.Process(target=write_busily, args=(root, ready, over))
+    writer.start()
+    ready.wait(60)
+    try:
+        app, lag = Console(root, "last"), Lag()
+        async with app.run_test(size=(160, 45)) as pilot:
+            while not (isinstance(app.screen, Dashboard) and not app.screen.view.loading):
+                await pilot.pause(0.01)
+            watcher = asyncio.create_task(lag.watch())
+            for name, keys in (("dashboard", ""), ("log", "o"), ("log with a filter", "/batch 7\r")):
+                lag.begin()
+                await pilot.press(
+                    *({"/": "slash", " ": "space", "\r": "enter"}.get(key, key) for key in keys)
+                )
+                await asyncio.sleep(_WATCHED_SECONDS)
+                print(f"{_LOG_LINES:,} log lines a second, 16 GPUs, {name}: {lag}")
+            watcher.cancel()
+    finally:
+        over.set()
+        writer.join()
+
+
+def write_busily(root: Path, ready: Event, over: Event) -> None:
+    """Write a live training into `root` until it is `over`: log lines, steps, GPUs, four of them slices."""
+    run, journal = write_run(root, 20_000, live=True)
+    chance, step, began, lines = random.Random(1), 20_000, time.monotonic(), 0
+    folder = run.rank_dir(1, 0)
+    folder.mkdir(parents=True)
+    with (folder / "stderr.log").open("w") as log:
+        while not over.wait(0.01):
+            passed = time.monotonic() - began
+            while lines < passed * _LOG_LINES:
+                lines += 1
+                log.write(f"loader: decoded batch {lines} of rank 0 in {chance.random():.4f} s\n")
+            log.flush()
+            while step - 20_000 < passed * _STEPS_A_SECOND:
+                step += 1
+                journal.write(made_step(step, 200_000, time.time(), chance))
+                if step % _STEPS_A_SECOND == 0:
+                    journal.write(Gpus(host="gpu01", gpus=[_gpu(index, chance) for index in range(16)]))
+            ready.set()
+    journal.close()
+
+
+def _gpu(index: int, chance: random.Random) -> Gpu:
+    sliced = index >= 12
+    return Gpu(
+        index=index,
+        name="NVIDIA H200" + " MIG 1g.18gb" * sliced,
+        utilisation=None if sliced else round(chance.gauss(90, 5)),
+        memory_used=chance.randrange(12 << 30, 16 << 30),
+        memory_total=18 << 30 if sliced else 140 << 30,
+        temperature=chance.gauss(60, 2),
+        power=chance.gauss(500, 20),
+        power_limit=700.0,
+        clock=1755.0,
+    )
+
+
 def main() -> None:
     """Write the runs and measure."""
     parser = argparse.ArgumentParser(
@@ -136,6 +208,7 @@ def main() -> None:
             write_run(long, given.steps)
         asyncio.run(measure_list(many))
         asyncio.run(measure_compare(long))
+        asyncio.run(measure_busy(Path(temporary) / "busy"))
 
 
 def write_many(root: Path, count: int) -> None:

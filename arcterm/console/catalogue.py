@@ -48,7 +48,8 @@ class Catalogue:
     """The runs in `root`; `refresh` is called again and again, from one thread at a time.
 
     `others` is the number of entries of `root` that are no runs. `visible` are the ids on the screen, set by
-    it; `sizes`, that every run is to be measured. `opened` counts the runs that were read.
+    it; `sizes`, that every run is to be measured. `opened` counts the runs that were read, `keys` are
+    those of the filter language that runs have of their own.
     """
 
     root: Path
@@ -56,6 +57,7 @@ class Catalogue:
     visible: Sequence[str] = ()
     sizes: bool = False
     opened: int = 0
+    keys: frozenset[str] = frozenset()
     _runs: dict[str, Run] = field(default_factory=dict)
     _stamp: int = -1
     _facts: dict[str, RunFacts] = field(default_factory=dict)
@@ -151,6 +153,8 @@ class Catalogue:
         if found == before:
             return False
         self._facts[run.id] = found
+        if not self.keys.issuperset(own := facts.own_keys(found)):
+            self.keys |= own
         self._tied |= found.created != before.created and run.id[:16] in self._shared
         return True
 

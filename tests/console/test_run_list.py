@@ -49,7 +49,8 @@ def whole(app):
 
 
 @pytest.mark.long
-async def test_the_filter_is_explained_counted_and_kept(three, root, until, shown):
+async def test_the_filter_is_explained_counted_and_kept(three, root, until, shown, monkeypatch):
+    monkeypatch.setattr("arcterm.runs.query.order._SLICE", 1)  # in turns, as thousands of runs are
     app = Console(root)
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: whole(app))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arcterm.errors import ConfigError
-from arcterm.runs.query import Percent, parse, sort
+from arcterm.runs.query import Percent, arrange, parse, sort
 
 RUNS = {
     "a": {
@@ -120,6 +120,15 @@ def test_a_key_that_no_run_has_is_named_with_the_nearest():
     with pytest.raises(ConfigError, match="no run has zzz"):
         parse("has:zzz").check(known)
     assert parse("margin:0.5 has:note words").check(known).keys == {"margin", "note"}
+
+
+def test_many_runs_are_filtered_and_sorted_in_turns():
+    def of(number):
+        return lambda key: [number % 7] if key == "lr" else []
+
+    *turns, found = arrange(range(2000), of, parse("lr>=3"), "lr", descending=True)
+    assert len(turns) > 4 and set(turns) == {None}
+    assert found == sorted((n for n in range(2000) if n % 7 >= 3), key=lambda n: -(n % 7))
 
 
 def test_runs_are_sorted_by_any_key_and_those_without_it_come_last():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
+from textual.worker import Worker
 
 from arcterm.console import remembered
 from arcterm.console.catalogue import Catalogue
@@ -98,6 +100,8 @@ class RunList(RunNotes, Polling):
         column, turned = remembered.get("runs.order", ["age", ""])[:2]
         self._order = SortOrder(column, bool(turned))
         self.shown: list[RunFacts] = []
+        self._arranging: Worker[None] | None = None
+        self._stale = False  # runs were read while they were filtered and sorted
         self._places: dict[str, int] = {}
         self._chosen = ""
         self._row = 0
@@ -130,7 +134,10 @@ class RunList(RunNotes, Polling):
         if message.runs is not None:
             self._runs = message.runs
             self._counts = RunCounts.of(message.runs, message.others)
-            self._arrange()
+            if self._arranging is None:
+                self._arrange()
+            else:
+                self._stale = True
         elif self._quiet >= _AGES:
             self._repaint()
         if message.more:
@@ -185,8 +192,7 @@ class RunList(RunNotes, Polling):
         """Filter as it is typed; one that can't be understood leaves what is shown, and is explained."""
         try:
             asked = query.parse(event.value)
-            if not asked.keys <= facts.KEYS:
-                asked.check(facts.keys(self._runs or ()))
+            asked.check(facts.KEYS | self._catalogue.keys)
             self._query, self._problem = asked, ""
         except ArctermError as error:
             self._problem = f"{error.message}: {error.hint}" if error.hint else error.message
@@ -313,24 +319,39 @@ class RunList(RunNotes, Polling):
                 self.set_timer(_SOON_SECONDS, self.look)
 
     def _arrange(self) -> None:
-        """Filter and sort; the cursor stays on its run wherever that is now, else on the row where it was."""
-        runs = self._runs or []
+        """Filter and sort: a few runs at once, the others in turns, between which keys are answered."""
         self._catalogue.sizes = "size" in self._query.keys or self._order.by.key == "size"
-        self.shown = (
-            runs if not self._query.text else [run for run in runs if self._query.matches(run.values)]
-        )
-        if self._order != SortOrder():
-            self.shown = query.sort(
-                self.shown, lambda run: run.values, self._order.by.key, self._order.falling
-            )
+        if self._arranging is not None:
+            self._arranging.cancel()
+        self._arranging, self._stale = None, False
+        key = "" if self._order == SortOrder() else self._order.by.key
+        work = query.arrange(self._runs or (), lambda run: run.values, self._query, key, self._order.falling)
+        found = next(work)
+        if found is not None:
+            self._adopt(found)
+        else:
+            self._arranging = self.run_worker(self._arrange_on(work), group="arrange")
+
+    async def _arrange_on(self, work: Iterator[list[RunFacts] | None]) -> None:
+        for found in work:
+            await asyncio.sleep(0)
+            if found is not None:
+                self._arranging = None
+                self._adopt(found)
+        if self._stale:
+            self._arrange()
+
+    def _adopt(self, found: list[RunFacts]) -> None:
+        """Show `found`; the cursor stays on its run wherever that is now, else on the row where it was."""
+        self.shown = found
         self._places = {run.run.id: index for index, run in enumerate(self.shown)}
         if self.shown:
             index = self._index() if self._placed else 0
             self._row = min(index, len(self.shown) - 1)
             self._chosen = self.shown[self._row].run.id
         self._placed |= self._runs is not None and not self._counts.unread
-        if self._runs is not None and not self._counts.unread:
-            self.marks.keep({run.run.id for run in runs})
+        if self.marks.ids and self._runs is not None and not self._counts.unread:
+            self.marks.keep({run.run.id for run in self._runs})
         self._repaint()
 
     def _repaint(self) -> None:
@@ -354,7 +375,7 @@ class RunList(RunNotes, Polling):
         )
 
     def _draw_table(self, width: int, height: int) -> list[listing.Line]:
-        if self._runs is None:
+        if self._runs is None or (self._arranging and not self.shown):
             return [[(" reading the runs …", "dim")]]
         if not self._runs:
             return listing.empty(self.root, width)

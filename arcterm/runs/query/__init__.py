@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from arcterm.runs.query.language import Percent, Query, Value, parse
-from arcterm.runs.query.order import sort
+from arcterm.runs.query.order import arrange, sort
 
-__all__ = ["Percent", "Query", "Value", "parse", "sort"]
+__all__ = ["Percent", "Query", "Value", "arrange", "parse", "sort"]

@@ -168,11 +168,12 @@ def found(reader: Reader) -> RunFacts:
 
 def keys(runs: Iterable[RunFacts] = ()) -> Collection[str]:
     """Return every key that can be named: of the list itself, the settings, and what `runs` have besides."""
-    found = set(KEYS)
-    for facts in runs:
-        found.update(map(_key, facts.bests))
-        found.update(_options(facts))
-    return found
+    return KEYS.union(*map(own_keys, runs))
+
+
+def own_keys(facts: RunFacts) -> frozenset[str]:
+    """Return the keys that a run has besides: its verification sets, the options of its plug-ins."""
+    return frozenset([*map(_key, facts.bests), *_options(facts)])
 
 
 def _bests(summary: Summary) -> dict[str, tuple[float, int]]:
