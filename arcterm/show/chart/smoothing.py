@@ -101,9 +101,17 @@ def smooth(values: Floats, weight: float) -> Floats:
 
 def stepwise(values: Floats) -> bool:
     """Whether `values` are piecewise constant, as a learning rate is: smoothing them would lie."""
+    if not len(values):
+        return True
     probe = values[:: max(1, len(values) // _PROBE)]
-    found = np.unique(probe[np.isfinite(probe)])
+    found = _distinct(probe[np.isfinite(probe)])
     if len(found) > _FEW_VALUES:
         return False
     others = values[~np.isin(values, found) & np.isfinite(values)]
-    return len(found) + len(np.unique(others)) <= _FEW_VALUES
+    return len(found) + len(_distinct(others)) <= _FEW_VALUES
+
+
+def _distinct(values: Floats) -> Floats:
+    """The finite `values` (N,), each once: `np.unique` would import NumPy's masked arrays first."""
+    ordered = np.sort(values)
+    return np.concatenate((ordered[:1], ordered[1:][ordered[1:] != ordered[:-1]]))
