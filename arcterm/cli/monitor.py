@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from pathlib import Path
@@ -36,6 +37,7 @@ def monitor(
     elif plain or not sys.stdout.isatty():
         _print_lines(root, every)
     else:
+        gc.disable()  # so much is imported that it would search it ten times; the console enables it
         from arcterm.console.monitor import run_monitor
 
         raise typer.Exit(run_monitor(root, every))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -51,6 +52,7 @@ def tui(
     if plain:
         _print(name, runs_dir)
         return
+    gc.disable()  # so much is imported that it would search it ten times; the console enables it
     from arcterm.console.app import key_table, run_console
     from arcterm.inputs import uses
     from arcterm.runs import store

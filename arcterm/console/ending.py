@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -21,6 +22,8 @@ from arcterm.console import remembered
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _PATIENCE_SECONDS = 2.0
+_TURN_SECONDS = 0.0005
+"""So long a thread that reads may keep the one that draws waiting; Python's own 5 ms are several to a key."""
 _RESTORED = (
     "\x1b[?2004l\x1b[?7h\x1b[?2048l"  # pasting, wrapping and resizing as usual
     "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?1004l"  # no mouse, no focus
@@ -74,6 +77,9 @@ def run(app: App[None]) -> NoReturn:
     Nothing is left to do by then: threads that still read are not waited for, nor is memory given back piece
     by piece. Where SIGKILL ends it, or a lack of memory, a process that waits for that restores the terminal.
     """
+    gc.freeze()  # nothing that was imported is ever garbage: no search for it has to pass that again
+    gc.enable()
+    sys.setswitchinterval(_TURN_SECONDS)
     guard = _Guard(_attributes())
     try:
         asyncio.run(_run(app, guard))
