@@ -29,6 +29,7 @@ from arcterm.console.keys import HELP, described, name_of, named
 from arcterm.console.keystrokes import Keystrokes
 from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import SMALLEST, Problem, TooSmall
+from arcterm.console.stylesheet import ParsedOnce
 from arcterm.console.tabbed import Tabbed
 from arcterm.console.tabs import JOBS, LAUNCH, TABS
 from arcterm.errors import ArctermError, RunError
@@ -85,11 +86,11 @@ class Console(Tabbed):
         super().__init__(driver_class=None if os.environ.get("TEXTUAL_DRIVER") else ending.Driver)
         if colourless is not None:  # Textual takes it away, from charts and from commands that are started
             os.environ["NO_COLOR"] = colourless
+        self.stylesheet = ParsedOnce(self.get_css_variables())
         self.animation_level = "none"
         self.root = root
         self.readonly = readonly or wanted.readonly
         self.refresh_seconds = wanted.refresh
-        self._first = run
         self._interrupted = 0.0
         self._warned = False
         self._clashes: set[Binding] = set()
@@ -99,6 +100,7 @@ class Console(Tabbed):
         self.set_keymap(wanted.keymap())
         self.remapped = bool(wanted.keys)
         self._keystrokes = Keystrokes(self, super().on_event)
+        self._first = None if run is None else self._begin(run)
 
     async def on_event(self, event: events.Event) -> None:
         """Take keys one at a time; Textual handles other events."""
@@ -109,12 +111,19 @@ class Console(Tabbed):
 
     def on_mount(self) -> None:
         """Open the run that was asked for, else the screen that was open last."""
-        try:
-            first = store.find(self.root, self._first) if self._first is not None else None
-        except ArctermError:  # removed since `run_console` looked
-            first = None
-        if first is None or not self.open_run(first):
+        if self._first is None or not self.open_run(*self._first):
             self.open_last()
+
+    def _begin(self, name: str) -> tuple[Run, ConsoleScreen | None] | None:
+        """Find a run and make its screen, which reads it while the app starts; None if the run is gone."""
+        try:
+            run = store.find(self.root, name)
+        except ArctermError:  # removed since `run_console` looked
+            return None
+        try:
+            return run, self.screen_of(run)
+        except ArctermError:  # `open_run` shows it
+            return run, None
 
     def on_resize(self, event: events.Resize) -> None:
         """Cover everything when the terminal becomes too small."""

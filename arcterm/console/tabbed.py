@@ -42,9 +42,12 @@ class Tabbed(App[None]):
         """The screen of one run; raises `ArctermError` if it can't be read."""
         raise NotImplementedError
 
-    def open_run(self, run: Run) -> bool:
-        """Show a run's dashboard, or a job's screen; False, with the error shown, if it can't be read."""
-        shown = self.show_tab(DASH, partial(self.screen_of, run), anew=True)
+    def open_run(self, run: Run, made: ConsoleScreen | None = None) -> bool:
+        """Show a run's dashboard, or a job's screen, unless it is `made` already.
+
+        False, with the error shown, if the run can't be read.
+        """
+        shown = self.show_tab(DASH, lambda: made or self.screen_of(run), anew=True)
         if shown:
             remembered.put("run", run.id)
         return shown

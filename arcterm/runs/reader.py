@@ -23,7 +23,7 @@ from arcterm.runs.store import Run
 Events = Iterable[tuple[int, AnyEvent]]
 """(attempt, event), oldest first."""
 
-FIRST_CHUNK, CHUNK = 1000, 40_000
+FIRST_CHUNK, CHUNK = 900, 40_000
 LOG_LINES = 300
 
 

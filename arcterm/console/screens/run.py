@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ClassVar
 
 from arcterm.console.messages import Looked, LookFailed
 from arcterm.console.screens.actions import RunActions
 from arcterm.console.screens.polling import Polling
 from arcterm.console.view import View
-from arcterm.runs.reader import Reader
+from arcterm.runs.reader import Look, Reader
 from arcterm.runs.state import read_state
 from arcterm.runs.store import Run
 
@@ -27,12 +28,16 @@ class RunScreen(RunActions, Polling):
         super().__init__()
         self.view = View(run=run, record=run.record, state=read_state(run))
         self._reader = Reader(run)
+        reading = ThreadPoolExecutor(1)  # it reads while the screen is put together
+        self._first: Future[Look] | None = reading.submit(self._reader.look)
+        reading.shutdown(wait=False)
 
     def on_mount(self) -> None:
         self.look()
 
     def read(self) -> Looked:
-        return Looked(self._reader.look())
+        first, self._first = self._first, None
+        return Looked(first.result() if first else self._reader.look())
 
     def repaint(self) -> None:
         """Draw every panel."""

@@ -1,0 +1,80 @@
+"""What the console does before its first chart is drawn, and what it leaves for later."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+
+import pytest
+from textual.css import stylesheet
+
+from arcterm.console.app import Console
+from arcterm.runs.reader import Reader
+
+_FIRST = """
+import asyncio, pathlib, sys
+import arcterm.cli.app, arcterm.cli.tui
+from arcterm.console.app import Console
+async def main():
+    app = Console(pathlib.Path(sys.argv[1]), "last")
+    async with app.run_test(size=(80, 24)) as pilot:
+        while not (app.screen.charts.panes and app.screen.charts.panes[0].drawn):
+            await pilot.pause(0.01)
+        print(*sys.modules, file=sys.__stdout__)
+asyncio.run(main())
+"""
+_LATER = (
+    *("numpy.ma", "numpy.fft", "numpy.random", "torch", "cv2", "simplejpeg", "psutil", "sklearn"),
+    *("arcterm.formats", "arcterm.host", "arcterm.inputs.sources", "arcterm.launch", "arcterm.pictures.plot"),
+    *("arcterm.console.forms", "arcterm.console.lines", "arcterm.console.screens.runs"),
+    *("arcterm.console.screens.compare", "arcterm.console.screens.data", "arcterm.console.screens.jobs"),
+)
+
+
+@pytest.mark.long
+def test_the_first_chart_loads_nothing_that_it_does_without(make, root):
+    make("one", steps=40).train(20)
+    done = subprocess.run(
+        [sys.executable, "-c", _FIRST, str(root)], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = done.stdout.split()
+    assert "numpy" in loaded
+    assert [name for name in loaded if any(f"{name}.".startswith(f"{later}.") for later in _LATER)] == []
+
+
+def test_a_run_that_is_named_is_read_while_the_console_starts(make, root, monkeypatch):
+    make("one", steps=40).train(20)
+    read, look = threading.Event(), Reader.look
+
+    def looked(reader):
+        found = look(reader)
+        read.set()
+        return found
+
+    monkeypatch.setattr(Reader, "look", looked)
+    Console(root, "last")
+    assert read.wait(30)
+
+
+@pytest.mark.long
+async def test_a_style_sheet_is_parsed_once_whatever_is_opened(make, root, until, monkeypatch):
+    make("one", steps=40).train(20)
+    parsed, parse = Counter(), stylesheet.parse
+
+    def counted(scope, css, read_from, **options):
+        parsed[read_from] += 1
+        return parse(scope, css, read_from, **options)
+
+    monkeypatch.setattr(stylesheet, "parse", counted)
+    app = Console(root, "last")
+    async with app.run_test(size=(80, 24)) as pilot:
+        for key, tab in (("1", 1), ("2", 2)):
+            await pilot.press(key)
+            await until(pilot, lambda tab=tab: app.tab == tab)
+        await pilot.press("question_mark")
+        await pilot.pause()
+    ours = {path: count for (path, _), count in parsed.items() if str(path).endswith(".tcss")}
+    assert set(map(str, app.css_path)) == ours.keys()
+    assert set(ours.values()) == {1}
