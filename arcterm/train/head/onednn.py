@@ -154,10 +154,10 @@ def gradients(
         if not rows.needed:
             continue
         inverse, weight = tiles.measure(part)[:, None], tiles.weight[part]
-        out = rows.room(part).copy_(multiply(shares.mul_(inverse), scaled))
-        # without the part along w; Σ p·c of a class is that part, which needs no logits
-        along = torch.linalg.vecdot(out, weight)[:, None].mul_(inverse.square())
-        out.addcmul_(weight, along, value=-1)
+        # with the part along w yet; Σ p·c of a class is that part, which needs no logits
+        whole = multiply(shares.mul_(inverse), scaled).float()
+        along = torch.linalg.vecdot(whole, weight)[:, None].mul_(inverse.square())
+        torch.addcmul(whole, weight, along, value=-1, out=rows.room(part))
         rows.done(part)
     return by_left.addcmul_(summed, factor)
 
