@@ -114,3 +114,12 @@ def test_what_a_checkpoint_holds_continues_in_the_same_bits():
     resumed.restore({name: value.clone() for name, value in stopped.replay().items()})
     steps(resumed, 17, 30)
     assert torch.equal(one, three)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (4,), (2, 8)])
+def test_rows_of_any_size_get_into_their_places(shape):
+    drawn, rows = torch.randn(20, *shape), torch.randn(5, *shape)
+    index = torch.tensor([2, 3, 7, 11, 19])
+    wanted = drawn.index_copy(0, index, rows)
+    partial_fc.put(nn.Parameter(drawn), index, rows)
+    assert torch.equal(drawn, wanted)

@@ -19,14 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD
-from torch.optim.sgd import sgd
 
 from arcterm.train.optim.groups import Group
 from arcterm.train.optim.optimizers import legacy_step
 
 _WINDOW = 4096  # steps that a row may wait
-_CPU_ROWS = 512  # rows updated at a time, to stay in a core's cache
+_CPU_ROWS = 256  # rows updated at a time, to stay in a core's cache
 _CUDA_ROWS = 1 << 16
+_WIDE = torch.complex128
 # splitmix64's constants, as signed numbers
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX = (0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64))
@@ -110,10 +110,11 @@ class LazySGD(SGD):
             room = self._room.get(name)
             if room is None or len(room) != len(rows):
                 room = self._room[name] = parameter.new_empty((len(rows), *parameter.shape[1:]))
+            moving = self.state[parameter]["momentum_buffer"]
+            stay, enter = self._owed(name, rows, 0)
             for part in parts(rows):
-                weight, momentum = self._held(name, rows[part])
-                stay, enter = self._owed(name, rows[part], 0)
-                torch.mul(weight, stay, out=room[part]).addcmul_(enter, momentum)
+                weight = torch.index_select(parameter.detach(), 0, rows[part], out=room[part])
+                weight.mul_(stay[part]).addcmul_(enter[part], moving.index_select(0, rows[part]))
             self.leaves[name] = room.detach().requires_grad_()
         return self.leaves
 
@@ -124,11 +125,11 @@ class LazySGD(SGD):
         for name, parameter in self.sharded.items():
             moving = self.state[parameter]["momentum_buffer"]
             for part in parts(everything):
-                weight, momentum = self._held(name, everything[part])
+                weight, momentum = parameter[part].clone(), moving[part]
                 stay, enter = self._owed(name, everything[part], 0)
-                parameter[part] = (weight * stay).addcmul_(enter, momentum)
+                torch.mul(weight, stay, out=parameter[part]).addcmul_(enter, momentum)
                 enter, stay = self._owed(name, everything[part], 1)
-                moving[part] = momentum.mul_(stay).addcmul_(enter, weight)
+                momentum.mul_(stay).addcmul_(enter, weight)
         self.touched.fill_(self.steps)
         self._settled = self.steps
         for since in self._since.values():
@@ -138,9 +139,8 @@ class LazySGD(SGD):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no closure, so no loss either
         """Update the fetched rows and all that is not sharded; every other row owes one step more."""
         assert self._rows is not None, "fetch before step"
-        for name, parameter in self.sharded.items():
-            for part in parts(self._rows):
-                self._update(name, parameter, part, self._rows[part])
+        for name in self.sharded:
+            self._update(name, self._rows)
         # first the step that all others owe, then the mark: the rows of this step owe nothing of it
         self._owe()
         self.touched.index_fill_(0, self._rows, self.steps)
@@ -153,25 +153,34 @@ class LazySGD(SGD):
         else:
             super().step()
 
-    def _update(self, name: str, parameter: Tensor, part: slice, rows: Tensor) -> None:
-        """Make a step of a `part` of the fetched rows, and put them back."""
-        group, gradient = self.param_groups[self._group[name]], self.leaves[name].grad
-        weight, momentum = self._held(name, rows)
+    def _update(self, name: str, rows: Tensor) -> None:
+        """Make a step of the fetched `rows` of a parameter, and put them back."""
+        parameter, leaf = self.sharded[name], self.leaves[name]
+        moving = self.state[parameter]["momentum_buffer"]
         enter, stay = self._owed(name, rows, 1)
-        momentum.mul_(stay).addcmul_(enter, weight)
-        weight = self.leaves[name].detach()[part]  # up to date already
+        for part in parts(rows):
+            index = rows[part]
+            momentum = moving.index_select(0, index)
+            momentum.mul_(stay[part]).addcmul_(enter[part], parameter.index_select(0, index))
+            weight = leaf.detach()[part]  # up to date already
+            self._move(name, weight, None if leaf.grad is None else leaf.grad[part], momentum)
+            put(parameter, index, weight)
+            put(moving, index, momentum)
+
+    def _move(self, name: str, weight: Tensor, gradient: Tensor | None, momentum: Tensor) -> None:
+        """Make a step of some rows, in place."""
+        group = self.param_groups[self._group[name]]
         if self._fused and gradient is not None:
-            how: dict[str, Any] = {key: group[key] for key in ("lr", "momentum", "weight_decay")}
-            how |= {"dampening": 0.0, "nesterov": False, "maximize": False}
-            sgd([weight], [gradient[part]], [momentum], fused=True, **how)
-        else:
-            into, out_of = self._factors(group["lr"])
-            momentum.mul_(group["momentum"]).add_(weight, alpha=into * group["weight_decay"])
-            if gradient is not None:
-                momentum.add_(gradient[part], alpha=into)
-            weight.add_(momentum, alpha=out_of)
-        parameter.index_copy_(0, rows, weight)
-        self.state[parameter]["momentum_buffer"].index_copy_(0, rows, momentum)
+            how = {key: group[key] for key in ("lr", "momentum", "weight_decay")}
+            how |= {"dampening": 0.0, "nesterov": False, "maximize": False, "is_first_step": False}
+            # the kernel itself: `sgd` sorts its tensors by device and type first, for each of many parts
+            torch._fused_sgd_([weight], [gradient], [momentum], **how)
+            return
+        into, out_of = self._factors(group["lr"])
+        momentum.mul_(group["momentum"]).add_(weight, alpha=into * group["weight_decay"])
+        if gradient is not None:
+            momentum.add_(gradient, alpha=into)
+        weight.add_(momentum, alpha=out_of)
 
     def _factors(self, rate: float) -> tuple[float, float]:
         """Return the factor of what enters the momentum, and that of the momentum in the weight."""
@@ -193,12 +202,6 @@ class LazySGD(SGD):
         for name, number in self._group.items():
             self._since[number].copy_(replay.get(f"since.{name}", replay["since"]))
         self.steps, self._settled = (int(number) for number in replay["steps"])
-
-    def _held(self, name: str, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Copy weight and momentum of `rows` as they were when the rows were last touched."""
-        parameter = self.sharded[name]
-        momentum = self.state[parameter]["momentum_buffer"]
-        return parameter.detach().index_select(0, rows), momentum.index_select(0, rows)
 
     def _owed(self, name: str, rows: Tensor, line: int) -> tuple[Tensor, Tensor]:
         """The factors of weight and momentum in the weight (`line` 0) or the momentum (1) of `rows` now."""
@@ -225,3 +228,12 @@ def parts(rows: Tensor) -> list[slice]:
     """Part (n,) `rows` into as many as are updated at a time."""
     size = _CUDA_ROWS if rows.is_cuda else _CPU_ROWS
     return [slice(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
+
+
+def put(into: Tensor, index: Tensor, rows: Tensor) -> None:
+    """Write `rows` (n, …) in the places `index` (n,) int64 of `into`, all of which are different."""
+    into = into.detach()
+    if not rows.is_cuda and rows.ndim > 1 and rows.shape[-1] * rows.itemsize % _WIDE.itemsize == 0:
+        # on a CPU it goes number by number: as numbers of 16 bytes there are fewer of them
+        into, rows = into.view(_WIDE), rows.view(_WIDE)
+    into.index_copy_(0, index, rows)
