@@ -100,7 +100,8 @@ class Check:
         """Loss, gradient and updates of each loss are those of the CPU, and no step waits for the host."""
         far: dict[str, list[str]] = {}
         margins = [name for name in names("loss") if get("loss", name).form == "margin"]
-        for name in margins[:3] if self.dry else margins:
+        margins = margins[:3] if self.dry else margins
+        for name in margins:
             for rate in (1.0, 0.3):
                 exact = self._steps(name, rate, torch.device("cpu"), torch.float32)
                 for kind, limit in LIMITS.items():
