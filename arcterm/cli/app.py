@@ -17,6 +17,7 @@ from arcterm.show.streams import shown
 GROUPS = {
     "Train": {
         "train": ("arcterm.cli.train", "Train a BACKBONE with a LOSS; `arcterm plugins` lists both."),
+        "plan": ("arcterm.cli.plan", "Say what a training takes on N hosts: memory, time, storage."),
         "recipes": ("arcterm.cli.recipes", "Recipes of trainings: list, show, import one."),
         "stop": ("arcterm.cli.runs.stop", "Stop a run after a checkpoint, a job after an item."),
         "resume": ("arcterm.cli.runs.resume", "Go on with a run or a job where it was stopped."),

@@ -37,32 +37,35 @@ _HOW = ("after", "detach", "dry_run", "plain", "as_json", "runs_dir")
 """Options of the command that are no settings of the run."""
 
 
-def _run(
+def _run(**given: Any) -> None:
+    how = {key: given.pop(key) for key in _HOW}
+    seed = given["seed"]
+    start_training(layers(**given), seeds=[] if seed is None else _seeds(seed), **how)
+
+
+def layers(
+    *,
     backbone: str | None,
     loss: str | None,
-    *,
     recipe: str | None,
     dataset: str | None,
     margin: float | None,
     scale: float | None,
     seed: str | None,
-    name: str | None,
     config: Path | None,
     assignments: list[str],
     **rest: Any,
-) -> None:
-    how = {key: rest.pop(key) for key in _HOW}
-    given = {"backbone": backbone, "loss": _loss_name(loss), "recipe": recipe, "dataset": dataset}
-    given |= {"name": name, **rest}
+) -> dict[str, Any]:
+    """Return the settings of a command line over those of its --set and its file (see `overrides.merge`)."""
+    given = {"backbone": backbone, "loss": _loss_name(loss), "recipe": recipe, "dataset": dataset, **rest}
     layer: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     direct = {key: value for key, value in (("margin", margin), ("scale", scale)) if value is not None}
     if direct:
         layer["loss_options"] = direct
-    seeds = [] if seed is None else _seeds(seed)
-    if seeds:
-        layer["seed"] = seeds[0]
+    if seed is not None:
+        layer["seed"] = _seeds(seed)[0]
     file = read_settings(config) if config else {}
-    start_training(merge(file, parse_assignments(assignments), layer), seeds=seeds, **how)
+    return merge(file, parse_assignments(assignments), layer)
 
 
 def start_training(
@@ -147,7 +150,22 @@ def _seeds(text: str) -> list[int]:
 
 
 def _parameters() -> list[inspect.Parameter]:
-    """The command's parameters; those that are settings come from `settings.SETTINGS`."""
+    def option(kind: Any, name: str, words: str) -> Any:
+        return Annotated[kind, typer.Option(name, help=words, show_default=False)]
+
+    annotations: dict[str, Any] = {
+        "after": option(str | None, "--after", "Queue it after this run, however that ends."),
+        "name": option(str | None, "--name", "A name for the run."),
+        "detach": option(bool, "--detach", "Start it and return; prints the run's id."),
+        "dry_run": option(bool, "--dry-run", "Check everything, start nothing."),
+    }
+    defaults = {"detach": False, "dry_run": False}
+    own = [parameter(name, kind, defaults.get(name)) for name, kind in annotations.items()]
+    return [*setting_parameters(), *own, *shared_parameters()]
+
+
+def setting_parameters() -> list[inspect.Parameter]:
+    """The parameters that name a training's settings; those with flags come from `settings.SETTINGS`."""
     by_name = {option.name: option for option in SETTINGS}
 
     def argument(words: str, completion: Any) -> Any:
@@ -172,16 +190,11 @@ def _parameters() -> list[inspect.Parameter]:
         "dataset": option(str | None, "--dataset", "Name or directory; the demo."),
         **{name: option(by_name[name].type | None, flag(name), help_of(by_name[name])) for name in FLAGS},
         "seed": option(str | None, "--seed", f"{help_of(by_name['seed'])} Several, 1,2,3, are a run each."),
-        "after": option(str | None, "--after", "Queue it after this run, however that ends."),
-        "name": option(str | None, "--name", "A name for the run."),
         "config": option(Path | None, "--config", "Settings from a TOML file."),
         "assignments": option(list[str], "--set", every, autocompletion=completing.settings),
-        "detach": option(bool, "--detach", "Start it and return; prints the run's id."),
-        "dry_run": option(bool, "--dry-run", "Check everything, start nothing."),
     }
-    defaults = {"assignments": [], "detach": False, "dry_run": False}
-    own = [parameter(name, kind, defaults.get(name)) for name, kind in annotations.items()]
-    return [*own, *shared_parameters()]
+    defaults: dict[str, Any] = {"assignments": []}
+    return [parameter(name, kind, defaults.get(name)) for name, kind in annotations.items()]
 
 
 def _loss_name(loss: str | None) -> str | None:

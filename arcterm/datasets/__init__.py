@@ -98,8 +98,10 @@ synthetic = Dataset(
     inspect="arcterm.datasets.drawn.synthesized:inspect",
     takes_path=False,
     options=(
-        Option(name="classes", type=int, default=1000, low=2, high=10_000_000, help="People"),
-        Option(name="images", type=int, default=10_000, low=1, high=100_000_000, help="Images of all people"),
+        Option(name="classes", type=int, default=1000, low=2, high=1_000_000_000, help="People"),
+        Option(
+            name="images", type=int, default=10_000, low=1, high=100_000_000_000, help="Images of all people"
+        ),
         Option(name="seed", type=int, default=0, low=0, high=2**31 - 1, help="Another seed, other pictures"),
         Option(
             name="decoded", type=bool, default=False, help="Give pixels instead of JPEG files: no decoding"

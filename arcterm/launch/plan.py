@@ -112,18 +112,20 @@ def make_plan(
     progress: Progress | None = None,
     root: Path | None = None,
     look: Look = "quick",
+    where: Devices | None = None,
 ) -> Plan:
     """Work out a complete config from `settings` (see `overrides.merge`).
 
     `progress` follows a data set that must first be made; other runs are looked for in `root`.
-    `look` is how close the memory is looked at, which may take seconds.
+    `look` is how close the memory is looked at, which may take seconds. `where` are devices that need not
+    be here, in place of those that the settings name.
 
     Raises `ArctermError` or `PluginError` for the first thing that can't be, naming the option to change.
     """
     choice = _choose(settings)
     given = choice.given
     source = sources.find(given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {}))
-    where = devices_for(given.get("gpus"), given.get("nproc"))
+    where = where or devices_for(given.get("gpus"), given.get("nproc"))
     if choice.loss.form == "margin":  # images of different passes never meet
         given["accumulate"] = layer.passes(choice.recipe, choice.asked, where.nproc, given["accumulate"])
     facts, given["verify_sets"] = sets.choose(sets.inspect(source, progress), given["verify_sets"])
@@ -168,7 +170,7 @@ def _duration(parts: _Parts, config: TrainConfig, found: Estimate, look: Look) -
     crude = seconds.seconds(parts.choice.backbone, config)
     if look == "quick" or found.problem or (look == "tight" and crude < seconds.LONG_SECONDS):
         return Duration(crude)
-    return seconds.probe(config, parts.facts.classes, crude)
+    return seconds.probe(config, Subject(parts.choice.backbone, parts.choice.loss, parts.facts), crude)
 
 
 def _choose(settings: Mapping[str, Any]) -> _Choice:

@@ -53,19 +53,26 @@ def backbone(config: TrainConfig, device: torch.device) -> nn.Module:
 def trained(config: TrainConfig, classes: int, world: World) -> Trained:
     """Make backbone, head and an optimizer for each."""
     network = backbone(config, world.device)
-    head = _head(config, classes, embedding_size(config, network, world), world)
+    size = embedding_size(config, network, world)
     if config.gradient_checkpointing:
         recompute.recompute(network, config.backbone)
-    if groups.HEAD in config.frozen:
-        head.requires_grad_(False)
-    if not any(p.requires_grad for part in (network, head) for p in part.parameters()):
+    of_rows, of_head = head(config, classes, size, world)
+    if not any(p.requires_grad for part in (network, of_rows) for p in part.parameters()):
         raise ConfigError(f"nothing learns: freeze {config.freeze} leaves nothing", "change --set freeze")
     own = optimizers.make(groups.of_backbone(network, config), config)
-    of_head = head_optimizer(head, config)
-    if isinstance(head, Head) and config.rows_in_backward:
-        head.row_update = RowUpdate(of_head, head.weight)
     average = Average(network, config.ema) if config.ema else None
-    return Trained(network, head, own, of_head, average=average)
+    return Trained(network, of_rows, own, of_head, average=average)
+
+
+def head(config: TrainConfig, classes: int, size: int, world: World) -> tuple[Head | TupleHead, Optimizer]:
+    """Make the head of this rank for embeddings of `size` numbers, and its optimizer."""
+    made = _head(config, classes, size, world)
+    if groups.HEAD in config.frozen:
+        made.requires_grad_(False)
+    optimizer = head_optimizer(made, config)
+    if isinstance(made, Head) and config.rows_in_backward:
+        made.row_update = RowUpdate(optimizer, made.weight)
+    return made, optimizer
 
 
 def _head(config: TrainConfig, classes: int, size: int, world: World) -> Head | TupleHead:

@@ -132,6 +132,7 @@ WHERE = {
     "arcterm/tomlfile.py": TRAIN,
     "arcterm/trackers": TRAIN,
     "registry/arcterm_registry/conformance": [("plugins", "check")],
+    "arcterm/launch/scaling": [("plan",)],
     "arcterm/show/album.py": [("data", "show")],
     "arcterm/show/plots.py": [("chart",)],
     "arcterm/web": [("serve",)],

@@ -24,7 +24,6 @@ from arcterm.launch.plan import make_plan
 from arcterm.overrides import merge, parse_assignments
 from arcterm.processes.child import Child
 from arcterm.settings import FLAGS
-from arcterm.train.footprint import tool as footprint_tool
 
 MIB, GIB = 1 << 20, 1 << 30
 FOUND = Footprint(
@@ -37,6 +36,7 @@ LEANER = Footprint(
     weights=100 * MIB, gradients=100 * MIB, momentum=100 * MIB, beyond={"step": Growth(50 * MIB, 2 * MIB)}
 )
 OPTIONS = {"classes": 8, "images": 5000}
+POOL = {"classes": 9, "images": 100, "seed": 0, "decoded": False}
 
 
 @pytest.fixture(autouse=True)
@@ -346,15 +346,19 @@ def test_little_shared_memory_is_remarked_for_several_gpus(monkeypatch):
 
 def test_the_time_is_tried_where_it_is_worth_knowing(tmp_path, known, monkeypatch):
     have(monkeypatch, 64 * GIB)
+    monkeypatch.setenv("ARCTERM_CACHE", str(tmp_path / "cache"))
     asked = []
 
     def answer(self, request, progress=None):
         asked.append(request)
-        return {"seconds": 0.5, "steps": 3, "images": 8}
+        batch = request["config"]["batch_size"]
+        head = [{"rows": 8, "batch": batch, "seconds": 0.4, "update": 0.0}]
+        own = {"steps": 3, "images": 8, "forward": 0.2, "backward": 0.2, "update": 0.0}
+        return {"pace": {**own, "head": head}}
 
     monkeypatch.setattr(Child, "ask", answer)
     plan = ask(tmp_path, "full", batch_size=32, steps=100)
-    assert plan.seconds == 0.5 * 4 * 100
+    assert plan.seconds == pytest.approx(2.0 * 100)
     assert "time      3 min, 2 s a step, by 3 steps of 8 images tried here" in plan.notes
     assert (asked[0]["classes"], asked[0]["config"]["batch_size"]) == (plan.facts.classes, 32)
     assert not ask(tmp_path, "tight", batch_size=32, steps=100).notes[-1].startswith("time")
@@ -368,6 +372,7 @@ def test_the_time_is_tried_where_it_is_worth_knowing(tmp_path, known, monkeypatc
 
 def test_where_no_step_can_be_tried_the_plan_says_so(tmp_path, known, monkeypatch):
     have(monkeypatch, 64 * GIB)
+    monkeypatch.setenv("ARCTERM_CACHE", str(tmp_path / "cache"))
 
     def refuse(self, request, progress=None):
         raise DataError("backbone 'tiny' can't be made")
@@ -404,10 +409,25 @@ def test_a_plan_that_can_not_fit_is_shown_and_refused_only_where_it_would_start(
     assert "tried here" not in shown.stderr
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("loss", ["cosface", "triplet"])
-def test_steps_are_tried(loss):
-    asked = replace(ask_config("tiny", batch_size=6, nproc=2), loss=loss)
-    answer = footprint_tool.VERBS["pace"]({"config": to_builtins(asked), "classes": 9})
-    assert (answer["steps"], answer["images"]) == (3, 6)
-    assert 0 < answer["seconds"] < 60
+@pytest.mark.slow
+def test_steps_collectives_loader_and_disk_are_tried(tmp_path):
+    asked = replace(ask_config("tiny", batch_size=6, nproc=2), dataset="synthetic", dataset_options=POOL)
+    request = {"config": to_builtins(asked), "ranks": 2, "classes": 9, "free": GIB, "folder": str(tmp_path)}
+    wanted = ["pace", "exchange", "loader", "disk", "traffic"]
+    answer = Child("arcterm.train.footprint.tool", "constants").ask({**request, "wanted": wanted})
+    pace = answer["pace"]
+    assert pace["images"] == 6
+    assert 2 <= pace["steps"] <= 5
+    assert [(one["rows"], one["batch"]) for one in pace["head"]] == [(5, 12), (2, 12), (5, 6)]
+    assert all(pace[part] > 0 for part in ("forward", "backward", "update"))
+    assert {one["operation"] for one in answer["traffic"]["exchanges"]} == {
+        "all_gather",
+        "all_reduce",
+        "reduce_scatter",
+    }
+    assert all(len(points) == 4 for points in answer["exchange"].values())
+    assert answer["loader"]["rate"] > 0
+    assert answer["disk"]["alone"] > 0
+    assert list(tmp_path.iterdir()) == []
+    triplet = {**request, "config": to_builtins(replace(asked, loss="triplet")), "wanted": ["pace"]}
+    assert Child("arcterm.train.footprint.tool", "constants").ask(triplet)["pace"]["head"]

@@ -126,10 +126,10 @@ def _place(backbone: Backbone, config: TrainConfig) -> Path | None:
     what = [getattr(config, name) for name in (*fields, "gradient_checkpointing", "freeze")]
     versions = (plugin.distribution, plugin.version, torch_version(), platform.machine(), platform.node())
     ours = Path(__file__).parents[2] / "train" / "footprint"
-    return cache.place("footprint", [*ours.glob("*.py"), *_sources(backbone)], f"{what}{versions}")
+    return cache.place("footprint", [*ours.glob("*.py"), *sources(backbone)], f"{what}{versions}")
 
 
-def _sources(backbone: Backbone) -> list[Path]:
+def sources(backbone: Backbone) -> list[Path]:
     """The files beside the one that makes the backbone; found without importing any."""
     top, *inner = backbone.factory.partition(":")[0].split(".")
     try:

@@ -17,6 +17,7 @@ PROGRAM = 430 << 20
 _CONTEXT = 600 << 20
 _COMPILER = 600 << 20  # Inductor in the rank's process
 _BUCKET = 25 << 20  # DDP's default; one is being filled while another is on its way
+_ORDER = 8  # bytes of an image in an epoch's order, in the host's memory
 _BATCHES_AHEAD = 7  # decoded ones of the loader; on a GPU as many lie there, with one that is being mirrored
 # of the streamed head (train/head/tiled.py)
 _CPU_TILE, _CUDA_TILE, _TILES = 1 << 17, 1 << 24, 6
@@ -59,6 +60,7 @@ def of(subject: Subject, config: TrainConfig, found: Footprint) -> Need:
     gpu = bool(config.gpus)
     image = 3 * height * width
     ahead = _BATCHES_AHEAD * config.share * image
+    order = 0 if gpu else _ORDER * subject.facts.images
     cached = min(subject.facts.images * (image + 9), config.decoded_cache << 20)
     program = _CONTEXT if gpu else PROGRAM
     return Need(
@@ -67,7 +69,7 @@ def of(subject: Subject, config: TrainConfig, found: Footprint) -> Need:
         momentum=found.momentum,
         head=_head(subject, config),
         activations=found.activations(config.batch_size),
-        buffers=ahead + (2 * _BUCKET if config.nproc > 1 else 0),
+        buffers=ahead + order + (2 * _BUCKET if config.nproc > 1 else 0),
         program=program + (_COMPILER if config.compile and not gpu else 0),
         shared=0 if gpu else cached,
     )
@@ -77,6 +79,17 @@ def checkpoint_bytes(subject: Subject, config: TrainConfig, found: Footprint) ->
     """Bytes of a checkpoint of all ranks."""
     rows = subject.facts.classes * _centers(config) if subject.loss.form == "margin" else 0
     return space.checkpoint_bytes(config, found.weights // 4, rows, _embedding_size(subject, config))
+
+
+def row_bytes(subject: Subject, config: TrainConfig) -> int:
+    """Bytes of the weights of a class."""
+    return 4 * _numbers(subject, config, 1)
+
+
+def head_moments(config: TrainConfig) -> int:
+    """How many numbers are kept for each class weight beside it."""
+    # the rows that Partial FC leaves out of a step have a momentum all the same
+    return 0 if "head" in config.frozen else max(moments(config), int(config.sample_rate < 1))
 
 
 def _head(subject: Subject, config: TrainConfig) -> int:
@@ -97,10 +110,9 @@ def _head(subject: Subject, config: TrainConfig) -> int:
     # with Partial FC the rows of a step are copies; a row's chance, and its last step or count of updates,
     # are whole numbers
     extra = learned + 10 * rows if sampled else 0
-    kept = max(moments(config), sampled)
     if "head" in config.frozen:
-        gradients = kept = 0
-    return 4 * (numbers * (1 + kept) + gradients + extra + 6 * config.micro_batch * size) + (
+        gradients = 0
+    return 4 * (numbers * (1 + head_moments(config)) + gradients + extra + 6 * config.micro_batch * size) + (
         _tiles(subject, config, taken)
     )
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from arcterm_registry import Backbone, PluginError, get
@@ -14,7 +13,9 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError
 from arcterm.formats.modelfile import read_facts
 from arcterm.launch.devices import cores
-from arcterm.processes.child import Child
+from arcterm.launch.estimate.need import Subject
+from arcterm.launch.scaling import forecast, probes
+from arcterm.launch.scaling.layout import HostLayout
 from arcterm.text import duration
 
 LONG_SECONDS = 3600.0
@@ -44,19 +45,22 @@ class Duration(NamedTuple):
     line: str = ""
 
 
-def probe(config: TrainConfig, classes: int, crude: float) -> Duration:
-    """Time a few steps, in a process of its own; the `crude` estimate where they can't be made."""
-    request = {"config": msgspec.to_builtins(config), "classes": classes}
+def probe(config: TrainConfig, subject: Subject, crude: float) -> Duration:
+    """Reckon with a few steps that are tried, in a process of its own; `crude` where they can't be made."""
+    tried = msgspec.structs.replace(config, compile=False)  # which takes minutes
     try:
-        answer: Mapping[str, Any] = Child("arcterm.train.footprint.tool", "pace").ask(request)
+        constants = probes.of_steps(tried, config.nproc, subject.facts.classes)
+        counted = probes.traffic(tried)
     except (ArctermError, PluginError) as error:
         return Duration(
             crude, f"time      {duration(crude)} by arithmetic: no step could be tried ({error.message})"
         )
-    step = answer["seconds"] * config.share / answer["images"]
+    case = forecast.Case(subject, config, HostLayout(1, config.nproc), constants, counted)
+    step, pace = forecast.step(case).known, constants.pace
+    assert pace is not None
     whole = step * config.steps
-    tried = f"{answer['steps']} step{'s' * (answer['steps'] != 1)} of {answer['images']} images"
-    return Duration(whole, f"time      {duration(whole)}, {step:.3g} s a step, by {tried} tried here")
+    made = f"{pace.steps} step{'s' * (pace.steps != 1)} of {pace.images} images"
+    return Duration(whole, f"time      {duration(whole)}, {step:.3g} s a step, by {made} tried here")
 
 
 def warning(seconds: float, config: TrainConfig) -> str:

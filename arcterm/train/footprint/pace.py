@@ -1,14 +1,16 @@
-"""The time of a step, by a few of a few images: backbone, head and update, with values drawn at random.
+"""The time of a step of a rank, by its parts: a few steps with values drawn at random.
 
-A step that accumulates gradients is timed as one of its parts. Not in it are waiting for images, and
-exchanging gradients with other ranks.
+The ranks of a host step at once, since they share its cores. Nothing is exchanged: what would be is counted
+(`rehearsal`). A step that accumulates gradients is timed as one of its parts. Not in it is the loader.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import torch
@@ -16,84 +18,227 @@ from arcterm_registry import get
 from torch import Tensor
 
 from arcterm.config import TrainConfig
+from arcterm.runs.journal import NullJournal
+from arcterm.runs.store import Run
 from arcterm.train import build, precision
 from arcterm.train.checkpoint.trained import Trained
 from arcterm.train.distillation import Teacher
+from arcterm.train.footprint.rehearsal import Exchange, Rehearsal
+from arcterm.train.footprint.together import Worker
+from arcterm.train.guards.finite import FiniteGuard
 from arcterm.train.head.head import Head
-from arcterm.train.world import World
+from arcterm.train.stepmodel import compile_backbone
 from arcterm.verify.embed import normalize
 
-_STEPS = 3
+_STEPS = 5
+_FEWEST = 2
 _ENOUGH_SECONDS = 4.0
-_CPU_FLOPS = 20e9  # of a slow core: the images are so few that two steps take seconds there
-_CUDA_IMAGES = 128
+_CPU_FLOPS = 20e9  # of a slow core: so little is tried at a time that two steps take seconds there
+_CUDA_FLOPS = 30e12
+_LEAST_ROWS = 256
+_MOST_HEAD_SHARE = 0.2  # of the free memory
+
+
+@dataclass(frozen=True)
+class HeadTime:
+    """Seconds that the head takes with `rows` class rows against `batch` embeddings, and their update."""
+
+    rows: int
+    batch: int
+    seconds: float
+    update: float
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of the median of `steps` steps of `images` images."""
+    """Medians of `steps` steps: seconds of the backbone's parts with `images`, of the head by its size."""
 
-    seconds: float
     steps: int
     images: int
+    forward: float
+    backward: float
+    update: float
+    head: list[HeadTime]
 
 
-def measure(config: TrainConfig, classes: int) -> StepTime:
-    """Time steps of a rank of `config`, on its device, with its share of `classes` class weights.
+@dataclass(frozen=True)
+class StepTraffic:
+    """The collectives of a pass of all ranks' batches, and the bytes of gradients that they average after."""
 
-    The first is left out: it finds out how to compute what. Raises whatever the backbone or the loss raises.
+    exchanges: list[Exchange]
+    gradients: int
+
+
+class _Clock:
+    """Seconds between marks, at each of which all ranks of the host meet."""
+
+    def __init__(self, device: torch.device, worker: Worker) -> None:
+        self._device = device
+        self._worker = worker
+        self.seconds: dict[str, list[float]] = {}
+        self._last = 0.0
+
+    def mark(self, part: str = "") -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self._worker.meet()
+        now = time.perf_counter()
+        if part:
+            self.seconds.setdefault(part, []).append(now - self._last)
+        self._last = now
+
+    def median(self, part: str) -> float:
+        """The first is left out: it finds out how to compute what."""
+        return statistics.median(self.seconds[part][1:])
+
+
+def measure(config: TrainConfig, classes: int, free: int, worker: Worker) -> StepTime:
+    """Time steps of a rank of `config`, in as many processes at once as it has ranks on a host.
+
+    `free` bytes of memory are there for each. Raises whatever the backbone or the loss raises.
     """
-    device = torch.device("cuda", 0) if config.device == "cuda" else torch.device("cpu")
-    world = World(device=device)
-    config = msgspec.structs.replace(config, batch_size=_images(config))
-    # the head computes the global batch against a shard: the same products as all ranks' shares of both
-    trained = build.trained(config, max(2, classes // config.nproc), world)
-    teacher = Teacher.load(config, device)
-    pixels, labels = _batch(config, trained, device)
-    taken: list[float] = []
-    while len(taken) < 2 or (len(taken) <= _STEPS and sum(taken) < _ENOUGH_SECONDS):
-        began = time.perf_counter()
-        _step(config, trained, teacher, pixels, labels)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        taken.append(time.perf_counter() - began)
-    return StepTime(statistics.median(taken[1:]), len(taken) - 1, config.batch_size)
+    device = torch.device("cuda", worker.rank) if config.device == "cuda" else torch.device("cpu")
+    precision.begin(config, device)
+    world = Rehearsal(size=config.nproc, device=device)
+    few = msgspec.structs.replace(config, batch_size=_images(config))
+    work = _BackboneWork(few, world)
+    passed = _repeat(work.step, _Clock(device, worker), worker)
+    size = build.embedding_size(config, work.trained.backbone, world)
+    del work
+    head = []
+    for rows, batch in _points(config, -(-classes // config.nproc), size, free):
+        of_rows = _HeadWork(config, min(classes, max(2, rows * config.nproc)), size, batch, world)
+        clock = _repeat(of_rows.step, _Clock(device, worker), worker)
+        head.append(HeadTime(rows, batch * config.nproc, clock.median("head"), clock.median("rows")))
+        del of_rows
+    return StepTime(
+        steps=len(passed.seconds["forward"]) - 1,
+        images=few.batch_size,
+        forward=passed.median("forward"),
+        backward=passed.median("backward"),
+        update=passed.median("update"),
+        head=head,
+    )
+
+
+def count(config: TrainConfig) -> StepTraffic:
+    """Count what a rank of `config` exchanges in a step of one pass, whatever device it is for."""
+    config = msgspec.structs.replace(config, device="cpu", gpus=[], precision="float32", compile=False)
+    world = Rehearsal(size=config.nproc)
+    network = build.backbone(config, world.device)
+    size = build.embedding_size(config, network, world)
+    # a few rows: none of them travel
+    work = _HeadWork(config, 2 * config.nproc, size, config.batch_size, world)
+    alone = Worker(0, 1, None, [0.0])
+    work.step(_Clock(world.device, alone), 1)
+    return StepTraffic(world.exchanges, sum(p.nbytes for p in network.parameters() if p.requires_grad))
+
+
+def _repeat(step: Callable[[_Clock, int], None], clock: _Clock, worker: Worker) -> _Clock:
+    """Make steps until their times tell enough, on all ranks as many: they meet at each part of them."""
+    spent, number = 0.0, 0
+    while number <= _FEWEST or (number <= _STEPS and spent < _ENOUGH_SECONDS):
+        number += 1
+        clock.mark()
+        step(clock, number)
+        spent = worker.most(spent + sum(times[-1] for times in clock.seconds.values()))
+    return clock
+
+
+class _BackboneWork:
+    """The backbone of a rank with a batch of noise, and what the update does to it."""
+
+    def __init__(self, config: TrainConfig, world: Rehearsal) -> None:
+        self._config = config
+        self._teacher = Teacher.load(config, world.device)
+        self._preprocess = get("backbone", config.backbone).preprocess
+        self.trained = build.trained(config, 2 * config.nproc, world)
+        self._guard = _guard(config, world, self.trained)
+        generator = torch.Generator().manual_seed(0)
+        shape = (config.batch_size, *get("backbone", config.backbone).input_size, 3)
+        self._pixels = torch.randint(256, shape, dtype=torch.uint8, generator=generator).to(world.device)
+        self._forward: Callable[[Tensor], Tensor] = self.trained.backbone
+        if config.compile:
+            images = normalize(self._pixels, self._preprocess)
+            self._forward = compile_backbone(
+                self.trained.backbone, config.backbone, images, config.precision, NullJournal()
+            )
+
+    def step(self, clock: _Clock, number: int) -> None:
+        optimizer = self.trained.backbone_optimizer
+        optimizer.zero_grad(set_to_none=True)
+        self._guard.begin()
+        with precision.autocast(self._config.precision, self._pixels.device):
+            embeddings = self._forward(normalize(self._pixels, self._preprocess))
+        clock.mark("forward")
+        loss = embeddings.float().square().mean()
+        if self._teacher is not None:
+            loss = self._teacher.combine(loss, self._teacher.distance(self._pixels, embeddings))
+        if loss.requires_grad:
+            loss.backward()
+        clock.mark("backward")
+        self._guard.bad(loss.detach())
+        if self._config.clip:
+            torch.nn.utils.clip_grad_norm_(self.trained.backbone.parameters(), self._config.clip)
+        optimizer.step()
+        if self.trained.average:
+            self.trained.average.follow(number)
+        clock.mark("update")
+
+
+class _HeadWork:
+    """The head of a rank with embeddings of noise, and the update of its rows."""
+
+    def __init__(self, config: TrainConfig, classes: int, size: int, batch: int, world: Rehearsal) -> None:
+        self._world = world
+        self.head, self._optimizer = build.head(config, classes, size, world)
+        generator = torch.Generator().manual_seed(0)
+        self._embeddings = torch.randn(batch, size, generator=generator).to(world.device)
+        self._labels = torch.randint(classes, (batch,), generator=generator).to(world.device)
+        nothing = torch.nn.Identity()
+        none = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+        self._guard = _guard(config, world, Trained(nothing, self.head, none, self._optimizer))
+
+    def step(self, clock: _Clock, number: int) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        self._guard.begin()
+        if isinstance(self.head, Head) and self.head.row_update:
+            self.head.row_update.arm()
+        embeddings = self._embeddings.clone().requires_grad_()
+        loss = self.head(embeddings, self._labels, number).loss
+        loss.backward()
+        clock.mark("head")
+        self._guard.bad(loss.detach())
+        self._optimizer.step()
+        clock.mark("rows")
+
+
+def _guard(config: TrainConfig, world: Rehearsal, trained: Trained) -> FiniteGuard:
+    return FiniteGuard(Run(Path()), config, world, trained, NullJournal())
+
+
+def _points(config: TrainConfig, rows: int, size: int, free: int) -> list[tuple[int, int]]:
+    """Return rows of a rank and embeddings of each rank to try the head with, at most its own.
+
+    As many as memory and a few seconds allow; and half as many of either, so that others follow.
+    """
+    if get("loss", config.loss).form != "margin":
+        return [(rows, config.batch_size)]
+    centers = int(config.loss_options.get("centers") or 1)
+    fitting = int(_MOST_HEAD_SHARE * free / (4 * 4 * size * centers))
+    flops = _CUDA_FLOPS if config.device == "cuda" else _CPU_FLOPS * config.threads
+    in_time = int(_ENOUGH_SECONDS / 2 * flops / (8 * size * centers * config.micro_batch))
+    most = max(_LEAST_ROWS, min(rows, fitting, in_time))
+    most = min(most, rows)
+    points = [(most, config.batch_size), (max(1, most // 2), config.batch_size)]
+    return [*points, (most, config.batch_size // 2)] if config.batch_size > 1 else points
 
 
 def _images(config: TrainConfig) -> int:
     """How many images of a rank's batch to try: all on a GPU, which is idle with few."""
     if config.device == "cuda":
-        return min(config.batch_size, _CUDA_IMAGES)
+        return config.batch_size
     of_an_image = 6e9 * get("backbone", config.backbone).gmacs
     return max(
         2, min(config.batch_size, int(_ENOUGH_SECONDS / 2 * _CPU_FLOPS * config.threads / of_an_image))
     )
-
-
-def _batch(config: TrainConfig, trained: Trained, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A rank's images (B, H, W, 3) uint8, and the labels of all ranks' (N · B,)."""
-    height, width = get("backbone", config.backbone).input_size
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (config.batch_size, height, width, 3), dtype=torch.uint8, generator=generator)
-    labels = torch.arange(config.micro_batch) % trained.head.count
-    return pixels.to(device), labels.to(device)
-
-
-def _step(
-    config: TrainConfig, trained: Trained, teacher: Teacher | None, pixels: Tensor, labels: Tensor
-) -> None:
-    for optimizer in (trained.backbone_optimizer, trained.head_optimizer):
-        optimizer.zero_grad(set_to_none=True)
-    with precision.autocast(config.precision, pixels.device):
-        embeddings = trained.backbone(normalize(pixels, get("backbone", config.backbone).preprocess))
-    if isinstance(trained.head, Head):
-        if trained.head.row_update:
-            trained.head.row_update.arm()
-        loss = trained.head(embeddings.repeat(config.nproc, 1), labels, 1).loss
-    else:  # losses of pairs and triplets cost next to nothing
-        loss = embeddings.float().square().mean()
-    if teacher is not None:
-        loss = teacher.combine(loss, teacher.distance(pixels, embeddings))
-    loss.backward()
-    for optimizer in (trained.backbone_optimizer, trained.head_optimizer):
-        optimizer.step()

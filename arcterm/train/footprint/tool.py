@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +18,7 @@ from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
 from arcterm.processes import child
 from arcterm.progress import Progress
+from arcterm.train.footprint.together import Worker, together
 
 
 def memory(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,19 +38,53 @@ def memory(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"parts": tried, "batches": small, "tried": f"{type(error).__name__}: {error}"[:200]}
 
 
-def pace(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Time a few steps of the training of ``config`` with ``classes`` people (`pace.measure`)."""
+def constants(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure on this machine what the plan of a training of ``config`` with ``classes`` people takes.
+
+    ``ranks`` processes work at once, as on a host of the training. ``wanted`` are ``pace``, ``exchange``,
+    ``loader``, ``disk``, and ``traffic``, which is counted and the same on any machine; the answer has each.
+    ``free`` bytes of memory are there for each process, ``folder`` is on the disk of the runs.
+    """
+    config = msgspec.convert(request["config"], TrainConfig)
+    ranks, wanted = request["ranks"], request["wanted"]
+    _show(config, max(ranks, 2) if "exchange" in wanted else ranks)
+    found: dict[str, Any] = {}
+    for name, count, work in _probes(config, request):
+        if name in wanted:
+            found[name] = together(count, partial(_begin, config, work))[0]
+    return msgspec.to_builtins(found)  # type: ignore[no-any-return]
+
+
+def _probes(
+    config: TrainConfig, request: Mapping[str, Any]
+) -> Iterator[tuple[str, int, Callable[[Worker], Any]]]:
+    from arcterm.train.footprint import exchange, flow, pace
+
+    ranks = request["ranks"]
+    classes, free = request.get("classes", 2), request.get("free", 0)
+    yield "traffic", 1, lambda worker: pace.count(config)
+    yield "pace", ranks, lambda worker: pace.measure(config, classes, free, worker)
+    with tempfile.TemporaryDirectory(prefix="arcterm-probe-") as folder:
+        store = Path(folder) / "ranks"
+        yield "exchange", max(ranks, 2), lambda worker: exchange.measure(config.device, worker, store)
+    yield "loader", ranks, lambda worker: flow.loader(config, ranks, worker)
+    yield "disk", ranks, lambda worker: flow.disk(Path(request["folder"]), worker)
+
+
+def _show(config: TrainConfig, count: int) -> None:
+    """Let CUDA see the GPUs of the config, `count` at most: it looks when it is first used."""
+    if config.gpus:
+        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        found = gpus.assign(config.gpus)[:count]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(device.name for device in found)
+
+
+def _begin(config: TrainConfig, work: Callable[[Worker], Any], worker: Worker) -> Any:
     import torch
 
-    from arcterm.train.footprint.pace import measure
-
-    config = msgspec.convert(request["config"], TrainConfig)
-    if config.gpus:  # the first of the run's own; CUDA looks at this when it is first used
-        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus.assign(config.gpus)[0].name
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
-    return asdict(measure(config, request["classes"]))
+    return work(worker)
 
 
 def groups(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,7 +113,7 @@ def groups(request: Mapping[str, Any]) -> dict[str, Any]:
 
 VERBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "memory": memory,
-    "pace": pace,
+    "constants": constants,
     "groups": groups,
 }
 

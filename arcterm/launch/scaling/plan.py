@@ -1,0 +1,129 @@
+"""From what was asked for to the forecast of a training on hosts that need not be here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from arcterm_registry import get
+
+from arcterm.config import TrainConfig
+from arcterm.errors import ConfigError
+from arcterm.launch import devices
+from arcterm.launch.choice import Devices, devices_for
+from arcterm.launch.estimate import footprint
+from arcterm.launch.estimate.need import Subject
+from arcterm.launch.plan import Plan, make_plan
+from arcterm.launch.scaling import probes
+from arcterm.launch.scaling.constants import Constants, Machine
+from arcterm.launch.scaling.forecast import Case, Forecast, forecast
+from arcterm.launch.scaling.layout import HostLayout
+from arcterm.overrides import indices
+from arcterm.progress import Progress
+from arcterm.runs import store
+
+
+class Hosts(NamedTuple):
+    """The hosts of a plan: how many, ranks of each, whether they have GPUs, and whether this is one."""
+
+    hosts: int
+    ranks: int
+    gpus: bool
+    here: bool
+
+
+class Outlook(NamedTuple):
+    """A plan, what it takes, what that follows from, and remarks."""
+
+    plan: Plan
+    config: TrainConfig
+    forecast: Forecast
+    constants: Constants
+    notes: list[str]
+
+
+def outlook(
+    settings: Mapping[str, Any],
+    hosts: int,
+    given: Constants | None = None,
+    *,
+    root: Path | None = None,
+    anew: bool = False,
+    progress: Progress | None = None,
+) -> Outlook:
+    """Forecast the training of `settings` on so many `hosts`, whose ``nproc`` are the ranks of each.
+
+    From the `given` constants, else from those of this machine, measured `anew` if wanted. Raises
+    `ArctermError` or `PluginError` for what can't be.
+    """
+    where = _hosts(settings, hosts, given)
+    total = where.ranks * where.hosts
+    chosen = Devices(list(range(total)) if where.gpus else [], total, "")
+    plan = make_plan(settings, progress, root, "quick", chosen)
+    config, notes = _settled(plan.config, where, given)
+    subject = Subject(get("backbone", config.backbone), get("loss", config.loss), plan.facts)
+    found = footprint.known(subject.backbone, config) or footprint.follow(subject.backbone, config)
+    if isinstance(found, str):
+        raise ConfigError(f"the memory of {config.backbone} is unknown: {found}", "see its author")
+    constants = given or _here(config, where, plan, store.runs_dir(root), anew, progress)
+    if given:
+        notes += _differences(config, where, given)
+    case = Case(subject, config, HostLayout(where.hosts, where.ranks), constants, probes.traffic(config))
+    return Outlook(plan, config, forecast(case, found), constants, notes)
+
+
+def _hosts(settings: Mapping[str, Any], count: int, given: Constants | None) -> Hosts:
+    """Find out the ranks of a host: as asked for, else a rank for each GPU there, else one."""
+    wanted, nproc = settings.get("gpus"), settings.get("nproc")
+    if given is not None:
+        numbers = [] if wanted == "none" else indices(wanted or "", "gpus")
+        there = len(numbers) or (0 if wanted == "none" else given.machine.gpus)
+        return Hosts(count, nproc or there or 1, bool(there), here=False)
+    try:
+        found = devices_for(wanted, nproc)
+    except ConfigError:
+        numbers = [] if wanted in (None, "none") else indices(wanted, "gpus")
+        if not numbers and not nproc:
+            raise
+        return Hosts(count, nproc or len(numbers), bool(numbers), here=False)
+    return Hosts(count, found.nproc, bool(found.gpus), here=True)
+
+
+def _settled(config: TrainConfig, where: Hosts, given: Constants | None) -> tuple[TrainConfig, list[str]]:
+    """Give the config the threads that its ranks have on their host, and a precision that is known there."""
+    cores = given.machine.cores if given else devices.cores()
+    threads = 1 if where.gpus else max(1, cores // where.ranks)
+    config = msgspec.structs.replace(config, threads=threads)
+    if where.gpus and not where.here and config.precision == "auto":
+        return msgspec.structs.replace(config, precision="bfloat16"), [
+            "precision is taken for bfloat16, as on a GPU that has it"
+        ]
+    return config, []
+
+
+def _here(
+    config: TrainConfig, where: Hosts, plan: Plan, root: Path, anew: bool, progress: Progress | None
+) -> Constants:
+    if not where.here:
+        return Constants(machine=Machine(name="", processor="", cores=0, memory=0))
+    return probes.measure(config, where.ranks, plan.facts.classes, root, anew=anew, progress=progress)
+
+
+def _differences(config: TrainConfig, where: Hosts, given: Constants) -> list[str]:
+    """Say with which other settings the constants were measured; raises `ConfigError` for other networks."""
+    mine = probes.settings(config)
+    if given.training.get("backbone", config.backbone) != config.backbone:
+        raise ConfigError(
+            f"the constants are of {given.training['backbone']}, and the plan is of {config.backbone}",
+            f"`arcterm plan {config.backbone} {config.loss} … --measure -o FILE` on that machine",
+        )
+    differing = [
+        f"{name} {given.training[name]} in place of {mine[name]}"
+        for name in probes.TRAINING
+        if name in given.training and given.training[name] != mine[name]
+    ]
+    if given.pace and given.pace.ranks != where.ranks:
+        differing.append(f"{given.pace.ranks} ranks on the host in place of {where.ranks}")
+    return [f"the constants were measured with {', '.join(differing)}"] if differing else []

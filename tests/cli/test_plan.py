@@ -1,0 +1,89 @@
+"""`arcterm plan`: a training on machines that are not here, by constants from a file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from arcterm.launch.estimate import footprint
+from arcterm.launch.scaling import constants as files
+from arcterm.launch.scaling import probes
+
+from ..launch.test_estimate import FOUND
+from ..launch.test_scaling import KNOWN, SENT
+from .test_commands import arcterm
+
+__all__ = ["arcterm"]
+DATA = ("--classes", "1000000", "--images", "40000000")
+
+
+@pytest.fixture(autouse=True)
+def followed(monkeypatch):
+    monkeypatch.setattr(footprint, "known", lambda *_: FOUND)
+    monkeypatch.setattr(probes, "traffic", lambda config: SENT)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A file of constants of a host with two GPUs."""
+    machine = files.Machine(name="node1", processor="a CPU", cores=16, memory=80 << 30, gpus=2, gpu="a GPU")
+    path = tmp_path / "node1.toml"
+    files.write(path, files.msgspec.structs.replace(KNOWN, machine=machine, training={"backbone": "tiny"}))
+    return str(path)
+
+
+def test_hosts_of_a_file_are_planned_as_json(arcterm, cluster):
+    code, out, err = arcterm(
+        *("plan", "tiny", "arcface", *DATA, "--nnodes", "4", "--constants", cluster, "--json")
+    )
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["layout"] == {"hosts": 4, "ranks": 2}
+    assert found["batch"] == {"rank": 128, "accumulate": 1, "global": 1024}
+    assert [(one["first"], one["last"]) for one in found["head"]][::7] == [(0, 124_999), (875_000, 999_999)]
+    assert found["need"]["total"] > 8 * 125_000 * 128
+    assert found["step"]["total"] == pytest.approx(
+        sum(found["step"][part] for part in found["step"] if part not in ("total", "known", "hidden"))
+    )
+    assert found["constants"]["machine"]["name"] == "node1"
+    assert found["efficiency"] == pytest.approx(found["alone"]["total"] / found["step"]["total"])
+
+
+def test_the_lines_say_where_the_numbers_are_from(arcterm, cluster):
+    code, out, err = arcterm("plan", "tiny", "arcface", *DATA, "--nnodes", "2", "--constants", cluster)
+    assert code == 0, err
+    assert "hosts     2 hosts × 2 GPUs; 128 × 4 = 512 images a step" in out
+    assert "constants measured on node1 (a CPU, 16 cores, 2 × a GPU)" in out
+    assert "network: the data sheet" in out
+    assert "unknown" not in out
+
+
+def test_gpus_that_are_not_here_have_memory_and_no_time(arcterm):
+    code, out, err = arcterm("plan", "tiny", "arcface", *DATA, "--gpus", "0-7", "--nnodes", "2")
+    assert code == 0, err
+    assert "hosts     2 hosts × 8 GPUs" in out
+    assert "step      unknown" in out
+    assert "unknown   the seconds of a step" in out
+    assert "head      62,500 classes a rank" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--classes", "5"), "--images is missing"),
+        ((*DATA, "--dataset", "demo"), "leave out one of them"),
+        ((*DATA, "--nnodes", "0"), "nnodes"),
+        ((*DATA, "--constants", "nowhere.toml"), "can't read nowhere.toml"),
+    ],
+)
+def test_what_can_not_be_planned_is_refused_in_words(arcterm, words, said):
+    code, _, err = arcterm("plan", "tiny", "arcface", *words)
+    assert code == 2
+    assert said in err
+
+
+def test_constants_of_another_network_are_refused(arcterm, cluster):
+    code, _, err = arcterm("plan", "r18", "arcface", *DATA, "--constants", cluster)
+    assert code == 2
+    assert "the constants are of tiny, and the plan is of r18" in err
