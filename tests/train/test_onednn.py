@@ -206,3 +206,25 @@ def test_rows_that_are_frozen_are_not_differentiated(monkeypatch):
         made[frozen] = x.grad, len(products)
     assert torch.equal(made[True][0], made[False][0])
     assert made[True][1] < made[False][1]
+
+
+def test_the_memory_of_the_terms_is_kept_and_lent_to_one_way_back_alone(terms):
+    """A second batch that goes forward before the first comes back has memory of its own."""
+    head = Head(2000, 16, get("loss", "arcface").make(), World(), 0)
+
+    def forward(seed):
+        torch.manual_seed(seed)
+        x = torch.randn(8, 16).requires_grad_()
+        return x, head(x, torch.arange(8), 1).loss
+
+    def gradients(batches):
+        for _, loss in batches:
+            head.zero_grad()
+            loss.backward()
+        return [x.grad for x, _ in batches]
+
+    alone = [gradients([forward(seed)])[0] for seed in (0, 1)]
+    place = head._terms._kept
+    assert (place is None) == (terms != "kept")
+    assert all(map(torch.equal, gradients([forward(0), forward(1)]), alone))
+    assert gradients([forward(0)])[0].equal(alone[0])

@@ -108,7 +108,7 @@ class Head(nn.Module):
         self._limit = limit
         self._dtype = dtype
         self._filtered = filtered
-        self._room = Room()
+        self._room, self._terms = Room(), Room()
         rows = _rows(self.classes, classes, (margin.centers, embedding_size), seed, world.device)
         self.weight = nn.Parameter(rows if margin.centers > 1 else rows[:, 0])
         self.bias = nn.Parameter(torch.zeros(len(self.classes), device=world.device)) if margin.bias else None
@@ -187,6 +187,7 @@ class Head(nn.Module):
             limit=self._limit,
             update=self.row_update.take() if self.row_update else None,
             room=self._room,
+            terms=self._terms,
             filtered=self._filtered,
         )
         # In this order on all ranks: a target's cosine is known to the rank that has its class alone, what

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from arcterm.train.head.rowgradients import RowGradients
+from arcterm.train.head.rowgradients import Room, RowGradients
 
 # e^-17 is half of float32's last digit: from here down the sigmoid is the exponential
 _DEEP = 17.0
@@ -64,11 +64,16 @@ class Tiles:
     """Class rows, a tile of unit rows at a time.
 
     `weight` (C, D) float32 are the rows, not normalised; `measure` returns 1/‖w‖ (n,) of a slice of them;
-    `dtype` is that of the products, float32 or bfloat16.
+    `dtype` is that of the products, float32 or bfloat16. What stays for the way back is in `room`.
     """
 
     def __init__(
-        self, weight: Tensor, measure: Callable[[slice], Tensor], chunk: int, dtype: torch.dtype
+        self,
+        weight: Tensor,
+        measure: Callable[[slice], Tensor],
+        chunk: int,
+        dtype: torch.dtype,
+        room: Room | None = None,
     ) -> None:
         self.weight = weight
         self.measure = measure
@@ -76,8 +81,18 @@ class Tiles:
         self.kept: list[tuple[Tensor, Tensor]] = []
         """The terms of each tile, and the bias that they were made with; [] where they are too many."""
         self._chunk = chunk
+        self._room = room or Room()
         self._unit = weight.new_empty(min(chunk, len(weight)), weight.shape[1])
         self._half = torch.empty_like(self._unit, dtype=dtype) if dtype == torch.bfloat16 else None
+
+    def place(self, images: int) -> Tensor | None:
+        """Return where the terms (C, B) of so many `images` may stay; None if they are too many."""
+        count = len(self.weight) * images
+        if count * self.dtype.itemsize > _KEPT:
+            return None
+        # always as large as float32's: a head that changes its precision goes on with the same memory
+        room = self._room.like(self.weight.new_empty(1).expand(count))
+        return room.view(self.dtype)[:count].view(len(self.weight), images)
 
     def pick(self, images: Tensor) -> None:
         """Leave of the kept terms those of some `images` (m,) int64 alone."""
@@ -103,8 +118,7 @@ def rivals(left: Tensor, tiles: Tiles, targets: Tensor) -> tuple[Tensor, Tensor]
     shift = -_DEEP - _bias(-left.norm(dim=1), tiles.dtype).float()
     total, highest = left.new_zeros(2, len(left))
     bias = _bias(shift, tiles.dtype)
-    keeps = len(tiles.weight) * len(left) * bias.itemsize <= _KEPT
-    tiles.kept = []
+    place, tiles.kept = tiles.place(len(left)), []
     for part, unit in tiles:
         terms = _mask(_sigmoid(unit, x, bias), targets, part, 0.0)
         top = terms.amax(0).float()
@@ -119,8 +133,9 @@ def rivals(left: Tensor, tiles: Tiles, targets: Tensor) -> tuple[Tensor, Tensor]
             top = terms.amax(0).float()
         total += terms.sum(0, dtype=torch.float32)
         highest = torch.maximum(highest, top)
-        if keeps:
-            tiles.kept.append((terms, bias))
+        if place is not None:
+            # a copy out of the cache: fresh memory for each tile would cost the system ten times that
+            tiles.kept.append((place[part].copy_(terms), bias))
     shift = shift + _DEEP
     return total.log() + shift, highest.log() + shift
 

@@ -36,7 +36,7 @@ class RowGradients(Protocol):
 
 
 class Room:
-    """Memory for the whole gradient of rows, kept from step to step on a CPU.
+    """Memory for what every step has as much of, as the whole gradient of rows, kept in between on a CPU.
 
     What is freed there goes back to the system, which clears every page of it before it gives it out again:
     for a million classes that takes as long as half of the products. A GPU's memory is pooled anyway.

@@ -47,7 +47,8 @@ class Stream:
     `factor` (B,), set by `streamed`, multiplies c. `dtype` is that of the products; tiles are float32 or
     wider. Other classes' cosines above `limit` count as 0 (the inter-class filter of Partial FC). With
     `update` the way back updates the rows, unless `bad` (0-d) is 1, and they get no gradient; else it takes
-    its memory from `room`. `filtered`: in bfloat16 the way back leaves out what `heaviest` does.
+    its memory from `room`. What stays from the way there is in `terms`. `filtered`: in bfloat16 the way back
+    leaves out what `heaviest` does.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Stream:
         limit: float | None = None,
         update: RowUpdate | None = None,
         room: Room | None = None,
+        terms: Room | None = None,
         filtered: bool = False,
         chunk: int = 0,
     ) -> None:
@@ -75,6 +77,7 @@ class Stream:
         self.limit = limit
         self.update = update
         self.room = room
+        self._terms = terms
         self.bad = unit.new_zeros(())
         self.classes = len(weight)
         self.centers = weight[0].numel() // weight.shape[-1] if weight.ndim == 3 else 1
@@ -139,7 +142,7 @@ class Stream:
         if self._fused:
             total, highest = self._forward_fused(left)
         elif self._onednn:
-            self._tiles = onednn.Tiles(self.flat, self._measure, self._chunk, self._dtype)
+            self._tiles = onednn.Tiles(self.flat, self._measure, self._chunk, self._dtype, self._terms)
             total, highest = onednn.rivals(left, self._tiles, self._rows_or_none())
             total, highest = total.clamp_min(_ABSENT), highest.clamp_min(_ABSENT) / self.factor
         elif self.plain:
