@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from arcterm.config import TrainConfig
 from arcterm.runs.journal import NullJournal
 from arcterm.train import build, precision
-from arcterm.train.head.tiled import fast_bfloat16
+from arcterm.train.head.products import fast_bfloat16
 from arcterm.train.optim import optimizers
 from arcterm.train.stepmodel import compile_backbone
 from arcterm.train.world import World

@@ -35,9 +35,9 @@ from torch.optim import SGD
 
 from arcterm.train.head.head import Head
 from arcterm.train.head.partial_fc import LazySGD
+from arcterm.train.head.products import fast_bfloat16
 from arcterm.train.head.rowgradients import Room
 from arcterm.train.head.rowupdate import RowUpdate
-from arcterm.train.head.tiled import fast_bfloat16
 from arcterm.train.world import World
 
 SIZE, MARGIN, SCALE, RATE = 512, 0.5, 64.0, 0.1

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from arcterm.config import TrainConfig
-from arcterm.train.head.tiled import fast_bfloat16
+from arcterm.train.head.products import fast_bfloat16
 from arcterm.train.optim.groups import evaluating
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

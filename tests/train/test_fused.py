@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from arcterm_registry import get
 
-from arcterm.train.head import fused, tiled
+from arcterm.train.head import fused, products
 from arcterm.train.head.head import Head
 from arcterm.train.head.rowgradients import Collected
 from arcterm.train.world import World
@@ -61,14 +61,14 @@ def test_kernels_that_fail_are_done_without_and_said(monkeypatch, error):
     monkeypatch.setattr(fused, "rivals", rivals)
     monkeypatch.setattr(fused, "gradients", lambda unit, *_: unit)
     fused.failure.cache_clear()
-    tiled._has_kernels.cache_clear()
+    products.has_kernels.cache_clear()
     try:
         head = Head(50, 8, get("loss", "arcface").make(), World(), 0, dtype=torch.bfloat16)
         found = head.remark
         head(torch.randn(4, 8), torch.arange(4), 1).loss.backward()
     finally:
         fused.failure.cache_clear()
-        tiled._has_kernels.cache_clear()
+        products.has_kernels.cache_clear()
     assert "can't be used: " in found and "cuBLAS" in found and "python3-dev" in found
     assert ("Failed to find C compiler. Set CC" if error else "their sums are wrong") in found
     assert head.weight.grad.isfinite().all()

@@ -15,7 +15,7 @@ from arcterm_registry import get, names
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from arcterm.train.head import tiled
+from arcterm.train.head.chunk import chunk_for
 from arcterm.train.head.head import Head
 from arcterm.train.head.lazy_adamw import LazyAdamW
 from arcterm.train.head.partial_fc import LazySGD
@@ -182,7 +182,7 @@ def test_any_number_of_ranks_equals_the_plain_head(tmp_path):
 @pytest.mark.parametrize("name", LOSSES)
 def test_no_step_asks_for_a_number(name, rate, lazy, monkeypatch):
     """On tensors without values, whatever would wait for a GPU to know one raises."""
-    monkeypatch.setattr("arcterm.train.head.tiled._has_products", lambda *_: False)  # a CPU may look
+    monkeypatch.setattr("arcterm.train.head.products.has_products", lambda *_: False)  # a CPU may look
     with FakeTensorMode():
         margin = get("loss", name).make()
         head = Head(50, SIZE, margin, World(), 0, sample_rate=rate)
@@ -275,6 +275,6 @@ def test_a_gpus_tile_fits_its_cache_and_fills_its_processors(
     device = SimpleNamespace(L2_cache_size=megabytes << 20, multi_processor_count=processors)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (gibibytes << 30, 0))
-    found = tiled.chunk_for.__wrapped__(1024, 1, torch.device("cuda", 0))
+    found = chunk_for.__wrapped__(1024, 1, torch.device("cuda", 0))
     assert found == classes
-    assert tiled.chunk_for.__wrapped__(1024, 4, torch.device("cuda", 0)) == max(512, classes // 4)
+    assert chunk_for.__wrapped__(1024, 4, torch.device("cuda", 0)) == max(512, classes // 4)

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from arcterm_registry import get
 
-from arcterm.train.head import onednn, tiled
+from arcterm.train.head import filtering, onednn, tiled
+from arcterm.train.head.filtering import heaviest
 from arcterm.train.head.head import Head
-from arcterm.train.head.tiled import fast_bfloat16, heaviest
+from arcterm.train.head.products import fast_bfloat16
 from arcterm.train.world import World
 
 CLASSES, SIZE, BATCH = 3000, 64, 64
@@ -102,7 +103,7 @@ def test_leaving_out_what_counts_would_be_noticed(monkeypatch):
     """The control: with a looser bound images are lost that the gradient is made of."""
     embeddings, labels = late()
     exact = gradients(head(False, torch.float32), embeddings, labels)
-    monkeypatch.setattr(tiled, "_ROUNDING", 0.9)
+    monkeypatch.setattr(filtering, "_ROUNDING", 0.9)
     monkeypatch.setattr(tiled, "_ROWS", 1)
     for ours, wanted in zip(gradients(head(True), embeddings, labels), exact, strict=True):
         assert (ours - wanted).norm() / wanted.norm() > 5e-2

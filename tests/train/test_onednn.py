@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from arcterm_registry import get
 
-from arcterm.train.head import onednn, rowgradients, tiled
+from arcterm.train.head import onednn, products, rowgradients
 from arcterm.train.head.head import Head
+from arcterm.train.head.products import fast_bfloat16
 from arcterm.train.head.rowgradients import Collected
-from arcterm.train.head.tiled import fast_bfloat16
 from arcterm.train.world import World
 
 CPU = torch.device("cpu")
@@ -120,7 +120,7 @@ def test_a_head_without_such_products_is_the_same(loss, monkeypatch):
     found = []
     for has in (True, False):
         if not has:
-            monkeypatch.setattr(tiled, "_has_products", lambda *_: False)
+            monkeypatch.setattr(products, "has_products", lambda *_: False)
         head = Head(40, SIZE, get("loss", loss).make(), World(), 0)
         x = Problem(40, 20.0).left.requires_grad_()
         out = head(x, torch.arange(BATCH), 1)

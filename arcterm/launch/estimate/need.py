@@ -19,7 +19,7 @@ _COMPILER = 600 << 20  # Inductor in the rank's process
 _BUCKET = 25 << 20  # DDP's default; one is being filled while another is on its way
 _ORDER = 8  # bytes of an image in an epoch's order, in the host's memory
 _BATCHES_AHEAD = 7  # decoded ones of the loader; on a GPU as many lie there, with one that is being mirrored
-# of the streamed head (train/head/tiled.py)
+# of the streamed head (train/head/chunk.py)
 _CPU_TILE, _CUDA_TILE, _TILES = 1 << 17, 1 << 24, 6
 _LEAST_CLASSES, _MOST_CLASSES = 512, 1 << 16
 _FUSED = 81 << 20

@@ -79,8 +79,8 @@ class Head(nn.Module):
     compares with that share of the classes, the batch's own always among them (Partial FC, An et al. 2022,
     arXiv 2203.15565); `fetch` gives their rows, by default so that all others get a gradient of 0. `limit` is
     the cosine above which another class counts as 0, `dtype` the type of the large products; `filtered`, the
-    way back makes them for the images alone that matter (`tiled.heaviest`). `row_update`, when armed, updates
-    the class weights within the backward pass, and they have no gradient then.
+    way back makes them for the images alone that matter (`filtering.heaviest`). `row_update`, when armed,
+    updates the class weights within the backward pass, and they have no gradient then.
     """
 
     def __init__(

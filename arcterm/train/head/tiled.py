@@ -22,7 +22,9 @@ from arcterm_registry.contracts import Margin
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from arcterm.train.head import collectives, fused, onednn
+from arcterm.train.head import collectives, fused, onednn, products
+from arcterm.train.head.chunk import chunk_for
+from arcterm.train.head.filtering import heaviest
 from arcterm.train.head.rowgradients import Collected, Dropped, Room, RowGradients, Updated
 from arcterm.train.head.rowupdate import RowUpdate
 from arcterm.train.world import World
@@ -30,13 +32,7 @@ from arcterm.train.world import World
 LINEAR = 50.0  # where softplus(x) is x to the last bit of a float64; torch's own 20 is 2e-9 off
 EPS = 1e-10  # inside the root, as MXNet's L2Normalization has it
 _ABSENT = -1e30  # a logit that takes no part; finite, so that no infinity meets another
-_CPU_TILE = 1 << 17  # numbers in a tile: it and the weights under it stay in a core's cache
-_CUDA_TILE = 1 << 24  # at most
-_PASSED = 10  # bytes of a tile's number that go through a GPU's cache
-_BLOCK = 128 * 256  # numbers that a processor of a GPU makes at a time in a product
-_ROUNDING = 2.0**-9  # of bfloat16, relative
 _ROWS = 16  # images by which a filtered batch grows
-_TILES = 6  # buffers of a tile's size that a pass has alive at once
 
 
 class Stream:
@@ -93,8 +89,8 @@ class Stream:
         self._chunk = chunk or chunk_for(len(unit), self.centers, unit.device)
         simple = is_simple(margin, limit) and self.flat.dtype == torch.float32
         # the kernels live on units that multiply bfloat16
-        self._fused = simple and dtype == torch.bfloat16 and _has_kernels(unit.device)
-        self._onednn = simple and not self._fused and _has_products(unit.device, self._dtype)
+        self._fused = simple and dtype == torch.bfloat16 and products.has_kernels(unit.device)
+        self._onednn = simple and not self._fused and products.has_products(unit.device, self._dtype)
 
     @functools.cached_property
     def _buffers(self) -> tuple[Tensor, Tensor]:
@@ -207,7 +203,7 @@ class Stream:
         rows = slice(part.start * self.centers, part.stop * self.centers)
         weight = self.flat[rows]
         tile = self._buffers[0][: len(left) * len(weight)].view(len(left), len(weight))
-        tile.copy_(self._multiply(left, weight.T))
+        tile.copy_(products.multiply(left, weight.T, self._dtype))
         if self._inverse is not None:
             tile.mul_(self._measure(rows))
         if self.centers == 1:
@@ -354,20 +350,14 @@ class Stream:
         if self._inverse is not None:
             inverse = self._inverse[rows]
             p = p.mul_(inverse)
-        into += self._multiply(p, weight)
+        into += products.multiply(p, weight, self._dtype)
         if not found.rows.needed:
             return
-        out = found.rows.room(rows).copy_(self._multiply(p.T, left))
+        out = found.rows.room(rows).copy_(products.multiply(p.T, left, self._dtype))
         if self._inverse is not None:
             # ∂c/∂w = (x̂ - c·ŵ)/‖w‖: the part along w needs Σ p·c of a class alone, not another product
             out.addcmul_(weight, inverse.square().mul_(p_c.sum(0))[:, None], value=-1)
         found.rows.done(rows)
-
-    def _multiply(self, a: Tensor, b: Tensor) -> Tensor:
-        """Multiply float32 or float64 matrices, in the precision of the products."""
-        if self._dtype == torch.bfloat16:
-            return _multiply16(a.bfloat16(), b.bfloat16())
-        return onednn.multiply(a, b) if _has_products(a.device, self._dtype) else torch.mm(a, b)
 
     def _add_targets(self, grad_t: Tensor, t: Tensor, weight: Tensor, found: _Gradients) -> None:
         """Add the gradient of the targets' own c, by their rows `weight` (B, D) as the step began with them.
@@ -458,66 +448,6 @@ def streamed(
     return _Streamed.apply(stream, unit, left, factor, weight, bias, t, *learned)
 
 
-def heaviest(grad: Tensor) -> tuple[Tensor, Tensor]:
-    """Sort the images of a batch by how much their rivals weigh, and count those that matter in bfloat16.
-
-    `grad` (B,) is the loss's derivative by each image's log-sum: the share g that its rivals have in it,
-    which vanishes for an image that is told apart from all of them. Returns their order, heaviest first, and
-    the number of those that count, 0-d int64. An image's rivals have shares p of its log-sum, which add up to
-    1: the coefficients g·p, by which features and rivals enter each other's gradients, have a norm of at most
-    g. bfloat16 rounds each by up to 2⁻⁹ of itself. Images are left out from the lightest up while
-
-        √(Σ g² of those left out) < 2⁻⁹ · ‖g‖
-
-    so what is lost of the gradient of all features has a norm below 2⁻⁹·‖g‖, the sum of products with unit
-    rows, and an image that counts keeps its own. A whole image at a time, and not a tile of classes: the
-    rivals that matter of an image that is not told apart lie scattered over all tiles.
-    """
-    order = grad.abs().argsort(descending=True, stable=True)
-    square = grad[order].double().square()
-    rest = square.flip(0).cumsum(0).flip(0)
-    # so that a number which is none, or an endless one, is never left out
-    counts = ~(rest < (_ROUNDING**2 * square.sum()))
-    return order, counts.sum()
-
-
-@functools.cache
-def chunk_for(batch: int, centers: int, device: torch.device) -> int:
-    """How many classes a tile has: as many as fit a CPU's cache, or a GPU's, with enough work for all of it.
-
-    A power of two and settled once, so that sums are taken in the same order in every step.
-    """
-    room = _CPU_TILE
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        room = min(_cuda_tile(torch.cuda.get_device_properties(device)), free // 8 // (4 * _TILES))
-    wanted = min(1 << 16, max(512, room // (batch * centers)))
-    return 1 << wanted.bit_length() - 1
-
-
-def _cuda_tile(device: Any) -> int:
-    """Numbers in a tile of cuBLAS's products on a `device`, by its properties as torch gives them.
-
-    A tile goes through the L2 cache several times if it fits in there: logits and shares in float32 and the
-    shares in bfloat16. But a tile of less than two waves of cuBLAS's blocks leaves processors idle, and its
-    products end before the next ones are launched.
-    """
-    fits = device.L2_cache_size // _PASSED
-    return int(min(_CUDA_TILE, max(fits, 2 * _BLOCK * device.multi_processor_count)))
-
-
-@functools.cache
-def _has_kernels(device: torch.device) -> bool:
-    return fused.available(device) and not fused.failure(device)
-
-
-def _has_products(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies such matrices: bfloat16 where there are instructions for it."""
-    if dtype == torch.bfloat16 and not fast_bfloat16():
-        return False
-    return dtype != torch.float64 and onednn.available(device)
-
-
 def is_plain(margin: Margin, limit: float | None) -> bool:
     """Whether a loss takes the log-sum of other classes' c as they are, times the image's factor."""
     mapped = overrides(margin, "negatives") or limit is not None or margin.bias
@@ -537,26 +467,3 @@ def overrides(margin: Margin, method: str) -> bool:
 def parameters(margin: Margin) -> list[nn.Parameter]:
     """The parameters of the loss, the same on every rank."""
     return list(margin.parameters()) if isinstance(margin, nn.Module) else []
-
-
-def _multiply16(a: Tensor, b: Tensor) -> Tensor:
-    """Multiply bfloat16 matrices, summed in float32; the result is float32 where the device can.
-
-    A chip without instructions for bfloat16 multiplies the rounded numbers as float32: same precision, not
-    the hundredfold time of emulation.
-    """
-    cuda = a.device.type == "cuda"
-    if not (_multiplies_bfloat16(a.device) if cuda else fast_bfloat16()):
-        return torch.mm(a.float(), b.float())
-    return torch.mm(a, b, out_dtype=torch.float32) if cuda else torch.mm(a, b)
-
-
-@functools.cache
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
-
-
-@functools.cache
-def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware."""
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
