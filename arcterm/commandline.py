@@ -37,7 +37,7 @@ def training(settings: Mapping[str, Any]) -> str:
         usual = None if settings.get("recipe") else option.default  # which may be none of a recipe's
         if value not in (None, usual, ""):
             words += _setting(option, value)
-    for group in ("loss", "backbone", "dataset", "track"):
+    for group in ("loss", "backbone", "dataset", "track", "launcher"):
         for key, value in settings.get(f"{group}_options", {}).items():
             if value is None or value == "":
                 continue
@@ -46,7 +46,15 @@ def training(settings: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-RESUME_FLAGS = ("nproc", "gpus", "batch_size", "lr", "epochs", "steps", "on_nan", "retries")
+def launching(settings: Mapping[str, Any]) -> str:
+    """``--launcher NAME --launcher-set KEY=VALUE …`` of a job; empty for this machine."""
+    words = ["--launcher", str(settings["launcher"])] if settings.get("launcher") else []
+    for key, value in settings.get("launcher_options", {}).items():
+        words += ["--launcher-set", f"{key}={written(value)}"]
+    return shlex.join(words)
+
+
+RESUME_FLAGS = ("nproc", "gpus", "batch_size", "lr", "epochs", "steps", "on_nan", "retries", "launcher")
 """The settings that have a flag of their own in ``arcterm resume``; others are reached by ``--set``."""
 
 
@@ -54,6 +62,10 @@ def resume(run: str, settings: Mapping[str, Any], *, accept_changed_data: bool =
     """``arcterm resume RUN …`` for what is asked to change."""
     words = ["arcterm", "resume", run]
     for name, value in settings.items():
+        if isinstance(value, Mapping):
+            group = name.removesuffix("_options")
+            words += [w for key, given in value.items() for w in ("--set", f"{group}.{key}={written(given)}")]
+            continue
         direct = name in RESUME_FLAGS or name == "dataset"
         words += [flag(name), written(value)] if direct else ["--set", f"{name}={written(value)}"]
     return shlex.join([*words, *["--accept-changed-data"] * accept_changed_data])

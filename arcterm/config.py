@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
-from arcterm_registry import Declaration, JobSpec, PluginError, get
+from arcterm_registry import Declaration, JobSpec, Launcher, PluginError, get
 
 from arcterm import commandline, jobs
 from arcterm.commandline import Value
@@ -25,6 +25,9 @@ _CHECKED = (
 )
 _DEFAULT: dict[str, Any] = {option.name: option.default for option in SETTINGS}
 
+
+LOCAL = "local"
+"""The launcher of this machine, which is ours whatever other packages call theirs."""
 
 PATH_FIELD = "path."
 """Prefix of the key of a field for a job's path."""
@@ -41,6 +44,57 @@ class StopWords(NamedTuple):
     softly: str
     kept: str
     at_once: str
+
+
+def registered(launcher: str) -> str:
+    """The registered name of a launcher."""
+    return f"arcterm:{LOCAL}" if launcher == LOCAL else launcher
+
+
+class Placement:
+    """Where a run works: `nproc` ranks in all on `hosts` machines, each on `gpus`, none of one on the CPU.
+
+    `launcher` starts it there, with `launcher_options`.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # the fields of the configs
+
+        @property
+        def nproc(self) -> int: ...
+        @property
+        def gpus(self) -> list[int]: ...
+        @property
+        def hosts(self) -> int: ...
+        @property
+        def launcher(self) -> str: ...
+        @property
+        def launcher_options(self) -> dict[str, Value]: ...
+
+    @property
+    def ranks_each(self) -> int:
+        """Ranks of each host."""
+        return self.nproc // self.hosts
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a supervisor of this machine's starts it."""
+        return self.launcher == LOCAL
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its machines are others than this one; also where its launcher's package is gone."""
+        declared = None if self.is_local else _declaration("launcher", registered(self.launcher))
+        return declared.remote if isinstance(declared, Launcher) else not self.is_local
+
+    @property
+    def launching(self) -> dict[str, Any]:
+        """The settings that ask for its launcher again, for `merge`."""
+        if self.is_local:
+            return {}
+        given = non_defaults(self.launcher_options, _declaration("launcher", registered(self.launcher)))
+        return {"launcher": self.launcher, **({"launcher_options": given} if given else {})}
 
 
 class Augmentation(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +122,7 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True):
     recolour: float = _DEFAULT["recolour"]
 
 
-class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag="training"):
+class TrainConfig(Augmentation, Placement, frozen=True, kw_only=True, tag_field="kind", tag="training"):
     """A training run, complete. `batch_size` is per rank, `steps` the total, `gpus` empty on a CPU.
 
     A step is one update. It takes `global_batch` images: each rank's `share` in `accumulate` parts of
@@ -93,6 +147,9 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
     nproc: int
     gpus: list[int] = []
     threads: int = 1
+    hosts: int = 1
+    launcher: str = _DEFAULT["launcher"]
+    launcher_options: dict[str, Value] = {}
     batch_size: int
     accumulate: int = _DEFAULT["accumulate"]
     epochs: int
@@ -196,9 +253,10 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
                 f"cudnn_benchmark times the convolutions of a GPU, and {why}",
                 "leave it out, or give --set cudnn_benchmark=no",
             )
-        if self.gpus and len(self.gpus) != self.nproc:
+        if self.gpus and len(self.gpus) * self.hosts != self.nproc:
             raise ConfigError(
-                f"{self.nproc} ranks on {len(self.gpus)} GPUs", "give --nproc or --gpus, not both"
+                f"{self.nproc} ranks on {len(self.gpus) * self.hosts} GPUs",
+                "give --nproc or --gpus, not both",
             )
 
     @property
@@ -291,7 +349,10 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
                 asked[option.name] = ",".join(map(str, value)) if isinstance(value, list) else value
         if self.track_options:
             asked["track_options"] = dict(self.track_options)
-        return asked
+        if self.is_remote:  # where its options say how many GPUs, and --nproc is of each host
+            asked = {key: value for key, value in asked.items() if key not in ("gpus", "nproc")}
+            asked |= {"nproc": self.ranks_each} if not self.gpus and self.ranks_each > 1 else {}
+        return asked | self.launching
 
     @property
     def command(self) -> str:
@@ -322,7 +383,7 @@ class TrainConfig(Augmentation, frozen=True, kw_only=True, tag_field="kind", tag
         )
 
 
-class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="job"):
+class JobConfig(msgspec.Struct, Placement, frozen=True, kw_only=True, tag_field="kind", tag="job"):
     """A run of the job called `name`: its absolute `paths` in order, all of its `options`.
 
     The job works out options that are missing. `ranks`: it runs on every rank. `train` is the training that
@@ -347,6 +408,9 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     nproc: int = 1
     gpus: list[int] = []
     threads: int = 1
+    hosts: int = 1
+    launcher: str = LOCAL
+    launcher_options: dict[str, Value] = {}
 
     @property
     def declared(self) -> JobSpec | None:
@@ -394,7 +458,8 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
         """The equivalent command line; options that equal their default are left out."""
         given, declared = non_defaults(self.options, self.declared), self.declared
         paths, named = declared.part_by_name(self.paths) if declared else (self.paths, {})
-        return commandline.job(self.group, self.name, paths, given, named)
+        made = commandline.job(self.group, self.name, paths, given, named)
+        return " ".join([made, *filter(None, [commandline.launching(self.launching)])])
 
     @property
     def has_form(self) -> bool:

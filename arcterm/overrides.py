@@ -16,7 +16,7 @@ from arcterm.ranges import parse_ranges
 from arcterm.settings import FLAGS, SETTINGS
 
 OPTION_GROUPS = ("backbone", "loss", "dataset")
-_TAKE_OPTIONS = (*OPTION_GROUPS, "track")
+_TAKE_OPTIONS = (*OPTION_GROUPS, "track", "launcher")
 _MANY = 1_000_000
 _CHOSEN = (*OPTION_GROUPS, "recipe", "name")
 _BY_NAME = {option.name: option for option in SETTINGS}
@@ -99,7 +99,8 @@ def _unknown_hint(key: str) -> str:
     """Hint for an unknown setting: similar ones, and all there are."""
     return (
         f"{_meant(near(key))}settings: {', '.join(sorted([*_BY_NAME, *_CHOSEN]))}; a plug-in's own options "
-        "are --set loss.KEY=VALUE, in a file KEY below [loss_options], and so for backbone, dataset and track"
+        "are --set loss.KEY=VALUE, in a file KEY below [loss_options], and so for backbone, dataset, track "
+        "and launcher"
     )
 
 

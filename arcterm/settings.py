@@ -28,6 +28,7 @@ def _duration(name: str, default: float, help: str, **more: Any) -> Option:
 SETTINGS: tuple[Option, ...] = (
     _setting("nproc", int, None, "ranks; one per GPU, or one on a CPU", low=1),
     _setting("gpus", str, None, "GPUs as nvidia-smi counts, e.g. 0,2, or none; all visible ones"),
+    _setting("launcher", str, "local", "engine that starts the run: local, or another's (launcher.KEY=…)"),
     _setting("batch_size", int, None, "images per rank; 128 on a GPU, 32 on a CPU rank", low=1),
     _setting(
         "accumulate",
@@ -319,6 +320,7 @@ FLAGS = (
         "pretrained",
         "head",
         "track",
+        "launcher",
     ),
 )
 """The settings that have a flag of their own; all others are reached by ``--set``."""

@@ -20,6 +20,10 @@ def losses(incomplete: str) -> list[str]:
     return _offered("loss", incomplete)
 
 
+def launchers(incomplete: str) -> list[str]:
+    return _offered("launcher", incomplete)
+
+
 def kinds(incomplete: str) -> list[str]:
     return [kind for kind in KINDS if kind.startswith(incomplete)]
 

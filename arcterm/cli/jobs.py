@@ -13,14 +13,16 @@ from arcterm_registry import JobPath, JobSpec, find, get
 from typer.core import TyperGroup
 
 from arcterm import jobs
-from arcterm.cli.options import help_of, parameter, set_parameters, shared_parameters
+from arcterm.cli.options import help_of, launcher_option, parameter, set_parameters, shared_parameters
 from arcterm.cli.show_data import findings, list_known, show
 from arcterm.commandline import flag
+from arcterm.errors import ConfigError
 from arcterm.settings import SETTINGS
 from arcterm.show.output import put_detached, say, say_waiting
 
 if TYPE_CHECKING:
     from arcterm.config import JobConfig
+    from arcterm.launch.launchers.chosen import Chosen
 
 
 class Jobs(TyperGroup):
@@ -81,13 +83,25 @@ def run_job(config: JobConfig, given: Mapping[str, Any]) -> None:
     root = store.runs_dir(given["runs_dir"])
     where = {key: given.get(key) for key in ("gpus", "nproc") if config.ranks}
     after = store.find(root, given["after"]) if given.get("after") else None
-    run = start.job(config, root, argv=sys.argv, after=after, say=say, **where)
+    run = start.job(config, root, argv=sys.argv, after=after, say=say, launcher=launcher_of(given), **where)
     if given["detach"]:
         put_detached(run, given["as_json"])
         return
     if config.ranks or get("job", config.plugin).factory.startswith("arcterm.train"):
         say_waiting(config.title)
     watch(run, plain=given["plain"], as_json=given["as_json"], owner=True)
+
+
+def launcher_of(given: Mapping[str, Any]) -> Chosen | None:
+    """The launcher that a command's options name; None if the command has no such options."""
+    from arcterm.launch.launchers.chosen import choose
+
+    if "launcher" not in given:
+        return None
+    pairs = [text.partition("=") for text in given["launcher_set"]]
+    if bad := next(("".join(pair) for pair in pairs if not pair[1]), ""):
+        raise ConfigError(f"--launcher-set {bad!r} has no '='", "write --launcher-set KEY=VALUE")
+    return choose(given["launcher"], {key.strip(): value.strip() for key, _, value in pairs})
 
 
 def _value(given: Any) -> Any:
@@ -125,6 +139,11 @@ def job_parameters(declared: JobSpec) -> list[inspect.Parameter]:
         setting = next(option for option in SETTINGS if option.name == name)
         about = typer.Option(flag(name), help=help_of(setting), show_default=False)
         parameters.append(parameter(name, Annotated[kind | None, about], None))
+    if declared.ranks:
+        about = "KEY=VALUE, an option of the launcher's own; several times."
+        assign = typer.Option("--launcher-set", help=about, show_default=False)
+        parameters.append(parameter("launcher", launcher_option(), None))
+        parameters.append(parameter("launcher_set", Annotated[list[str], assign], []))
     detach = typer.Option("--detach", help="Start it and return; prints the job's id.")
     after = typer.Option("--after", help="Queue it after this run, however that ends.", show_default=False)
     own = [

@@ -11,6 +11,7 @@ import typer
 from arcterm_registry import Option
 
 from arcterm.cli import completing
+from arcterm.settings import SETTINGS
 
 RunsDir = Annotated[
     Path | None,
@@ -50,6 +51,15 @@ def set_parameters(command: Callable[..., None], parameters: Sequence[inspect.Pa
     command.__doc__ = text
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
+
+
+def launcher_option() -> Any:
+    """The annotation of --launcher."""
+    setting = next(option for option in SETTINGS if option.name == "launcher")
+    about = typer.Option(
+        "--launcher", help=help_of(setting), show_default=False, autocompletion=completing.launchers
+    )
+    return Annotated[str | None, about]
 
 
 def help_of(option: Option) -> str:

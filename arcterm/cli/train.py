@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcterm.cli import completing
-from arcterm.cli.options import help_of, parameter, set_parameters, shared_parameters
+from arcterm.cli.options import help_of, launcher_option, parameter, set_parameters, shared_parameters
 from arcterm.commandline import flag
 from arcterm.errors import ConfigError
 from arcterm.overrides import check_setting, indices, merge, parse_assignments, read_settings
 from arcterm.settings import FLAGS, SETTINGS
-from arcterm.show.output import ProgressLine, put_detached, put_json, say, say_waiting
+from arcterm.show.output import ProgressLine, put, put_detached, put_json, say, say_waiting
 
 if TYPE_CHECKING:
     from arcterm.cli.runs.watch import View
     from arcterm.launch.estimate.assess import Look
     from arcterm.launch.plan import Plan
+    from arcterm.launch.queue import QueuePlace
     from arcterm.runs.store import Run
 
 _HELP = """Train a BACKBONE with a LOSS; `arcterm plugins` lists both.
@@ -110,13 +111,7 @@ def start_training(
     if worded:
         say(f"this is: {plan.config.command}")
     if dry_run:
-        if as_json:
-            more = {
-                "set_aside": dict(plan.facts.set_aside or {}),
-                "estimate": plan.estimate.to_builtins() | {"seconds": plan.seconds},
-            }
-            described = [place.describe(before) | more for place in places]
-            put_json(described if several else described[0])
+        _put_plan(plan, places, before, root, as_json)
         return
     say_waiting(f"starting {called or f'{plan.config.backbone} + {plan.config.loss}'}")
     runs = queue.start_all(plan, places, root, sys.argv, before)
@@ -125,6 +120,27 @@ def start_training(
         return
     say(*(f"started {run.id}" for run in runs))
     _watch(runs, several, shown(plan) if shown else None, plain=plain, as_json=as_json)
+
+
+def _put_plan(
+    plan: Plan, places: Sequence[QueuePlace], before: Run | None, root: Path, as_json: bool
+) -> None:
+    """Write what would be started: as JSON, or what another engine than this machine would be given."""
+    from arcterm.launch import engine
+
+    away = not plan.config.is_local
+    handed = [engine.describe(place.config, root, place.name) for place in places] if away else []
+    if as_json:
+        more = {
+            "set_aside": dict(plan.facts.set_aside or {}),
+            "estimate": plan.estimate.to_builtins() | {"seconds": plan.seconds},
+        }
+        described = [place.describe(before) | more for place in places]
+        for one, text in zip(described, handed, strict=False):
+            one["submission"] = text
+        put_json(described if len(described) > 1 else described[0])
+    else:
+        put(*(line for text in handed for line in text.splitlines()))
 
 
 def _watch(runs: Sequence[Run], several: bool, view: View | None, *, plain: bool, as_json: bool) -> None:
@@ -189,6 +205,7 @@ def setting_parameters() -> list[inspect.Parameter]:
         ),
         "dataset": option(str | None, "--dataset", "Name or directory; the demo."),
         **{name: option(by_name[name].type | None, flag(name), help_of(by_name[name])) for name in FLAGS},
+        "launcher": launcher_option(),
         "seed": option(str | None, "--seed", f"{help_of(by_name['seed'])} Several, 1,2,3, are a run each."),
         "config": option(Path | None, "--config", "Settings from a TOML file."),
         "assignments": option(list[str], "--set", every, autocompletion=completing.settings),

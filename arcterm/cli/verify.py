@@ -11,7 +11,7 @@ import typer
 from arcterm_registry import get
 
 from arcterm.cli import completing
-from arcterm.cli.jobs import job_parameters
+from arcterm.cli.jobs import job_parameters, launcher_of
 from arcterm.cli.options import parameter, set_parameters
 from arcterm.show.output import put_detached, put_json, say, say_waiting
 
@@ -32,6 +32,8 @@ def _run(
     nproc: int | None,
     gpus: str | None,
     after: str | None,
+    launcher: str | None,
+    launcher_set: list[str],
     **given: Any,
 ) -> None:
     from arcterm.cli.runs.watch import watch
@@ -44,7 +46,10 @@ def _run(
     options = {name: value for name, value in given.items() if value is not None}
     config = job_config(verification.NAME, [model, *sets], options)
     before = store.find(root, after) if after else None
-    job = start.job(config, root, argv=sys.argv, gpus=gpus, nproc=nproc, after=before, say=say)
+    chosen = launcher_of({"launcher": launcher, "launcher_set": launcher_set})
+    job = start.job(
+        config, root, argv=sys.argv, gpus=gpus, nproc=nproc, launcher=chosen, after=before, say=say
+    )
     if detach:
         put_detached(job, as_json)
         return

@@ -21,7 +21,7 @@ from textual.screen import Screen
 
 from arcterm.config import Config
 from arcterm.console import ending, remembered, terminal
-from arcterm.console.habits import menus, preferences
+from arcterm.console.habits import engines, menus, preferences
 from arcterm.console.habits.help import Help
 from arcterm.console.habits.preferences import Preferences
 from arcterm.console.habits.themes import COLOUR_BLIND, HIGH_CONTRAST, THEMES
@@ -113,6 +113,8 @@ class Console(Tabbed):
         """Open the run that was asked for, else the screen that was open last."""
         if self._first is None or not self.open_run(*self._first):
             self.open_last()
+        if not self.readonly:  # what an engine says is written into its runs
+            engines.watch(self, self.root)
 
     def _begin(self, name: str) -> tuple[Run, ConsoleScreen | None] | None:
         """Find a run and make its screen, which reads it while the app starts; None if the run is gone."""

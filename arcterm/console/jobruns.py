@@ -9,6 +9,7 @@ from pathlib import Path
 
 from arcterm.config import JobConfig
 from arcterm.errors import ArctermError
+from arcterm.runs.engines import record
 from arcterm.runs.events import Phase
 from arcterm.runs.reader import Reader, stop_pending
 from arcterm.runs.report import read_report
@@ -61,7 +62,7 @@ class JobRuns:
     root: Path
     _jobs: dict[str, JobRun] = field(default_factory=dict)
     _others: set[str] = field(default_factory=set)
-    _stamps: dict[str, int] = field(default_factory=dict)
+    _stamps: dict[str, tuple[int, ...]] = field(default_factory=dict)
     _readers: dict[str, Reader] = field(default_factory=dict)
     _runs: list[Run] = field(default_factory=list)
     _stamp: int = -1
@@ -127,8 +128,13 @@ class JobRuns:
             self._readers.pop(job.run.id, None)
 
 
-def _modified(run: Run) -> int:
+def _modified(run: Run) -> tuple[int, ...]:
+    """Times of change of the files that a run's state is read from; 0 for one that is not there."""
+    return tuple(_changed(run.path / name) for name in ("state.json", record.NAME))
+
+
+def _changed(path: Path) -> int:
     try:
-        return os.stat(run.path / "state.json").st_mtime_ns  # noqa: PTH116
+        return os.stat(path).st_mtime_ns  # noqa: PTH116
     except FileNotFoundError:
         return 0

@@ -45,11 +45,15 @@ def chosen(kind: str, given: Mapping[str, Any]) -> Any:
 
 
 class Devices(NamedTuple):
-    """The GPUs of a run, none of one on the CPU; its ranks; a remark on them, empty where all is as usual."""
+    """The GPUs of each host of a run, none of one on the CPU; its ranks in all; its hosts.
+
+    The remark on them is empty where all is as usual.
+    """
 
     gpus: list[int]
     nproc: int
     remark: str
+    hosts: int = 1
 
 
 def devices_for(wanted: str | None, nproc: int | None) -> Devices:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shlex
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from arcterm_registry import Launcher
+from arcterm_registry.contracts import EngineState, Submission
 
 from arcterm import environment
 from arcterm.errors import StartError
@@ -31,14 +33,41 @@ launcher = Launcher(
 
 
 class Local:
-    """Runs on this machine."""
+    """Runs on this machine. Its ids are process ids of supervisors."""
 
-    def submit(self, run: Run, *options: str) -> str:
+    def check(self, submission: Submission) -> list[str]:
+        """Find that this machine is one host; what a run of it needs is looked at by its plan."""
+        if submission.hosts == 1:
+            return []
+        return [f"this machine is one host of {submission.hosts} → start the command on the others too"]
+
+    def describe(self, submission: Submission) -> str:
+        """Return the supervisor's command; the run's lock is handed on to it."""
+        return shlex.join(submission.command)
+
+    def state(self, ids: Sequence[str]) -> dict[str, EngineState]:
+        """Return which of the supervisors run."""
+        return {each: EngineState(state="running" if _runs(each) else "unknown") for each in ids}
+
+    def stop(self, id: str, *, at_once: bool) -> None:
+        """Have a supervisor save and stop, or end its run at once."""
+        if _runs(id):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(id), signal.SIGQUIT if at_once else signal.SIGTERM)
+
+    def logs(self, id: str) -> list[Path]:
+        """Return nothing: a supervisor writes into its run's directory."""
+        return []
+
+    def submit(self, submission: Submission) -> str:
         """Start the run's supervisor and return its process id once it owns the run.
 
         Raises `RunError` if the run is busy, `StartError` with the supervisor's last words if it does not
         come up. The run's lock is handed on to the supervisor, so that of several who start it one succeeds.
         """
+        run = Run(submission.folder)
+        at = submission.command.index(str(submission.folder)) + 1
+        command, options = submission.command[:at], submission.command[at:]
         with state.lock(run) as lock:
             if run.attempts():
                 # it may have gone on and ended since somebody looked
@@ -46,25 +75,30 @@ class Local:
             attempt = run.attempts() + 1
             log = run.attempt_dir(attempt) / "agent.log"
             log.parent.mkdir(parents=True, mode=0o700)
-            process, said = _start(run, attempt, lock, log, options)
+            process, said = _start([*command, str(attempt)], lock, log, options)
             if said != state.READY:
                 raise _not_started(run, attempt, process, said, log)
         keep(process)
         return str(process.pid)
 
 
-def _start(run: Run, attempt: int, lock: int, log: Path, options: Sequence[str]) -> tuple[Detached, str]:
+def _runs(id: str) -> bool:
+    """Whether a supervisor of this user's has this process id."""
+    try:
+        words = Path(f"/proc/{int(id)}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return False
+    return b"arcterm.processes.supervisor" in words
+
+
+def _start(command: Sequence[str], lock: int, log: Path, options: Sequence[str]) -> tuple[Detached, str]:
     """Start the supervisor; returns it and what it says of itself: ready, why it can't, or nothing."""
     listening, telling = os.pipe()
     with os.fdopen(listening, "rb", buffering=0) as ear:
         try:
             with log.open("ab") as output, signals.blocked():
                 process = Detached(
-                    [
-                        *(sys.executable, "-m", "arcterm.processes.supervisor"),
-                        *(str(run.path.resolve()), str(attempt)),
-                        *(str(lock), str(telling), *options),
-                    ],
+                    [*command, str(lock), str(telling), *options],
                     env=environment.for_child(),
                     stdin=subprocess.DEVNULL,
                     stdout=output,

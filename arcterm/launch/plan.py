@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from arcterm_registry import Backbone, Loss, PluginError, Recipe
 from arcterm_registry.contracts import DatasetFacts, Feeding
 
@@ -18,7 +19,7 @@ from arcterm.inputs import sources
 from arcterm.inputs.sources import DataSource
 from arcterm.launch import (
     batchnorm,
-    devices,
+    engine,
     mxnetfiles,
     pretrained,
     remarks,
@@ -27,12 +28,14 @@ from arcterm.launch import (
     sharing,
     teacher,
 )
-from arcterm.launch.choice import Devices, check_order, chosen, devices_for
+from arcterm.launch.choice import Devices, check_order, chosen
 from arcterm.launch.estimate import assess, decoded, grouping, seconds
 from arcterm.launch.estimate.assess import Look
 from arcterm.launch.estimate.need import Subject
 from arcterm.launch.estimate.seconds import Duration
 from arcterm.launch.estimate.verdict import Estimate
+from arcterm.launch.launchers import chosen as launchers
+from arcterm.launch.launchers.chosen import Chosen
 from arcterm.launch.pretrained import Pretrained
 from arcterm.launch.recipes import find, layer
 from arcterm.launch.teacher import TeacherFile
@@ -47,7 +50,9 @@ from arcterm.schedules.rate import usual_milestones
 from arcterm.settings import SETTINGS
 
 DEFAULT_DATASET = "demo"
-_WORKED_OUT = ("nproc", "gpus", "batch_size", "epochs", "steps", "lr", *TIMES, "pretrained", "teacher")
+_WORKED_OUT = (
+    *("nproc", "gpus", "launcher", "batch_size", "epochs", "steps", "lr", *TIMES, "pretrained", "teacher"),
+)
 _START = {"drop": "the backbone of", "keep": "backbone and class weights of"}
 
 
@@ -56,7 +61,7 @@ class Plan:
     """A config ready to start, the data it was made for, and notes for the person who starts it.
 
     `seconds` is a rough estimate of the training time, `warning` what to say if that is long; `estimate` says
-    what else it needs, and why it can't start if it can't.
+    what else it needs, and why it can't start if it can't. `faults` are what its launcher finds wrong.
     """
 
     config: TrainConfig
@@ -65,6 +70,12 @@ class Plan:
     seconds: float
     warning: str
     estimate: Estimate
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def refusal(self) -> ConfigError | None:
+        """The error of starting it although its launcher finds something wrong with it."""
+        return engine.refusal(self.config, self.faults)
 
 
 class _Choice(NamedTuple):
@@ -101,6 +112,7 @@ class _Parts(NamedTuple):
     choice: _Choice
     source: DataSource
     facts: DatasetFacts
+    launcher: Chosen
     devices: Devices
     length: _Length
     start: Pretrained | None
@@ -125,7 +137,8 @@ def make_plan(
     choice = _choose(settings)
     given = choice.given
     source = sources.find(given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {}))
-    where = where or devices_for(given.get("gpus"), given.get("nproc"))
+    launcher = launchers.choose(given["launcher"], given.get("launcher_options", {}))
+    where = where or launchers.place(launcher, given.get("gpus"), given.get("nproc"))
     if choice.loss.form == "margin":  # images of different passes never meet
         given["accumulate"] = layer.passes(choice.recipe, choice.asked, where.nproc, given["accumulate"])
     facts, given["verify_sets"] = sets.choose(sets.inspect(source, progress), given["verify_sets"])
@@ -137,7 +150,7 @@ def make_plan(
     given["mxnet_prefix"] = mxnetfiles.check(given["mxnet_prefix"], given["backbone"], options)
     given["track"], given["track_options"] = tracked.choose(given["track"], given.get("track_options", {}))
     start = _start(choice, root, facts)
-    parts = _Parts(choice, source, facts, where, length, start, _teacher(choice, root))
+    parts = _Parts(choice, source, facts, launcher, where, length, start, _teacher(choice, root))
     config = _config(parts)
     found = assess.assess(
         Subject(choice.backbone, choice.loss, facts),
@@ -147,6 +160,7 @@ def make_plan(
         store.runs_dir(root),
         look,
     )
+    faults = engine.faults(config, store.runs_dir(root), given.get("name", ""))
     grouped = grouping.lines(config, look)
     taken = _duration(parts, config, found, look)
     return Plan(
@@ -157,8 +171,10 @@ def make_plan(
             *grouped,
             *found.lines(),
             *([taken.line] if taken.line else []),
+            *(f"problem   {config.launcher}: {fault.partition(' → ')[0]}" for fault in faults),
             *_problems(parts, config),
         ],
+        faults=faults,
         seconds=taken.seconds,
         warning=seconds.warning(taken.seconds, config),
         estimate=found,
@@ -168,7 +184,12 @@ def make_plan(
 def _duration(parts: _Parts, config: TrainConfig, found: Estimate, look: Look) -> Duration:
     """How long the training takes: tried if all is asked for, or if it is long and worth knowing."""
     crude = seconds.seconds(parts.choice.backbone, config)
-    if look == "quick" or found.problem or (look == "tight" and crude < seconds.LONG_SECONDS):
+    if (
+        look == "quick"
+        or config.is_remote
+        or found.problem
+        or (look == "tight" and crude < seconds.LONG_SECONDS)
+    ):
         return Duration(crude)
     return seconds.probe(config, Subject(parts.choice.backbone, parts.choice.loss, parts.facts), crude)
 
@@ -292,10 +313,11 @@ def _teacher(choice: _Choice, root: Path | None) -> TeacherFile | None:
 
 
 def _config(parts: _Parts) -> TrainConfig:
-    choice, source, facts, where, length, start, taught = parts
+    choice, source, facts, launcher, where, length, start, taught = parts
     given = choice.given
     whole = length.batch * where.nproc * given["accumulate"]
-    return TrainConfig(
+    made = TrainConfig(
+        **launcher.placement,
         backbone=given["backbone"],
         loss=given["loss"],
         dataset=source.name,
@@ -305,7 +327,7 @@ def _config(parts: _Parts) -> TrainConfig:
         device="cuda" if where.gpus else "cpu",
         nproc=where.nproc,
         gpus=where.gpus,
-        threads=1 if where.gpus else max(1, devices.cores() // where.nproc),
+        hosts=where.hosts,
         batch_size=length.batch,
         epochs=length.epochs,
         steps=length.steps,
@@ -316,6 +338,7 @@ def _config(parts: _Parts) -> TrainConfig:
         track_options=given["track_options"],
         **{option.name: given[option.name] for option in SETTINGS if option.name not in _WORKED_OUT},
     )
+    return msgspec.structs.replace(made, threads=launchers.threads(made))
 
 
 def _times(given: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
@@ -335,7 +358,7 @@ def _rate(choice: _Choice, whole: int) -> float:
 
 def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
     """Lines that say what the config is and where its numbers come from."""
-    choice, source, facts, where, length, _, taught = parts
+    choice, source, facts, _, where, length, _, taught = parts
     given, whole = choice.given, config.global_batch
     ranks = f"{where.nproc} {'GPU' if where.gpus else 'CPU rank'}{'s' * (where.nproc > 1)}"
     verified = ", ".join(f"{key} ({pairs} pairs)" for key, pairs in facts.verification.items()) or "none"
@@ -364,6 +387,7 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
         *remarks.rows(choice.loss, config),
         *mxnetfiles.notes(config.mxnet_prefix, config.mxnet_save),
         *tracked.notes(config),
+        *launchers.notes(config),
         *([f"start     {_START[config.head]} {config.pretrained}"] if config.pretrained else []),
         *([f"teacher   {taught.words}: {_weights(config)}"] if taught else []),
     ]

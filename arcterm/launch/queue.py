@@ -49,10 +49,14 @@ def share_out(
 ) -> list[QueuePlace]:
     """Give each of several seeds a run: side by side on free GPUs of the `wanted`, disjoint, or in turn.
 
-    They run in turn on the CPU, and where there is no room for two of them.
+    They run in turn on the CPU, and where there is no room for two of them. Another engine than this machine
+    gets all of them at once, and has a queue of its own.
     """
     if len(seeds) < 2:
         return [QueuePlace(name, config, None)]
+    if not config.is_local:
+        made = [msgspec.structs.replace(config, seed=seed) for seed in seeds]
+        return [QueuePlace(called, one, None) for called, one in zip(names(name, seeds), made, strict=True)]
     free = free_gpus(config, wanted, root)
     count = len(free) // config.nproc if config.gpus else 0
     lanes = [free[lane * config.nproc :][: config.nproc] for lane in range(min(count, len(seeds)))]
@@ -74,7 +78,7 @@ def free_gpus(config: TrainConfig, wanted: str, root: Path) -> list[int]:
     taken = {
         index
         for run in store.list_runs(root)
-        if read_state(run).state in LIVE and (record := store.recorded(run))
+        if read_state(run).state in LIVE and (record := store.recorded(run)) and not record.config.is_remote
         for index in record.config.gpus
     }
     there = gpus.select(indices(wanted, "gpus"))
@@ -87,7 +91,8 @@ def lines(places: Sequence[QueuePlace], after: Run | None) -> list[str]:
         return []
     said = []
     for place in places:
-        where = f"on GPU {', '.join(map(str, place.config.gpus))}" if place.config.gpus else "on the CPU"
+        here = f"on GPU {', '.join(map(str, place.config.gpus))}" if place.config.gpus else "on the CPU"
+        where = here if place.config.is_local else f"at {place.config.launcher}"
         first = f" after {after.name}, which is {read_state(after).state}" if after else ""
         waits = f" after {places[place.after].title}" if place.after is not None else first
         said.append(f"queue     {place.title} {where}{waits}")

@@ -30,6 +30,7 @@ _SAID = (
     "mxnet_prefix",
     "teacher",
     "track",
+    "launcher",
 )
 
 _ACTS_WITH = {

@@ -13,16 +13,19 @@ import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from arcterm_registry import get, locate
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import environment
-from arcterm.config import Config, JobConfig
-from arcterm.errors import DataError, RunError
-from arcterm.launch import devices, engine, samedata, verification
-from arcterm.launch.choice import devices_for
+from arcterm.config import Config, JobConfig, registered
+from arcterm.errors import ConfigError, DataError, RunError
+from arcterm.launch import engine, samedata, verification
+from arcterm.launch.choice import Devices
+from arcterm.launch.launchers import chosen as launchers
+from arcterm.launch.launchers.chosen import Chosen
 from arcterm.launch.meant import resolve_models
 from arcterm.launch.plan import Plan
 from arcterm.runs import advice, control, state, store
@@ -49,6 +52,9 @@ def start(
     """
     if plan.estimate.refusal and after is None:
         raise plan.estimate.refusal
+    if plan.refusal:
+        raise plan.refusal
+    _refuse_queue(plan.config, after)
     run = _create(root, plan.config, argv, name=name, facts=plan.facts)
     engine.submit(run, *(["--after", str(after.path.resolve())] if after else []))
     return run
@@ -73,6 +79,8 @@ def stop(run: Run, *, now: bool = False) -> str:
                 f"`kill -CONT {pid}` first, or `arcterm stop {run.id} --now`",
             )
         raise RunError(f"{run.name} is {current.state}, there is nothing to stop", f"{step} {does}")
+    if _waits_at_engine(run, current):
+        return engine.stop(run, at_once=now)
     if not now:
         control.ask(run, "stop")
         softly = run.record.config.stop_words.softly
@@ -80,6 +88,8 @@ def stop(run: Run, *, now: bool = False) -> str:
     owner = state.read_owner(run)
     if owner is not None and (current.state in state.LIVE or state.held(run)):
         if not state.is_here(owner):
+            if engine.holds(run):
+                return engine.stop(run, at_once=True)
             raise RunError(
                 f"{run.name} runs on {owner.host}",
                 f"stop it there, or `arcterm stop {run.id}`; if that host is gone, "
@@ -92,6 +102,11 @@ def stop(run: Run, *, now: bool = False) -> str:
     return _stop_without_supervisor(run, current, owner)
 
 
+def _waits_at_engine(run: Run, current: state.State) -> bool:
+    """Whether a run waits in an engine's own queue, rather than here for another run."""
+    return current.state == "queued" and not run.record.config.is_local and engine.holds(run)
+
+
 def terminate(run: Run) -> None:
     """Have the run saved and stopped within its grace time, as SIGTERM to its supervisor does."""
     owner = state.read_owner(run)
@@ -99,7 +114,7 @@ def terminate(run: Run) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(owner.pid, signal.SIGTERM)
     else:
-        control.ask(run, "stop")
+        stop(run)
 
 
 def end(run: Run, patience: float) -> None:
@@ -147,18 +162,46 @@ def job(
     argv: Sequence[str] = (),
     gpus: str | None = None,
     nproc: int | None = None,
+    launcher: Chosen | None = None,
     after: Run | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Run:
     """Start a job, as a run of its own, queued `after` another.
 
     Raises `DataError` if there is nothing at a path that it reads, unless the run before it writes there.
-    One on ranks works on `gpus`, all by default, or `nproc` ranks; `say` is told why where that is the CPU.
+    One on ranks works on `gpus`, all by default, or `nproc` ranks, or where its `launcher` takes it; `say` is
+    told why where that is the CPU.
     """
+    made = prepare_job(config, root, gpus=gpus, nproc=nproc, launcher=launcher, after=after, say=say)
+    _refuse_queue(made.config, after)
+    if refusal := engine.refusal(made.config, engine.faults(made.config, root)):
+        raise refusal
+    return _submit(made.config, root, argv, made.label, made.facts, after)
+
+
+class ReadyJob(NamedTuple):
+    """A job that can start: its config, its name in the run's id, the facts of a training's data."""
+
+    config: JobConfig
+    label: str = ""
+    facts: DatasetFacts | None = None
+
+
+def prepare_job(
+    config: JobConfig,
+    root: Path,
+    *,
+    gpus: str | None = None,
+    nproc: int | None = None,
+    launcher: Chosen | None = None,
+    after: Run | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> ReadyJob:
+    """Work out where a job runs and on what; raises as `job` does."""
+    launcher = launcher or launchers.choose(None, {})
     if config.plugin == verification.NAME:
-        ready = verification.prepare(config, root, gpus, nproc, say)
-        placed = _on(ready.config, ready.gpus, ready.nproc)
-        return _submit(placed, root, argv, ready.label, ready.facts, after)
+        ready = verification.prepare(config, root, gpus, nproc, say, launcher)
+        return ReadyJob(_on(ready.config, ready.where, launcher), ready.label, ready.facts)
     coming = written_by(after)
     declared = get("job", config.plugin)
     config = resolve_models(config, root)
@@ -173,13 +216,22 @@ def job(
                 f"{path} does not exist", f"{config.kind_of_job} {flag}: {option.help if option else ''}"
             )
     if config.ranks:
-        where = devices_for(gpus, nproc)
-        config = _on(config, where.gpus, where.nproc)
+        where = launchers.place(launcher, gpus, nproc)
+        config = _on(config, where, launcher)
         if declared.alone and not where.gpus and where.nproc == 1:
             config = msgspec.structs.replace(config, ranks=False)
         if where.remark:
             say(f"device: {where.remark}")
-    return _submit(config, root, argv, after=after)
+    return ReadyJob(config)
+
+
+def _refuse_queue(config: Config, after: Run | None) -> None:
+    """Raise `ConfigError` for a run that another engine starts and that is to wait for one here."""
+    if after is not None and not config.is_local:
+        raise ConfigError(
+            f"--after waits on this machine, and {config.launcher} starts the run elsewhere",
+            "leave out --after: its engine has a queue of its own",
+        )
 
 
 def written_by(run: Run | None) -> set[str]:
@@ -207,15 +259,17 @@ def _submit(
     return made
 
 
-def _on(config: JobConfig, gpus: list[int], nproc: int) -> JobConfig:
-    """The job on these GPUs, or on `nproc` CPU ranks that share the cores."""
-    return msgspec.structs.replace(
+def _on(config: JobConfig, where: Devices, launcher: Chosen) -> JobConfig:
+    """The job on these GPUs, or on CPU ranks that share the cores."""
+    placed = msgspec.structs.replace(
         config,
-        device="cuda" if gpus else "cpu",
-        nproc=max(1, nproc),
-        gpus=gpus,
-        threads=1 if gpus else max(1, devices.cores() // max(1, nproc)),
+        device="cuda" if where.gpus else "cpu",
+        nproc=max(1, where.nproc),
+        gpus=where.gpus,
+        hosts=where.hosts,
+        **launcher.placement,
     )
+    return msgspec.structs.replace(placed, threads=launchers.threads(placed))
 
 
 def _create(
@@ -236,10 +290,14 @@ def _create(
         host=socket.gethostname(),
         git=_git_revision(),
         versions=_versions(),
-        plugins=[_recorded(kind, plugin) for kind, plugin in config.plugins],
+        plugins=[_recorded(kind, plugin) for kind, plugin in [*config.plugins, *_launcher(config)]],
         dataset=samedata.record_of(facts) if facts and config.kind == "training" else None,
         set_aside=dict(facts.set_aside or {}) if facts else {},
     )
+
+
+def _launcher(config: Config) -> list[tuple[str, str]]:
+    return [] if config.is_local else [("launcher", registered(config.launcher))]
 
 
 def _recorded(kind: str, name: str) -> RecordedPlugin:

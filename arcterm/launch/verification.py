@@ -13,7 +13,9 @@ from arcterm.config import JobConfig, TrainConfig
 from arcterm.errors import ConfigError, DataError
 from arcterm.inputs import pairsets
 from arcterm.launch import devices, samedata
-from arcterm.launch.choice import devices_for
+from arcterm.launch.choice import Devices
+from arcterm.launch.launchers import chosen as launchers
+from arcterm.launch.launchers.chosen import Chosen
 from arcterm.launch.meant import Meant, find_model, refuse_feeding
 
 NAME = "arcterm:verify"
@@ -24,14 +26,18 @@ class Ready(NamedTuple):
     """A verification ready to start: config, where it works, its name, the facts of a training's data."""
 
     config: JobConfig
-    gpus: list[int]
-    nproc: int
+    where: Devices
     label: str
     facts: DatasetFacts | None
 
 
 def prepare(
-    config: JobConfig, root: Path, gpus: str | None, nproc: int | None, say: Callable[[str], None]
+    config: JobConfig,
+    root: Path,
+    gpus: str | None,
+    nproc: int | None,
+    say: Callable[[str], None],
+    launcher: Chosen,
 ) -> Ready:
     """Find the model and the sets of a verification, and choose where it works.
 
@@ -45,11 +51,11 @@ def prepare(
         facts = samedata.facts_of(train)
         for note in samedata.notes(meant.run, facts):  # type: ignore[arg-type]
             say(note)
-    where, ranks = _devices(train, gpus, nproc, say)
+    where = _devices(train, gpus, nproc, say, launcher)
     model = str(meant.run.path.resolve()) if meant.run else meant.path
     made = msgspec.structs.replace(config, paths=[model, *sets], options=options, train=train)
     called = f"{train.backbone}-{meant.step}" if train else meant.called
-    return Ready(made, where, ranks, f"verify-{called}", facts)
+    return Ready(made, where, f"verify-{called}", facts)
 
 
 def check(config: JobConfig, root: Path) -> None:
@@ -102,15 +108,20 @@ def _no_sets(model: Path) -> ConfigError:
 
 
 def _devices(
-    train: TrainConfig | None, gpus: str | None, nproc: int | None, say: Callable[[str], None]
-) -> tuple[list[int], int]:
-    """GPUs and ranks; those of the training unless others are asked for."""
-    if train and gpus is None and nproc is None:
+    train: TrainConfig | None,
+    gpus: str | None,
+    nproc: int | None,
+    say: Callable[[str], None],
+    launcher: Chosen,
+) -> Devices:
+    """Where it works: on the training's devices, unless others are asked for or it worked elsewhere."""
+    here = train is not None and not train.is_remote and train.hosts == 1 and not launcher.declared.remote
+    if train and here and gpus is None and nproc is None:
         found = devices.for_verification(train)
         if where := devices.moved(train, found):
             say(where)
-        return found, len(found) if train.gpus else train.nproc
-    chosen = devices_for(gpus, nproc)
+        return Devices(found, len(found) if train.gpus else train.nproc, "")
+    chosen = launchers.place(launcher, gpus, nproc)
     if chosen.remark:
         say(f"device: {chosen.remark}")
-    return chosen.gpus, chosen.nproc
+    return chosen

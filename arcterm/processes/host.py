@@ -45,7 +45,7 @@ def _supervise(run: Run, options: list[str], say: Callable[[str], None]) -> int:
         return 0
     _wait_for_silent_host(run, say)
     if run.attempts():
-        state.check_resumable(run, longer=changed)
+        state.check_resumable(run, longer=changed, queued=True)
     attempt = run.attempts() + 1
     supervisor.log_into(run.attempt_dir(attempt))
     say(f"{run.name}: attempt {attempt} on {socket.gethostname()}; {run.attempt_dir(attempt) / 'agent.log'}")
@@ -61,7 +61,8 @@ def _wait_for_silent_host(run: Run, say: Callable[[str], None]) -> None:
     Raises `RunError` if it lives, as where the file system gives its lock to several hosts at once.
     """
     heard, said = state.last_beat(run), False
-    while (owner := state.read_owner(run)) is not None and state.read_state(run).state in state.LIVE:
+    lives = [name for name in state.LIVE if name != "queued"]  # which waits for this process
+    while (owner := state.read_owner(run)) is not None and state.read_state(run).state in lives:
         if state.last_beat(run) != heard or state.is_here(owner):
             raise RunError(
                 f"{run.name} is being run on {owner.host}, and yet its lock is free",

@@ -18,6 +18,7 @@ from arcterm.config import Augmentation, Config
 from arcterm.errors import ArctermError, DataError
 from arcterm.runs import advice, checkpoints, dataset, history, notes, space, trackers
 from arcterm.runs.diagnosis import alerts, read_ends
+from arcterm.runs.engines import record as engine
 from arcterm.runs.events import (
     METRICS,
     AnyEvent,
@@ -39,7 +40,7 @@ from arcterm.runs.reading.columns import GrowingColumn
 from arcterm.runs.reading.essentials import PACE_STEPS, sampled_zeros
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, damage, read_state
-from arcterm.runs.store import recorded
+from arcterm.runs.store import Run, recorded
 
 if TYPE_CHECKING:
     from arcterm.runs.reader import Reader
@@ -313,6 +314,7 @@ def describe(reader: Reader) -> dict[str, Any]:
         "bytes": space.used_bytes(run.path),
         "state": state.state,
         "reason": state.reason or None,
+        "engine": _describe_engine(run),
         "failure": msgspec.to_builtins(state.failure),
         "attempt": summary.attempt or state.attempt,
         "attempts": msgspec.to_builtins(read_ends(run)),
@@ -351,6 +353,14 @@ def describe(reader: Reader) -> dict[str, Any]:
         "config": config and dict(sorted(msgspec.to_builtins(config).items(), key=_augments)),
     }
     return described | _describe_job(reader, config, described)
+
+
+def _describe_engine(run: Run) -> dict[str, Any] | None:
+    """What its engine last said of it; None of a run of this machine, or where that can't be read."""
+    try:
+        return msgspec.to_builtins(engine.read(run))  # type: ignore[no-any-return]
+    except (DataError, OSError):
+        return None
 
 
 def _augments(item: tuple[str, Any]) -> bool:

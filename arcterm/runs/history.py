@@ -75,12 +75,17 @@ def propose(run: Run, proposal: PlannedChange) -> str:
     return name
 
 
+def proposed(run: Run, name: str) -> PlannedChange:
+    """Read the proposal called `name`."""
+    return read_json(run.path / name, PlannedChange)
+
+
 def accept(run: Run, name: str, newest: int | None) -> None:
     """Record the proposal called `name`; the caller holds the run's lock.
 
     `newest` is the step of the newest checkpoint now. Raises `RunError` if the run went on since.
     """
-    proposal = read_json(run.path / name, PlannedChange)
+    proposal = proposed(run, name)
     if (proposal.newest, proposal.changes) != (newest, len(read(run))):
         raise RunError(f"{run.id} went on since the changes were worked out", "ask for them again")
     record(run, proposal.config, proposal.why, proposal.step)

@@ -27,6 +27,7 @@ import msgspec
 from arcterm.errors import ArctermError, DataError, RunError
 from arcterm.files import read_json
 from arcterm.runs import advice, space
+from arcterm.runs.engines import record as engine
 from arcterm.runs.store import Run
 
 StateName = Literal[
@@ -37,6 +38,8 @@ HEARTBEAT_SECONDS = 2.0
 _STALE_SECONDS = 60.0
 _FULL_BYTES = 1 << 20
 _STARTUP_SECONDS = 20.0
+_SUBMIT_SECONDS = 120.0
+"""Seconds that handing a run in to an engine may take."""
 READY = "ready"
 """A supervisor's report to the process that started it, once it owns the run."""
 
@@ -144,11 +147,13 @@ def _read(run: Run) -> State:
             state="starting" if age < _STARTUP_SECONDS else "lost",
             reason=": ".join(["the supervisor never started", *[line for line in log if line.strip()][-1:]]),
         )
-    held_back = state.state == "queued" and read_owner(run) is None  # by an engine's own queue
-    if state.state in LIVE and not held_back and not owner_alive(run):
+    if state.state in ("queued", "stopped", "failed", "lost") and (held_back := _held_back(run, state)):
+        return held_back
+    if state.state in LIVE and not owner_alive(run):
         state = read_json(run.path / "state.json", State)  # it may have ended between the two looks
         if state.state in LIVE:
-            return msgspec.structs.replace(state, state="lost", reason=_lost_reason(run))
+            lost = msgspec.structs.replace(state, state="lost", reason=_lost_reason(run))
+            return _held_back(run, lost) or lost
     if state.state in LIVE and (pid := held(run)):
         silent = f"its supervisor, process {pid}, was heard of {_age(run.path / 'heartbeat'):.0f} s ago and"
         reason = f"{silent} waits for the kernel: for a disk, or a GPU, that does not answer"
@@ -156,6 +161,26 @@ def _read(run: Run) -> State:
             reason = f"{silent} is stopped; `kill -CONT {pid}` lets it go on"
         return msgspec.structs.replace(state, state="lost", reason=reason)
     return state
+
+
+def _held_back(run: Run, state: State) -> State | None:
+    """The state of a run that waits in an engine's own queue, to begin or to go on; None of any other."""
+    found = engine.read(run)
+    if state.state != "queued":  # it ended so far, and the engine starts it again
+        again = found is not None and found.state == "queued" and found.attempt == state.attempt
+        if found is None or not again:
+            return None
+        return msgspec.structs.replace(state, state="queued", reason=found.waiting, failure=None)
+    owner = read_owner(run)
+    if owner is not None and owner.attempt >= state.attempt:  # its supervisor waits for another run
+        return None
+    if found is None or found.submitted < state.t:  # of an earlier start
+        late = time.time() - state.t > _SUBMIT_SECONDS
+        reason = f"it was not handed in to its engine; {advice.resuming(run)}"
+        return msgspec.structs.replace(state, state="lost", reason=reason) if late else state
+    if found.state == "ended":
+        return msgspec.structs.replace(state, state="lost", reason=f"{found.ending}; {advice.resuming(run)}")
+    return msgspec.structs.replace(state, reason=found.waiting)
 
 
 def held(run: Run) -> int:
@@ -235,8 +260,11 @@ def last_beat(run: Run) -> float:
         return 0.0
 
 
-def check_resumable(run: Run, *, longer: bool = False) -> None:
-    """Raise `RunError` if the run is live, or done, unless it is a training to be made `longer`."""
+def check_resumable(run: Run, *, longer: bool = False, queued: bool = False) -> None:
+    """Raise `RunError` if the run is live, or done, unless it is a training to be made `longer`.
+
+    A process that an engine started may take a run that is `queued` there.
+    """
     if (log := run.record.log) is not None:
         raise RunError(
             f"{run.name} was trained by {log.program}, and only its log is here: there is no checkpoint",
@@ -248,9 +276,9 @@ def check_resumable(run: Run, *, longer: bool = False) -> None:
             f"{run.name} has a supervisor that does nothing, process {pid}",
             f"`kill -CONT {pid}` lets it go on, `arcterm stop {run.id} --now` ends it",
         )
-    if now.state in LIVE:
+    if now.state in LIVE and not (queued and now.state == "queued"):
         owner = read_owner(run)
-        if owner is None or is_here(owner):
+        if owner is None or is_here(owner) or now.state == "queued":
             raise RunError(f"{run.name} is {now.state}", f"`arcterm attach {run.id}` shows it")
         silent = _age(run.path / "heartbeat")
         raise RunError(

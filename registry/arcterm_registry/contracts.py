@@ -310,14 +310,66 @@ class BoxedFaceDetector(FaceDetector, Protocol):
         """Find the face in `box` (4,), x1, y1, x2, y2, however low its score; None if there is nothing."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A run that a launcher is to start: `command`, once on each of `hosts` machines, in the foreground.
+
+    `run` is its id, `name` the name that it was given or empty, `folder` its directory, absolute and on
+    storage that every host sees. Each host has `ranks` ranks, on `gpus` GPUs (0: on the CPU), with `threads`
+    CPU threads each. `grace` are the seconds that a checkpoint may take after a SIGTERM. The command ends
+    with 0 when the run is done, with 130 when it was stopped, with another code when it failed. None of the
+    texts is safe in a shell: quote them.
+    """
+
+    run: str
+    name: str
+    folder: Path
+    command: list[str]
+    hosts: int
+    ranks: int
+    gpus: int
+    threads: int
+    grace: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineState:
+    """The state of what was submitted.
+
+    `reason` says in words why it waits or how it ended, `start` when it is expected to begin, seconds since
+    1970. `hosts` are the machines that it has, `raw` is the engine's own word for the state.
+    """
+
+    state: Literal["queued", "running", "ended", "unknown"]
+    reason: str = ""
+    start: float | None = None
+    hosts: Sequence[str] = ()
+    raw: str = ""
+
+
 class LauncherFactory(Protocol):
-    """What a launcher's factory returns."""
+    """A launcher, as its factory returns it. What it raises is shown; "problem → next step" is its form.
 
-    def submit(self, run: Any, *options: str) -> str:
-        """Start the run in a process of its own and return the engine's id for it.
+    `check`, `describe` and `state` start and change nothing, and are called from any thread.
+    """
 
-        `options` are for its supervisor (`arcterm.processes.supervisor`).
-        """
+    def check(self, submission: Submission) -> list[str]:
+        """Return the problems of a submission, in words, before its run is made."""
+
+    def describe(self, submission: Submission) -> str:
+        """Return what would be handed in, as ``--dry-run`` prints it."""
+
+    def submit(self, submission: Submission) -> str:
+        """Hand a run in; return the engine's id for it. Raises if the engine does not take it."""
+
+    def state(self, ids: Sequence[str]) -> Mapping[str, EngineState]:
+        """Return the state of each of the ids: ``unknown`` for one that the engine does not have."""
+
+    def stop(self, id: str, *, at_once: bool) -> None:
+        """Take a waiting run back; end one that runs: after its grace time, or `at_once`."""
+
+    def logs(self, id: str) -> list[Path]:
+        """Return the files that the engine writes about it, those that are there."""
 
 
 @dataclass(frozen=True, kw_only=True)

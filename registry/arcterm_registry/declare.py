@@ -31,7 +31,8 @@ _HUGE = 1 << 63  # what no 64-bit integer holds
 _LONGEST = 80
 
 _JOB_GROUPS = ("data", "megaface", "evaluate", "job", "")
-_TAKEN = ("after", "detach", "plain", "as_json", "json", "runs_dir", "nproc", "gpus", "help")
+_OF_LAUNCH = ("launcher", "launcher_set")
+_TAKEN = ("after", "detach", "plain", "as_json", "json", "runs_dir", "nproc", "gpus", "help", *_OF_LAUNCH)
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -359,9 +360,23 @@ class JobSpec(Declaration):
 
 @dataclass(frozen=True, kw_only=True)
 class Launcher(Declaration):
-    """An engine that starts runs."""
+    """An engine that starts runs.
+
+    `factory` is called as ``function(**options)`` and returns a `contracts.LauncherFactory`. With `remote`
+    its machines are others than this one, which are not looked at: it then has the options ``hosts``, the
+    number of machines, and ``gpus``, the GPUs of each (0: the CPU), both whole numbers, and may have
+    ``threads``, the CPU threads of each rank. No option holds a secret: options are recorded in the run.
+    """
 
     kind: ClassVar[str] = "launcher"
+    remote: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a remote one that can't be told how many machines and GPUs to take."""
+        for name in ("hosts", "gpus") if self.remote else ():
+            option = self.option(name)
+            if option is None or option.type is not int or option.default is None:
+                raise ValueError(f"a remote launcher has an option {name!r}, a whole number with a default")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from arcterm.cli.app import build
 from arcterm.config import JobConfig, job_config
 from arcterm.jobs import offered
 from arcterm.launch import engine
-from arcterm.runs.store import Run
+from arcterm.runs import store
 
 ENTRIES = "[arcterm.jobs]\n" + "".join(
     f"{name} = others:{name}\n" for name in ("ranks", "nothing", "raises", "odd", "pack")
@@ -141,10 +141,10 @@ def test_what_arcterm_itself_starts_is_its_own_whatever_others_call_theirs(
     assert config.declared is not None and config.declared.ranks
     assert config.plugins == [("job", "arcterm:verify")]
     started = []
-    monkeypatch.setattr("arcterm.launch.local.Local.submit", lambda self, run, *options: started.append(run))
-    monkeypatch.setattr("arcterm.launch.engine.processes.start", lambda run: None)  # it has no trackers
-    engine.submit(Run(tmp_path))
-    assert len(started) == 1
+    monkeypatch.setattr("arcterm.launch.local.Local.submit", lambda self, given: started.append(given))
+    made = store.create(tmp_path / "runs", config, label="verify", argv=[], host="h")
+    engine.submit(made)
+    assert [given.run for given in started] == [made.id]
 
 
 def test_a_job_is_described_with_its_paths():

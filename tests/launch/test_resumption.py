@@ -93,7 +93,7 @@ def test_a_start_that_fails_changes_nothing(run, monkeypatch, tmp_path):
     python = tmp_path / "python"
     python.write_text(f"#!{sys.executable}\nimport sys\nsys.exit('no room')\n")
     python.chmod(0o700)
-    monkeypatch.setattr("arcterm.launch.local.sys.executable", str(python))
+    monkeypatch.setattr("arcterm.launch.engine.sys.executable", str(python))
     state.write_state(run, "done", attempt=1, step=3)
     with pytest.raises(StartError, match="no room"):
         prepare(run, steps=6, nproc=2).start()

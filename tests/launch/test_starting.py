@@ -37,7 +37,7 @@ def interpreter(tmp_path, monkeypatch):
         path = tmp_path / "python"
         path.write_text(f"#!{sys.executable}\nimport os, sys, time\n{body}\n")
         path.chmod(0o700)
-        monkeypatch.setattr("arcterm.launch.local.sys.executable", str(path))
+        monkeypatch.setattr("arcterm.launch.engine.sys.executable", str(path))
 
     return install
 
@@ -129,7 +129,7 @@ def test_a_run_that_can_not_be_written_is_words(run, damage, said):
 
 
 def test_no_python_is_words(run, monkeypatch):
-    monkeypatch.setattr("arcterm.launch.local.sys.executable", "/no/such/python")
+    monkeypatch.setattr("arcterm.launch.engine.sys.executable", "/no/such/python")
     with pytest.raises(RunError, match="No such file"):
         engine.submit(run)
 

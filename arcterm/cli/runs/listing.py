@@ -45,10 +45,12 @@ Sort = Annotated[
 def runs(filter: Filter = "", sort: Sort = "", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """List the runs, newest first."""
     from arcterm.runs import query, store
+    from arcterm.runs.engines import record
     from arcterm.runs.reader import Reader
 
     root = store.runs_dir(runs_dir)
     asked = query.parse(filter)
+    _ask_engines([store.Run(root / name) for name in record.held(root)])
     found, others = store.scan(root)
     readers = [Reader(run, check=as_json) for run in found]
     if asked.text or sort:
@@ -69,6 +71,16 @@ def runs(filter: Filter = "", sort: Sort = "", as_json: Json = False, runs_dir: 
         say(f"{root}: {what}")
 
 
+def _ask_engines(runs: Sequence[Run]) -> None:
+    """Ask the engines that hold some of the `runs` about them; says which of them do not answer."""
+    from arcterm.runs.engines import record
+
+    if any((run.path / record.NAME).exists() for run in runs):
+        from arcterm.launch import engine  # slow to import, and most runs are of this machine
+
+        say(*engine.refresh(runs))
+
+
 def _chosen(readers: Sequence[Reader], asked: Query, sort: str) -> list[Reader]:
     """The runs that a filter finds, sorted; raises `ConfigError` for a key that none of them has."""
     from arcterm.runs import query
@@ -87,8 +99,8 @@ def _chosen(readers: Sequence[Reader], asked: Query, sort: str) -> list[Reader]:
 
 
 def _table(described: list[dict[str, Any]]) -> list[str]:
-    """A row for each run; tags, and why a run is damaged, have columns where there are any."""
-    header = ["RUN", "STATE", "STEP", "LOSS", "BEST", "CREATED (UTC)", "SIZE", "TAGS", "DAMAGE"]
+    """A row for each run; tags, what it waits for and why it is damaged have columns where there are any."""
+    header = ["RUN", "STATE", "STEP", "LOSS", "BEST", "CREATED (UTC)", "SIZE", "TAGS", "WAITS", "DAMAGE"]
     rows = [
         [
             d["name"] or d["id"],
@@ -99,6 +111,7 @@ def _table(described: list[dict[str, Any]]) -> list[str]:
             d["created"][:16],
             byte_size(d["bytes"]),
             " ".join(d["tags"]),
+            d["reason"] or "" if d["state"] == "queued" else "",
             d["reason"] if d["state"] == "damaged" else "",
         ]
         for d in described
@@ -110,7 +123,9 @@ def _table(described: list[dict[str, Any]]) -> list[str]:
 
 def show(name: AnyRun = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """Show one run in full."""
-    described = describe_run(find_run(name, runs_dir), as_json)
+    run = find_run(name, runs_dir)
+    _ask_engines([run])
+    described = describe_run(run, as_json)
     if as_json:
         put_json(described)
         return
@@ -118,6 +133,7 @@ def show(name: AnyRun = "last", as_json: Json = False, runs_dir: RunsDir = None)
     for key in ("id", "name", "path", "created", "state", "reason"):
         if described[key] is not None:
             put(f"{key:<18}{described[key]}")
+    put(*_engine_lines(described["engine"]))
     put(f"size              {byte_size(described['bytes'])}")
     if described["tags"]:
         put(f"tags              {' '.join(described['tags'])}")
@@ -141,6 +157,15 @@ def show(name: AnyRun = "last", as_json: Json = False, runs_dir: RunsDir = None)
             put(*failure["traceback"].splitlines())
     if described.get("report"):
         put("", *described["report"]["lines"])
+
+
+def _engine_lines(held: dict[str, Any] | None) -> list[str]:
+    """A line about the engine that holds a run."""
+    if held is None:
+        return []
+    where = f" on {', '.join(held['hosts'])}" if held["hosts"] else ""
+    logs = [f"engine log        {path}" for path in held["logs"]]
+    return [f"engine            {held['launcher']} {held['id']}: {held['state']}{where}", *logs]
 
 
 def _show_job(described: dict[str, Any]) -> None:

@@ -138,7 +138,8 @@ class JobLive(Live):
         if summary.phase is not None:
             parts.append(_progress_of(summary.phase, summary, live))
         elif live:
-            parts.append(Text("its process is starting", style="dim"))
+            waits = f"queued {state.reason}" if state.state == "queued" else "its process is starting"
+            parts.append(cleaned(waits, "dim"))
         said = [m for m in summary.messages if m.level != "error"]  # its last word comes when it has ended
         parts += [cleaned(message.text, "yellow", no_wrap=True, overflow="ellipsis") for message in said[-1:]]
         if live:

@@ -10,7 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from arcterm.cli import completing
-from arcterm.cli.options import Json, Plain, RunsDir, help_of, parameter, set_parameters
+from arcterm.cli.options import (
+    Json,
+    Plain,
+    RunsDir,
+    help_of,
+    launcher_option,
+    parameter,
+    set_parameters,
+)
 from arcterm.commandline import flag
 from arcterm.overrides import check_settings, merge, parse_assignments
 from arcterm.settings import SETTINGS
@@ -31,6 +39,7 @@ _FLAGS = {
     "steps": "Steps in all, beyond the end too.",
     "on_nan": "",
     "retries": "",
+    "launcher": "",
 }
 """The flags of settings, with their help where that of the setting does not say what a resume does."""
 
@@ -78,7 +87,8 @@ def _run(
     if begun.config.ranks:
         say_waiting(f"resuming {run.name}")
     begun.start()
-    if where := devices.moved(begun.config, devices.today(begun.config, run.id)):
+    here = not begun.config.is_remote
+    if here and (where := devices.moved(begun.config, devices.today(begun.config, run.id))):
         say(f"{run.name} goes on {where}")
     if detach:
         put_detached(run, as_json)
@@ -90,6 +100,11 @@ def _run(
 
 def _put_plan(begun: Any, as_json: bool) -> None:
     """Write what a resume would change, and start nothing."""
+    from arcterm.launch import engine
+
+    handed = (
+        "" if begun.config.is_local else engine.describe(begun.config, begun.run.path.parent, begun.run.name)
+    )
     if as_json:
         import msgspec
 
@@ -100,9 +115,12 @@ def _put_plan(begun: Any, as_json: bool) -> None:
                 "settings": begun.settings,
                 "config": msgspec.to_builtins(begun.config),
                 "warnings": begun.warnings,
+                **({"submission": handed} if handed else {}),
             }
         )
-    elif not begun.lines:
+        return
+    put(*handed.splitlines())
+    if not begun.lines:
         put(f"{begun.run.name} goes on from step {begun.step:,}; nothing changes")
 
 
@@ -125,6 +143,7 @@ def _parameters() -> list[Any]:
             key: option(by_name[key].type | None, flag(key), words or help_of(by_name[key]))
             for key, words in _FLAGS.items()
         },
+        "launcher": launcher_option(),
         "dataset": option(str | None, "--dataset", moved),
         "assignments": option(list[str], "--set", every, autocompletion=completing.settings),
         "accept_changed_data": option(bool, "--accept-changed-data", changed),

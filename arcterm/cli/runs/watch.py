@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from arcterm.errors import ArctermError
 from arcterm.launch import start
+from arcterm.launch.launchers.refreshing import Refresher
 from arcterm.processes import termination
 from arcterm.runs import advice, trackers
 from arcterm.runs.describe import Summary, describe
@@ -78,12 +79,15 @@ def watch(
     interrupts = _Interrupts(run, owner)
     previous = interrupts.install()
     reader = Reader(run, curve=True)
+    engines = Refresher(lambda: [run])
     try:
         while True:
+            engines.look()
             state = read_state(run)
             try:
                 paused = state.reason if state.state == "paused" else ""  # its events find no room
-                view.show(state, reader.refresh(), reader.events(), interrupts.note or paused)
+                note = interrupts.note or paused or "; ".join(engines.troubles)
+                view.show(state, reader.refresh(), reader.events(), note)
             except ReaderGoneError:
                 say(f"{run.name}: {state.state}; `arcterm attach {run.id}` shows it again")
                 raise

@@ -54,7 +54,9 @@ def judge(settings: Mapping[str, Any], root: Path, look: Look = "quick") -> Verd
 
 
 def _of_plan(plan: Plan) -> Verdict:
-    """The verdict on a plan, which may find too little memory or disk."""
+    """The verdict on a plan, which may find too little memory or disk, or what its launcher finds."""
+    if plan.refusal:
+        return Verdict(plan=plan, problems={"launcher": _sentence(plan.refusal)})
     if not plan.estimate.problem:
         return Verdict(plan=plan)
     change = {key: "" if value is None else field_text(value) for key, value in plan.estimate.change.items()}
@@ -73,7 +75,7 @@ def _of_error(error: ArctermError | PluginError, options: Mapping[str, Option]) 
 def _options(settings: Mapping[str, Any]) -> dict[str, Option]:
     """The options of all fields, by key."""
     found = {option.name: option for option in SETTINGS}
-    for kind in OPTION_GROUPS:
+    for kind in (*OPTION_GROUPS, "launcher"):
         with suppress(PluginError):
             declared = get(kind, str(settings.get(kind)))
             found |= {f"{kind}.{option.name}": option for option in declared.options}

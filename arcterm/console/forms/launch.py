@@ -274,6 +274,8 @@ def _row(draft: Draft, key: str) -> FieldRow:
         said = draft.shown(key) if draft.recipe else ""
         default = "none" if key == "recipe" else said or None
         return ChoiceRow(key, key, draft.text(key), draft.choices(key), default=default)
+    if key == "launcher":
+        return ChoiceRow(key, key, draft.text(key), draft.choices(key), default="local")
     if key == "dataset":
         names = [name for _, name in draft.choices(key)]
         return TextRow(draft.named(key), texts.get(key, ""), names, draft.shown(key) or "demo")

@@ -14,7 +14,7 @@ from arcterm.launch.recipes import find, layer
 from arcterm.launch.recipes.find import Listed
 from arcterm.overrides import merge
 
-_OF_A_RUN = ("name", "recipe", "nproc", "gpus")
+_OF_A_RUN = ("name", "recipe", "nproc", "gpus", "launcher", "launcher_options")
 
 
 def installed() -> dict[str, Listed]:

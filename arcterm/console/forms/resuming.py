@@ -25,7 +25,7 @@ _DATASET = Option(name="dataset", type=str, default=None, help="where the data i
 _ACCEPT = Option(
     name=ACCEPT, type=bool, default=False, help="go on with other data than the run was made with"
 )
-_MAY_CHANGE = {*WORKED_OUT, *PLAIN, ACCEPT} - {"track_options"}
+_MAY_CHANGE = {*WORKED_OUT, *PLAIN, ACCEPT} - {"track_options", "launcher_options"}
 
 
 def keys(title: str) -> list[str]:

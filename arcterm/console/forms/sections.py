@@ -27,6 +27,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         *("gpus", "nproc", "precision", "head_precision", "row_update", "gradient_checkpointing"),
         *("compile", "cudnn_benchmark", "deterministic"),
     ),
+    "launcher": ("launcher",),
     "verify, save": (
         *("verify_sets", "verify_every", "checkpoint_every", "checkpoint_minutes"),
         *("checkpoint_background", "keep_last", "keep_best", "mxnet_prefix", "mxnet_save"),

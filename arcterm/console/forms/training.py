@@ -22,7 +22,8 @@ from arcterm.schedules.clock import parse_times
 from arcterm.schedules.ramp import RAMPS, parse_points
 from arcterm.settings import SETTINGS
 
-DEPENDED_ON = (*OPTION_GROUPS, "track")
+DEPENDED_ON = (*OPTION_GROUPS, "track", "launcher")
+_CHOSEN = (*OPTION_GROUPS, "launcher")
 """The fields below which stand the options of what is chosen in them."""
 
 _ONLY_FOR = {
@@ -83,7 +84,7 @@ class Draft(FormDraft):
     def plugin(self, kind: str) -> Plugin | None:
         """The chosen plug-in of a kind; None if the text names none (a dataset may be a path)."""
         chosen = self.shown(kind)
-        return next((p for p in self.plugins[kind] if chosen in (_shown_name(p), p.full_name)), None)
+        return next((p for p in self.plugins.get(kind, []) if chosen in (_shown_name(p), p.full_name)), None)
 
     def declaration(self, kind: str) -> Declaration | None:
         """Declaration of the chosen plug-in; None if there is none or it is broken."""
@@ -95,7 +96,8 @@ class Draft(FormDraft):
         if kind == "recipe":
             return [(name + "  (broken)" * bool(one.error), name) for name, one in self.recipes.items()]
         return [
-            (_shown_name(p) + ("  (broken)" if p.error else ""), _shown_name(p)) for p in self.plugins[kind]
+            (_shown_name(p) + ("  (broken)" if p.error else ""), _shown_name(p))
+            for p in self.plugins.get(kind, [])
         ]
 
     def options(self, kind: str) -> list[Field]:
@@ -124,7 +126,7 @@ class Draft(FormDraft):
 
     def problem(self, key: str) -> str:
         text = self.text(key)
-        if key in OPTION_GROUPS:
+        if key in _CHOSEN:
             return self._plugin_problem(key, text)
         if key == "steps" and text and self.text("epochs"):
             return "give epochs or steps, not both"
@@ -144,7 +146,7 @@ class Draft(FormDraft):
         return problem
 
     def problems(self) -> dict[str, str]:
-        chosen = {kind: problem for kind in OPTION_GROUPS if (problem := self.problem(kind))}
+        chosen = {kind: problem for kind in _CHOSEN if (problem := self.problem(kind))}
         return {**chosen, **super().problems()}
 
     def fix(self, key: str) -> Fix | None:
@@ -153,8 +155,7 @@ class Draft(FormDraft):
             return None
         if key == "steps" and self.text("epochs"):
             return Fix({key: ""})
-        kinds = {kind: kind for kind in OPTION_GROUPS} | {"recipe": "recipe"}
-        if key in kinds:
+        if key in (*_CHOSEN, "recipe"):
             working = [name for label, name in self.choices(key) if label == name]
             near = fixes.nearest(text, [name for name in working if name != text])
             return Fix({key: near}) if near else None
@@ -192,7 +193,8 @@ class Draft(FormDraft):
     def note(self, key: str) -> str:
         if key == "recipe" and self.recipe:
             return "; ".join(filter(None, (self.recipe.summary, self.recipe.data)))
-        return self._plugin_note(key) if key in OPTION_GROUPS else super().note(key)
+        noted = key in OPTION_GROUPS or (key == "launcher" and self.declaration(key))
+        return self._plugin_note(key) if noted else super().note(key)
 
     def settings(self) -> dict[str, Any]:
         """Settings for `make_plan` and `commandline.training`; fields with a problem are left out."""
@@ -230,6 +232,8 @@ class Draft(FormDraft):
         plugin = self.plugin(kind)
         if plugin and plugin.error:
             return f"{plugin.distribution} {plugin.version} is broken: {plugin.error}"
+        if kind == "launcher":
+            return f"there is no launcher {text}" if text and not plugin else ""
         if not self.shown(kind) and kind != "dataset":
             return f"choose a {kind}"
         return ""
@@ -251,7 +255,7 @@ def installed() -> dict[str, list[Plugin]]:
 
     The kinds are looked through side by side, so that imports that hang cost the time limit once.
     """
-    kinds = (*OPTION_GROUPS, "tracker")
+    kinds = (*OPTION_GROUPS, "tracker", "launcher")
     with ThreadPoolExecutor(len(kinds)) as threads:
         return dict(zip(kinds, threads.map(scan, kinds), strict=True))
 

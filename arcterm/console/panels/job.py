@@ -79,9 +79,8 @@ def _account(view: View, width: int) -> tuple[tuple[str, str], list[Line]]:
     if view.state.failure is not None:
         return _failure(view, width)
     if not view.stages:
-        waiting = (
-            "the job's process is starting" if view.live else view.state.reason or "nothing was recorded"
-        )
+        starting = f"queued {view.state.reason}" if view.word == "queued" else "the job's process is starting"
+        waiting = starting if view.live else view.state.reason or "nothing was recorded"
         return ("progress", "head"), [[(f" {row}", "dim")] for row in wrap(clean(waiting), width - 2)]
     return ("progress", "head"), [_stage(stage, width) for stage in view.stages]
 

@@ -25,6 +25,7 @@ Look = Literal["quick", "tight", "full"]
 half of what is free; in a process in any case."""
 
 _MOST_IMAGES = 1 << 14
+_ELSEWHERE = "memory and GPUs are those of other machines: what is free there shows when the ranks start"
 _SHARED_MEMORY = 1 << 30  # what NVIDIA advises for containers
 
 
@@ -58,9 +59,9 @@ def assess(
     """Estimate what a training with `config` needs, and whether that is there.
 
     `asked` are the settings that it was made of, `allows` says whether a batch can be split as the loss
-    needs it, `root` is where the run will be.
+    needs it, `root` is where the run will be. Of machines that are not this one only the need is known.
     """
-    case = _Case(subject, config, asked, _place(config), look, allows)
+    case = _Case(subject, config, asked, _place(config), "quick" if config.is_remote else look, allows)
     found = _look(case)
     if isinstance(found, str):
         return Estimate(device=case.place.name, free=_for_rank(case, None), need=None, remark=found)
@@ -78,7 +79,7 @@ def assess(
     size = need.checkpoint_bytes(subject, config, found)
     disk = space.of_training(root, config, size)
     full, fewer = _disk(config, disk, size)
-    lacking, without = kernels.missing(subject.loss, config)
+    lacking, without = ("", {}) if config.is_remote else kernels.missing(subject.loss, config)
     for reason, cure in ((full, fewer), (lacking, without)):
         if reason and cure and not problem:
             problem, change = reason, cure
@@ -95,8 +96,8 @@ def assess(
         checkpoints=disk.needed,
         disk_free=disk.free,
         copy=size if config.checkpoint_background else 0,
-        wait=found.exact and not _has_copy(case, needed, size),
-        notes=[*notes, *_shared_memory(config)],
+        wait=not config.is_remote and found.exact and not _has_copy(case, needed, size),
+        notes=[*notes, *([_ELSEWHERE] if config.is_remote else _shared_memory(config))],
         problem=problem,
         command=commandline.training({**asked, **change}) if change else "",
         change=change or {},
@@ -135,6 +136,8 @@ def _look_at_one(case: _Case) -> Footprint | str:
 
 
 def _place(config: TrainConfig) -> DeviceRoom:
+    if config.is_remote:
+        return DeviceRoom("", None, [])
     if not config.gpus:
         return DeviceRoom("", room.host_memory(), [])
     there = room.gpu_memory(config.gpus)

@@ -10,10 +10,12 @@ from arcterm_registry import Loss, get
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm import samples
-from arcterm.config import TrainConfig
+from arcterm.config import Config, TrainConfig
 from arcterm.errors import ConfigError
 from arcterm.launch import devices, sharing
 from arcterm.launch.choice import Devices
+from arcterm.launch.launchers import chosen as launchers
+from arcterm.launch.launchers.chosen import Chosen
 from arcterm.launch.trackers.chosen import choose
 from arcterm.overrides import check_settings
 from arcterm.runs import trackers
@@ -24,7 +26,7 @@ from arcterm.schedules.rate import usual_milestones
 
 WORKED_OUT = (
     *("nproc", "gpus", "batch_size", "accumulate", "dataset", "lr", "epochs", "steps", "milestones"),
-    *("track", "track_options"),
+    *("track", "track_options", "launcher", "launcher_options"),
 )
 PLAIN = (
     *("on_nan", "retries", "hang_seconds", "grace"),
@@ -123,11 +125,12 @@ def apply(
     changed |= _times(config, asked, changed.get("schedule", config.schedule), clock)
     if {"track", "track_options"} & asked.keys():
         changed |= _trackers(config, asked)
-    if where:
-        changed |= _devices(where)
-    return msgspec.structs.replace(
+    launcher = launcher_of(config, asked)
+    made = msgspec.structs.replace(
         config,
         **changed,
+        **launcher.placement,
+        **(_devices(where) if where else {}),
         batch_size=batch,
         accumulate=parts,
         steps=steps,
@@ -135,6 +138,14 @@ def apply(
         lr=asked.get("lr") or config.lr,
         begins=begins,
     )
+    return msgspec.structs.replace(made, threads=launchers.threads(made)) if where else made
+
+
+def launcher_of(config: Config, asked: Mapping[str, Any]) -> Chosen:
+    """The launcher from now on: as before, with the options given now over its own, or another one."""
+    name = asked.get("launcher") or config.launcher
+    kept = dict(config.launcher_options) if name == config.launcher else {}
+    return launchers.choose(name, kept | asked.get("launcher_options", {}))
 
 
 def _trackers(config: TrainConfig, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,7 +231,7 @@ def _devices(where: Devices) -> dict[str, Any]:
         "nproc": where.nproc,
         "gpus": where.gpus,
         "device": "cuda" if where.gpus else "cpu",
-        "threads": 1 if where.gpus else max(1, devices.cores() // where.nproc),
+        "hosts": where.hosts,
     }
 
 

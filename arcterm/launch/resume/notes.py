@@ -6,6 +6,7 @@ from typing import Any
 
 from arcterm.commandline import written
 from arcterm.config import TrainConfig
+from arcterm.launch.launchers import chosen as launchers
 from arcterm.launch.resume.changes import PLAIN
 from arcterm.schedules.rate import learning_rate
 
@@ -14,12 +15,18 @@ def lines(old: TrainConfig, new: TrainConfig, step: int, *, by_epochs: bool) -> 
     """Say how `new`, which goes on after `step`, differs from `old`, which may have counted epochs."""
     return [
         f"resume    from step {step:,}",
+        *_launcher(old, new),
         *_data(old, new),
         *_batch(old, new, step),
         *_length(old, new, by_epochs),
         *_rate(old, new, step),
         *_others(old, new),
     ]
+
+
+def _launcher(old: TrainConfig, new: TrainConfig) -> list[str]:
+    changed = (old.launcher, old.launcher_options) != (new.launcher, new.launcher_options)
+    return (launchers.notes(new) or [f"launcher  {new.launcher}"]) if changed else []
 
 
 def _data(old: TrainConfig, new: TrainConfig) -> list[str]:
@@ -33,7 +40,7 @@ def _place(config: TrainConfig) -> Any:
 
 
 def _batch(old: TrainConfig, new: TrainConfig, step: int) -> list[str]:
-    where = (old.nproc, old.gpus, old.device) != (new.nproc, new.gpus, new.device)
+    where = (old.nproc, old.gpus, old.device, old.hosts) != (new.nproc, new.gpus, new.device, new.hosts)
     if not where and (old.batch_size, old.accumulate) == (new.batch_size, new.accumulate):
         return []
     ranks = [f"ranks     {_ranks(new)} instead of {_ranks(old)}"] if where else []
@@ -44,6 +51,9 @@ def _batch(old: TrainConfig, new: TrainConfig, step: int) -> list[str]:
 
 
 def _ranks(config: TrainConfig) -> str:
+    if config.is_remote:
+        what = f"{len(config.gpus)} GPUs" if config.gpus else f"{config.ranks_each} CPU ranks"
+        return f"{config.hosts} × {what}"
     if config.gpus:
         return f"GPU {', '.join(map(str, config.gpus))}"
     return f"{config.nproc} CPU rank{'s' * (config.nproc > 1)}"

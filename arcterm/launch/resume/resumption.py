@@ -18,6 +18,7 @@ from arcterm.launch import batchnorm, devices, engine, samedata, sharing
 from arcterm.launch.choice import Devices, devices_for
 from arcterm.launch.estimate import assess, decoded
 from arcterm.launch.estimate.need import Subject
+from arcterm.launch.launchers import chosen as launchers
 from arcterm.launch.resume import changes, notes
 from arcterm.progress import Progress
 from arcterm.runs import checkpoints, context, dataset, history, state
@@ -126,7 +127,8 @@ def _training(
         decoded.lines(config.decoded_cache, data.facts)
     if config == old:
         return begun
-    if {"nproc", "gpus", "batch_size", "accumulate"} & history.difference(old, config).keys():
+    resized = {"nproc", "gpus", "batch_size", "accumulate"} & history.difference(old, config).keys()
+    if resized and not config.is_remote:
         _require_memory(run, config, data.facts)
     proposal = PlannedChange(
         step=begun.step,
@@ -192,9 +194,17 @@ def _source(config: TrainConfig, text: str) -> sources.DataSource:
 def _devices(run: Run, asked: Mapping[str, Any]) -> Devices | None:
     """Where the run works from now on; None as before. Raises `ArctermError` if that can't be."""
     config, nproc = run.record.config, asked.get("nproc")
-    if not {"nproc", "gpus"} & asked.keys():
-        devices.today(config, run.id)
+    launcher = changes.launcher_of(config, asked)
+    moved = launcher.placement != {"launcher": config.launcher, "launcher_options": config.launcher_options}
+    if not moved and not {"nproc", "gpus"} & asked.keys():
+        if not config.is_remote:
+            devices.today(config, run.id)
         return None
+    if moved or launcher.declared.remote:
+        each = (
+            config.ranks_each if launcher.declared.remote and config.is_remote and not config.gpus else None
+        )
+        return launchers.place(launcher, asked.get("gpus"), nproc or each)
     if nproc is None or "gpus" in asked or not config.gpus:
         gpus = asked.get("gpus", "none")
         same = None if config.gpus or gpus != "none" else config.nproc

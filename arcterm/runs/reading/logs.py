@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from arcterm.errors import DataError
 from arcterm.files import open_regular
+from arcterm.runs.engines import record as engine
 from arcterm.runs.store import Run
 from arcterm.text import clean
 
@@ -76,16 +78,24 @@ class LogFollower:
 
 
 def log_files(run: Run) -> list[Path]:
-    """The logs of the newest attempt that hold anything: rank by rank, last the launcher's."""
+    """The logs of the newest attempt that hold anything: rank by rank, the launcher's, last its engine's."""
     folder = run.attempt_dir(run.attempts())
     ranks = sorted(path for path in folder.glob("rank-*/*.log") if _RANK.fullmatch(path.parent.name))
-    return [path for path in [*ranks, folder / "agent.log"] if path.is_file() and path.stat().st_size]
+    try:
+        held = engine.read(run)
+    except (DataError, OSError):
+        held = None
+    others = [Path(path) for path in held.logs] if held else []
+    return [
+        path for path in [*ranks, folder / "agent.log", *others] if path.is_file() and path.stat().st_size
+    ]
 
 
 def called(path: Path) -> str:
-    """Name a log of `log_files`: ``rank 3 stderr``, ``launcher``."""
-    rank = _RANK.fullmatch(path.parent.name)
-    return f"rank {int(rank[1])} {path.stem}" if rank else "launcher"
+    """Name a log of `log_files`: ``rank 3 stderr``, ``launcher``, ``engine slurm-17.out``."""
+    if rank := _RANK.fullmatch(path.parent.name):
+        return f"rank {int(rank[1])} {path.stem}"
+    return "launcher" if path.name == "agent.log" else f"engine {clean(path.name)}"
 
 
 def _readable(line: bytes) -> str:

@@ -1,0 +1,90 @@
+"""Launchers in the launch form, and runs that wait at an engine in the console."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from arcterm_registry.contracts import EngineState
+
+from arcterm.config import job_config
+from arcterm.console.app import Console
+from arcterm.console.forms import sections
+from arcterm.console.forms.judging import judge
+from arcterm.console.forms.training import Draft, installed
+from arcterm.launch import start
+from arcterm.launch.launchers import chosen
+from arcterm.launch.plan import make_plan
+from arcterm.runs import store
+
+from ..console.conftest import screen_text, until
+
+__all__ = ["until"]
+ASKED = {"backbone": "tiny", "loss": "arcface", "dataset": "demo", "launcher": "farm"}
+
+
+def test_a_launcher_brings_its_own_options_into_the_form(farm):
+    draft = Draft(installed(), {"backbone": "tiny", "loss": "arcface"})
+    assert sections.section_of("launcher.hosts", sections.titles()) == "launcher"
+    assert {name for _, name in draft.choices("launcher")} >= {"local", "farm", "barn"}
+    assert draft.options("launcher") == []
+    draft.texts |= {"launcher": "farm", "launcher.hosts": "4", "launcher.gpus": "many"}
+    assert [field.key for field in draft.options("launcher")] == [
+        "launcher.hosts",
+        "launcher.gpus",
+        "launcher.field",
+    ]
+    assert "gpus is a whole number" in draft.problem("launcher.gpus")
+    assert draft.note("launcher") == "machines of others"
+    assert draft.settings()["launcher_options"] == {"hosts": 4}
+    assert "--launcher farm --set launcher.hosts=4" in draft.command()
+    draft.texts["launcher"] = "frm"
+    assert draft.problem("launcher") == "there is no launcher frm"
+    assert draft.fix("launcher").texts == {"launcher": "farm"}
+
+
+def test_what_a_launcher_finds_stands_beside_its_field(farm, tmp_path):
+    farm.problems.append("there is no field 'x' → give launcher.field")
+    verdict = judge(ASKED, tmp_path)
+    assert verdict.problems == {"launcher": "farm: there is no field 'x': give launcher.field"}
+    farm.problems.clear()
+    assert judge(ASKED, tmp_path).problems == {}
+    verdict = judge(ASKED | {"launcher_options": {"hosts": 0}}, tmp_path)
+    assert "launcher farm: hosts 0 is outside its range" in "".join(verdict.problems.values())
+
+
+@pytest.mark.long
+async def test_the_console_shows_why_runs_wait_and_never_waits_itself(farm, tmp_path, until, monkeypatch):
+    root = tmp_path / "runs"
+    start.start(make_plan(ASKED, root=root), root, name="far")
+    (tmp_path / "faces").mkdir()
+    asked = job_config("arcterm:align", [tmp_path / "faces", tmp_path / "out"], {})
+    job = start.job(asked, root, launcher=chosen.choose("farm", {}))
+    farm.answers["17"] = EngineState(state="queued", reason="Resources")
+    farm.answers["18"] = EngineState(state="queued", reason="Priority")
+    answer = threading.Event()
+    monkeypatch.setattr(farm, "does", staticmethod(lambda what: what == "state" and answer.wait(60)))
+    app = Console(root)
+    async with app.run_test(size=(110, 30)) as pilot:
+        await until(pilot, lambda: "far" in screen_text(app) and "farm 18" in screen_text(app))
+        await pilot.press("G")  # the engine has not answered, and keys are
+        await until(pilot, lambda: "farm 17" in screen_text(app))
+        answer.set()
+        await until(pilot, lambda: "farm 17: Resources" in screen_text(app))
+        app.open_run(store.find(root, "far"))
+        await until(pilot, lambda: "queued farm 17: Resources" in screen_text(app))
+        await pilot.press("1")
+        await until(pilot, lambda: "N new run" in screen_text(app))
+        app.open_run(job)
+        await until(pilot, lambda: "queued farm 18: Priority" in screen_text(app))
+
+
+async def test_an_engine_that_fails_is_a_line_in_the_console(farm, tmp_path, until, monkeypatch):
+    root = tmp_path / "runs"
+    start.start(make_plan(ASKED, root=root), root, name="far")
+    monkeypatch.setattr(farm, "does", staticmethod(lambda what: 1 / 0))
+    monkeypatch.setattr("arcterm.console.habits.engines.SECONDS", 0.05)
+    app = Console(root)
+    async with app.run_test(size=(110, 30), notifications=True) as pilot:
+        await until(pilot, lambda: "farm: division by zero" in screen_text(app))
+        assert "far" in screen_text(app)
