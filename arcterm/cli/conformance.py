@@ -95,7 +95,8 @@ def kind_of(name: str, asked: str | None) -> str:
     if not found:
         known = [plugin.name for kind in CHECKED for plugin in find(kind)]
         raise PluginError(
-            f"there is no backbone, loss, data set, job, detector or tracker {name!r}", nearest(name, known)
+            f"there is no backbone, loss, data set, job, detector, tracker or launcher {name!r}",
+            nearest(name, known),
         )
     if len(found) > 1:
         raise PluginError(f"{name!r} is a {' and a '.join(found)}", f"choose one: --kind {found[0]}")

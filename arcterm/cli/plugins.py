@@ -111,7 +111,7 @@ def check(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A backbone, loss, data set, job, detector or tracker.",
+            help="A backbone, loss, data set, job, detector, tracker or launcher.",
             autocompletion=completing.plugins,
         ),
     ],

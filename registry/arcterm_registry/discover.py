@@ -42,7 +42,7 @@ KINDS: dict[str, type[Declaration]] = {
     declared.kind: declared
     for declared in (Backbone, Loss, Dataset, JobSpec, Launcher, Tracker, Detector, Recipe)
 }
-CHECKED = ("backbone", "loss", "dataset", "job", "detector", "tracker")
+CHECKED = ("backbone", "loss", "dataset", "job", "detector", "tracker", "launcher")
 """The kinds that `conformance` has checks for."""
 _GROUPS = {
     "backbone": "arcterm.backbones",

@@ -179,9 +179,9 @@ def test_one_that_can_not_be_imported_fails(arcterm, distribution, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["arkface"], "there is no backbone, loss, data set, job, detector or tracker 'arkface'"),
+        (["arkface"], "there is no backbone, loss, data set, job, detector, tracker or launcher 'arkface'"),
         (["arkface", "--kind", "loss"], "did you mean arcface"),
-        (["local", "--kind", "launcher"], "no checks for a launcher"),
+        (["local", "--kind", "recipe"], "no checks for a recipe"),
         (["recordio"], "--path DIR"),
         (["demo", "--set", "people=3"], "no option 'people'; it has: identities"),
         (["demo", "--set", "identities=1"], "2 ≤ identities"),

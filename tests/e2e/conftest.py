@@ -96,7 +96,8 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example plug-ins, installed by pip into a folder of their own."""
     target = tmp_path_factory.mktemp("plugins")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-build-isolation"]
-    examples = [str(ROOT / "examples" / f"arcterm-{kind}") for kind in ("backbone", "loss", "dataset", "job")]
+    kinds = ("backbone", "loss", "dataset", "job", "launcher")
+    examples = [str(ROOT / "examples" / f"arcterm-{kind}") for kind in kinds]
     subprocess.run([*pip, "--target", str(target), *examples], check=True, capture_output=True)
     return target
 

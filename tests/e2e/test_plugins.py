@@ -54,11 +54,30 @@ def arrays(tmp_path_factory):
     return place
 
 
-@pytest.mark.parametrize("kind", [*EXAMPLES, "job"])
+@pytest.mark.parametrize("kind", [*EXAMPLES, "job", "launcher"])
 def test_an_example_passes_its_own_tests(arcterm, kind):
     told = own_tests(ROOT / "examples" / f"arcterm-{kind}", arcterm)
     assert " passed" in told
     assert "SKIPPED" not in told
+
+
+def test_a_launcher_of_a_package_says_what_it_would_hand_in(arcterm, pack):
+    told = arcterm.json(
+        "train", "tiny", "arcface", "--dataset", str(pack), "--launcher", "pytorchjob", "--dry-run",
+        "--set", "launcher.hosts=2", "--set", "launcher.image=it's:1", "--batch-size", "8",
+    )  # fmt: skip
+    manifest = json.loads(told["submission"])
+    assert manifest["kind"] == "PyTorchJob"
+    worker = manifest["spec"]["pytorchReplicaSpecs"]["Worker"]
+    (container,) = worker["template"]["spec"]["containers"]
+    assert (worker["replicas"], container["image"]) == (1, "it's:1")
+    assert container["command"][1:] == ["-m", "arcterm.processes.host", str(arcterm.folder / "runs" / "RUN")]
+    refused = arcterm(
+        "train", "tiny", "arcface", "--dataset", str(pack), "--launcher", "pytorchjob", "--batch-size", "8",
+        code=2,
+    )  # fmt: skip
+    assert "no container image is given" in refused.stderr and "give launcher.image" in refused.stderr
+    assert not (arcterm.folder / "runs").exists()
 
 
 def test_the_examples_are_checked_and_trained_together(arcterm, arrays):

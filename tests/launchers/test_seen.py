@@ -25,7 +25,7 @@ ASKED = {"backbone": "tiny", "loss": "arcface", "dataset": "demo", "launcher": "
 
 def test_a_launcher_brings_its_own_options_into_the_form(farm):
     draft = Draft(installed(), {"backbone": "tiny", "loss": "arcface"})
-    assert sections.section_of("launcher.hosts", sections.titles()) == "launcher"
+    assert sections.section_of("launcher.hosts", sections.titles()) == "devices"
     assert {name for _, name in draft.choices("launcher")} >= {"local", "farm", "barn"}
     assert draft.options("launcher") == []
     draft.texts |= {"launcher": "farm", "launcher.hosts": "4", "launcher.gpus": "many"}

@@ -191,8 +191,8 @@ def test_options_can_be_given_with_the_check_and_with_the_call():
 
 
 def test_a_kind_without_checks_and_a_name_that_is_not_there():
-    with pytest.raises(PluginError, match="no checks for a launcher"):
-        checks("launcher", "local")
+    with pytest.raises(PluginError, match="no checks for a recipe"):
+        checks("recipe", "local")
     with pytest.raises(PluginError, match="no loss 'arkface'"):
         checks("loss", "arkface")
 

@@ -24,10 +24,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         *("clip", "ema"),
     ),
     "devices": (
-        *("gpus", "nproc", "precision", "head_precision", "row_update", "gradient_checkpointing"),
+        *("launcher", "gpus", "nproc", "precision", "head_precision", "row_update", "gradient_checkpointing"),
         *("compile", "cudnn_benchmark", "deterministic"),
     ),
-    "launcher": ("launcher",),
     "verify, save": (
         *("verify_sets", "verify_every", "checkpoint_every", "checkpoint_minutes"),
         *("checkpoint_background", "keep_last", "keep_best", "mxnet_prefix", "mxnet_save"),

@@ -13,7 +13,7 @@ from arcterm.show.lines import Line, heading, pad, shorten, spread, wrap
 from arcterm.show.plugins import Health, allowed, check_command, defaults
 from arcterm.text import clean
 
-CHECKED = ("backbone", "loss", "dataset", "job", "detector", "tracker")
+CHECKED = ("backbone", "loss", "dataset", "job", "detector", "tracker", "launcher")
 """The kinds that can be tried out."""
 _ROLES = {"ok": "good", "broken": "bad", "hangs": "bad", "shadowed": "warn", "lacking": "warn"}
 _SIGNS = {"ok": "✓", "broken": "✗", "hangs": "✗", "shadowed": "!", "lacking": "!"}

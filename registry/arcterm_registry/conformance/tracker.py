@@ -26,7 +26,7 @@ _MANY = 500
 
 def secrets(subject: Subject) -> str:
     """No option is made for a secret: options are recorded in the run, and in its command."""
-    asks = [option.name for option in subject.declaration.options if _asks_secret(option)]
+    asks = [option.name for option in subject.declaration.options if asks_secret(option)]
     require(
         not asks,
         f"option {', '.join(asks)} asks for a secret, and options are recorded in run.json",
@@ -118,7 +118,8 @@ def fast(subject: Subject) -> str:
     return f"{1000 * seconds / _MANY:.2g} ms a step"
 
 
-def _asks_secret(option: Option) -> bool:
+def asks_secret(option: Option) -> bool:
+    """Whether an option is named as one for a secret."""
     words = option.name.lower().split("_")
     return any(word in _SECRET for word in words) and option.type is str
 
