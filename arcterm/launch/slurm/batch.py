@@ -1,0 +1,165 @@
+"""The process of a batch job: it starts the run's hosts by srun, and decides what their end means.
+
+    python -m arcterm.launch.slurm.batch RUN [--requeue] -- SRUN…
+
+SIGUSR1 says that the time limit is near, and is handed on: the hosts save and end. A preemption with a grace
+time is told to the steps alone, so that the job is looked at after their end. In both cases the job goes back
+into the queue; Slurm itself would call it failed. Of a job that Slurm ends by itself, for a node that died or
+without a grace time, this process is ended too, and Slurm has it back in its queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+from arcterm.errors import ArctermError, RunError
+from arcterm.launch.slurm import commands
+from arcterm.launch.slurm.polling import REQUEUED
+from arcterm.runs import advice, checkpoints, state
+from arcterm.runs.state import Failure
+from arcterm.runs.store import Run
+
+_STOPPED = 130
+_LEAVING_SECONDS = 60.0
+"""How long Slurm may take to end this process after a requeue."""
+
+
+class StepEnd(NamedTuple):
+    """A finished step: srun's exit code, whether the time limit was near, the newest checkpoint before it."""
+
+    code: int
+    out_of_time: bool
+    saved: int | None
+
+
+def main() -> int:
+    """Run the step and return its exit code, unless the job is requeued."""
+    at = sys.argv.index("--")
+    run, requeue = Run(Path(sys.argv[1])), "--requeue" in sys.argv[2:at]
+    began = run.attempts()
+    step = _run_step(run, sys.argv[at + 1 :])
+    try:
+        if step.code and run.attempts() == began:
+            _note_unbegun(run, step.code)
+        elif requeue and (why := reason_to_requeue(run, step)):
+            return _requeue(run, why, step.code)
+    except (ArctermError, OSError) as error:
+        _say(str(error))
+    return step.code
+
+
+def reason_to_requeue(run: Run, step: StepEnd) -> str:
+    """Why the job is to go back into the queue: ``preempted`` or ``out of time``; empty if it is not."""
+    if step.code != _STOPPED:
+        return ""
+    job = fields(commands.ask(["scontrol", "-o", "show", "job", _job()]))
+    if job.get("JobState") != "RUNNING":  # cancelled
+        return ""
+    if job.get("PreemptTime", "None") not in ("None", "0"):
+        return "preempted"
+    return "out of time" if step.out_of_time and _has_advanced(run, step) else ""
+
+
+def _has_advanced(run: Run, step: StepEnd) -> bool:
+    """Whether another start would get further; a run that would not stays stopped, and says so.
+
+    A training that saved nothing in all of its time would never end.
+    """
+    config = run.record.config
+    if config.kind == "job":
+        return config.resumes
+    if (checkpoints.newest_step(run) or 0) > (step.saved or 0):
+        return True
+    _stay(run, "its time limit brought no new checkpoint, so it was not requeued; give it a longer time")
+    return False
+
+
+def fields(text: str) -> dict[str, str]:
+    """The fields of a line of ``scontrol -o show job``, as far as their values hold no blank."""
+    return dict(re.findall(r"(?:^| )([A-Za-z][\w:/]*)=(\S*)", text))
+
+
+def _run_step(run: Run, words: Sequence[str]) -> StepEnd:
+    """Start srun and wait for it; signals are handed on."""
+    asked: list[int] = []
+    saved = checkpoints.newest_step(run)
+    process: subprocess.Popen[bytes] | None = None
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if process is not None and number == signal.SIGUSR1:
+            process.send_signal(number)
+
+    # a job that is cancelled: Slurm tells the steps, and they save before they end
+    signal.signal(signal.SIGTERM, hand_on)
+    signal.signal(signal.SIGUSR1, hand_on)
+    _say(f"{run.name}: start {int(os.environ.get('SLURM_RESTART_COUNT') or 0) + 1} of job {_job()}")
+    try:
+        process = subprocess.Popen(list(words), stdin=subprocess.DEVNULL)
+    except OSError as error:
+        _say(f"can't start srun: {error}")
+        return StepEnd(5, False, saved)
+    if signal.SIGUSR1 in asked:
+        process.send_signal(signal.SIGUSR1)
+    code = process.wait()
+    return StepEnd(code, signal.SIGUSR1 in asked, saved)
+
+
+def _requeue(run: Run, why: str, code: int) -> int:
+    """Put the job back into the queue and wait for the end of this process; returns if that fails."""
+    with contextlib.suppress(RunError):  # it only makes the queue's words better
+        commands.ask(["scontrol", "update", f"JobId={_job()}", f"Comment={REQUEUED}{why}"])
+    _say(f"{run.name}: {why}; job {_job()} goes back into the queue")
+    try:
+        commands.ask(["scontrol", "requeue", _job()])
+    except RunError as error:
+        _stay(run, f"{why}, and {error.message}; {advice.resuming(run)}")
+        return code
+    time.sleep(_LEAVING_SECONDS)
+    return code
+
+
+def _stay(run: Run, reason: str) -> None:
+    """Write why a stopped run stays so."""
+    _say(f"{run.name}: {reason}")
+    with state.lock(run):
+        now = state.read_state(run)
+        said = "; ".join(filter(None, (now.reason, reason)))
+        state.write_state(run, "stopped", attempt=now.attempt, step=now.step, reason=said)
+
+
+def _note_unbegun(run: Run, code: int) -> None:
+    """Write into the run that its hosts never began, unless one of them did so."""
+    log = run.path / "slurm" / f"{_job()}.out"
+    cause = (
+        f"srun ended with {code} before the run began on {os.environ.get('SLURM_JOB_NODELIST', 'its nodes')}"
+    )
+    with state.lock(run):
+        now = state.read_state(run)
+        if now.state not in (*state.LIVE, "lost"):
+            return
+        failure = Failure(cause=cause, hint=f"{log} says more; then {advice.resuming(run)}", log=str(log))
+        state.write_state(run, "failed", attempt=now.attempt, step=now.step, reason=cause, failure=failure)
+
+
+def _job() -> str:
+    return os.environ.get("SLURM_JOB_ID", "0")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""What follows from the end of a job's step: another place in the queue, or the end. No cluster is needed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import pytest
+
+from arcterm.errors import RunError
+from arcterm.launch.slurm import batch, commands, node
+from arcterm.launch.slurm.batch import StepEnd
+from arcterm.runs import checkpoints, state
+from tests.runs.conftest import run  # noqa: F401
+
+RUNNING = "JobId=7 JobState=RUNNING PreemptTime=None Command=/x\n"
+PREEMPTED = "JobId=7 JobState=RUNNING PreemptTime=1796066503 Command=/x\n"
+CANCELLED = "JobId=7 JobState=COMPLETING PreemptTime=None Command=/x\n"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """``asked(job=…)``: scontrol says that of the job; the list of what it is asked for."""
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(batch, "_LEAVING_SECONDS", 0.0)
+    words: list[list[str]] = []
+
+    def stand_in(job: str, *, refuses: bool = False):
+        def ask(given, **how):
+            words.append(list(given))
+            if refuses and "requeue" in given:
+                raise RunError("scontrol refuses: Requested operation is presently disabled")
+            return job
+
+        monkeypatch.setattr(commands, "ask", ask)
+        return words
+
+    return stand_in
+
+
+@pytest.mark.parametrize(
+    ("job", "step", "why"),
+    [
+        (PREEMPTED, StepEnd(130, False, None), "preempted"),
+        (PREEMPTED, StepEnd(130, True, None), "preempted"),
+        (RUNNING, StepEnd(130, True, 10), "out of time"),
+        (RUNNING, StepEnd(130, False, 10), ""),
+        (CANCELLED, StepEnd(130, False, 10), ""),
+        (PREEMPTED, StepEnd(0, False, 10), ""),
+        (PREEMPTED, StepEnd(1, True, 10), ""),
+    ],
+)
+def test_a_stop_that_slurm_asked_for_is_requeued(asked, monkeypatch, run, job, step, why):  # noqa: F811
+    asked(job)
+    monkeypatch.setattr(checkpoints, "newest_step", lambda run: 20)
+    assert batch.reason_to_requeue(run, step) == why
+
+
+def test_a_time_that_brought_nothing_is_not_tried_again(asked, monkeypatch, run):  # noqa: F811
+    asked(RUNNING)
+    monkeypatch.setattr(checkpoints, "newest_step", lambda run: 10)
+    state.write_state(run, "stopped", attempt=1, step=10, reason="SIGUSR1")
+    assert batch.reason_to_requeue(run, StepEnd(130, True, 10)) == ""
+    assert state.read_state(run).reason.startswith("SIGUSR1; its time limit brought no new checkpoint")
+
+
+def ended(monkeypatch, run, *srun: str) -> int:  # noqa: F811
+    """The exit code of a batch process with this in place of srun."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    monkeypatch.setattr(sys, "argv", ["batch", str(run.path), "--requeue", "--", *srun])
+    try:
+        return batch.main()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_preempted_job_goes_back_into_the_queue(asked, monkeypatch, run):  # noqa: F811
+    words = asked(PREEMPTED)
+    folder = run.attempt_dir(1)
+    state.write_state(run, "stopped", attempt=1, step=10, reason="SIGTERM")
+    begins = f"import os; os.makedirs({str(folder)!r}); raise SystemExit(130)"
+    assert ended(monkeypatch, run, sys.executable, "-c", begins) == 130
+    assert ["scontrol", "update", "JobId=7", "Comment=arcterm: preempted"] in words
+    assert words[-1] == ["scontrol", "requeue", "7"]
+
+
+def test_a_requeue_that_is_refused_is_said(asked, run):  # noqa: F811
+    asked(PREEMPTED, refuses=True)
+    state.write_state(run, "stopped", attempt=1, step=10, reason="SIGTERM")
+    assert batch._requeue(run, "preempted", 130) == 130
+    said = state.read_state(run).reason
+    assert said.startswith("SIGTERM; preempted, and scontrol refuses: Requested operation")
+    assert f"arcterm resume {run.id}" in said
+
+
+def test_a_step_that_never_began_fails_the_run(asked, monkeypatch, run):  # noqa: F811
+    asked(RUNNING)
+    state.write_state(run, "queued", attempt=1)
+    assert ended(monkeypatch, run, sys.executable, "-c", "raise SystemExit(3)") == 3
+    told = state.read_state(run)
+    assert told.state == "failed"
+    assert "srun ended with 3 before the run began" in told.reason
+    assert told.failure is not None
+    assert told.failure.log.endswith("/slurm/7.out")
+
+
+def test_no_srun_is_words(asked, monkeypatch, run, capsys):  # noqa: F811
+    asked(RUNNING)
+    state.write_state(run, "queued", attempt=1)
+    assert ended(monkeypatch, run, "/nowhere/srun") == 5
+    assert "can't start srun" in capsys.readouterr().err
+
+
+def test_a_node_is_reached_as_slurm_reaches_it(monkeypatch):
+    monkeypatch.setattr(
+        commands, "ask", lambda words, **how: "NodeName=n1 NodeAddr=127.0.0.1 NodeHostName=x\n"
+    )
+    assert node.of_node("n1") == "127.0.0.1"
+
+    def silent(words, **how):
+        raise commands.SilentError("Slurm does not answer")
+
+    monkeypatch.setattr(commands, "ask", silent)
+    assert node.of_node("localhost") == "127.0.0.1"
