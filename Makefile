@@ -2,6 +2,7 @@
 # make test-mxnet: install MXNet's last release into an environment of its own and compare with it (Linux, x86-64).
 # make fuzz: give damaged and invented files to every parser, SECONDS=30 each, and fail on a finding (Linux, x86-64).
 # make faults: kill a save, and let it fail, at every system call of it (Linux).
+# make cluster: runs on several hosts and on a Slurm cluster, which this machine plays for them (Linux, root).
 # make soak: disturb trainings by FAULTS=200 random faults (40 minutes), and fail if anything is lost (Linux).
 # make pictures: draw every screen of the console, with made-up runs, into docs/pictures.
 # make snapshots: write tests/console/snapshots anew, every screen as text; look at the difference before it is committed.
@@ -17,7 +18,7 @@ FAULTS ?= 200
 # the tests start hundreds of Pythons, each of which would compile everything again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo losses pictures snapshots test test-mxnet fuzz soak faults check install clean
+.PHONY: demo losses pictures snapshots test test-mxnet fuzz soak faults cluster cluster-short check install clean
 
 demo: $(VENV)/.demo
 	$(BIN)/arcterm train tiny arcface --lr 0.1 --epochs 12 --verify-every 250
@@ -33,8 +34,8 @@ snapshots: $(VENV)/.installed
 	ARCTERM_SNAPSHOTS=1 $(BIN)/python -m pytest tests/console/test_snapshots.py
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long" -n 2 --dist worksteal
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or long" -n 2 --dist worksteal --ignore tests/mxnet
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long and not cluster" -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "(slow or long) and not cluster" -n 2 --dist worksteal --ignore tests/mxnet
 
 test-mxnet: $(VENV)/.installed $(MXNET)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/mxnet -n 2
@@ -44,6 +45,12 @@ fuzz: $(VENV)/.installed
 
 faults: $(VENV)/.installed
 	ARCTERM_EVERY_FAULT=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults --timeout 3600 --durations 5
+
+cluster: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster --durations 5
+
+cluster-short: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "cluster and not long" --durations 5
 
 soak: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m soak.run --faults $(FAULTS)

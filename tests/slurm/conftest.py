@@ -1,13 +1,33 @@
-"""What is handed in."""
+"""The cluster of the session, and what is handed in to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from arcterm_registry.contracts import Submission
+
+from tests.slurm import cluster as slurm
+from tests.slurm.cluster import Cluster
+
+
+@pytest.fixture(scope="session")
+def _session_cluster() -> Iterator[Cluster]:
+    if why := slurm.missing():
+        pytest.skip(why)
+    with slurm.running() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(_session_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster that is idle, which this process's commands find; it is idle again afterwards."""
+    for name, value in _session_cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    yield _session_cluster
+    _session_cluster.recover()
 
 
 @pytest.fixture
