@@ -417,7 +417,7 @@ def test_steps_collectives_loader_and_disk_are_tried(tmp_path):
     answer = Child("arcterm.train.footprint.tool", "constants").ask({**request, "wanted": wanted})
     pace = answer["pace"]
     assert pace["images"] == 6
-    assert 2 <= pace["steps"] <= 5
+    assert 2 <= pace["steps"] <= 15
     assert [(one["rows"], one["batch"]) for one in pace["head"]] == [(5, 12), (2, 12), (5, 6)]
     assert all(pace[part] > 0 for part in ("forward", "backward", "update"))
     assert {one["operation"] for one in answer["traffic"]["exchanges"]} == {

@@ -30,7 +30,6 @@ from arcterm.launch.scaling.layout import HostLayout, rows
 MIB, GIB = 1 << 20, 1 << 30
 FOUND = Footprint(weights=MIB, gradients=MIB, momentum=MIB, beyond={"step": Growth(0, MIB)})
 PACE = RankPace(
-    ranks=2,
     steps=5,
     images=8,
     forward=0.08,
@@ -46,8 +45,9 @@ PACE = RankPace(
 SENT = Traffic([Collective("all_gather", 32 * 128 * 4), Collective("all_reduce", 8)], 26 * MIB)
 KNOWN = Constants(
     machine=Machine(name="here", processor="a CPU", cores=2, memory=8 * GIB),
+    ranks=2,
     pace=PACE,
-    alone=replace(PACE, ranks=1, forward=0.04, backward=0.08),
+    alone=replace(PACE, forward=0.04, backward=0.08),
     exchange={
         "all_reduce": [(1024, 0.001), (MIB, 0.011), (25 * MIB, 0.251)],
         "all_gather": [(1024, 0.002), (MIB, 0.012)],

@@ -6,8 +6,11 @@ import pytest
 import torch
 from arcterm_registry import get
 
+from arcterm.train.footprint import pace
 from arcterm.train.footprint.rehearsal import Exchange, Rehearsal
 from arcterm.train.head.head import Head
+
+from ..runs.conftest import config
 
 BATCH, SIZE = 6, 16
 
@@ -33,3 +36,11 @@ def test_the_collectives_of_a_pass_are_counted_with_their_bytes(ranks):
         assert counted == []
     else:
         assert all(one in counted for one in expected), counted
+
+
+def test_what_a_large_batch_exchanges_follows_from_two_small_ones():
+    asked = config(nproc=4, batch_size=32)
+    found = pace.count(asked)
+    exact = pace._exchanges(asked, 128, 32)
+    assert found.exchanges == exact
+    assert found.gradients > 1 << 20

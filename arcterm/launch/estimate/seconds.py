@@ -49,7 +49,7 @@ def probe(config: TrainConfig, subject: Subject, crude: float) -> Duration:
     """Reckon with a few steps that are tried, in a process of its own; `crude` where they can't be made."""
     tried = msgspec.structs.replace(config, compile=False)  # which takes minutes
     try:
-        constants = probes.of_steps(tried, config.nproc, subject.facts.classes)
+        constants = probes.of_steps(tried, subject.facts.classes)
         counted = probes.traffic(tried)
     except (ArctermError, PluginError) as error:
         return Duration(

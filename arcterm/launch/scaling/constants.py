@@ -40,9 +40,8 @@ class Traffic(msgspec.Struct, frozen=True):
 
 
 class RankPace(msgspec.Struct, frozen=True):
-    """Seconds of the parts of a step with `images` of a rank, while `ranks` of a host work at once."""
+    """Medians of `steps`: seconds of a step's parts with `images` of a rank, and of the head by its size."""
 
-    ranks: int
     steps: int
     images: int
     forward: float
@@ -97,12 +96,14 @@ class Decoding(msgspec.Struct, frozen=True):
 class Constants(msgspec.Struct, frozen=True, kw_only=True):
     """All that a plan's times follow from; what is None is not known.
 
-    `training` are the settings that `pace` was measured with, `alone` is the pace of one rank alone with the
-    same threads. `exchange` has (bytes, seconds) by kind of collective among `exchange_ranks` of a host.
+    `training` are the settings that `pace` was measured with, while `ranks` of a host worked at once; `alone`
+    is that of one rank with as many threads. `exchange` has (bytes, seconds) by kind of collective among
+    `exchange_ranks` of a host.
     """
 
     machine: Machine
     training: dict[str, Any] = {}
+    ranks: int = 0
     source: str = MEASURED
     pace: RankPace | None = None
     alone: RankPace | None = None

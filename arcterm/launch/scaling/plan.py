@@ -124,6 +124,6 @@ def _differences(config: TrainConfig, where: Hosts, given: Constants) -> list[st
         for name in probes.TRAINING
         if name in given.training and given.training[name] != mine[name]
     ]
-    if given.pace and given.pace.ranks != where.ranks:
-        differing.append(f"{given.pace.ranks} ranks on the host in place of {where.ranks}")
+    if given.pace and given.ranks != where.ranks:
+        differing.append(f"{given.ranks} ranks on the host in place of {where.ranks}")
     return [f"the constants were measured with {', '.join(differing)}"] if differing else []

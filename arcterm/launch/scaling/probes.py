@@ -20,6 +20,7 @@ from arcterm.launch.scaling.constants import Constants, Decoding, Machine, RankP
 from arcterm.processes.child import Child
 from arcterm.progress import Progress
 
+Points = dict[str, list[tuple[int, float]]]
 _TOOL = "arcterm.train.footprint.tool"
 # what the time of a step depends on, beside the ranks and their class rows
 TRAINING = (
@@ -38,40 +39,46 @@ def measure(
     Those that are known from before are taken unless they are wanted `anew`. Raises `ArctermError` or
     `PluginError` for a step that can't be made.
     """
-    ask = _Probes(config, ranks, classes, anew, progress)
-    pace = ask.pace(config, ranks)
-    alone = msgspec.structs.replace(config, nproc=1, gpus=config.gpus[:1])
+    probes = _Probes(config, ranks, classes, anew, progress)
+    wanted = ["pace", "loader", "disk", *(["exchange"] if ranks > 1 else [])]
+    found = probes.ask(wanted, root)
+    lone = msgspec.structs.replace(config, nproc=1, gpus=config.gpus[:1])
+    alone = found if config.nproc == 1 else _Probes(lone, 1, classes, anew, progress).ask(["pace"])
     return Constants(
-        machine=machine(config),
+        machine=machine(config, probes.day),
         training=settings(config),
-        pace=pace,
-        alone=pace if config.nproc == 1 else ask.pace(alone, 1),
-        exchange=ask.exchange() if ranks > 1 else {},
+        ranks=ranks,
+        pace=msgspec.convert(found["pace"], RankPace),
+        alone=msgspec.convert(alone["pace"], RankPace),
+        exchange=msgspec.convert(found.get("exchange", {}), Points),
         exchange_ranks=max(2, ranks),
-        loader=ask.loader(),
-        storage=ask.storage(root),
+        loader=Decoding(**found["loader"], dataset=_data(config)),
+        storage=Storage(**found["disk"]),
     )
 
 
-def of_steps(config: TrainConfig, ranks: int, classes: int) -> Constants:
-    """Return what the time of a step follows from, without the loader; raises as `measure`."""
-    ask = _Probes(config, ranks, classes)
+def of_steps(config: TrainConfig, classes: int) -> Constants:
+    """Return what the time of a step on this host alone follows from, but the loader; raises as `measure`."""
+    probes = _Probes(config, config.nproc, classes)
+    found = probes.ask(["pace", *(["exchange"] if config.nproc > 1 else [])])
     return Constants(
-        machine=machine(config),
+        machine=machine(config, probes.day),
         training=settings(config),
-        pace=ask.pace(config, ranks),
-        exchange=ask.exchange() if ranks > 1 else {},
-        exchange_ranks=max(2, ranks),
+        pace=msgspec.convert(found["pace"], RankPace),
+        exchange=msgspec.convert(found.get("exchange", {}), Points),
+        exchange_ranks=max(2, config.nproc),
     )
 
 
 def traffic(config: TrainConfig) -> Traffic:
     """Count what a rank exchanges in a step of one pass, which is the same on any machine."""
-    return _Probes(config, 1, 2).traffic()
+    if config.nproc == 1:
+        return Traffic()
+    return msgspec.convert(_Probes(config, 1, 2).ask(["traffic"])["traffic"], Traffic)
 
 
-def machine(config: TrainConfig) -> Machine:
-    """Describe this machine."""
+def machine(config: TrainConfig, day: str) -> Machine:
+    """Describe this machine, which was measured on `day`."""
     there = [device.gpu for device in gpus.usable()[0]] if config.gpus else []
     memory = there[0].memory_total or 0 if there else room.host_memory()
     return Machine(
@@ -82,7 +89,7 @@ def machine(config: TrainConfig) -> Machine:
         gpus=len(there),
         gpu=there[0].name if there else "",
         torch=torch_version(),
-        day=time.strftime("%Y-%m-%d"),
+        day=day,
     )
 
 
@@ -93,7 +100,7 @@ def settings(config: TrainConfig) -> dict[str, Any]:
 
 
 class _Probes:
-    """Asks for one constant after another, each with its own place in the cache."""
+    """Asks for constants, each of which has its own place in the cache; `day` is that of the oldest."""
 
     def __init__(
         self,
@@ -108,65 +115,74 @@ class _Probes:
         self._classes = classes
         self._anew = anew
         self._progress = progress
+        self.day = ""
 
-    def pace(self, config: TrainConfig, ranks: int) -> RankPace:
-        free = room.host_memory() // ranks
-        if config.gpus:
-            free = min(gpu.free for gpu in room.gpu_memory(config.gpus))
-        what = (settings(config), ranks, self._classes, config.nproc)
-        sources = footprint.sources(get("backbone", config.backbone))
-        found = self._ask("pace", what, config, ranks, sources, classes=self._classes, free=free)
-        return msgspec.convert({"ranks": ranks, **found}, RankPace)
+    def ask(self, wanted: Sequence[str], root: Path = Path()) -> dict[str, dict[str, Any]]:
+        """Return what is wanted by name: what is not known from before is measured by one process.
 
-    def traffic(self) -> Traffic:
-        if self._config.nproc == 1:
-            return Traffic()
-        what = (settings(self._config), self._config.nproc)
-        sources = footprint.sources(get("backbone", self._config.backbone))
-        return msgspec.convert(self._ask("traffic", what, self._config, 1, sources), Traffic)
+        The disk is that of `root`, or of where it will be made.
+        """
+        folder = next(each for each in (root.absolute(), *root.absolute().parents) if each.is_dir())
+        places = {name: self._place(name, folder) for name in wanted}
+        known = {} if self._anew else {name: _known(place) for name, place in places.items()}
+        found = {name: kept for name, kept in known.items() if kept}
+        if missing := [name for name in wanted if name not in found]:
+            if self._progress:
+                self._progress(0, 1, f"measuring: {', '.join(missing)}")
+            made, day = self._measure(missing, folder), time.strftime("%Y-%m-%d")
+            for name in missing:
+                found[name] = {"day": day, "found": made[name]}
+                if place := places[name]:
+                    cache.keep(place, msgspec.json.encode(found[name]))
+        self.day = min(kept["day"] for kept in found.values())
+        return {name: kept["found"] for name, kept in found.items()}
 
-    def exchange(self) -> dict[str, list[tuple[int, float]]]:
-        found = self._ask("exchange", (self._config.device, self._ranks), self._config, self._ranks)
-        return msgspec.convert(found, dict[str, list[tuple[int, float]]])
-
-    def loader(self) -> Decoding:
+    def _measure(self, wanted: Sequence[str], folder: Path) -> Mapping[str, Any]:
         config = self._config
-        what = (config.dataset, config.dataset_options, config.loader_threads, config.device, self._ranks)
-        found = self._ask("loader", what, config, self._ranks)
-        return Decoding(**found, dataset=str(config.dataset_options.get("path") or config.dataset))
+        free = room.host_memory() // self._ranks
+        if config.gpus:
+            free = min((gpu.free for gpu in room.gpu_memory(config.gpus)), default=0)
+        request = {
+            "config": msgspec.to_builtins(config),
+            "ranks": self._ranks,
+            "classes": self._classes,
+            "free": free,
+            "folder": str(folder),
+            "wanted": wanted,
+        }
+        return Child(_TOOL, "constants").ask(request)
 
-    def storage(self, root: Path) -> Storage:
-        """Measure the disk of `root`, or of where it will be made."""
-        there = next(each for each in (root.absolute(), *root.absolute().parents) if each.is_dir())
-        what = (there.stat().st_dev, self._ranks)
-        return Storage(**self._ask("disk", what, self._config, self._ranks, folder=str(there)))
-
-    def _ask(
-        self,
-        name: str,
-        what: object,
-        config: TrainConfig,
-        ranks: int,
-        sources: Sequence[Path] = (),
-        **more: Any,
-    ) -> Mapping[str, Any]:
-        place = _place(name, what, sources)
-        if place and not (self._anew and name != "traffic"):  # which is counted, and not measured
-            with contextlib.suppress(OSError, msgspec.DecodeError):
-                return msgspec.json.decode(place.read_bytes(), type=dict[str, Any])
-        if self._progress:
-            self._progress(0, 1, f"measuring: {name}")
-        request = {"config": msgspec.to_builtins(config), "ranks": ranks, "wanted": [name], **more}
-        found: Mapping[str, Any] = Child(_TOOL, "constants").ask(request)[name]
-        if place:
-            cache.keep(place, msgspec.json.encode(found))
-        return found
+    def _place(self, name: str, folder: Path) -> Path | None:
+        """Where in the cache a constant is: by all that it depends on."""
+        config = self._config
+        network = (settings(config), config.nproc, self._classes)
+        what: dict[str, object] = {
+            "pace": network,
+            "traffic": network[:2],
+            "exchange": config.device,
+            "loader": (config.dataset, config.dataset_options, config.loader_threads, config.device),
+            "disk": folder.stat().st_dev,
+        }
+        sources = (
+            footprint.sources(get("backbone", config.backbone))
+            if what[name] in (network, network[:2])
+            else []
+        )
+        ours = Path(__file__).parents[2] / "train" / "footprint"
+        versions = (torch_version(), platform.machine(), platform.node(), _processor(), cores())
+        return cache.place(
+            "constants", [*ours.glob("*.py"), *sources], f"{name}{what[name]}{self._ranks}{versions}"
+        )
 
 
-def _place(name: str, what: object, sources: Sequence[Path]) -> Path | None:
-    ours = Path(__file__).parents[2] / "train" / "footprint"
-    versions = (torch_version(), platform.machine(), platform.node(), _processor(), cores())
-    return cache.place("constants", [*ours.glob("*.py"), *sources], f"{name}{what}{versions}")
+def _known(place: Path | None) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(place.read_bytes(), type=dict[str, Any]) if place else None
+    return None
+
+
+def _data(config: TrainConfig) -> str:
+    return str(config.dataset_options.get("path") or config.dataset)
 
 
 def _processor() -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -28,9 +28,10 @@ from arcterm.train.footprint.together import Worker
 from arcterm.train.guards.finite import FiniteGuard
 from arcterm.train.head.head import Head
 from arcterm.train.stepmodel import compile_backbone
+from arcterm.train.world import World
 from arcterm.verify.embed import normalize
 
-_STEPS = 5
+_STEPS = 15
 _FEWEST = 2
 _ENOUGH_SECONDS = 4.0
 _CPU_FLOPS = 20e9  # of a slow core: so little is tried at a time that two steps take seconds there
@@ -124,14 +125,25 @@ def measure(config: TrainConfig, classes: int, free: int, worker: Worker) -> Ste
 def count(config: TrainConfig) -> StepTraffic:
     """Count what a rank of `config` exchanges in a step of one pass, whatever device it is for."""
     config = msgspec.structs.replace(config, device="cpu", gpus=[], precision="float32", compile=False)
+    network = build.backbone(config, torch.device("cpu"))
+    size = build.embedding_size(config, network, World())
+    gradients = sum(p.nbytes for p in network.parameters() if p.requires_grad)
+    if get("loss", config.loss).form != "margin":
+        return StepTraffic(_exchanges(config, size, config.batch_size), gradients)
+    # from two small batches: that of hundreds of ranks would take the memory of all of them
+    two, four = _exchanges(config, size, 2), _exchanges(config, size, 4)
+    image = [(b.bytes - a.bytes) // 2 for a, b in zip(two, four, strict=True)]
+    grown = [a.bytes + more * (config.batch_size - 2) for a, more in zip(two, image, strict=True)]
+    return StepTraffic([replace(a, bytes=all_of) for a, all_of in zip(two, grown, strict=True)], gradients)
+
+
+def _exchanges(config: TrainConfig, size: int, batch: int) -> list[Exchange]:
+    """Count the collectives of a head with embeddings of `size` numbers and `batch` images of each rank."""
     world = Rehearsal(size=config.nproc)
-    network = build.backbone(config, world.device)
-    size = build.embedding_size(config, network, world)
     # a few rows: none of them travel
-    work = _HeadWork(config, 2 * config.nproc, size, config.batch_size, world)
-    alone = Worker(0, 1, None, [0.0])
-    work.step(_Clock(world.device, alone), 1)
-    return StepTraffic(world.exchanges, sum(p.nbytes for p in network.parameters() if p.requires_grad))
+    work = _HeadWork(config, 2 * config.nproc, size, batch, world)
+    work.step(_Clock(world.device, Worker(0, 1, None, [0.0])), 1)
+    return world.exchanges
 
 
 def _repeat(step: Callable[[_Clock, int], None], clock: _Clock, worker: Worker) -> _Clock:
