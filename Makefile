@@ -2,7 +2,7 @@
 # make test-mxnet: install MXNet's last release into an environment of its own and compare with it (Linux, x86-64).
 # make fuzz: give damaged and invented files to every parser, SECONDS=30 each, and fail on a finding (Linux, x86-64).
 # make faults: kill a save, and let it fail, at every system call of it (Linux).
-# make cluster: runs on several hosts and on a Slurm cluster, which this machine plays for them (Linux, root).
+# make cluster: runs on several hosts, a Slurm cluster and 64 ranks, which this machine plays for them (Linux, root).
 # make soak: disturb trainings by FAULTS=200 random faults (40 minutes), and fail if anything is lost (Linux).
 # make pictures: draw every screen of the console, with made-up runs, into docs/pictures.
 # make snapshots: write tests/console/snapshots anew, every screen as text; look at the difference before it is committed.

@@ -1,0 +1,1 @@
+"""Many ranks and several hosts, stood in for on this machine: `make cluster`."""
