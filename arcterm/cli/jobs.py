@@ -18,11 +18,12 @@ from arcterm.cli.show_data import findings, list_known, show
 from arcterm.commandline import flag
 from arcterm.errors import ConfigError
 from arcterm.settings import SETTINGS
-from arcterm.show.output import put_detached, say, say_waiting
+from arcterm.show.output import put, put_detached, put_json, say, say_waiting
 
 if TYPE_CHECKING:
     from arcterm.config import JobConfig
     from arcterm.launch.launchers.chosen import Chosen
+    from arcterm.launch.start import ReadyJob
 
 
 class Jobs(TyperGroup):
@@ -81,15 +82,33 @@ def run_job(config: JobConfig, given: Mapping[str, Any]) -> None:
     from arcterm.runs import store
 
     root = store.runs_dir(given["runs_dir"])
-    where = {key: given.get(key) for key in ("gpus", "nproc") if config.ranks}
+    where: dict[str, Any] = {key: given.get(key) for key in ("gpus", "nproc") if config.ranks}
     after = store.find(root, given["after"]) if given.get("after") else None
-    run = start.job(config, root, argv=sys.argv, after=after, say=say, launcher=launcher_of(given), **where)
+    where["launcher"] = launcher_of(given)
+    if given.get("dry_run"):
+        put_dry_run(start.prepare_job(config, root, after=after, say=say, **where), root, given["as_json"])
+        return
+    run = start.job(config, root, argv=sys.argv, after=after, say=say, **where)
     if given["detach"]:
         put_detached(run, given["as_json"])
         return
     if config.ranks or get("job", config.plugin).factory.startswith("arcterm.train"):
         say_waiting(config.title)
     watch(run, plain=given["plain"], as_json=given["as_json"], owner=True)
+
+
+def put_dry_run(ready: ReadyJob, root: Path, as_json: bool) -> None:
+    """Write what a job's launcher would be given, and what is wrong with it; nothing is started."""
+    from arcterm.launch import engine
+
+    faults, text = engine.faults(ready.config, root), engine.describe(ready.config, root)
+    if as_json:
+        import msgspec
+
+        put_json({"config": msgspec.to_builtins(ready.config), "submission": text, "faults": faults})
+        return
+    say(*(f"problem: {fault}" for fault in faults))
+    put(*text.splitlines())
 
 
 def launcher_of(given: Mapping[str, Any]) -> Chosen | None:
@@ -144,6 +163,8 @@ def job_parameters(declared: JobSpec) -> list[inspect.Parameter]:
         assign = typer.Option("--launcher-set", help=about, show_default=False)
         parameters.append(parameter("launcher", launcher_option(), None))
         parameters.append(parameter("launcher_set", Annotated[list[str], assign], []))
+        dry = typer.Option("--dry-run", help="Print what its launcher would be given, start nothing.")
+        parameters.append(parameter("dry_run", Annotated[bool, dry], False))
     detach = typer.Option("--detach", help="Start it and return; prints the job's id.")
     after = typer.Option("--after", help="Queue it after this run, however that ends.", show_default=False)
     own = [

@@ -11,7 +11,7 @@ import typer
 from arcterm_registry import get
 
 from arcterm.cli import completing
-from arcterm.cli.jobs import job_parameters, launcher_of
+from arcterm.cli.jobs import job_parameters, launcher_of, put_dry_run
 from arcterm.cli.options import parameter, set_parameters
 from arcterm.show.output import put_detached, put_json, say, say_waiting
 
@@ -34,6 +34,7 @@ def _run(
     after: str | None,
     launcher: str | None,
     launcher_set: list[str],
+    dry_run: bool,
     **given: Any,
 ) -> None:
     from arcterm.cli.runs.watch import watch
@@ -47,9 +48,11 @@ def _run(
     config = job_config(verification.NAME, [model, *sets], options)
     before = store.find(root, after) if after else None
     chosen = launcher_of({"launcher": launcher, "launcher_set": launcher_set})
-    job = start.job(
-        config, root, argv=sys.argv, gpus=gpus, nproc=nproc, launcher=chosen, after=before, say=say
-    )
+    where: dict[str, Any] = {"gpus": gpus, "nproc": nproc, "launcher": chosen, "after": before, "say": say}
+    if dry_run:
+        put_dry_run(start.prepare_job(config, root, **where), root, as_json)
+        return
+    job = start.job(config, root, argv=sys.argv, **where)
     if detach:
         put_detached(job, as_json)
         return

@@ -31,7 +31,7 @@ _HUGE = 1 << 63  # what no 64-bit integer holds
 _LONGEST = 80
 
 _JOB_GROUPS = ("data", "megaface", "evaluate", "job", "")
-_OF_LAUNCH = ("launcher", "launcher_set")
+_OF_LAUNCH = ("launcher", "launcher_set", "dry_run")
 _TAKEN = ("after", "detach", "plain", "as_json", "json", "runs_dir", "nproc", "gpus", "help", *_OF_LAUNCH)
 
 _TRUE = {"1", "true", "yes", "on"}

@@ -282,6 +282,15 @@ def test_a_job_on_ranks_goes_the_same_way(farm, tmp_path):
     assert (farm.given[0].ranks, farm.given[0].hosts) == (2, 2)
 
 
+def test_a_job_on_ranks_is_described(farm, tmp_path, run_cli):
+    (tmp_path / "faces").mkdir()
+    words = ["align", "faces", "out", "--launcher", "farm", "--launcher-set", "hosts=2", "--dry-run"]
+    assert run_cli(*words).stdout.startswith("farm 2 × 0\n")
+    told = json.loads(run_cli(*words, "--json").stdout)
+    assert (told["config"]["hosts"], told["faults"]) == (2, [])
+    assert farm.given == [] and not (tmp_path / "runs").exists()
+
+
 # --- an engine of this machine
 
 
