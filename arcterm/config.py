@@ -125,6 +125,9 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True):
 class TrainConfig(Augmentation, Placement, frozen=True, kw_only=True, tag_field="kind", tag="training"):
     """A training run, complete. `batch_size` is per rank, `steps` the total, `gpus` empty on a CPU.
 
+    `nproc` ranks in all are shared by `hosts`, and `gpus` are those of each. A run that is elastic goes on
+    with `least_hosts` to `most_hosts`, which are 0 for one that isn't.
+
     A step is one update. It takes `global_batch` images: each rank's `share` in `accumulate` parts of
     `batch_size`, and all ranks' parts that go forward together are a `micro_batch`.
 
@@ -148,6 +151,8 @@ class TrainConfig(Augmentation, Placement, frozen=True, kw_only=True, tag_field=
     gpus: list[int] = []
     threads: int = 1
     hosts: int = 1
+    least_hosts: int = 0
+    most_hosts: int = 0
     launcher: str = _DEFAULT["launcher"]
     launcher_options: dict[str, Value] = {}
     batch_size: int
@@ -253,10 +258,9 @@ class TrainConfig(Augmentation, Placement, frozen=True, kw_only=True, tag_field=
                 f"cudnn_benchmark times the convolutions of a GPU, and {why}",
                 "leave it out, or give --set cudnn_benchmark=no",
             )
-        if self.gpus and len(self.gpus) * self.hosts != self.nproc:
+        if self.gpus and len(self.gpus) != self.ranks_each:
             raise ConfigError(
-                f"{self.nproc} ranks on {len(self.gpus) * self.hosts} GPUs",
-                "give --nproc or --gpus, not both",
+                f"{self.ranks_each} ranks on {len(self.gpus)} GPUs", "give --nproc or --gpus, not both"
             )
 
     @property
@@ -345,6 +349,8 @@ class TrainConfig(Augmentation, Placement, frozen=True, kw_only=True, tag_field=
         asked["dataset"] = asked["dataset_options"].pop("path", "") or asked["dataset"]
         for option in SETTINGS:
             value = self.durations.get(option.name, getattr(self, option.name))
+            if option.name == "nproc":
+                value = self.ranks_each
             if value not in (option.default, []) and option.name != "epochs":
                 asked[option.name] = ",".join(map(str, value)) if isinstance(value, list) else value
         if self.track_options:
@@ -357,7 +363,14 @@ class TrainConfig(Augmentation, Placement, frozen=True, kw_only=True, tag_field=
     @property
     def command(self) -> str:
         """The equivalent command line."""
-        return commandline.training(self.settings())
+        here = self.is_local and max(self.hosts, self.most_hosts) > 1
+        several = f" --nnodes {self.nnodes}" if here else ""
+        return commandline.training(self.settings()) + several
+
+    @property
+    def nnodes(self) -> str:
+        """Its numbers of hosts as a command gives them: ``2``, or ``1:2``."""
+        return f"{self.least_hosts}:{self.most_hosts}" if self.most_hosts else str(self.hosts)
 
     @property
     def form(self) -> tuple[str, dict[str, str]]:
@@ -411,6 +424,9 @@ class JobConfig(msgspec.Struct, Placement, frozen=True, kw_only=True, tag_field=
     hosts: int = 1
     launcher: str = LOCAL
     launcher_options: dict[str, Value] = {}
+    least_hosts: ClassVar[int] = 0
+    most_hosts: ClassVar[int] = 0
+    product: ClassVar[str] = ""
 
     @property
     def declared(self) -> JobSpec | None:

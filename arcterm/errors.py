@@ -64,6 +64,10 @@ class StartError(ArctermError):
     exit_code = 5
 
 
+class BusyError(RunError):
+    """A run whose lock another process holds."""
+
+
 class FailedError(ArctermError):
     """Work that was begun and could not be done."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcterm.cli import completing
+from arcterm.cli.hosts import asked_hosts, host_parameters, join_run
 from arcterm.cli.options import help_of, launcher_option, parameter, set_parameters, shared_parameters
 from arcterm.commandline import flag
 from arcterm.errors import ConfigError
@@ -21,6 +22,7 @@ from arcterm.show.output import ProgressLine, put, put_detached, put_json, say, 
 if TYPE_CHECKING:
     from arcterm.cli.runs.watch import View
     from arcterm.launch.estimate.assess import Look
+    from arcterm.launch.hosts.asked import AskedHosts
     from arcterm.launch.plan import Plan
     from arcterm.launch.queue import QueuePlace
     from arcterm.runs.store import Run
@@ -40,8 +42,9 @@ _HOW = ("after", "detach", "dry_run", "plain", "as_json", "runs_dir")
 
 def _run(**given: Any) -> None:
     how = {key: given.pop(key) for key in _HOW}
+    hosts = asked_hosts(given)
     seed = given["seed"]
-    start_training(layers(**given), seeds=[] if seed is None else _seeds(seed), **how)
+    start_training(layers(**given), seeds=[] if seed is None else _seeds(seed), hosts=hosts, **how)
 
 
 def layers(
@@ -81,10 +84,12 @@ def start_training(
     after: str | None = None,
     worded: Callable[[str], str] | None = None,
     shown: Callable[[Plan], View] | None = None,
+    hosts: AskedHosts | None = None,
 ) -> None:
     """Show the plan of `settings` (see `overrides.merge`), then start the run and watch it.
 
-    Several `seeds` are a run each; the run is queued `after` another. A command with other flags gives
+    Several `seeds` are a run each; the run is queued `after` another. On several `hosts` it is made on the
+    first, and the others join it. A command with other flags gives
     `worded`, which puts advice in its own words, and has the equivalent `arcterm train` printed; `shown`
     makes its way of showing a run.
     """
@@ -95,15 +100,23 @@ def start_training(
     else:
         say("no --dataset: using the demo, faces drawn by arcterm itself")
     from arcterm.launch import queue  # slow to import: after the first line
+    from arcterm.launch.hosts.asked import ONE
     from arcterm.launch.plan import make_plan
     from arcterm.runs import store
 
     root, called, several = store.runs_dir(runs_dir), settings.get("name", ""), len(seeds) > 1
     before = store.find(root, after) if after else None
-    for name in queue.names(called, seeds):
-        store.check_name(root, name)
+    if hosts is None or hosts.is_first():
+        for name in queue.names(called, seeds):
+            store.check_name(root, name)
     look: Look = "full" if dry_run else "tight"
-    plan = make_plan(settings, ProgressLine("getting the data ready"), root, look)
+    hosts = hosts or ONE
+    if hosts.is_first():
+        hosts.check_place()
+    plan = make_plan(settings, ProgressLine("getting the data ready"), root, look, hosts=hosts)
+    if not hosts.is_first():
+        join_run(plan.config, hosts, root, dry_run=dry_run, detach=detach, plain=plain, as_json=as_json)
+        return
     places = queue.share_out(plan.config, seeds, called, settings.get("gpus", ""), root)
     say(*(f"  {note}" for note in [*plan.notes, *queue.lines(places, before)]))
     if plan.warning:
@@ -174,6 +187,7 @@ def _parameters() -> list[inspect.Parameter]:
         "name": option(str | None, "--name", "A name for the run."),
         "detach": option(bool, "--detach", "Start it and return; prints the run's id."),
         "dry_run": option(bool, "--dry-run", "Check everything, start nothing."),
+        **host_parameters(),
     }
     defaults = {"detach": False, "dry_run": False}
     own = [parameter(name, kind, defaults.get(name)) for name, kind in annotations.items()]

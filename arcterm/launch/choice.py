@@ -11,6 +11,7 @@ from arcterm_registry import Backbone, Loss, PluginError, get, names
 from arcterm import gpus
 from arcterm.errors import ConfigError
 from arcterm.launch import devices
+from arcterm.launch.hosts.asked import AskedHosts
 from arcterm.overrides import indices
 
 
@@ -47,13 +48,34 @@ def chosen(kind: str, given: Mapping[str, Any]) -> Any:
 class Devices(NamedTuple):
     """The GPUs of each host of a run, none of one on the CPU; its ranks in all; its hosts.
 
-    The remark on them is empty where all is as usual.
+    The remark on them is empty where all is as usual. An elastic run goes on with `least` to `most` hosts.
     """
 
     gpus: list[int]
     nproc: int
     remark: str
     hosts: int = 1
+    least: int = 0
+    most: int = 0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields of a config."""
+        return {
+            "device": "cuda" if self.gpus else "cpu",
+            "nproc": self.nproc,
+            "gpus": self.gpus,
+            "hosts": self.hosts,
+            "least_hosts": self.least,
+            "most_hosts": self.most,
+        }
+
+    def on(self, asked: AskedHosts) -> Devices:
+        """These on each of several hosts."""
+        if not asked.several:
+            return self
+        hosts, least, most = asked.numbers
+        return self._replace(nproc=self.nproc * hosts, hosts=hosts, least=least, most=most)
 
 
 def devices_for(wanted: str | None, nproc: int | None) -> Devices:

@@ -34,6 +34,7 @@ from arcterm.launch.estimate.assess import Look
 from arcterm.launch.estimate.need import Subject
 from arcterm.launch.estimate.seconds import Duration
 from arcterm.launch.estimate.verdict import Estimate
+from arcterm.launch.hosts.asked import ONE, AskedHosts
 from arcterm.launch.launchers import chosen as launchers
 from arcterm.launch.launchers.chosen import Chosen
 from arcterm.launch.pretrained import Pretrained
@@ -62,6 +63,7 @@ class Plan:
 
     `seconds` is a rough estimate of the training time, `warning` what to say if that is long; `estimate` says
     what else it needs, and why it can't start if it can't. `faults` are what its launcher finds wrong.
+    `options` are for the supervisor.
     """
 
     config: TrainConfig
@@ -70,6 +72,7 @@ class Plan:
     seconds: float
     warning: str
     estimate: Estimate
+    options: tuple[str, ...] = ()
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -125,12 +128,14 @@ def make_plan(
     root: Path | None = None,
     look: Look = "quick",
     where: Devices | None = None,
+    hosts: AskedHosts = ONE,
 ) -> Plan:
     """Work out a complete config from `settings` (see `overrides.merge`).
 
     `progress` follows a data set that must first be made; other runs are looked for in `root`.
     `look` is how close the memory is looked at, which may take seconds. `where` are devices that need not
     be here, in place of those that the settings name.
+    On several `hosts` ranks and GPUs of the settings are those of each.
 
     Raises `ArctermError` or `PluginError` for the first thing that can't be, naming the option to change.
     """
@@ -138,7 +143,7 @@ def make_plan(
     given = choice.given
     source = sources.find(given.get("dataset") or DEFAULT_DATASET, given.get("dataset_options", {}))
     launcher = launchers.choose(given["launcher"], given.get("launcher_options", {}))
-    where = where or launchers.place(launcher, given.get("gpus"), given.get("nproc"))
+    where = where or launchers.place(launcher, given.get("gpus"), given.get("nproc")).on(hosts)
     if choice.loss.form == "margin":  # images of different passes never meet
         given["accumulate"] = layer.passes(choice.recipe, choice.asked, where.nproc, given["accumulate"])
     facts, given["verify_sets"] = sets.choose(sets.inspect(source, progress), given["verify_sets"])
@@ -178,6 +183,7 @@ def make_plan(
         seconds=taken.seconds,
         warning=seconds.warning(taken.seconds, config),
         estimate=found,
+        options=hosts.options,
     )
 
 
@@ -324,10 +330,7 @@ def _config(parts: _Parts) -> TrainConfig:
         backbone_options=choice.backbone_options,
         loss_options=choice.loss_options,
         dataset_options=dict(source.options),
-        device="cuda" if where.gpus else "cpu",
-        nproc=where.nproc,
-        gpus=where.gpus,
-        hosts=where.hosts,
+        **where.settings,
         batch_size=length.batch,
         epochs=length.epochs,
         steps=length.steps,
@@ -361,6 +364,7 @@ def _notes(parts: _Parts, config: TrainConfig, cached: list[str]) -> list[str]:
     choice, source, facts, _, where, length, _, taught = parts
     given, whole = choice.given, config.global_batch
     ranks = f"{where.nproc} {'GPU' if where.gpus else 'CPU rank'}{'s' * (where.nproc > 1)}"
+    ranks += f" on {where.hosts} hosts" if where.hosts > 1 else ""
     verified = ", ".join(f"{key} ({pairs} pairs)" for key, pairs in facts.verification.items()) or "none"
     unasked = "" if given.get("dataset") else " (no --dataset given)"
     epochs = "epochs" if given.get("steps") else f"{length.epochs} epochs"

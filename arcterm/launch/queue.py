@@ -58,8 +58,8 @@ def share_out(
         made = [msgspec.structs.replace(config, seed=seed) for seed in seeds]
         return [QueuePlace(called, one, None) for called, one in zip(names(name, seeds), made, strict=True)]
     free = free_gpus(config, wanted, root)
-    count = len(free) // config.nproc if config.gpus else 0
-    lanes = [free[lane * config.nproc :][: config.nproc] for lane in range(min(count, len(seeds)))]
+    count = len(free) // config.ranks_each if config.gpus else 0
+    lanes = [free[lane * config.ranks_each :][: config.ranks_each] for lane in range(min(count, len(seeds)))]
     lanes = lanes or [config.gpus]
     return [
         QueuePlace(

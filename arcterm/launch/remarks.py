@@ -74,7 +74,7 @@ def loader(config: TrainConfig) -> list[str]:
     """A line with the decoding threads where they follow from the cores of the host."""
     if config.device == "cpu" or config.loader_threads:
         return []
-    threads = decoding_threads(0, config.device, config.nproc)
+    threads = decoding_threads(0, config.device, config.ranks_each)
     return [f"loader    {threads} decoding threads a rank, by the cores"]
 
 

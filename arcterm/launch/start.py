@@ -56,7 +56,7 @@ def start(
         raise plan.refusal
     _refuse_queue(plan.config, after)
     run = _create(root, plan.config, argv, name=name, facts=plan.facts)
-    engine.submit(run, *(["--after", str(after.path.resolve())] if after else []))
+    engine.submit(run, *plan.options, *(["--after", str(after.path.resolve())] if after else []))
     return run
 
 
@@ -90,6 +90,9 @@ def stop(run: Run, *, now: bool = False) -> str:
         if not state.is_here(owner):
             if engine.holds(run):
                 return engine.stop(run, at_once=True)
+            if run.record.config.hosts > 1 and state.believed(run):
+                control.ask_end(run)
+                return f"asked {run.name} on {owner.host} to stop at once"
             raise RunError(
                 f"{run.name} runs on {owner.host}",
                 f"stop it there, or `arcterm stop {run.id}`; if that host is gone, "

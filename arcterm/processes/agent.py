@@ -17,6 +17,7 @@ from pathlib import Path
 
 from arcterm import parent_death
 from arcterm.processes.hosts import rendezvous
+from arcterm.processes.hosts.place import HostPlace
 from arcterm.runs import space
 from arcterm.runs.diagnosis import AgentReport, Fallen
 from arcterm.runs.store import Run
@@ -33,7 +34,8 @@ def main() -> int:
     from torch.distributed.run import parse_args
     from torch.distributed.run import run as run_agent
 
-    folder = run.attempt_dir(attempt)
+    first, address = int(os.environ.get("ARCTERM_FIRST_RANK", "0")), os.environ.get("ARCTERM_ADDRESS", "")
+    folder = HostPlace(first // run.record.config.ranks_each, address=address).folder(run, attempt)
     meeting = Path(os.environ["ARCTERM_RENDEZVOUS"])
     arguments = [
         "--nnodes=1",
@@ -42,7 +44,7 @@ def main() -> int:
         "--rdzv-conf=store_type=file,keep_alive_interval=3600",
         f"--rdzv-endpoint={meeting / rendezvous.AGENT}",
         "--local-addr=127.0.0.1",
-        f"--nproc-per-node={run.record.config.nproc}",
+        f"--nproc-per-node={run.record.config.ranks_each}",
         "--max-restarts=0",
         "--monitor-interval=0.1",
         "--signals-to-handle=SIGQUIT",
@@ -56,7 +58,7 @@ def main() -> int:
         run_agent(parse_args(arguments))
     except ChildFailedError as error:
         fallen = [
-            Fallen(rank=rank, pid=failure.pid, exit_code=failure.exitcode, t=failure.timestamp)
+            Fallen(rank=first + rank, pid=failure.pid, exit_code=failure.exitcode, t=failure.timestamp)
             for rank, failure in error.failures.items()  # in the order in which they were seen to end
         ]
         space.write_json(run, folder / "failure.json", AgentReport(ranks=fallen, t=time.time()))

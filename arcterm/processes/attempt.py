@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from arcterm.config import Config
-from arcterm.processes import command, family, hang, signals, stacks
-from arcterm.runs import advice, checkpoints, control, diagnosis, pulse, space, state
+from arcterm.processes import command, family, hang
+from arcterm.processes.hosts import elastic, rendezvous
+from arcterm.processes.hosts.crew import LEFT_SECONDS, Crew
+from arcterm.processes.hosts.place import HostPlace
+from arcterm.processes.hosts.roll import Lost, Roll, digest_of
+from arcterm.runs import advice, checkpoints, control, diagnosis, space, state
 from arcterm.runs.checkpoints import Newest
-from arcterm.runs.diagnosis import AgentReport, AttemptEnd, Fallen
+from arcterm.runs.diagnosis import AgentReport, AttemptEnd, Exit
 from arcterm.runs.pulse import Beat
-from arcterm.runs.state import Failure, Launch
+from arcterm.runs.state import Failure, Launch, LaunchHost
 from arcterm.runs.store import Run
 
 TICK_SECONDS = 0.2
@@ -25,11 +29,10 @@ _SAVED = ("loading", "compile", "verify")
 """Phases in which everything is saved: before the first step, and right after a checkpoint."""
 _DOING = {"compile": "compiling", "checkpoint": "saving", "verify": "verifying"}
 """What a phase is called in a sentence, where it has another name."""
-_LEFT_SECONDS, _AGENT_SECONDS = 6.0, 40.0
-"""How long ranks may outlive one that died, and the agent may outlive it or all of them."""
 
-Cut = Literal["", "at once", "saved", "grace", "hang"]
-"""Why an attempt was ended: by SIGQUIT, with nothing to save, after the grace, for a hang; or by itself."""
+Cut = Literal["", "at once", "saved", "grace", "hang", "host"]
+"""Why an attempt was ended: by SIGQUIT, with nothing to save, after the grace, for a hang, or because another
+host was lost or its ranks fell; or by itself."""
 
 
 @dataclass
@@ -46,42 +49,55 @@ class StopAsked:
 
 
 class Attempt:
-    """Attempt `number` at `run`; `asked` says what is to become of it."""
+    """Attempt `number` at `run`, on the hosts of `roll` if there are several; `asked` says what to do."""
 
-    def __init__(self, run: Run, number: int, asked: StopAsked) -> None:
+    def __init__(self, run: Run, number: int, asked: StopAsked, roll: Roll | None = None) -> None:
         self.run = run
         self.number = number
         self.waited = ""  # how the run ended that it was queued after
         self._asked = asked
         self._folder = run.attempt_dir(number)
         self._hung: Failure | None = None
-        self._alone_since = 0.0
+        self._roll = roll
+        self._others_fell = 0.0
+        self._met = False
+        self._cut_at, self._code = (
+            float("inf"),
+            0,
+        )  # when one host was ended for another, and the code of that
+        self.grows = ""  # the request to stop by which it makes place for one on more hosts
+        self._crew = Crew(run, number, HostPlace(ranks=range(run.record.config.nproc)))
 
     def start(self, meeting: Path, found: Newest, notes: list[str]) -> None:
         """Start the agent, or the only process, from the checkpoint that was `found`.
 
         `meeting` is where its processes find each other, `notes` are for the user.
         """
-        argv, environ = command.argv(self.run, self.number), command.environ(self.run, meeting)
+        self._meeting, roll = meeting, self._roll
+        places = roll.places(self._config.ranks_each, self._config.hosts) if roll else [self._crew.place]
+        self._crew = Crew(self.run, self.number, places[0])
+        argv, environ = command.argv(self.run, self.number), command.environ(self.run, meeting, places[0])
         launch = Launch(
             argv=argv,
             env=command.recorded_part(environ),
             resume=found.path.name if found.path else "",
-            notes=[*notes, *found.notes],
+            notes=[*notes, *found.notes, *(roll.notes() if roll else [])],
             after=self.waited,
+            hosts=[
+                LaunchHost(name=each.name, address=each.address, ranks=list(each.ranks))
+                for each in (places if roll else [])
+            ],
         )
         space.write_json(self.run, self._folder / "launch.json", launch)
-        with signals.blocked():
-            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environ, close_fds=True)
+        self._crew.start(argv, environ)
+        if roll:
+            roll.begin(self.number, places, digest_of(self.run))
 
     def watch(self, beat: Callable[[], None]) -> Cut:
-        """Wait for the agent's end, or for a reason to end the attempt; calls `beat` all the time."""
+        """Wait for the end of its processes, or for a reason to end them; calls `beat` all the time."""
         watch = hang.Watch(self._config.hang_seconds) if self._config.hang_seconds else None
         looked, passed_on = 0.0, False
-        while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=TICK_SECONDS)
-                return ""
+        while not self._has_ended():
             beat()
             if self._asked.at_once:
                 return "at once"
@@ -93,19 +109,55 @@ class Attempt:
                     return "saved"
                 if time.monotonic() - self._asked.at > self._config.grace:
                     return "grace"
-            if (now := time.monotonic()) - looked >= hang.LOOK_SECONDS:
+            now = time.monotonic()
+            if self._roll and self._is_cut_off(self._roll, now):
+                self._cut_at, self._code = time.time(), self._crew.code or self._roll.bad_code()
+                return "host"
+            if self._roll and not self.grows and self._could_grow(self._roll):
+                self.grows = control.ask(self.run, "stop")
+            if now - looked >= hang.LOOK_SECONDS:
                 looked, beats = now, self._beats()
-                self._end_those_left(beats, now)
-                if watch and (silent := watch.look(beats, now, stacks.any_stopped(beats))) is not None:
-                    self._hung = self._examine(beats, silent)
+                self._crew.end_those_left(now)
+                if watch and (silent := watch.look(beats, now, self._any_stopped())) is not None:
+                    self._hung = self._examine(beats, silent, beat)
                     return "hang"
+        return ""
+
+    def _has_ended(self) -> bool:
+        """Wait a moment; whether the processes on all hosts have ended."""
+        ended = self._crew.wait(TICK_SECONDS)
+        if self._roll is None:
+            return ended
+        self._roll.look()
+        if ended and not self._roll.ended():
+            time.sleep(TICK_SECONDS)
+        return ended and self._roll.ended()
+
+    def _is_cut_off(self, roll: Roll, now: float) -> bool:
+        """Whether a host was lost, or ranks fell on one host and those on others had time to say so."""
+        if not self._met and (where := rendezvous.announced(self._meeting)):
+            roll.meet(where)
+            self._met = True
+        fell = roll.fell() or (self._crew.wait(0) and self._crew.code != 0)
+        self._others_fell = (self._others_fell or now) if fell else 0.0
+        return bool(roll.lost) or (fell and now - self._others_fell > LEFT_SECONDS)
+
+    def _could_grow(self, roll: Roll) -> bool:
+        """Whether hosts have come with which an elastic training could go on faster."""
+        config = self._config
+        if roll.count <= config.hosts or config.hosts >= config.most_hosts or self._phase() != "training":
+            return False
+        fitted = elastic.fit(config, roll.count)
+        return fitted is not None and fitted.hosts > config.hosts
 
     def conclude(self, cut: Cut) -> AttemptEnd:
         """Find out how the attempt ended, after all of its processes have."""
-        exits = diagnosis.read_exits(self.run, self.number)
+        roll = self._roll
+        exits = {**self._crew.exits(), **(roll.exits() if roll else {})}
         ended = exits.get(0)
         good = len(exits) == self._config.nproc and all(e.reason != "error" for e in exits.values())
-        if ended is not None and ended.reason != "error" and (good or self._process.returncode == 0):
+        left_well = self._crew.code == 0 and not (roll and (roll.lost or roll.fell()))
+        if ended is not None and ended.reason != "error" and (good or left_well):
             named = f"{self._asked.name}: " if self._asked.name and ended.reason == "stopped" else ""
             return self.end(ended.reason, step=ended.step, reason=named + ended.detail)
         if cut == "at once":
@@ -116,13 +168,36 @@ class Attempt:
         if cut == "grace":
             grace = f"{self._config.grace:g} s"
             return self.end("stopped", reason=f"{self._asked.name}, and no checkpoint within {grace}; {lost}")
-        if not cut and not command.has_agent(self._config):
-            self._report()
-        failure = self._hung or diagnosis.diagnose(self.run, self.number, self._process.returncode)
+        failure = self._hung or self._diagnose(exits)
         if self._is_stopping() and not failure.repeats:
             asked = self._asked.name or "stop asked"
             return self.end("stopped", reason=f"{asked}, and {failure.cause}; {lost}")
         return self.end("failed", failure=failure)
+
+    def _diagnose(self, exits: Mapping[int, Exit]) -> Failure:
+        """Find who failed first, on whichever host."""
+        report, roll = self._crew.report(), self._roll
+        if roll is None:
+            return diagnosis.diagnose(self.run, self.number, self._crew.code)
+        theirs = roll.report()
+        fallen = sorted([*report.ranks, *theirs.ranks], key=lambda one: one.t)
+        report = AgentReport(
+            # those that the supervisor killed on one host fell because of another
+            ranks=[one for one in fallen if one.exit_code != -signal.SIGKILL or one.t < self._cut_at],
+            signal=report.signal or theirs.signal,
+            error=report.error or theirs.error,
+        )
+        failure = diagnosis.diagnose(
+            self.run,
+            self.number,
+            self._code or self._crew.code or roll.bad_code(),
+            report,
+            exits,
+            _failure_of_host(self.run, roll.lost) if roll.lost else None,
+        )
+        if failure.rank is None:
+            return failure
+        return msgspec.structs.replace(failure, host=roll.name_of(failure.rank))
 
     def end(
         self,
@@ -142,14 +217,6 @@ class Attempt:
             t=time.time(),
         )
 
-    def _report(self) -> None:
-        """Record how the only process fell, as an agent does of its ranks, unless it never began."""
-        process, began = self._process, self.run.rank_dir(self.number, 0).exists()
-        if process.returncode < 0 or (process.returncode and began):
-            fallen = Fallen(rank=0, pid=process.pid, exit_code=process.returncode, t=time.time())
-            report = AgentReport(ranks=[fallen], t=fallen.t)
-            space.write_json(self.run, self._folder / "failure.json", report)
-
     def _ask_ranks(self) -> None:
         """Ask for a checkpoint and the end of the attempt, as `arcterm stop` does."""
         try:
@@ -168,29 +235,15 @@ class Attempt:
         family.send(signal.SIGCONT)
         return False
 
-    def _end_those_left(self, beats: dict[int, Beat], now: float) -> None:
-        """End ranks that outlive one that died, and an agent that outlives its ranks.
+    def _any_stopped(self) -> bool:
+        """Whether the process of a rank is stopped by a signal."""
+        return self._crew.any_stopped() or bool(self._roll and self._roll.any_stopped())
 
-        The agent ends ranks that are left, but gives them half a minute; it does nothing while it is stopped.
-        """
-        left = {rank: beat.pid for rank, beat in beats.items() if family.is_alive(beat.pid)}
-        exits = {
-            rank: diagnosis.read_exit(self.run, self.number, rank) for rank in beats.keys() - left.keys()
-        }
-        died = any(ended is None or ended.reason == "error" for ended in exits.values())
-        if not died and (left or len(beats) < self._config.nproc):
-            self._alone_since = 0.0
-            return
-        self._alone_since = self._alone_since or now
-        self._process.send_signal(signal.SIGCONT)
-        if now - self._alone_since > _LEFT_SECONDS:
-            family.send(signal.SIGKILL, set(left.values()))
-        if now - self._alone_since > _AGENT_SECONDS:
-            self._process.kill()
-
-    def _examine(self, beats: dict[int, Beat], silent: float) -> Failure:
+    def _examine(self, beats: Mapping[int, Beat], silent: float, beat: Callable[[], None]) -> Failure:
         """Find the rank that the others wait for, and keep what it is doing."""
-        found = hang.find_silent(stacks.examine(self.run, self.number, beats)) if beats else None
+        examined = self._crew.examine() if self._crew.beats() else []
+        examined += self._roll.examine(beat) if self._roll else []
+        found = hang.find_silent(examined) if examined else None
         since = f"no step for {silent:.0f} s"
         if not any(beat.phase == "training" for beat in beats.values()):
             since = f"no sign of life for {silent:.0f} s while {self._doing()}"
@@ -201,6 +254,7 @@ class Attempt:
             )
         return Failure(
             rank=found.rank,
+            host=found.host,
             cause=f"{found.words}: {since}",
             hint=advice.resuming(self.run),
             traceback=found.evidence,
@@ -213,7 +267,7 @@ class Attempt:
         return self.run.record.config
 
     def _beats(self) -> dict[int, Beat]:
-        return dict(pulse.read_all(self._folder))
+        return self._crew.beats() | (self._roll.beats() if self._roll else {})
 
     def _phase(self) -> str:
         """What rank 0 is at, without which no other makes a step."""
@@ -233,3 +287,11 @@ class Attempt:
         """Whether a stop was asked for, by a signal or a request."""
         pending = any(request.verb == "stop" for _, request in control.pending(self.run))
         return bool(self._asked.name) or pending or state.read_state(self.run).state == "stopping"
+
+
+def _failure_of_host(run: Run, lost: Lost) -> Failure:
+    return Failure(
+        host=lost.name,
+        cause=f"host {lost.name} was lost: {lost.why}",
+        hint=f"look at that host and its network, then start the same command there; {advice.resuming(run)}",
+    )

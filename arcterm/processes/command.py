@@ -10,6 +10,8 @@ from pathlib import Path
 from arcterm import environment, gpus
 from arcterm.config import Config
 from arcterm.errors import RunError
+from arcterm.processes.hosts import address
+from arcterm.processes.hosts.place import ALONE, HostPlace
 from arcterm.runs.store import Run
 
 _STORED = (
@@ -33,23 +35,24 @@ def argv(run: Run, attempt: int) -> list[str]:
 
 
 def has_agent(config: Config) -> bool:
-    """Whether torchrun starts the ranks. A rank alone needs none, and is two seconds earlier at work."""
-    return config.ranks and config.nproc > 1
+    """Whether torchrun starts a host's ranks. One alone needs none, and is two seconds earlier at work."""
+    return config.ranks and config.ranks_each > 1
 
 
-def environ(run: Run, meeting: Path) -> dict[str, str]:
-    """The environment, without any trace of a torchrun around this process.
+def environ(run: Run, meeting: Path, place: HostPlace = ALONE) -> dict[str, str]:
+    """The environment at a `place`, without any trace of a torchrun around this process.
 
     Raises `RunError` if there are fewer GPUs than the run is to work on.
     """
     config = run.record.config
+    interface = address.interface_of(place.address) if place.address else "lo"
     made = {name: value for name, value in environment.for_child().items() if not _is_torchruns(name)}
     made |= {
         "ARCTERM_PARENT_PID": str(os.getpid()),
         "ARCTERM_RENDEZVOUS": str(meeting),
-        # all ranks are on this host: no other has to reach them
-        "GLOO_SOCKET_IFNAME": "lo",
-        "NCCL_SOCKET_IFNAME": "lo",
+        # the network that the hosts of the run share; with one host no other has to reach its ranks
+        "GLOO_SOCKET_IFNAME": interface,
+        "NCCL_SOCKET_IFNAME": f"={interface}",
         # threads of a job without ranks are its own, a part of the work each
         "OMP_NUM_THREADS": str(config.threads) if config.ranks else "1",
         "PYTHONUNBUFFERED": "1",
@@ -58,6 +61,13 @@ def environ(run: Run, meeting: Path) -> dict[str, str]:
     }
     if not has_agent(config):  # as torchrun has it for a rank
         made |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    if place.address:  # torchrun knows of the ranks of its own host only
+        made |= {
+            "ARCTERM_ADDRESS": place.address,
+            "ARCTERM_HOST": place.name,
+            "ARCTERM_FIRST_RANK": str(place.ranks.start),
+            "ARCTERM_WORLD_SIZE": str(config.nproc),
+        }
     if config.device == "cuda":  # silent by default, NCCL says in its log why a collective failed
         made.setdefault("NCCL_DEBUG", "WARN")
     if config.kind == "training" and run.config.deterministic:

@@ -86,7 +86,8 @@ class Examined(NamedTuple):
     """A rank as it was found in a hang.
 
     `state` is the letter of /proc, empty where the process is gone; `channel` is where in the kernel it
-    waits, `stack` its Python stack, innermost frame first, empty if it did not answer.
+    waits, `stack` its Python stack, innermost frame first, empty if it did not answer. `host` is the name of
+    its host where the run has several.
     """
 
     rank: int
@@ -96,6 +97,7 @@ class Examined(NamedTuple):
     state: str = ""
     channel: str = ""
     stack: str = ""
+    host: str = ""
 
     @property
     def _frame(self) -> re.Match[str] | None:
@@ -112,7 +114,8 @@ class Examined(NamedTuple):
     @property
     def words(self) -> str:
         """What is wrong with it."""
-        who = f"rank {self.rank} (process {self.pid})"
+        where = f" on {self.host}" if self.host else ""
+        who = f"rank {self.rank}{where} (process {self.pid})"
         frame = self._frame
         if self.state in _HELD:
             return f"{who} {_HELD[self.state]}"

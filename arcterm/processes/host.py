@@ -1,8 +1,9 @@
 """The one command that a launcher runs on every host of a run, in the foreground.
 
-    python -m arcterm.processes.host RUN [--from-start] [--change NAME]
+    python -m arcterm.processes.host RUN [--local-addr ADDRESS|INTERFACE] [--from-start] [--change NAME]
 
-It takes the run's lock, begins the next attempt, from the newest whole checkpoint, and supervises it.
+The first to take the run's lock begins the next attempt, from the newest whole checkpoint, and supervises it;
+on the other hosts of a run on several the command joins it, over the network of the address named.
 SIGTERM, SIGUSR1 and SIGINT mean: save, then stop. It exits with 0 if the run is done, 130 if it was stopped,
 1 if it failed, and with the code of the error if it can't begin.
 """
@@ -17,8 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from arcterm.errors import ArctermError, RunError
+from arcterm.errors import ArctermError, BusyError, RunError
 from arcterm.processes import supervisor
+from arcterm.processes.hosts import address
+from arcterm.processes.hosts.address import Meeting
+from arcterm.processes.hosts.member import HostMember
 from arcterm.runs import state
 from arcterm.runs.store import Run
 
@@ -30,8 +34,14 @@ def main() -> int:
     run, options = Run(Path(sys.argv[1]).resolve()), sys.argv[2:]
     with _heard() as say:
         try:
-            with state.lock(run):
-                return _supervise(run, options, say)
+            local = _take_local(options)
+            try:
+                with state.lock(run):
+                    return _supervise(run, _meeting(run, local) + options, say)
+            except BusyError:
+                if not _has_others(run):
+                    raise
+            return HostMember(run, local, say).serve()
         except (ArctermError, OSError) as error:
             say(str(error))
             return error.exit_code if isinstance(error, ArctermError) else 5
@@ -53,6 +63,29 @@ def _supervise(run: Run, options: list[str], say: Callable[[str], None]) -> int:
     ended = state.read_state(run)
     say(": ".join(filter(None, (f"{run.name} is {ended.state}", ended.reason))))
     return code
+
+
+def _has_others(run: Run) -> bool:
+    """Whether the run works on several hosts."""
+    config = run.record.config
+    return max(config.hosts, config.most_hosts) > 1
+
+
+def _take_local(options: list[str]) -> str:
+    """Take --local-addr out of the options; returns the address or interface that it names."""
+    if "--local-addr" not in options:
+        return ""
+    place = options.index("--local-addr")
+    _, named = options[place : place + 2]
+    del options[place : place + 2]
+    return named
+
+
+def _meeting(run: Run, local: str) -> list[str]:
+    """The option by which the supervisor listens for other hosts: on the address that they reach."""
+    if not _has_others(run):
+        return []
+    return ["--listen", str(Meeting(address.choose(local, "") if local else address.usual(), 0))]
 
 
 def _wait_for_silent_host(run: Run, say: Callable[[str], None]) -> None:

@@ -27,6 +27,9 @@ def main() -> int:
     signals.listen()
     parent_death.tie_to(int(os.environ["ARCTERM_PARENT_PID"]))
     run, attempt = Run(Path(sys.argv[1])), int(sys.argv[2])
+    if first := os.environ.get("ARCTERM_FIRST_RANK"):  # torchrun knows of the ranks of this host only
+        os.environ["RANK"] = str(int(first) + int(os.environ["LOCAL_RANK"]))
+        os.environ["WORLD_SIZE"] = os.environ["ARCTERM_WORLD_SIZE"]
     return perform(run, attempt, int(os.environ["RANK"]), lambda journal: _work(run, attempt, journal))
 
 

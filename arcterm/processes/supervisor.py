@@ -3,7 +3,8 @@
     python -m arcterm.processes.supervisor RUN ATTEMPT [LOCK PIPE OPTIONS]
 
 LOCK is a descriptor of the run's lock, already held; PIPE receives a word when the run is owned, or why not.
-Options: --from-start, --change NAME (a planned change, see `runs.history`), --after RUN (wait for it first).
+Options: --from-start, --change NAME (a planned change, see `runs.history`), --after RUN (wait for it first),
+--listen HOST:PORT (where the other hosts of a run on several find this one).
 
 One per run, in a session of its own. torch runs in its children only. After a failure from outside the ranks
 are launched again, in a new attempt, from the newest whole checkpoint. SIGTERM, SIGUSR1 and SIGINT mean:
@@ -25,10 +26,13 @@ from types import FrameType
 import msgspec
 
 from arcterm import parent_death
-from arcterm.errors import ArctermError
+from arcterm.config import TrainConfig
+from arcterm.errors import ArctermError, RunError
 from arcterm.processes import family, queue, signals
 from arcterm.processes.attempt import TICK_SECONDS, Attempt, StopAsked
-from arcterm.processes.hosts import rendezvous
+from arcterm.processes.hosts import address, elastic, rendezvous
+from arcterm.processes.hosts.address import Meeting
+from arcterm.processes.hosts.roll import Roll
 from arcterm.processes.retries import Retries
 from arcterm.runs import advice, checkpoints, control, diagnosis, history, space, state
 from arcterm.runs.diagnosis import AttemptEnd
@@ -59,7 +63,8 @@ def own(run: Run, attempt: int, options: Sequence[str], pipe: int | None = None)
     """
     named = dict(itertools.pairwise(options))
     after = Run(Path(named["--after"])) if "--after" in named else None
-    supervisor = Supervisor(run, attempt, from_start="--from-start" in options, after=after)
+    meeting = address.parse(named["--listen"]) if "--listen" in named else None
+    supervisor = Supervisor(run, attempt, meeting, from_start="--from-start" in options, after=after)
     if "--change" in named:  # before READY: a start that fails changes nothing
         history.accept(run, named["--change"], checkpoints.newest_step(run))
     code = supervisor.supervise(pipe)
@@ -70,11 +75,21 @@ def own(run: Run, attempt: int, options: Sequence[str], pipe: int | None = None)
 class Supervisor:
     """A run from one attempt on, under one lock; it first waits for the run `after` which it is queued."""
 
-    def __init__(self, run: Run, attempt: int, *, from_start: bool = False, after: Run | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        attempt: int,
+        meeting: Meeting | None = None,
+        *,
+        from_start: bool = False,
+        after: Run | None = None,
+    ) -> None:
         self.run = run
+        self.meeting = meeting
         self.from_start = from_start
         self.after = after
         self.asked = StopAsked()
+        self.roll: Roll | None = None
         self.attempt = Attempt(run, attempt, self.asked)
         self.notes: list[str] = []
         self._beaten = 0.0
@@ -85,6 +100,7 @@ class Supervisor:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGQUIT, self._stop_at_once)
         signals.unblock()
+        self._open_roll()
         self._own()
         _report(pipe, state.READY)
         try:
@@ -104,7 +120,32 @@ class Supervisor:
             reason=ended.reason,
             failure=ended.failure,
         )
-        return _EXIT_CODES[ended.state]
+        code = _EXIT_CODES[ended.state]
+        if self.roll:
+            words = ": ".join(filter(None, (f"{self.run.name} is {ended.state}", ended.reason)))
+            self.roll.close(code, words)
+        return code
+
+    def _open_roll(self) -> None:
+        """Listen for the other hosts of the run, if it is to have some; raises `ArctermError`."""
+        config = self.run.record.config
+        if max(config.hosts, config.most_hosts) == 1:
+            return
+        if self.meeting is None:
+            raise RunError(
+                f"{self.run.name} works on {max(config.hosts, config.most_hosts)} hosts, "
+                "and no place to meet is named",
+                f"`arcterm resume {self.run.id} --rdzv HOST:PORT` on each, with an address of this one",
+            )
+        self.roll = Roll(self.run, self.meeting, self._asked_elsewhere)
+        self.attempt = Attempt(self.run, self.attempt.number, self.asked, self.roll)
+
+    def _asked_elsewhere(self, name: str) -> None:
+        """Obey a signal that another host got."""
+        if name == "SIGQUIT":
+            self.asked.at_once = True
+        elif not self.asked.name:
+            self.asked.at, self.asked.name = time.monotonic(), name
 
     def _own(self) -> None:
         """Take the run for this attempt, as readers see it."""
@@ -138,11 +179,20 @@ class Supervisor:
         retries = Retries(config.retries if config.resumes else 0, checkpoints.newest_step(self.run))
         while True:
             ended = self._once()
+            growing = bool(self.attempt.grows) and ended.state == "stopped" and not self._is_stop_asked()
+            if growing:
+                ended = msgspec.structs.replace(ended, reason=f"another host came; {ended.reason}")
             with contextlib.suppress(OSError):  # a full disk; the run's state matters more
                 diagnosis.write_end(self.run, ended)
+            if growing:
+                self._begin_again(ended, remedied=False)
+                continue
             if ended.state != "failed":
                 return ended
             remedied = self._is_remedied()
+            if self.roll and self.roll.lost:  # no fault of the run's: it waits for that host
+                self._begin_again(ended, remedied=False)
+                continue
             refusal = retries.refusal(ended, checkpoints.newest_step(self.run), mended=remedied)
             if refusal is not None:
                 reason = "; ".join(filter(None, (ended.reason, refusal)))
@@ -156,12 +206,16 @@ class Supervisor:
 
     def _once(self) -> AttemptEnd:
         """Start the ranks, watch them until they have ended, and find out how."""
+        if self.roll and not self._gather(self.roll):
+            return self.attempt.end("stopped", reason="stopped while it waited for other hosts")
         with state.beating(self.run):  # gigabytes are read
             found = checkpoints.newest_valid(self.run, from_start=self.from_start)
         with rendezvous.folder() as meeting:
             self.attempt.start(meeting, found, self.notes)
             cut = self.attempt.watch(self._beat)
             left = family.kill()
+            if self.roll:
+                self.roll.end(self._beat)
         if left:
             pids = ", ".join(str(process.pid) for process in left)
             hint = f"look at `dmesg`, disks and GPUs; then {advice.resuming(self.run)}"
@@ -170,6 +224,30 @@ class Supervisor:
             )
             return self.attempt.end("failed", failure=failure)
         return self.attempt.conclude(cut)
+
+    def _gather(self, roll: Roll) -> bool:
+        """Wait until enough hosts are there for an attempt; False if a stop is asked for before."""
+        config, said = self.run.record.config, ""
+        most = config.most_hosts or config.hosts
+        while True:
+            words = roll.missing(config.least_hosts or most, most)
+            if not words and (fitted := elastic.fit(config, roll.count)) is not None:
+                break
+            words = words or f"{config.product} images a step can't be shared by {roll.count} hosts"
+            if self.asked.any() or any(request.verb == "stop" for _, request in control.pending(self.run)):
+                return False
+            if words != said:
+                step, number = checkpoints.newest_step(self.run) or 0, self.attempt.number
+                state.write_state(self.run, "starting", attempt=number, step=step, reason=words)
+                said = words
+            self._beat()
+            time.sleep(TICK_SECONDS)
+        if isinstance(fitted, TrainConfig) and fitted != config:
+            names = ", ".join(roll.names[: fitted.hosts])
+            why = f"{fitted.hosts} of {most} hosts: {names}"
+            history.record(self.run, fitted, why, checkpoints.newest_step(self.run) or 0)
+            self.notes.append(f"goes on on {why}; {fitted.product} = {fitted.global_batch} images a step")
+        return True
 
     def _begin_again(self, ended: AttemptEnd, remedied: bool) -> None:
         """Make the next attempt ready."""
@@ -181,9 +259,14 @@ class Supervisor:
             changed = f" with lr {config.lr:g}"
         where = f"from step {step:,}" if self.run.record.config.kind == "training" else "where it was"
         self.notes = [f"relaunched {where}{changed}: {ended.reason}"]
-        self.attempt = Attempt(self.run, ended.attempt + 1, self.asked)
+        self.attempt = Attempt(self.run, ended.attempt + 1, self.asked, self.roll)
         log_into(self.run.attempt_dir(ended.attempt + 1))
         self._own()
+
+    def _is_stop_asked(self) -> bool:
+        """Whether a person asked for a stop since the attempt began to make place for another host."""
+        own = self.attempt.grows
+        return self.asked.any() or any(name > own for name in control.stops(self.run))
 
     def _finds_room(self, ended: AttemptEnd) -> bool:
         """Wait until the disk takes the files of another attempt; False if a stop is asked for before."""
@@ -212,6 +295,8 @@ class Supervisor:
         if now - self._beaten >= state.HEARTBEAT_SECONDS:
             self._beaten = now
             state.beat(self.run)
+            if control.is_end_asked(self.run):
+                self.asked.at_once = True
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         """Signal handler: save, then stop. It may come again, from a scheduler that sends it to all."""

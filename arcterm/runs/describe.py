@@ -16,6 +16,7 @@ import msgspec
 
 from arcterm.config import Augmentation, Config
 from arcterm.errors import ArctermError, DataError
+from arcterm.files import read_json
 from arcterm.runs import advice, checkpoints, dataset, history, notes, space, trackers
 from arcterm.runs.diagnosis import alerts, read_ends
 from arcterm.runs.engines import record as engine
@@ -39,7 +40,7 @@ from arcterm.runs.reading.batches import StepBatch
 from arcterm.runs.reading.columns import GrowingColumn
 from arcterm.runs.reading.essentials import PACE_STEPS, sampled_zeros
 from arcterm.runs.report import read_report
-from arcterm.runs.state import LIVE, damage, read_state
+from arcterm.runs.state import LIVE, Launch, damage, read_state
 from arcterm.runs.store import Run, recorded
 
 if TYPE_CHECKING:
@@ -341,6 +342,7 @@ def describe(reader: Reader) -> dict[str, Any]:
         ],
         "gpus": msgspec.to_builtins([gpu for _, gpu in gpus]),
         "alerts": [alert.text for alert in alerts.find(summary, gpus)] if state.state in LIVE else [],
+        "hosts": _hosts(run),
         "ranks": [msgspec.to_builtins(rank) for _, rank in sorted(summary.ranks.items())],
         "skipped": [msgspec.to_builtins(skipped) for skipped in summary.skipped.values()],
         "corrupt_records": reader.essentials.corrupt,
@@ -361,6 +363,15 @@ def _describe_engine(run: Run) -> dict[str, Any] | None:
         return msgspec.to_builtins(engine.read(run))  # type: ignore[no-any-return]
     except (DataError, OSError):
         return None
+
+
+def _hosts(run: Run) -> list[dict[str, Any]]:
+    """The hosts of the last attempt and the numbers of their ranks; empty for a run on one."""
+    try:
+        launch = read_json(run.attempt_dir(run.attempts()) / "launch.json", Launch)
+    except (DataError, OSError):
+        return []
+    return [msgspec.to_builtins(host) for host in launch.hosts]
 
 
 def _augments(item: tuple[str, Any]) -> bool:

@@ -220,7 +220,8 @@ class Rank(Event, tag="rank"):
     `gpu_peak` is the most bytes of its GPU that PyTorch has held, for tensors or for later ones; 0 on a CPU.
     `times` are milliseconds a step, the mean since the last report, of what a rank does without waiting for
     others: ``data``, until it has its images, and ``forward``, through the backbone. Of all other phases
-    the collectives make the same on all ranks, however long one of them lets the others wait.
+    the collectives make the same on all ranks, however long one of them lets the others wait. `host` is the
+    name of its host where the run has several.
     """
 
     rank: int
@@ -228,6 +229,7 @@ class Rank(Event, tag="rank"):
     memory: int
     gpu_peak: int = 0
     times: dict[str, float] = {}
+    host: str = ""
 
 
 class Message(Event, tag="message"):

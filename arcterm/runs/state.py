@@ -24,7 +24,7 @@ from typing import Literal
 
 import msgspec
 
-from arcterm.errors import ArctermError, DataError, RunError
+from arcterm.errors import ArctermError, BusyError, DataError, RunError
 from arcterm.files import read_json
 from arcterm.runs import advice, space
 from arcterm.runs.engines import record as engine
@@ -47,11 +47,14 @@ READY = "ready"
 class Failure(msgspec.Struct, kw_only=True, frozen=True):
     """Why a run failed: the first failing `rank` (None: the launcher), its error, the likely `cause`.
 
+    `host` is the name of that rank's host, or of the one that was lost, where the run has several.
+
     `hint` is the next step, if known. One that `repeats` would happen again as it is: a mistake of a user,
     or what code does with the same numbers. What comes from outside does not.
     """
 
     rank: int | None = None
+    host: str = ""
     cause: str
     error: str = ""
     hint: str = ""
@@ -60,6 +63,14 @@ class Failure(msgspec.Struct, kw_only=True, frozen=True):
     exit_code: int | None = None
     log: str = ""
     repeats: bool = False
+
+    @property
+    def where(self) -> str:
+        """Who failed first: ``rank 1``, ``rank 1 on HOST``, or the launcher."""
+        who = "the launcher" if self.rank is None else f"rank {self.rank}"
+        if self.rank is None and self.host:
+            return f"host {self.host}"
+        return f"{who} on {self.host}" if self.host else who
 
 
 class State(msgspec.Struct, kw_only=True, frozen=True):
@@ -89,10 +100,19 @@ class Owner(msgspec.Struct, kw_only=True, frozen=True):
     pid_space: str = ""
 
 
+class LaunchHost(msgspec.Struct, kw_only=True, frozen=True):
+    """A host of an attempt, and the numbers of its ranks."""
+
+    name: str
+    address: str
+    ranks: list[int]
+
+
 class Launch(msgspec.Struct, kw_only=True, frozen=True):
     """``attempts/NNNN/launch.json``: argv and environment of an attempt, the checkpoint it resumes from.
 
     `notes` name damaged checkpoints and the one used instead; `after` how the run ended that it waited for.
+    `hosts` are those of a run on several, first to last.
     """
 
     argv: list[str]
@@ -100,6 +120,7 @@ class Launch(msgspec.Struct, kw_only=True, frozen=True):
     resume: str = ""
     notes: list[str] = []
     after: str = ""
+    hosts: list[LaunchHost] = []
 
 
 def write_state(run: Run, state: StateName, **fields: object) -> None:
@@ -344,7 +365,9 @@ def lock(run: Run, held: int | None = None) -> Iterator[int]:
             with contextlib.suppress(DataError, OSError):
                 owner = read_owner(run)
                 who = f"process {owner.pid} on {owner.host}" if owner and owner_alive(run) else who
-            raise RunError(f"{run.id} is being run by {who}", f"`arcterm attach {run.id}` shows it") from None
+            raise BusyError(
+                f"{run.id} is being run by {who}", f"`arcterm attach {run.id}` shows it"
+            ) from None
         yield fd
     finally:
         os.close(fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from types import TracebackType
@@ -45,12 +46,13 @@ class Telemetry:
     def _watch(self) -> None:
         process = psutil.Process()
         process.cpu_percent()
+        host = os.environ.get("ARCTERM_HOST") or socket.gethostname()
         watching = self._world.local_rank == 0
         ticks = 0
         while True:
             if watching:
                 found, note = _own(self._world.device.type == "cuda")
-                self._journal.write(Gpus(host=socket.gethostname(), gpus=found, note=note))
+                self._journal.write(Gpus(host=host, gpus=found, note=note))
                 watching = bool(found)  # a host without GPUs says so once
             if self._stopped.wait(INTERVAL_SECONDS):
                 return
@@ -59,8 +61,9 @@ class Telemetry:
                 cpu, memory = process.cpu_percent(), process.memory_info().rss
                 peak = _gpu_peak(self._world.device)
                 own = self._own.take()
+                rank, among = self._world.rank, os.environ.get("ARCTERM_HOST", "")
                 self._journal.write(
-                    Rank(rank=self._world.rank, cpu=cpu, memory=memory, gpu_peak=peak, times=own)
+                    Rank(rank=rank, cpu=cpu, memory=memory, gpu_peak=peak, times=own, host=among)
                 )
             if ticks % _SYNC_EVERY == 0:
                 self._journal.sync()

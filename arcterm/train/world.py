@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from arcterm.errors import FailedError
 from arcterm.processes.hosts import rendezvous
 
 _CPU = torch.device("cpu")
@@ -19,6 +22,7 @@ _CPU = torch.device("cpu")
 _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 _reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
 _JOB_TIMEOUT, _TRAINING_TIMEOUT = datetime.timedelta(minutes=10), datetime.timedelta(days=1)
+_MEETING_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,14 @@ class World:
     def join(cls, device: str, *, supervised: bool = False) -> World:
         """Join the process group that torchrun describes in the environment: nccl on GPUs, gloo on CPUs.
 
-        The ranks find each other by a file in the attempt's own folder
-        (`arcterm.processes.hosts.rendezvous`).
+        The ranks of one host find each other by a file in the attempt's own folder
+        (`arcterm.processes.hosts.rendezvous`), those of several by a store that rank 0 serves to them.
         Those that are `supervised` wait a day for each other: a hang is found by their pulse, with its cause,
         and a full disk or a slow first batch is none.
         """
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         local_rank = int(os.environ["LOCAL_RANK"])
-        store = dist.FileStore(  # type: ignore[attr-defined]
-            str(Path(os.environ["ARCTERM_RENDEZVOUS"]) / rendezvous.RANKS), size
-        )
+        store = _store(rank, size)
         timeout = _TRAINING_TIMEOUT if supervised else _JOB_TIMEOUT
         options: dict[str, Any] = {"store": store, "rank": rank, "world_size": size, "timeout": timeout}
         if device == "cuda":
@@ -113,6 +115,31 @@ class World:
         own = tensor.new_empty((tensor.shape[0] // self.size, *tensor.shape[1:]))
         _reduce_scatter(own, tensor.contiguous())
         return own
+
+
+def _store(rank: int, size: int) -> Any:
+    """The store by which the ranks find each other."""
+    meeting = Path(os.environ["ARCTERM_RENDEZVOUS"])
+    address = os.environ.get("ARCTERM_ADDRESS")
+    if not address:
+        return dist.FileStore(str(meeting / rendezvous.RANKS), size)  # type: ignore[attr-defined]
+    if rank == 0:
+        # a socket of ours: given a port, the store would listen on every address of this host
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listener = socket.create_server((address, 0), family=family)
+        port = listener.getsockname()[1]
+        rendezvous.announce(meeting, f"{address} {port}")
+        # what listens is the store's from here on, which closes it
+        return dist.TCPStore(  # type: ignore[attr-defined]
+            address, port, size, True, wait_for_workers=False, master_listen_fd=listener.detach()
+        )
+    until = time.monotonic() + _MEETING_SECONDS
+    while not (where := rendezvous.announced(meeting)):
+        if time.monotonic() > until:
+            raise FailedError(f"rank 0 was not there after {_MEETING_SECONDS:.0f} s", "look at its log")
+        time.sleep(0.05)
+    first, _, port = where.partition(" ")
+    return dist.TCPStore(first, int(port), size, False, wait_for_workers=False)  # type: ignore[attr-defined]
 
 
 def shard(count: int, rank: int, size: int) -> range:

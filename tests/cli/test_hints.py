@@ -125,6 +125,7 @@ WHERE = {
     "arcterm/export/mxnetgraph.py": TRAIN,
     "arcterm/megaface": [("megaface", "export"), ("megaface", "clean"), ("megaface", "score")],
     "arcterm/neighbours.py": TRAIN,
+    "arcterm/processes/hosts": [("train",), ("resume",)],
     "arcterm/runs/store.py": RUNS,
     "arcterm/report": [("report",)],
     "arcterm/schedules": TRAIN,

@@ -14,6 +14,7 @@ from arcterm.files import read_json, write_json
 from arcterm.processes import attempt as attempts
 from arcterm.processes import command
 from arcterm.processes.attempt import Attempt, StopAsked
+from arcterm.processes.hosts import crew
 from arcterm.processes.supervisor import Supervisor
 from arcterm.runs import control, history, pulse, state, store
 from arcterm.runs.checkpoints import MANIFEST, Newest, name_of
@@ -36,7 +37,7 @@ class Ranks:
         self.run = run
         self.asked = StopAsked()
         self.attempt = Attempt(run, 1, self.asked)
-        self.attempt._process = sleeping()
+        self.attempt._crew._process = sleeping()
         self.ranks = [sleeping(), sleeping()]
         state.take_ownership(run, 1, "local")
 
@@ -56,7 +57,7 @@ class Ranks:
 
     def end(self) -> AttemptEnd:
         cut = self.attempt.watch(lambda: None)
-        for process in (self.attempt._process, *self.ranks):
+        for process in (self.attempt._crew._process, *self.ranks):
             process.kill()
             process.wait()
         return self.attempt.conclude(cut)
@@ -69,7 +70,7 @@ def ranks(run, monkeypatch):  # noqa: F811
     write_json(run.path / "run.json", msgspec.structs.replace(run.record, config=config(grace=1.0)))
     made = Ranks(Run(run.path))
     yield made
-    for process in (made.attempt._process, *made.ranks):
+    for process in (made.attempt._crew._process, *made.ranks):
         process.kill()
         process.wait()
 
@@ -127,19 +128,19 @@ def test_at_once_is_at_once(ranks):
 
 
 def test_ranks_and_an_agent_that_outlive_a_rank_are_ended(ranks, monkeypatch):
-    monkeypatch.setattr(attempts, "_LEFT_SECONDS", -1.0)
-    monkeypatch.setattr(attempts, "_AGENT_SECONDS", -1.0)
+    monkeypatch.setattr(crew, "LEFT_SECONDS", -1.0)
+    monkeypatch.setattr(crew, "_AGENT_SECONDS", -1.0)
     ranks.beat("training", 57)
     ranks.ranks[1].kill()
     ranks.ranks[1].wait()
-    ranks.attempt._process.send_signal(signal.SIGSTOP)
+    ranks.attempt._crew._process.send_signal(signal.SIGSTOP)
     ended = ranks.end()
     assert (ended.state, ended.step) == ("failed", 57)
-    assert ranks.ranks[0].returncode == ranks.attempt._process.returncode == -signal.SIGKILL
+    assert ranks.ranks[0].returncode == ranks.attempt._crew._process.returncode == -signal.SIGKILL
 
 
 def test_ranks_that_have_left_well_leave_a_run_that_is_done(ranks, monkeypatch):
-    monkeypatch.setattr(attempts, "_AGENT_SECONDS", -1.0)
+    monkeypatch.setattr(crew, "_AGENT_SECONDS", -1.0)
     ranks.beat("training", 100)
     for rank, process in enumerate(ranks.ranks):
         write_json(ranks.run.rank_dir(1, rank) / "exit.json", Exit(reason="done", step=100, t=1.0))
@@ -175,7 +176,7 @@ def test_a_stop_that_meets_a_failure_from_outside_is_a_stop(ranks):
     ranks.saved(40)
     ranks.beat("training", 57)
     control.ask(ranks.run, "stop")
-    ranks.attempt._process.kill()
+    ranks.attempt._crew._process.kill()
     ended = ranks.end()
     assert ended.state == "stopped"
     assert ended.reason == "stop asked, and the launcher was killed (SIGKILL); steps 41 to 57 are lost"

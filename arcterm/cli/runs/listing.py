@@ -121,6 +121,10 @@ def _table(described: list[dict[str, Any]]) -> list[str]:
     return table(lines[0], lines[1:], right=frozenset({2, 3, 6}))
 
 
+def _host(host: dict[str, Any]) -> str:
+    return f"{host['name']} ({host['address']}): ranks {', '.join(map(str, host['ranks']))}"
+
+
 def show(name: AnyRun = "last", as_json: Json = False, runs_dir: RunsDir = None) -> None:
     """Show one run in full."""
     run = find_run(name, runs_dir)
@@ -145,12 +149,14 @@ def show(name: AnyRun = "last", as_json: Json = False, runs_dir: RunsDir = None)
     else:
         _show_training(described)
     put(*(f"stopping          {text}" for text in (described["stop_costs"] or {}).values()))
+    put(*(f"host              {_host(host)}" for host in described["hosts"]))
     held = [(rank["rank"], rank["gpu_peak"]) for rank in described["ranks"] if rank.get("gpu_peak")]
     put(*(f"GPU memory        rank {rank}: {byte_size(peak)} at most" for rank, peak in held))
     for key, value in config.items():
         put(f"config            {key} = {value}")
     if failure := described["failure"]:
-        put(f"failure           {failure['cause']}")
+        where = f"{failure['host']}: " if failure["host"] else ""
+        put(f"failure           {where}{failure['cause']}")
         if failure["hint"]:
             put(f"next step         {failure['hint']}")
         if failure["traceback"]:

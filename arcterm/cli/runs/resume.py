@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from arcterm.cli import completing
+from arcterm.cli.hosts import asked_hosts, host_parameters, join
 from arcterm.cli.options import (
     Json,
     Plain,
@@ -61,14 +62,22 @@ def _run(
 ) -> None:
     from arcterm.inputs import uses
     from arcterm.launch import devices
+    from arcterm.launch.hosts import joining
     from arcterm.launch.resume import resumption
     from arcterm.runs import store
 
+    hosts = asked_hosts(flags)
     given = {"dataset": dataset, **flags}
     layer = check_settings({key: value for key, value in given.items() if value is not None}, "resume")
     asked = merge(parse_assignments(assignments), layer)
     use = uses.LONGER if {"steps", "epochs"} & asked.keys() else uses.RESUMABLE
+    if hosts and not hosts.is_first():
+        run = joining.find(hosts, store.runs_dir(runs_dir), say)
+        join(run, hosts, detach=detach, plain=plain, as_json=as_json)
+        return
     run = store.find(store.runs_dir(runs_dir), name, use)
+    if hosts:
+        hosts.check_place()
     if wait:
         resumption.wait_until_free(run, say)
     begun = resumption.prepare(
@@ -78,6 +87,7 @@ def _run(
         accept_changed_data=accept_changed_data,
         from_start=from_start,
         progress=ProgressLine("looking at the data"),
+        hosts=hosts,
     )
     say(*(f"warning: {warning}" for warning in begun.warnings), *(f"  {line}" for line in begun.lines))
     if dry_run:
@@ -151,12 +161,13 @@ def _parameters() -> list[Any]:
         "wait": option(bool, "--wait", "Wait until a silent host is no longer believed."),
         "detach": option(bool, "--detach", "Start it and return."),
         "dry_run": option(bool, "--dry-run", "Check everything, start nothing."),
+        **host_parameters(),
         "plain": Plain,
         "as_json": Json,
         "runs_dir": RunsDir,
     }
     defaults: dict[str, Any] = {"name": "last", "assignments": [], **dict.fromkeys(_FLAGS)}
-    defaults |= {"dataset": None, "runs_dir": None}
+    defaults |= {"dataset": None, "runs_dir": None, **dict.fromkeys(host_parameters())}
     return [parameter(key, kind, defaults.get(key, False)) for key, kind in annotations.items()]
 
 

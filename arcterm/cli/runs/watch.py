@@ -149,9 +149,8 @@ def _conclude(run: Run, state: State, as_json: bool, talk: bool) -> None:
             f"{run.name} is {state.state}: {state.reason}", f"{advice.resuming(run)}; its log: {log}", 5
         )
     say(*failure.traceback.splitlines())
-    where = "the launcher" if failure.rank is None else f"rank {failure.rank}"
     hint = "; ".join(filter(None, (failure.hint, f"its log: {failure.log}")))
-    raise RunFailedError(f"{run.name} failed on {where}: {state.reason or failure.cause}", hint, 5)
+    raise RunFailedError(f"{run.name} failed on {failure.where}: {state.reason or failure.cause}", hint, 5)
 
 
 def _conclude_job(run: Run, state: State, as_json: bool, talk: bool) -> None:

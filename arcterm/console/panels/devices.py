@@ -11,6 +11,7 @@ from arcterm.runs.diagnosis.alerts import HOT, stragglers
 from arcterm.runs.events import Gpu, Rank
 from arcterm.show.lines import Line, bar, heading, pad, shorten, spark
 from arcterm.show.words import DASH, bytes_
+from arcterm.text import clean
 
 _SHORT_WIDTH = 13
 _RANK_WIDTH = 32
@@ -152,7 +153,7 @@ def _ranks(view: View, width: int, height: int) -> list[Line]:
 def _rank(rank: Rank, width: int, late: bool) -> Line:
     own = f"{sum(rank.times.values()):>7,.0f} ms" if rank.times else ""
     rest = f" {rank.cpu:>4.0f}% {bytes_(rank.memory):>8}{own} "
-    name = f" {rank.rank:>2}{'!' if late else ' '}"
+    name = _name(rank, late)
     role = "warn" if late else ""
     return [
         (name, role or "dim"),
@@ -184,10 +185,16 @@ def ranks_needed(view: View, width: int) -> int:
 
 def _own(rank: Rank, width: int, slowest: float, late: bool) -> Line:
     own = sum(rank.times.values())
-    name, rest = f" {rank.rank:>2}{'!' if late else ' '}", f" {own:>6,.0f} "
+    name, rest = _name(rank, late), f" {own:>6,.0f} "
     room = max(3, width - len(name) - len(rest))
     role = "warn" if late else "good"
     return [(name, "warn" if late else "dim"), *bar(own / slowest, room, role), (rest, role if late else "")]
+
+
+def _name(rank: Rank, late: bool) -> str:
+    """The number of a rank, behind the name of its host where there are several."""
+    number = f"{clean(rank.host)}:{rank.rank}" if rank.host else f"{rank.rank:>2}"
+    return f" {number}{'!' if late else ' '}"
 
 
 def _grid(cells: list[Line], columns: int) -> list[Line]:

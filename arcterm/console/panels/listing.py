@@ -275,7 +275,7 @@ def _outcome(facts: RunFacts) -> tuple[str, str]:
     state, failure = facts.state, facts.state.failure
     kind = facts.record.config.kind if facts.record else ""
     if failure:
-        who = "launcher" if failure.rank is None else f"rank {failure.rank}"
+        who = failure.where.removeprefix("the ")
         cause = (failure.error or failure.cause) if kind == "job" else f"{who}: {failure.cause}"
         return " → ".join(filter(None, (cause.replace("\n", " "), failure.hint))), "bad"
     if state.reason:

@@ -59,7 +59,7 @@ def failure(view: View, width: int, height: int) -> list[Line]:
     if found is None:
         reason = wrap(_one_line(view.state.reason), width - 2)
         return [heading(view.state.state, width, role="bad"), *([(f" {row}", "")] for row in reason)][:height]
-    first = "the launcher" if found.rank is None else f"rank {found.rank}"
+    first = found.where
     how = found.signal or (f"exit code {found.exit_code}" if found.exit_code is not None else "")
     title = clean(f"failed: {first} first" + (f", {how}" if how else ""))
     lines = [heading(title, width, words.ago(time.time() - view.state.t) + " ago", "bad")]

@@ -152,12 +152,12 @@ def _for_rank(case: _Case, needed: Need | None) -> int | None:
     """Bytes that are free for each rank."""
     if case.config.gpus or case.place.free is None:
         return case.place.free
-    return (case.place.free - (needed.shared if needed else 0)) // case.config.nproc
+    return (case.place.free - (needed.shared if needed else 0)) // case.config.ranks_each
 
 
 def _has_copy(case: _Case, needed: Need, size: int) -> bool:
     """Whether the host has room for a copy of what all ranks save, `size` bytes, beside the training."""
-    ranks = case.config.nproc * (need.PROGRAM if case.config.gpus else needed.total) + needed.shared
+    ranks = case.config.ranks_each * (need.PROGRAM if case.config.gpus else needed.total) + needed.shared
     return ranks + space.copy_bytes(size) <= room.host_memory()
 
 
@@ -241,8 +241,8 @@ def _shared_memory(config: TrainConfig) -> list[str]:
     if len(config.gpus) < 2 or free is None or free >= _SHARED_MEMORY:
         return []
     return [
-        f"{room.SHARED_MEMORY} has {free >> 20} MiB free, which may be too little for {config.nproc} GPUs "
-        "(`docker run --shm-size=1g`)"
+        f"{room.SHARED_MEMORY} has {free >> 20} MiB free, which may be too little for {len(config.gpus)} "
+        "GPUs (`docker run --shm-size=1g`)"
     ]
 
 

@@ -130,7 +130,7 @@ def apply(
         config,
         **changed,
         **launcher.placement,
-        **(_devices(where) if where else {}),
+        **(where.settings if where else {}),
         batch_size=batch,
         accumulate=parts,
         steps=steps,
@@ -224,15 +224,6 @@ def _length(
     if whole == config.global_batch:
         return config.steps, config.epochs
     return config.steps, samples.place(begins, images, whole, config.steps).epoch + 1
-
-
-def _devices(where: Devices) -> dict[str, Any]:
-    return {
-        "nproc": where.nproc,
-        "gpus": where.gpus,
-        "device": "cuda" if where.gpus else "cpu",
-        "hosts": where.hosts,
-    }
 
 
 def _times(config: TrainConfig, asked: Mapping[str, Any], schedule: str, clock: Clock) -> dict[str, Any]:

@@ -11,13 +11,14 @@ import msgspec
 from arcterm_registry import get
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm.config import Config, TrainConfig
+from arcterm.config import LOCAL, Config, TrainConfig
 from arcterm.errors import ConfigError, RunError
 from arcterm.inputs import sources
 from arcterm.launch import batchnorm, devices, engine, samedata, sharing
 from arcterm.launch.choice import Devices, devices_for
 from arcterm.launch.estimate import assess, decoded
 from arcterm.launch.estimate.need import Subject
+from arcterm.launch.hosts.asked import AskedHosts
 from arcterm.launch.launchers import chosen as launchers
 from arcterm.launch.resume import changes, notes
 from arcterm.progress import Progress
@@ -69,12 +70,14 @@ def prepare(
     accept_changed_data: bool = False,
     from_start: bool = False,
     progress: Progress | None = None,
+    hosts: AskedHosts | None = None,
 ) -> Resumption:
     """Check that `run` can go on, with the settings that are `asked` for (see `overrides.merge`).
 
     Raises `RunError` if the run is live, or done and not to be made longer, or if all checkpoints are
     damaged, unless it is to begin `from_start`; `ConfigError` for what can't be changed; `DataError` if the
-    data isn't what it was, unless that is accepted. `progress` is told how far the look at it is.
+    data isn't what it was, unless that is accepted. `progress` is told how far the look at it is. `hosts` are
+    those to go on on, by default as many as before.
     """
     asked = dict(asked or {})
     state.check_whole(run)
@@ -86,7 +89,7 @@ def prepare(
         raise ConfigError(f"{run.name} is a job, and its settings stay", "start it anew with others")
     if isinstance(record.config, TrainConfig):
         changes.check_allowed(record.config, asked, run.id)
-    where = _devices(run, asked)
+    where = _on_hosts(run, hosts, _devices(run, asked), asked)
     found = checkpoints.newest(run)
     if from_start and found.manifest:
         raise RunError(
@@ -99,10 +102,10 @@ def prepare(
         step=found.manifest.step if found.manifest else 0,
         config=record.config,
         warnings=found.notes,
-        options=("--from-start",) if from_start else (),
+        options=(*(("--from-start",) if from_start else ()), *_meeting(run, hosts, asked)),
         accepts=accept_changed_data,
     )
-    if isinstance(record.config, TrainConfig) and (record.dataset or asked):
+    if isinstance(record.config, TrainConfig) and (record.dataset or asked or where):
         return _training(begun, asked, where, why, progress)
     return begun
 
@@ -118,7 +121,7 @@ def _training(
     was = dataset.current(run)
     images = was.images if was else data.facts.images
     begun = replace(begun, data=data)
-    if not asked:
+    if not asked and where is None:
         return begun
     config = changes.apply(named, asked, step=begun.step, where=where, facts=data.facts, images=images)
     if config.batch_size != old.batch_size:
@@ -207,7 +210,7 @@ def _devices(run: Run, asked: Mapping[str, Any]) -> Devices | None:
         return launchers.place(launcher, asked.get("gpus"), nproc or each)
     if nproc is None or "gpus" in asked or not config.gpus:
         gpus = asked.get("gpus", "none")
-        same = None if config.gpus or gpus != "none" else config.nproc
+        same = None if config.gpus or gpus != "none" else config.ranks_each
         return devices_for(gpus, nproc or same)
     there = devices_for(None, None)
     if not there.gpus:
@@ -220,6 +223,37 @@ def _devices(run: Run, asked: Mapping[str, Any]) -> Devices | None:
     if nproc > len(found):
         return devices_for(None, nproc)  # which says how many there are
     return Devices(found[:nproc], nproc, "")
+
+
+def _on_hosts(
+    run: Run, hosts: AskedHosts | None, where: Devices | None, asked: Mapping[str, Any]
+) -> Devices | None:
+    """The devices on as many hosts as are asked for, else as before; None where all stays."""
+    config = run.record.config
+    if not (config.is_local and changes.launcher_of(config, asked).name == config.launcher):
+        return where  # the options of its launcher say so
+    known = AskedHosts(least=config.least_hosts or config.hosts, most=config.most_hosts or config.hosts)
+    wanted = hosts if hosts and hosts.most else known
+    if where is None:
+        if wanted.numbers == known.numbers:
+            return None
+        where = Devices(config.gpus, config.ranks_each, "")
+    return where.on(wanted)
+
+
+def _meeting(run: Run, hosts: AskedHosts | None, asked: Mapping[str, Any]) -> tuple[str, ...]:
+    """The option of the supervisor that says where the other hosts find it; none where a launcher does."""
+    config = run.record.config
+    most = hosts.most if hosts and hosts.most else config.most_hosts or config.hosts
+    if most == 1 or changes.launcher_of(config, asked).name != LOCAL:
+        return ()
+    if hosts is None or hosts.meeting is None:
+        raise RunError(
+            f"{run.name} works on {most} hosts, and no place to meet is named",
+            f"`arcterm resume {run.id} --rdzv HOST:PORT` on each of them, with an address of this one; "
+            f"`arcterm resume {run.id} --nnodes 1 --nproc {config.nproc}` goes on here alone",
+        )
+    return hosts.options
 
 
 def wait_until_free(run: Run, say: Callable[[str], None]) -> None:

@@ -18,6 +18,8 @@ import psutil
 
 AGENT, RANKS = "agent", "ranks"
 """File names of the agent's store and the ranks'."""
+STORE = "store"
+"""Name of the file that says where rank 0 serves the store of ranks on several hosts."""
 
 _PREFIX = "arcterm-rendezvous-"
 # not /run/user, which goes when its user logs out
@@ -41,6 +43,20 @@ def folder() -> Iterator[Path]:
     finally:
         shutil.rmtree(path, ignore_errors=True)
         os.close(held)
+
+
+def announce(meeting: Path, where: str) -> None:
+    """Say in a meeting place where rank 0 serves the ranks' store: ``ADDRESS PORT``."""
+    staged = meeting / f".{STORE}"
+    staged.write_text(where, encoding="ascii")
+    staged.replace(meeting / STORE)
+
+
+def announced(meeting: Path) -> str:
+    """Return where rank 0 serves the ranks' store; empty before it does."""
+    with contextlib.suppress(FileNotFoundError):
+        return (meeting / STORE).read_text(encoding="ascii")
+    return ""
 
 
 def _make() -> Path:

@@ -8,6 +8,7 @@ from arcterm.runs.diagnosis.records import (
     read_ends,
     read_exit,
     read_exits,
+    read_report,
     write_end,
 )
 from arcterm.runs.diagnosis.verdict import diagnose
@@ -21,5 +22,6 @@ __all__ = [
     "read_ends",
     "read_exit",
     "read_exits",
+    "read_report",
     "write_end",
 ]

@@ -28,12 +28,16 @@ class Concern(NamedTuple):
 
 
 class Straggler(NamedTuple):
-    """A rank that takes `own` milliseconds a step by itself, where the `others` take fewer (their median)."""
+    """A rank that takes `own` milliseconds a step by itself, where the `others` take fewer (their median).
+
+    `host` is the name of its host where the run has several.
+    """
 
     rank: int
     own: float
     others: float
     waiting: float
+    host: str = ""
 
 
 def find(summary: Summary, gpus: Sequence[tuple[str, Gpu]]) -> list[Concern]:
@@ -53,7 +57,7 @@ def stragglers(ranks: Iterable[Rank]) -> list[Straggler]:
         others = [sum(other.times.values()) for place, other in own.items() if place != number]
         spent, middle = sum(rank.times.values()), median(others or [math.inf])
         if spent > _SLOWER * middle and spent - middle > _SLOWER_MS:
-            found.append(Straggler(number, spent, middle, rank.times.get("data", 0.0)))
+            found.append(Straggler(number, spent, middle, rank.times.get("data", 0.0), rank.host))
     return sorted(found, key=lambda one: -one.own)
 
 
@@ -67,7 +71,8 @@ def _loss(summary: Summary) -> list[Concern]:
 def _straggling(one: Straggler) -> Concern:
     images = f"; {one.waiting:,.0f} ms of it waits for images" if one.waiting > one.own / 4 else ""
     times = f"{one.own:,.0f} ms a step by itself, the others {one.others:,.0f} ms"
-    return Concern("warning", f"rank {one.rank} is slow: {times}{images}")
+    where = f" on {one.host}" if one.host else ""
+    return Concern("warning", f"rank {one.rank}{where} is slow: {times}{images}")
 
 
 def _waiting(summary: Summary) -> list[Concern]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -85,10 +86,10 @@ def read_exits(run: Run, attempt: int) -> dict[int, Exit]:
     return found
 
 
-def read_report(run: Run, attempt: int) -> AgentReport:
-    """Read the agent's record of the ranks that failed; an empty one if it left none."""
+def read_report(folder: Path) -> AgentReport:
+    """Read an agent's record of the ranks that failed, in its `folder`; an empty one if it left none."""
     try:
-        return read_json(run.attempt_dir(attempt) / "failure.json", AgentReport)
+        return read_json(folder / "failure.json", AgentReport)
     except (OSError, DataError):
         return AgentReport()
 

@@ -23,20 +23,32 @@ _SIGNALS = {
 }
 
 
-def diagnose(run: Run, attempt: int, agent_code: int) -> Failure:
+def diagnose(
+    run: Run,
+    attempt: int,
+    agent_code: int,
+    report: AgentReport | None = None,
+    exits: Mapping[int, Exit] | None = None,
+    lost: Failure | None = None,
+) -> Failure:
     """Find which rank failed first, its error, the likely cause and the next step.
 
     Time decides: the first error counts, and later ones follow from it. A rank that lost a peer is a witness:
-    another must have died before it.
+    another must have died before it. `report` and `exits` are what agents and ranks of all hosts said, by
+    default what lies in the run's directory; `lost` is the failure of a host that was lost, which is the
+    cause where the ranks of the others are witnesses only.
     """
-    report = read_report(run, attempt)
-    errors = {rank: e for rank, e in read_exits(run, attempt).items() if e.reason == "error"}
+    report = read_report(run.attempt_dir(attempt)) if report is None else report
+    exits = read_exits(run, attempt) if exits is None else exits
+    errors = {rank: e for rank, e in exits.items() if e.reason == "error"}
     first = min(errors, key=lambda rank: errors[rank].t, default=None)
     if first is not None and not _is_witness(errors[first].error):
         return _failure_of_error(run, attempt, first, errors[first])
+    if lost is not None:
+        return lost
     fallen = _silent_rank(report, errors, errors[first].error if first is not None else "")
     if fallen is None and (first is not None or agent_code == 0):
-        fallen = _vanished_rank(run, attempt, report)
+        fallen = _vanished_rank(run, attempt, report, exits)
     if fallen is not None:
         return _failure_of_silent(run, attempt, fallen)
     if first is not None:
@@ -70,9 +82,9 @@ def _silent_rank(report: AgentReport, errors: Mapping[int, Exit], witness: str) 
     return min(found, key=lambda f: last.get(f.exit_code, 0), default=None)
 
 
-def _vanished_rank(run: Run, attempt: int, report: AgentReport) -> Fallen | None:
+def _vanished_rank(run: Run, attempt: int, report: AgentReport, exits: Mapping[int, Exit]) -> Fallen | None:
     """A rank that ended with exit code 0, so that the agent does not report it, and left no record."""
-    known = {f.rank for f in report.ranks} | set(read_exits(run, attempt))
+    known = {f.rank for f in report.ranks} | set(exits)
     ranks = (int(path.name.removeprefix("rank-")) for path in run.attempt_dir(attempt).glob("rank-*"))
     return next((Fallen(rank=r, pid=0, exit_code=0) for r in sorted(ranks) if r not in known), None)
 

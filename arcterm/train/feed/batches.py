@@ -80,7 +80,7 @@ def make(
         Loader,
         dataset,
         image_size=image_size,
-        threads=decoding_threads(config.loader_threads, config.device, world.size),
+        threads=decoding_threads(config.loader_threads, config.device, config.ranks_each),
         device=world.device,
         augmentation=config,
         cache=DecodedCache.make(len(dataset), image_size, config.decoded_cache << 20, world),
