@@ -39,21 +39,22 @@ def asked(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("job", "step", "why"),
+    ("job", "word", "out_of_time", "why"),
     [
-        (PREEMPTED, StepEnd(130, False, None), "preempted"),
-        (PREEMPTED, StepEnd(130, True, None), "preempted"),
-        (RUNNING, StepEnd(130, True, 10), "out of time"),
-        (RUNNING, StepEnd(130, False, 10), ""),
-        (CANCELLED, StepEnd(130, False, 10), ""),
-        (PREEMPTED, StepEnd(0, False, 10), ""),
-        (PREEMPTED, StepEnd(1, True, 10), ""),
+        (PREEMPTED, "stopped", False, "preempted"),
+        (PREEMPTED, "stopped", True, "preempted"),
+        (RUNNING, "stopped", True, "out of time"),
+        (RUNNING, "stopped", False, ""),
+        (CANCELLED, "stopped", False, ""),
+        (PREEMPTED, "done", False, ""),
+        (PREEMPTED, "failed", True, ""),
     ],
 )
-def test_a_stop_that_slurm_asked_for_is_requeued(asked, monkeypatch, run, job, step, why):  # noqa: F811
+def test_a_stop_that_slurm_asked_for_is_requeued(asked, monkeypatch, run, job, word, out_of_time, why):  # noqa: F811
     asked(job)
+    state.write_state(run, word, attempt=1, step=20)
     monkeypatch.setattr(checkpoints, "newest_step", lambda run: 20)
-    assert batch.reason_to_requeue(run, step) == why
+    assert batch.reason_to_requeue(run, StepEnd(130, out_of_time, 10)) == why
 
 
 def test_a_time_that_brought_nothing_is_not_tried_again(asked, monkeypatch, run):  # noqa: F811

@@ -168,6 +168,21 @@ def test_a_controller_that_is_gone_for_a_while_changes_nothing(site, undisturbed
 
 
 @pytest.mark.long
+def test_a_run_on_two_nodes_is_preempted_and_ends_in_the_same_bits(site, tmp_path_factory):
+    calm = digests(Place(tmp_path_factory.mktemp("calm")).train("calm", "--nproc", "2", "--plain"))
+    run = site.hand_in("wide", "--set", "launcher.hosts=2")
+    site.wait_for_checkpoint(run, 1)
+    urgent = site.occupy()
+    assert "preempted, requeued" in site.wait(run, "queued")["reason"]
+    site.cluster.ask("scancel", urgent)
+    site.hasten()
+    site.hurry(run)
+    assert site.wait(run, "done", "failed", "lost")["state"] == "done", site.log(run)
+    assert run.attempts() == 2
+    assert digests(run) == calm
+
+
+@pytest.mark.long
 def test_a_job_on_ranks_goes_the_same_way(site, tmp_path):
     run = site.train("small", "--steps", "3", "--plain")
     pairs = tmp_path / "pairs.bin"

@@ -29,7 +29,6 @@ from arcterm.runs import advice, checkpoints, state
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
 
-_STOPPED = 130
 _LEAVING_SECONDS = 60.0
 """How long Slurm may take to end this process after a requeue."""
 
@@ -47,6 +46,8 @@ def main() -> int:
     at = sys.argv.index("--")
     run, requeue = Run(Path(sys.argv[1])), "--requeue" in sys.argv[2:at]
     began = run.attempts()
+    if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
+        _comment("")  # of the wait that is over
     step = _run_step(run, sys.argv[at + 1 :])
     try:
         if step.code and run.attempts() == began:
@@ -60,7 +61,7 @@ def main() -> int:
 
 def reason_to_requeue(run: Run, step: StepEnd) -> str:
     """Why the job is to go back into the queue: ``preempted`` or ``out of time``; empty if it is not."""
-    if step.code != _STOPPED:
+    if state.read_state(run).state != "stopped":  # srun's code is the worst of several hosts
         return ""
     job = fields(commands.ask(["scontrol", "-o", "show", "job", _job()]))
     if job.get("JobState") != "RUNNING":  # cancelled
@@ -117,8 +118,7 @@ def _run_step(run: Run, words: Sequence[str]) -> StepEnd:
 
 def _requeue(run: Run, why: str, code: int) -> int:
     """Put the job back into the queue and wait for the end of this process; returns if that fails."""
-    with contextlib.suppress(RunError):  # it only makes the queue's words better
-        commands.ask(["scontrol", "update", f"JobId={_job()}", f"Comment={REQUEUED}{why}"])
+    _comment(why)
     _say(f"{run.name}: {why}; job {_job()} goes back into the queue")
     try:
         commands.ask(["scontrol", "requeue", _job()])
@@ -127,6 +127,12 @@ def _requeue(run: Run, why: str, code: int) -> int:
         return code
     time.sleep(_LEAVING_SECONDS)
     return code
+
+
+def _comment(why: str) -> None:
+    """Note in the job why it waits again; it only makes the queue's words better."""
+    with contextlib.suppress(RunError):
+        commands.ask(["scontrol", "update", f"JobId={_job()}", f"Comment={REQUEUED}{why}"])
 
 
 def _stay(run: Run, reason: str) -> None:
