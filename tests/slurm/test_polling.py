@@ -164,7 +164,7 @@ def test_a_command_that_is_not_there_or_does_not_answer_is_words(monkeypatch, tm
         raise subprocess.TimeoutExpired(words, 1)
 
     monkeypatch.setattr(subprocess, "run", wait)
-    with pytest.raises(SilentError, match="squeue has not answered for 20 s"):
+    with pytest.raises(SilentError, match="squeue has not answered for 4 s"):
         commands.ask(["squeue"])
 
 

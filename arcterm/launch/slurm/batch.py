@@ -63,7 +63,7 @@ def reason_to_requeue(run: Run, step: StepEnd) -> str:
     """Why the job is to go back into the queue: ``preempted`` or ``out of time``; empty if it is not."""
     if state.read_state(run).state != "stopped":  # srun's code is the worst of several hosts
         return ""
-    job = fields(commands.ask(["scontrol", "-o", "show", "job", _job()]))
+    job = fields(_scontrol("-o", "show", "job", _job()))
     if job.get("JobState") != "RUNNING":  # cancelled
         return ""
     if job.get("PreemptTime", "None") not in ("None", "0"):
@@ -121,7 +121,7 @@ def _requeue(run: Run, why: str, code: int) -> int:
     _comment(why)
     _say(f"{run.name}: {why}; job {_job()} goes back into the queue")
     try:
-        commands.ask(["scontrol", "requeue", _job()])
+        _scontrol("requeue", _job())
     except RunError as error:
         _stay(run, f"{why}, and {error.message}; {advice.resuming(run)}")
         return code
@@ -132,7 +132,11 @@ def _requeue(run: Run, why: str, code: int) -> int:
 def _comment(why: str) -> None:
     """Note in the job why it waits again; it only makes the queue's words better."""
     with contextlib.suppress(RunError):
-        commands.ask(["scontrol", "update", f"JobId={_job()}", f"Comment={REQUEUED}{why}"])
+        _scontrol("update", f"JobId={_job()}", f"Comment={REQUEUED}{why}")
+
+
+def _scontrol(*words: str) -> str:
+    return commands.ask(["scontrol", *words], seconds=commands.PATIENT)
 
 
 def _stay(run: Run, reason: str) -> None:

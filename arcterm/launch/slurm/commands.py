@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from arcterm.errors import RunError
 from arcterm.text import clean
 
-_SECONDS = 20.0
-"""How long a command may take that asks the controller; Slurm itself tries for a while."""
+_SECONDS = 4.0
+"""How long a command may take for whose words a person waits; Slurm itself tries for longer."""
+PATIENT = 120.0
+"""How long one may take that changes something: a controller with much to do is slow to answer."""
 _PREFIX = re.compile(
     r"^(sbatch|squeue|scontrol|scancel|sinfo|sacct|srun|sacctmgr)?:? ?(error: |fatal: )+", re.MULTILINE
 )

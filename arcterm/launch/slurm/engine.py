@@ -56,7 +56,8 @@ class Slurm:
     def submit(self, submission: Submission) -> str:
         """Hand the run in and return the job's id; raises `RunError` with sbatch's own words."""
         script.write(submission, self.options)
-        said = commands.ask(script.sbatch(submission), extra=self._environment()).strip()
+        words, extra = script.sbatch(submission), self._environment()
+        said = commands.ask(words, seconds=commands.PATIENT, extra=extra).strip()
         if (match := _JOB.fullmatch(said)) is None:
             raise RunError(
                 f"sbatch gave no job's id but {clean(said)[:200]!r}", "`squeue --me` lists your jobs"
@@ -76,9 +77,9 @@ class Slurm:
         if found.state == "ended":
             return
         if at_once or found.state == "queued":
-            commands.ask(["scancel", id])
+            commands.ask(["scancel", id], seconds=commands.PATIENT)
         else:
-            commands.ask(["scancel", "--signal=TERM", id])
+            commands.ask(["scancel", "--signal=TERM", id], seconds=commands.PATIENT)
 
     def logs(self, id: str) -> list[Path]:
         """Return the file into which the job writes, while Slurm knows of it."""
