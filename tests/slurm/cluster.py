@@ -50,7 +50,7 @@ JobRequeue=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
-KillWait=5
+KillWait=30
 MinJobAge=300
 SlurmdTimeout=10
 MailProg=/bin/true
@@ -164,7 +164,9 @@ class Cluster:
 
     def stop(self) -> None:
         """Cancel all jobs, end the daemons and whatever is left of the jobs."""
-        if "slurmctld" in self.processes:
+        with contextlib.suppress(
+            subprocess.CalledProcessError, TimeoutError
+        ):  # they end without their leave too
             self.clear()
         for name in reversed(list(self.processes)):
             self.end(name)
@@ -178,11 +180,12 @@ class Cluster:
 
     def recover(self) -> None:
         """Make it idle again, with daemons that a test ended."""
-        if "slurmctld" not in self.processes:
+        gone = [name for name in ("slurmctld", *NODES) if not self._lives(name)]
+        if "slurmctld" in gone:
             self.start_controller()
         self.clear()
-        for name in NODES:
-            if name not in self.processes:
+        for name in gone:
+            if name in NODES:
                 self.start_node(name)
         self.wait_for_nodes()
 
@@ -199,6 +202,9 @@ class Cluster:
             if process.pid != mine and _variable(process, "SLURM_CONF") == str(self.conf):
                 found.append(process)
         return found
+
+    def _lives(self, name: str) -> bool:
+        return name in self.processes and self.processes[name].poll() is None
 
     def _start(self, name: str, *words: str) -> None:
         environ = {**os.environ, **self.environment}

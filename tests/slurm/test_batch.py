@@ -106,6 +106,28 @@ def test_a_step_that_never_began_fails_the_run(asked, monkeypatch, run):  # noqa
     assert told.failure.log.endswith("/slurm/7.out")
 
 
+def test_a_controller_that_is_away_as_a_job_begins_is_waited_for(asked, monkeypatch, run, tmp_path):  # noqa: F811
+    asked(RUNNING)
+    answers = iter([commands.SilentError("Slurm does not answer"), RUNNING])
+
+    def ask(words, **how):
+        answer = next(answers, RUNNING)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(commands, "ask", ask)
+    monkeypatch.setattr(batch, "_PAUSES", (0.0, 0.0))
+    folder = run.attempt_dir(1)
+    begins = (
+        f"import os, pathlib; tried = pathlib.Path({str(tmp_path / 'tried')!r}); first = not tried.exists();"
+        f"tried.touch(); first or os.makedirs({str(folder)!r}); raise SystemExit(int(first))"
+    )
+    state.write_state(run, "queued", attempt=1)
+    assert ended(monkeypatch, run, sys.executable, "-c", begins) == 0
+    assert state.read_state(run).state != "failed"
+
+
 def test_no_srun_is_words(asked, monkeypatch, run, capsys):  # noqa: F811
     asked(RUNNING)
     state.write_state(run, "queued", attempt=1)

@@ -145,7 +145,6 @@ def test_a_node_that_dies_gives_its_run_back_to_the_queue(site, undisturbed):
     site.cluster.end_node("n1")
     site.wait(run, "queued")
     site.cluster.start_node("n1")
-    site.hurry(run)
     site.hasten()
     assert site.wait(run, "done", "failed")["state"] == "done", site.log(run)
     assert run.attempts() == 2

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from arcterm.errors import ArctermError, RunError
 from arcterm.launch.slurm import commands
+from arcterm.launch.slurm.commands import SilentError
 from arcterm.launch.slurm.polling import REQUEUED
 from arcterm.runs import advice, checkpoints, state
 from arcterm.runs.state import Failure
@@ -31,6 +32,10 @@ from arcterm.runs.store import Run
 
 _LEAVING_SECONDS = 60.0
 """How long Slurm may take to end this process after a requeue."""
+
+
+_PAUSES = (5.0, 30.0, 90.0)
+"""Seconds to wait for a controller that is being restarted just as a job begins."""
 
 
 class StepEnd(NamedTuple):
@@ -49,6 +54,11 @@ def main() -> int:
     if os.environ.get("SLURM_RESTART_COUNT", "0") != "0":
         _comment("")  # of the wait that is over
     step = _run_step(run, sys.argv[at + 1 :])
+    for pause in _PAUSES:
+        if step.code and run.attempts() == began and _is_silent():
+            _say(f"Slurm does not answer; srun is tried again in {pause:.0f} s")
+            time.sleep(pause)
+            step = _run_step(run, sys.argv[at + 1 :])
     try:
         if step.code and run.attempts() == began:
             _note_unbegun(run, step.code)
@@ -127,6 +137,17 @@ def _requeue(run: Run, why: str, code: int) -> int:
         return code
     time.sleep(_LEAVING_SECONDS)
     return code
+
+
+def _is_silent() -> bool:
+    """Whether Slurm's controller does not answer, without which srun starts nothing."""
+    try:
+        commands.ask(["scontrol", "show", "job", _job()])
+    except SilentError:
+        return True
+    except RunError:
+        pass
+    return False
 
 
 def _comment(why: str) -> None:
