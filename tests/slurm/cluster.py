@@ -213,6 +213,7 @@ class Cluster:
                 # whatever ends the tests ends the daemons
                 ["setpriv", "--pdeathsig", "TERM", *words],
                 env=environ,
+                cwd=self.folder,  # where one that crashes leaves its memory
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
