@@ -32,8 +32,6 @@ from arcterm.runs.store import Run
 
 _LEAVING_SECONDS = 60.0
 """How long Slurm may take to end this process after a requeue."""
-
-
 _PAUSES = (5.0, 30.0, 90.0)
 """Seconds to wait for a controller that is being restarted just as a job begins."""
 
@@ -55,10 +53,11 @@ def main() -> int:
         _comment("")  # of the wait that is over
     step = _run_step(run, sys.argv[at + 1 :])
     for pause in _PAUSES:
-        if step.code and run.attempts() == began and _is_silent():
-            _say(f"Slurm does not answer; srun is tried again in {pause:.0f} s")
-            time.sleep(pause)
-            step = _run_step(run, sys.argv[at + 1 :])
+        if not step.code or run.attempts() > began or not _is_silent():
+            break
+        _say(f"Slurm does not answer; srun is tried again in {pause:.0f} s")
+        time.sleep(pause)
+        step = _run_step(run, sys.argv[at + 1 :])
     try:
         if step.code and run.attempts() == began:
             _note_unbegun(run, step.code)
