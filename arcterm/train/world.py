@@ -116,6 +116,14 @@ class World:
         _reduce_scatter(own, tensor.contiguous())
         return own
 
+    def exchange(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Give each rank its rows of (size · n, …); returns (size, n, …): this rank's, of each of them."""
+        if self.size == 1:
+            return tensor[None]
+        received = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        dist.all_to_all_single(received, tensor.contiguous())
+        return received.view(self.size, -1, *tensor.shape[1:])
+
 
 def _store(rank: int, size: int) -> Any:
     """The store by which the ranks find each other."""

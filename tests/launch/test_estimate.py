@@ -422,6 +422,7 @@ def test_steps_collectives_loader_and_disk_are_tried(tmp_path):
     assert all(pace[part] > 0 for part in ("forward", "backward", "update"))
     assert {one["operation"] for one in answer["traffic"]["exchanges"]} == {
         "all_gather",
+        "all_to_all",
         "all_reduce",
         "reduce_scatter",
     }

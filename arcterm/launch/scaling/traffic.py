@@ -5,8 +5,9 @@ measured among some ranks of one host; among others it grows as a ring's volume 
 
 Between H hosts each host's network carries, of a tensor of b bytes, 2 b (H - 1) / H in each direction for an
 all-reduce, and b (H - 1) / H for an all-gather or a reduce-scatter, which no algorithm can undercut
-(Patarasuk and Yuan 2009, doi 10.1016/j.jpdc.2008.09.002). A ring of gloo's takes as many messages in a row as
-it has ranks, NCCL's trees the logarithm of the hosts' number; an all-reduce takes twice as many.
+(Patarasuk and Yuan 2009, doi 10.1016/j.jpdc.2008.09.002), in an all-to-all for each of its ranks. A ring of
+gloo's takes as many messages in a row as it has ranks, NCCL's trees the logarithm of the hosts' number; an
+all-reduce takes twice as many.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def _within(points: Sequence[tuple[int, float]], size: int, measured: int, ranks
 
 def _between(network: Network, layout: HostLayout, device: str, operation: str, size: int) -> float:
     twice = 2 if operation == "all_reduce" else 1
-    volume = twice * size * (layout.hosts - 1) / layout.hosts
+    tensors = layout.ranks if operation == "all_to_all" else 1  # each rank of a host has its own to send
+    volume = twice * tensors * size * (layout.hosts - 1) / layout.hosts
     messages = math.ceil(math.log2(layout.hosts)) if device == "cuda" else layout.count - 1
     return volume / network.bytes_per_second + twice * messages * network.latency
 

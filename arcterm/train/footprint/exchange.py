@@ -57,7 +57,12 @@ def _kinds(world: World) -> dict[str, Callable[[Tensor], Tensor]]:
     def gather(whole: Tensor) -> Tensor:
         return world.gather(whole[: len(whole) // world.size])
 
-    return {"all_reduce": world.sum, "all_gather": gather, "reduce_scatter": world.scatter_sum}
+    return {
+        "all_reduce": world.sum,
+        "all_gather": gather,
+        "reduce_scatter": world.scatter_sum,
+        "all_to_all": world.exchange,
+    }
 
 
 def _time(work: Callable[[Tensor], Tensor], size: int, world: World, worker: Worker) -> float:

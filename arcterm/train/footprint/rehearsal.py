@@ -39,6 +39,10 @@ class Rehearsal(World):
         self._count("reduce_scatter", tensor)
         return tensor[: tensor.shape[0] // self.size].clone()
 
+    def exchange(self, tensor: Tensor) -> Tensor:
+        self._count("all_to_all", tensor)
+        return tensor.reshape(self.size, -1, *tensor.shape[1:])
+
     def _count(self, operation: str, tensor: Tensor) -> Tensor:
         if self.size > 1:
             self.exchanges.append(Exchange(operation, tensor.nbytes))

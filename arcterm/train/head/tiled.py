@@ -147,11 +147,13 @@ class Stream:
             total, highest = self._forward_mapped(t)
         if self.world.size == 1:
             return total, highest
-        # Gathered and not summed: exp of a log-sum may overflow. All ranks add up in the order of ranks, so
-        # they get the same bits, without which replicated parameters would drift apart.
-        ranks = self.world.gather(torch.stack((total, highest))[None])
-        whole = ranks[:, 0].sum(0) if self.margin.reduction == "sum" else ranks[:, 0].logsumexp(0)
-        return whole, ranks[:, 1].amax(0)
+        # Exchanged and not summed: exp of a log-sum may overflow. Each rank adds up those of its own images
+        # and all get its result, so they have the same bits, without which replicated parameters would
+        # drift apart. If each added up all of them, what is sent would grow with the square of the ranks.
+        sums, largest = self.world.exchange(torch.stack((total, highest), 1)).unbind(2)
+        whole = sums.sum(0) if self.margin.reduction == "sum" else sums.logsumexp(0)
+        both = self.world.gather(torch.stack((whole, largest.amax(0)), 1))
+        return both[:, 0].contiguous(), both[:, 1].contiguous()
 
     def rows(self, grad: Tensor, *, needed: bool) -> RowGradients:
         """Decide where the rows' gradient goes, if it is `needed`; `grad` (B,) is that of the log-sums."""
