@@ -67,6 +67,7 @@ def case(hosts=1, ranks=2, constants=KNOWN, classes=2000, **changed):
             "dataset": "synthetic",
             "device": "cpu",
             "nproc": hosts * ranks,
+            "hosts": hosts,
             "batch_size": 16,
             "epochs": 1,
             "steps": 100,

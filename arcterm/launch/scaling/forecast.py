@@ -106,7 +106,7 @@ def forecast(case: Case, found: Footprint) -> Forecast:
     """Work out what a training takes whose backbone takes the memory that was `found`."""
     config, constants = case.config, case.constants
     made = step(case)
-    lone = msgspec.structs.replace(config, nproc=1, gpus=config.gpus[:1])
+    lone = msgspec.structs.replace(config, nproc=1, hosts=1, gpus=config.gpus[:1])
     alone = _step(case._replace(config=lone, layout=HostLayout(1, 1), traffic=Traffic()), constants.alone)
     whole = made.whole
     needed = need.of(case.subject, config, found)

@@ -26,11 +26,11 @@ from arcterm.runs import store
 
 
 class Hosts(NamedTuple):
-    """The hosts of a plan: how many, ranks of each, whether they have GPUs, and whether this is one."""
+    """The hosts of a plan: how many, ranks and GPUs of each, and whether this is one."""
 
     hosts: int
     ranks: int
-    gpus: bool
+    gpus: list[int]
     here: bool
 
 
@@ -59,8 +59,7 @@ def outlook(
     `ArctermError` or `PluginError` for what can't be.
     """
     where = _hosts(settings, hosts, given)
-    total = where.ranks * where.hosts
-    chosen = Devices(list(range(total)) if where.gpus else [], total, "")
+    chosen = Devices(where.gpus, where.ranks * where.hosts, "", where.hosts)
     plan = make_plan(settings, progress, root, "quick", chosen)
     config, notes = _settled(plan.config, where, given)
     subject = Subject(get("backbone", config.backbone), get("loss", config.loss), plan.facts)
@@ -80,15 +79,17 @@ def _hosts(settings: Mapping[str, Any], count: int, given: Constants | None) -> 
     if given is not None:
         numbers = [] if wanted == "none" else indices(wanted or "", "gpus")
         there = len(numbers) or (0 if wanted == "none" else given.machine.gpus)
-        return Hosts(count, nproc or there or 1, bool(there), here=False)
+        ranks = nproc or there or 1
+        return Hosts(count, ranks, list(range(ranks)) if there else [], here=False)
     try:
         found = devices_for(wanted, nproc)
     except ConfigError:
         numbers = [] if wanted in (None, "none") else indices(wanted, "gpus")
         if not numbers and not nproc:
             raise
-        return Hosts(count, nproc or len(numbers), bool(numbers), here=False)
-    return Hosts(count, found.nproc, bool(found.gpus), here=True)
+        ranks = nproc or len(numbers)
+        return Hosts(count, ranks, numbers and list(range(ranks)), here=False)
+    return Hosts(count, found.nproc, found.gpus, here=True)
 
 
 def _settled(config: TrainConfig, where: Hosts, given: Constants | None) -> tuple[TrainConfig, list[str]]:

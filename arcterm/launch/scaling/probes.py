@@ -42,7 +42,7 @@ def measure(
     probes = _Probes(config, ranks, classes, anew, progress)
     wanted = ["pace", "loader", "disk", *(["exchange"] if ranks > 1 else [])]
     found = probes.ask(wanted, root)
-    lone = msgspec.structs.replace(config, nproc=1, gpus=config.gpus[:1])
+    lone = msgspec.structs.replace(config, nproc=1, hosts=1, gpus=config.gpus[:1])
     alone = found if config.nproc == 1 else _Probes(lone, 1, classes, anew, progress).ask(["pace"])
     return Constants(
         machine=machine(config, probes.day),
