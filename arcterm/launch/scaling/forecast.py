@@ -110,7 +110,7 @@ def forecast(case: Case, found: Footprint) -> Forecast:
     alone = _step(case._replace(config=lone, layout=HostLayout(1, 1), traffic=Traffic()), constants.alone)
     whole = made.whole
     needed = need.of(case.subject, config, found)
-    demand = case.layout.ranks * config.share / made.known if made.known else None
+    demand = case.layout.ranks * config.share / whole if whole else None
     supply = constants.loader.rate * case.layout.ranks if constants.loader else None
     efficiency = alone.whole / whole if whole and alone.whole else None
     return Forecast(

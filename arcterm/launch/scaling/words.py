@@ -135,7 +135,8 @@ def _constants(constants: Constants) -> list[str]:
     if not machine.name:
         return []
     devices = f", {machine.gpus} × {machine.gpu}" if machine.gpus else ""
-    where = f"{machine.name} ({machine.processor}, {machine.cores} cores{devices}), {machine.day}"
+    there = f"{machine.name} ({machine.processor}, {machine.cores} cores{devices})"
+    where = f"{there}, {machine.day}" if machine.day else there
     sources = {
         name: part.source
         for name, part in (

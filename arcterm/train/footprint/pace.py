@@ -71,22 +71,29 @@ class StepTraffic:
 
 
 class _Clock:
-    """Seconds between marks, at each of which all ranks of the host meet."""
+    """Seconds between marks, at each of which all ranks of the host meet.
+
+    On a CPU those that the thread was computing, which takes part in all that its pool does: other work on
+    the machine is not in them. Where ranks have more threads than there are cores, each waits for its turn.
+    """
 
     def __init__(self, device: torch.device, worker: Worker) -> None:
         self._device = device
         self._worker = worker
+        self._turns = worker.turns(torch.get_num_threads())
         self.seconds: dict[str, list[float]] = {}
         self._last = 0.0
 
     def mark(self, part: str = "") -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        self._worker.meet()
-        now = time.perf_counter()
         if part:
-            self.seconds.setdefault(part, []).append(now - self._last)
-        self._last = now
+            self.seconds.setdefault(part, []).append(self._now() - self._last)
+        self._worker.meet()
+        self._last = self._now()
+
+    def _now(self) -> float:
+        return time.perf_counter() if self._device.type == "cuda" else self._turns * time.thread_time()
 
     def median(self, part: str) -> float:
         """The first is left out: it finds out how to compute what."""

@@ -34,6 +34,10 @@ class Worker(NamedTuple):
         if self.barrier:
             self.barrier.wait(_PATIENCE_SECONDS)
 
+    def turns(self, threads: int) -> float:
+        """How many threads there are for each core, with so many in each process; at least 1."""
+        return max(1.0, self.ranks * threads / len(os.sched_getaffinity(0)))
+
     def most(self, number: float) -> float:
         """Return the largest of the numbers that the processes come here with."""
         self.numbers[self.rank] = number
