@@ -7,13 +7,15 @@ import sys
 from typing import Any
 
 from arcterm.processes import child
+from arcterm.processes.startup import imports
 from arcterm.progress import Progress
 
 
 def _work(verb: str, request: dict[str, Any], progress: Progress) -> Any:
-    import torch
+    with imports.lasting():
+        import torch
 
-    from arcterm.export.verbs import VERBS
+        from arcterm.export.verbs import VERBS
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     return VERBS[verb](request, progress)

@@ -18,6 +18,7 @@ from pathlib import Path
 from arcterm import parent_death
 from arcterm.processes.hosts import rendezvous
 from arcterm.processes.hosts.place import HostPlace
+from arcterm.processes.startup import imports
 from arcterm.runs import space
 from arcterm.runs.diagnosis import AgentReport, Fallen
 from arcterm.runs.store import Run
@@ -29,10 +30,11 @@ def main() -> int:
     parent_death.tie_to(int(os.environ["ARCTERM_PARENT_PID"]))
     os.environ["ARCTERM_PARENT_PID"] = str(os.getpid())
 
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.run import parse_args
-    from torch.distributed.run import run as run_agent
+    with imports.lasting():
+        from torch.distributed.elastic.multiprocessing.api import SignalException
+        from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+        from torch.distributed.run import parse_args
+        from torch.distributed.run import run as run_agent
 
     first, address = int(os.environ.get("ARCTERM_FIRST_RANK", "0")), os.environ.get("ARCTERM_ADDRESS", "")
     folder = HostPlace(first // run.record.config.ranks_each, address=address).folder(run, attempt)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from arcterm import parent_death
 from arcterm.processes import signals
+from arcterm.processes.startup import imports
 from arcterm.processes.work import do_job, perform
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.store import Run
@@ -35,19 +36,26 @@ def main() -> int:
 
 def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], None]]:
     """How the work ended, and a function to leave the ranks that did it."""
-    import torch
+    config = run.record.config
+    with imports.lasting():
+        import torch
 
-    from arcterm.errors import StopAskedError
-    from arcterm.files import read_json
-    from arcterm.runs import checkpoints
-    from arcterm.runs.pulse import Pulse
-    from arcterm.runs.state import Launch
-    from arcterm.train.feed.pace import OwnTimes
-    from arcterm.train.telemetry import Telemetry
-    from arcterm.train.world import World
+        from arcterm.errors import StopAskedError
+        from arcterm.files import read_json
+        from arcterm.runs import checkpoints
+        from arcterm.runs.pulse import Pulse
+        from arcterm.runs.state import Launch
+        from arcterm.train.feed.pace import OwnTimes
+        from arcterm.train.telemetry import Telemetry
+        from arcterm.train.world import World
+
+        if config.kind == "training":
+            from arcterm.train.loop import train
+
+            if config.nproc > 1:
+                import torch._dynamo  # as torch's DistributedDataParallel does
 
     pulse = Pulse(run.rank_dir(attempt, int(os.environ["RANK"])))
-    config = run.record.config
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)  # a CPU is far slower on what is as good as 0 in a softmax
     world = World.join(config.device, supervised=config.kind == "training")
@@ -55,8 +63,6 @@ def _work(run: Run, attempt: int, journal: Journal) -> tuple[Exit, Callable[[], 
     with Telemetry(journal, world, own):
         if config.kind == "job":
             return do_job(run, attempt, journal, world), world.leave
-        from arcterm.train.loop import train
-
         launch = read_json(run.attempt_dir(attempt) / "launch.json", Launch)
         found = run.checkpoints / launch.resume if launch.resume else None
         try:

@@ -58,7 +58,8 @@ def begin(config: TrainConfig, device: torch.device) -> str:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = config.cudnn_benchmark
     torch.backends.cudnn.deterministic = config.deterministic
-    torch.use_deterministic_algorithms(config.deterministic)
+    if config.deterministic != torch.are_deterministic_algorithms_enabled():  # it imports torch's compiler
+        torch.use_deterministic_algorithms(config.deterministic)
     # memory that is never read before it is written need not be filled
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     said = []

@@ -17,6 +17,7 @@ from arcterm import gpus
 from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
 from arcterm.processes import child
+from arcterm.processes.startup import imports
 from arcterm.progress import Progress
 from arcterm.train.footprint.together import Worker, together
 
@@ -119,7 +120,10 @@ VERBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 
 
 def _work(verb: str, request: Mapping[str, Any], progress: Progress) -> Any:
-    import torch
+    with imports.lasting():
+        import torch
+
+        from arcterm.train import build  # noqa: F401  what every verb needs
 
     warnings.simplefilter("ignore")  # of tensors without values, which have no address
     torch.set_num_threads(1)

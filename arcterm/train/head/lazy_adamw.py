@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
 
 from arcterm.train.head.partial_fc import LazySGD, parts
+from arcterm.train.optim.eager import EagerAdamW
 from arcterm.train.optim.groups import Group
 
 
-class LazyAdamW(AdamW):
+class LazyAdamW(EagerAdamW):
     """`torch.optim.AdamW` in which `sharded` parameters, whose first axis is the class, are updated by rows.
 
     `fetch` gives the rows of a step as leaves; `step` updates those. Every sharded parameter has two float32

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD
 
+from arcterm.train.optim.eager import EagerSGD
 from arcterm.train.optim.groups import Group
 from arcterm.train.optim.optimizers import legacy_step
 
@@ -62,7 +62,7 @@ def _wrapped(number: int) -> int:
     return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-class LazySGD(SGD):
+class LazySGD(EagerSGD):
     """`torch.optim.SGD` in which `sharded` parameters, whose first axis is the class, are updated by rows.
 
     `fetch` gives the rows of a step as leaves, up to date; `step` updates those. Both give what SGD on dense

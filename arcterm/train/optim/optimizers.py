@@ -7,16 +7,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from arcterm.config import TrainConfig
+from arcterm.train.optim.eager import EagerAdamW, EagerSGD
 from arcterm.train.optim.groups import Group
 
 _SECOND_BETA = 0.999
 _KEPT = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")
 
 
-class LegacySGD(SGD):
+class LegacySGD(EagerSGD):
     """SGD as MXNet has it: m ← μ·m - r·(g + λ·w), w ← w + m, of weight w, gradient g, rate r and decay λ.
 
     The rate is inside the momentum m: after it drops, the old momentum fades over some 1 / (1 - μ) steps,
@@ -58,9 +59,9 @@ def make(groups: list[Group], config: TrainConfig) -> Optimizer:
     if config.optimizer == "legacy":
         made: Optimizer = LegacySGD(groups, momentum=config.momentum, **how)
     elif config.optimizer == "adamw":
-        made = AdamW(groups, **adamw(config))
+        made = EagerAdamW(groups, **adamw(config))
     else:
-        made = SGD(groups, momentum=config.momentum, **how, **implementation(config.device))
+        made = EagerSGD(groups, momentum=config.momentum, **how, **implementation(config.device))
     set_rate(made, config.lr)
     return made
 
