@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import resource
 import shutil
@@ -18,6 +19,14 @@ import pytest
 import arcterm  # noqa: F401  before any test imports OpenCV, whose limits it sets
 
 ROOT = Path(__file__).resolve().parent.parent
+
+gc.disable()  # half of the time in which tests are collected would go into searching what stays anyway
+
+
+def pytest_collection_finish() -> None:
+    """Leave all that was imported out of every later search for garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,6 @@ import pytest
 from arcterm.processes.startup import imports
 
 
-@pytest.fixture(autouse=True)
-def thawed():
-    yield
-    gc.unfreeze()
-
-
 def test_nothing_is_collected_meanwhile_and_what_was_made_is_left_out_later():
     with imports.lasting():
         assert not gc.isenabled()
