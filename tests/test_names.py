@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from arcterm.cli import main
 from arcterm.runs import store
 from arcterm.runs.events import Skipped, decode, encode
+
+from .inprocess import enter
 
 BAD = "bad\udcffname"
 
@@ -22,10 +22,7 @@ def test_a_job_on_such_a_path_is_refused_in_words_and_leaves_nothing(monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
     Path(BAD).mkdir()
-    monkeypatch.setattr(sys, "argv", ["arcterm", "data", *words])
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert left.value.code == 3
+    assert enter(monkeypatch, "data", *words) == 3
     assert "not UTF-8" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 

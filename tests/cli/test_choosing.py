@@ -11,10 +11,10 @@ import sys
 import pytest
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm.cli import main
 from arcterm.neighbours import near, owned, way
 from arcterm.runs import state, store
 
+from ..inprocess import in_process
 from ..runs.conftest import config
 
 ARCTERM = [sys.executable, "-m", "arcterm"]
@@ -27,16 +27,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
     monkeypatch.setattr("arcterm.launch.devices.torch_has_cuda", lambda: False)
     monkeypatch.setattr("arcterm.inputs.sources.DataSource.inspect", facts)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
+    return in_process(monkeypatch, capsys)
 
 
 def facts(*_):
@@ -178,10 +169,7 @@ def completed(monkeypatch, capsys, shell, line):
         monkeypatch.delenv("COMP_WORDS", raising=False)
         monkeypatch.setenv("_TYPER_COMPLETE_ARGS", line)
         monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
-    monkeypatch.setattr(sys, "argv", ["arcterm"])
-    with pytest.raises(SystemExit):
-        main()
-    return capsys.readouterr().out
+    return in_process(monkeypatch, capsys)()[1]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

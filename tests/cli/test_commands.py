@@ -7,13 +7,11 @@ import json
 import os
 import re
 import signal
-import sys
 import time
 
 import pytest
 from rich.console import Console
 
-from arcterm.cli import main
 from arcterm.cli.app import COMMANDS, GROUPS
 from arcterm.cli.runs.live import Live
 from arcterm.runs import checkpoints, state, store
@@ -21,6 +19,7 @@ from arcterm.runs.events import Message, Mined, Start, Step, Verify
 from arcterm.runs.journal import Journal
 from arcterm.runs.reader import Reader
 
+from ..inprocess import in_process
 from ..runs.conftest import config
 from ..runs.test_checkpoints import save
 
@@ -33,20 +32,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
     monkeypatch.setattr("arcterm.launch.devices.torch_has_cuda", lambda: False)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 0 if left.code is None else 1
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return run
+    return in_process(monkeypatch, capsys)
 
 
 @pytest.fixture

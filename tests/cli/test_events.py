@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 import zlib
 
 import pytest
 
-from arcterm.cli import main
 from arcterm.runs import state, store
 from arcterm.runs.events import KINDS, Gpus, Message, Rank, Step, encode
 from arcterm.runs.journal import Journal
 from arcterm.runs.reader import Reader
 
+from ..inprocess import enter
 from ..runs.conftest import config
 
 
@@ -47,12 +46,7 @@ def events(run, monkeypatch, capsys):
     """``events(*words)`` → (exit code, lines of stdout, stderr)."""
 
     def ask(*words):
-        monkeypatch.setattr(sys, "argv", ["arcterm", "events", str(run.path), *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code
+        code = enter(monkeypatch, "events", str(run.path), *words)
         out, err = capsys.readouterr()
         return code, out.splitlines(), err
 

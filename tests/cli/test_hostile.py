@@ -15,7 +15,7 @@ import pytest
 from arcterm_registry.contracts import DatasetFacts, JobReport
 
 from arcterm import files
-from arcterm.cli import conformance, main
+from arcterm.cli import conformance
 from arcterm.cli.runs import live, watch
 from arcterm.config import job_config
 from arcterm.formats.pairs.binfile import write_pairs
@@ -29,6 +29,7 @@ from arcterm.runs.report import write_report
 from arcterm.show import drawing
 from arcterm.show.output import ProgressLine
 
+from ..inprocess import enter
 from ..runs.conftest import config
 from ..runs.test_text import HOSTILE
 
@@ -44,14 +45,12 @@ def arcterm(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
 
     def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
+        code = enter(monkeypatch, *words)
         out, err = capsys.readouterr()
         assert not ACTS.search(out), repr(out)
         assert not ACTS.search(err), repr(err)
         out.encode(), err.encode()
-        return int(left.value.code or 0), out, err
+        return code, out, err
 
     return call
 

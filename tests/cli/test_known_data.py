@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
 
-from arcterm.cli import main
 from arcterm.config import TrainConfig, job_config
 from arcterm.data.check.check import check
 from arcterm.inputs import datafacts, known
@@ -21,6 +19,8 @@ from arcterm.runs.store import RecordedDataset
 from arcterm.show import dataset
 from arcterm.show.lines import width_of
 from tests.data.checks import make_pack, pictures
+
+from ..inprocess import enter
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +59,7 @@ def arcterm(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ARCTERM_RUNS", str(tmp_path / "runs"))
 
     def call(*arguments, code=0):
-        monkeypatch.setattr(sys, "argv", ["arcterm", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert (ended.value.code or 0) == code
+        assert enter(monkeypatch, *arguments) == code
         return capsys.readouterr()
 
     return call

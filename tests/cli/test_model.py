@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 
 import cv2
 import msgspec
@@ -13,11 +12,12 @@ import pytest
 import torch
 from arcterm_registry import get
 
-from arcterm.cli import main
 from arcterm.export import model
 from arcterm.export.verbs import VERBS
 from arcterm.formats import modelfile
 from arcterm.formats.modelfile import ModelFacts, SetScore
+
+from ..inprocess import in_process
 
 pytestmark = pytest.mark.long
 
@@ -47,18 +47,12 @@ def arcterm(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
     monkeypatch.setattr("arcterm.processes.child.ask", ask)
 
+    call = in_process(monkeypatch, capsys)
+
     def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 0 if left.code is None else 1
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
+        told = call(*words)
         assert not [path for path in tmp_path.rglob("*") if "partial" in path.name]
-        return code, out, err
+        return told
 
     return run
 

@@ -14,7 +14,7 @@ import pytest
 import typer
 from arcterm_registry.contracts import JobReport
 
-from arcterm.cli import app, main
+from arcterm.cli import app
 from arcterm.runs import state, store
 from arcterm.runs.events import Message, Start, Step, Verify
 from arcterm.runs.journal import Journal
@@ -22,6 +22,7 @@ from arcterm.runs.report import write_report
 from arcterm.show import streams
 from arcterm.show.output import put, say, table
 
+from ..inprocess import enter, in_process
 from ..runs.conftest import config
 
 ARCTERM = [sys.executable, "-m", "arcterm"]
@@ -42,16 +43,7 @@ def arcterm(monkeypatch, tmp_path, capsys):
     """``arcterm(*words)`` → (exit code, stdout, stderr), in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
+    return in_process(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -116,9 +108,7 @@ def _encoded(monkeypatch, encoding, *words) -> str:
     """What a command writes to a stdout and a stderr of that encoding."""
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding=encoding))
-    monkeypatch.setattr(sys, "argv", ["arcterm", *words])
-    with pytest.raises(SystemExit):
-        main()
+    enter(monkeypatch, *words)
     sys.stdout.flush(), sys.stderr.flush()
     return "".join(stream.buffer.getvalue().decode(encoding) for stream in (sys.stdout, sys.stderr))
 
@@ -241,7 +231,6 @@ def test_closed_streams_are_no_error(tmp_path):
 
 WAITING = """
 import sys, time
-from arcterm.cli import main
 sleep = time.sleep
 time.sleep = lambda seconds: (print("it waits", file=sys.stderr, flush=True), sleep(seconds))
 main()

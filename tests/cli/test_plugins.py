@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tomllib
 from pathlib import Path
 
@@ -11,7 +10,9 @@ import psutil
 import pytest
 
 from arcterm import scaffold
-from arcterm.cli import conformance, main
+from arcterm.cli import conformance
+
+from ..inprocess import enter
 
 pytestmark = pytest.mark.long
 
@@ -64,13 +65,8 @@ def arcterm(monkeypatch, tmp_path, capfd):
     monkeypatch.chdir(tmp_path / "here")
 
     def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
         capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 0 if left.code is None else 1
+        code = enter(monkeypatch, *words)
         out, err = capfd.readouterr()
         return code, out, err
 

@@ -10,13 +10,14 @@ import cv2
 import pytest
 from arcterm_registry import get
 
-from arcterm.cli import main
 from arcterm.config import job_config
 from arcterm.console.forms.job import AFTER, JobDraft, judge_job
 from arcterm.launch import engine
 from arcterm.runs import state, store
 from arcterm.runs.report import read_report
 from tests.data.checks import pictures
+
+from ..inprocess import enter
 
 
 @pytest.fixture
@@ -40,24 +41,17 @@ def submitted(monkeypatch, packing):
     return found
 
 
-def call(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["arcterm", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return ended.value.code or 0
-
-
 def test_a_job_is_queued_behind_the_one_that_makes_its_data(
     monkeypatch, submitted, packing, tmp_path, capsys
 ):
     pack = str(tmp_path / "pack")
-    assert call(monkeypatch, "data", "check", pack, "--after", "last", "--detach") == 0
+    assert enter(monkeypatch, "data", "check", pack, "--after", "last", "--detach") == 0
     ((run, options),) = submitted
     assert options == ("--after", str(packing.path.resolve())) and run.record.config.paths == [pack]
-    assert call(monkeypatch, "data", "check", pack, "--detach") == 3
+    assert enter(monkeypatch, "data", "check", pack, "--detach") == 3
     state.write_state(packing, "stopped", attempt=1)
-    assert call(monkeypatch, "data", "check", pack, "--after", packing.id, "--detach") == 3
-    assert call(monkeypatch, "data", "check", pack, "--after", "nobody", "--detach") == 4
+    assert enter(monkeypatch, "data", "check", pack, "--after", packing.id, "--detach") == 3
+    assert enter(monkeypatch, "data", "check", pack, "--after", "nobody", "--detach") == 4
     assert "there is no run 'nobody'" in capsys.readouterr().err
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 
-from arcterm.cli import main
 from arcterm.errors import DataError
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
@@ -23,6 +21,8 @@ from arcterm.progress import unheard
 from arcterm.show.album import open_album
 from arcterm.show.drawing import OutputConsole
 from arcterm.show.faces import draw_person, draw_set, mode_of, print_drawn
+
+from ..inprocess import enter
 
 Locate = Callable[[str], Path]
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -41,10 +41,7 @@ def arcterm(
     """What ``arcterm data show …`` writes to stdout and stderr."""
 
     def run(*arguments: str, code: int = 0) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", "data", "show", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert (ended.value.code or 0) == code
+        assert enter(monkeypatch, "data", "show", *arguments) == code
         return capsys.readouterr()
 
     return run

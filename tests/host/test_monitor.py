@@ -12,7 +12,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from arcterm.cli import main
 from arcterm.host import disks, limits, reader
 from arcterm.host.disks import DiskWatch
 from arcterm.host.processes import ProcessTable
@@ -21,6 +20,8 @@ from arcterm.host.readings import Cores, Disk, HostGpu, Link, Memory, Process, R
 from arcterm.runs.events import Gpu
 from arcterm.show import host
 from arcterm.show.lines import width_of
+
+from ..inprocess import enter
 
 GIB = 1 << 30
 RUN = "/data/runs/20260102T030405Z-r50-arcface-ab12"
@@ -77,10 +78,7 @@ def text(lines):
 
 def test_a_reading_of_this_host_is_one_json_object(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("arcterm.cli.monitor._BETWEEN_SECONDS", 0.05)
-    monkeypatch.setattr(sys, "argv", ["arcterm", "monitor", "--json", "--runs-dir", str(tmp_path)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code
+    assert enter(monkeypatch, "monitor", "--json", "--runs-dir", str(tmp_path)) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found["cores"]["busy"]) == found["cores"]["count"] == psutil.cpu_count()
     assert found["memory"]["total"] == psutil.virtual_memory().total

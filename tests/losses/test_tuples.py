@@ -7,12 +7,13 @@ import functools
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from arcterm_registry import get, names
 from arcterm_registry.contracts import Feeding, TupleLoss
 
 from arcterm.train.head.tuples import TupleHead
 from arcterm.train.world import World
+
+from ..ranks import spawn
 
 SIZE, TRIPLETS, MARGIN = 5, 6, 0.3
 SETTINGS = {"semi-hard": {}, "batch-hard": {"mining": "batch-hard", "images_per_identity": 3}}
@@ -118,7 +119,7 @@ def test_one_rank_equals_the_loops(mining):
 
 @pytest.mark.slow
 def test_two_and_three_ranks_equal_one(tmp_path):
-    mp.spawn(in_rank, (str(tmp_path),), nprocs=3)
+    spawn(in_rank, (str(tmp_path),), 3)
 
 
 @pytest.mark.parametrize("mining", SETTINGS)

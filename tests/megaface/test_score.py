@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from arcterm.errors import ConfigError, DataError, StopAskedError
 from arcterm.formats.features.matrix import pack_feature
@@ -36,6 +35,7 @@ from tests.megaface.scores import (
     write_lists,
     write_packed_set,
 )
+from tests.ranks import spawn
 
 KINDS = ["plain", "quantised", "duplicates"]
 REMOVED = np.arange(COUNT) % 17 == 3
@@ -476,7 +476,7 @@ def test_three_ranks_say_the_same(tmp_path):
     write_tree(tmp_path / "tree/megaface", DISTRACTORS, features("plain")[1])
     runs = {kind: str(make_run(tmp_path / f"{kind}-runs", "score").path) for kind in (*KINDS, "tree")}
     lists = write_lists(tmp_path / "lists")
-    mp.spawn(in_rank, (3, str(tmp_path), runs, lists), nprocs=3)
+    spawn(in_rank, (3, str(tmp_path), runs, lists), 3)
     for kind in KINDS:
         alone, together = ((tmp_path / f"{kind}-{how}/result.json").read_text() for how in ("alone", "ranks"))
         assert json.loads(alone)["results"] == json.loads(together)["results"]

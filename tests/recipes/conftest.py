@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm.cli import main
 from arcterm.launch.estimate import assess, seconds
 from arcterm.launch.estimate.seconds import Duration
+
+from ..inprocess import in_process
 
 
 @pytest.fixture
@@ -32,13 +31,4 @@ def arcterm(own, monkeypatch, tmp_path, capsys):
     look = assess.assess
     monkeypatch.setattr(assess, "assess", lambda *case: look(*case[:-1], "quick"))
     monkeypatch.setattr(seconds, "probe", lambda config, classes, crude: Duration(crude))
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
+    return in_process(monkeypatch, capsys)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from arcterm.cli import main
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.launch import plan
+
+from ..inprocess import in_process
 
 PEOPLE, EACH = 6, 26
 FIVE = {
@@ -70,13 +70,4 @@ def type_in(
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
     planned = plan.make_plan  # whose look at the memory takes seconds in a process of its own
     monkeypatch.setattr(plan, "make_plan", lambda settings, _, root, __: planned(settings, None, root))
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["arcterm", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
+    return in_process(monkeypatch, capsys)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from arcterm.errors import FailedError
 from arcterm.search import best, products, stream, tail
 from arcterm.search.stream import GalleryPass
 from arcterm.train.world import World
+
+from ..ranks import spawn
 
 STOPS = (10, 100, 900)
 
@@ -220,7 +221,7 @@ def test_a_product_that_is_not_float32_is_refused(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [3])
 def test_ranks_do_not_matter(tmp_path, size):
-    mp.spawn(in_rank, (size, str(tmp_path)), nprocs=size)
+    spawn(in_rank, (size, str(tmp_path)), size)
 
 
 def in_rank(rank: int, size: int, folder: str) -> None:

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from arcterm_registry import get, names
 from torch import nn
@@ -20,6 +19,8 @@ from arcterm.train.head.head import Head
 from arcterm.train.head.lazy_adamw import LazyAdamW
 from arcterm.train.head.partial_fc import LazySGD
 from arcterm.train.world import World, shard
+
+from ..ranks import spawn
 
 CLASSES, SIZE, BATCH = 7, 5, 12
 LABELS = (0, 0, 0, 1, 2, 6, 6, 5, 4, 4, 1, 2)  # duplicates, and none of class 3
@@ -175,7 +176,7 @@ def test_other_classes_above_the_limit_count_as_zero(name):
 @pytest.mark.slow
 def test_any_number_of_ranks_equals_the_plain_head(tmp_path):
     """Four processes form worlds of 2, 3 and 4 in turn: importing torch is what takes time."""
-    mp.spawn(in_rank, (str(tmp_path),), nprocs=4)
+    spawn(in_rank, (str(tmp_path),), 4)
 
 
 @pytest.mark.parametrize(("rate", "lazy"), [(1.0, None), (0.5, LazySGD), (0.5, LazyAdamW)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import threading
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from arcterm.train.feed.quarantine import Quarantine
 from arcterm.train.feed.sampler import BatchIndices, Sampler
 from arcterm.train.feed.upload import Sent, mirror
 from arcterm.train.world import World
+from tests import ranks
 from tests.jobs import Heard
 
 SIZE = (112, 112)
@@ -210,13 +210,13 @@ def _plain(pack):
 def test_ranks_share_what_they_decoded(pack, unused_port):
     """Each decodes one half; both then have all, and nothing of it has a name in /dev/shm."""
     before = set(shared_names())
-    context = multiprocessing.get_context("spawn")
+    context = ranks.context()
     results = context.Queue()
-    ranks = [context.Process(target=_rank, args=(r, pack, unused_port, results)) for r in (0, 1)]
-    for rank in ranks:
+    started = [context.Process(target=_rank, args=(r, pack, unused_port, results)) for r in (0, 1)]
+    for rank in started:
         rank.start()
     said = sorted(results.get(timeout=120) for _ in range(4))
-    for rank in ranks:
+    for rank in started:
         rank.join(60)
     assert said == [(0, True), (0, 60), (1, True), (1, 60)]
     assert set(shared_names()) <= before

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from arcterm_registry import get
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +13,8 @@ from torch.optim import SGD
 from arcterm.train.head.head import Head
 from arcterm.train.head.partial_fc import LazySGD, chance, sample
 from arcterm.train.world import World, shard
+
+from ..ranks import spawn
 
 CLASSES, SIZE, BATCH = 90, 6, 8
 CPU = torch.device("cpu")
@@ -139,4 +140,4 @@ def in_rank(rank, folder):
 
 @pytest.mark.slow
 def test_two_ranks_compare_with_the_union_of_what_each_samples(tmp_path):
-    mp.spawn(in_rank, (str(tmp_path),), nprocs=2)
+    spawn(in_rank, (str(tmp_path),), 2)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
@@ -25,6 +24,7 @@ from arcterm.train.guards.scale import GradientScale
 from arcterm.train.statistics import averaged
 from arcterm.train.world import World
 
+from ..ranks import spawn
 from ..runs.conftest import config
 from .faulty import FLAT, Deviation, OneFlat, network, without_norms
 from .test_loop import Dots, Heard, weights
@@ -207,4 +207,4 @@ def in_rank(rank: int, folder: str) -> None:
 
 def test_two_ranks(tmp_path):
     """All in one pair of processes, whose start takes most of the time."""
-    mp.spawn(in_rank, (str(tmp_path),), nprocs=2)
+    spawn(in_rank, (str(tmp_path),), 2)

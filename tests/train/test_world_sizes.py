@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from torch import nn
 
@@ -26,6 +25,7 @@ from arcterm.train.feed import loader
 from arcterm.train.world import World
 
 from ..jobs import Heard
+from ..ranks import spawn
 from ..runs.conftest import config
 from .test_loop import Dots
 
@@ -116,8 +116,8 @@ def weights(run: Run) -> torch.Tensor:
 def test_whole_runs_and_resumes_of_one_two_and_three_ranks(tmp_path):
     folder = str(tmp_path)
     train(World(), folder, {"one": ""})
-    mp.spawn(in_rank, (2, folder, {"one-two": "one"}), nprocs=2)
-    mp.spawn(in_rank, (3, folder, {"three": ""}), nprocs=3)
+    spawn(in_rank, (2, folder, {"one-two": "one"}), 2)
+    spawn(in_rank, (3, folder, {"three": ""}), 3)
     train(World(), folder, {"three-one": "three"})
     train(World(), folder, {"other-order": "one"}, seed=1)
     images, losses = json.loads((tmp_path / "one.json").read_text())
