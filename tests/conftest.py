@@ -34,6 +34,7 @@ def _seeded() -> None:
     """What is drawn at random is the same in whichever order, and on whichever worker, tests run."""
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
+    gc.enable()  # a command that opens the console leaves that to the console, which is not started here
 
 
 @pytest.fixture(autouse=True)
