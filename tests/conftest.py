@@ -20,6 +20,9 @@ import arcterm  # noqa: F401  before any test imports OpenCV, whose limits it se
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# A thread of OpenMP that waits for another keeps its core busy. Where tests share the cores that takes twenty
+# times what there is to compute.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 gc.disable()  # half of the time in which tests are collected would go into searching what stays anyway
 
 
