@@ -23,6 +23,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def threads_of_rank(ranks: int) -> int:
+    """CPU threads for each of `ranks` on this host: a share of its cores, and no more than OMP_NUM_THREADS.
+
+    Whoever shares the cores with other programs says so by that variable. Threads that wait for one another
+    in a convolution's backward pass keep their cores busy: where they don't have those to themselves, a step
+    takes many times as long as with one.
+    """
+    share = max(1, cores() // ranks)
+    most = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(share, int(most)) if most.isdecimal() and int(most) else share
+
+
 def torch_version() -> str:
     """The version of PyTorch as it is installed, without importing it; empty if it is not."""
     try:

@@ -82,7 +82,7 @@ def test_a_setting_that_stands_alone_is_taken_and_nothing_else_changes(name):
 def test_fewer_ranks_keep_the_images_of_a_step():
     new = change({"nproc": 1}, where=CPU[1])
     assert (new.nproc, new.batch_size, new.steps, new.begins) == (1, 16, OLD.steps, FROM_START)
-    assert new.threads == max(1, devices.cores())
+    assert new.threads == devices.threads_of_rank(1)
     said = notes.lines(OLD, new, 30, by_epochs=True)
     assert said == [
         "resume    from step 30",

@@ -280,3 +280,18 @@ def test_a_run_on_the_cpu_is_told_nothing_of_gpus(stand_in, trained):
     run = trained([])
     resumption.prepare(run).start()
     assert "CUDA_VISIBLE_DEVICES" not in environment(run)
+
+
+@pytest.mark.parametrize(
+    ("said", "ranks", "wanted"),
+    [(None, 1, 8), (None, 3, 2), ("1", 1, 1), ("3", 2, 3), ("6,2", 2, 4), ("0", 2, 4), ("many", 9, 1)],
+)
+def test_a_rank_has_its_share_of_the_cores_and_no_more_threads_than_asked_for(
+    said, ranks, wanted, monkeypatch
+):
+    monkeypatch.setattr(devices, "cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if said:
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert devices.threads_of_rank(ranks) == wanted
+    assert planned(gpus="none", nproc=ranks)[0].threads == wanted

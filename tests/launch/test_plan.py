@@ -43,6 +43,7 @@ def counted(distribution, monkeypatch):
     monkeypatch.setattr("arcterm.launch.devices.gpus.select", lambda wanted: wanted)
     monkeypatch.setattr("arcterm.launch.devices.torch_has_cuda", lambda: True)
     monkeypatch.setattr("arcterm.launch.devices.cores", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("arcterm.launch.estimate.seconds.cores", lambda: 4)
 
 

@@ -76,7 +76,7 @@ def threads(config: Config) -> int:
     """CPU threads of each rank: as its launcher's option says, else 1 on a GPU, else a share of the cores."""
     if isinstance(asked := config.launcher_options.get("threads"), int) and asked > 0:
         return asked
-    return 1 if config.gpus else max(1, devices.cores() // config.ranks_each)
+    return 1 if config.gpus else devices.threads_of_rank(config.ranks_each)
 
 
 def notes(config: Config) -> list[str]:
