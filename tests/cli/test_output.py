@@ -184,12 +184,13 @@ def test_an_answer_of_no_ends_with_130_and_removes_nothing(arcterm, monkeypatch,
         assert run.path.is_dir()
 
 
-def test_an_error_of_our_own_is_a_traceback_and_1(arcterm, monkeypatch):
+def test_an_error_of_our_own_is_a_traceback_and_1(arcterm, monkeypatch, capsys):
     def broken(*_):
         raise RuntimeError("a fault \x1b[2J of ours")
 
     monkeypatch.setattr("arcterm.runs.store.scan", broken)
-    code, out, err = arcterm("runs")
+    code = enter(monkeypatch, "runs")
+    out, err = capsys.readouterr()
     assert (code, out) == (1, "")
     assert err.startswith("Traceback") and err.endswith("RuntimeError: a fault  of ours\n")
 

@@ -69,5 +69,7 @@ def type_in(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
     monkeypatch.delenv("ARCTERM_RUNS", raising=False)
     planned = plan.make_plan  # whose look at the memory takes seconds in a process of its own
-    monkeypatch.setattr(plan, "make_plan", lambda settings, _, root, __: planned(settings, None, root))
+    monkeypatch.setattr(
+        plan, "make_plan", lambda settings, _, root, __, **more: planned(settings, None, root, **more)
+    )
     return in_process(monkeypatch, capsys)
