@@ -216,7 +216,7 @@ def test_what_is_installed_completes_in_bash(tmp_path):
         "COMP_WORDS=(arcterm pl); COMP_CWORD=1; _arcterm_completion arcterm; echo ${COMPREPLY[@]}\n"
     )
     done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout == "r100 r101 r152 r18\nlast\nplugins\n", done.stderr
+    assert done.stdout == "r100 r101 r152 r18\nlast\nplan plugins\n", done.stderr
 
 
 def test_completing_loads_nothing_heavy(tmp_path):
