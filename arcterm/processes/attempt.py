@@ -59,12 +59,10 @@ class Attempt:
         self._folder = run.attempt_dir(number)
         self._hung: Failure | None = None
         self._roll = roll
-        self._others_fell = 0.0
+        self._fell_at = 0.0
         self._met = False
-        self._cut_at, self._code = (
-            float("inf"),
-            0,
-        )  # when one host was ended for another, and the code of that
+        self._cut_at = float("inf")  # when one host was ended for another
+        self._first: tuple[str, int] | None = None  # the host whose agent ended badly first, and how
         self.grows = ""  # the request to stop by which it makes place for one on more hosts
         self._crew = Crew(run, number, HostPlace(ranks=range(run.record.config.nproc)))
 
@@ -111,7 +109,7 @@ class Attempt:
                     return "grace"
             now = time.monotonic()
             if self._roll and self._is_cut_off(self._roll, now):
-                self._cut_at, self._code = time.time(), self._crew.code or self._roll.bad_code()
+                self._cut_at = time.time()
                 return "host"
             if self._roll and not self.grows and self._could_grow(self._roll):
                 self.grows = control.ask(self.run, "stop")
@@ -138,9 +136,16 @@ class Attempt:
         if not self._met and (where := rendezvous.announced(self._meeting)):
             roll.meet(where)
             self._met = True
-        fell = roll.fell() or (self._crew.wait(0) and self._crew.code != 0)
-        self._others_fell = (self._others_fell or now) if fell else 0.0
-        return bool(roll.lost) or (fell and now - self._others_fell > LEFT_SECONDS)
+        self._first = self._first or self._fallen(roll)
+        if self._first and not self._fell_at:
+            self._fell_at = now
+        return bool(roll.lost) or (self._first is not None and now - self._fell_at > LEFT_SECONDS)
+
+    def _fallen(self, roll: Roll) -> tuple[str, int] | None:
+        """Name and exit code of a host whose agent ended badly, first of one that was killed."""
+        own = [(roll.own.name, self._crew.code)] if self._crew.wait(0) else []
+        bad = [(name, code) for name, code in [*own, *roll.codes()] if code]
+        return min(bad, key=lambda one: one[1] > 0, default=None)
 
     def _could_grow(self, roll: Roll) -> bool:
         """Whether hosts have come with which an elastic training could go on faster."""
@@ -156,7 +161,7 @@ class Attempt:
         exits = {**self._crew.exits(), **(roll.exits() if roll else {})}
         ended = exits.get(0)
         good = len(exits) == self._config.nproc and all(e.reason != "error" for e in exits.values())
-        left_well = self._crew.code == 0 and not (roll and (roll.lost or roll.fell()))
+        left_well = self._crew.code == 0 and not (roll and (roll.lost or self._fallen(roll)))
         if ended is not None and ended.reason != "error" and (good or left_well):
             named = f"{self._asked.name}: " if self._asked.name and ended.reason == "stopped" else ""
             return self.end(ended.reason, step=ended.step, reason=named + ended.detail)
@@ -187,13 +192,17 @@ class Attempt:
             signal=report.signal or theirs.signal,
             error=report.error or theirs.error,
         )
+        name, code = self._first or self._fallen(roll) or ("", 0)
+        lost = _failure_of_host(self.run, roll.lost) if roll.lost else None
+        if code < 0 and not lost:
+            lost = _failure_of_agent(self.run, name, signal.Signals(-code).name)
         failure = diagnosis.diagnose(
             self.run,
             self.number,
-            self._code or self._crew.code or roll.bad_code(),
+            code,
             report,
             exits,
-            _failure_of_host(self.run, roll.lost) if roll.lost else None,
+            lost,
         )
         if failure.rank is None:
             return failure
@@ -287,6 +296,11 @@ class Attempt:
         """Whether a stop was asked for, by a signal or a request."""
         pending = any(request.verb == "stop" for _, request in control.pending(self.run))
         return bool(self._asked.name) or pending or state.read_state(self.run).state == "stopping"
+
+
+def _failure_of_agent(run: Run, host: str, name: str) -> Failure:
+    cause = f"the launcher on {host} was killed ({name})"
+    return Failure(host=host, cause=cause, hint=advice.resuming(run), signal=name)
 
 
 def _failure_of_host(run: Run, lost: Lost) -> Failure:

@@ -35,8 +35,8 @@ def argv(run: Run, attempt: int) -> list[str]:
 
 
 def has_agent(config: Config) -> bool:
-    """Whether torchrun starts a host's ranks. One alone needs none, and is two seconds earlier at work."""
-    return config.ranks and config.ranks_each > 1
+    """Whether torchrun starts the ranks. A rank alone needs none, and is two seconds earlier at work."""
+    return config.ranks and config.nproc > 1
 
 
 def environ(run: Run, meeting: Path, place: HostPlace = ALONE) -> dict[str, str]:

@@ -114,4 +114,6 @@ def _clear(host: Host) -> None:
                 os.kill(pid, signal.SIGKILL)
         for process in host.started:
             process.wait()
+    for process in host.started:
+        process.wait()
     _run("ip", "netns", "delete", host.name)

@@ -85,12 +85,13 @@ def test_what_does_not_fit_is_refused_in_words_on_both_sides(hosts, pack, people
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     refused("must be storage that every host shares", *words, "--runs-dir", str(elsewhere))
-    noted("did not prove that it reads the run's directory")
+    noted("does not find the run in its directory of runs")
     copied = elsewhere / run.id
     shutil.copytree(run.path, copied)
     key = json.loads((copied / "link.json").read_text())
     (copied / "link.json").write_text(json.dumps(key | {"key": "0" * 64}))
-    refused("does not prove", *words, "--runs-dir", str(elsewhere))
+    refused("does not prove that it reads the run's directory", *words, "--runs-dir", str(elsewhere))
+    noted("does not prove that it reads the run's directory")
     others = tmp_path / "others"
     made = ["arcterm", "data", "pack", str(people), str(others), "--hold-out", "5", "--pairs", "60"]
     subprocess.run(

@@ -20,7 +20,7 @@ from .test_two_hosts import PATIENCE, digests, joins, made, ranks_on, wait  # no
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
-LONG = 400
+LONG = 200
 SECOND = f"{os.uname().nodename}-2"
 
 
@@ -80,11 +80,12 @@ def processes(host, word: str) -> list[psutil.Process]:
 
 
 def test_an_agent_dies(begun, hosts, tmp_path):
-    run, bits = begun(nproc=4)
+    run, bits = begun()
     (agent,) = processes(hosts[1], "arcterm.processes.agent")
     agent.kill()
     first, last = ended(run, hosts, tmp_path)
     assert (first["state"], last["state"]) == ("failed", "done")
+    assert first["reason"] == f"the launcher on {SECOND} was killed (SIGKILL)"
     assert digests(run) == bits
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -21,8 +22,10 @@ from arcterm.files import write_json
 from arcterm.launch import engine, local, start
 from arcterm.launch.resume import resumption
 from arcterm.processes import detached
-from arcterm.runs import state, store
+from arcterm.processes.supervisor import Supervisor
+from arcterm.runs import control, state, store
 from arcterm.runs.state import Owner, read_state, write_state
+from arcterm.runs.store import Run
 
 from ..runs.conftest import config
 
@@ -316,3 +319,16 @@ def test_resume_does_not_wait_for_a_run_that_lives_here(run):
     state.take_ownership(run, 1, "local")
     write_state(run, "running", attempt=1)
     resumption.wait_until_free(run, pytest.fail)
+
+
+def test_the_end_at_once_reaches_the_supervisor_of_several_hosts_from_any_of_them(far):
+    made = far.record
+    several = msgspec.structs.replace(made.config, hosts=2, nproc=2, gpus=[])
+    write_json(far.path / "run.json", msgspec.structs.replace(made, config=several))
+    there = Run(far.path)
+    assert start.stop(there, now=True) == f"asked {there.name} on elsewhere to stop at once"
+    supervisor = Supervisor(there, 1)
+    supervisor._beat()
+    assert supervisor.asked.at_once
+    control.clear(there)
+    assert not control.is_end_asked(there)

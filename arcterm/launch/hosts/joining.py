@@ -23,7 +23,7 @@ from arcterm.runs import history
 from arcterm.runs.store import Run
 
 _PATIENCE_SECONDS = 120.0
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.5
 _AGAIN_SECONDS = 1.0
 _OWN = ("threads", "gpus", "hosts", "least_hosts", "most_hosts", "nproc")
 """Settings that are a host's own, or compared otherwise."""
@@ -54,9 +54,10 @@ def find(hosts: AskedHosts, root: Path, say: Say) -> Run:
                 said = why
             time.sleep(_AGAIN_SECONDS)
             continue
-        call.close()
         run = Run((root / call.run_id).absolute())
-        if not (run.path / "run.json").is_file():
+        there = (run.path / "run.json").is_file()
+        call.leave(found=there)
+        if not there:
             raise RunError(
                 f"{hosts.meeting} supervises {call.run_id}, which is not in {root.absolute()} here",
                 "the directory of runs must be storage that every host shares; --runs-dir names it",
@@ -87,9 +88,16 @@ def join(run: Run, hosts: AskedHosts, say: Say, settings: str = "") -> None:
     """
     termination.hold()
     log = run.path / "hosts" / f"{socket.gethostname()}-{os.getpid()}.log"
-    log.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        log.parent.mkdir(mode=0o700, exist_ok=True)
+        log.touch(mode=0o600)
+    except OSError as error:
+        raise RunError(
+            f"{log.parent} can't be written: {error.strerror}",
+            "every host needs the right to write into the run's directory",
+        ) from None
     argv = [sys.executable, "-m", "arcterm.processes.hosts.member", str(run.path.resolve())]
-    with log.open("xb") as output, signals.blocked():
+    with log.open("ab") as output, signals.blocked():
         process = Detached(
             [*argv, hosts.local, settings],
             env=environment.for_child(),
@@ -99,19 +107,20 @@ def join(run: Run, hosts: AskedHosts, say: Say, settings: str = "") -> None:
             start_new_session=True,
         )
     keep(process)
-    heard = 0
+    said, lines = 0, list[str]()
     while True:
-        ended = process.poll() is not None
+        time.sleep(_LOOK_SECONDS)
+        before, ended = len(lines), process.poll() is not None
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        for line in lines[heard:]:
-            if not ended:
-                say(line)
-        heard = len(lines)
         if any(line.startswith(JOINED) for line in lines):
+            say(lines[-1])
             return
         if ended:
-            raise StartError("\n".join(lines) or f"it ended with {process.returncode}", f"its log: {log}")
-        time.sleep(_LOOK_SECONDS)
+            last = lines[said:] or [f"it ended with {process.returncode}"]
+            raise StartError("\n".join(last), f"its log: {log}")
+        for line in lines[said:before]:  # not the last words of one that is about to end: they are the error
+            say(line)
+        said = max(said, before)
 
 
 def _unreached(hosts: AskedHosts, error: OSError) -> str:

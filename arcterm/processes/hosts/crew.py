@@ -46,7 +46,7 @@ class Crew:
 
     @property
     def code(self) -> int:
-        """The exit code of the agent, or of the only process."""
+        """The exit code of the agent, or of the only process; 0 too where this process has killed it."""
         return self._process.returncode or 0
 
     def beats(self) -> dict[int, Beat]:
@@ -98,12 +98,10 @@ class Crew:
         There is none of a process that never began.
         """
         folder = self.place.folder(self.run, self.number)
-        process, first = self._process, self.place.ranks.start
+        code, first = self.code, self.place.ranks.start
         began = self.run.rank_dir(self.number, first).exists()
-        if not command.has_agent(self.run.record.config) and (
-            process.returncode < 0 or (process.returncode and began)
-        ):
+        if not command.has_agent(self.run.record.config) and (code < 0 or (code and began)):
             now = time.time()
-            fallen = Fallen(rank=first, pid=process.pid, exit_code=process.returncode, t=now)
+            fallen = Fallen(rank=first, pid=self._process.pid, exit_code=code, t=now)
             space.write_json(self.run, folder / "failure.json", AgentReport(ranks=[fallen], t=now))
         return diagnosis.read_report(folder)

@@ -44,6 +44,10 @@ class LinkError(Exception):
     """A connection that could not be made, or whose other side proves nothing."""
 
 
+class ProofError(LinkError):
+    """The other side does not prove that it reads the run's directory."""
+
+
 class HostLink:
     """One side of a connection; threads of its own read it and send signs of life."""
 
@@ -137,7 +141,7 @@ class HostLink:
         mark, _, text = line.rstrip(b"\n").partition(b" ")
         other: Side = "member" if self._side == "supervisor" else "supervisor"
         if not hmac.compare_digest(mark, _mark(self._key, other, self._taken, text)):
-            raise LinkError("does not prove that it reads the run's directory")
+            raise ProofError("does not prove that it reads the run's directory: is that shared?")
         self._taken += 1
         message = json.loads(text)
         if not isinstance(message, dict):
@@ -145,14 +149,22 @@ class HostLink:
         return message
 
 
-def greet(connection: socket.socket, run_id: str, key: str) -> HostLink:
-    """Take a connection of a member: name the run, exchange random numbers. Raises `LinkError` or OSError."""
+def greet(connection: socket.socket, run_id: str, key: str) -> HostLink | None:
+    """Take a connection of a member: name the run, exchange random numbers.
+
+    None for one that only asked which run this is. Raises `LinkError` or OSError.
+    """
     own = secrets.token_hex(16)
     connection.settimeout(_FIRST_SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.sendall(json.dumps({"run": run_id, "nonce": own}).encode() + b"\n")
     file = connection.makefile("rb")
-    other = _nonce(_greeting(file))
+    said = _greeting(file)
+    if said.get("found") is False:
+        raise LinkError("does not find the run in its directory of runs: is that shared?")
+    if said.get("found"):
+        return None
+    other = _nonce(said)
     return HostLink(connection, file, _of_connection(key, own, other), "supervisor")
 
 
@@ -177,6 +189,12 @@ class Call:
         self._connection.sendall(json.dumps({"nonce": own}).encode() + b"\n")
         return HostLink(self._connection, self._file, _of_connection(key, self._nonce, own), "member")
 
+    def leave(self, *, found: bool) -> None:
+        """Say whether the run is where this host looks for it, and close."""
+        with contextlib.suppress(OSError):
+            self._connection.sendall(json.dumps({"found": found}).encode() + b"\n")
+        self.close()
+
     def close(self) -> None:
         hang_up(self._connection)
         self._file.close()
@@ -191,6 +209,8 @@ def hang_up(connection: socket.socket) -> None:
 
 def _greeting(file: BinaryIO) -> Message:
     line = file.readline(_GREETING_BYTES)
+    if not line:
+        raise LinkError("closed the connection")
     try:
         said = json.loads(line)
     except ValueError:

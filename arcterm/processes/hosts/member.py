@@ -25,7 +25,7 @@ from arcterm.files import read_json
 from arcterm.processes import command, family, signals
 from arcterm.processes.hosts import address, hello, rendezvous
 from arcterm.processes.hosts.crew import Crew
-from arcterm.processes.hosts.link import Call, HostLink, Key, LinkError
+from arcterm.processes.hosts.link import Call, HostLink, Key, LinkError, ProofError
 from arcterm.processes.hosts.place import HostPlace
 from arcterm.processes.hosts.roll import FILE, Ended, digest_of
 from arcterm.runs import state
@@ -37,6 +37,8 @@ _BEAT_SECONDS = 1.0
 _AGAIN_SECONDS = 1.0
 _PATIENCE_SECONDS = 120.0
 _SEEN_SECONDS = 60.0
+_STALE_SECONDS = 10.0
+"""How long a network file system may still show the key of a supervisor before."""
 JOINED = "takes part in"
 """How a member's words begin once it is taken in."""
 
@@ -131,8 +133,15 @@ class HostMember:
         why = str(error)
         if isinstance(error, FileNotFoundError):
             why = "no supervisor has begun"
+        elif isinstance(error, LinkError):
+            why = f"the supervisor {error}"
         elif isinstance(error, OSError):
             why = f"the supervisor can't be reached: {error.strerror or error}"
+        if isinstance(error, ProofError) and time.monotonic() > until - _PATIENCE_SECONDS + _STALE_SECONDS:
+            raise RunError(
+                f"{self.run.name}: the supervisor {error}",
+                f"{self.run.path} here must be the directory that the first host uses, not a copy of it",
+            )
         if time.monotonic() > until:
             raise RunError(f"{self.run.name}: {why}", "start it on the first host, then this again")
         self._report(f"{why}; trying for {_PATIENCE_SECONDS:.0f} s")

@@ -23,7 +23,7 @@ from arcterm.errors import ArctermError
 from arcterm.processes.hang import Examined
 from arcterm.processes.hosts import address, hello
 from arcterm.processes.hosts.hello import Hello
-from arcterm.processes.hosts.link import HostLink, Key, LinkError, Message, greet, hang_up
+from arcterm.processes.hosts.link import HostLink, Key, LinkError, Message, ProofError, greet, hang_up
 from arcterm.processes.hosts.place import HostPlace
 from arcterm.runs import space
 from arcterm.runs.diagnosis import AgentReport, Exit
@@ -188,10 +188,6 @@ class Roll:
         """Whether all members' processes of the attempt have ended."""
         return all(seat.ended for seat in self._there())
 
-    def fell(self) -> bool:
-        """Whether those of a member ended badly."""
-        return any(seat.ended and seat.ended.code != 0 for seat in self._taking_part)
-
     def beats(self) -> dict[int, Beat]:
         """The last beats of the ranks on other hosts, by their own clocks."""
         return {rank: beat for seat in self._there() for rank, beat in seat.beats.items()}
@@ -231,9 +227,9 @@ class Roll:
             errors += [f"{seat.name}: {report.error}"] if report.error else []
         return AgentReport(ranks=fallen, signal=(signals or [""])[0], error="; ".join(errors))
 
-    def bad_code(self) -> int:
-        """The exit code of a member's processes that ended badly; 0 if none did."""
-        return next((seat.ended.code for seat in self._taking_part if seat.ended and seat.ended.code), 0)
+    def codes(self) -> list[tuple[str, int]]:
+        """The names of the members whose processes have ended, and the exit codes of these."""
+        return [(seat.name, seat.ended.code) for seat in self._taking_part if seat.ended]
 
     def name_of(self, rank: int) -> str:
         """The name of the host of a rank in the last attempt."""
@@ -269,8 +265,12 @@ class Roll:
 
     def _admit(self, connection: socket.socket, peer: str) -> None:
         """Take in a host that proves itself and fits, or say why it can't take part."""
+        link = None
         try:
             link = greet(connection, self.run.id, self._key)
+            if link is None:
+                hang_up(connection)
+                return
             said = msgspec.convert(link.receive(), Hello)
             apart = said.t - time.time()
             why, hint = hello.refusal(said, self.own, apart)
@@ -283,9 +283,12 @@ class Roll:
             self._arrived.put(Seat(link, said, apart))
             link.open()
         except (LinkError, OSError, msgspec.ValidationError, ArctermError) as error:
+            if link is not None and isinstance(error, ProofError):
+                # by its own key: a member that has another learns that it does not read the same file
+                link.send({"refused": str(error)})
+                link.finish()
             hang_up(connection)
-            words = f"it {error}, and did not prove that it reads the run's directory; is that shared?"
-            self._remark(peer, words if isinstance(error, LinkError) else str(error))
+            self._remark(peer, f"it {error}" if isinstance(error, LinkError) else str(error))
         finally:
             self._strangers.release()
 
