@@ -1,21 +1,30 @@
-"""Ranks in processes of their own, forked from one that has imported torch once for all tests of a worker."""
+"""Ranks in processes of their own, forked from one that has imported torch for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import multiprocessing.forkserver
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch.multiprocessing as mp
 
 
-def context() -> mp.context.BaseContext:
-    """The processes that it starts have the environment of the first test that asked for one."""
-    made = mp.get_context("forkserver")
-    made.set_forkserver_preload(["arcterm.train.loop", "torch.distributed", "pytest"])
-    return made
+@contextmanager
+def forked() -> Iterator[Any]:
+    """A context of multiprocessing; the process that it forks from ends with it.
+
+    Tests that stop or kill whatever is below this process would stop that one too.
+    """
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(["arcterm.train.loop", "torch.distributed", "pytest"])
+    try:
+        yield context
+    finally:
+        multiprocessing.forkserver._forkserver._stop()
 
 
 def spawn(work: Callable[..., None], arguments: tuple[Any, ...], count: int) -> None:
     """Call ``work(rank, *arguments)`` in `count` processes; raises what one of them raised."""
-    context()
-    mp.start_processes(work, arguments, nprocs=count, start_method="forkserver")
+    with forked():
+        mp.start_processes(work, arguments, nprocs=count, start_method="forkserver")

@@ -210,14 +210,14 @@ def _plain(pack):
 def test_ranks_share_what_they_decoded(pack, unused_port):
     """Each decodes one half; both then have all, and nothing of it has a name in /dev/shm."""
     before = set(shared_names())
-    context = ranks.context()
-    results = context.Queue()
-    started = [context.Process(target=_rank, args=(r, pack, unused_port, results)) for r in (0, 1)]
-    for rank in started:
-        rank.start()
-    said = sorted(results.get(timeout=120) for _ in range(4))
-    for rank in started:
-        rank.join(60)
+    with ranks.forked() as context:
+        results = context.Queue()
+        started = [context.Process(target=_rank, args=(r, pack, unused_port, results)) for r in (0, 1)]
+        for rank in started:
+            rank.start()
+        said = sorted(results.get(timeout=120) for _ in range(4))
+        for rank in started:
+            rank.join(60)
     assert said == [(0, True), (0, 60), (1, True), (1, 60)]
     assert set(shared_names()) <= before
 
