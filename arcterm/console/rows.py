@@ -7,8 +7,7 @@ from collections.abc import Callable
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
@@ -31,7 +30,9 @@ class Rows(Widget):
         super().__init__(id=id, classes=classes)
         self._painter = painter
         self._lines: list[Line] = []
+        self._drawn_for = Size(0, 0)
         self._palette: dict[str, Style] = {}
+        self._base: Style | None = None
 
     def show(self, painter: Painter) -> None:
         """Draw with `painter` from now on."""
@@ -40,18 +41,28 @@ class Rows(Widget):
 
     def repaint(self) -> None:
         """Draw again; rows that stay the same are not painted."""
-        width, height = self.size
-        if self._painter is None or not width or not height:
-            return
-        before, self._lines = self._lines, [safe(line) for line in self._painter(width, height)[:height]]
+        before = self._lines
+        self._fill()
         for y in range(max(len(before), len(self._lines))):
             if self._line(before, y) != self._line(self._lines, y):
-                self.refresh(Region(0, y, width, 1))
+                self.refresh(Region(0, y, self.size.width, 1))
 
-    def on_resize(self, event: events.Resize) -> None:
-        self._lines = []
-        self.repaint()
-        self.refresh()
+    def _fill(self) -> None:
+        """Draw the lines for the size that there is."""
+        self._drawn_for = self.size
+        width, height = self.size
+        if self._painter is not None and width and height:
+            self._lines = [safe(line) for line in self._painter(width, height)[:height]]
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw for a new size in its first frame; Textual posts `Resize` after that."""
+        if self._drawn_for != self.size:
+            self._fill()
+        self._base = self.rich_style  # once for all rows: it is that of all ancestors together
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._base = None
 
     def notify_style_update(self) -> None:
         """Drop the colours of the old theme."""
@@ -60,7 +71,7 @@ class Rows(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Row `y` for Textual: every segment with a style, exactly as wide as the widget."""
-        base = self.rich_style
+        base = self._base or self.rich_style
         self._palette = self._palette or palette(self.app.theme_variables)
         segments = [
             Segment(text, base + self._palette[role])

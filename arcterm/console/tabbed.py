@@ -20,6 +20,8 @@ from arcterm.runs.store import Run
 if TYPE_CHECKING:
     from arcterm.console.app import Console
 
+_HIDDEN_SECONDS = 0.02
+
 
 class Tabbed(App[None]):
     """Tabs are modes of Textual's app, named by their numbers; `visited` ends with the one that is open."""
@@ -29,6 +31,10 @@ class Tabbed(App[None]):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._visited: list[int] = []
+
+    def delay_update(self, delay: float = _HIDDEN_SECONDS) -> None:
+        """Draw nothing for a moment, while another screen is put together; Textual's own takes 50 ms."""
+        super().delay_update(delay)
 
     def fit(self) -> None:
         """Cover what is open where the terminal is too small for it."""

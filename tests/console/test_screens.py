@@ -703,12 +703,12 @@ async def test_a_long_run_does_not_hold_the_screen_up(make, root, until, shown, 
         lines.append(encode(step))
     with next(made.run.events.iterdir()).open("ab") as file:
         file.writelines(lines)
-    spent, take = [], Dashboard.on_looked
+    spent, take = [], Dashboard.take
 
     def timed(screen, message):
         spent.append(calls(lambda: take(screen, message)))
 
-    monkeypatch.setattr(Dashboard, "on_looked", timed)
+    monkeypatch.setattr(Dashboard, "take", timed)
     app = Console(root, "huge")
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: dashboard(app).view.step == 20_000, turns=2000)

@@ -78,3 +78,27 @@ async def test_a_style_sheet_is_parsed_once_whatever_is_opened(make, root, until
     ours = {path: count for (path, _), count in parsed.items() if str(path).endswith(".tcss")}
     assert set(map(str, app.css_path)) == ours.keys()
     assert set(ours.values()) == {1}
+
+
+async def test_what_is_opened_is_whole_in_its_first_frame(make, root, until, shown, monkeypatch):
+    make("one", steps=40).train(20)
+    frames, display = [], Console._display
+
+    def displayed(app, screen, renderable):
+        display(app, screen, renderable)
+        if renderable is not None and not app._batch_count:
+            frames.append((type(app.screen).__name__, shown(app)))
+
+    monkeypatch.setattr(Console, "_display", displayed)
+    app = Console(root, "last")
+    app._first[1]._first.result(30)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: frames and frames[-1][0] == "Dashboard")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: frames[-1][0] == "Help")
+    dashboard, help_box = (
+        next(text for name, text in frames if name == kind) for kind in ("Dashboard", "Help")
+    )
+    assert "loss" in dashboard
+    assert any("\u2801" <= sign <= "\u28ff" for sign in dashboard)
+    assert "this list of keys" in help_box

@@ -203,10 +203,13 @@ class ChartGrid(Rows):
 
     # drawing
 
-    def on_resize(self, event: events.Resize) -> None:
-        self._panes, self._areas, self._painted = [], [], []
-        self.draw_all()
-        self.refresh()
+    def _fill(self) -> None:
+        self._drawn_for = self.size
+        self._stale = []
+        self._panes = [self._pane_of(name, area) for name, area in self._layout()]
+        self._areas = [pane.area for pane in self._panes]
+        self._painted = [self._lines_of(pane) for pane in self._panes]
+        self._lines = self._composed()
 
     def repaint(self) -> None:
         """Paint what differs in each chart: of a live one that is mostly a value in its title."""

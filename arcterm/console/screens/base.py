@@ -50,7 +50,14 @@ class ConsoleScreen(Screen[None]):
         return cast("Console", self.app)
 
     def _extend_compose(self, widgets: list[Widget]) -> None:
-        """Add the line of tabs, which is docked at the top."""
+        """Add the line of tabs, which is docked at the top.
+
+        The size has its classes before the first frame: Textual gives them after it.
+        """
+        for length, classes in zip(
+            self.app.size, (self.HORIZONTAL_BREAKPOINTS, self.VERTICAL_BREAKPOINTS), strict=True
+        ):
+            self.add_class(*self._get_breakpoint_classes(length, classes))
         widgets.append(TabLine())
         super()._extend_compose(widgets)
 

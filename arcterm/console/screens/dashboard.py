@@ -13,13 +13,12 @@ from arcterm.console.charts.chartkeys import ChartKeys
 from arcterm.console.charts.grid import ChartGrid
 from arcterm.console.charts.metrics import makers
 from arcterm.console.keys import KeyLine
-from arcterm.console.messages import Looked
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.rows import Rows
-from arcterm.console.screens import uses
 from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
 from arcterm.errors import RunError
 from arcterm.runs.describe import best_result
+from arcterm.runs.reader import Look
 from arcterm.runs.store import Run
 from arcterm.show import words
 
@@ -88,11 +87,10 @@ class Dashboard(RunScreen, ChartKeys):
     def on_mount(self) -> None:
         self.set_class(self.view.word in ("failed", "lost", "damaged"), "-failed")
 
-    def on_looked(self, message: Looked) -> None:
-        """Show it, and look again later: at once while there is more to read."""
+    def take(self, look: Look) -> None:
         view = self.view
         before = (view.word, view.loading)
-        changed = view.take(message.look)
+        changed = view.take(look)
         self._looks += 1
         if view.loading:
             changed = self._looks % _PAINT_EVERY == 1
@@ -103,7 +101,7 @@ class Dashboard(RunScreen, ChartKeys):
         if turned:
             self.set_class(view.word in ("failed", "lost", "damaged"), "-failed")
             self.refresh_bindings()
-        self._due = self._due or bool(message.look.events) or turned
+        self._due = self._due or bool(look.events) or turned
         every = 1 if turned or view.loading or len(self.charts.panes) <= _FEW else 2
         charts = self._due and self._looks % every == 0 and (changed or not view.loading)
         if (changed or charts) and not self._paused:
@@ -127,11 +125,15 @@ class Dashboard(RunScreen, ChartKeys):
         if self.view.live:
             super().action_verify()
         else:
+            from arcterm.console.screens import uses
+
             uses.verify(self, self.view.run, "best" if self._scored else "last")
 
     def action_use(self) -> None:
         """Ask what to do with its model."""
         if self.view.summary.checkpoints:
+            from arcterm.console.screens import uses
+
             uses.offer(self, self.view.run, self._scored)
         else:
             self.console_app.show_error(RunError("there is no checkpoint yet", "C saves one of a live run"))
@@ -172,7 +174,8 @@ class Dashboard(RunScreen, ChartKeys):
 
     def _fit(self) -> None:
         """Give each panel the rows that it needs, and none to one that has nothing to say."""
-        view, width, height = self.view, self.size.width, self.size.height
+        view = self.view
+        width, height = self.size or self.app.size  # which it will have in its first frame
         tall, side = self.has_class("-tall"), width >= _SIDE
         most = max(5, height // 4)
         self.charts.makers = {name: make for name, make in self._makers.items() if self._known(name)}

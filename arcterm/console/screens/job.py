@@ -13,10 +13,10 @@ from textual.containers import Horizontal
 from arcterm.console.charts import curves
 from arcterm.console.charts.view import ChartView
 from arcterm.console.keys import KeyLine
-from arcterm.console.messages import Looked
 from arcterm.console.panels import job, log
 from arcterm.console.rows import Rows
 from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
+from arcterm.runs.reader import Look
 from arcterm.runs.store import Run
 
 _LIVE_SECONDS = 0.25
@@ -69,10 +69,9 @@ class JobScreen(RunScreen):
         yield Rows(lambda w, h: log.log(view, w, h), id="log")
         yield KeyLine()
 
-    def on_looked(self, message: Looked) -> None:
-        """Show it, and look again later: at once while there is more to read."""
+    def take(self, look: Look) -> None:
         before = self.view.word
-        changed = self.view.take(message.look)
+        changed = self.view.take(look)
         if self.view.loading:
             self.look_in(0)
         else:

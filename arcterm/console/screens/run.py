@@ -33,11 +33,22 @@ class RunScreen(RunActions, Polling):
         reading.shutdown(wait=False)
 
     def on_mount(self) -> None:
-        self.look()
+        """Show what is read by now, in the first frame."""
+        if self._first is not None and self._first.done() and not self._first.exception():
+            self.take(self.read().look)
+        else:
+            self.look()
 
     def read(self) -> Looked:
         first, self._first = self._first, None
         return Looked(first.result() if first else self._reader.look())
+
+    def on_looked(self, message: Looked) -> None:
+        self.take(message.look)
+
+    def take(self, look: Look) -> None:
+        """Show it, and look again later: at once while there is more to read."""
+        raise NotImplementedError
 
     def repaint(self) -> None:
         """Draw every panel."""
