@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from arcterm.errors import ArctermError
-from arcterm.runs.query.facts import RunFacts
-from arcterm.runs.reader import Look
 
 if TYPE_CHECKING:  # what checks a form takes a fifth of a second to import
     from arcterm.console.forms.draft import Verdict
+    from arcterm.runs.query.facts import RunFacts
+    from arcterm.runs.reader import Look
 
 
 @dataclass

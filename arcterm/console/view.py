@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from arcterm_registry.contracts import JobReport
-
 from arcterm.config import TrainConfig
 from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.diagnosis import alerts
@@ -20,7 +18,9 @@ from arcterm.runs.state import LIVE, Owner, State
 from arcterm.runs.store import Run, RunRecord, recorded
 from arcterm.show.eventlines import unreadable
 
-if TYPE_CHECKING:  # numpy, which the run list does without
+if TYPE_CHECKING:  # numpy and the contracts, which the run list does without
+    from arcterm_registry.contracts import JobReport
+
     from arcterm.show.chart import Pyramid, Smoother
     from arcterm.show.chart.series import Floats
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.errors import ArctermError, DataError
 from arcterm.files import read_json, ulid, write_json
 from arcterm.runs.store import RecordedDataset, Run
+
+if TYPE_CHECKING:  # the contracts take their time to import
+    from arcterm_registry.contracts import DatasetFacts
 
 
 class DataNow(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from arcterm_registry.contracts import JobReport
 
 from arcterm.errors import ArctermError, RunError
 from arcterm.runs import control, trackers
@@ -19,6 +18,9 @@ from arcterm.runs.reading.follow import Follower, read_tail
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, Owner, State, read_owner, read_state
 from arcterm.runs.store import Run
+
+if TYPE_CHECKING:  # the contracts take their time to import
+    from arcterm_registry.contracts import JobReport
 
 Events = Iterable[tuple[int, AnyEvent]]
 """(attempt, event), oldest first."""

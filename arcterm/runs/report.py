@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from arcterm_registry.contracts import JobReport
+from typing import TYPE_CHECKING
 
 from arcterm.errors import DataError
 from arcterm.files import read_json, write_json
 from arcterm.runs.store import Run
+
+if TYPE_CHECKING:  # the contracts take their time to import
+    from arcterm_registry.contracts import JobReport
 
 
 def write_report(run: Run, report: JobReport) -> None:
@@ -15,6 +18,8 @@ def write_report(run: Run, report: JobReport) -> None:
 
 def read_report(run: Run) -> JobReport | None:
     """A job's report; None before it has ended. Raises `DataError` if it can't be read."""
+    from arcterm_registry.contracts import JobReport
+
     path = run.path / "report.json"
     try:
         return read_json(path, JobReport)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from arcterm_registry.contracts import Curve
 
 from arcterm.console.charts.lens import Lens
 from arcterm.show import words
 from arcterm.show.chart import HorizontalLine, Scale, Series, Span
 from arcterm.show.lines import Line, shorten, width_of
 from arcterm.text import clean
+
+if TYPE_CHECKING:
+    from arcterm_registry.contracts import Curve
 
 STYLES = ("dim", "s1", "s2", "s3", "s4", "s5", "s6", "band")
 """The roles of the styles of series, by index."""
