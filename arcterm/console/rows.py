@@ -47,6 +47,10 @@ class Rows(Widget):
             if self._line(before, y) != self._line(self._lines, y):
                 self.refresh(Region(0, y, self.size.width, 1))
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Rows that it has, whatever room there is, where its height is ``auto``."""
+        return max(1, len(self._painter(width, 0))) if self._painter is not None and width else 1
+
     def _fill(self) -> None:
         """Draw the lines for the size that there is."""
         self._drawn_for = self.size

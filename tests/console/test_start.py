@@ -27,7 +27,8 @@ asyncio.run(main())
 """
 _LATER = (
     *("numpy.ma", "numpy.fft", "numpy.random", "torch", "cv2", "simplejpeg", "psutil", "sklearn"),
-    *("arcterm.formats", "arcterm.host", "arcterm.inputs.sources", "arcterm.launch", "arcterm.pictures.plot"),
+    *("arcterm.formats", "arcterm.host", "arcterm.inputs.sources", "arcterm.pictures.plot"),
+    *("arcterm.launch.engine", "arcterm.launch.plan", "arcterm.launch.start"),
     *("arcterm.console.forms", "arcterm.console.lines", "arcterm.console.screens.runs"),
     *("arcterm.console.screens.compare", "arcterm.console.screens.data", "arcterm.console.screens.jobs"),
 )

@@ -252,12 +252,11 @@ class Registry(ConsoleScreen):
         return True
 
     def _repaint(self) -> None:
-        about = self.query_one("#facts-of-it", Rows)
-        about.styles.height = max(1, len(self._draw_detail(about.size.width or 40, 0)))
         state = self.chosen[1].state if self.chosen else "ok"
         self.set_class(state != "ok", "-trouble")
         for drawn in self.query(Rows):
             drawn.repaint()
+        self.query_one("#facts-of-it", Rows).refresh(layout=True)  # it is as high as it has rows
         self.refresh_bindings()
 
     def _plugins(self) -> dict[str, list[Plugin]]:
