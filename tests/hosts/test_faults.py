@@ -122,6 +122,7 @@ def test_the_supervisor_dies_and_nothing_is_left(begun, hosts, tmp_path):
     supervisor.kill()
     wait(lambda: not ranks_on(hosts[0]) and not ranks_on(hosts[1]))
     joins(hosts[0], run, tmp_path)  # the member on the other host comes back by itself
+    wait(lambda: state.read_state(run).state in state.LIVE, hosts[0].log(tmp_path))
     ended(run, hosts, tmp_path)
     assert digests(run) == bits
 

@@ -102,10 +102,10 @@ def refusal(other: Hello, own: Hello, apart: float) -> tuple[str, str]:
                     f"{here.get(name) or 'missing'} on {own.name}",
                     "install the same version on every host",
                 )
+    if other.data:  # of which settings may follow
+        return f"its data is not that of the run: {other.data}", "every host must see the same files"
     if other.settings:
         return f"other settings were asked for there: {other.settings}", "give the same command on every host"
-    if other.data:
-        return f"its data is not that of the run: {other.data}", "every host must see the same files"
     return "", ""
 
 
