@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from arcterm.launch import devices
 from arcterm.runs import checkpoints, store
 from arcterm.runs.state import read_state
 from tests.inprocess import in_process
@@ -169,7 +170,9 @@ def test_a_controller_that_is_gone_for_a_while_changes_nothing(site, undisturbed
 @pytest.mark.long
 def test_a_run_on_two_nodes_is_preempted_and_ends_in_the_same_bits(site, tmp_path_factory):
     calm = digests(Place(tmp_path_factory.mktemp("calm")).train("calm", "--nproc", "2", "--plain"))
-    run = site.hand_in("wide", "--set", "launcher.hosts=2")
+    # sums depend on the number of threads: two ranks of one machine have half of its cores each
+    threads = f"launcher.threads={max(1, devices.cores() // 2)}"
+    run = site.hand_in("wide", "--set", "launcher.hosts=2", "--set", threads)
     site.wait_for_checkpoint(run, 1)
     urgent = site.occupy()
     assert "preempted, requeued" in site.wait(run, "queued")["reason"]
