@@ -52,7 +52,8 @@ def environ(run: Run, meeting: Path, place: HostPlace = ALONE) -> dict[str, str]
         "ARCTERM_RENDEZVOUS": str(meeting),
         # the network that the hosts of the run share; with one host no other has to reach its ranks
         "GLOO_SOCKET_IFNAME": interface,
-        "NCCL_SOCKET_IFNAME": f"={interface}",
+        # without the sign NCCL takes every interface whose name begins like this
+        "NCCL_SOCKET_IFNAME": f"={interface}" if place.address else interface,
         # threads of a job without ranks are its own, a part of the work each
         "OMP_NUM_THREADS": str(config.threads) if config.ranks else "1",
         "PYTHONUNBUFFERED": "1",
