@@ -24,8 +24,10 @@ from arcterm.runs.engines import record as records
 from arcterm.runs.engines.record import EngineRecord
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
+from arcterm.text import clean
 
 _ASK_SECONDS = 5.0
+_LONGEST = 600
 _MENDING = {
     errno.ENOSPC: "make room on that disk",
     errno.EDQUOT: "make room on that disk",
@@ -62,7 +64,7 @@ def faults(config: Config, root: Path, name: str = "") -> list[str]:
         found = asking.call_within(config.launcher, lambda: engine.check(planned), _ASK_SECONDS)
     except (RunError, PluginError) as error:
         return [error.message]
-    return [" ".join(str(problem).split()) for problem in found]
+    return [_words(str(problem)) for problem in found]
 
 
 def refusal(config: Config, found: Sequence[str]) -> ConfigError | None:
@@ -238,14 +240,20 @@ def _note(held: _Held, said: EngineState, logs: list[str]) -> None:
         held.record,
         attempt=held.attempt,
         state=said.state,
-        reason=" ".join(said.reason.split()),
+        reason=_words(said.reason),
         start=said.start,
-        hosts=list(said.hosts),
-        raw=said.raw,
+        hosts=[_words(host) for host in said.hosts],
+        raw=_words(said.raw),
         logs=logs,
     )
     if found != held.record and not held.run.removed:
         records.write(held.run, msgspec.structs.replace(found, asked=time.time()))
+
+
+def _words(text: str) -> str:
+    """An engine's text as one line for a terminal, of a length that fits a message."""
+    text = " ".join(clean(text).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _held_by(run: Run) -> EngineRecord | None:

@@ -170,6 +170,13 @@ def test_the_engine_says_why_it_waits_and_when_it_starts(farm, submitted):
     )
 
 
+def test_what_an_engine_writes_reaches_no_terminal_as_it_is(farm, submitted):
+    farm.answers["17"] = EngineState(state="queued", reason="\x1b[31mred\x1b[0m\nend\u202e" + "x" * 5000)
+    engine.refresh([submitted])
+    reason = state.read_state(submitted).reason
+    assert reason.startswith("farm 17: red endxxx") and len(reason) < 700
+
+
 def test_runs_of_the_same_options_are_asked_about_in_one_call(farm, tmp_path):
     runs = [start.start(planned(tmp_path, seed=seed), tmp_path) for seed in (1, 2)]
     runs += [start.start(planned(tmp_path, "launcher.field=b"), tmp_path)]
@@ -268,6 +275,14 @@ def test_a_resume_takes_another_launcher_and_other_hosts(farm, submitted):
     begun.start()
     assert (farm.given[1].hosts, farm.given[1].gpus, farm.given[1].ranks) == (4, 2, 2)
     assert submitted.config.nproc == 8 and submitted.record.config.hosts == 4
+
+
+def test_a_resume_that_the_launcher_refuses_changes_nothing(farm, submitted):
+    start.stop(submitted)
+    farm.problems.append("there is no field 'y' → give launcher.field")
+    with pytest.raises(ConfigError, match="farm: there is no field 'y'"):
+        resumption.prepare(submitted, parse_assignments(["launcher.field=y"]))
+    assert submitted.changes == [] and state.read_state(submitted).state == "stopped"
 
 
 # --- jobs

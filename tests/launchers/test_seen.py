@@ -11,6 +11,7 @@ from arcterm.config import job_config
 from arcterm.console.app import Console
 from arcterm.console.forms import sections
 from arcterm.console.forms.judging import judge
+from arcterm.console.forms.resuming import ResumeDraft
 from arcterm.console.forms.training import Draft, installed
 from arcterm.launch import start
 from arcterm.launch.launchers import chosen
@@ -51,6 +52,17 @@ def test_what_a_launcher_finds_stands_beside_its_field(farm, tmp_path):
     assert judge(ASKED, tmp_path).problems == {}
     verdict = judge(ASKED | {"launcher_options": {"hosts": 0}}, tmp_path)
     assert "launcher farm: hosts 0 is outside its range" in "".join(verdict.problems.values())
+
+
+def test_a_resume_with_changes_has_the_options_of_the_runs_launcher(farm, tmp_path):
+    settings = ASKED | {"launcher_options": {"hosts": 2, "field": "a"}}
+    made = start.start(make_plan(settings, root=tmp_path), tmp_path, name="far")
+    draft = ResumeDraft(made, made.config)
+    assert draft.fields()["launcher.hosts"].placeholder == "2"
+    draft.texts |= {"launcher.hosts": "4", "launcher.gpus": "no", "epochs": "30"}
+    assert draft.settings() == {"epochs": 30, "launcher_options": {"hosts": 4}}
+    assert draft.command() == "arcterm resume far --epochs 30 --set launcher.hosts=4"
+    assert draft.problem("launcher.gpus")
 
 
 @pytest.mark.long

@@ -40,7 +40,9 @@ class ResumeForm(PagedForm):
         return f"resume {self.draft.run.name}", "what is left empty stays as it is"
 
     def keys_of(self, title: str) -> list[str]:
-        return resuming.keys(title)
+        keys = resuming.keys(title)
+        options = self.draft.launcher_options() if "launcher" in keys else []
+        return [*keys, *(entry.key for entry in options)]
 
     def page_rows(self, title: str) -> list[Widget]:
         fields, texts = self.draft.fields(), self.draft.texts

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from arcterm_registry import Option, PluginError
+from arcterm_registry import Option, PluginError, get
 
 from arcterm import commandline
-from arcterm.config import TrainConfig, field_text
+from arcterm.config import TrainConfig, field_text, registered
 from arcterm.console.forms import fixes, recipedraft, sections
 from arcterm.console.forms.draft import ChangedField, Field, FormDraft, Verdict
 from arcterm.console.forms.fixes import Fix
@@ -57,7 +57,22 @@ class ResumeDraft(FormDraft):
         }
         place = str(self.config.dataset_options.get("path") or self.config.dataset)
         found["dataset"] = Field(key="dataset", option=replace(_DATASET, default=place))
+        found |= {entry.key: entry for entry in self.launcher_options()}
         return found | {ACCEPT: Field(key=ACCEPT, option=_ACCEPT)}
+
+    def launcher_options(self) -> list[Field]:
+        """The fields of the options of the launcher that the run has, with its values in empty ones."""
+        if self.config.is_local:
+            return []
+        try:
+            declared = get("launcher", registered(self.config.launcher))
+        except PluginError:
+            return []
+        now = self.config.launcher_options
+        return [
+            Field(key=f"launcher.{one.name}", option=replace(one, default=now.get(one.name, one.default)))
+            for one in declared.options
+        ]
 
     def _now(self, name: str) -> str:
         """The run's value of a setting, as a field shows it."""
@@ -80,8 +95,15 @@ class ResumeDraft(FormDraft):
 
     def settings(self) -> dict[str, Any]:
         """What the resume is asked for; fields with a problem are left out."""
-        given = {key: text for key in self.fields() if (text := self.text(key)) and not self.problem(key)}
-        return {key: self.fields()[key].option.parse(text) for key, text in given.items() if key != ACCEPT}
+        found: dict[str, Any] = {}
+        for key, entry in self.fields().items():
+            text = self.text(key)
+            if not text or self.problem(key) or key == ACCEPT:
+                continue
+            group, dot, name = key.partition(".")
+            place = found.setdefault(f"{group}_options", {}) if dot else found
+            place[name if dot else key] = entry.option.parse(text)
+        return found
 
     @property
     def accepts(self) -> bool:

@@ -12,6 +12,7 @@ from arcterm_registry.contracts import LauncherFactory
 
 from arcterm.config import Config, registered
 from arcterm.errors import ArctermError, RunError
+from arcterm.text import clean
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ def call(name: str, function: Callable[[], T], hint: str = "") -> T:
     except ArctermError:
         raise
     except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = " ".join(clean(str(error)).split()) or type(error).__name__
         problem, _, step = text.partition(" → ")
         step = step or hint or f"`arcterm plugins check {name} --kind launcher` looks at it"
         raise RunError(f"{name}: {problem}", step) from error

@@ -106,7 +106,10 @@ def prepare(
         accepts=accept_changed_data,
     )
     if isinstance(record.config, TrainConfig) and (record.dataset or asked or where):
-        return _training(begun, asked, where, why, progress)
+        begun = _training(begun, asked, where, why, progress)
+    faults = engine.faults(begun.config, run.path.parent, record.name)
+    if refusal := engine.refusal(begun.config, faults):
+        raise refusal
     return begun
 
 
