@@ -18,16 +18,13 @@ from arcterm.commandline import Value
 from arcterm.errors import ConfigError
 from arcterm.overrides import OPTION_GROUPS, check_setting, non_defaults, options_for
 from arcterm.samples import FROM_START, Begin
-from arcterm.settings import SETTINGS
+from arcterm.settings import LOCAL, SETTINGS
 
 _CHECKED = (
     *("nproc", "batch_size", "accumulate", "epochs", "steps", "lr", "warmup", "clip", "keep_last", "seed"),
 )
 _DEFAULT: dict[str, Any] = {option.name: option.default for option in SETTINGS}
 
-
-LOCAL = "local"
-"""The launcher of this machine, which is ours whatever other packages call theirs."""
 
 PATH_FIELD = "path."
 """Prefix of the key of a field for a job's path."""

@@ -25,10 +25,13 @@ def _duration(name: str, default: float, help: str, **more: Any) -> Option:
     return DurationOption(name=name, type=str, default=default, help=help, **more)
 
 
+LOCAL = "local"
+"""The launcher of this machine, which is ours whatever other packages call theirs."""
+
 SETTINGS: tuple[Option, ...] = (
     _setting("nproc", int, None, "ranks; one per GPU, or one on a CPU", low=1),
     _setting("gpus", str, None, "GPUs as nvidia-smi counts, e.g. 0,2, or none; all visible ones"),
-    _setting("launcher", str, "local", "engine that starts the run: local, or another's (launcher.KEY=…)"),
+    _setting("launcher", str, LOCAL, "engine that starts the run: local, or another's (launcher.KEY=…)"),
     _setting("batch_size", int, None, "images per rank; 128 on a GPU, 32 on a CPU rank", low=1),
     _setting(
         "accumulate",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arcterm.errors import ConfigError
+from arcterm.overrides import merge
+from arcterm.settings import LOCAL
 from arcterm.show.output import put, put_detached, say
 
 if TYPE_CHECKING:
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 _FLAGS = {
     "nnodes": (
         "--nnodes",
-        "AskedHosts, N or MIN:MAX; the same command on each. --nproc and --gpus are those of each host then.",
+        "Hosts, N or MIN:MAX; the same command on each. --nproc and --gpus are those of each host then.",
     ),
     "rdzv": ("--rdzv", "HOST:PORT, an address of the first host, where the others find it."),
     "local_addr": ("--local-addr", "Address or interface by which the other hosts reach this one."),
@@ -40,6 +44,28 @@ def asked_hosts(given: dict[str, Any]) -> AskedHosts | None:
     from arcterm.launch.hosts.asked import parse
 
     return parse(*values)
+
+
+def for_launcher(
+    settings: Mapping[str, Any], hosts: AskedHosts | None, launcher: str
+) -> tuple[dict[str, Any], AskedHosts | None]:
+    """Make --nnodes an option of a `launcher` that is not this machine: its hosts find each other.
+
+    Raises `ConfigError` for a range, and for a place where they would meet.
+    """
+    if hosts is None or launcher == LOCAL:
+        return dict(settings), hosts
+    if hosts.meeting or hosts.local:
+        raise ConfigError(
+            f"--rdzv is for hosts on which the command is given by hand, and {launcher} starts these",
+            "leave out --rdzv and --local-addr",
+        )
+    if hosts.least != hosts.most:
+        raise ConfigError(
+            f"--nnodes {hosts.least}:{hosts.most} is a range, and {launcher} is asked for a number of hosts",
+            f"give --nnodes {hosts.most}",
+        )
+    return merge(settings, {"launcher_options": {"hosts": hosts.most}}), None
 
 
 def join_run(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arcterm.cli import completing
-from arcterm.cli.hosts import asked_hosts, host_parameters, join_run
+from arcterm.cli.hosts import asked_hosts, for_launcher, host_parameters, join_run
 from arcterm.cli.options import help_of, launcher_option, parameter, set_parameters, shared_parameters
 from arcterm.commandline import flag
 from arcterm.errors import ConfigError
 from arcterm.overrides import check_setting, indices, merge, parse_assignments, read_settings
-from arcterm.settings import FLAGS, SETTINGS
+from arcterm.settings import FLAGS, LOCAL, SETTINGS
 from arcterm.show.output import ProgressLine, put, put_detached, put_json, say, say_waiting
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def start_training(
     from arcterm.launch.plan import make_plan
     from arcterm.runs import store
 
+    settings, hosts = for_launcher(settings, hosts, settings.get("launcher") or LOCAL)
     root, called, several = store.runs_dir(runs_dir), settings.get("name", ""), len(seeds) > 1
     before = store.find(root, after) if after else None
     if hosts is None or hosts.is_first():

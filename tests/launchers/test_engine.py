@@ -103,6 +103,21 @@ def test_a_dry_run_prints_what_would_be_handed_in(farm, tmp_path, run_cli):
     assert farm.given == [] and store.list_runs(tmp_path / "runs") == []
 
 
+def test_nnodes_are_the_hosts_of_a_launcher(farm, tmp_path, run_cli):
+    words = ["train", "tiny", "arcface", "--dataset", "demo", "--launcher", "farm", "--nnodes"]
+    assert run_cli(*words, "2", "--nproc", "3", "--name", "far", "--detach").exit_code == 0
+    made = store.find(tmp_path / "runs", "far")
+    assert (farm.given[0].hosts, farm.given[0].ranks, made.config.nproc) == (2, 3, 6)
+    assert "--nnodes" not in made.config.command and "--set launcher.hosts=2" in made.config.command
+    with pytest.raises(ConfigError, match="--nnodes 1:2 is a range, and farm is asked for a number"):
+        run_cli(*words, "1:2")
+    with pytest.raises(ConfigError, match="--rdzv is for hosts on which the command is given by hand"):
+        run_cli(*words, "2", "--rdzv", "127.0.0.1:29400")
+    run_cli("stop", "far")
+    run_cli("resume", "far", "--nnodes", "3", "--detach", "--nproc", "2")
+    assert (farm.given[1].hosts, farm.given[1].ranks) == (3, 2)
+
+
 # --- handed in
 
 

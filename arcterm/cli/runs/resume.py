@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from arcterm.cli import completing
-from arcterm.cli.hosts import asked_hosts, host_parameters, join
+from arcterm.cli.hosts import asked_hosts, for_launcher, host_parameters, join
 from arcterm.cli.options import (
     Json,
     Plain,
@@ -76,6 +76,7 @@ def _run(
         join(run, hosts, detach=detach, plain=plain, as_json=as_json)
         return
     run = store.find(store.runs_dir(runs_dir), name, use)
+    asked, hosts = for_launcher(asked, hosts, asked.get("launcher") or run.record.config.launcher)
     if hosts:
         hosts.check_place()
     if wait:

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from arcterm_registry import Launcher, get
 
 from arcterm.commandline import Value, written
-from arcterm.config import LOCAL, Config, registered
+from arcterm.config import Config, registered
 from arcterm.errors import ConfigError
 from arcterm.launch import devices
 from arcterm.launch.choice import Devices, devices_for
 from arcterm.overrides import options_for
+from arcterm.settings import LOCAL
 
 _MOST = 1 << 16
 

@@ -11,7 +11,7 @@ import msgspec
 from arcterm_registry import get
 from arcterm_registry.contracts import DatasetFacts
 
-from arcterm.config import LOCAL, Config, TrainConfig
+from arcterm.config import Config, TrainConfig
 from arcterm.errors import ConfigError, RunError
 from arcterm.inputs import sources
 from arcterm.launch import batchnorm, devices, engine, samedata, sharing
@@ -25,6 +25,7 @@ from arcterm.progress import Progress
 from arcterm.runs import checkpoints, context, dataset, history, state
 from arcterm.runs.history import PlannedChange
 from arcterm.runs.store import Run
+from arcterm.settings import LOCAL
 
 
 @dataclass(frozen=True, kw_only=True)
