@@ -18,7 +18,7 @@ from arcterm.launch.resume.resumption import Resumption
 
 def test_every_setting_that_a_resume_may_change_has_a_field():
     listed = {key for title in resuming.titles() for key in resuming.keys(title)}
-    assert listed == {*WORKED_OUT, *PLAIN, resuming.ACCEPT} - {"track_options"}
+    assert listed == {*WORKED_OUT, *PLAIN, resuming.ACCEPT} - {"track_options", "launcher_options"}
     assert set(command._FLAGS) == set(commandline.RESUME_FLAGS)
 
 
