@@ -11,7 +11,6 @@ from arcterm_registry import get
 
 from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
-from arcterm.launch import devices
 from arcterm.launch.choice import Devices, devices_for
 from arcterm.launch.estimate import footprint
 from arcterm.launch.estimate.need import Subject
@@ -94,9 +93,8 @@ def _hosts(settings: Mapping[str, Any], count: int, given: Constants | None) -> 
 
 def _settled(config: TrainConfig, where: Hosts, given: Constants | None) -> tuple[TrainConfig, list[str]]:
     """Give the config the threads that its ranks have on their host, and a precision that is known there."""
-    cores = given.machine.cores if given else devices.cores()
-    threads = 1 if where.gpus else max(1, cores // where.ranks)
-    config = msgspec.structs.replace(config, threads=threads)
+    if given and not where.gpus:
+        config = msgspec.structs.replace(config, threads=max(1, given.machine.cores // where.ranks))
     if where.gpus and not where.here and config.precision == "auto":
         return msgspec.structs.replace(config, precision="bfloat16"), [
             "precision is taken for bfloat16, as on a GPU that has it"

@@ -40,11 +40,18 @@ class Worker(NamedTuple):
 
     def most(self, number: float) -> float:
         """Return the largest of the numbers that the processes come here with."""
+        return max(self._all(number))
+
+    def mean(self, number: float) -> float:
+        """Return the mean of the numbers that the processes come here with."""
+        return sum(self._all(number)) / self.ranks
+
+    def _all(self, number: float) -> list[float]:
         self.numbers[self.rank] = number
         self.meet()
-        largest = max(self.numbers[:])
+        numbers = list(self.numbers[:])
         self.meet()
-        return float(largest)
+        return numbers
 
 
 def together(count: int, work: Callable[[Worker], Any]) -> list[Any]:
