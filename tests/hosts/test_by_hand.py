@@ -53,6 +53,7 @@ def test_each_host_gives_the_same_command(hosts, pack, tmp_path):  # noqa: F811
 
 
 @pytest.mark.cluster
+@pytest.mark.long
 def test_what_does_not_fit_is_refused_in_words_on_both_sides(hosts, pack, people, tmp_path):  # noqa: F811
     first, second = hosts
     words = (*TRAIN, "--dataset", str(pack), *PLACE, "--plain")

@@ -18,7 +18,7 @@ from tests.e2e.conftest import pack, people  # noqa: F401
 
 from .test_two_hosts import PATIENCE, digests, joins, made, ranks_on, wait  # noqa: F401
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.cluster]
 
 LONG = 200
 SECOND = f"{os.uname().nodename}-2"
