@@ -129,6 +129,8 @@ def _requeue(run: Run, why: str, code: int) -> int:
     """Put the job back into the queue and wait for the end of this process; returns if that fails."""
     _comment(why)
     _say(f"{run.name}: {why}; job {_job()} goes back into the queue")
+    # nothing is left to be saved: the nodes are free as soon as Slurm asks for them
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         _scontrol("requeue", _job())
     except RunError as error:
