@@ -81,7 +81,7 @@ def _needs(declared: Dataset) -> bool:
 def _take(run: Run, record: RunRecord, found: dict[str, KnownSource]) -> None:
     config, time = record.config, _seconds(record.created)
     if isinstance(config, TrainConfig):
-        entry = _entry(found, _source_of(config))
+        entry = _entry(found, source_of(config))
         entry.trainings += 1
         if entry.facts is None and record.dataset is not None:
             entry.facts = datafacts.of_training(entry.source, record.dataset, run, time)
@@ -112,7 +112,7 @@ def _entry(found: dict[str, KnownSource], source: str) -> KnownSource:
     return found.setdefault(source, KnownSource(source))
 
 
-def _source_of(config: TrainConfig) -> str:
+def source_of(config: TrainConfig) -> str:
     options = config.dataset_options
     return str(options.get("path") or options.get("paths") or config.dataset)
 

@@ -22,6 +22,7 @@ from arcterm.inputs.census import count_people
 from arcterm.inputs.datafacts import DataFacts, PairFacts
 from arcterm.progress import Progress
 from arcterm.ranges import numbers_below
+from arcterm.show.pairscores import ORDERS, Distances, Order, arrange
 
 FIRST_PEOPLE = 6
 
@@ -44,21 +45,26 @@ class ShownPerson(NamedTuple):
 
 
 class ShownPair(NamedTuple):
-    """Pair `number` of a set."""
+    """Pair `number` of a set; its `distance` where it is known, squared L2."""
 
     number: int
     same: bool
     a: ShownImage
     b: ShownImage
+    distance: float | None = None
 
 
 class ShownSet(NamedTuple):
-    """A verification set: how many `pairs` it has, how many of them `same`, and some of both kinds."""
+    """A verification set: how many `pairs` it has, how many of them `same`, and some of both kinds.
+
+    `order` says in which order they are.
+    """
 
     name: str
     pairs: int
     same: int
     shown: list[ShownPair]
+    order: str = ""
 
 
 class Album:
@@ -101,8 +107,13 @@ class Album:
             shown = [_read_image(faces, int(index)) for index in indexes[:images]]
             yield ShownPerson(number, self._name(number, shown), len(indexes), shown)
 
-    def sets(self, pairs: int) -> Iterator[ShownSet]:
-        """Every verification set with `pairs` of its pairs; raises `DataError` if there is none."""
+    def sets(
+        self, pairs: int, order: Order = "file", distances: Mapping[str, Distances] | None = None
+    ) -> Iterator[ShownSet]:
+        """Every verification set with `pairs` of its pairs; raises `DataError` if there is none.
+
+        They are in an `order` by `distances`; those of a set without distances in the file's.
+        """
         if not self._verification:
             raise DataError(
                 f"{self.source} has no verification set", "`arcterm data bin SRC DST.bin` makes one"
@@ -110,12 +121,21 @@ class Album:
         for name in self._verification:
             held = self._verification[name]
             same = np.asarray(held.same)
+            known = (distances or {}).get(name)
+            if known is not None and len(known) != len(same):
+                known = None  # of other pairs
+            if order == "file" or known is None:
+                numbers = _select_pairs(same, pairs)
+            else:
+                numbers = arrange(same, known, order, pairs)
             shown = []
-            for number in _select_pairs(same, pairs):
+            for number in numbers:
                 places = (2 * number, 2 * number + 1)
                 a, b = (_decode_image(held.images[place], f"{name} image {place}") for place in places)
-                shown.append(ShownPair(number, bool(same[number]), a, b))
-            yield ShownSet(name, len(same), int(same.sum()), shown)
+                distance = None if known is None else float(known[number])
+                shown.append(ShownPair(number, bool(same[number]), a, b, distance))
+            said = ORDERS[order] if known is not None else "its pairs have no scores"
+            yield ShownSet(name, len(same), int(same.sum()), shown, "" if order == "file" else said)
 
     def facts(self) -> DataFacts:
         """Counts of images, people and pairs, with the census; raises `DataError`."""

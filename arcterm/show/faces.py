@@ -40,7 +40,7 @@ def draw_person(person: ShownPerson, width: int, mode: Mode) -> DrawnFaces:
 def draw_set(held: ShownSet, width: int, mode: Mode) -> DrawnFaces:
     """Draw a heading, and pairs side by side, each with its number and kind above it."""
     kinds = f"{held.pairs:,} pairs, {held.same:,} same, {held.pairs - held.same:,} different"
-    lines = [_heading((held.name, "bold"), (kinds, "dim"))]
+    lines = [_heading((held.name, "bold"), (kinds, "dim"), (held.order, ""))]
     fitting, columns = _fit(len(held.shown), 2, width, mode)
     for start in range(0, len(held.shown), fitting):
         row = held.shown[start : start + fitting]
@@ -97,6 +97,7 @@ def _face(image: ShownImage, columns: int, mode: Mode) -> list[Line]:
 
 def _caption(pair: ShownPair, columns: int) -> Piece:
     text = f"{pair.number} {'same' if pair.same else 'different'}"
+    text += "" if pair.distance is None else f" {pair.distance:.2f}"
     return Piece(text.ljust(columns), style="green" if pair.same else "yellow")
 
 

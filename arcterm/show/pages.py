@@ -17,6 +17,7 @@ from arcterm.inputs.datafacts import DataFacts
 from arcterm.processes.child import Child, ChildEndedError, serve
 from arcterm.progress import Progress
 from arcterm.show.drawing import ColouredText
+from arcterm.show.pairscores import Order
 
 T = TypeVar("T")
 
@@ -25,12 +26,17 @@ _IMAGES = 6
 
 
 class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The page to draw, `width` columns wide: of people, or with `pairs` of verification sets."""
+    """The page to draw, `width` columns wide: of people, or with `pairs` of verification sets.
+
+    Those are in an `order` by the distances in the file `scores`.
+    """
 
     source: str
     width: int
     page: int = 0
     pairs: bool = False
+    order: Order = "file"
+    scores: str = ""
     mode: Literal["colour", "grey", "ascii"] = "colour"
 
 
@@ -89,12 +95,15 @@ def _answer(verb: str, request: Any, progress: Progress) -> Any:
 
 
 def _draw(wanted: PageRequest, progress: Progress) -> Page:
+    from arcterm.show import pairscores
     from arcterm.show.album import open_album
     from arcterm.show.faces import draw_person, draw_set
 
     album = open_album(wanted.source, progress)
     if wanted.pairs or wanted.source.endswith(".bin"):
-        drawn = [draw_set(held, wanted.width, wanted.mode) for held in album.sets(_IMAGES)]
+        distances = pairscores.read(wanted.scores) if wanted.scores else {}
+        held = album.sets(_IMAGES, wanted.order, distances)
+        drawn = [draw_set(each, wanted.width, wanted.mode) for each in held]
         return Page([line for each in drawn for line in each.lines])
     first = min(wanted.page * PEOPLE_ON_PAGE, max(0, album.classes - 1))
     numbers = f"{first}-{min(first + PEOPLE_ON_PAGE, album.classes) - 1}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
 
+import numpy as np
 import pytest
 from arcterm_registry import get
-from arcterm_registry.contracts import Curve
+from arcterm_registry.contracts import Curve, JobReport
 from textual.widgets import Input, Select
 
 from arcterm.config import JobConfig, job_config
@@ -26,14 +28,16 @@ from arcterm.console.screens.pictures import PictureScreen
 from arcterm.console.screens.runs import RunList
 from arcterm.console.view import View
 from arcterm.errors import DataError
+from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.jobs import offered
 from arcterm.launch import engine, start
 from arcterm.runs import control, store
 from arcterm.runs.reader import Reader
+from arcterm.runs.report import write_report
 from arcterm.runs.state import Failure, read_state
 from arcterm.show.lines import width_of
-from arcterm.show.pages import Page, PageDrawer, PageRequest
+from arcterm.show.pages import Page, PageDrawer, PageRequest, _draw
 
 SMALL, LARGE = (80, 24), (160, 45)
 
@@ -602,6 +606,36 @@ async def test_pictures_of_people_and_pairs(album, live, root, until, shown):
         assert "→ give a pack" in shown(app)
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, JobScreen))
+
+
+@pytest.mark.long
+async def test_pairs_are_sorted_by_their_scores(job, root, tmp_path, until, shown, monkeypatch):
+    monkeypatch.setattr(PageDrawer, "draw", lambda drawer, request, progress: _draw(request, progress))
+    place, same = tmp_path / "lfw.bin", [True, True, True, False, False, False]
+    write_pairs(place, [encode_jpeg(np.full((8, 8, 3), 20 * n, np.uint8)) for n in range(12)], same)
+    app = Console(root)
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        app.open_pictures(str(place))
+        await until(pilot, lambda: "6 pairs, 3 same" in shown(app) and "o order" in shown(app))
+        await pilot.press("o")
+        await until(pilot, lambda: "no verification has scored the pairs" in shown(app))
+        assert "arcterm verify MODEL" in shown(app)
+        done = job("verify", "/runs/a-model", str(place))
+        scores = done.run.path / "verify" / "step-0000000400-distances.npz"
+        scores.parent.mkdir(exist_ok=True)
+        np.savez(scores, lfw=np.array([0.1, 0.9, 0.5, 1.8, 0.2, 1.1]))
+        data = {"model": "mine", "step": 400, "distances": str(scores)}
+        write_report(done.run, JobReport(lines=[], data=data))
+        await pilot.press("escape", "o")
+        await until(pilot, lambda: "pairs hardest first by mine @400" in shown(app))
+        captions = re.findall(r"(\d) (same|different) (\d\.\d\d)", shown(app))
+        assert [int(number) for number, *_ in captions] == [1, 4, 2, 5, 0, 3]
+        assert captions[1] == ("4", "different", "0.20")
+        await pilot.press("o")
+        await until(pilot, lambda: "nearest first" in shown(app))
+        assert [int(n) for n, *_ in re.findall(r"(\d) (same|different) 0", shown(app))] == [0, 4, 2, 1]
+        await pilot.press("o", "o")
+        await until(pilot, lambda: "6 pairs, 3 same" in shown(app) and "first" not in shown(app))
 
 
 @pytest.mark.long

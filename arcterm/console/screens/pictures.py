@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -19,10 +21,12 @@ from arcterm.console.keys import KeyLine
 from arcterm.console.paths import PathSuggester
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import ConsoleScreen
-from arcterm.errors import ArctermError
+from arcterm.errors import ArctermError, DataError
+from arcterm.show import pairscores
 from arcterm.show.drawing import coloured
 from arcterm.show.lines import Line, shorten, spread
 from arcterm.show.pages import PEOPLE_ON_PAGE, Page, PageDrawer, PageRequest
+from arcterm.show.pairscores import ORDERS, Order, PairScores
 from arcterm.text import clean
 
 
@@ -35,6 +39,7 @@ class PictureScreen(ConsoleScreen):
         ),
         Binding("b,left_square_bracket", "page(-1)", "before", show=False),
         Binding("v", "pairs", "pairs", tooltip="pairs of the verification sets, or the people again"),
+        Binding("o", "order", "order", tooltip="pairs hardest, nearest, farthest first, as a job scored"),
         Binding("e,slash", "edit", "edit", tooltip="look at something else"),
         Binding("j,down", "scroll(1)", "down", show=False),
         Binding("k,up", "scroll(-1)", "up", show=False),
@@ -61,6 +66,7 @@ class PictureScreen(ConsoleScreen):
         super().__init__()
         self._source = source
         self._request: PageRequest | None = None
+        self._scores: PairScores | None = None
         self._result: Page | ArctermError | None = None
         self._progress = ""
         self._drawer = PageDrawer()
@@ -92,7 +98,7 @@ class PictureScreen(ConsoleScreen):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Show what was typed."""
-        self._source = event.value.strip()
+        self._source, self._scores = event.value.strip(), None
         self.set_focus(None)
         if self._source:
             self._ask()
@@ -100,7 +106,7 @@ class PictureScreen(ConsoleScreen):
     def on_resize(self, event: events.Resize) -> None:
         """Draw again for another width."""
         if self._request is not None and self._request.width != self._width():
-            self._ask(self._request.page, self._request.pairs)
+            self._ask(self._request.page, self._request.pairs, self._request.order)
 
     def on_picture_screen_reading(self, message: Reading) -> None:
         """Show how far it is."""
@@ -125,6 +131,8 @@ class PictureScreen(ConsoleScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what there is to see."""
+        if action == "order":
+            return self._request is not None and self._shows_pairs
         return self._result is not None or action not in ("page", "pairs")
 
     def action_page(self, pages: int) -> None:
@@ -139,6 +147,30 @@ class PictureScreen(ConsoleScreen):
     def action_pairs(self) -> None:
         if self._request is not None:
             self._ask(pairs=not self._request.pairs)
+
+    def action_order(self) -> None:
+        """Go on to the next order of the pairs, or say that no job has scored them."""
+        if self._request is None:
+            return
+        orders = list(ORDERS)
+        order = orders[(orders.index(self._request.order) + 1) % len(orders)]
+        source, root = self._source, self.console_app.root
+
+        def look() -> Callable[[], None]:
+            scores = self._scores or pairscores.find(root, source)
+            if scores is None:
+                raise DataError(
+                    f"no verification has scored the pairs of {source}",
+                    f"`arcterm verify MODEL {shlex.quote(source)}` measures them; then they can be sorted",
+                )
+
+            def ask() -> None:
+                self._scores = scores
+                self._ask(pairs=True, order=order)
+
+            return ask
+
+        self.perform(look)
 
     def action_edit(self) -> None:
         self.query_one(Input).focus()
@@ -156,11 +188,24 @@ class PictureScreen(ConsoleScreen):
     def _width(self) -> int:
         return max(20, self.size.width - 4)
 
-    def _ask(self, page: int = 0, pairs: bool = False) -> None:
+    @property
+    def _shows_pairs(self) -> bool:
+        request, result = self._request, self._result
+        return isinstance(result, Page) and request is not None and (request.pairs or not result.classes)
+
+    def _ask(self, page: int = 0, pairs: bool = False, order: Order = "file") -> None:
         mode: Literal["colour", "grey", "ascii"] = "grey" if terminal.colourless() else "colour"
         if self.console_app.ascii:
             mode = "ascii"
-        request = PageRequest(source=self._source, width=self._width(), page=page, pairs=pairs, mode=mode)
+        request = PageRequest(
+            source=self._source,
+            width=self._width(),
+            page=page,
+            pairs=pairs,
+            order=order,
+            scores=self._scores.file if self._scores and order != "file" else "",
+            mode=mode,
+        )
         self._request, self._result, self._progress = request, None, ""
         self._drawer.end()
         self._drawer = drawer = PageDrawer()
@@ -191,5 +236,8 @@ class PictureScreen(ConsoleScreen):
             first = request.page * PEOPLE_ON_PAGE
             last = min(first + PEOPLE_ON_PAGE, result.classes) - 1
             state = f"people {first:,}–{last:,} of {result.classes:,}" if result.classes else "pairs"
+            if request.order != "file" and self._scores is not None:
+                by = f"{clean(self._scores.model)} @{self._scores.step:,}"
+                state = f"pairs {ORDERS[request.order]} by {shorten(by, max(12, width - 50))}"
         name = shorten(self._source, max(8, width - len(state) - 10))
         return [spread([("pictures", "head"), (name, "")], [(state, "dim")], width)]
