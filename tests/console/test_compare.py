@@ -51,6 +51,8 @@ async def test_marked_runs_are_drawn_over_each_other(two, root, until, shown, si
         legend = [line for line in text.splitlines() if "✓ done" in line]
         assert legend[0].startswith("▸o first") and legend[0].endswith("base")
         assert legend[1].startswith(" + second")
+        await pilot.click("#legend", offset=(5, 1))
+        assert app.screen.target().name == "second" and "▸+ second" in shown(app)
         curves = app.screen.charts.panes[0].curves
         assert [(s.mark, s.name, STYLES[s.style]) for s in curves.series] == [
             ("o", "first", "s1"),

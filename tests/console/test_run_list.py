@@ -131,6 +131,7 @@ async def test_one_that_only_watches_writes_no_notes(three, root, until, shown):
     app = Console(root, readonly=True)
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: whole(app))
+        assert "# tags" not in shown(app)
         await pilot.press("number_sign")
         await until(pilot, lambda: isinstance(app.screen, Problem) and "only watches" in shown(app))
     assert notes.read(three[2].run).tags == ()

@@ -46,7 +46,7 @@ def legend(
     runs: Sequence[RunFacts], looks: Sequence[Piece], cursor: int, baseline: int, width: int, height: int
 ) -> list[Line]:
     """A row for each run: its sign in its colour, name, state, steps, last loss, best verification."""
-    first = max(0, min(cursor - height // 2, len(runs) - height))
+    first = first_shown(len(runs), cursor, height)
     lines: list[Line] = []
     for index, run in enumerate(runs[first : first + height], first):
         word, role = words.state(run.word)
@@ -70,6 +70,11 @@ def legend(
         ]
         lines.append([*line, *((f" {text}", role) for text, role in cells), (" ", ""), base])
     return lines
+
+
+def first_shown(count: int, cursor: int, height: int) -> int:
+    """The first run of the legend that is drawn, so that the cursor is seen."""
+    return max(0, min(cursor - height // 2, count - height))
 
 
 def settings(

@@ -243,8 +243,11 @@ def sparkline(facts: RunFacts, width: int) -> str:
     return spark(values, made) + " " * (width - made)
 
 
-def detail(facts: RunFacts, width: int) -> list[Line]:
-    """The run's id, loss and bytes on the disk, its command, its outcome, its tags and note."""
+def detail(facts: RunFacts, width: int, readonly: bool = False) -> list[Line]:
+    """The run's id, loss and bytes on the disk, its command, its outcome, its tags and note.
+
+    Where there are none the keys for them stand there, unless the console is `readonly`.
+    """
     size = byte_size(facts.size) if facts.size is not None else ""
     right: list[Line | Piece] = [(size, "dim")] if size else []
     if facts.spark and width >= 70:
@@ -255,7 +258,7 @@ def detail(facts: RunFacts, width: int) -> list[Line]:
     lines += [[(" " + shorten(clean(text), width - 2), role)] for text, role in rows]
     tags = " ".join(f"#{tag}" for tag in facts.notes.tags)
     note = clean(facts.notes.text)
-    if not tags and not note:
+    if not tags and not note and not readonly:
         return [*lines, [(" #", "key"), (" tags  ", "dim"), ("n", "key"), (" note", "dim")]]
     room = width - 3 - len(tags)
     return [*lines, [(f" {tags} " if tags else " ", "accent"), (shorten(note, room), "")]]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -19,6 +20,7 @@ from arcterm.console.charts import overlay
 from arcterm.console.charts.chartkeys import ChartKeys
 from arcterm.console.charts.grid import ChartGrid
 from arcterm.console.charts.overlay import RunCurve
+from arcterm.console.habits.cursor import CursorRows
 from arcterm.console.keys import KeyLine
 from arcterm.console.marks import Marks
 from arcterm.console.messages import LookFailed
@@ -69,6 +71,15 @@ class Compared(Message):
     found: list[tuple[ComparedRun, View | None, Look | None, RunFacts | None]]
 
 
+class LegendRows(CursorRows):
+    """The legend; a click chooses a run, a second click opens it, the wheel moves the cursor."""
+
+    def on_click(self, event: events.Click) -> None:
+        screen = self.screen
+        if isinstance(screen, Compare):
+            screen.click(event.y)
+
+
 class Compare(ChartKeys, RunActions, Polling):
     """The runs that are marked in the list of runs, drawn over each other."""
 
@@ -98,7 +109,7 @@ class Compare(ChartKeys, RunActions, Polling):
 
     def compose(self) -> ComposeResult:
         yield Rows(self._draw_title, id="title")
-        yield Rows(self._draw_legend, id="legend")
+        yield LegendRows(self._draw_legend, id="legend")
         yield ChartGrid({}, self._titles, id="grid")
         with Horizontal(id="compared"):
             yield Rows(self._draw_settings, id="settings")
@@ -190,6 +201,15 @@ class Compare(ChartKeys, RunActions, Polling):
         if not self.items and (action.startswith("chart_") or action in _ON_RUNS):
             return False
         return super().check_action(action, parameters)
+
+    def click(self, y: int) -> None:
+        """Choose the run in row `y` of the legend, or open it if it is chosen."""
+        height = self.query_one("#legend").size.height
+        index = panel.first_shown(len(self.items), self._cursor, height) + y
+        if index == self._cursor and self.items:
+            self.action_open()
+        else:
+            self.action_move(index - self._cursor)
 
     def action_move(self, rows: int) -> None:
         self._cursor = max(0, min(self._cursor + rows, len(self.items) - 1))

@@ -18,6 +18,7 @@ from textual.widgets import Static
 
 from arcterm.config import PATH_FIELD
 from arcterm.console import remembered
+from arcterm.console.habits.cursor import CursorKeys, CursorRows
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import LookFailed
 from arcterm.console.panels.listing import first_row
@@ -38,7 +39,7 @@ GIVEN = "data sets"
 _FACE_PANE = 42
 
 
-class SourceRows(Rows):
+class SourceRows(CursorRows):
     """The data sets; a click chooses one, the wheel moves the cursor."""
 
     def on_click(self, event: events.Click) -> None:
@@ -46,14 +47,8 @@ class SourceRows(Rows):
         if isinstance(screen, DataScreen) and event.y:
             screen.action_move(screen.first + event.y - 1 - screen.cursor)
 
-    def on_mouse_scroll_down(self) -> None:
-        self.call_later(self.screen.run_action, "move(1)")
 
-    def on_mouse_scroll_up(self) -> None:
-        self.call_later(self.screen.run_action, "move(-1)")
-
-
-class DataScreen(Polling):
+class DataScreen(CursorKeys, Polling):
     """Known data sets, the facts of the one under the cursor, and what its last check found."""
 
     changes = frozenset({"check", "train", "bench"})
@@ -69,10 +64,6 @@ class DataScreen(Polling):
         Binding("D", "forget", "forget", tooltip="forget a data set that was given; its files stay"),
         Binding("B", "bench", "speed", tooltip="measure how fast it is read: the form of `data bench`"),
         Binding("r", "refresh", "refresh", show=False, tooltip="look for data sets again"),
-        Binding("j,down", "move(1)", "next", show=False),
-        Binding("k,up", "move(-1)", "previous", show=False),
-        Binding("g,home", "move(-1000000)", "first", show=False),
-        Binding("G,end", "move(1000000)", "last", show=False),
     ]
 
     @dataclass

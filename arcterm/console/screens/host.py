@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from arcterm.console.habits.cursor import CursorKeys, CursorRows
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import LookFailed
 from arcterm.console.rows import Rows
@@ -30,7 +31,7 @@ _LEAST_PROCESSES = 5
 _ORDERS: tuple[Order, ...] = ("cpu", "memory", "gpu")
 
 
-class ProcessRows(Rows):
+class ProcessRows(CursorRows):
     """The processes; a click chooses one, a second click opens its run, the wheel moves the cursor."""
 
     def on_click(self, event: events.Click) -> None:
@@ -42,24 +43,14 @@ class ProcessRows(Rows):
             else:
                 screen.action_move(row - screen.cursor)
 
-    def on_mouse_scroll_down(self) -> None:
-        self.call_later(self.screen.run_action, "move(1)")
 
-    def on_mouse_scroll_up(self) -> None:
-        self.call_later(self.screen.run_action, "move(-1)")
-
-
-class HostScreen(Polling):
+class HostScreen(CursorKeys, Polling):
     """Reads the host every few seconds, and less often where reading it takes long."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open run", tooltip="show the run that the process works for"),
         Binding("s", "order", "order", tooltip="processes by CPU, by memory, by GPU memory"),
         Binding("p,space", "pause", "pause", tooltip="keep this reading, and go on with the same key"),
-        Binding("j,down", "move(1)", "next", show=False),
-        Binding("k,up", "move(-1)", "previous", show=False),
-        Binding("g,home", "move(-1000)", "first", show=False),
-        Binding("G,end", "move(1000)", "last", show=False),
     ]
 
     @dataclass

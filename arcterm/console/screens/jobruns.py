@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 
+from arcterm.console.habits.cursor import CursorKeys, CursorRows
 from arcterm.console.jobruns import JobRun, JobRuns
 from arcterm.console.keys import KeyLine
 from arcterm.console.messages import LookFailed
@@ -34,7 +35,7 @@ from arcterm.show.lines import Line
 _LIVE_SECONDS, _IDLE_SECONDS = 0.5, 2.0
 
 
-class JobRows(Rows):
+class JobRows(CursorRows):
     """The jobs; a click chooses one, a second click opens it, the wheel moves the cursor."""
 
     def on_click(self, event: events.Click) -> None:
@@ -46,14 +47,8 @@ class JobRows(Rows):
             else:
                 screen.action_move(row - screen.cursor)
 
-    def on_mouse_scroll_down(self) -> None:
-        self.call_later(self.screen.run_action, "move(1)")
 
-    def on_mouse_scroll_up(self) -> None:
-        self.call_later(self.screen.run_action, "move(-1)")
-
-
-class JobRunScreen(RunActions, Polling):
+class JobRunScreen(CursorKeys, RunActions, Polling):
     """Every job of the root; live ones are read again twice a second."""
 
     changes = RunActions.changes | {"new", "fork"}
@@ -65,10 +60,6 @@ class JobRunScreen(RunActions, Polling):
         Binding("f", "fork", "again", tooltip="another job with this one's settings in the form"),
         Binding("v", "pictures", "pictures", tooltip="look at what it made, or else at what it read"),
         Binding("D", "delete", "delete", tooltip="remove the job with its report and logs; the data stays"),
-        Binding("j,down", "move(1)", "next", show=False),
-        Binding("k,up", "move(-1)", "previous", show=False),
-        Binding("g,home", "move(-1000000)", "first", show=False),
-        Binding("G,end", "move(1000000)", "last", show=False),
         Binding("ctrl+d,pagedown", "scroll(8)", "report down", show=False),
         Binding("ctrl+u,pageup", "scroll(-8)", "report up", show=False),
     ]

@@ -12,11 +12,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from arcterm.console.habits.cursor import CursorKeys
 from arcterm.console.keys import KeyLine
 from arcterm.console.panels import joblist
 from arcterm.console.panels.listing import first_row
 from arcterm.console.rows import Rows
-from arcterm.console.screens.base import ConsoleScreen
 from arcterm.jobs import offered
 
 SHOW = JobSpec(
@@ -41,15 +41,11 @@ class JobTable(Rows):
             screen.action_open()
 
 
-class JobList(ConsoleScreen):
+class JobList(CursorKeys):
     """Lists the jobs, and the viewer of data sets."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", tooltip="fill in the form of this job"),
-        Binding("j,down", "move(1)", "next", show=False),
-        Binding("k,up", "move(-1)", "previous", show=False),
-        Binding("g,home", "move(-1000)", "first", show=False),
-        Binding("G,end", "move(1000)", "last", show=False),
     ]
 
     @dataclass

@@ -15,11 +15,11 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widgets import Input
 
+from arcterm.console.habits.cursor import CursorKeys, CursorRows
 from arcterm.console.keys import KeyLine
 from arcterm.console.panels import registry
 from arcterm.console.panels.listing import first_row
 from arcterm.console.rows import Rows
-from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import Ask
 from arcterm.console.screens.command import run_command
 from arcterm.console.tabs import LAUNCH
@@ -29,7 +29,7 @@ from arcterm.show.plugins import Health, check_command, health
 _IN_FORM = ("backbone", "loss", "dataset", "tracker", "recipe")
 
 
-class PluginTable(Rows):
+class PluginTable(CursorRows):
     """The plug-ins of a kind; a click chooses one, the wheel moves the cursor."""
 
     def on_click(self, event: events.Click) -> None:
@@ -39,14 +39,8 @@ class PluginTable(Rows):
             if event.y and row < len(screen.shown):
                 screen.action_move(row - screen.cursor)
 
-    def on_mouse_scroll_down(self) -> None:
-        self.call_later(self.screen.run_action, "move(1)")
 
-    def on_mouse_scroll_up(self) -> None:
-        self.call_later(self.screen.run_action, "move(-1)")
-
-
-class Registry(ConsoleScreen):
+class Registry(CursorKeys):
     """Lists every plug-in with its state; declarations of others are loaded by other processes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,12 +57,8 @@ class Registry(ConsoleScreen):
             "slash", "filter", "filter", tooltip="show those in whose name, package or summary it occurs"
         ),
         Binding("y", "copy", "copy", tooltip="copy the first remedy, or the command that checks it"),
-        Binding("j,down", "move(1)", "next", show=False),
-        Binding("k,up", "move(-1)", "previous", show=False),
         Binding("ctrl+d,pagedown", "move(10)", "ten down", show=False),
         Binding("ctrl+u,pageup", "move(-10)", "ten up", show=False),
-        Binding("g,home", "move(-1000000)", "first", show=False),
-        Binding("G,end", "move(1000000)", "last", show=False),
     ]
 
     changes = frozenset({"check"})

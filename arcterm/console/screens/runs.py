@@ -15,6 +15,7 @@ from textual.worker import Worker
 
 from arcterm.console import remembered
 from arcterm.console.catalogue import Catalogue
+from arcterm.console.habits.cursor import CursorKeys, CursorRows
 from arcterm.console.keys import KeyLine
 from arcterm.console.marks import SIGNS, Marks
 from arcterm.console.messages import Listed, LookFailed
@@ -40,7 +41,7 @@ _AGES = 10
 """After so many looks that found nothing new the ages are drawn again."""
 
 
-class RunTable(Rows):
+class RunTable(CursorRows):
     """The table; a click opens a run or sorts by a column, the wheel moves the cursor."""
 
     def on_click(self, event: events.Click) -> None:
@@ -48,14 +49,8 @@ class RunTable(Rows):
         if isinstance(screen, RunList):
             screen.click(event.x, event.y)
 
-    def on_mouse_scroll_down(self) -> None:
-        self.call_later(self.screen.run_action, "move(1)")
 
-    def on_mouse_scroll_up(self) -> None:
-        self.call_later(self.screen.run_action, "move(-1)")
-
-
-class RunList(RunNotes, Polling):
+class RunList(CursorKeys, RunNotes, Polling):
     """Every run of the root, newest first; live ones are read again every second."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -79,12 +74,8 @@ class RunList(RunNotes, Polling):
         Binding("comma", "sort(-1)", "sort by the column before", key_display=",", show=False),
         Binding("v", "turn", "turn the order", show=False, tooltip="sort the other way round"),
         Binding("D", "delete", "delete", tooltip="remove the run and its checkpoints for ever"),
-        Binding("j,down", "move(1)", "next", show=False),
-        Binding("k,up", "move(-1)", "previous", show=False),
         Binding("ctrl+d,pagedown", "move(10)", "ten down", show=False),
         Binding("ctrl+u,pageup", "move(-10)", "ten up", show=False),
-        Binding("g,home", "move(-1000000)", "first", show=False),
-        Binding("G,end", "move(1000000)", "last", show=False),
         Binding("q", "back", "quit", tooltip="leave the console; runs go on"),
     ]
 
@@ -384,7 +375,7 @@ class RunList(RunNotes, Polling):
         return listing.table(self.shown, self._index(), width, height, self.marks.signs(), self._order)
 
     def _draw_detail(self, width: int, height: int) -> list[listing.Line]:
-        return listing.detail(self.chosen, width) if self.chosen else []
+        return listing.detail(self.chosen, width, self.console_app.readonly) if self.chosen else []
 
     def _draw_problem(self, width: int, height: int) -> list[listing.Line]:
         return [[(f" {self._problem}", "warn")]] if self._problem else []
