@@ -133,6 +133,8 @@ class Tabbed(App[None]):
         if self.current_mode == mode:
             for _ in self.screen_stack[1:]:
                 self.pop_screen()
+            if not self.screen._result_callbacks:  # the first screen of a mode has none, and Textual pops one
+                self.screen._push_result_callback(self.screen, None)
             self.switch_screen(screen)
             return
         if self._has(mode):

@@ -575,10 +575,11 @@ async def test_a_live_run_can_not_be_deleted(busy, root, until):
 
 
 @pytest.mark.long
-async def test_fork_fills_the_form(busy, root, until):
-    app = Console(root)
+@pytest.mark.parametrize("run", [None, "smoke-run"])
+async def test_fork_fills_the_form(busy, root, until, run):
+    app = Console(root, run)
     async with app.run_test(size=SMALL) as pilot:
-        await until(pilot, lambda: app.screen.chosen)
+        await until(pilot, app.screen.target)
         await pilot.press("f")
         await until(pilot, lambda: isinstance(app.screen, LaunchForm) and app.screen.draft)
         settings = app.screen.draft.settings()

@@ -14,7 +14,7 @@ from arcterm.console.habits.help import Help
 from arcterm.console.screens.boxes import Confirm, Pick, Problem
 from arcterm.console.screens.dashboard import Dashboard
 from arcterm.console.screens.runs import RunList
-from arcterm.console.tabs import JOBS
+from arcterm.console.tabs import JOBS, LAUNCH
 from arcterm.errors import ArctermError
 from arcterm.runs import control
 
@@ -48,6 +48,16 @@ async def test_a_number_opens_a_screen_and_q_goes_back(make, root, until, shown)
         await until(pilot, lambda: isinstance(app.screen, RunList))
         await pilot.press("q")
     assert app.return_code == 0
+
+
+async def test_a_form_takes_the_place_of_one_that_was_open_last(root, until, shown):
+    remembered.put("screen", LAUNCH)
+    app = Console(root)
+    async with app.run_test(size=SMALL) as pilot:
+        first = app.screen
+        app.open_form({"backbone": "tiny"})
+        await until(pilot, lambda: isinstance(app.screen, LaunchForm) and app.screen.draft)
+        assert app.screen is not first and len(app.screen_stack) == 1
 
 
 @pytest.mark.long

@@ -159,6 +159,10 @@ class PagedForm(Form):
         offers = [Offer(key.replace("_", " "), draft.note(key), key) for key in every if draft.relevant(key)]
         self.app.push_screen(PickBox("go to a field", offers), answer)
 
+    @property
+    def plan_beside(self) -> bool:
+        return self.has_class("-wide") or self.section == sections.REVIEW
+
     def repaint(self) -> None:
         for rows in self.query("#reviewed, #reviewed-too").results(Rows):
             rows.styles.height = max(1, len(self._draw_review(rows.size.width or 40, 0)))

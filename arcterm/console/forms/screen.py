@@ -69,6 +69,11 @@ class Form(ConsoleScreen, inherit_bindings=False):
         """The form's name, and a remark."""
         raise NotImplementedError
 
+    @property
+    def plan_beside(self) -> bool:
+        """Whether the plan is seen elsewhere than below the fields."""
+        return False
+
     def rows(self) -> list[Widget]:
         """The rows that are there from the start."""
         return []
@@ -93,7 +98,7 @@ class Form(ConsoleScreen, inherit_bindings=False):
         with Horizontal(id="body"):
             yield from self.beside()
         yield Rows(self._draw_help, id="hint")
-        yield Rows(lambda w, h: answer(self.draft, self.verdict, w, h), id="answer")
+        yield Rows(lambda w, h: answer(self.draft, self.verdict, w, h, not self.plan_beside), id="answer")
         yield KeyLine()
 
     async def on_field_row_edited(self, message: FieldRow.Edited) -> None:

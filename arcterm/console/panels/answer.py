@@ -15,15 +15,20 @@ from arcterm.text import clean, duration
 _CHECK_LINES = 5
 
 
-def answer(draft: FormDraft | None, verdict: Verdict | None, width: int, height: int) -> list[Line]:
-    """Command, then problems or the plan, or that the check is under way."""
+def answer(
+    draft: FormDraft | None, verdict: Verdict | None, width: int, height: int, planned: bool = True
+) -> list[Line]:
+    """Command, then problems or the plan, or that the check is under way.
+
+    Where the plan stands elsewhere it is not `planned` here: that it is ready is enough.
+    """
     if draft is None:
         return [
             heading("command", width),
             [(" looking for plug-ins; one that hangs is waited for 10 s at most …", "dim")],
         ]
     lines = command_lines(draft.command(), width, max(2, height - _CHECK_LINES))
-    return [*lines, *_checks(draft, verdict, width, height - len(lines))][:height]
+    return [*lines, *_checks(draft, verdict, width, height - len(lines) if planned else 0)][:height]
 
 
 def command_lines(command: str, width: int, room: int) -> list[Line]:
@@ -75,7 +80,7 @@ def _checks(draft: FormDraft, verdict: Verdict | None, width: int, room: int) ->
 
 def _plan(plan: Plan, width: int, room: int) -> list[Line]:
     title = heading("ready: ^g or F5 launches", width, needs(plan), "good")
-    return [title, *plan_lines(plan, width, room - 1)]
+    return [title, *plan_lines(plan, width, room - 1)] if room else [title]
 
 
 def needs(plan: Plan) -> str:

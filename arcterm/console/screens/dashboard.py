@@ -50,6 +50,7 @@ class Dashboard(RunScreen, ChartKeys):
         Binding("C", "checkpoint", "checkpoint", tooltip="save a checkpoint now and go on"),
         Binding("v", "verify", "verify", tooltip="verify now and go on; once it is over, a form"),
         Binding("u", "use", "use model", tooltip="verify, export, embed or compare with a checkpoint of it"),
+        Binding("f,F", "fork", "fork", tooltip="a new run with this one's settings in the form"),
         Binding("o", "output", "output", tooltip="the logs of all ranks, to look through"),
         Binding("i", "events", "events", tooltip="the lines of its event files, to look through"),
         Binding("p", "pause", "pause", tooltip="stop painting; the run goes on"),
@@ -137,6 +138,9 @@ class Dashboard(RunScreen, ChartKeys):
             uses.offer(self, self.view.run, self._scored)
         else:
             self.console_app.show_error(RunError("there is no checkpoint yet", "C saves one of a live run"))
+
+    def action_fork(self) -> None:
+        self.console_app.open_again(self.view.record.config, self.view.run.name)
 
     @property
     def _scored(self) -> bool:
