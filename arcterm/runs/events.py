@@ -53,8 +53,9 @@ class Step(Event, tag="step"):
 
     `accuracy` is the share of images whose margin-free logit of the right class is the largest, `angle` the
     mean angle to the right class's weight in degrees, `data_wait` the share of the step's time spent waiting
-    for images, `times` milliseconds by phase. For a loss of triplets `accuracy` is the share whose positive
-    is nearer than the negative, `angle` that between anchor and positive, `active` the share with a loss.
+    for images, None where it is unknown, `times` milliseconds by phase. For a loss of triplets `accuracy` is
+    the share whose positive is nearer than the negative, `angle` that between anchor and positive, `active`
+    the share with a loss.
     `skipped`: loss or gradient was no number, and no weight was updated. `overflow`: none was either, since
     gradients × `gradient_scale` were too large for float16; the next ones are multiplied by less.
     `teacher` is the mean of 1 - cosine to the embeddings of a teacher, where there is one; `loss` is without
@@ -72,7 +73,7 @@ class Step(Event, tag="step"):
     lr: float
     images_per_second: float
     samples: int
-    data_wait: float
+    data_wait: float | None = None
     times: dict[str, float] = {}
     active: float | None = None
     skipped: bool = False

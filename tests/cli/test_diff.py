@@ -49,5 +49,7 @@ def test_a_job_and_a_damaged_run_have_what_can_be_read(arcterm, three, tmp_path)
 
 def test_mistakes_are_said_in_words(arcterm, three):  # noqa: F811
     assert arcterm("diff", "high", "nothing")[0] == 4
+    code, _, err = arcterm("diff", "high")
+    assert code == 2 and "high alone differs from nothing" in err and "name another run" in err
     code, _, err = arcterm("diff", "high", "low", "--baseline", "looked")
     assert code == 2 and "is none of the runs" in err

@@ -87,6 +87,7 @@ def test_a_log_of_arcface_torch(imported, tmp_path):
     )
     assert (found["name"], found["state"], found["step"]) == ("training", "done", 100)
     assert found["created"].startswith("2022-03-01T10:01:00.5")
+    assert found["data_wait"] is None  # the log does not know
     lfw = found["verification"]["lfw"]
     assert (lfw["accuracy"], lfw["std"], lfw["xnorm"], lfw["pairs"]) == (0.9955, 0.00321, 21.5, 6000)
     config = found["config"]

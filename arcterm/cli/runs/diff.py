@@ -40,6 +40,10 @@ def diff(
     """Show what differs in the configs of runs, and the best verification of each."""
     from arcterm.show import comparison
 
+    if len(runs) < 2:
+        raise ConfigError(
+            f"{runs[0]} alone differs from nothing", f"name another run: `arcterm diff {runs[0]} RUN`"
+        )
     found = [_facts(name, runs_dir) for name in runs]
     held = 0
     if baseline:

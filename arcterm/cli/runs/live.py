@@ -117,7 +117,8 @@ class Live:
                 grid.add_row(name, f"{getattr(last, name):.4g}", "by its schedule")
         if last.gradient_scale is not None:
             grid.add_row("float16", f"{last.gradient_scale:g}", "the scale of its gradients")
-        grid.add_row("speed", f"{last.images_per_second:.0f} img/s", f"waiting for data {last.data_wait:.0%}")
+        wait = "" if last.data_wait is None else f"waiting for data {last.data_wait:.0%}"
+        grid.add_row("speed", f"{last.images_per_second:.0f} img/s", wait)
         return grid
 
 

@@ -340,11 +340,12 @@ class Lines:
         active += "" if event.teacher is None else f"teacher {event.teacher:.3f}  "
         active += "" if event.margin is None else f"margin {event.margin:.3g}  "
         active += "" if event.scale is None else f"scale {event.scale:.3g}  "
+        wait = "" if event.data_wait is None else f"  wait {event.data_wait:.0%}"
         return (
             f"step    {event.step:,}/{summary.total_steps:,}  epoch {event.epoch}  "
             f"loss {float(event.loss):.4f}  acc {float(event.accuracy):.3f}  "
             f"angle {float(event.angle):.1f}°  {active}"
-            f"lr {event.lr:.4g}  {event.images_per_second:.0f} img/s  wait {event.data_wait:.0%}{left}"
+            f"lr {event.lr:.4g}  {event.images_per_second:.0f} img/s{wait}{left}"
         )
 
 

@@ -108,7 +108,6 @@ def _step(point: LoggedPoint, batch: int) -> Step:
         lr=0.0 if math.isnan(point.lr) else point.lr,
         images_per_second=point.speed if _is_finite(point.speed) else 0.0,
         samples=point.step * batch,
-        data_wait=0.0,
     )
 
 
