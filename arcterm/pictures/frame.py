@@ -41,7 +41,8 @@ class Frame:
         guides = [np.log10(g) if plot.log_y else g for g in plot.guides if g > 0 or not plot.log_y]
         self._guides = [float(guide) for guide in guides]
         self._x = wide(float(xs.min()), float(xs.max()))
-        low, high = wide(min([float(ys.min()), *self._guides]), max([float(ys.max()), *self._guides]))
+        most = float(np.log10(plot.most)) if plot.log_y else plot.most
+        low, high = wide(min([float(ys.min()), *self._guides]), max([float(ys.max()), *self._guides]), most)
         self._y = low - _PAD * (high - low), high + _PAD * (high - low)
         self._whole = bool(np.all(xs == np.rint(xs))) and not plot.log_x  # no step 1.5
 

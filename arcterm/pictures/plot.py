@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ class Plot:
     """`traces` in a frame whose axes are called `x` and `y`, `size` pixels wide and high without the key.
 
     On a logarithmic axis what is not above 0 has no place. `span` is the part of x that is shown, None for
-    all; `guides` are values of y that get a dashed line.
+    all; `guides` are values of y that get a dashed line. No y is above `most`.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Plot:
     log_y: bool = False
     span: tuple[float, float] | None = None
     guides: Sequence[float] = ()
+    most: float = math.inf
     size: tuple[int, int] = (680, 400)
 
     def colour(self, trace: Trace) -> int:
@@ -101,9 +103,9 @@ def pieces(x: Floats, y: Floats, low: float, high: float, columns: int) -> Itera
     yield from zip(np.split(x, ends), np.split(y, ends), strict=True)
 
 
-def wide(low: float, high: float) -> tuple[float, float]:
-    """A range that is not a point."""
+def wide(low: float, high: float, most: float = math.inf) -> tuple[float, float]:
+    """A range that is not a point, and goes beyond `high` at `most` to `most`."""
     if high - low > 1e-9 * max(abs(low), abs(high)):
         return low, high
     room = abs(low) * 0.1 or 1.0
-    return low - room, high + room
+    return low - room, max(high, min(high + room, most))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from arcterm_registry.contracts import JobReport
 
 from arcterm.config import JobConfig
@@ -16,9 +15,8 @@ from arcterm.runs.describe import describe
 from arcterm.runs.reader import Reader
 from arcterm.runs.report import read_report
 from arcterm.runs.store import Run, RunRecord
+from arcterm.show import comparison
 from arcterm.show.plots import Past, read_past
-
-_NEEDLESS = ("begins", "threads", "durations", "kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +39,7 @@ class Gathered:
     @property
     def settings(self) -> dict[str, str]:
         """Every setting of its config by a flat name."""
-        flat: dict[str, str] = {}
-        for key, value in (self.described["config"] or {}).items():
-            if key in _NEEDLESS:
-                continue
-            group = key.removesuffix("_options")
-            inner = value.items() if isinstance(value, dict) else [("", value)]
-            flat |= {f"{group}.{name}" if name else key: _written(each) for name, each in inner}
-        return flat
+        return dict(comparison.of_config(self.record.config))
 
 
 def gather(run: Run) -> Gathered:
@@ -82,9 +73,3 @@ def _verifications(run: Run) -> list[tuple[str, JobReport]]:
         if report is not None:
             found.append((other.name, report))
     return found
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return msgspec.json.encode(value).decode()

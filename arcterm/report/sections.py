@@ -12,7 +12,7 @@ from arcterm_registry.contracts import Curve
 from arcterm.pictures import curves, page
 from arcterm.pictures.plot import Plot, plot_of
 from arcterm.report.gather import Gathered
-from arcterm.show import plots, words
+from arcterm.show import comparison, plots, words
 from arcterm.text import byte_size, duration
 
 _WEIGHT = 0.9
@@ -119,11 +119,13 @@ def settings(found: Sequence[Gathered]) -> Iterator[str]:
     yield "<h2>Settings</h2>"
     for one in found:
         yield f"<p>{page.text(one.name)}: <code>{page.text(one.record.config.command)}</code></p>"
-    tables = [one.settings for one in found]
-    keys = list(dict.fromkeys(key for table in tables for key in table))
     if len(found) > 1:
-        rows = [[key, *(table.get(key, words.DASH) for table in tables)] for key in keys]
-        differing = [row for row in rows if len(set(row[1:])) > 1]
+        settings = comparison.beside([one.settings for one in found])
+        differing = [
+            [row.key, *(words.DASH if value is None else value for value in row.values)]
+            for row in settings
+            if row.differs
+        ]
         names = ["setting", *(one.name for one in found)]
         yield page.table(differing, names) if differing else "<p>All settings are the same.</p>"
     for one in found:

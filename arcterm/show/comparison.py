@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from arcterm.commandline import written
+from arcterm.config import Config
 from arcterm.runs.query.facts import RunFacts
 from arcterm.runs.store import RunRecord
 from arcterm.show.words import DASH, percent, short
@@ -47,7 +48,12 @@ class Result:
 
 def settings(runs: Sequence[RunFacts]) -> list[Setting]:
     """Return every setting of the runs, what they train first, then by name; then what they ran on."""
-    found = [dict(_settings(run)) for run in runs]
+    records = [run.record for run in runs]
+    return beside([dict([*of_config(r.config), *_surroundings(r)]) if r is not None else {} for r in records])
+
+
+def beside(found: Sequence[Mapping[str, str]]) -> list[Setting]:
+    """Return a row for each key of several tables of settings."""
     keys = dict.fromkeys([*_FIRST, *sorted({key for each in found for key in each}, key=_place)])
     rows = (Setting(key, tuple(each.get(key) for each in found)) for key in keys)
     return [row for row in rows if any(value is not None for value in row.values)]
@@ -114,11 +120,9 @@ def as_csv(runs: Sequence[RunFacts], baseline: int, every: bool = False) -> str:
     return file.getvalue()
 
 
-def _settings(run: RunFacts) -> Iterator[tuple[str, str]]:
-    record = run.record
-    if record is None:
-        return
-    config = msgspec.to_builtins(record.config)
+def of_config(asked: Config) -> Iterator[tuple[str, str]]:
+    """Yield each setting of a config as texts: a flat name, ``loss.margin`` for an option, and its value."""
+    config = msgspec.to_builtins(asked)
     for key, value in config.items():
         if key not in _NO_SETTINGS and not isinstance(value, dict):
             yield key, _text(value)
@@ -127,7 +131,6 @@ def _settings(run: RunFacts) -> Iterator[tuple[str, str]]:
             yield f"{group}.{key}", _text(value)
     for key, value in config.get("options", {}).items():
         yield key, _text(value)
-    yield from _surroundings(record)
 
 
 def _surroundings(record: RunRecord) -> Iterator[tuple[str, str]]:

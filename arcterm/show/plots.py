@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
 from arcterm.pictures.plot import Floats, Plot, Trace, plot_of
 from arcterm.runs.describe import Summary
 from arcterm.runs.reading.follow import Follower
 from arcterm.runs.report import read_report
 from arcterm.runs.store import Run
-from arcterm.show import words
+from arcterm.show import places, words
 from arcterm.show.chart.smoothing import smooth, stepwise
 from arcterm.text import first_of
 
@@ -26,10 +28,11 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """All events of a training."""
+    """All events of a training; `epoch_steps` is the planned length of an epoch, 0 if unknown."""
 
     name: str
     summary: Summary
+    epoch_steps: float = 0.0
 
     @property
     def steps(self) -> Floats:
@@ -44,13 +47,9 @@ class Past:
         if axis == "step" or not len(self.summary.steps):
             return steps
         if axis == "time":
-            times = np.maximum.accumulate(np.array(self.summary.times, np.float64))  # a clock may be set back
-            return np.asarray(np.interp(steps, self.steps, (times - times[0]) / 3600), np.float64)
-        begins, numbers = np.array(self.summary.epochs, np.float64).T
-        last = self.steps[-1] - begins[-1] + 1  # the last one may not be over
-        length = max(last, begins[-1] - begins[-2] if len(begins) > 1 else last)
-        ends = np.append(begins - 1, begins[-1] - 1 + length)
-        return np.asarray(np.interp(steps, ends, np.append(numbers - 1, numbers[-1])), np.float64)
+            hours = places.elapsed(self.summary.times) / 3600
+            return np.asarray(np.interp(steps, self.steps, hours), np.float64)
+        return places.epochs_at(steps, self.summary.epochs, self.steps[-1], self.epoch_steps)
 
 
 def read_past(run: Run) -> Past:
@@ -59,7 +58,9 @@ def read_past(run: Run) -> Past:
     while more:
         events, more = follower.batches(_CHUNK)
         summary.feed(events)
-    return Past(run.name, summary)
+    config = run.record.config
+    epochs = config.epochs if isinstance(config, TrainConfig) else 0
+    return Past(run.name, summary, summary.total_steps / epochs if epochs else 0.0)
 
 
 def metric_plot(
@@ -101,6 +102,7 @@ def metric_plot(
         traces=traces,
         log_y=log,
         span=_within(span, traces),
+        most=math.inf if unit == title and metric not in words.SHARES else 100.0,
     )
 
 

@@ -9,6 +9,8 @@ import unicodedata
 import numpy as np
 import pytest
 
+from arcterm.pictures.curves import svg
+from arcterm.pictures.plot import Plot, Trace
 from arcterm.pictures.ticks import time_label, time_ticks, whole_ticks
 from arcterm.show.chart import HorizontalLine, Pyramid, Series, draw, render
 
@@ -178,6 +180,34 @@ def test_lines_that_are_signed_differ_without_colours():
     for mode in ("braille", "blocks", "ascii"):
         joined = "".join(text(render(signed, (80, 14), mode)))
         assert all(mark in joined for mark in "o+x")
+
+
+@pytest.mark.parametrize(("mode", "signs"), [("braille", "▾▴"), ("blocks", "▾▴"), ("ascii", "v^")])
+@pytest.mark.parametrize("log", [False, True])
+def test_a_sign_points_at_the_best_value(mode, signs, log):
+    for other in (150.0, 50.0):  # there is room above the best value, or only below
+        best = line([90.0, 99.0, 95.0], [0, 50, 100], samples=True, mark="o", best=50.0)
+        drawn = draw([best, line([other], [0.0])], (60, 32), mode, log=log)
+        (row,) = drawn.axes.row(np.log10([99.0]) if log else np.array([99.0]), drawn.axes.height)
+        column = drawn.axes.cell(50.0)
+        beside = [chr(drawn.codes[at, column]) for at in (row - 1, row + 1) if at >= 0]
+        assert beside.count(signs[0]) + beside.count(signs[1]) == 1
+        assert (other == 150.0) or beside == [signs[1]]
+        assert drawn.codes[row, column] == ord("o")
+
+
+def test_an_axis_of_percent_ends_at_a_hundred():
+    for value, high in ((99.5, 100.0), (50.0, 55.0), (100.0, 100.0), (101.0, 101.0)):
+        assert draw([line([value])], (60, 12), most=100.0).axes.high == pytest.approx(high)
+    assert draw([line([99.5])], (60, 12), log=True, most=100.0).axes.high == pytest.approx(2)
+    one = Trace(name="a", x=np.array([1.0]), y=np.array([99.5]), dots=True)
+    names = [
+        float(name)
+        for name in re.findall(
+            r'end"[^>]*>([\d.]+)<', svg(Plot(title="", x="", y="", traces=[one], most=100.0))
+        )
+    ]
+    assert names and max(names) == 100
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from arcterm.console import remembered
 from arcterm.console.app import Console
 from arcterm.console.charts import kept
 from arcterm.console.charts.chartkeys import FindChart
-from arcterm.console.charts.curves import Curves
+from arcterm.console.charts.curves import BAND, Curves
 from arcterm.console.charts.export import ExportBox
 from arcterm.console.charts.grid import ChartGrid
 from arcterm.console.charts.lens import Lens
@@ -207,8 +207,28 @@ async def test_charts_are_found_by_name(opened_grid, shown):
     assert "no chart has such a name" in shown(app)
     await pilot.press("backspace", "enter")
     assert "learning rate  /rate  0.01" in shown(app)
-    await pilot.press("slash", "escape")
+    await pilot.press("escape")
     assert [pane.name for pane in grid.panes] == ["loss", "verification"]
+    assert app.screen.charts is grid
+    await pilot.press("slash", *"rate", "escape")
+    assert [pane.name for pane in grid.panes] == ["loss", "verification"]
+
+
+def test_without_colours_the_measured_values_do_not_hide_the_line(monkeypatch):
+    x = np.arange(200.0)
+    series = [
+        Series(x=x, y=np.where(x % 2, 9.0, 1.0), style=BAND, mark="."),
+        Series(x=x, y=np.full(200, 5.0), style=1),
+    ]
+    curves, size = Curves(name="loss", series=series), (60, 12)
+
+    def rows(mode):
+        return "".join(text for line in picture(curves, size, mode).rows() for text, _ in line)
+
+    with_band = rows("braille")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert with_band.count("⣿") > 100 and rows("braille").count("⣿") == 0
+    assert "." in rows("ascii") and "*" in rows("ascii")
 
 
 @pytest.mark.long

@@ -8,6 +8,7 @@ import numpy as np
 
 from arcterm.pictures import curves
 from arcterm.pictures.plot import Plot, Trace
+from arcterm.show.places import elapsed, epochs_at
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -88,3 +89,11 @@ def test_the_points_as_csv():
     drawn = plot(trace([0.5, np.nan], 'a,"b"'), trace([2.0], "c"), span=(1, 1))
     assert curves.csv(drawn) == 'line,step,loss\n"a,""b""",1,0.5\nc,1,2\n'
     assert "nan" in curves.csv(plot(trace([0.5, np.nan])))
+
+
+def test_places_on_an_axis_of_epochs_or_of_time():
+    steps = np.array([0.0, 1, 10, 11, 15, 20])
+    assert epochs_at(steps, [(1, 1), (11, 2)], 15).tolist() == [0, 0.1, 1, 1.1, 1.5, 2]
+    assert epochs_at(steps[:3], [(1, 1)], 10, planned=40).tolist() == [0, 0.025, 0.25]
+    assert epochs_at(steps[:3], [(1, 1)], 10).tolist() == [0, 0.1, 1]  # nothing was planned
+    assert elapsed([5.0, 7.0, 6.0, 9.0]).tolist() == [0, 2, 2, 4] and not len(elapsed([]))

@@ -138,6 +138,7 @@ def _print(plot: Plot) -> None:
         log=plot.log_y,
         scale="log" if plot.log_x else "number",
         marks=True,
+        most=plot.most,
         empty="no points",
     )
     put(plot.title, *("".join(text for text, _ in row).rstrip() for row in rows))

@@ -12,9 +12,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
+from arcterm.console import terminal
 from arcterm.console.charts.export import Export, ExportBox
 from arcterm.console.charts.grid import ChartGrid
 from arcterm.console.charts.lens import AXES, LEVELS
+from arcterm.console.charts.view import mode_of
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import Box, ConsoleScreen
 from arcterm.show.lines import Line
@@ -90,6 +92,8 @@ class ChartKeys(ConsoleScreen):
     def action_chart_band(self) -> None:
         self.charts.look_by(replace(self.charts.lens, band=not self.charts.lens.band))
         self.charts.explain("band")
+        if terminal.colourless() and mode_of(self.charts, self.charts.mode) != "ascii":
+            self.charts.note("without colours the measured values would hide the line; * draws letters")
 
     def action_chart_crosshair(self) -> None:
         """Show the crosshair at the newest x, or hide it."""
@@ -138,6 +142,13 @@ class ChartKeys(ConsoleScreen):
 
     def action_chart_find(self) -> None:
         self.app.push_screen(FindChart(self.charts))
+
+    def action_escape(self) -> None:
+        """Show all charts again where only those of a name are shown; else what ``q`` does."""
+        if self.charts.filter:
+            self.charts.find("")
+        else:
+            super().action_escape()
 
     @property
     def subject(self) -> str:

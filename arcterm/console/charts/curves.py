@@ -27,8 +27,9 @@ BAND = STYLES.index("band")
 class Curves:
     """Series to draw, and the pieces of the title: a name, then values (or `short` ones) in their colours.
 
-    `span` is the whole range of x, by default that of the points. `value` and `place` write the y and the x
-    of the crosshair. `refusals` say why a key of `ChartKeys` has no effect here, by the name of its action.
+    `span` is the whole range of x, by default that of the points; no y is above `most`. `value` and `place`
+    write the y and the x of the crosshair. `refusals` say why a key of `ChartKeys` has no effect here, by the
+    name of its action.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Curves:
     short: Line = field(default_factory=list)
     series: list[Series] = field(default_factory=list)
     span: Span | None = None
+    most: float | None = None
     log: bool = False
     scale: Scale = "number"
     guides: list[HorizontalLine] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,10 +13,12 @@ from arcterm.console.charts.curves import BAND, STYLES, Curves, Maker, last_of
 from arcterm.console.charts.lens import Lens
 from arcterm.console.view import View
 from arcterm.pictures.ticks import time_label
+from arcterm.runs.events import Verify
 from arcterm.show import words
 from arcterm.show.chart import MANY, Pyramid, Scale, Series, Smoother, Span, stepwise
 from arcterm.show.chart.series import Floats
 from arcterm.show.lines import Line
+from arcterm.show.places import elapsed, epochs_at
 
 SCALES: dict[str, Scale] = {"step": "step", "epoch": "number", "time": "time"}
 PLACES: dict[str, Callable[[float], str]] = {
@@ -57,6 +60,7 @@ def curve(view: View, name: str, lens: Lens) -> Curves:
         values=_noted(values, lens),
         series=series,
         span=_whole(view, lens),
+        most=100.0 if name in words.SHARES else None,
         log=lens.log,
         scale=SCALES[lens.x],
         empty=_waiting(view, lens),
@@ -76,9 +80,10 @@ def verification(view: View, lens: Lens) -> Curves:
         shown = [(v.step, v.accuracy * 100) for v in results if v.accuracy is not None]
         x, y = np.array(shown, np.float64).reshape(-1, 2).T
         mark, style = words.SET_MARKS[i], 1 + i
-        if shown:
-            series.append(Series(x=place(x), y=y, style=style, mark=mark, name=name, samples=True))
         best = view.summary.best(name)
+        if shown:
+            line = Series(x=place(x), y=y, style=style, mark=mark, name=name, samples=True)
+            series.append(with_best(line, best, place))
         top = f" best {words.percent(best.accuracy)} @{words.short(best.step)}" if best else ""
         short.append((f"{mark} {name} {words.percent(results[-1].accuracy)}", STYLES[style]))
         long.append((short[-1][0] + top, STYLES[style]))
@@ -89,6 +94,7 @@ def verification(view: View, lens: Lens) -> Curves:
         short=short,
         series=series,
         span=_whole(view, lens),
+        most=100.0,
         log=lens.log,
         scale=SCALES[lens.x],
         empty="no verification yet" if view.summary.last_step else _waiting(view, lens),
@@ -96,6 +102,11 @@ def verification(view: View, lens: Lens) -> Curves:
         place=PLACES[lens.x],
         refusals={"smooth": why, "band": why},
     )
+
+
+def with_best(line: Series, best: Verify | None, place: Callable[[Floats], Floats]) -> Series:
+    """Return the line with a sign at the step of its `best`, which `place` puts on the x axis."""
+    return line if best is None else replace(line, best=float(place(np.array([best.step], np.float64))[0]))
 
 
 def places(view: View, axis: str) -> Callable[[Floats], Floats]:
@@ -106,10 +117,8 @@ def places(view: View, axis: str) -> Callable[[Floats], Floats]:
     if axis == "time":
         steps, seconds = _along(view, "step"), _along(view, "time")
         return lambda at: np.interp(at, steps, seconds)
-    starts, numbers = (np.array(column, np.float64) for column in zip(*history.epochs, strict=True))
-    length = starts[-1] - starts[-2] if len(starts) > 1 else view.steps / view.config.epochs
-    knots = np.append(starts - 1, starts[-1] - 1 + max(length, 1))
-    return lambda at: np.interp(at, knots, np.append(numbers - 1, numbers[-1]))
+    planned = view.steps / view.config.epochs
+    return lambda at: epochs_at(at, history.epochs, history.steps[-1], planned)
 
 
 def _along(view: View, axis: str) -> Floats:
@@ -118,8 +127,7 @@ def _along(view: View, axis: str) -> Floats:
     version, found = view.places.get(axis, (-1, np.empty(0)))
     if version != history.steps.version:
         if axis == "time":
-            times = np.maximum.accumulate(np.asarray(history.times))  # a clock may be set back
-            found = times - times[0] if len(times) else times
+            found = elapsed(history.times)
         else:
             found = places(view, axis)(np.asarray(history.steps).astype(np.float64))
         view.places[axis] = history.steps.version, found

@@ -11,7 +11,7 @@ import numpy as np
 
 from arcterm.console.charts.curves import STYLES, Curves, Maker, last_of
 from arcterm.console.charts.lens import Lens
-from arcterm.console.charts.metrics import PLACES, SCALES, curve, places
+from arcterm.console.charts.metrics import PLACES, SCALES, curve, places, with_best
 from arcterm.console.view import View
 from arcterm.show import words
 from arcterm.show.chart import Series, Span
@@ -89,6 +89,7 @@ def metric(runs: Sequence[RunCurve], name: str, lens: Lens) -> Curves:
         values=[*values, *_noted(smoothed, lens)],
         series=series,
         span=_whole(spans),
+        most=found[0].most if found else None,
         log=lens.log,
         scale=SCALES[lens.x],
         empty=found[0].empty if found else "",
@@ -109,11 +110,12 @@ def verification(runs: Sequence[RunCurve], name: str, lens: Lens) -> Curves:
         if not shown:
             continue
         x, y = np.array(shown, np.float64).T
-        x = places(run.view, lens.x)(x)
+        place, best = places(run.view, lens.x), run.view.summary.best(name)
+        x = place(x)
         mark, role = run.look
-        series.append(Series(x=x, y=y, style=run.style, mark=mark, name=run.name, samples=True, signed=True))
+        line = Series(x=x, y=y, style=run.style, mark=mark, name=run.name, samples=True, signed=True)
+        series.append(with_best(line, best, place))
         spans.append((0.0, max(float(x[-1]), 1.0)))
-        best = run.view.summary.best(name)
         values.append((f"{mark} {words.percent(best.accuracy if best else None)}", role))
     why = "verifications are few: they are shown as they are, not smoothed"
     return Overlay(
@@ -121,6 +123,7 @@ def verification(runs: Sequence[RunCurve], name: str, lens: Lens) -> Curves:
         values=[("best", "dim"), *values, *_noted("", lens)] if values else [],
         series=series,
         span=_whole(spans),
+        most=100.0,
         log=lens.log,
         scale=SCALES[lens.x],
         empty="no run has this",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.widget import Widget
 
 from arcterm.console import terminal
-from arcterm.console.charts.curves import STYLES, Curves
+from arcterm.console.charts.curves import BAND, STYLES, Curves
 from arcterm.console.rows import Rows
 from arcterm.show.chart import Drawn, Mode, Span, draw, message
 from arcterm.show.lines import Line
@@ -17,9 +17,14 @@ def mode_of(widget: Widget, wanted: Mode = "braille") -> Mode:
 
 
 def picture(curves: Curves, size: tuple[int, int], mode: Mode, span: Span | None = None) -> Drawn | None:
-    """Draw `curves` in `size` cells below the title, over the whole of x or a `span` of it."""
+    """Draw `curves` in `size` cells below the title, over the whole of x or a `span` of it.
+
+    Without colours, where dots would hide the line over them, the band of measured values is left out.
+    """
+    shown = [s for s in curves.series if s.style != BAND]
+    hidden = shown and mode != "ascii" and terminal.colourless()  # their dots would look like the line's
     return draw(
-        curves.series,
+        shown if hidden else curves.series,
         (size[0], size[1] - 1),
         mode,
         span=span or curves.span,
@@ -27,6 +32,7 @@ def picture(curves: Curves, size: tuple[int, int], mode: Mode, span: Span | None
         scale=curves.scale,
         marks=mode == "ascii" or terminal.colourless(),
         guides=curves.guides,
+        most=curves.most,
     )
 
 

@@ -63,13 +63,15 @@ def axes(
     log: bool,
     mode: str,
     scale: Scale = "number",
+    most: float | None = None,
 ) -> Axes | None:
     """The frame for `curves` in `size` cells; None if there is no finite point or no room.
 
-    With `log` values are log₁₀ of y, and the labels are of what they are logs of.
+    With `log` values are log₁₀ of y, and the labels are of what they are logs of. Where all values are the
+    same, the range goes beyond them, but not beyond `most`, in units of y.
     """
     width, height = size
-    found = _ranges(curves, span)
+    found = _ranges(curves, span, np.inf if most is None else np.log10(most) if log else most)
     if found is None or width < _SMALLEST[0] or height < _SMALLEST[1]:
         return None
     x0, x1, low, high = found
@@ -85,7 +87,9 @@ def axes(
     return Axes(width=plot, height=rows, span=(x0, x1), low=low, high=high, gutter=gutter, footer=footer)
 
 
-def _ranges(curves: Sequence[Series], span: Span | None) -> tuple[float, float, float, float] | None:
+def _ranges(
+    curves: Sequence[Series], span: Span | None, most: float
+) -> tuple[float, float, float, float] | None:
     seen = []
     for s in curves:
         x, y = s.x, s.y
@@ -103,7 +107,7 @@ def _ranges(curves: Sequence[Series], span: Span | None) -> tuple[float, float, 
     low, high = float(min(s[2] for s in seen)), float(max(s[3] for s in seen))
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         pad = abs(low) * 0.1 or 1.0
-        low, high = low - pad, high + pad
+        low, high = low - pad, max(high, min(high + pad, most))
     return float(x0), float(x1) if x1 > x0 else float(x0) + 1, low, high
 
 

@@ -18,6 +18,8 @@ Codes = NDArray[np.uint32]
 Styles = NDArray[np.intp]
 
 BLANK = ord(" ")
+_BEST: dict[Mode, str] = {"braille": "▾▴", "blocks": "▾▴", "ascii": "v^"}
+"""The signs that point at the best value of a line: from above, from below."""
 _QUARTERS = np.array([ord(c) for c in " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"], np.uint32)
 _BRAILLE = np.arange(0x2800, 0x2900, dtype=np.uint32)
 _BRAILLE[0] = BLANK
@@ -61,6 +63,8 @@ def cells(
     for s in curves:
         if s.samples and (marks or len(s.x) * _SPARSE <= layout.width):
             _stamp(s, layout, codes, styles)
+    for s in curves:
+        _point_at_best(s, layout, mode, codes, styles)
     return codes, styles
 
 
@@ -101,6 +105,22 @@ def _stamp(s: Series, layout: Axes, codes: Codes, styles: Styles) -> None:
     x = np.minimum((s.x[seen] - x0) / (x1 - x0) * layout.width, layout.width - 1).astype(int)
     y = layout.row(s.y[seen], layout.height)
     codes[y, x], styles[y, x] = ord(s.mark), s.style
+
+
+def _point_at_best(s: Series, layout: Axes, mode: Mode, codes: Codes, styles: Styles) -> None:
+    """Put a sign above the series' best point, or below it where there is no room."""
+    found = None if s.best is None else s.at(s.best)
+    column = None if found is None else layout.cell(found[0])
+    if found is None or column is None:
+        return
+    row = int(layout.row(np.array([found[1]]), layout.height)[0])
+    places = [
+        (at, sign)
+        for at, sign in zip((row - 1, row + 1), _BEST[mode], strict=True)
+        if 0 <= at < layout.height
+    ]
+    at, sign = next((place for place in places if codes[place[0], column] == BLANK), places[0])
+    codes[at, column], styles[at, column] = ord(sign), s.style
 
 
 def _sign(

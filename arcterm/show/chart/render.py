@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,15 +51,17 @@ def draw(
     scale: Scale = "number",
     marks: bool = False,
     guides: Sequence[HorizontalLine] = (),
+    most: float | None = None,
 ) -> Drawn | None:
     """Draw a chart of `size` (width, height) cells with its axes; None if there is nothing to draw.
 
     `span` is the visible range of x (default: all), `log` puts log₁₀ on the y axis, the `scale` ``log`` on
     the x axis, where a point at 0 has no place, `marks` puts each series' mark on its
-    samples however many there are. `guides` are behind everything.
+    samples however many there are. `guides` are behind everything. The y axis does not go beyond `most`,
+    unless a value does.
     """
     curves = _scaled([s.thinned(span, size[0]) for s in series], log, scale)
-    layout = axes(curves, size, span, log, mode, scale)
+    layout = axes(curves, size, span, log, mode, scale, most)
     if layout is None:
         return None
     if any(s.pyramid for s in series):
@@ -79,11 +81,12 @@ def render(
     scale: Scale = "number",
     marks: bool = False,
     guides: Sequence[HorizontalLine] = (),
+    most: float | None = None,
     cursor: float | None = None,
     empty: str = "",
 ) -> list[Row]:
     """`draw`, as rows; with the text `empty` if there is nothing to draw."""
-    drawn = draw(series, size, mode, span=span, log=log, scale=scale, marks=marks, guides=guides)
+    drawn = draw(series, size, mode, span=span, log=log, scale=scale, marks=marks, guides=guides, most=most)
     return message(empty, size) if drawn is None else drawn.rows(cursor)
 
 
@@ -120,17 +123,14 @@ def _scaled(series: Sequence[Series], log: bool, scale: Scale) -> list[Series]:
 def _log(s: Series) -> Series:
     y: Floats = np.full(s.y.shape, np.nan)
     np.log10(s.y, out=y, where=s.y > 0)
-    return _with(s, s.x, y)
+    return replace(s, y=y, pyramid=None)
 
 
 def _log_x(s: Series) -> Series:
     there = s.x > 0
-    return _with(s, np.log10(s.x[there]), s.y[there])
+    best = float(np.log10(s.best)) if s.best else None
+    return replace(s, x=np.log10(s.x[there]), y=s.y[there], best=best, pyramid=None)
 
 
 def _log_guide(guide: HorizontalLine) -> HorizontalLine:
     return HorizontalLine(y=float(np.log10(guide.y)), style=guide.style)
-
-
-def _with(s: Series, x: Floats, y: Floats) -> Series:
-    return Series(x=x, y=y, style=s.style, mark=s.mark, name=s.name, samples=s.samples, signed=s.signed)

@@ -20,8 +20,8 @@ class Series:
 
     `style` is the index that its cells carry, `mark` its character where lines have no colours, `name` what a
     legend calls it. `samples`: few points worth a mark each, e.g. verifications. `signed`: its mark stands
-    along the line now and then, so that lines differ without colours too. `pyramid` is that of `y` where
-    there are very many points.
+    along the line now and then, so that lines differ without colours too. A sign points at
+    the point at the x of `best`. `pyramid` is that of `y` where there are very many points.
     """
 
     x: Floats
@@ -31,6 +31,7 @@ class Series:
     name: str = ""
     samples: bool = False
     signed: bool = False
+    best: float | None = None
     pyramid: Pyramid | None = None
 
     def thinned(self, span: tuple[float, float] | None, columns: int) -> Series:
