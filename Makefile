@@ -5,7 +5,7 @@
 # make cluster: runs on several hosts, a Slurm cluster and 64 ranks, which this machine plays for them (Linux, root).
 # make soak: disturb trainings by FAULTS=200 random faults (40 minutes), and fail if anything is lost (Linux).
 # make pictures: draw every screen of the console, with made-up runs, into docs/pictures.
-# make snapshots: write tests/console/snapshots anew, every screen as text; look at the difference before it is committed.
+# make snapshots: write tests/console/snapshots anew, every screen as text, three as SVG; look at the difference before it is committed.
 # make losses: train on the demo with every loss and put the table into benchmarks/RESULTS.md (half an hour).
 PYTHON ?= python3
 VENV := .venv
@@ -30,7 +30,7 @@ pictures: $(VENV)/.installed
 	$(BIN)/python docs/pictures/make.py
 
 snapshots: $(VENV)/.installed
-	rm -f tests/console/snapshots/*.txt
+	rm -f tests/console/snapshots/*.txt tests/console/snapshots/*.svg
 	ARCTERM_SNAPSHOTS=1 $(BIN)/python -m pytest tests/console/test_snapshots.py
 
 test: check

@@ -6,6 +6,7 @@ Clock, names, process ids and the machine stand still, so that the same tree giv
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import itertools
 import os
 import re
@@ -27,6 +28,7 @@ from arcterm.console.app import Console
 from arcterm.console.tabs import LAUNCH
 from arcterm.show.plugins import Health
 
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 SIZES = [(60, 16), (80, 24), (120, 35), (160, 45)]
 DRAWINGS = {"colour": {}, "no-colour": {"NO_COLOR": "1"}, "ascii": {"ARCTERM_ASCII": "1"}}
 _NOW = datetime.datetime(2026, 1, 2, 12, 0, tzinfo=datetime.UTC)
@@ -142,6 +144,15 @@ def text_of(app: Console, styled: bool) -> str:
     ]
     legend = [f"{letter} {name}" for name, letter in styles.items()]
     return _settled("\n".join([*rows, "", *letters, "", *legend])) + "\n"
+
+
+def picture_of(app: Console) -> str:
+    """The screen as SVG, by what draws the pictures of the README: shapes and words, each with its colour."""
+    spec = importlib.util.spec_from_file_location("drawing", PICTURES / "drawing.py")
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    behind = app.screen.styles.background.hex
+    return _settled(drawing.document(drawing.sketch(strips_of(app), behind), behind, app.size))
 
 
 def _letter(styles: dict[str, str], style: Style | None) -> str:

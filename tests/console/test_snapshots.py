@@ -1,5 +1,6 @@
 """Every screen at four sizes, in colour, without colour and in ASCII, as it was when last looked at.
 
+Three of them at one size as pictures too.
 ``make snapshots`` writes them anew; look at the difference before it is committed.
 """
 
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from arcterm.console.app import Console
-from arcterm.console.tabs import RUNS, TABS
+from arcterm.console.tabs import COMPARE, DASH, LAUNCH, RUNS, TABS
 
-from .frames import DRAWINGS, SIZES, colours_of, open_screen, stand_still, text_of, write_runs
+from .frames import DRAWINGS, SIZES, colours_of, open_screen, picture_of, stand_still, text_of, write_runs
 
 FOLDER = Path(__file__).with_name("snapshots")
+PICTURED, PICTURE_SIZE = (DASH, COMPARE, LAUNCH), (80, 24)
 
 
 @pytest.mark.long
@@ -38,7 +40,10 @@ async def test_every_screen_is_as_it_was(drawing, make, job, tmp_path, monkeypat
                 assert drawing != "ascii" or text.isascii()
                 if drawing == "no-colour":
                     assert all(len(set(colour.get_truecolor())) == 1 for colour in colours_of(app))  # greys
-                wrong += compared(FOLDER / f"{tab.name.lower()}-{width}x{height}-{drawing}.txt", text)
+                name = f"{tab.name.lower()}-{width}x{height}"
+                wrong += compared(FOLDER / f"{name}-{drawing}.txt", text)
+                if drawing == "colour" and number in PICTURED and (width, height) == PICTURE_SIZE:
+                    wrong += compared(FOLDER / f"{name}.svg", picture_of(app))
             if number == RUNS:  # two of them are compared
                 await pilot.press("g", "space", "G", "space", "g")
     assert not wrong, f"{wrong} differ: look at them, then `make snapshots`"
