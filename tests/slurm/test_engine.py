@@ -79,6 +79,13 @@ def test_a_refusal_is_in_sbatchs_own_words(commands, submission):
         Slurm().submit(submission())
 
 
+def test_commands_of_no_cluster_say_so(commands, submission):
+    said = "sbatch: error: fetch_config: DNS SRV lookup failed\nsbatch: fatal: Could not establish a "
+    commands.answer("sbatch", f"{said}configuration source\n", refuse=True)
+    with pytest.raises(RunError, match=r"knows of no cluster\n.*SLURM_CONF"):
+        Slurm().submit(submission())
+
+
 def test_what_is_no_id_is_not_taken_for_one(commands, submission):
     commands.answer("sbatch", "welcome to the cluster\n4711\n")
     with pytest.raises(RunError, match="gave no job's id but 'welcome"):

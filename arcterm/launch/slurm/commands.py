@@ -70,6 +70,11 @@ def cleaned(text: str) -> str:
 
 def _refusal(command: str, code: int, text: str) -> RunError:
     said = cleaned(text) or f"{command} ended with {code} and no word"
+    if "configuration source" in said:
+        return SilentError(
+            "Slurm is installed here, and knows of no cluster",
+            "go to a login node, or name the cluster's slurm.conf in SLURM_CONF",
+        )
     if _SILENT.search(said):
         return SilentError(f"Slurm does not answer: {said}", _LATER)
     return RunError(f"{command} refuses: {said}", "`arcterm train … --dry-run` prints what it is given")
