@@ -11,6 +11,7 @@ from arcterm.errors import ConfigError, DataError
 from arcterm.formats.images import encode_jpeg
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.launch import verification as asked
+from arcterm.launch.launchers.chosen import choose
 from arcterm.runs import store
 from arcterm.runs.context import JobContext
 from arcterm.train import verification
@@ -48,7 +49,7 @@ def verify(weights, tmp_path, monkeypatch):
 
     def go(*sets, **options):
         config = job_config("arcterm:verify", [str(weights), *sets], options)
-        ready = asked.prepare(config, tmp_path, None, 1, print)
+        ready = asked.prepare(config, tmp_path, None, 1, print, choose(None, {}))
         run = store.create(tmp_path, ready.config, label=ready.label, argv=[], host="h")
         context = JobContext(run, Heard(), 1, World())
         given = get("job", "verify").settings(ready.config.options)

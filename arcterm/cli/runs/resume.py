@@ -76,7 +76,8 @@ def _run(
         join(run, hosts, detach=detach, plain=plain, as_json=as_json)
         return
     run = store.find(store.runs_dir(runs_dir), name, use)
-    asked, hosts = for_launcher(asked, hosts, asked.get("launcher") or run.record.config.launcher)
+    if hosts:
+        asked, hosts = for_launcher(asked, hosts, asked.get("launcher") or run.record.config.launcher)
     if hosts:
         hosts.check_place()
     if wait:

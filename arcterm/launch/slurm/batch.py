@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
+from arcterm import environment
 from arcterm.errors import ArctermError, RunError
 from arcterm.launch.slurm import commands
 from arcterm.launch.slurm.commands import SilentError
@@ -115,7 +116,7 @@ def _run_step(run: Run, words: Sequence[str]) -> StepEnd:
     signal.signal(signal.SIGUSR1, hand_on)
     _say(f"{run.name}: start {int(os.environ.get('SLURM_RESTART_COUNT') or 0) + 1} of job {_job()}")
     try:
-        process = subprocess.Popen(list(words), stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(list(words), stdin=subprocess.DEVNULL, env=environment.for_child())
     except OSError as error:
         _say(f"can't start srun: {error}")
         return StepEnd(5, False, saved)
