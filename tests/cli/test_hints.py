@@ -116,7 +116,7 @@ WHERE = {
     "arcterm/gpus.py": TRAIN,
     "arcterm/inputs/preprocess.py": [("model", "import"), ("verify",)],
     "arcterm/launch/meant.py": [("verify",)],
-    "arcterm/launch/start.py": [("stop",)],
+    "arcterm/launch/start.py": [("stop",), ("train",)],
     "arcterm/launch/verification.py": [("verify",)],
     "arcterm/launch": TRAIN,
     "arcterm/launch/resume": [("resume",)],
@@ -162,6 +162,7 @@ NO_ADVICE = (
 )
 NO_OPTIONS = re.compile(r"^--[a-z-]+(=.*)?$|^ --path DIR$|^--set$")
 OTHERS = {"--shm-size", "--ipc", "--no-deps", "--upgrade"}  # of docker, of pip
+OTHERS |= {"--mail-type", "--licenses", "--me"}  # of sbatch and squeue
 
 
 def test_every_option_that_a_message_names_is_one_of_the_commands_where_it_comes_up():

@@ -56,7 +56,7 @@ def describe(subject: Subject) -> str:
                 f"it is {type(text).__name__}, not a text",
                 "return what would be handed in",
             )
-            require(not started, f"it starts a process ({', '.join(started)})", "--dry-run starts nothing")
+            require(not started, f"it starts a process ({', '.join(started)})", "a plan starts nothing")
             missing = [word for word in given.command if not _stands(word, text)]
             require(
                 not missing,
