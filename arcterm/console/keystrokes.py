@@ -18,7 +18,8 @@ class Keystrokes:
     """Handles keys one at a time, so that each finds the focus where the one before left it.
 
     A key that the focused widget has no use for bubbles through the queues of its ancestors up to the app,
-    where it may move the focus; the next one is handled when those queues are empty.
+    where it may move the focus; the next one is handled when those queues are empty. A screen that has just
+    been opened is given its focus before its first key, though it may be seen before.
     """
 
     def __init__(self, app: App[Any], hand_on: Callable[[Event], Awaitable[None]]) -> None:
@@ -26,6 +27,7 @@ class Keystrokes:
         self._waiting: deque[Event] = deque()
         self._under_way = False
         self._since = 0.0
+        self._screen: MessagePump | None = None
 
     async def take(self, event: Event) -> None:
         """Handle `event` when its turn comes."""
@@ -37,6 +39,9 @@ class Keystrokes:
         self._under_way = bool(self._waiting)
         if self._waiting:
             self._since = time.monotonic()
+            before, self._screen = self._screen, self._app.screen
+            if self._screen is not before and self._screen.call_later(self._next):
+                return  # its queue has what opens it
             queues = (self._app.focused or self._app.screen).ancestors_with_self
             await self._hand_on(self._waiting.popleft())
             self._after(queues)

@@ -232,6 +232,7 @@ def test_closed_streams_are_no_error(tmp_path):
 
 WAITING = """
 import sys, time
+from arcterm.cli import main
 sleep = time.sleep
 time.sleep = lambda seconds: (print("it waits", file=sys.stderr, flush=True), sleep(seconds))
 main()

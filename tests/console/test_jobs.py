@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from arcterm_registry import get
 from arcterm_registry.contracts import Curve, JobReport
+from textual import events
 from textual.widgets import Input, Select
 
 from arcterm.config import JobConfig, job_config
@@ -794,3 +795,14 @@ def test_the_form_of_a_verification_says_what_is_missing_before_it_starts(root, 
     assert verdict.job.form == ("verify", {
         "path.model": "net.pth", "path.sets": f"{tmp_path}/lfw.bin", "channels": "bgr",
     })  # fmt: skip
+
+
+async def test_keys_that_come_as_a_form_opens_are_the_first_fields(root):
+    app = Console(root)
+    async with app.run_test() as pilot:
+        app.open_job("clean")
+        for letter in "abc":
+            app.post_message(events.Key(letter, letter))
+        await pilot.pause()
+        await pilot.pause()
+        assert app.screen.draft.texts["path.features"] == "abc"

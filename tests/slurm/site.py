@@ -116,10 +116,6 @@ class Site(Place):
         words = ["--nodes=2", "--exclusive", "--partition=high", "--output=/dev/null", "--wrap=sleep 600"]
         return self.cluster.ask("sbatch", "--parsable", *words).strip()
 
-    def hurry(self, run: Run) -> None:
-        """Have a requeued job begin: Slurm has it wait until its old credential has expired."""
-        self.cluster.ask("scontrol", "update", f"JobId={job(run)}", "StartTime=now", check=False)
-
     def log(self, run: Run) -> str:
         """What the jobs of a run wrote."""
         return "".join(path.read_text() for path in sorted((run.path / "slurm").glob("*.out")))
@@ -129,7 +125,9 @@ class Site(Place):
             wait_until(condition, what)
         except TimeoutError:
             raise AssertionError(
-                f"{run.name} is not {what}: {read_state(run)}\n{self.log(run)}\n{self.cluster.ask('squeue')}"
+                f"{run.name} is not {what}: {read_state(run)}\n{self.log(run)}\n"
+                + self.cluster.ask("scontrol", "-o", "show", "job", check=False)
+                + "".join((self.cluster.folder / "slurmctld.out").read_text().splitlines(True)[-40:])
             ) from None
 
 

@@ -40,12 +40,10 @@ def test_a_run_that_is_preempted_twice_ends_in_the_same_bits(site, undisturbed):
     assert queued["reason"].startswith(f"slurm {job(run)}: ")
     for attempt in (1, 2):
         site.cluster.ask("scancel", urgent)
-        site.hurry(run)
         site.wait_for_checkpoint(run, attempt)
         urgent = site.occupy()
         assert "preempted, requeued" in site.wait(run, "queued")["reason"]
     site.cluster.ask("scancel", urgent)
-    site.hurry(run)
     site.hasten()
     assert site.wait(run, "done", "failed", "lost")["state"] == "done", site.log(run)
     assert run.attempts() == 3
@@ -132,7 +130,6 @@ def test_the_time_limit_is_told_in_time_and_the_run_goes_on(site):
     assert "out of time, requeued" in site.wait(run, "queued")["reason"]
     saved = checkpoints.newest_step(run) or 0
     assert saved > 0
-    site.hurry(run)
     site.wait_for_checkpoint(run, 2)
     assert (checkpoints.newest_step(run) or 0) > saved
     site("stop", "timed")
@@ -178,7 +175,6 @@ def test_a_run_on_two_nodes_is_preempted_and_ends_in_the_same_bits(site, tmp_pat
     assert "preempted, requeued" in site.wait(run, "queued")["reason"]
     site.cluster.ask("scancel", urgent)
     site.hasten()
-    site.hurry(run)
     assert site.wait(run, "done", "failed", "lost")["state"] == "done", site.log(run)
     assert run.attempts() == 2
     assert digests(run) == calm

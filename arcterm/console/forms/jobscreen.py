@@ -51,9 +51,6 @@ class JobForm(Form):
 
     def on_mount(self) -> None:
         """Show the problems, and wait for the first path."""
-        self.call_after_refresh(self._begin)
-
-    def _begin(self) -> None:
         self.judge_later()
         self.set_focus(self.query("FieldRow > Input").first(Widget))
 

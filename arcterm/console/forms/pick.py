@@ -60,7 +60,7 @@ class PickBox(TextBox):
             yield Rows(lambda w, h: [[("enter", "key"), (" take   ", ""), ("esc", "key"), (" leave it", "")]])
 
     def on_mount(self) -> None:
-        self.query_one(Input).focus()
+        self.set_focus(self.query_one(Input))
 
     @property
     def offered(self) -> list[Offer]:

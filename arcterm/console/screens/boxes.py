@@ -176,7 +176,7 @@ class Ask(TextBox):
             yield self.box("", [keys])
 
     def on_mount(self) -> None:
-        self.query_one(Input).focus()
+        self.set_focus(self.query_one(Input))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

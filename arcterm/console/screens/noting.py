@@ -26,7 +26,7 @@ class Edit(Ask):
     def on_mount(self) -> None:
         field = self.query_one(Input)
         field.value = self._value
-        field.focus()
+        self.set_focus(field)
 
 
 class RunNotes(RunActions):

@@ -112,8 +112,8 @@ def join(run: Run, hosts: AskedHosts, say: Say, settings: str = "") -> None:
         time.sleep(_LOOK_SECONDS)
         before, ended = len(lines), process.poll() is not None
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        if any(line.startswith(JOINED) for line in lines):
-            say(lines[-1])
+        if joined := [line for line in lines if line.startswith(JOINED)]:
+            say(joined[0])
             return
         if ended:
             last = lines[said:] or [f"it ended with {process.returncode}"]
