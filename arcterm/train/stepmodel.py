@@ -38,12 +38,21 @@ class StepModel:
             journal.write(Message(level="warning", text=text))
         self._network = _distributed(backbone, world)
         self._forward: Callable[[Tensor], Tensor] = self._network
+        distributed = isinstance(self._network, DistributedDataParallel)
+        if not (config.compile or (distributed and world.size > 2)):
+            return
+        images = normalize(_pixels(config, world.device), get("backbone", config.backbone).preprocess)
         if config.compile:
-            images = normalize(_pixels(config, world.device), get("backbone", config.backbone).preprocess)
             whole = config.gradient_checkpointing
             self._forward = compile_backbone(
                 self._network, config.backbone, images, config.precision, journal, whole=whole
             )
+        else:
+            # DDP packs gradients in the order of the parameters at first, and after its first pass in the
+            # order in which they came. How a sum over three ranks or more is rounded depends on where in a
+            # pack a number stands: without a pass before it, the first step after a resume would round
+            # otherwise than the same step of a run that was not interrupted.
+            _pass(self._network, self._network, images, config.precision)
 
     def __call__(self, images: Tensor) -> Tensor:
         return self._forward(images)
@@ -86,12 +95,9 @@ def compile_backbone(
     """
     journal.write(Phase(phase="compiling", detail=f"{name}, one to a few minutes"))
     torch._dynamo.config.optimize_ddp = not whole
-    held = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
         fast: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False)
-        with precision.autocast(setting, images.device):
-            embeddings = fast(images)
-        embeddings.float().square().mean().backward()
+        _pass(fast, model, images, setting)
     except Exception as error:
         if is_out_of_memory(error):
             raise
@@ -100,8 +106,16 @@ def compile_backbone(
             f"backbone {name!r} can't be compiled: {type(error).__name__}: {reason}",
             "`arcterm resume RUN` with --set compile=no goes on without",
         ) from error
+    return fast
+
+
+def _pass(forward: Callable[[Tensor], Tensor], model: nn.Module, images: Tensor, setting: str) -> None:
+    """Go forward and back through `model` once, which leaves no trace in its buffers or gradients."""
+    held = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    with precision.autocast(setting, images.device):
+        embeddings = forward(images)
+    embeddings.float().square().mean().backward()
     model.zero_grad(set_to_none=True)
     with torch.no_grad():
         for buffer, value in held:
             buffer.copy_(value)
-    return fast
