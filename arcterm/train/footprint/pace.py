@@ -110,6 +110,16 @@ def measure(config: TrainConfig, classes: int, free: int, worker: Worker) -> Ste
     world = Rehearsal(size=config.nproc, device=device)
     few = msgspec.structs.replace(config, batch_size=_images(config))
     work = _BackboneWork(few, world)
+    if few.batch_size < config.batch_size:
+        # With few images a step is mostly what it does with its weights, and no measure of many: so as many
+        # are taken as a step of seconds has, by what these few took.
+        tried = _repeat(work.step, _Clock(device, worker), worker, enough=0.0)
+        taken = worker.most(tried.median("forward") + tried.median("backward")) / few.batch_size
+        fitting = int(_ENOUGH_SECONDS / 2 / max(taken, 1e-6))
+        more = min(config.batch_size, max(few.batch_size, fitting))
+        few = msgspec.structs.replace(config, batch_size=more)
+        del work
+        work = _BackboneWork(few, world)
     passed = _repeat(work.step, _Clock(device, worker), worker)
     size = build.embedding_size(config, work.trained.backbone, world)
     del work
@@ -153,10 +163,12 @@ def _exchanges(config: TrainConfig, size: int, batch: int) -> list[Exchange]:
     return world.exchanges
 
 
-def _repeat(step: Callable[[_Clock, int], None], clock: _Clock, worker: Worker) -> _Clock:
-    """Make steps until their times tell enough, on all ranks as many: they meet at each part of them."""
+def _repeat(
+    step: Callable[[_Clock, int], None], clock: _Clock, worker: Worker, enough: float = _ENOUGH_SECONDS
+) -> _Clock:
+    """Make steps for `enough` seconds, two at least, on all ranks as many: they meet at each part of them."""
     spent, number = 0.0, 0
-    while number <= _FEWEST or (number <= _STEPS and spent < _ENOUGH_SECONDS):
+    while number <= _FEWEST or (number <= _STEPS and spent < enough):
         number += 1
         clock.mark()
         step(clock, number)
