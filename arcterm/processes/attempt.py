@@ -15,7 +15,7 @@ from arcterm.config import Config
 from arcterm.processes import command, family, hang
 from arcterm.processes.hosts import elastic, rendezvous
 from arcterm.processes.hosts.crew import LEFT_SECONDS, Crew
-from arcterm.processes.hosts.place import HostPlace
+from arcterm.processes.hosts.place import ALONE, HostPlace
 from arcterm.processes.hosts.roll import Lost, Roll, digest_of
 from arcterm.runs import advice, checkpoints, control, diagnosis, space, state
 from arcterm.runs.checkpoints import Newest
@@ -64,7 +64,7 @@ class Attempt:
         self._cut_at = float("inf")  # when one host was ended for another
         self._first: tuple[str, int] | None = None  # the host whose agent ended badly first, and how
         self.grows = ""  # the request to stop by which it makes place for one on more hosts
-        self._crew = Crew(run, number, HostPlace(ranks=range(run.record.config.nproc)))
+        self._crew = Crew(run, number, ALONE)  # which has no ranks before the start
 
     def start(self, meeting: Path, found: Newest, notes: list[str]) -> None:
         """Start the agent, or the only process, from the checkpoint that was `found`.
@@ -72,7 +72,9 @@ class Attempt:
         `meeting` is where its processes find each other, `notes` are for the user.
         """
         self._meeting, roll = meeting, self._roll
-        places = roll.places(self._config.ranks_each, self._config.hosts) if roll else [self._crew.place]
+        places = [HostPlace(ranks=range(self._config.nproc))]
+        if roll:
+            places = roll.places(self._config.ranks_each, self._config.hosts)
         self._crew = Crew(self.run, self.number, places[0])
         argv, environ = command.argv(self.run, self.number), command.environ(self.run, meeting, places[0])
         launch = Launch(

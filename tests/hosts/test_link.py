@@ -55,6 +55,16 @@ def test_both_sides_prove_that_they_have_the_key(linked):
         member.receive()
 
 
+def test_little_is_kept_of_one_that_proves_nothing(linked):
+    supervisor, member = linked()
+    sending = threading.Thread(target=lambda: member.send({"name": "x" * (1 << 20)}))
+    sending.start()
+    with pytest.raises(LinkError, match="closed the connection"):
+        supervisor.receive()
+    supervisor.close()
+    sending.join()
+
+
 @pytest.mark.parametrize("how", ["changed", "again", "turned round", "no JSON object"])
 def test_no_line_can_be_changed_or_sent_again(linked, how):
     supervisor, member = linked()

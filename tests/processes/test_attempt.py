@@ -15,6 +15,7 @@ from arcterm.processes import attempt as attempts
 from arcterm.processes import command
 from arcterm.processes.attempt import Attempt, StopAsked
 from arcterm.processes.hosts import crew
+from arcterm.processes.hosts.place import HostPlace
 from arcterm.processes.supervisor import Supervisor
 from arcterm.runs import control, history, pulse, state, store
 from arcterm.runs.checkpoints import MANIFEST, Newest, name_of
@@ -37,6 +38,7 @@ class Ranks:
         self.run = run
         self.asked = StopAsked()
         self.attempt = Attempt(run, 1, self.asked)
+        self.attempt._crew = crew.Crew(run, 1, HostPlace(ranks=range(2)))
         self.attempt._crew._process = sleeping()
         self.ranks = [sleeping(), sleeping()]
         state.take_ownership(run, 1, "local")
@@ -229,3 +231,14 @@ def test_what_repeats_is_left(run, supervised):  # noqa: F811
     _, ended = supervised(Failure(rank=0, cause="ValueError: x", repeats=True))
     assert (ended.state, ended.attempt, ended.reason) == ("failed", 1, "ValueError: x")
     assert not run.attempt_dir(2).exists()
+
+
+def test_an_attempt_has_the_ranks_that_the_config_has_at_its_start(run, tmp_path, monkeypatch):  # noqa: F811
+    attempt = Attempt(run, 1, StopAsked())
+    run.attempt_dir(1).mkdir(parents=True, exist_ok=True)
+    # a resume's change is taken over after the supervisor has made its first attempt
+    history.record(run, msgspec.structs.replace(run.config, nproc=3), "resume --nproc 3", 0)
+    monkeypatch.setattr(command, "argv", lambda *given: [sys.executable, "-S", "-c", ""])
+    attempt.start(tmp_path, Newest(None, None, {}), [])
+    assert attempt.watch(lambda: None) == ""
+    assert list(attempt._crew.place.ranks) == [0, 1, 2]

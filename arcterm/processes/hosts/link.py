@@ -26,7 +26,7 @@ SILENCE_SECONDS = 15.0
 BEAT_SECONDS = 2.0
 _FIRST_SECONDS = 10.0
 _GREETING_BYTES = 1 << 10
-_LINE_BYTES = 16 << 20
+_FIRST_BYTES, _LINE_BYTES = 64 << 10, 16 << 20
 
 Side = Literal["supervisor", "member"]
 Message = dict[str, Any]
@@ -80,7 +80,8 @@ class HostLink:
 
     def receive(self) -> Message:
         """Wait for one line, before the link is open; raises `LinkError` if it proves nothing."""
-        line = self._file.readline(_LINE_BYTES)
+        # little is kept of one that has not proved itself yet
+        line = self._file.readline(_LINE_BYTES if self._taken else _FIRST_BYTES)
         if not line.endswith(b"\n"):
             raise LinkError("closed the connection")
         return self._opened(line)
