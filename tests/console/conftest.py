@@ -243,11 +243,14 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def until() -> Callable[..., Awaitable[None]]:
-    """``await until(pilot, condition)``: let the console work until `condition()` holds."""
+    """``await until(pilot, condition)``: let the console work until `condition()` holds, and draw what it has begun."""
 
     async def wait(pilot: object, condition: Callable[[], object], turns: int = 3000) -> None:
         for _ in range(turns):
             if condition():
+                # a panel may say what is waited for in a frame whose other panels have their old places still
+                await pilot.pause(0)
+                await pilot.pause(0)
                 return
             await pilot.pause(0.01)
         raise AssertionError(f"still not so: {screen_text(pilot.app)}")
