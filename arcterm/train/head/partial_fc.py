@@ -24,7 +24,7 @@ from arcterm.train.optim.groups import Group
 from arcterm.train.optim.optimizers import legacy_step
 
 _WINDOW = 4096  # steps that a row may wait
-_CPU_ROWS = 256  # rows updated at a time, to stay in a core's cache
+_CPU_ROWS = 256  # rows updated at a time by each thread, to stay in its core's cache
 _CUDA_ROWS = 1 << 16
 _WIDE = torch.complex128
 # splitmix64's constants, as signed numbers
@@ -226,7 +226,7 @@ class LazySGD(EagerSGD):
 
 def parts(rows: Tensor) -> list[slice]:
     """Part (n,) `rows` into as many as are updated at a time."""
-    size = _CUDA_ROWS if rows.is_cuda else _CPU_ROWS
+    size = _CUDA_ROWS if rows.is_cuda else _CPU_ROWS * torch.get_num_threads()
     return [slice(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
 
 
