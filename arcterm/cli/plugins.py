@@ -161,7 +161,8 @@ def check(
 @plugins.command()
 def new(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="backbone, loss, dataset, job, detector or tracker.")
+        str,
+        typer.Argument(metavar="KIND", help="backbone, loss, dataset, job, detector, tracker or launcher."),
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
     directory: Annotated[

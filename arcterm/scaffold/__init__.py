@@ -23,6 +23,7 @@ GROUPS = {
     "job": "jobs",
     "detector": "detectors",
     "tracker": "trackers",
+    "launcher": "launchers",
 }
 _HERE = Path(__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
@@ -54,6 +55,7 @@ def next_commands(kind: str, name: str, place: Path) -> list[str]:
         "job": f"arcterm job {name} FOLDER",
         "detector": f"arcterm align PHOTOS ALIGNED --detector {name}",
         "tracker": f"arcterm train tiny arcface --track {name}",
+        "launcher": f"arcterm train tiny arcface --launcher {name} --dry-run",
     }[kind]
     check = f"arcterm plugins check {name}" + " --path DIR" * (kind == "dataset")
     return [f"pip install -e {shlex.quote(str(place))}", check, use]

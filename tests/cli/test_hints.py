@@ -187,7 +187,7 @@ def test_every_option_that_a_message_names_is_one_of_the_commands_where_it_comes
 
 
 def test_the_next_commands_of_a_new_plugin_can_be_given():
-    for kind in ("backbone", "loss", "dataset", "detector"):
+    for kind in scaffold.GROUPS:
         given = scaffold.next_commands(kind, "mine", Path("there"))
         ours = [command for command in given if command.startswith("arcterm")]
         assert ours

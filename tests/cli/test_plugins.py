@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 import tomllib
 from pathlib import Path
 
 import psutil
 import pytest
+from arcterm_registry.contracts import Submission
 
 from arcterm import scaffold
 from arcterm.cli import conformance
@@ -308,3 +311,43 @@ def test_a_disk_that_fails_half_way_leaves_nothing(arcterm, monkeypatch):
     assert code == 3
     assert "No space left" in err
     assert list(Path().iterdir()) == []
+
+
+QSTAT = """\
+#!{python}
+import importlib
+import json
+import sys
+jobs = {{
+    "7.head": {{"job_state": "Q", "comment": "Not Running: Insufficient amount of resource: ngpus"}},
+    "8.head": {{"job_state": "R", "exec_host": "n2/0*4+n1/0*4"}},
+    "9.head": {{"job_state": "F"}},
+}}
+print(json.dumps({{"Jobs": jobs}}))
+raise SystemExit(153)  # it does not know one of those asked for
+"""
+
+
+def test_the_launcher_that_new_writes_reads_its_engine(arcterm, tmp_path, monkeypatch):
+    assert arcterm("plugins", "new", "launcher", "mine")[0] == 0
+    monkeypatch.syspath_prepend(str(Path("arcterm-mine").resolve()))
+    engine = importlib.import_module("arcterm_mine.engine")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "qstat").write_text(QSTAT.format(python=sys.executable))
+    (programs / "qsub").write_text(f"#!{sys.executable}\nprint('8.head')\n")
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    made = engine.Jobs(hosts=2, gpus=2, threads=2, queue="faces")
+    takes = {"hosts": 2, "ranks": 2, "gpus": 2, "threads": 2, "grace": 9.0}
+    run = Submission(run="r", name="", folder=tmp_path, command=["python", "it's"], **takes)
+    assert made.check(run) == []
+    assert made.submit(run) == "8.head"
+    assert "select=2:ncpus=4:ngpus=2" in made.describe(run)
+    found = made.state(["7.head", "8.head", "9.head", "10.head", "rm -rf"])
+    assert [found[each].state for each in found] == ["queued", "running", "ended", "unknown", "unknown"]
+    assert found["7.head"].reason.endswith("ngpus")
+    assert found["8.head"].hosts == ["n1", "n2"]
+    with pytest.raises(FileNotFoundError):
+        made.stop("8.head", at_once=False)

@@ -243,7 +243,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def until() -> Callable[..., Awaitable[None]]:
-    """``await until(pilot, condition)``: let the console work until `condition()` holds, and draw what it has begun."""
+    """``await until(pilot, condition)``: let it work until `condition()` holds and all is drawn."""
 
     async def wait(pilot: object, condition: Callable[[], object], turns: int = 3000) -> None:
         for _ in range(turns):

@@ -131,7 +131,7 @@ def test_what_new_writes_installs_passes_its_tests_and_trains(tmp_path, people):
     assert told["config"]["dataset"] == "my-dataset"
     record = json.loads((arcterm.path("mine") / "run.json").read_text())
     assert {module_of(p["name"]) for p in record["plugins"]} == {
-        f"arcterm_my_{kind}" for kind in GROUPS if kind not in ("job", "detector", "tracker")
+        f"arcterm_my_{kind}" for kind in GROUPS if kind not in ("job", "detector", "tracker", "launcher")
     }
 
 
