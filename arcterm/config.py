@@ -26,8 +26,8 @@ _CHECKED = (
 _DEFAULT: dict[str, Any] = {option.name: option.default for option in SETTINGS}
 
 
-PATH_FIELD = "path."
-"""Prefix of the key of a field for a job's path."""
+PATH_FIELD, PLACE_FIELD = "path.", "run."
+"""Prefixes of the keys of a form's fields: for a job's path, and for what says where and when it runs."""
 
 
 def field_text(value: Value) -> str:
@@ -494,7 +494,20 @@ class JobConfig(msgspec.Struct, Placement, frozen=True, kw_only=True, tag_field=
         shared = declared.share_out(self.paths)
         texts = {PATH_FIELD + place.name: ", ".join(paths) for place, paths in shared if paths}
         given = non_defaults(self.options, declared)
-        return self.name, texts | {key: field_text(value) for key, value in given.items()}
+        texts |= {key: field_text(value) for key, value in given.items()}
+        return self.name, texts | {PLACE_FIELD + key: text for key, text in self._placed.items() if text}
+
+    @property
+    def _placed(self) -> dict[str, str]:
+        """Texts of the options that ask for the same place; empty ones need not be given."""
+        asked = self.launching
+        options = asked.get("launcher_options", {}).items()
+        return {
+            "launcher": asked.get("launcher", ""),
+            "launcher_set": ", ".join(f"{key}={field_text(value)}" for key, value in options),
+            "gpus": ",".join(map(str, self.gpus)) if self.is_local else "",
+            "nproc": str(self.nproc) if self.nproc > 1 and not self.gpus and self.is_local else "",
+        }
 
     @property
     def stop_words(self) -> StopWords:

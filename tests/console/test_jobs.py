@@ -735,6 +735,7 @@ async def test_every_form_fits(quick, root, until, shown, size):
             assert {row.key for row in app.screen.query(FieldRow)} == {
                 *(f"path.{place.name}" for place in spec.paths),
                 *(option.name for option in spec.options),
+                *(("run.gpus", "run.nproc", "run.launcher", "run.launcher_set") if spec.ranks else ()),
                 AFTER.key,
             }
             app.pop_screen()

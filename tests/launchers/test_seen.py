@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
+from arcterm_registry import get
 from arcterm_registry.contracts import EngineState
 
 from arcterm.config import job_config
 from arcterm.console.app import Console
 from arcterm.console.forms import sections
+from arcterm.console.forms.job import JobDraft, judge_job
 from arcterm.console.forms.judging import judge
 from arcterm.console.forms.resuming import ResumeDraft
 from arcterm.console.forms.training import Draft, installed
@@ -63,6 +65,71 @@ def test_a_resume_with_changes_has_the_options_of_the_runs_launcher(farm, tmp_pa
     assert draft.settings() == {"epochs": 30, "launcher_options": {"hosts": 4}}
     assert draft.command() == "arcterm resume far --epochs 30 --set launcher.hosts=4"
     assert draft.problem("launcher.gpus")
+
+
+def tinyface(tmp_path):
+    """A job on ranks whose paths are there, in a form."""
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "net.pth").write_bytes(b"PK\x03\x04 weights")
+    texts = {"path.model": str(tmp_path / "net.pth"), "path.root": str(tmp_path / "faces")}
+    return JobDraft("tinyface", get("job", "tinyface"), texts)
+
+
+def verdict_of(draft, root):
+    after = draft.text("run.after")
+    return judge_job(draft.name, draft.paths(), draft.options(), root, after, draft.where())
+
+
+def test_a_job_on_ranks_is_told_where_to_run_in_its_form(farm, tmp_path):
+    draft = tinyface(tmp_path)
+    assert verdict_of(draft, tmp_path).ready
+    bare = draft.command()
+    draft.texts |= {"run.launcher": "farm", "run.launcher_set": "hosts=2, field=a b", "run.nproc": "3"}
+    assert draft.command() == (
+        f"{bare} --nproc 3 --launcher farm --launcher-set hosts=2 --launcher-set 'field=a b'"
+    )
+    assert draft.problems() == {}
+    verdict = verdict_of(draft, tmp_path)
+    assert verdict.ready, verdict.problems
+    made = start.job(verdict.job, tmp_path, **draft.where().given())
+    config = made.record.config
+    assert (config.launcher, config.hosts, config.nproc) == ("farm", 2, 6)
+    again = JobDraft("tinyface", draft.spec, config.form[1])
+    assert again.text("run.launcher") == "farm"
+    assert again.text("run.launcher_set") == "hosts=2, field=a b"
+
+    local = JobDraft("pack", get("job", "pack"))
+    assert (local.where(), local.where_fields) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("texts", "key", "said"),
+    [
+        ({"run.launcher": "farm", "run.launcher_set": "hosts"}, "run.launcher_set", "hosts has no ="),
+        ({"run.launcher": "farm", "run.launcher_set": "hosts=no"}, "run.launcher_set", "whole number"),
+        ({"run.launcher_set": "hosts=2"}, "run.launcher_set", "of another launcher"),
+        ({"run.launcher": "barnyard"}, "run.launcher", "farm"),
+        ({"run.launcher": "farm", "run.gpus": "0"}, "run.gpus", "works on others"),
+        ({"run.nproc": "0"}, "run.nproc", "outside"),
+    ],
+)
+def test_a_place_that_can_not_be_stands_beside_its_field(farm, tmp_path, texts, key, said):
+    draft = tinyface(tmp_path)
+    draft.texts |= texts
+    found = draft.problems() or verdict_of(draft, tmp_path).problems
+    assert list(found) == [key]
+    assert said in found[key]
+
+
+def test_what_a_launcher_finds_wrong_with_a_job_stands_beside_its_field(farm, tmp_path):
+    draft = tinyface(tmp_path)
+    draft.texts["run.launcher"] = "farm"
+    farm.problems.append("there is no field 'x' → give launcher.field")
+    assert "there is no field 'x'" in verdict_of(draft, tmp_path).problems["run.launcher"]
+    farm.problems.clear()
+    first = start.job(verdict_of(draft, tmp_path).job, tmp_path, **draft.where().given())
+    draft.texts["run.after"] = first.id
+    assert "a queue of its own" in verdict_of(draft, tmp_path).problems["run.after"]
 
 
 @pytest.mark.long

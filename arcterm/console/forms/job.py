@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from arcterm_registry import JobPath, JobSpec, Option, get
+from arcterm_registry import JobPath, JobSpec, Option, find, get
 
 from arcterm import commandline
-from arcterm.commandline import Value
-from arcterm.config import PATH_FIELD, job_config
+from arcterm.commandline import Value, flag
+from arcterm.config import PATH_FIELD, PLACE_FIELD, JobConfig, job_config
 from arcterm.console.forms.draft import Field, FormDraft, Verdict
 from arcterm.errors import ArctermError
-from arcterm.launch import start, verification
+from arcterm.launch import engine, start, verification
+from arcterm.launch.launchers import chosen as launchers
+from arcterm.launch.launchers.chosen import Chosen
 from arcterm.launch.meant import resolve_models
 from arcterm.overrides import non_defaults
 from arcterm.runs import store
+from arcterm.settings import LOCAL, SETTINGS
 
 AFTER = Field(
-    key="run.after",
+    key=f"{PLACE_FIELD}after",
     option=Option(
         name="after", type=str, default="", help="wait for this run to end first: its id or name, or last"
     ),
 )
-"""The run that a job is queued after; no option of a job has that key."""
+"""The run that a job is queued after."""
+_LAUNCHER, _GIVEN = f"{PLACE_FIELD}launcher", f"{PLACE_FIELD}launcher_set"
+
+
+class Where(NamedTuple):
+    """Where a job with ranks is to run, as its command's options say."""
+
+    gpus: str | None = None
+    nproc: int | None = None
+    launcher: str | None = None
+    options: Mapping[str, str] = {}
+
+    def chosen(self) -> Chosen:
+        """The launcher, with its options; raises as `launchers.choose`."""
+        return launchers.choose(self.launcher, self.options)
+
+    def given(self) -> dict[str, Any]:
+        """What `start.job` is given."""
+        return {"gpus": self.gpus, "nproc": self.nproc, "launcher": self.chosen()}
 
 
 @dataclass
@@ -48,8 +71,32 @@ class JobDraft(FormDraft):
         ]
 
     def fields(self) -> dict[str, Field]:
-        own = [Field(key=option.name, option=option) for option in self.spec.options]
-        return {f.key: f for f in [*self.path_fields(), *own, AFTER]}
+        groups = self.path_fields(), self.own_fields(), self.where_fields, [AFTER]
+        return {f.key: f for group in groups for f in group}
+
+    def own_fields(self) -> list[Field]:
+        """The fields of the job's own options."""
+        return [Field(key=option.name, option=option) for option in self.spec.options]
+
+    @functools.cached_property
+    def where_fields(self) -> list[Field]:
+        """The fields that say where a job with ranks runs."""
+        if not self.spec.ranks:
+            return []
+        known = {option.name: option for option in SETTINGS}
+        names = tuple(plugin.name for plugin in find("launcher"))
+        options = {
+            "gpus": known["gpus"],
+            "nproc": known["nproc"],
+            "launcher": replace(known["launcher"], choices=names),
+            "launcher_set": Option(
+                name="launcher options",
+                type=str,
+                default="",
+                help="KEY=VALUE, its own options, commas between",
+            ),
+        }
+        return [Field(key=PLACE_FIELD + name, option=option) for name, option in options.items()]
 
     def path_of(self, key: str) -> JobPath | None:
         """The path that a field is for; None for an option."""
@@ -70,6 +117,8 @@ class JobDraft(FormDraft):
                 if count or place.optional
                 else f"give {place.name}: {place.help[0].lower()}{place.help[1:]}"
             )
+        if key == _GIVEN and (bad := next((each for each in self._given() if "=" not in each), "")):
+            return f"{bad} has no =; write KEY=VALUE"
         return super().problem(key)
 
     def paths(self) -> list[str]:
@@ -91,8 +140,26 @@ class JobDraft(FormDraft):
         }
         paths = [path for place in self.spec.paths if not place.named for path in self._paths(place)]
         command = commandline.job(self.spec.group, self.name, paths, given, named)
-        after = self.text(AFTER.key)
-        return f"{command} --after {shlex.quote(after)}" if after else command
+        keys = [f"{PLACE_FIELD}gpus", f"{PLACE_FIELD}nproc", _LAUNCHER, AFTER.key]
+        asked = {key.removeprefix(PLACE_FIELD): self.text(key) for key in keys if self.text(key)}
+        words = [word for name, text in asked.items() for word in (flag(name), text)]
+        words += [word for each in self._given() for word in ("--launcher-set", each)]
+        return f"{command} {shlex.join(words)}" if words else command
+
+    def where(self) -> Where | None:
+        """Where it is to run; None of a job without ranks. Fields with a problem are left out."""
+        if not self.spec.ranks:
+            return None
+        gpus, nproc, launcher = (
+            "" if self.problem(key) else self.text(key)
+            for key in (f"{PLACE_FIELD}gpus", f"{PLACE_FIELD}nproc", _LAUNCHER)
+        )
+        pairs = [each.partition("=") for each in self._given() if "=" in each]
+        options = {key.strip(): value.strip() for key, _, value in pairs}
+        return Where(gpus or None, int(nproc) if nproc else None, launcher or None, options)
+
+    def _given(self) -> list[str]:
+        return [part.strip() for part in self.text(_GIVEN).split(",") if part.strip()]
 
     def _paths(self, place: JobPath) -> list[str]:
         text = self.texts.get(PATH_FIELD + place.name, "")
@@ -101,7 +168,12 @@ class JobDraft(FormDraft):
 
 
 def judge_job(
-    name: str, paths: Sequence[str], options: Mapping[str, Value], root: Path, after: str = ""
+    name: str,
+    paths: Sequence[str],
+    options: Mapping[str, Value],
+    root: Path,
+    after: str = "",
+    where: Where | None = None,
 ) -> Verdict:
     """Check everything that takes time: whether the paths that are read exist, then the whole config.
 
@@ -136,7 +208,27 @@ def judge_job(
             verification.check(config, root)
         else:
             resolve_models(config, root)
-        return Verdict(job=config)
+        misplaced = _misplaced(config, root, after, where) if where else {}
+        return Verdict(job=None if misplaced else config, problems=misplaced)
     except ArctermError as error:
         whole = f"{error.message}: {error.hint}" if error.hint else error.message
         return Verdict(problems=problems or {"": whole})
+
+
+def _misplaced(config: JobConfig, root: Path, after: str, where: Where) -> dict[str, str]:
+    """What is wrong with where a job is to run, by field; its launcher is asked."""
+    try:
+        chosen = where.chosen()
+    except ArctermError as error:
+        return {_GIVEN if where.options else _LAUNCHER: error.message}
+    try:
+        if chosen.name == LOCAL:
+            launchers.place(chosen, where.gpus, where.nproc)
+            return {}
+        if after:
+            return {AFTER.key: f"{chosen.name} has a queue of its own; this one waits on this machine"}
+        ready = start.prepare_job(config, root, **where.given())
+    except ArctermError as error:
+        return {f"{PLACE_FIELD}gpus": error.message}
+    faults = engine.faults(ready.config, root)
+    return {_LAUNCHER: faults[0]} if faults else {}

@@ -41,13 +41,12 @@ class JobForm(Form):
             place = draft.path_of(entry.key)
             several = place is not None and place.many
             rows.append(PathRow(entry, draft.texts.get(entry.key, ""), several=several))
-        own = [
-            entry for key, entry in draft.fields().items() if draft.path_of(key) is None and key != AFTER.key
-        ]
-        if own:
-            rows.append(section("options"))
-            rows += [row_for(entry, draft.texts.get(entry.key, "")) for entry in own]
-        return [*rows, section("queue"), row_for(AFTER, draft.text(AFTER.key))]
+        parts = {"options": draft.own_fields(), "where": draft.where_fields, "queue": [AFTER]}
+        for title, entries in parts.items():
+            if entries:
+                rows.append(section(title))
+                rows += [row_for(entry, draft.texts.get(entry.key, "")) for entry in entries]
+        return rows
 
     def on_mount(self) -> None:
         """Show the problems, and wait for the first path."""
@@ -56,17 +55,18 @@ class JobForm(Form):
 
     def checker(self) -> Callable[[], Verdict]:
         name, paths, options = self.draft.name, self.draft.paths(), self.draft.options()
-        after = self.draft.text(AFTER.key)
-        return lambda: judge_job(name, paths, options, self.root, after)
+        after, where = self.draft.text(AFTER.key), self.draft.where()
+        return lambda: judge_job(name, paths, options, self.root, after, where)
 
     def starter(self, verdict: Verdict) -> Callable[[], Run]:
         job, argv, after = verdict.job, shlex.split(self.draft.command()), self.draft.text(AFTER.key)
+        where = self.draft.where()
         if job is None:
             raise ConfigError("the form isn't checked yet", "wait until it says that it is ready")
 
         def begin() -> Run:
             before = store.find(self.root, after) if after else None
-            return start.job(job, self.root, argv=argv, after=before)
+            return start.job(job, self.root, argv=argv, after=before, **(where.given() if where else {}))
 
         return begin
 
