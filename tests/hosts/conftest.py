@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -59,6 +60,11 @@ class Host:
         """The addresses on which something listens here, TCP and UDP."""
         shown = subprocess.run(self.argv("ss", "-Hlntu"), capture_output=True, text=True, check=True)
         return {line.split()[4].rpartition(":")[0] for line in shown.stdout.splitlines()}
+
+    def sent_again(self) -> int:
+        """How often the system here has sent something again that the other side has not taken; the most."""
+        shown = subprocess.run(self.argv("ss", "-Hnto"), capture_output=True, text=True, check=True)
+        return max(map(int, re.findall(r"timer:\((?:on|persist),[^,]*,(\d+)\)", shown.stdout)), default=0)
 
     def cable(self, way: str) -> None:
         """Plug the cable in, ``up``, or out, ``down``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 
 import psutil
@@ -21,6 +22,8 @@ from .test_two_hosts import PATIENCE, digests, joins, made, ranks_on, wait  # no
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.cluster]
 
 LONG = 200
+AGAIN = 4
+"""How often TCP has sent something again when a cable has been out for some three seconds."""
 SECOND = f"{os.uname().nodename}-2"
 
 
@@ -114,6 +117,44 @@ def test_the_cable_is_out_for_long(begun, hosts, tmp_path):
     assert "silent for 15 s" in first["reason"]
     assert first["failure"]["host"] == SECOND
     assert digests(run) == bits
+
+
+def test_the_cable_is_out_for_a_moment_and_the_run_goes_on(begun, hosts, tmp_path):
+    run, bits = begun()
+    hosts[1].cable("down")
+    for host in hosts:  # the signs of life of both sides, and what the ranks exchange
+        wait(lambda host=host: host.sent_again() >= AGAIN, "nothing gets through")
+    hosts[1].cable("up")
+    (attempt,) = ended(run, hosts, tmp_path)
+    assert attempt["state"] == "done"
+    assert "lost" not in hosts[0].log(tmp_path) + (run.attempt_dir(1) / "agent.log").read_text()
+    assert digests(run) == bits
+
+
+def test_one_host_goes_on_alone_in_the_bits_of_both(begun, hosts, tmp_path):
+    run, bits = begun()
+    for pid in hosts[1].pids():
+        os.kill(pid, signal.SIGKILL)
+    wait(lambda: "waits for 1 of 2 hosts" in state.read_state(run).reason)
+    stop = hosts[0].python("arcterm", "stop", run.id, folder=tmp_path)
+    assert stop.wait(PATIENCE) == 0, hosts[0].log(tmp_path)
+    wait(lambda: not hosts[0].pids())
+    assert newest_step(run) < LONG
+    another = Run(tmp_path / "another" / run.id)
+    shutil.copytree(run.path, another.path)
+
+    def resume(copy: Run, *words: str) -> dict[str, str]:
+        """Go on with both ranks on the first host; returns the digests of the end."""
+        alone = ["--nnodes", "1", "--nproc", "2", "--runs-dir", str(copy.path.parent), "--plain"]
+        command = hosts[0].python("arcterm", "resume", copy.id, *alone, *words, folder=tmp_path)
+        assert command.wait(PATIENCE) == 0, hosts[0].log(tmp_path)
+        assert (copy.config.hosts, copy.config.nproc) == (1, 2)
+        assert list_checkpoints(copy)[-1][1].step == LONG
+        return digests(copy)
+
+    assert resume(run) == bits
+    almost = repr(run.config.lr * (1 + 1e-6))
+    assert resume(another, "--lr", almost) != bits
 
 
 def test_the_supervisor_dies_and_nothing_is_left(begun, hosts, tmp_path):
