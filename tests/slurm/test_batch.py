@@ -11,10 +11,15 @@ from arcterm.errors import RunError
 from arcterm.launch.slurm import batch, commands, node
 from arcterm.launch.slurm.batch import StepEnd
 from arcterm.runs import checkpoints, state
+from arcterm.runs.events import Phase
+from arcterm.runs.journal import Journal
+from arcterm.runs.store import Run
+from tests.jobs import make_run
 from tests.runs.conftest import run  # noqa: F401
 
 RUNNING = "JobId=7 JobState=RUNNING PreemptTime=None Command=/x\n"
 PREEMPTED = "JobId=7 JobState=RUNNING PreemptTime=1796066503 Command=/x\n"
+SAVED = {("checkpoint", 0): 10}
 CANCELLED = "JobId=7 JobState=COMPLETING PreemptTime=None Command=/x\n"
 
 
@@ -54,15 +59,46 @@ def test_a_stop_that_slurm_asked_for_is_requeued(asked, monkeypatch, run, job, w
     asked(job)
     state.write_state(run, word, attempt=1, step=20)
     monkeypatch.setattr(checkpoints, "newest_step", lambda run: 20)
-    assert batch.reason_to_requeue(run, StepEnd(130, out_of_time, 10)) == why
+    assert batch.reason_to_requeue(run, StepEnd(130, out_of_time, SAVED)) == why
 
 
 def test_a_time_that_brought_nothing_is_not_tried_again(asked, monkeypatch, run):  # noqa: F811
     asked(RUNNING)
     monkeypatch.setattr(checkpoints, "newest_step", lambda run: 10)
     state.write_state(run, "stopped", attempt=1, step=10, reason="SIGUSR1")
-    assert batch.reason_to_requeue(run, StepEnd(130, True, 10)) == ""
+    assert batch.reason_to_requeue(run, StepEnd(130, True, SAVED)) == ""
     assert state.read_state(run).reason.startswith("SIGUSR1; its time limit brought no new checkpoint")
+
+
+def job_step(job: Run, attempt: int, *counts: tuple[str, int, int]) -> str:
+    """Why a job on ranks is requeued whose time ran out after these phases of (what, done, total)."""
+    before = batch._reached(job)
+    journal = Journal(job.events, attempt, 0)
+    for phase, done, total in counts:
+        journal.write(Phase(phase=phase, done=done, total=total))
+    journal.close()
+    state.write_state(job, "stopped", attempt=attempt, reason="SIGUSR1")
+    return batch.reason_to_requeue(job, StepEnd(130, True, before))
+
+
+def test_a_job_is_tried_again_as_long_as_it_gets_further(asked, tmp_path):
+    asked(RUNNING)
+    job = make_run(tmp_path, "arcterm:align")
+    assert job_step(job, 1, ("looking for photos", 0, 0), ("align", 20, 90)) == "out of time"
+    assert job_step(job, 2, ("looking for photos", 0, 0), ("align", 60, 90)) == "out of time"
+    assert job_step(job, 3, ("looking for photos", 0, 0), ("align", 60, 90)) == ""
+    assert state.read_state(job).reason == (
+        "SIGUSR1; its time limit brought no progress, so it was not requeued; give it a longer time"
+    )
+    assert job_step(job, 4, ("looking for photos", 0, 0)) == ""
+    assert job_step(job, 5, ("align", 90, 90), ("writing to disk", 90, 90)) == "out of time"
+
+
+def test_a_job_that_begins_again_is_not_tried_again(asked, tmp_path):
+    asked(RUNNING)
+    job = make_run(tmp_path, "arcterm:verify")
+    assert job_step(job, 1, ("verify lfw", 5, 90)) == ""
+    assert "it would begin again, so it was not requeued" in state.read_state(job).reason
 
 
 def ended(monkeypatch, run, *srun: str) -> int:  # noqa: F811

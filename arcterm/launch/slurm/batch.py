@@ -28,6 +28,8 @@ from arcterm.launch.slurm import commands
 from arcterm.launch.slurm.commands import SilentError
 from arcterm.launch.slurm.polling import REQUEUED
 from arcterm.runs import advice, checkpoints, state
+from arcterm.runs.events import Phase
+from arcterm.runs.reader import Reader
 from arcterm.runs.state import Failure
 from arcterm.runs.store import Run
 
@@ -37,12 +39,16 @@ _PAUSES = (5.0, 30.0, 90.0)
 """Seconds to wait for a controller that is being restarted just as a job begins."""
 
 
+Reached = dict[tuple[str, int], int]
+"""How far a run has come: a training's newest checkpoint; a job's counts, by phase and total."""
+
+
 class StepEnd(NamedTuple):
-    """A finished step: srun's exit code, whether the time limit was near, the newest checkpoint before it."""
+    """A finished step: srun's exit code, whether the time limit was near, how far the run was before it."""
 
     code: int
     out_of_time: bool
-    saved: int | None
+    before: Reached
 
 
 def main() -> int:
@@ -84,15 +90,28 @@ def reason_to_requeue(run: Run, step: StepEnd) -> str:
 def _has_advanced(run: Run, step: StepEnd) -> bool:
     """Whether another start would get further; a run that would not stays stopped, and says so.
 
-    A training that saved nothing in all of its time would never end.
+    One that got nowhere in all of its time would be requeued for ever.
     """
     config = run.record.config
-    if config.kind == "job":
-        return config.resumes
-    if (checkpoints.newest_step(run) or 0) > (step.saved or 0):
+    if not config.resumes:
+        _stay(run, "it would begin again, so it was not requeued; give it a longer time")
+        return False
+    if any(count > step.before.get(what, 0) for what, count in _reached(run).items()):
         return True
-    _stay(run, "its time limit brought no new checkpoint, so it was not requeued; give it a longer time")
+    nothing = "no new checkpoint" if config.kind == "training" else "no progress"
+    _stay(run, f"its time limit brought {nothing}, so it was not requeued; give it a longer time")
     return False
+
+
+def _reached(run: Run) -> Reached:
+    if run.record.config.kind == "training":
+        return {("checkpoint", 0): checkpoints.newest_step(run) or 0}
+    found: Reached = {}
+    for _, event in Reader(run).events():
+        if isinstance(event, Phase):
+            what = (event.phase, event.total)
+            found[what] = max(event.done, found.get(what, 0))
+    return found
 
 
 def fields(text: str) -> dict[str, str]:
@@ -103,7 +122,7 @@ def fields(text: str) -> dict[str, str]:
 def _run_step(run: Run, words: Sequence[str]) -> StepEnd:
     """Start srun and wait for it; signals are handed on."""
     asked: list[int] = []
-    saved = checkpoints.newest_step(run)
+    before = _reached(run)
     process: subprocess.Popen[bytes] | None = None
 
     def hand_on(number: int, frame: FrameType | None) -> None:
@@ -119,11 +138,11 @@ def _run_step(run: Run, words: Sequence[str]) -> StepEnd:
         process = subprocess.Popen(list(words), stdin=subprocess.DEVNULL, env=environment.for_child())
     except OSError as error:
         _say(f"can't start srun: {error}")
-        return StepEnd(5, False, saved)
+        return StepEnd(5, False, before)
     if signal.SIGUSR1 in asked:
         process.send_signal(signal.SIGUSR1)
     code = process.wait()
-    return StepEnd(code, signal.SIGUSR1 in asked, saved)
+    return StepEnd(code, signal.SIGUSR1 in asked, before)
 
 
 def _requeue(run: Run, why: str, code: int) -> int:
