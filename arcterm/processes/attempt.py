@@ -43,6 +43,13 @@ class StopAsked:
     at: float = 0.0
     at_once: bool = False
 
+    def take(self, name: str) -> None:
+        """Note a signal; it may come again, from a scheduler that sends it to all. SIGQUIT ends at once."""
+        if name == "SIGQUIT":
+            self.at_once = True
+        elif not self.name:
+            self.at, self.name = time.monotonic(), name
+
     def any(self) -> bool:
         """Whether a stop of either kind is asked for."""
         return bool(self.name) or self.at_once

@@ -31,7 +31,6 @@ from arcterm.errors import ArctermError, RunError
 from arcterm.processes import family, queue, signals
 from arcterm.processes.attempt import TICK_SECONDS, Attempt, StopAsked
 from arcterm.processes.hosts import address, elastic, rendezvous
-from arcterm.processes.hosts.address import Meeting
 from arcterm.processes.hosts.roll import Roll
 from arcterm.processes.retries import Retries
 from arcterm.runs import advice, checkpoints, control, diagnosis, history, space, state
@@ -61,46 +60,70 @@ def own(run: Run, attempt: int, options: Sequence[str], pipe: int | None = None)
 
     Raises `ArctermError` or OSError if it can't begin.
     """
-    named = dict(itertools.pairwise(options))
+    named, asked = dict(itertools.pairwise(options)), StopAsked()
     after = Run(Path(named["--after"])) if "--after" in named else None
-    meeting = address.parse(named["--listen"]) if "--listen" in named else None
-    supervisor = Supervisor(run, attempt, meeting, from_start="--from-start" in options, after=after)
     if "--change" in named:  # before READY: a start that fails changes nothing
         history.accept(run, named["--change"], checkpoints.newest_step(run))
+    _take_signals(asked)
+    roll = _open_roll(run, named.get("--listen"), asked)
+    supervisor = Supervisor(run, attempt, asked, roll, from_start="--from-start" in options, after=after)
     code = supervisor.supervise(pipe)
     space.drop_reserve(run)
     return code
 
 
+def _take_signals(asked: StopAsked) -> None:
+    """Note in `asked` from now on what signals ask for."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        asked.take(signal.Signals(number).name)
+
+    for number in (*signals.STOPPING, signal.SIGQUIT):
+        signal.signal(number, note)
+    signals.unblock()
+
+
+def _open_roll(run: Run, place: str | None, asked: StopAsked) -> Roll | None:
+    """Listen at `place` for the other hosts of a run, if it is to have some; raises `ArctermError`."""
+    config = run.record.config
+    most = max(config.hosts, config.most_hosts)
+    if most == 1:
+        return None
+    if place is None:
+        raise RunError(
+            f"{run.name} works on {most} hosts, and no place to meet is named",
+            f"`arcterm resume {run.id} --rdzv HOST:PORT` on each, with an address of this one",
+        )
+    return Roll(run, address.parse(place), asked.take)
+
+
 class Supervisor:
-    """A run from one attempt on, under one lock; it first waits for the run `after` which it is queued."""
+    """A run from one attempt on, under one lock; it first waits for the run `after` which it is queued.
+
+    `asked` is what signals ask for, `roll` the other hosts of the run, if it has some.
+    """
 
     def __init__(
         self,
         run: Run,
         attempt: int,
-        meeting: Meeting | None = None,
+        asked: StopAsked,
+        roll: Roll | None = None,
         *,
         from_start: bool = False,
         after: Run | None = None,
     ) -> None:
         self.run = run
-        self.meeting = meeting
+        self.asked = asked
+        self.roll = roll
         self.from_start = from_start
         self.after = after
-        self.asked = StopAsked()
-        self.roll: Roll | None = None
-        self.attempt = Attempt(run, attempt, self.asked)
+        self.attempt = Attempt(run, attempt, asked, roll)
         self.notes: list[str] = []
         self._beaten = 0.0
 
     def supervise(self, pipe: int | None) -> int:
         """Launch the ranks until the run needs no further attempt, and write its final state."""
-        for number in signals.STOPPING:
-            signal.signal(number, self._stop)
-        signal.signal(signal.SIGQUIT, self._stop_at_once)
-        signals.unblock()
-        self._open_roll()
         self._own()
         _report(pipe, state.READY)
         try:
@@ -125,27 +148,6 @@ class Supervisor:
             words = ": ".join(filter(None, (f"{self.run.name} is {ended.state}", ended.reason)))
             self.roll.close(code, words)
         return code
-
-    def _open_roll(self) -> None:
-        """Listen for the other hosts of the run, if it is to have some; raises `ArctermError`."""
-        config = self.run.record.config
-        if max(config.hosts, config.most_hosts) == 1:
-            return
-        if self.meeting is None:
-            raise RunError(
-                f"{self.run.name} works on {max(config.hosts, config.most_hosts)} hosts, "
-                "and no place to meet is named",
-                f"`arcterm resume {self.run.id} --rdzv HOST:PORT` on each, with an address of this one",
-            )
-        self.roll = Roll(self.run, self.meeting, self._asked_elsewhere)
-        self.attempt = Attempt(self.run, self.attempt.number, self.asked, self.roll)
-
-    def _asked_elsewhere(self, name: str) -> None:
-        """Obey a signal that another host got."""
-        if name == "SIGQUIT":
-            self.asked.at_once = True
-        elif not self.asked.name:
-            self.asked.at, self.asked.name = time.monotonic(), name
 
     def _own(self) -> None:
         """Take the run for this attempt, as readers see it."""
@@ -297,15 +299,6 @@ class Supervisor:
             state.beat(self.run)
             if control.is_end_asked(self.run):
                 self.asked.at_once = True
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler: save, then stop. It may come again, from a scheduler that sends it to all."""
-        if not self.asked.name:
-            self.asked.at, self.asked.name = time.monotonic(), signal.Signals(number).name
-
-    def _stop_at_once(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler: end everything at once."""
-        self.asked.at_once = True
 
     def _is_remedied(self) -> bool:
         """Whether a rank says that half the learning rate may help."""

@@ -22,6 +22,7 @@ from arcterm.files import write_json
 from arcterm.launch import engine, local, start
 from arcterm.launch.resume import resumption
 from arcterm.processes import detached
+from arcterm.processes.attempt import StopAsked
 from arcterm.processes.supervisor import Supervisor
 from arcterm.runs import control, state, store
 from arcterm.runs.state import Owner, read_state, write_state
@@ -327,7 +328,7 @@ def test_the_end_at_once_reaches_the_supervisor_of_several_hosts_from_any_of_the
     write_json(far.path / "run.json", msgspec.structs.replace(made, config=several))
     there = Run(far.path)
     assert start.stop(there, now=True) == f"asked {there.name} on elsewhere to stop at once"
-    supervisor = Supervisor(there, 1)
+    supervisor = Supervisor(there, 1, StopAsked())
     supervisor._beat()
     assert supervisor.asked.at_once
     control.clear(there)

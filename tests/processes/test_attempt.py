@@ -191,7 +191,7 @@ def supervised(run, monkeypatch):  # noqa: F811
     run.attempt_dir(1).mkdir(parents=True)
 
     def supervise(*failures: Failure | None) -> tuple[Supervisor, AttemptEnd]:
-        supervisor = Supervisor(run, 1)
+        supervisor = Supervisor(run, 1, StopAsked())
         left = list(failures)
 
         def once() -> AttemptEnd:
