@@ -38,6 +38,7 @@ def test_what_is_asked_for(words, hosts):
         (("two", "a:1", None), "no number of hosts"),
         (("3:2", "a:1", None), "falls"),
         (("2", "10.0.0.1", None), "no place to meet"),
+        (("2", "fd00::1:29400", None), r"no place to meet\n.*, or \[fd00::1\]:29400"),
         (("2", "10.0.0.1:99999", None), "no place to meet"),
         (("2", "10.0.0.1:0", None), "names no port"),
         ((None, None, "ib0"), "--local-addr without --rdzv"),
@@ -52,6 +53,10 @@ def test_addresses_are_of_this_machine_and_ports_are_free():
     assert address.choose("lo", "127.0.0.1") == "127.0.0.1"
     assert address.interface_of("127.0.0.1") == "lo"
     assert address.choose("", "127.0.0.1") == "127.0.0.1"
+    if address.is_here("::1"):
+        assert (
+            address.choose("lo", "::1") == address.choose("[::1]", "") == address.choose("", "::1") == "::1"
+        )
     with pytest.raises(ConfigError, match=r"this machine has no address 192\.0\.2\.7"):
         address.choose("192.0.2.7", "127.0.0.1")
     with pytest.raises(ConfigError, match="has no address"):
@@ -63,11 +68,18 @@ def test_addresses_are_of_this_machine_and_ports_are_free():
         address.listen("127.0.0.1", held.getsockname()[1])
 
 
-def test_a_host_that_can_not_be_reached_is_named_and_so_is_a_folder_that_is_not_shared(tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["127.0.0.1", "::1"])
+def test_a_host_that_can_not_be_reached_is_named_and_so_is_a_folder_that_is_not_shared(
+    tmp_path, monkeypatch, place
+):
+    if not address.is_here(place):
+        pytest.skip(f"no interface here has {place}")
     said: list[str] = []
     monkeypatch.setattr(joining, "_PATIENCE_SECONDS", 0.0)
-    with address.listen("127.0.0.1", 0) as listener:
-        hosts = AskedHosts(least=2, most=2, meeting=Meeting("127.0.0.1", listener.getsockname()[1]))
+    with address.listen(place, 0) as listener:
+        meeting = Meeting(place, listener.getsockname()[1])
+        hosts = parse("2", str(meeting), None)
+        assert hosts.meeting == meeting
 
         def answer() -> None:
             with listener.accept()[0] as taken:
@@ -78,8 +90,12 @@ def test_a_host_that_can_not_be_reached_is_named_and_so_is_a_folder_that_is_not_
         with pytest.raises(RunError, match="a-run, which is not in"):
             joining.find(hosts, tmp_path, said.append)
         answering.join()
-    with pytest.raises(RunError, match="can't be reached: Connection refused"):
+    asking = f"asking {meeting} from {place} which run it is, for 0 s at most"
+    assert said == [asking]
+    with pytest.raises(RunError, match="can't be reached: Connection refused, for 0 s") as refused:
         joining.find(hosts, tmp_path, said.append)
+    assert refused.value.hint == f"start the same command on {place}, and see that this host reaches it"
+    assert said == [asking, asking]
 
 
 def test_a_step_has_as_many_images_on_fewer_hosts():

@@ -36,7 +36,8 @@ def test_each_host_gives_the_same_command(hosts, pack, tmp_path):  # noqa: F811
     first, second = hosts
     words = (*TRAIN, "--dataset", str(pack), *PLACE, "--plain")
     joining = second.python(*words, folder=tmp_path)
-    wait(lambda: "trying for 120 s" in second.log(tmp_path))
+    wait(lambda: "can't be reached: Connection refused; trying for" in second.log(tmp_path))
+    assert "asking 10.77.0.1:29400 from 10.77.0.2 which run it is, for 120 s at most" in second.log(tmp_path)
     making = first.python(*words, folder=tmp_path)
     assert (making.wait(PATIENCE), joining.wait(PATIENCE)) == (0, 0), second.log(tmp_path)
     run = the_run(tmp_path)

@@ -59,9 +59,10 @@ def wait(until: Callable[[], object], what: str = "") -> None:
         time.sleep(0.05)
 
 
-def joins(host, run: Run, folder: Path):
-    """Run the command of launchers on a host."""
-    return host.python("arcterm.processes.host", str(run.path), "--local-addr", host.address, folder=folder)
+def joins(host, run: Run, folder: Path, address: str = ""):
+    """Run the command of launchers on a host, which others reach at its address or another one of it."""
+    local = ["--local-addr", address or host.address]
+    return host.python("arcterm.processes.host", str(run.path), *local, folder=folder)
 
 
 def ranks_on(host) -> list[psutil.Process]:
@@ -106,3 +107,17 @@ def test_a_rank_dies_and_the_run_ends_in_the_bits_of_one_host(made, hosts, tmp_p
     reference = joins(first, alone, tmp_path)
     assert reference.wait(PATIENCE) == 0
     assert digests(run) == digests(alone)
+
+
+def test_two_meet_at_an_ipv6_address(made, hosts, tmp_path):
+    run, host = made(hosts=2, checkpoint_every=STEPS), hosts[0]
+    commands = [joins(host, run, tmp_path, "[::1]")]
+    wait(lambda: "waits for 1 of 2 hosts at [::1]:" in state.read_state(run).reason, host.log(tmp_path))
+    commands.append(joins(host, run, tmp_path, "::1"))
+    wait(lambda: len(ranks_on(host)) == 2, host.log(tmp_path))
+    while commands[0].poll() is None:
+        assert host.listening() <= {"[::1]", "127.0.0.1"}
+    assert [command.wait(PATIENCE) for command in commands] == [0, 0], host.log(tmp_path)
+    launch = json.loads((run.attempt_dir(1) / "launch.json").read_text())
+    assert [(each["address"], each["ranks"]) for each in launch["hosts"]] == [("::1", [0]), ("::1", [1])]
+    assert describe(Reader(run))["state"] == "done"

@@ -40,6 +40,8 @@ def find(hosts: AskedHosts, root: Path, say: Say) -> Run:
     towards = address.resolve(hosts.meeting.host)
     local = address.choose(hosts.local, towards)
     until, said = time.monotonic() + _PATIENCE_SECONDS, ""
+    # at once: a host that is not there, or a firewall before it, answers late or never
+    say(f"asking {hosts.meeting} from {local} which run it is, for {_PATIENCE_SECONDS:.0f} s at most")
     while True:
         try:
             call = Call(towards, hosts.meeting.port, local)
@@ -47,10 +49,11 @@ def find(hosts: AskedHosts, root: Path, say: Say) -> Run:
             why = f"{hosts.meeting} {error}" if isinstance(error, LinkError) else _unreached(hosts, error)
             if time.monotonic() > until:
                 raise RunError(
-                    why, f"start the same command on {hosts.meeting.host}, and see that this host reaches it"
+                    f"{why}, for {_PATIENCE_SECONDS:.0f} s",
+                    f"start the same command on {hosts.meeting.host}, and see that this host reaches it",
                 ) from None
             if why != said:
-                say(f"{why}; trying for {_PATIENCE_SECONDS:.0f} s")
+                say(f"{why}; trying for {until - time.monotonic():.0f} s more")
                 said = why
             time.sleep(_AGAIN_SECONDS)
             continue

@@ -33,7 +33,8 @@ def parse(text: str) -> Meeting:
     if found is None or int(found["port"]) not in _PORTS:
         raise ConfigError(
             f"--rdzv {text!r} is no place to meet",
-            "write --rdzv HOST:PORT, an address of the first host and a free port, e.g. 10.0.0.1:29400",
+            "write --rdzv HOST:PORT, an address of the first host and a free port, e.g. 10.0.0.1:29400, "
+            "or [fd00::1]:29400",
         )
     return Meeting(found["v6"] or found["name"], int(found["port"]))
 
@@ -66,9 +67,11 @@ def is_here(address: str) -> bool:
 def choose(wanted: str, towards: str) -> str:
     """Return the address on which this machine is reached: `wanted`, an address or an interface's name.
 
-    If nothing is wanted it is the one that routes `towards` another address. Raises `ConfigError`.
+    An IPv6 address may be in brackets, as in --rdzv. If nothing is wanted it is the one that routes `towards`
+    another address. Raises `ConfigError`.
     """
     known = interfaces()
+    wanted = wanted.strip("[]")
     if wanted:
         named = [address for address, name in known.items() if name == wanted]
         same = [address for address in named if (":" in address) == (":" in towards)] or named
