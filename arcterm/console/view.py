@@ -104,6 +104,17 @@ class View:
         return "stopping" if self.stopping and self.live else self.state.state
 
     @property
+    def waiting(self) -> str:
+        """What a queued run waits for; empty of any other."""
+        return f"queued {self.state.reason}".strip() if self.word == "queued" else ""
+
+    @property
+    def pid(self) -> str:
+        """The process of a live run, which an engine's queue has not."""
+        shown = self.owner is not None and self.live and not self.waiting
+        return f"pid {self.owner.pid} detached" if self.owner and shown else ""
+
+    @property
     def config(self) -> TrainConfig:
         """The training that the run is about; `RunError` for a job that is about none."""
         return self.record.config.train or self.run.config

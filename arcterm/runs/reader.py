@@ -12,6 +12,7 @@ import msgspec
 from arcterm.errors import ArctermError, RunError
 from arcterm.runs import control, trackers
 from arcterm.runs.describe import Summary
+from arcterm.runs.engines import record as engines
 from arcterm.runs.events import AnyEvent
 from arcterm.runs.reading.batches import StepBatch
 from arcterm.runs.reading.follow import Follower, read_tail
@@ -159,7 +160,12 @@ class Reader:
 
 
 def stop_pending(run: Run, state: State) -> bool:
-    """Return whether a live run was asked to stop and has not agreed yet."""
+    """Return whether a live run was asked to stop and has not agreed yet.
+
+    One that waits in an engine's queue has no process that could: a request there is to the attempt before.
+    """
+    if state.state == "queued" and engines.read(run) is not None:
+        return False
     if state.state not in LIVE or not any((run.path / "control").glob("[0-9a-z]*.json")):
         return False
     return any(request.verb == "stop" for _, request in control.pending(run))

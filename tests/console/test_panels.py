@@ -9,13 +9,17 @@ import pytest
 
 from arcterm.console.charts.lens import Lens
 from arcterm.console.charts.metrics import curve
-from arcterm.console.panels import devices, log, metrics, status, verification
+from arcterm.console.panels import devices, listing, log, metrics, status, verification
 from arcterm.console.view import View
-from arcterm.runs import history, trackers
+from arcterm.runs import control, history, notes, trackers
 from arcterm.runs.describe import best_result, describe
+from arcterm.runs.engines import record
+from arcterm.runs.engines.record import EngineRecord
 from arcterm.runs.events import Gpu, Gpus, Mined, Rank, Step
+from arcterm.runs.notes import Notes
+from arcterm.runs.query import facts as facts_of
 from arcterm.runs.reader import Reader, log_path
-from arcterm.runs.state import Failure, read_state
+from arcterm.runs.state import Failure, read_state, take_ownership
 from arcterm.samples import Begin
 from arcterm.show import words
 from arcterm.show.lines import heading, spark, spread, width_of, wrap
@@ -99,6 +103,32 @@ def test_a_queued_run_says_after_which(make):
     made = make("waiting")
     made.become("queued", reason="after first")
     assert "queued after first" in said(status.notice(view_of(made), 90, 1))
+
+
+def test_a_run_that_is_requeued_says_why_to_the_end_and_nothing_of_the_attempt_before(make):
+    made = make("again")
+    made.train(8)
+    take_ownership(made.run, 1, "local")
+    made.become("stopped")
+    control.ask(made.run, "stop")  # which its attempt obeyed as it got a signal
+    reason = "preempted, requeued; others have a higher priority (Priority); 2nd of 17 in low"
+    held = EngineRecord(launcher="slurm", id="5", submitted=0.0, attempt=1, start=0.0, reason=reason)
+    record.write(made.run, held)
+    view = view_of(made)
+    assert view.word == "queued"
+    assert status.notice_rows(view, 80) == 2
+    told = said(status.notice(view, 80, 2)).replace("best –", "")
+    assert " ".join(told.split()) == f"queued slurm 5: {reason}"
+    assert "pid" not in said(status.status(view, 80, 1))
+    assert "images/s" not in said(status.progress(view, 80, 1))
+    facts = facts_of.read(Reader(made.run))
+    assert facts.word == "queued"
+    told = said(listing.detail(facts, 80)).splitlines()[3:]
+    assert " ".join(" ".join(told).split()) == f"slurm 5: {reason}"
+    notes.write(made.run, Notes(text="a note"))
+    *_, shortened, note = said(listing.detail(facts_of.read(Reader(made.run)), 80)).splitlines()
+    assert shortened.endswith("…")
+    assert note.strip() == "a note"
 
 
 def test_a_gpu_that_answers_nothing_shows_dashes(make):
@@ -223,8 +253,6 @@ def test_a_run_that_waits_for_room_says_so(make):
 
 
 def test_a_stop_that_was_asked_for_shows_at_once(make):
-    from arcterm.runs import control
-
     made = make("halt")
     control.ask(made.run, "stop")
     assert view_of(made).word == "stopping"

@@ -20,11 +20,9 @@ def status(view: View, width: int, height: int) -> list[Line]:
     word, role = words.state(view.word)
     eta = view.summary.phase_eta() if view.live else None
     ending = f"ETA {duration(eta) if eta is not None else words.DASH}"
-    owner = view.owner
-    pid = f"pid {owner.pid} detached" if owner and view.live else ""
     took = f"took {duration(_seconds(view))}" if not view.live and view.stages else ""
     name = shorten(clean(view.record.config.title), max(12, width - 40))
-    left = [(name, "bold"), (word, role), (pid or took, "dim"), (view.run.id, "dim")]
+    left = [(name, "bold"), (word, role), (view.pid or took, "dim"), (view.run.id, "dim")]
     right = [(ending, "bold")] if view.live else []
     return [spread([item for item in left if item[0]], right, width)]
 
@@ -78,11 +76,11 @@ def _account(view: View, width: int) -> tuple[tuple[str, str], list[Line]]:
         return _report(view.report, width)
     if view.state.failure is not None:
         return _failure(view, width)
-    if not view.stages:
-        starting = f"queued {view.state.reason}" if view.word == "queued" else "the job's process is starting"
-        waiting = starting if view.live else view.state.reason or "nothing was recorded"
-        return ("progress", "head"), [[(f" {row}", "dim")] for row in wrap(clean(waiting), width - 2)]
-    return ("progress", "head"), [_stage(stage, width) for stage in view.stages]
+    text = view.waiting
+    if not view.stages and not text:
+        text = "the job's process is starting" if view.live else view.state.reason or "nothing was recorded"
+    said: list[Line] = [[(f" {row}", "dim")] for row in wrap(clean(text), width - 2)] if text else []
+    return ("progress", "head"), [*said, *(_stage(stage, width) for stage in view.stages)]
 
 
 def _report(report: JobReport, width: int) -> tuple[tuple[str, str], list[Line]]:
@@ -143,6 +141,7 @@ def _message(view: View) -> tuple[str, str]:
         (f"no word for {duration(quiet)}" if quiet else "", "warn"),
         ("" if view.live else view.state.reason or ended, over),
         (f"stop asked for: it ends {view.record.config.stop_words.softly}" if view.stopping else "", "warn"),
+        (view.waiting, "accent"),
         ("" if phase else f"{view.word}; its process is yet to say what it does", "accent"),
         (view.summary.messages[-1].text if view.summary.messages else "", ""),
         ("it runs by itself: leaving does not stop it", "dim"),

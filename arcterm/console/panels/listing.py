@@ -12,7 +12,7 @@ from pathlib import Path
 from arcterm.runs.query.facts import RunFacts
 from arcterm.runs.state import LIVE
 from arcterm.show import words
-from arcterm.show.lines import Line, Piece, pad, shorten, spark, spread
+from arcterm.show.lines import Line, Piece, pad, shorten, spark, spread, wrap
 from arcterm.text import byte_size, clean
 
 __all__ = [
@@ -246,7 +246,8 @@ def sparkline(facts: RunFacts, width: int) -> str:
 def detail(facts: RunFacts, width: int, readonly: bool = False) -> list[Line]:
     """The run's id, loss and bytes on the disk, its command, its outcome, its tags and note.
 
-    Where there are none the keys for them stand there, unless the console is `readonly`.
+    Where there are none the rest of a long outcome stands there, or the keys for them, unless the console is
+    `readonly`.
     """
     size = byte_size(facts.size) if facts.size is not None else ""
     right: list[Line | Piece] = [(size, "dim")] if size else []
@@ -254,10 +255,15 @@ def detail(facts: RunFacts, width: int, readonly: bool = False) -> list[Line]:
         right.insert(0, (sparkline(facts, 24), "s1"))
     lines: list[Line] = [[("─" * width, "rule")]]
     lines.append(spread([(shorten(facts.run.id, width - 4), "dim")], right, width))
-    rows = [(_asked(facts), ""), _outcome(facts)] if facts.known else [("reading …", "dim"), ("", "")]
-    lines += [[(" " + shorten(clean(text), width - 2), role)] for text, role in rows]
+    asked, (text, role) = (_asked(facts), _outcome(facts)) if facts.known else ("reading …", ("", ""))
+    lines.append([(" " + shorten(clean(asked), width - 2), "" if facts.known else "dim")])
     tags = " ".join(f"#{tag}" for tag in facts.notes.tags)
     note = clean(facts.notes.text)
+    outcome = [shorten(clean(text), width - 2)] if tags or note else wrap(clean(text), width - 2)
+    first, *rest = outcome
+    lines.append([(f" {first}", role)])
+    if rest:
+        return [*lines, [(" " + shorten(" ".join(rest), width - 2), role)]]
     if not tags and not note and not readonly:
         return [*lines, [(" #", "key"), (" tags  ", "dim"), ("n", "key"), (" note", "dim")]]
     room = width - 3 - len(tags)
@@ -271,7 +277,9 @@ def _asked(facts: RunFacts) -> str:
     c = record.config
     if c.kind == "job":
         return c.command.removeprefix("arcterm ")
-    return " ".join(record.argv[1:] if record.argv[:1] == ["arcterm"] else record.argv) or c.title
+    program, *given = record.argv or [""]
+    ours = Path(program).name in ("arcterm", "__main__.py")  # wherever it is installed
+    return " ".join(given if ours else record.argv) or c.title
 
 
 def _outcome(facts: RunFacts) -> tuple[str, str]:

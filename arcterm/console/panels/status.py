@@ -11,6 +11,7 @@ from arcterm.show.lines import Line, bar, heading, shorten, spread, wrap
 from arcterm.text import clean, duration
 
 _NARROW = 100
+_WAITING_ROWS = 3
 _ALERTS = {"warning": "warn", "error": "bad"}
 _SIGNS = {"warn": "!", "bad": "✗", "dim": "·", "accent": "›"}
 
@@ -29,13 +30,11 @@ def status(view: View, width: int, height: int, paused: bool = False) -> list[Li
     word, role = words.state(view.word)
     eta = view.summary.eta() if view.word == "running" else None
     ending = f"ETA {duration(eta)}" if eta is not None else f"ETA {words.DASH}"
-    owner = view.owner
-    pid = f"pid {owner.pid} detached" if owner and view.live else ""
     age = words.ago(max(0.0, view.state.t - words.created(view.record.created)))
     took = "" if view.live else f"took {age}" if view.state.t else ""
     right: list[Line | tuple[str, str]] = [("paused", "warn")] if paused else []
     name = shorten(view.run.name, max(12, width - 40))
-    left = [(name, "bold"), (word, role), (device(view), ""), (pid or took, "dim")]
+    left = [(name, "bold"), (word, role), (device(view), ""), (view.pid or took, "dim")]
     if width >= _NARROW:
         left += [(f"attempt {view.summary.attempt or 1}", "dim"), (f"seed {view.config.seed}", "dim")]
         left += [(str(view.run.path), "dim")] if view.run.name != view.run.id else []
@@ -50,7 +49,7 @@ def progress(view: View, width: int, height: int) -> list[Line]:
     items = [(f"{share * 100:.0f}%", "bold"), (of, "")]
     if last:
         items.append((f"epoch {last.epoch}/{view.config.epochs}", ""))
-        if view.live:
+        if view.live and not view.waiting:
             items.append((f"{words.metric('images_per_second', last.images_per_second)} images/s", ""))
     taken = sum(len(text) + 2 for text, _ in items)
     role = words.state(view.word)[1]
@@ -58,7 +57,7 @@ def progress(view: View, width: int, height: int) -> list[Line]:
 
 
 def notice(view: View, width: int, height: int) -> list[Line]:
-    """The most important status message, and the best verification."""
+    """The most important status message, in as many lines as there are, and the best verification."""
     best = best_result(view.summary)
     right = (
         (f"best {best[0]} {words.percent(best[1])} @{best[2]:,}", "good")
@@ -67,7 +66,13 @@ def notice(view: View, width: int, height: int) -> list[Line]:
     )
     text, role = _message(view)
     room = width - len(right[0]) - 4
-    return [spread([(shorten(text, room), role)], [right], width)]
+    first, *rest = wrap(text, room) if height > 1 else [shorten(text, room)]
+    return [spread([(first, role)], [right], width), *([(f" {row}", role)] for row in rest)][:height]
+
+
+def notice_rows(view: View, width: int) -> int:
+    """The lines of the notice: what a run waits for is read to its end."""
+    return len(notice(view, width, _WAITING_ROWS)) if view.waiting else 1
 
 
 def _message(view: View) -> tuple[str, str]:
@@ -81,9 +86,7 @@ def sentences(view: View) -> list[tuple[str, str]]:
     reading = view.loading and view.summary.last_step is None
     silent = f"no event for {duration(quiet)}; last step {view.step:,}" if quiet else ""
     stopping = "stop asked for: it ends after a checkpoint" if view.stopping and view.live else ""
-    held = view.state.reason if view.word == "queued" else ""
-    first = f"queued {held}" if held else f"{view.word}; the first step is yet to come"
-    waiting = first if view.summary.last_step is None else ""
+    waiting = "" if view.summary.last_step else f"{view.word}; the first step is yet to come"
     warnings = [m for m in view.summary.messages if m.level != "info"]
     said = (
         (view.problem, "bad"),
@@ -93,6 +96,7 @@ def sentences(view: View) -> list[tuple[str, str]]:
         (silent, "warn"),
         ("" if view.live else view.state.reason or _ended(view), _ended_role(view)),
         (stopping, "warn"),
+        (view.waiting, "accent"),
         (phase_text(view) if view.live else "", "accent"),
         (waiting if view.live else "", "accent"),
         *((alert.text, _ALERTS[alert.level]) for alert in view.alerts),

@@ -185,6 +185,7 @@ class Dashboard(RunScreen, ChartKeys):
         self.charts.makers = {name: make for name, make in self._makers.items() if self._known(name)}
         self.query_one("#side").display = side
         self._rows("#metrics", len(metrics.metrics(view, 40, height)))
+        self._rows("#notice", status.notice_rows(view, width))
         strip = not side and not self.has_class("-low")
         self._rows("#strip", len(metrics.strip(view, width, 3, _FIRST)) if strip else 0)
         table = len(view.summary.verification) + 2 if side and view.summary.verification else 0
