@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from arcterm.show.streams import ReaderGoneError, write, write_lines
-from arcterm.text import clean
+from arcterm.text import clean, duration
 
 if TYPE_CHECKING:
     from arcterm.runs.store import Run
+
+_PACE_SECONDS = 2.0
 
 
 def say(*lines: str) -> None:
@@ -38,22 +40,35 @@ def put_json(value: Any) -> None:
 
 
 class ProgressLine:
-    """Show ``what: done of total`` in place, in a terminal, and nothing elsewhere (see `arcterm.progress`).
+    """Show ``what: done of total, 12 s left`` in place, in a terminal, and nothing elsewhere.
 
-    `what` stands for progress that has no text of its own.
+    `what` stands for progress that has no text of its own (see `arcterm.progress`). What takes longer than
+    some seconds says how long it goes on at its pace so far.
     """
 
     def __init__(self, what: str = "") -> None:
-        self._what = self._shown = what
+        self._what, self._shown = what, ""
         self._last = 0.0
+        self._began = (0.0, 0)
 
     def __call__(self, done: int, total: int, what: str = "", /) -> None:
         """Show it, ten times a second at most; at the end the line is cleared."""
         now, what = time.monotonic(), what or self._what
+        if what != self._shown:
+            self._began = (now, done)
         if sys.stderr.isatty() and (done >= total or what != self._shown or now - self._last > 0.1):
-            self._last, self._shown = now, what
-            text = "" if done >= total else f"{clean(what)}: {done:,} of {total:,}"
+            left = self._left(now, done, total)
+            text = "" if done >= total else f"{clean(what)}: {done:,} of {total:,}{left}"
+            self._last = now
             write(sys.stderr, f"\r\x1b[K{text}")
+        self._shown = what
+
+    def _left(self, now: float, done: int, total: int) -> str:
+        """How long it goes on, where that is some seconds and its pace is known."""
+        began, first = self._began
+        if done <= first or now - began < _PACE_SECONDS:
+            return ""
+        return f", {duration((total - done) * (now - began) / (done - first))} left"
 
 
 def put_detached(run: Run | Sequence[Run], as_json: bool) -> None:

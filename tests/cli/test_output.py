@@ -19,8 +19,8 @@ from arcterm.runs import state, store
 from arcterm.runs.events import Message, Start, Step, Verify
 from arcterm.runs.journal import Journal
 from arcterm.runs.report import write_report
-from arcterm.show import streams
-from arcterm.show.output import put, say, table
+from arcterm.show import output, streams
+from arcterm.show.output import ProgressLine, put, say, table
 
 from ..inprocess import enter, in_process
 from ..runs.conftest import config
@@ -271,4 +271,21 @@ def test_cells_of_a_table_are_cleaned_before_they_are_measured():
         "A       B",
         "x       y z",
         "longer  w",
+    ]
+
+
+def test_progress_in_place_says_how_long_it_goes_on_once_its_pace_is_known(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    clock = iter([0.0, 1.0, 30.0, 31.0, 40.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    shown = ProgressLine("measuring")
+    for done, what in ((2, ""), (3, ""), (5, ""), (0, "loading"), (11, "loading")):
+        shown(done, 11, what)
+    assert sys.stderr.getvalue().split("\r\x1b[K") == [
+        *("", "measuring: 2 of 11", "measuring: 3 of 11", "measuring: 5 of 11, 60 s left"),
+        *("loading: 0 of 11", ""),
     ]

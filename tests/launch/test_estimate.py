@@ -414,7 +414,13 @@ def test_steps_collectives_loader_and_disk_are_tried(tmp_path):
     asked = replace(ask_config("tiny", batch_size=6, nproc=2), dataset="synthetic", dataset_options=POOL)
     request = {"config": to_builtins(asked), "ranks": 2, "classes": 9, "free": GIB, "folder": str(tmp_path)}
     wanted = ["pace", "exchange", "loader", "disk", "traffic"]
-    answer = Child("arcterm.train.footprint.tool", "constants").ask({**request, "wanted": wanted})
+    counted: list[tuple[int, int]] = []
+    answer = Child("arcterm.train.footprint.tool", "constants").ask(
+        {**request, "wanted": wanted}, lambda done, total, what="": counted.append((done, total))
+    )
+    assert counted[0] == (0, 12)
+    assert counted[-1] == (12, 12)
+    assert counted == sorted(counted)
     pace = answer["pace"]
     assert pace["images"] == 6
     assert 2 <= pace["steps"] <= 15

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from arcterm.errors import DataError, FailedError
-from arcterm.train.footprint.together import together
+from arcterm.train.footprint.together import Worker, together
 
 
 def test_all_meet_and_agree_on_the_largest_number():
@@ -43,3 +43,20 @@ def test_a_process_that_is_killed_is_said():
 
     with pytest.raises(FailedError, match="ended without an answer"):
         together(2, work)
+
+
+def test_the_first_process_notes_how_far_all_are(tmp_path):
+    noted = tmp_path / "noted"
+
+    def note() -> None:
+        with noted.open("a") as file:
+            file.write(".")
+
+    def work(worker: Worker) -> None:
+        for _ in range(3):
+            worker.advance()
+
+    together(2, work, note)
+    assert noted.read_text() == "..."
+    together(2, work)
+    assert noted.read_text() == "..."

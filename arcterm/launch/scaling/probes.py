@@ -127,8 +127,6 @@ class _Probes:
         known = {} if self._anew else {name: _known(place) for name, place in places.items()}
         found = {name: kept for name, kept in known.items() if kept}
         if missing := [name for name in wanted if name not in found]:
-            if self._progress:
-                self._progress(0, 1, f"measuring: {', '.join(missing)}")
             made, day = self._measure(missing, folder), time.strftime("%Y-%m-%d")
             for name in missing:
                 found[name] = {"day": day, "found": made[name]}
@@ -150,7 +148,13 @@ class _Probes:
             "folder": str(folder),
             "wanted": wanted,
         }
-        return Child(_TOOL, "constants").ask(request)
+        return Child(_TOOL, "constants").ask(request, self._progress and self._count)
+
+    def _count(self, done: int, total: int, what: str = "", /) -> None:
+        """Say how far the process is."""
+        if self._progress:
+            who = f"{self._ranks} ranks at once" if self._ranks > 1 else "a rank alone"
+            self._progress(done, total, f"measuring {who}")
 
     def _place(self, name: str, folder: Path) -> Path | None:
         """Where in the cache a constant is: by all that it depends on."""

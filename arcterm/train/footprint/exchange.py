@@ -31,6 +31,7 @@ def measure(device: str, worker: Worker, store: Path) -> dict[str, list[tuple[in
         found = {}
         for name, work in _kinds(world).items():
             found[name] = [(size, _time(work, size, world, worker)) for size in SIZES]
+            worker.advance()
         return found
     finally:
         world.leave()

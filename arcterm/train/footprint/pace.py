@@ -120,7 +120,9 @@ def measure(config: TrainConfig, classes: int, free: int, worker: Worker) -> Ste
         few = msgspec.structs.replace(config, batch_size=more)
         del work
         work = _BackboneWork(few, world)
+    worker.advance()
     passed = _repeat(work.step, _Clock(device, worker), worker)
+    worker.advance()
     size = build.embedding_size(config, work.trained.backbone, world)
     del work
     head = []
@@ -129,6 +131,7 @@ def measure(config: TrainConfig, classes: int, free: int, worker: Worker) -> Ste
         clock = _repeat(of_rows.step, _Clock(device, worker), worker)
         head.append(HeadTime(rows, batch * config.nproc, clock.median("head"), clock.median("rows")))
         del of_rows
+        worker.advance()
     return StepTime(
         steps=len(passed.seconds["forward"]) - 1,
         images=few.batch_size,

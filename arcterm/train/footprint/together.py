@@ -20,6 +20,9 @@ from arcterm.errors import ArctermError, FailedError
 _PATIENCE_SECONDS = 300.0
 
 
+def _nothing() -> None: ...
+
+
 class Worker(NamedTuple):
     """A process among those that work at once."""
 
@@ -28,6 +31,13 @@ class Worker(NamedTuple):
     barrier: Barrier | None
     numbers: Any
     """Shared memory for a number of each process."""
+    note: Callable[[], object] = _nothing
+    """Called by the first process, which may say how far they are, when a piece of the work is done."""
+
+    def advance(self) -> None:
+        """Note that a piece of the work is done."""
+        if self.rank == 0:
+            self.note()
 
     def meet(self) -> None:
         """Wait until all have come here."""
@@ -54,8 +64,8 @@ class Worker(NamedTuple):
         return numbers
 
 
-def together(count: int, work: Callable[[Worker], Any]) -> list[Any]:
-    """Do `work` in `count` processes at once; return its results in their order.
+def together(count: int, work: Callable[[Worker], Any], note: Callable[[], object] = _nothing) -> list[Any]:
+    """Do `work` in `count` processes at once; return its results in their order. `note` is the workers'.
 
     No process may have computed with several threads, or used a GPU, before: neither survives a fork. Raises
     what the first of them raised, as `FailedError` if it is no `ArctermError`.
@@ -65,7 +75,7 @@ def together(count: int, work: Callable[[Worker], Any]) -> list[Any]:
     started = []
     for rank in range(count):
         ours, theirs = context.Pipe(duplex=False)
-        worker = Worker(rank, count, barrier, numbers)
+        worker = Worker(rank, count, barrier, numbers, note)
         process = context.Process(target=_run, args=(work, worker, barrier, theirs, os.getpid()))
         process.start()
         theirs.close()

@@ -39,7 +39,27 @@ def memory(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"parts": tried, "batches": small, "tried": f"{type(error).__name__}: {error}"[:200]}
 
 
-def constants(request: Mapping[str, Any]) -> dict[str, Any]:
+_PIECES = {"traffic": 1, "pace": 5, "exchange": 4, "loader": 1, "disk": 1}
+"""Pieces of each, of some seconds: steps with few images and with many, the head in three sizes, …"""
+
+
+class _Pieces:
+    """Counts pieces of work: one by one where they are done, and all of them where that is waited for."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self._total = total
+        self._progress = progress
+        self.reach(0)
+
+    def one(self) -> None:
+        self.reach(self.done + 1)
+
+    def reach(self, done: int) -> None:
+        self.done = done
+        self._progress(done, self._total)
+
+
+def constants(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Measure on this machine what the plan of a training of ``config`` with ``classes`` people takes.
 
     ``ranks`` processes work at once, as on a host of the training. ``wanted`` are ``pace``, ``exchange``,
@@ -50,10 +70,21 @@ def constants(request: Mapping[str, Any]) -> dict[str, Any]:
     ranks, wanted = request["ranks"], request["wanted"]
     _show(config, max(ranks, 2) if "exchange" in wanted else ranks)
     found: dict[str, Any] = {}
+    pieces, before = _Pieces(sum(_PIECES[name] for name in wanted), progress), 0
     for name, count, work in _probes(config, request):
         if name in wanted:
-            found[name] = together(count, partial(_begin, config, work))[0]
+            found[name] = together(count, partial(_begin, config, work), pieces.one)[0]
+            before += _PIECES[name]
+            pieces.reach(before)
     return msgspec.to_builtins(found)  # type: ignore[no-any-return]
+
+
+def _show(config: TrainConfig, count: int) -> None:
+    """Let CUDA see the GPUs of the config, `count` at most: it looks when it is first used."""
+    if config.gpus:
+        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        found = gpus.assign(config.gpus)[:count]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(device.name for device in found)
 
 
 def _probes(
@@ -70,14 +101,6 @@ def _probes(
         yield "exchange", max(ranks, 2), lambda worker: exchange.measure(config.device, worker, store)
     yield "loader", ranks, lambda worker: flow.loader(config, ranks, worker)
     yield "disk", ranks, lambda worker: flow.disk(Path(request["folder"]), worker)
-
-
-def _show(config: TrainConfig, count: int) -> None:
-    """Let CUDA see the GPUs of the config, `count` at most: it looks when it is first used."""
-    if config.gpus:
-        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        found = gpus.assign(config.gpus)[:count]
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(device.name for device in found)
 
 
 def _begin(config: TrainConfig, work: Callable[[Worker], Any], worker: Worker) -> Any:
@@ -112,10 +135,10 @@ def groups(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"words": ""}
 
 
-VERBS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-    "memory": memory,
+VERBS: dict[str, Callable[[Mapping[str, Any], Progress], dict[str, Any]]] = {
+    "memory": lambda request, progress: memory(request),
     "constants": constants,
-    "groups": groups,
+    "groups": lambda request, progress: groups(request),
 }
 
 
@@ -127,7 +150,7 @@ def _work(verb: str, request: Mapping[str, Any], progress: Progress) -> Any:
 
     warnings.simplefilter("ignore")  # of tensors without values, which have no address
     torch.set_num_threads(1)
-    return VERBS[verb](request)
+    return VERBS[verb](request, progress)
 
 
 if __name__ == "__main__":
