@@ -15,7 +15,8 @@ from arcterm.show.output import ProgressLine, put, put_json, say_waiting
 
 _HELP = """Say what a training would take on N hosts: memory, a step by part, a checkpoint, an epoch.
 
-It takes the settings of `arcterm train` and starts nothing. It reckons with what steps, collectives and
+It takes the settings of `arcterm train` and starts nothing; an elastic one, --nnodes MIN:MAX, is planned on
+both ends. It reckons with what steps, collectives and
 writing take on this machine, which it tries for some seconds, or with the constants of another one.
 """
 
@@ -25,7 +26,7 @@ def _run(
     *,
     classes: int | None,
     images: int | None,
-    nnodes: int,
+    nnodes: str,
     constants: Path | None,
     measure: bool,
     output: Path | None,
@@ -33,25 +34,29 @@ def _run(
     runs_dir: Path | None,
     **given: Any,
 ) -> None:
+    from arcterm.launch.hosts.asked import parse
     from arcterm.launch.scaling import constants as files
     from arcterm.launch.scaling import words
-    from arcterm.launch.scaling.plan import outlook
+    from arcterm.launch.scaling.plan import outlooks
 
+    hosts = parse(nnodes, None, None)
     if constants and measure:
         raise ConfigError("--constants and --measure are both given", "give one of them")
     settings = layers(**_with_data(given, data, classes, images))
     known = files.read(constants) if constants else None
     if not known:
         say_waiting("measuring what is not known of this machine")
-    found = outlook(
-        settings, nnodes, known, root=runs_dir, anew=measure, progress=ProgressLine("getting the data ready")
+    found = outlooks(
+        settings, hosts, known, root=runs_dir, anew=measure, progress=ProgressLine("getting the data ready")
     )
     if output:
-        files.write(output, found.constants)
+        files.write(output, found[0].constants)
     if as_json:
-        put_json(words.to_builtins(found))
+        made = [words.to_builtins(each) for each in found]
+        put_json(made if len(made) > 1 else made[0])
     else:
-        put(*words.lines(found))
+        for number, each in enumerate(found):
+            put(*[""] * (number > 0), *words.lines(each))
 
 
 def _with_data(
@@ -88,8 +93,8 @@ def _parameters() -> list[inspect.Parameter]:
         "classes": (option(int | None, "--classes", "People of data that is not there."), None),
         "images": (option(int | None, "--images", "Images of all of them."), None),
         "nnodes": (
-            Annotated[int, typer.Option("--nnodes", min=1, help="Hosts; --nproc and --gpus are each one's.")],
-            1,
+            option(str, "--nnodes", "Hosts, N or MIN:MAX; --nproc and --gpus are each one's."),
+            "1",
         ),
         "constants": (option(Path | None, "--constants", "A file of constants of another machine."), None),
         "measure": (option(bool, "--measure", "Measure this machine anew."), False),

@@ -50,6 +50,28 @@ def test_hosts_of_a_file_are_planned_as_json(arcterm, cluster):
     assert found["efficiency"] == pytest.approx(found["alone"]["total"] / found["step"]["total"])
 
 
+def test_an_elastic_training_is_planned_on_its_least_and_its_most_hosts(arcterm, cluster):
+    words = ("plan", "tiny", "arcface", *DATA, "--nnodes", "2:4", "--constants", cluster)
+    code, out, err = arcterm(*words, "--json")
+    assert code == 0, err
+    least, most = json.loads(out)
+    assert [each["layout"]["hosts"] for each in (least, most)] == [2, 4]
+    assert least["batch"] == {"rank": 128, "accumulate": 2, "global": 1024}
+    assert most["batch"] == {"rank": 128, "accumulate": 1, "global": 1024}
+    assert len(least["head"]) == 4
+    assert least["step"]["total"] > most["step"]["total"]
+    assert "--nnodes 2:4" in most["command"]
+    code, alone, err = arcterm(*words[:-3], "4", *words[-2:], "--json")
+    assert code == 0, err
+    alone = json.loads(alone)
+    assert {**alone, "command": most["command"]} == most
+    code, out, err = arcterm(*words)
+    assert code == 0, err
+    of_two, of_four = out.split("\n\n")
+    assert "hosts     2 hosts × 2 GPUs; 128 × 4 × 2 = 1,024 images a step" in of_two
+    assert "hosts     4 hosts × 2 GPUs; 128 × 8 = 1,024 images a step" in of_four
+
+
 def test_the_lines_say_where_the_numbers_are_from(arcterm, cluster):
     code, out, err = arcterm("plan", "tiny", "arcface", *DATA, "--nnodes", "2", "--constants", cluster)
     assert code == 0, err
@@ -73,7 +95,9 @@ def test_gpus_that_are_not_here_have_memory_and_no_time(arcterm):
     [
         (("--classes", "5"), "--images is missing"),
         ((*DATA, "--dataset", "demo"), "leave out one of them"),
-        ((*DATA, "--nnodes", "0"), "nnodes"),
+        ((*DATA, "--nnodes", "0"), "--nnodes 0 is no number of hosts"),
+        ((*DATA, "--nnodes", "4:2"), "--nnodes 4:2 falls"),
+        ((*DATA, "--gpus", "0", "--batch-size", "5", "--nnodes", "3:4"), "can't be shared by 3 hosts"),
         ((*DATA, "--constants", "nowhere.toml"), "can't read nowhere.toml"),
     ],
 )

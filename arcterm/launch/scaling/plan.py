@@ -14,12 +14,14 @@ from arcterm.errors import ConfigError
 from arcterm.launch.choice import Devices, devices_for
 from arcterm.launch.estimate import footprint
 from arcterm.launch.estimate.need import Subject
+from arcterm.launch.hosts.asked import AskedHosts
 from arcterm.launch.plan import Plan, make_plan
 from arcterm.launch.scaling import probes
 from arcterm.launch.scaling.constants import Constants, Machine
 from arcterm.launch.scaling.forecast import Case, Forecast, forecast
 from arcterm.launch.scaling.layout import HostLayout
 from arcterm.overrides import indices
+from arcterm.processes.hosts import elastic
 from arcterm.progress import Progress
 from arcterm.runs import store
 
@@ -43,33 +45,52 @@ class Outlook(NamedTuple):
     notes: list[str]
 
 
-def outlook(
+def outlooks(
     settings: Mapping[str, Any],
-    hosts: int,
+    hosts: AskedHosts,
     given: Constants | None = None,
     *,
     root: Path | None = None,
     anew: bool = False,
     progress: Progress | None = None,
-) -> Outlook:
+) -> list[Outlook]:
     """Forecast the training of `settings` on so many `hosts`, whose ``nproc`` are the ranks of each.
 
-    From the `given` constants, else from those of this machine, measured `anew` if wanted. Raises
-    `ArctermError` or `PluginError` for what can't be.
+    An elastic one on the least and on the most of them, with as many images a step. From the `given`
+    constants, else from those of this machine, measured `anew` if wanted. Raises `ArctermError` or
+    `PluginError` for what can't be.
     """
-    where = _hosts(settings, hosts, given)
-    chosen = Devices(where.gpus, where.ranks * where.hosts, "", where.hosts)
+    where = _hosts(settings, hosts.most, given)
+    chosen = Devices(where.gpus, where.ranks, "").on(hosts)
     plan = make_plan(settings, progress, root, "quick", chosen)
     config, notes = _settled(plan.config, where, given)
+    ends = [_fitted(config, count) for count in sorted({hosts.least, hosts.most})]
+    constants = given or _here(config, where, plan, store.runs_dir(root), anew, progress)
+    if given:
+        notes += _differences(config, where, given)
+    return [
+        Outlook(plan, each, _forecast(plan, each, where.ranks, constants), constants, notes) for each in ends
+    ]
+
+
+def _fitted(config: TrainConfig, count: int) -> TrainConfig:
+    """Return the config on so many of its hosts; raises `ConfigError` if they can't share its step."""
+    fitted = config if count == config.hosts else elastic.fit(config, count)
+    if not isinstance(fitted, TrainConfig):
+        raise ConfigError(
+            f"{config.product} = {config.global_batch} images of a step can't be shared by {count} hosts",
+            "change --batch-size, or the least of --nnodes",
+        )
+    return fitted
+
+
+def _forecast(plan: Plan, config: TrainConfig, ranks: int, constants: Constants) -> Forecast:
     subject = Subject(get("backbone", config.backbone), get("loss", config.loss), plan.facts)
     found = footprint.known(subject.backbone, config) or footprint.follow(subject.backbone, config)
     if isinstance(found, str):
         raise ConfigError(f"the memory of {config.backbone} is unknown: {found}", "see its author")
-    constants = given or _here(config, where, plan, store.runs_dir(root), anew, progress)
-    if given:
-        notes += _differences(config, where, given)
-    case = Case(subject, config, HostLayout(where.hosts, where.ranks), constants, probes.traffic(config))
-    return Outlook(plan, config, forecast(case, found), constants, notes)
+    case = Case(subject, config, HostLayout(config.hosts, ranks), constants, probes.traffic(config))
+    return forecast(case, found)
 
 
 def _hosts(settings: Mapping[str, Any], count: int, given: Constants | None) -> Hosts:
