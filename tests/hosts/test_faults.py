@@ -155,6 +155,7 @@ def test_one_host_goes_on_alone_in_the_bits_of_both(begun, hosts, tmp_path):
     assert resume(run) == bits
     almost = repr(run.config.lr * (1 + 1e-6))
     assert resume(another, "--lr", almost) != bits
+    wait(lambda: not hosts[0].pids() and not hosts[1].pids())
 
 
 def test_the_supervisor_dies_and_nothing_is_left(begun, hosts, tmp_path):

@@ -163,15 +163,32 @@ class Cluster:
                 process.kill()
 
     def stop(self) -> None:
-        """Cancel all jobs, end the daemons and whatever is left of the jobs."""
+        """Cancel all jobs, end the daemons, kill what outlives them; raises `TimeoutError` if anything does."""
         with contextlib.suppress(
             subprocess.CalledProcessError, TimeoutError
         ):  # they end without their leave too
             self.clear()
         for name in reversed(list(self.processes)):
             self.end(name)
-        for process in self.left():
-            process.kill()
+        try:
+            self.wait_for_the_last()
+        finally:
+            for process in self.left():
+                process.kill()
+
+    def wait_for_the_last(self, patience: float = _PATIENCE_SECONDS) -> None:
+        """Wait until nothing of the cluster runs but its daemons, no supervisor and no rank of a job."""
+        daemons = {process.pid for process in self.processes.values()}
+        last: list[str] = []
+
+        def over() -> bool:
+            last[:] = [_words(process) for process in self.left() if process.pid not in daemons]
+            return not last
+
+        try:
+            wait_until(over, "the end of what jobs started", patience)
+        except TimeoutError as error:
+            raise TimeoutError("\n".join([str(error), *last])) from None
 
     def clear(self) -> None:
         """Cancel all jobs and wait for their end."""
@@ -242,6 +259,13 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def _words(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} {process.status()} {' '.join(process.cmdline())}"
+    except psutil.Error:
+        return f"{process.pid}"
 
 
 def _variable(process: psutil.Process, name: str) -> str:

@@ -23,11 +23,12 @@ def _session_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(_session_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A cluster that is idle, which this process's commands find; it is idle again afterwards."""
+    """A cluster that is idle, which this process's commands find; it is idle again and alone afterwards."""
     for name, value in _session_cluster.environment.items():
         monkeypatch.setenv(name, value)
     yield _session_cluster
     _session_cluster.recover()
+    _session_cluster.wait_for_the_last()
 
 
 @pytest.fixture
