@@ -105,13 +105,16 @@ class View:
 
     @property
     def waiting(self) -> str:
-        """What a queued run waits for; empty of any other."""
-        return f"queued {self.state.reason}".strip() if self.word == "queued" else ""
+        """What a run waits for in a queue, or before it begins; empty of any other."""
+        reason = self.state.reason
+        if self.word == "queued":
+            return f"queued {reason}".strip()
+        return f"starting: {reason}" if self.word == "starting" and reason else ""
 
     @property
     def pid(self) -> str:
         """The process of a live run, which an engine's queue has not."""
-        shown = self.owner is not None and self.live and not self.waiting
+        shown = self.live and self.word != "queued"
         return f"pid {self.owner.pid} detached" if self.owner and shown else ""
 
     @property

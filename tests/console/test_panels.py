@@ -105,6 +105,18 @@ def test_a_queued_run_says_after_which(make):
     assert "queued after first" in said(status.notice(view_of(made), 90, 1))
 
 
+def test_a_run_that_waits_for_hosts_says_for_which(make):
+    made = make("two")
+    reason = "waits for 1 of 2 hosts at 10.0.0.1:29400; other: numpy is 2.0 there and 2.4 on first"
+    made.become("starting", reason=reason)
+    view = view_of(made)
+    assert status.notice_rows(view, 80) == 2
+    told = said(status.notice(view, 80, 2)).replace("best –", "")
+    assert " ".join(told.split()) == f"starting: {reason}"
+    made.become("starting")
+    assert "starting; the first step is yet to come" in said(status.notice(view_of(made), 80, 1))
+
+
 def test_a_run_that_is_requeued_says_why_to_the_end_and_nothing_of_the_attempt_before(make):
     made = make("again")
     made.train(8)

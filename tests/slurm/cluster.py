@@ -163,7 +163,7 @@ class Cluster:
                 process.kill()
 
     def stop(self) -> None:
-        """Cancel all jobs, end the daemons, kill what outlives them; raises `TimeoutError` if anything does."""
+        """Cancel all jobs, end the daemons, and kill what outlives them, which is a `TimeoutError`."""
         with contextlib.suppress(
             subprocess.CalledProcessError, TimeoutError
         ):  # they end without their leave too
