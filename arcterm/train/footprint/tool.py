@@ -43,7 +43,7 @@ _PIECES = {"traffic": 1, "pace": 5, "exchange": 4, "loader": 1, "disk": 1}
 """Pieces of each, of some seconds: steps with few images and with many, the head in three sizes, …"""
 
 
-class _Pieces:
+class _PieceCount:
     """Counts pieces of work: one by one where they are done, and all of them where that is waited for."""
 
     def __init__(self, total: int, progress: Progress) -> None:
@@ -70,7 +70,7 @@ def constants(request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     ranks, wanted = request["ranks"], request["wanted"]
     _show(config, max(ranks, 2) if "exchange" in wanted else ranks)
     found: dict[str, Any] = {}
-    pieces, before = _Pieces(sum(_PIECES[name] for name in wanted), progress), 0
+    pieces, before = _PieceCount(sum(_PIECES[name] for name in wanted), progress), 0
     for name, count, work in _probes(config, request):
         if name in wanted:
             found[name] = together(count, partial(_begin, config, work), pieces.one)[0]
