@@ -113,6 +113,9 @@ def test_a_run_that_waits_for_hosts_says_for_which(make):
     assert status.notice_rows(view, 80) == 2
     told = said(status.notice(view, 80, 2)).replace("best –", "")
     assert " ".join(told.split()) == f"starting: {reason}"
+    cut = said(status.notice(view, 40, status.notice_rows(view, 40))).splitlines()
+    assert len(cut) == 3
+    assert cut[-1].rstrip().endswith("…")
     made.become("starting")
     assert "starting; the first step is yet to come" in said(status.notice(view_of(made), 80, 1))
 

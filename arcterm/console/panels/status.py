@@ -66,8 +66,9 @@ def notice(view: View, width: int, height: int) -> list[Line]:
     )
     text, role = _message(view)
     room = width - len(right[0]) - 4
-    first, *rest = wrap(text, room) if height > 1 else [shorten(text, room)]
-    return [spread([(first, role)], [right], width), *([(f" {row}", role)] for row in rest)][:height]
+    rows = wrap(text, room)
+    first, *rest = [*rows[: height - 1], shorten(" ".join(rows[height - 1 :]), room)]
+    return [spread([(first, role)], [right], width), *([(f" {row}", role)] for row in rest if row)]
 
 
 def notice_rows(view: View, width: int) -> int:
