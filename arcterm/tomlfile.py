@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,8 @@ def read(path: Path) -> dict[str, Any]:
     if problem := _excess(text):
         raise ConfigError(f"{path} {problem}", _HINT)
     try:
+        import tomllib  # few processes read such a file
+
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a TOMLDecodeError is a ValueError
         raise ConfigError(f"{path} is not TOML: {error}", _HINT) from None

@@ -53,18 +53,33 @@ def tui(
         _print(name, runs_dir)
         return
     gc.disable()  # so much is imported that it would search it ten times; the console enables it
-    from arcterm.console.app import key_table, run_console
+    if keys:
+        _list_keys()
+        return
     from arcterm.inputs import uses
-    from arcterm.runs import store
+    from arcterm.runs import reader, store
+
+    root = store.runs_dir(runs_dir)
+    run = store.find(root, name, uses.WATCHED) if name else None
+    ahead = reader.LookAhead(run) if run else None
+    from arcterm.console.app import run_console
+
+    run_console(
+        root,
+        run.id if run else None,
+        readonly=readonly,
+        ascii_only=ascii_only,
+        refresh=refresh,
+        ahead=ahead,
+    )
+
+
+def _list_keys() -> None:
+    from arcterm.console.app import key_table
     from arcterm.show.output import put, table
 
-    if keys:
-        header, *rows = key_table()
-        put(*table(header, rows))
-        return
-    root = store.runs_dir(runs_dir)
-    run = store.find(root, name, uses.WATCHED).id if name else None
-    run_console(root, run, readonly=readonly, ascii_only=ascii_only, refresh=refresh)
+    header, *rows = key_table()
+    put(*table(header, rows))
 
 
 def _print(name: str | None, runs_dir: RunsDir) -> None:

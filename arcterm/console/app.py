@@ -31,9 +31,10 @@ from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.screens.boxes import SMALLEST, Problem, TooSmall
 from arcterm.console.stylesheet import ParsedOnce
 from arcterm.console.tabbed import Tabbed
-from arcterm.console.tabs import JOBS, LAUNCH, TABS
+from arcterm.console.tabs import DASH, JOBS, LAUNCH, TABS
 from arcterm.errors import ArctermError, RunError
 from arcterm.runs import store
+from arcterm.runs.reader import LookAhead
 from arcterm.runs.state import check_whole
 from arcterm.runs.store import Run
 
@@ -79,6 +80,7 @@ class Console(Tabbed):
         *,
         readonly: bool = False,
         wanted: Preferences | None = None,
+        ahead: LookAhead | None = None,
     ) -> None:
         wanted = wanted or Preferences()
         self.ascii = wanted.ascii or terminal.ascii_only()
@@ -100,7 +102,7 @@ class Console(Tabbed):
         self.set_keymap(wanted.keymap())
         self.remapped = bool(wanted.keys)
         self._keystrokes = Keystrokes(self, super().on_event)
-        self._first = None if run is None else self._begin(run)
+        self._unread = None if run is None else self._begin(run, ahead)
 
     async def on_event(self, event: events.Event) -> None:
         """Take keys one at a time; Textual handles other events."""
@@ -110,22 +112,27 @@ class Console(Tabbed):
             await super().on_event(event)
 
     def on_mount(self) -> None:
-        """Open the run that was asked for, else the screen that was open last."""
-        if self._first is None or not self.open_run(*self._first):
+        """Open the screen that was open last, unless it began with the run that was asked for."""
+        if self.tab == 0 and (self._unread is None or not self.open_run(self._unread)):
             self.open_last()
         if not self.readonly:  # what an engine says is written into its runs
             engines.watch(self, self.root)
 
-    def _begin(self, name: str) -> tuple[Run, ConsoleScreen | None] | None:
-        """Find a run and make its screen, which reads it while the app starts; None if the run is gone."""
+    def _begin(self, name: str, ahead: LookAhead | None) -> Run | None:
+        """Begin with a run's screen, which reads it while the app starts.
+
+        Return the run if it can't be read, which `open_run` shows; None also if it is gone.
+        """
         try:
             run = store.find(self.root, name)
         except ArctermError:  # removed since `run_console` looked
             return None
         try:
-            return run, self.screen_of(run)
-        except ArctermError:  # `open_run` shows it
-            return run, None
+            self.begin_with(DASH, self.screen_of(run, ahead))
+        except ArctermError:
+            return run
+        remembered.put("run", run.id)
+        return None
 
     def on_resize(self, event: events.Resize) -> None:
         """Cover everything when the terminal becomes too small."""
@@ -189,16 +196,16 @@ class Console(Tabbed):
         self.fit()
 
     @staticmethod
-    def screen_of(run: Run) -> ConsoleScreen:
-        """The screen of one run; raises `ArctermError` if it can't be read."""
+    def screen_of(run: Run, ahead: LookAhead | None = None) -> ConsoleScreen:
+        """The screen of one run, perhaps looked at `ahead`; raises `ArctermError` if it can't be read."""
         check_whole(run)
         if run.record.config.kind == "job":
             from arcterm.console.screens.job import JobScreen
 
-            return JobScreen(run)
+            return JobScreen(run, ahead)
         from arcterm.console.screens.dashboard import Dashboard  # numpy: the run list does without
 
-        return Dashboard(run)
+        return Dashboard(run, ahead)
 
     def show_error(self, error: ArctermError) -> None:
         self.push_screen(Problem(error))
@@ -295,8 +302,9 @@ def run_console(
     readonly: bool = False,
     ascii_only: bool = False,
     refresh: float | None = None,
+    ahead: LookAhead | None = None,
 ) -> NoReturn:
-    """Show the console, and end the process when it is left.
+    """Show the console, and end the process when it is left; `run` may have been looked at `ahead`.
 
     Raises `ArctermError` without a terminal, without that run, or for a settings file that can't be used.
     """
@@ -309,7 +317,7 @@ def run_console(
     wanted = msgspec.structs.replace(
         wanted, ascii=wanted.ascii or ascii_only, readonly=wanted.readonly or readonly
     )
-    ending.run(Console(root, run, wanted=wanted))
+    ending.run(Console(root, run, wanted=wanted, ahead=ahead))
 
 
 def key_table() -> list[list[str]]:

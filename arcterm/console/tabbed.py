@@ -15,6 +15,7 @@ from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.tabs import DASH, RUNS, TABS
 from arcterm.errors import ArctermError
 from arcterm.runs import store
+from arcterm.runs.reader import LookAhead
 from arcterm.runs.store import Run
 
 if TYPE_CHECKING:
@@ -44,16 +45,13 @@ class Tabbed(App[None]):
         raise NotImplementedError
 
     @staticmethod
-    def screen_of(run: Run) -> ConsoleScreen:
-        """The screen of one run; raises `ArctermError` if it can't be read."""
+    def screen_of(run: Run, ahead: LookAhead | None = None) -> ConsoleScreen:
+        """The screen of one run, perhaps looked at `ahead`; raises `ArctermError` if it can't be read."""
         raise NotImplementedError
 
-    def open_run(self, run: Run, made: ConsoleScreen | None = None) -> bool:
-        """Show a run's dashboard, or a job's screen, unless it is `made` already.
-
-        False, with the error shown, if the run can't be read.
-        """
-        shown = self.show_tab(DASH, lambda: made or self.screen_of(run), anew=True)
+    def open_run(self, run: Run) -> bool:
+        """Show a run's dashboard, or a job's screen; False, with the error shown, if it can't be read."""
+        shown = self.show_tab(DASH, partial(self.screen_of, run), anew=True)
         if shown:
             remembered.put("run", run.id)
         return shown
@@ -69,6 +67,16 @@ class Tabbed(App[None]):
             self.show_tab(DASH, partial(self.screen_of, run), anew=True)
         except ArctermError:
             self.go(RUNS)
+
+    def begin_with(self, number: int, screen: ConsoleScreen) -> None:
+        """Let `screen` be the first that is composed, as tab `number`.
+
+        Textual would compose an empty one, lay it out and give it its styles before it is switched.
+        """
+        self._current_mode = str(number)
+        self._screen_stacks = {self._current_mode: []}
+        self.add_mode(self._current_mode, lambda: screen)
+        self._visited = [number]
 
     @property
     def tab(self) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
@@ -157,6 +160,50 @@ class Reader:
         if self._log is None or self._log[:2] != (path, size):
             self._log = (path, size, read_tail(path, LOG_LINES))
         return str(path.relative_to(self.run.path)), self._log[2]
+
+
+class LookAhead:
+    """The first look at a run, taken by a process of its own while this one does other things.
+
+    In a thread it would take turns with what this process does: a long file is searched by one call of Python
+    after another. Made where there is one thread yet, since it forks.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._pipe, writing = os.pipe()
+        self._process = os.fork()
+        if not self._process:
+            self._take(writing)
+        os.close(writing)
+
+    def _take(self, writing: int) -> NoReturn:
+        """Write the reader and what it found; nothing where that fails: whoever looks next finds out why."""
+        with contextlib.suppress(BaseException):
+            os.close(self._pipe)
+            reader = Reader(self.run)
+            found = reader.look()
+            place = {name: value for name, value in vars(reader).items() if name not in ("run", "summary")}
+            with os.fdopen(writing, "wb") as file:
+                pickle.dump((place, found), file, pickle.HIGHEST_PROTOCOL)
+        os._exit(0)
+
+    def result(self) -> tuple[Reader, Look]:
+        """Wait for the look, or take it here if it failed there; return it and the reader to go on with.
+
+        Raises what `Reader.look` raises. To be called once.
+        """
+        with os.fdopen(self._pipe, "rb") as file:
+            written = file.read()
+        os.waitpid(self._process, 0)
+        reader = Reader(self.run)
+        try:
+            place, found = pickle.loads(written)  # noqa: S301  by our own child
+        except (EOFError, pickle.UnpicklingError):
+            return reader, reader.look()
+        vars(reader).update(place)
+        reader.essentials.run = reader._follower.run = self.run
+        return reader, found
 
 
 def stop_pending(run: Run, state: State) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import keyword
 import math
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from functools import partial
@@ -454,6 +453,8 @@ class Recipe(Declaration):
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
         """Read a recipe's TOML file; raises `OSError` and `ValueError`."""
+        import tomllib
+
         return cls.of(tomllib.loads(Path(path).read_text(encoding="utf-8")))
 
     @classmethod

@@ -18,12 +18,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, overload
-
-import entrypoints
 
 from arcterm_registry.declare import (
     Backbone,
@@ -184,6 +181,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def load_target(target: str) -> object:
     """Import ``pkg.mod:attribute``; raises whatever that raises."""
+    import entrypoints  # with what it needs a twentieth of a console's imports, which seldom asks for any
+
     found: object = entrypoints.EntryPoint.from_string(target, "").load()
     return found
 
@@ -227,6 +226,8 @@ def _in_place(plugin: Plugin) -> Declaration | str:
 
 @functools.lru_cache(maxsize=8)
 def _installed(path: tuple[str, ...]) -> tuple[Plugin, ...]:
+    import entrypoints
+
     kinds = {group: kind for kind, group in _GROUPS.items()}
     plugins: list[Plugin] = []
     seen: set[str] = set()
@@ -282,13 +283,17 @@ def _metadata_files(path: Iterable[str]) -> Iterator[Path]:
 
 def _entries(file: Path) -> Iterator[tuple[str, str, str]]:
     """(group, name, target) of a metadata file; nothing of a file that is not ours or can't be parsed."""
+    import configparser
+
+    import entrypoints
+
     try:
         text = file.read_text(encoding="utf-8")
         if "[arcterm." not in text:
             return
         parser = entrypoints.CaseSensitiveConfigParser(delimiters=("=",), interpolation=None)
         parser.read_string(text)
-    except (OSError, UnicodeDecodeError, ConfigParserError):
+    except (OSError, UnicodeDecodeError, configparser.Error):
         return
     for group in parser.sections():
         for name, target in parser[group].items():

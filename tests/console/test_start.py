@@ -92,7 +92,7 @@ async def test_what_is_opened_is_whole_in_its_first_frame(make, root, until, sho
 
     monkeypatch.setattr(Console, "_display", displayed)
     app = Console(root, "last")
-    app._first[1]._first.result(30)
+    app._modes["2"]()._first.result(30)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: frames and frames[-1][0] == "Dashboard")
         await pilot.press("question_mark")

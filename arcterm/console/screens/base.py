@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
@@ -39,7 +40,7 @@ class ConsoleScreen(Screen[None]):
     )
     changes: ClassVar[frozenset[str]] = frozenset()
     """Names of the actions that change something: not offered where the console only watches."""
-    _escaping = False
+    _escaping = _resumed = False
 
     def __init_subclass__(cls, **options: bool) -> None:
         cls.BINDINGS = named(cls.__dict__.get("BINDINGS", []))
@@ -63,6 +64,12 @@ class ConsoleScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.console_app.warn_once()
+
+    def _on_screen_resume(self, event: events.ScreenResume) -> None:
+        """Keep the styles that everything was just given as it was mounted: Textual gives them all again."""
+        if not self._resumed:
+            self._resumed = True
+            event.refresh_styles = False
 
     def act(self, call: Callable[[], Callable[[], None]]) -> None:
         """Like `perform`, for what changes anything; refused where the console only watches."""

@@ -18,7 +18,7 @@ from arcterm.console.rows import Rows
 from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
 from arcterm.errors import RunError
 from arcterm.runs.describe import best_result
-from arcterm.runs.reader import Look
+from arcterm.runs.reader import Look, LookAhead
 from arcterm.runs.store import Run
 from arcterm.show import words
 
@@ -56,8 +56,8 @@ class Dashboard(RunScreen, ChartKeys):
         Binding("p", "pause", "pause", tooltip="stop painting; the run goes on"),
     ]
 
-    def __init__(self, run: Run) -> None:
-        super().__init__(run)
+    def __init__(self, run: Run, ahead: LookAhead | None = None) -> None:
+        super().__init__(run, ahead)
         self._makers = makers(self.view)
         self._paused = False
         self._looks = 0

@@ -9,7 +9,7 @@ from arcterm.console.messages import Looked, LookFailed
 from arcterm.console.screens.actions import RunActions
 from arcterm.console.screens.polling import Polling
 from arcterm.console.view import View
-from arcterm.runs.reader import Look, Reader
+from arcterm.runs.reader import Look, LookAhead, Reader
 from arcterm.runs.state import read_state
 from arcterm.runs.store import Run
 
@@ -24,13 +24,20 @@ class RunScreen(RunActions, Polling):
     leaving: ClassVar[str]
     """Remark on leaving a live run; ``{}`` is its name."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, ahead: LookAhead | None = None) -> None:
+        """Begin to read the run, unless that was begun `ahead`."""
         super().__init__()
         self.view = View(run=run, record=run.record, state=read_state(run))
         self._reader = Reader(run)
         reading = ThreadPoolExecutor(1)  # it reads while the screen is put together
-        self._first: Future[Look] | None = reading.submit(self._reader.look)
+        self._first: Future[Look] | None = reading.submit(self._begin, ahead)
         reading.shutdown(wait=False)
+
+    def _begin(self, ahead: LookAhead | None) -> Look:
+        if ahead is None:
+            return self._reader.look()
+        self._reader, found = ahead.result()
+        return found
 
     def on_mount(self) -> None:
         """Show what is read by now, in the first frame."""
