@@ -16,7 +16,7 @@ from arcterm.errors import ArctermError, RunError
 from arcterm.runs import control, trackers
 from arcterm.runs.describe import Summary
 from arcterm.runs.engines import record as engines
-from arcterm.runs.events import AnyEvent
+from arcterm.runs.events import AnyEvent, Rank
 from arcterm.runs.reading.batches import StepBatch
 from arcterm.runs.reading.follow import Follower, read_tail
 from arcterm.runs.report import read_report
@@ -47,7 +47,8 @@ class Look:
     """The result of one look at a run; with `more` there are events left to read at once.
 
     `essentials` are for a `Summary` that is up to date: that of the look before, or a new one if it is to be
-    made `anew`. `report` is that of a job that is done, `trackers` is as `trackers.describe` gives it.
+    made `anew`. `events` are for a compact one: steps have series in float32, and of the reports of a rank
+    the newest. `report` is that of a job that is done, `trackers` is as `trackers.describe` gives it.
     `unreadable` counts, by reason, the lines that are no events, as far as events are read.
     """
 
@@ -135,7 +136,7 @@ class Reader:
         return Look(
             anew=anew,
             essentials=essentials,
-            events=events,
+            events=_lightened(events),
             more=more,
             state=state,
             stopping=stop_pending(self.run, state),
@@ -160,6 +161,20 @@ class Reader:
         if self._log is None or self._log[:2] != (path, size):
             self._log = (path, size, read_tail(path, LOG_LINES))
         return str(path.relative_to(self.run.path)), self._log[2]
+
+
+def _lightened(events: list[tuple[int, AnyEvent | StepBatch]]) -> list[tuple[int, AnyEvent | StepBatch]]:
+    """The `events` without reports of ranks that newer ones replace, and with steps as a history keeps them.
+
+    Whoever looks on has little left to do with them then, in a thread that may have to draw.
+    """
+    newest = {(attempt, event.rank): id(event) for attempt, event in events if isinstance(event, Rank)}
+    kept = set(newest.values())
+    return [
+        (attempt, event.compact() if isinstance(event, StepBatch) else event)
+        for attempt, event in events
+        if not isinstance(event, Rank) or id(event) in kept
+    ]
 
 
 class LookAhead:

@@ -13,6 +13,7 @@ import pytest
 from arcterm.runs.describe import Summary
 from arcterm.runs.events import Checkpoint, Message, Phase, Rank, Start, Step, Verify, encode, real
 from arcterm.runs.journal import Journal
+from arcterm.runs.reader import Reader
 from arcterm.runs.reading.batches import StepBatch
 from arcterm.runs.reading.columns import GrowingColumn
 from arcterm.runs.reading.follow import Follower
@@ -97,8 +98,24 @@ def test_a_summary_of_batches_is_that_of_all_lines(run, seed, limit):
     assert read(run, "batches", limit) == read(run, "lines")
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_looks_make_the_history_that_all_events_make_with_a_report_of_a_rank_each(run, seed):
+    (run.events / "0001-r00000.jsonl").write_bytes(b"".join(a_run(random.Random(seed))))
+    every, looked = Summary(compact=True), Summary(compact=True)
+    every.feed(Follower(run).events())
+    reader, more = Reader(run, limit=500), True
+    while more:
+        look = reader.look()
+        looked.feed(look.events)
+        more = look.more
+        assert sum(isinstance(event, Rank) for _, event in look.events) <= 1
+    assert state_of(looked) == state_of(every)
+    assert looked.last_event_time == every.last_event_time
+
+
 def test_what_a_seal_vouches_for_is_not_checked_line_by_line(run, monkeypatch):
     monkeypatch.setattr("arcterm.runs.reading.follow._BLOCK_LINES", 10)
+    monkeypatch.setattr("arcterm.runs.reading.follow._FEW_LINES", 10)
     journal = Journal(run.events, 1, 0)
     for number in range(1, 200):
         journal.write(step(number))
@@ -110,6 +127,7 @@ def test_what_a_seal_vouches_for_is_not_checked_line_by_line(run, monkeypatch):
 
 def test_bytes_that_are_not_those_that_were_sealed_are_checked_line_by_line(run, monkeypatch):
     monkeypatch.setattr("arcterm.runs.reading.follow._BLOCK_LINES", 10)
+    monkeypatch.setattr("arcterm.runs.reading.follow._FEW_LINES", 10)
     journal = Journal(run.events, 1, 0)
     for number in range(1, 200):
         journal.write(step(number))

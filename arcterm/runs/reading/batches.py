@@ -11,7 +11,7 @@ import os
 import zlib
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import ge, or_
 from typing import Any, get_args
@@ -30,8 +30,9 @@ _SEAL_BLOCK = 1 << 20
 class StepBatch:
     """Consecutive steps, each greater than the one before it, as columns of equal length.
 
-    `steps` and `epochs` are int64, `times` float64 seconds since 1970, `series` float64 by the names of
-    `METRICS`, NaN where a step has no such value. `last` is the last of the steps in full.
+    `steps` and `epochs` are int64, `times` float64 seconds since 1970, `t` the latest of them. `series` are
+    float64 by the names of `METRICS`, or float32 where it is `compact`, NaN where a step has no such value.
+    `last` is the last of the steps in full.
     """
 
     steps: array[int]
@@ -39,14 +40,14 @@ class StepBatch:
     times: array[float]
     series: dict[str, array[float]]
     last: Step
+    t: float
 
     def __len__(self) -> int:
         return len(self.steps)
 
-    @property
-    def t(self) -> float:
-        """The latest time of writing."""
-        return max(self.times)
+    def compact(self) -> StepBatch:
+        """The same with series in float32."""
+        return replace(self, series={name: array("f", values) for name, values in self.series.items()})
 
 
 def _row_type() -> Any:
@@ -94,7 +95,8 @@ def _batch(rows: list[Any], last: Step) -> StepBatch | None:
     if any(map(ge, steps, steps[1:])) or steps[-1] != last.step:
         return None
     epochs, times = array("q", columns["epoch"]), array("d", columns["t"])
-    return StepBatch(steps, epochs, times, {name: _reals(columns[name]) for name in METRICS}, last)
+    series = {name: _reals(columns[name]) for name in METRICS}
+    return StepBatch(steps, epochs, times, series, last, max(columns["t"]))
 
 
 def _reals(values: tuple[Any, ...]) -> array[float]:

@@ -24,7 +24,8 @@ from arcterm.runs.store import Run
 from arcterm.text import clean
 
 _LINE_BYTES = 300  # of a step, about
-_BLOCK_LINES = 900  # decoded at once; no other thread of Python runs meanwhile
+_BLOCK_LINES = 300  # decoded at once, in a third of a millisecond; no other thread of Python runs meanwhile
+_FEW_LINES = 900  # of so few the checksums are checked, which takes less than to see whether a seal holds
 _FILE = re.compile(r"(\d{4})-r(\d{5})(?:\.(\d{6}))?\.jsonl")
 
 
@@ -58,7 +59,7 @@ class FileTail:
     def check_seal(self, fd: int) -> None:
         """Look whether a seal vouches for bytes that are not read yet, if they are many."""
         seal = read_seal(self.path)
-        if seal[0] > max(self.sealed, self.offset + _BLOCK_LINES * _LINE_BYTES) and seal_holds(fd, seal):
+        if seal[0] > max(self.sealed, self.offset + _FEW_LINES * _LINE_BYTES) and seal_holds(fd, seal):
             self.sealed = seal[0]
 
 
@@ -117,7 +118,7 @@ class Follower:
             with self._noting(tail), tail.open() as file:
                 if file is None:
                     continue
-                if limit > _BLOCK_LINES:
+                if limit > _FEW_LINES:
                     tail.check_seal(file.fileno())
                 for end, block in blocks(file.fileno(), tail.offset, size):
                     events = decode_block(block, sealed=end <= tail.sealed)
