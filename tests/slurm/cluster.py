@@ -176,19 +176,17 @@ class Cluster:
             for process in self.left():
                 process.kill()
 
-    def wait_for_the_last(self, patience: float = _PATIENCE_SECONDS) -> None:
-        """Wait until nothing of the cluster runs but its daemons, no supervisor and no rank of a job."""
+    def strays(self) -> list[str]:
+        """What runs of the cluster beside its daemons: supervisors and ranks of jobs, in words."""
         daemons = {process.pid for process in self.processes.values()}
-        last: list[str] = []
+        return [_words(process) for process in self.left() if process.pid not in daemons]
 
-        def over() -> bool:
-            last[:] = [_words(process) for process in self.left() if process.pid not in daemons]
-            return not last
-
+    def wait_for_the_last(self, patience: float = _PATIENCE_SECONDS) -> None:
+        """Wait until nothing of the cluster runs but its daemons; raises `TimeoutError` naming what does."""
         try:
-            wait_until(over, "the end of what jobs started", patience)
+            wait_until(lambda: not self.strays(), "the end of what jobs started", patience)
         except TimeoutError as error:
-            raise TimeoutError("\n".join([str(error), *last])) from None
+            raise TimeoutError("\n".join([str(error), *self.strays()])) from None
 
     def clear(self) -> None:
         """Cancel all jobs and wait for their end."""

@@ -202,7 +202,7 @@ def test_two_clusters_in_a_row_leave_nothing():
         with slurm.running() as cluster:
             assert "n[1-2]" in cluster.ask("sinfo")
             cluster.ask("sbatch", "--output=/dev/null", "--wrap=sleep 600")
-            wait_until(lambda: cluster.ask("squeue", "-h", "-t", "RUNNING"), "the job")
+            wait_until(lambda: "sleep 600" in "".join(cluster.strays()), "the job")
             with pytest.raises(TimeoutError, match="sleep 600"):  # of the job, which nobody has ended
                 cluster.wait_for_the_last(0.0)
         assert cluster.left() == []
