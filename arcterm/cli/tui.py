@@ -57,11 +57,12 @@ def tui(
         _list_keys()
         return
     from arcterm.inputs import uses
-    from arcterm.runs import reader, store
+    from arcterm.runs import store
+    from arcterm.runs.reading.ahead import EssentialsAhead
 
     root = store.runs_dir(runs_dir)
     run = store.find(root, name, uses.WATCHED) if name else None
-    ahead = reader.LookAhead(run) if run else None
+    ahead = EssentialsAhead(run) if run else None
     from arcterm.console.app import run_console
 
     run_console(

@@ -34,7 +34,7 @@ from arcterm.console.tabbed import Tabbed
 from arcterm.console.tabs import DASH, JOBS, LAUNCH, TABS
 from arcterm.errors import ArctermError, RunError
 from arcterm.runs import store
-from arcterm.runs.reader import LookAhead
+from arcterm.runs.reading.ahead import EssentialsAhead
 from arcterm.runs.state import check_whole
 from arcterm.runs.store import Run
 
@@ -80,7 +80,7 @@ class Console(Tabbed):
         *,
         readonly: bool = False,
         wanted: Preferences | None = None,
-        ahead: LookAhead | None = None,
+        ahead: EssentialsAhead | None = None,
     ) -> None:
         wanted = wanted or Preferences()
         self.ascii = wanted.ascii or terminal.ascii_only()
@@ -118,7 +118,7 @@ class Console(Tabbed):
         if not self.readonly:  # what an engine says is written into its runs
             engines.watch(self, self.root)
 
-    def _begin(self, name: str, ahead: LookAhead | None) -> Run | None:
+    def _begin(self, name: str, ahead: EssentialsAhead | None) -> Run | None:
         """Begin with a run's screen, which reads it while the app starts.
 
         Return the run if it can't be read, which `open_run` shows; None also if it is gone.
@@ -196,8 +196,8 @@ class Console(Tabbed):
         self.fit()
 
     @staticmethod
-    def screen_of(run: Run, ahead: LookAhead | None = None) -> ConsoleScreen:
-        """The screen of one run, perhaps looked at `ahead`; raises `ArctermError` if it can't be read."""
+    def screen_of(run: Run, ahead: EssentialsAhead | None = None) -> ConsoleScreen:
+        """The screen of one run, whose essentials may be found `ahead`; `ArctermError` if it can't be read."""
         check_whole(run)
         if run.record.config.kind == "job":
             from arcterm.console.screens.job import JobScreen
@@ -302,9 +302,9 @@ def run_console(
     readonly: bool = False,
     ascii_only: bool = False,
     refresh: float | None = None,
-    ahead: LookAhead | None = None,
+    ahead: EssentialsAhead | None = None,
 ) -> NoReturn:
-    """Show the console, and end the process when it is left; `run` may have been looked at `ahead`.
+    """Show the console, and end the process when it is left; the essentials of `run` may be found `ahead`.
 
     Raises `ArctermError` without a terminal, without that run, or for a settings file that can't be used.
     """

@@ -15,7 +15,7 @@ from arcterm.console.screens.base import ConsoleScreen
 from arcterm.console.tabs import DASH, RUNS, TABS
 from arcterm.errors import ArctermError
 from arcterm.runs import store
-from arcterm.runs.reader import LookAhead
+from arcterm.runs.reading.ahead import EssentialsAhead
 from arcterm.runs.store import Run
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Tabbed(App[None]):
         raise NotImplementedError
 
     @staticmethod
-    def screen_of(run: Run, ahead: LookAhead | None = None) -> ConsoleScreen:
-        """The screen of one run, perhaps looked at `ahead`; raises `ArctermError` if it can't be read."""
+    def screen_of(run: Run, ahead: EssentialsAhead | None = None) -> ConsoleScreen:
+        """The screen of one run, whose essentials may be found `ahead`; `ArctermError` if it can't be read."""
         raise NotImplementedError
 
     def open_run(self, run: Run) -> bool:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,6 +14,7 @@ from arcterm.runs import control, trackers
 from arcterm.runs.describe import Summary
 from arcterm.runs.engines import record as engines
 from arcterm.runs.events import AnyEvent, Rank
+from arcterm.runs.reading.ahead import EssentialsAhead
 from arcterm.runs.reading.batches import StepBatch
 from arcterm.runs.reading.follow import Follower, read_tail
 from arcterm.runs.report import read_report
@@ -72,7 +70,7 @@ class Reader:
 
     With a `curve` the summary's `sampled` values are among the essentials; with `check` every line is
     checked, and ``essentials.corrupt`` counts all that are no events. A look takes at most `limit` events:
-    the first one few, so that there is something to see at once.
+    the first one few, so that there is something to see at once. The first essentials may be found `ahead`.
     """
 
     run: Run
@@ -80,6 +78,7 @@ class Reader:
     curve: bool = False
     check: bool = False
     summary: Summary = field(default_factory=Summary)
+    ahead: EssentialsAhead | None = None
     _log: tuple[Path, int, list[str]] | None = None
     _report: JobReport | None = None
     _attempt: int = 0
@@ -96,7 +95,9 @@ class Reader:
         return self.summary
 
     def _essentials(self) -> tuple[bool, list[tuple[int, AnyEvent]]]:
-        events = self.essentials.essentials(self.curve, self.check)
+        ahead, self.ahead = self.ahead, None
+        found = ahead.take(self.essentials) if ahead else None
+        events = self.essentials.essentials(self.curve, self.check) if found is None else found
         before, self._attempt = self._attempt, events[-1][0] if events else self._attempt
         if anew := 0 < before < self._attempt:  # what the new attempt goes on from may lie far back
             self.essentials = Follower(self.run)
@@ -175,50 +176,6 @@ def _lightened(events: list[tuple[int, AnyEvent | StepBatch]]) -> list[tuple[int
         for attempt, event in events
         if not isinstance(event, Rank) or id(event) in kept
     ]
-
-
-class LookAhead:
-    """The first look at a run, taken by a process of its own while this one does other things.
-
-    In a thread it would take turns with what this process does: a long file is searched by one call of Python
-    after another. Made where there is one thread yet, since it forks.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self._pipe, writing = os.pipe()
-        self._process = os.fork()
-        if not self._process:
-            self._take(writing)
-        os.close(writing)
-
-    def _take(self, writing: int) -> NoReturn:
-        """Write the reader and what it found; nothing where that fails: whoever looks next finds out why."""
-        with contextlib.suppress(BaseException):
-            os.close(self._pipe)
-            reader = Reader(self.run)
-            found = reader.look()
-            place = {name: value for name, value in vars(reader).items() if name not in ("run", "summary")}
-            with os.fdopen(writing, "wb") as file:
-                pickle.dump((place, found), file, pickle.HIGHEST_PROTOCOL)
-        os._exit(0)
-
-    def result(self) -> tuple[Reader, Look]:
-        """Wait for the look, or take it here if it failed there; return it and the reader to go on with.
-
-        Raises what `Reader.look` raises. To be called once.
-        """
-        with os.fdopen(self._pipe, "rb") as file:
-            written = file.read()
-        os.waitpid(self._process, 0)
-        reader = Reader(self.run)
-        try:
-            place, found = pickle.loads(written)  # noqa: S301  by our own child
-        except (EOFError, pickle.UnpicklingError):
-            return reader, reader.look()
-        vars(reader).update(place)
-        reader.essentials.run = reader._follower.run = self.run
-        return reader, found
 
 
 def stop_pending(run: Run, state: State) -> bool:

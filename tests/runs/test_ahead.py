@@ -1,4 +1,4 @@
-"""A look that another process took is the one that would have been taken here, and so is what follows it."""
+"""Essentials that another process found are those that would have been found here, and so is what follows."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import pytest
 
 from arcterm.runs.events import Step, Verify
 from arcterm.runs.journal import Journal
-from arcterm.runs.reader import LookAhead, Reader, RunGoneError
+from arcterm.runs.reader import Reader, RunGoneError
+from arcterm.runs.reading.ahead import EssentialsAhead
 
 STEPS = 2000
 
 
 @pytest.fixture
 def ahead():
-    """Begin a look ahead; tests have threads, which the console has not yet at that time."""
+    """A reader whose essentials are found ahead; tests have threads, which the console has not yet."""
 
     def begin(run):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            return LookAhead(run)
+            return Reader(run, ahead=EssentialsAhead(run))
 
     return begin
 
@@ -58,42 +59,46 @@ def write(journal, steps):
             )
 
 
-def followed(reader, look):
-    """What a reader finds from `look` on, as texts."""
-    found = [look]
+def looks(reader):
+    """All that a reader finds, as texts."""
+    found = [reader.look()]
     while found[-1].more:
         found.append(reader.look())
     return [repr(each) for each in found]
 
 
-def test_it_is_what_a_reader_finds(run, journal, ahead):
-    reader, look = ahead(run).result()
-    own = Reader(run)
-    assert look.more
-    assert [event.step for _, event in look.essentials if isinstance(event, Verify)] == [
-        *range(100, 2001, 100)
-    ]
-    assert followed(reader, look) == followed(own, own.look())
+def test_they_are_what_a_reader_finds(run, journal, ahead):
+    reader = ahead(run)
+    look = reader.look()
+    verified = [event.step for _, event in look.essentials if isinstance(event, Verify)]
+    assert verified == [*range(100, STEPS + 1, 100)]
+    assert [repr(look), *looks(reader)] == looks(Reader(run))
 
 
-def test_the_reader_goes_on_from_it(run, journal, ahead):
-    reader, look = ahead(run).result()
-    followed(reader, look)
+def test_the_reader_goes_on_from_them(run, journal, ahead):
+    reader = ahead(run)
+    looks(reader)
     write(journal, [STEPS + 1])
     after = reader.look()
+    assert [event.step for _, event in after.essentials] == [STEPS + 1]
     assert [event.last.step for _, event in after.events] == [STEPS + 1]
-    assert reader.run is run
 
 
 def test_a_process_that_ends_too_soon_costs_nothing_but_time(run, journal, ahead):
-    begun = ahead(run)
-    os.kill(begun._process, signal.SIGKILL)
-    reader, look = begun.result()
-    own = Reader(run)
-    assert followed(reader, look) == followed(own, own.look())
+    reader = ahead(run)
+    os.kill(reader.ahead._process, signal.SIGKILL)
+    assert looks(reader) == looks(Reader(run))
+
+
+def test_lines_that_are_no_events_are_counted_as_always(run, journal, ahead):
+    with (run.events / "0001-r00000.jsonl").open("ab") as file:
+        file.write(b"garbage\n")
+    reader = ahead(run)
+    looks(reader)
+    assert reader.essentials.corrupt == 1
 
 
 def test_what_is_wrong_is_said_as_always(run, journal, ahead):
     shutil.rmtree(run.path)
     with pytest.raises(RunGoneError, match="was removed"):
-        ahead(run).result()
+        ahead(run).look()

@@ -18,7 +18,8 @@ from arcterm.console.rows import Rows
 from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
 from arcterm.errors import RunError
 from arcterm.runs.describe import best_result
-from arcterm.runs.reader import Look, LookAhead
+from arcterm.runs.reader import Look
+from arcterm.runs.reading.ahead import EssentialsAhead
 from arcterm.runs.store import Run
 from arcterm.show import words
 
@@ -56,7 +57,7 @@ class Dashboard(RunScreen, ChartKeys):
         Binding("p", "pause", "pause", tooltip="stop painting; the run goes on"),
     ]
 
-    def __init__(self, run: Run, ahead: LookAhead | None = None) -> None:
+    def __init__(self, run: Run, ahead: EssentialsAhead | None = None) -> None:
         super().__init__(run, ahead)
         self._makers = makers(self.view)
         self._paused = False

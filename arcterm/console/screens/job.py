@@ -16,7 +16,8 @@ from arcterm.console.keys import KeyLine
 from arcterm.console.panels import job, log
 from arcterm.console.rows import Rows
 from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
-from arcterm.runs.reader import Look, LookAhead
+from arcterm.runs.reader import Look
+from arcterm.runs.reading.ahead import EssentialsAhead
 from arcterm.runs.store import Run
 
 _LIVE_SECONDS = 0.25
@@ -52,7 +53,7 @@ class JobScreen(RunScreen):
         Binding("G,end", "scroll(1000000)", "last line", show=False),
     ]
 
-    def __init__(self, run: Run, ahead: LookAhead | None = None) -> None:
+    def __init__(self, run: Run, ahead: EssentialsAhead | None = None) -> None:
         super().__init__(run, ahead)
         self._top = 0
         self._chosen: int | None = None  # place of the curve that is shown; -1 for none

@@ -9,7 +9,8 @@ from arcterm.console.messages import Looked, LookFailed
 from arcterm.console.screens.actions import RunActions
 from arcterm.console.screens.polling import Polling
 from arcterm.console.view import View
-from arcterm.runs.reader import Look, LookAhead, Reader
+from arcterm.runs.reader import Look, Reader
+from arcterm.runs.reading.ahead import EssentialsAhead
 from arcterm.runs.state import read_state
 from arcterm.runs.store import Run
 
@@ -24,20 +25,13 @@ class RunScreen(RunActions, Polling):
     leaving: ClassVar[str]
     """Remark on leaving a live run; ``{}`` is its name."""
 
-    def __init__(self, run: Run, ahead: LookAhead | None = None) -> None:
-        """Begin to read the run, unless that was begun `ahead`."""
+    def __init__(self, run: Run, ahead: EssentialsAhead | None = None) -> None:
         super().__init__()
         self.view = View(run=run, record=run.record, state=read_state(run))
-        self._reader = Reader(run)
+        self._reader = Reader(run, ahead=ahead)
         reading = ThreadPoolExecutor(1)  # it reads while the screen is put together
-        self._first: Future[Look] | None = reading.submit(self._begin, ahead)
+        self._first: Future[Look] | None = reading.submit(self._reader.look)
         reading.shutdown(wait=False)
-
-    def _begin(self, ahead: LookAhead | None) -> Look:
-        if ahead is None:
-            return self._reader.look()
-        self._reader, found = ahead.result()
-        return found
 
     def on_mount(self) -> None:
         """Show what is read by now, in the first frame."""
