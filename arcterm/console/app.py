@@ -197,7 +197,10 @@ class Console(Tabbed):
 
     @staticmethod
     def screen_of(run: Run, ahead: EssentialsAhead | None = None) -> ConsoleScreen:
-        """The screen of one run, whose essentials may be found `ahead`; `ArctermError` if it can't be read."""
+        """The screen of one run, perhaps with essentials found `ahead`.
+
+        Raises `ArctermError` if it can't be read.
+        """
         check_whole(run)
         if run.record.config.kind == "job":
             from arcterm.console.screens.job import JobScreen

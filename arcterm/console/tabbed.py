@@ -46,7 +46,10 @@ class Tabbed(App[None]):
 
     @staticmethod
     def screen_of(run: Run, ahead: EssentialsAhead | None = None) -> ConsoleScreen:
-        """The screen of one run, whose essentials may be found `ahead`; `ArctermError` if it can't be read."""
+        """The screen of one run, perhaps with essentials found `ahead`.
+
+        Raises `ArctermError` if it can't be read.
+        """
         raise NotImplementedError
 
     def open_run(self, run: Run) -> bool:
