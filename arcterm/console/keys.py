@@ -72,6 +72,8 @@ def name_of(binding: Binding) -> str:
 
 def described(screen: Screen[object]) -> list[Binding]:
     """The bindings that are active on `screen`, help first; one for each action."""
+    if not screen.app.screen_stack:  # the app takes its screens down, while messages still come
+        return []
     seen: dict[str, Binding] = {}
     for active in screen.active_bindings.values():
         binding = active.binding

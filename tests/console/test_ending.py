@@ -9,6 +9,10 @@ import termios
 
 import pytest
 
+from arcterm.console.app import Console
+from arcterm.console.keys import KeyLine, described
+from arcterm.console.screens.runs import RunList
+
 BUSY = """
 import os, time
 from arcterm.console.screens.runs import RunList
@@ -23,6 +27,17 @@ BROKEN = """
 from arcterm.console.screens.runs import RunList
 RunList.on_listed = lambda self, message: 1 / 0
 """
+
+
+async def test_a_message_that_comes_while_the_screens_are_taken_down_draws_nothing(root, until):
+    app = Console(root)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, RunList))
+        screen, stack = app.screen, app._screen_stacks[app.current_mode]
+        stack.clear()
+        screen.query_one(KeyLine).repaint()
+        assert described(screen) == []
+        stack.append(screen)
 
 
 def restored(console) -> None:

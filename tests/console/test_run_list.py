@@ -235,6 +235,13 @@ def test_every_order_names_a_column():
     assert SortOrder("nonsense").by.name == "age"
 
 
+@pytest.mark.parametrize("width", [*range(60, 200), 300])
+def test_no_column_is_cut_off(width):
+    head = listing.table([], 0, width, 5)[0]
+    assert sum(len(text) for text, _ in head) < width
+    assert "".join(text for text, _ in head).endswith(" age") is (width >= 72)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120, 137, 180])
 def test_a_heading_is_where_it_is_clicked(width):
     head = "".join(text for text, _ in listing.table([], 0, width, 5)[0])

@@ -52,7 +52,7 @@ COLUMNS = (
     Column("backbone", 10, "backbone", least=120),
     Column("loss fn", 15, "loss_fn", least=120),
     Column("dataset", 12, "dataset", least=120),
-    Column("device", 12, "nproc", least=120, falling=True),
+    Column("device", 9, "nproc", least=120, falling=True),
     Column("tags", 14, "tag", least=150),
     Column("state", 10, "state"),
     Column("step", 13, "step", right=True, falling=True),
