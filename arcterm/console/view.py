@@ -112,10 +112,9 @@ class View:
         return f"starting: {reason}" if self.word == "starting" and reason else ""
 
     @property
-    def pid(self) -> str:
-        """The process of a live run, which an engine's queue has not."""
-        shown = self.live and self.word != "queued"
-        return f"pid {self.owner.pid} detached" if self.owner and shown else ""
+    def supervisor(self) -> Owner | None:
+        """The process that owns a live run; none of one in a queue, whose owner is of the attempt before."""
+        return self.owner if self.live and self.word != "queued" else None
 
     @property
     def config(self) -> TrainConfig:

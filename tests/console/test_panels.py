@@ -134,6 +134,7 @@ def test_a_run_that_is_requeued_says_why_to_the_end_and_nothing_of_the_attempt_b
     assert status.notice_rows(view, 80) == 2
     told = said(status.notice(view, 80, 2)).replace("best –", "")
     assert " ".join(told.split()) == f"queued slurm 5: {reason}"
+    assert view.supervisor is None  # whom leaving the dashboard names
     assert "pid" not in said(status.status(view, 80, 1))
     assert "images/s" not in said(status.progress(view, 80, 1))
     facts = facts_of.read(Reader(made.run))

@@ -57,4 +57,6 @@ def test_a_run_is_seen_queued_and_running_and_queued_again(site, terminal):
     assert "images/s" not in shown
     terminal.press("Escape")
     terminal.wait("[1 Runs]")
-    assert "◌ queued" in terminal.wait("preempted, requeued")
+    shown = terminal.wait("preempted, requeued")
+    assert "◌ queued" in shown
+    assert "keeps training" not in shown

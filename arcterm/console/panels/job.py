@@ -20,9 +20,10 @@ def status(view: View, width: int, height: int) -> list[Line]:
     word, role = words.state(view.word)
     eta = view.summary.phase_eta() if view.live else None
     ending = f"ETA {duration(eta) if eta is not None else words.DASH}"
+    pid = f"pid {view.supervisor.pid} detached" if view.supervisor else ""
     took = f"took {duration(_seconds(view))}" if not view.live and view.stages else ""
     name = shorten(clean(view.record.config.title), max(12, width - 40))
-    left = [(name, "bold"), (word, role), (view.pid or took, "dim"), (view.run.id, "dim")]
+    left = [(name, "bold"), (word, role), (pid or took, "dim"), (view.run.id, "dim")]
     right = [(ending, "bold")] if view.live else []
     return [spread([item for item in left if item[0]], right, width)]
 

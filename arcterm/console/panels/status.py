@@ -30,11 +30,12 @@ def status(view: View, width: int, height: int, paused: bool = False) -> list[Li
     word, role = words.state(view.word)
     eta = view.summary.eta() if view.word == "running" else None
     ending = f"ETA {duration(eta)}" if eta is not None else f"ETA {words.DASH}"
+    pid = f"pid {view.supervisor.pid} detached" if view.supervisor else ""
     age = words.ago(max(0.0, view.state.t - words.created(view.record.created)))
     took = "" if view.live else f"took {age}" if view.state.t else ""
     right: list[Line | tuple[str, str]] = [("paused", "warn")] if paused else []
     name = shorten(view.run.name, max(12, width - 40))
-    left = [(name, "bold"), (word, role), (device(view), ""), (view.pid or took, "dim")]
+    left = [(name, "bold"), (word, role), (device(view), ""), (pid or took, "dim")]
     if width >= _NARROW:
         left += [(f"attempt {view.summary.attempt or 1}", "dim"), (f"seed {view.config.seed}", "dim")]
         left += [(str(view.run.path), "dim")] if view.run.name != view.run.id else []

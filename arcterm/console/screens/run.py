@@ -88,8 +88,7 @@ class RunScreen(RunActions, Polling):
             self.remove_class(*self.enlargements)
             self.call_after_refresh(self.repaint)
             return
-        owner = self.view.owner
-        if self.view.live and owner:
+        if owner := self.view.supervisor:
             remark = self.leaving.format(self.view.run.name)
             self.app.notify(f"{remark} (pid {owner.pid})", timeout=3, markup=False)
         super().action_back()
