@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -39,6 +40,8 @@ from arcterm.runs.state import check_whole
 from arcterm.runs.store import Run
 
 _TWICE_SECONDS = 2.0
+_AHEAD_SECONDS = 0.5
+"""After so long the screens that need NumPy are imported: opening the first would hold up the loop."""
 
 
 class Console(Tabbed):
@@ -115,6 +118,7 @@ class Console(Tabbed):
         """Open the screen that was open last, unless it began with the run that was asked for."""
         if self.tab == 0 and (self._unread is None or not self.open_run(self._unread)):
             self.open_last()
+        self.set_timer(_AHEAD_SECONDS, threading.Thread(target=_import_screens, daemon=True).start)
         if not self.readonly:  # what an engine says is written into its runs
             engines.watch(self, self.root)
 
@@ -296,6 +300,10 @@ class Console(Tabbed):
             self.push_screen(TooSmall())
         elif covered and not small:
             self.pop_screen()
+
+
+def _import_screens() -> None:
+    from arcterm.console.screens import compare, dashboard  # noqa: F401
 
 
 def run_console(

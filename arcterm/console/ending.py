@@ -71,15 +71,20 @@ class _Guard:
             os.waitpid(self._pid, 0)
 
 
+def settle() -> None:
+    """Set up this process for an app that was imported: few searches for garbage, short turns of threads."""
+    gc.freeze()  # nothing that was imported is ever garbage: no search for it has to pass that again
+    gc.enable()
+    sys.setswitchinterval(_TURN_SECONDS)
+
+
 def run(app: App[None]) -> NoReturn:
     """Run `app` and end the process with its exit code, by a signal with 128 + its number.
 
     Nothing is left to do by then: threads that still read are not waited for, nor is memory given back piece
     by piece. Where SIGKILL ends it, or a lack of memory, a process that waits for that restores the terminal.
     """
-    gc.freeze()  # nothing that was imported is ever garbage: no search for it has to pass that again
-    gc.enable()
-    sys.setswitchinterval(_TURN_SECONDS)
+    settle()
     guard = _Guard(_attributes())
     try:
         asyncio.run(_run(app, guard))

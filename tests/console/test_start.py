@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -103,3 +104,23 @@ async def test_what_is_opened_is_whole_in_its_first_frame(make, root, until, sho
     assert "loss" in dashboard
     assert any("\u2801" <= sign <= "\u28ff" for sign in dashboard)
     assert "this list of keys" in help_box
+
+
+IMPORTING = """
+import asyncio, pathlib, sys
+from arcterm.console.app import Console
+async def main():
+    app = Console(pathlib.Path(sys.argv[1]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "numpy" not in sys.modules
+        while not hasattr(sys.modules.get("arcterm.console.screens.compare"), "Compare"):
+            await pilot.pause(0.01)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.long
+def test_the_run_list_starts_without_numpy_which_is_imported_beside_it(tmp_path):
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", IMPORTING, str(tmp_path / "runs")]
+    assert subprocess.run(command, env=environment, timeout=60, check=False).returncode == 0
