@@ -12,6 +12,29 @@ from textual.events import Event
 from textual.message_pump import MessagePump
 
 _PATIENCE_SECONDS = 3.0
+_REST_SECONDS = 0.03
+
+
+class Courtesy:
+    """Lets threads that read rest while a key is answered, which else would take turns with them."""
+
+    def __init__(self) -> None:
+        self._until = self._after = 0.0
+
+    def note(self) -> None:
+        """Note that there is a key."""
+        self._until = time.monotonic() + _REST_SECONDS
+
+    def rest(self) -> None:
+        """Wait while a key is answered, but not before as much time has passed since the last wait."""
+        now = time.monotonic()
+        if self._after < now < self._until:
+            time.sleep(self._until - now)
+            self._after = time.monotonic() + _REST_SECONDS
+
+
+READERS = Courtesy()
+"""That of all threads of this process that read runs."""
 
 
 class Keystrokes:
@@ -39,6 +62,7 @@ class Keystrokes:
         self._under_way = bool(self._waiting)
         if self._waiting:
             self._since = time.monotonic()
+            READERS.note()
             before, self._screen = self._screen, self._app.screen
             if self._screen is not before and self._screen.call_later(self._next):
                 return  # its queue has what opens it

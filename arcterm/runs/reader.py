@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,8 @@ class Reader:
 
     With a `curve` the summary's `sampled` values are among the essentials; with `check` every line is
     checked, and ``essentials.corrupt`` counts all that are no events. A look takes at most `limit` events:
-    the first one few, so that there is something to see at once. The first essentials may be found `ahead`.
+    the first one few, so that there is something to see at once. The first essentials may be found
+    `ahead`. `rest` is that of a `Follower`.
     """
 
     run: Run
@@ -79,13 +80,14 @@ class Reader:
     check: bool = False
     summary: Summary = field(default_factory=Summary)
     ahead: EssentialsAhead | None = None
+    rest: Callable[[], object] = bool
     _log: tuple[Path, int, list[str]] | None = None
     _report: JobReport | None = None
     _attempt: int = 0
 
     def __post_init__(self) -> None:
         self.essentials = Follower(self.run)
-        self._follower = Follower(self.run)
+        self._follower = Follower(self.run, self.rest)
 
     def refresh(self) -> Summary:
         """Return the summary of all that is written now, decoding as few events as possible."""

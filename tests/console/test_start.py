@@ -11,6 +11,7 @@ from collections import Counter
 import pytest
 from textual.css import stylesheet
 
+from arcterm.console import keystrokes
 from arcterm.console.app import Console
 from arcterm.runs.reader import Reader
 
@@ -124,3 +125,20 @@ def test_the_run_list_starts_without_numpy_which_is_imported_beside_it(tmp_path)
     environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
     command = [sys.executable, "-c", IMPORTING, str(tmp_path / "runs")]
     assert subprocess.run(command, env=environment, timeout=60, check=False).returncode == 0
+
+
+def test_threads_that_read_rest_while_a_key_is_answered_half_of_the_time_at_most(monkeypatch):
+    now, slept = [100.0], []
+    monkeypatch.setattr(keystrokes.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(keystrokes.time, "sleep", slept.append)
+    courtesy = keystrokes.Courtesy()
+    courtesy.rest()
+    assert slept == []
+    courtesy.note()
+    courtesy.rest()
+    courtesy.rest()
+    assert slept == [pytest.approx(0.03)]
+    now[0] += 0.031
+    courtesy.note()
+    courtesy.rest()
+    assert len(slept) == 2

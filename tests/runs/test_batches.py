@@ -113,6 +113,14 @@ def test_looks_make_the_history_that_all_events_make_with_a_report_of_a_rank_eac
     assert looked.last_event_time == every.last_event_time
 
 
+def test_whoever_reads_may_be_kept_waiting_between_two_blocks(run):
+    (run.events / "0001-r00000.jsonl").write_bytes(b"".join(a_run(random.Random(1))))
+    rests = []
+    reader = Reader(run, limit=100_000, rest=lambda: rests.append(1))
+    assert not reader.look().more
+    assert len(rests) > 5
+
+
 def test_what_a_seal_vouches_for_is_not_checked_line_by_line(run, monkeypatch):
     monkeypatch.setattr("arcterm.runs.reading.follow._BLOCK_LINES", 10)
     monkeypatch.setattr("arcterm.runs.reading.follow._FEW_LINES", 10)

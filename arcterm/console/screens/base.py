@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Region
 from textual.screen import ModalScreen, Screen
+from textual.strip import Strip
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
@@ -132,3 +134,15 @@ class Box(ModalScreen[object]):
     def action_cancel(self) -> None:
         """Close without an answer."""
         self.dismiss(None)
+
+
+class Overlay(Box):
+    """A box with a line or two, through which the screen below is seen as it is, while that goes on."""
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Give the rows of the screen below; Textual would make each of them anew, piece by piece."""
+        below = self.app.screen_stack[self.app.screen_stack.index(self) - 1]
+        if below.size != self.size or isinstance(below, ModalScreen):
+            return super().render_lines(crop)
+        rows = below._compositor.render_strips()[crop.y : crop.bottom]
+        return [row.crop(crop.x, crop.right) for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ClassVar
 
+from arcterm.console.keystrokes import READERS
 from arcterm.console.messages import Looked, LookFailed
 from arcterm.console.screens.actions import RunActions
 from arcterm.console.screens.polling import Polling
@@ -28,7 +29,7 @@ class RunScreen(RunActions, Polling):
     def __init__(self, run: Run, ahead: EssentialsAhead | None = None) -> None:
         super().__init__()
         self.view = View(run=run, record=run.record, state=read_state(run))
-        self._reader = Reader(run, ahead=ahead)
+        self._reader = Reader(run, ahead=ahead, rest=READERS.rest)
         reading = ThreadPoolExecutor(1)  # it reads while the screen is put together
         self._first: Future[Look] | None = reading.submit(self._reader.look)
         reading.shutdown(wait=False)

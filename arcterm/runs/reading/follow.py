@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -68,10 +68,12 @@ class Follower:
     """The events of a run in order of attempt, then file; `unreadable` counts whole lines that are none.
 
     It counts them by reason. A line without its line feed is not yet written and is left for the next look. A
-    file that can't be read is passed over; `damaged` says why, by its name.
+    file that can't be read is passed over; `damaged` says why, by its name. Between two blocks of lines
+    `batches` calls `rest`, which may keep it waiting.
     """
 
     run: Run
+    rest: Callable[[], object] = bool  # which does nothing
     unreadable: Counter[str] = field(default_factory=Counter)
     damaged: dict[str, str] = field(default_factory=dict)
     _tails: dict[str, FileTail] = field(default_factory=dict)
@@ -124,6 +126,7 @@ class Follower:
                     events = decode_block(block, sealed=end <= tail.sealed)
                     if events is None:
                         events = self._one_by_one(block)
+                    self.rest()
                     tail.offset = end
                     found += [(tail.order[0], event) for event in events]
                     count += block.count(b"\n")
