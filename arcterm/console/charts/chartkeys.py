@@ -18,7 +18,7 @@ from arcterm.console.charts.grid import ChartGrid
 from arcterm.console.charts.lens import AXES, LEVELS
 from arcterm.console.charts.view import mode_of
 from arcterm.console.rows import Rows
-from arcterm.console.screens.base import ConsoleScreen, Overlay
+from arcterm.console.screens.base import ConsoleScreen, FootBox
 from arcterm.show.lines import Line
 
 _ZOOM, _PAN, _LEAP = 2.0, 0.25, 10
@@ -175,7 +175,7 @@ class ChartKeys(ConsoleScreen):
         self.action_zoom()
 
 
-class FindChart(Overlay):
+class FindChart(FootBox):
     """A line at the bottom; the charts behind it follow what is typed."""
 
     def __init__(self, charts: ChartGrid) -> None:

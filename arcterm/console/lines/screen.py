@@ -16,7 +16,7 @@ from arcterm.console.keys import KeyLine
 from arcterm.console.lines.textlist import TextLine, TextList
 from arcterm.console.messages import LookFailed
 from arcterm.console.rows import Rows
-from arcterm.console.screens.base import Overlay
+from arcterm.console.screens.base import FootBox
 from arcterm.console.screens.boxes import TextBox
 from arcterm.console.screens.polling import Polling
 from arcterm.runs.reader import RunGoneError
@@ -208,7 +208,7 @@ class WholeLine(TextBox):
             yield self.box(self._line.kind or "line", self.wrapped(self._line.text, self._line.role))
 
 
-class FilterBox(Overlay):
+class FilterBox(FootBox):
     """A line at the bottom; the lines behind it follow what is typed."""
 
     DEFAULT_CSS = """

@@ -136,7 +136,7 @@ class Box(ModalScreen[object]):
         self.dismiss(None)
 
 
-class Overlay(Box):
+class FootBox(Box):
     """A box with a line or two, through which the screen below is seen as it is, while that goes on."""
 
     def render_lines(self, crop: Region) -> list[Strip]:
