@@ -62,6 +62,8 @@ class Rows(Widget):
         """Draw for a new size in its first frame; Textual posts `Resize` after that."""
         if self._drawn_for != self.size:
             self._fill()
+            # of a widget that was hidden and has its old size again Textual keeps the rows that it painted
+            self._styles_cache.clear()
         self._base = self.rich_style  # once for all rows: it is that of all ancestors together
         try:
             return super().render_lines(crop)
