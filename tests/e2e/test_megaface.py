@@ -115,8 +115,7 @@ def test_the_console_exports_cleans_and_scores(rehearsed):
         start(terminal, "megaface clean", ["features2", "mask2", *noises])
         terminal.wait("mask2/mask.json")
         start(terminal, "megaface score", ["features2", *LISTS, "result2"])
-        shown = terminal.wait("MegaFace: identification")
-        assert "raw: 32 probes of 4 people" in shown and "✓ done" in shown
+        terminal.wait("MegaFace: identification", "raw: 32 probes of 4 people", "✓ done")
         terminal.press("c")
         terminal.wait("MegaFace: verification")
     finally:

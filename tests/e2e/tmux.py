@@ -50,11 +50,12 @@ class Terminal:
     def screen(self) -> str:
         return self.tmux("capture-pane", "-p")
 
-    def wait(self, text: str) -> str:
-        """The screen as soon as it shows `text`."""
-        deadline = time.monotonic() + PATIENCE
-        while text not in (shown := self.screen()):
-            assert time.monotonic() < deadline, f"no {text!r} on the screen:\n{shown}"
+    def wait(self, *texts: str) -> str:
+        """The screen as soon as it shows all `texts`, and not while it is being drawn."""
+        deadline, before = time.monotonic() + PATIENCE, ""
+        while (shown := self.screen()) != before or not all(text in shown for text in texts):
+            assert time.monotonic() < deadline, f"no {' and '.join(texts)} on the screen:\n{shown}"
+            before = shown
         return shown
 
     def press(self, *keys: str) -> None:

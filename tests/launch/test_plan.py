@@ -465,7 +465,7 @@ class InProcess:
         self.answer = importlib.import_module(module).VERBS[verb]
 
     def ask(self, request):
-        return self.answer(request)
+        return self.answer(request, lambda *counts: None)
 
 
 @pytest.mark.long

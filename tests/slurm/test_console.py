@@ -38,12 +38,9 @@ def test_a_run_is_seen_queued_and_running_and_queued_again(site, terminal):
     urgent = site.occupy()
     before, run = site.hand_in("before"), site.hand_in("wanted")
     terminal.run("tui")
-    assert f"slurm {job(run)}: " in terminal.wait("2nd of 2")
+    terminal.wait("2nd of 2", f"slurm {job(run)}: ")
     terminal.press("Enter")
-    terminal.wait("[2 Dash]")
-    shown = terminal.wait("2nd of 2")
-    assert f"queued slurm {job(run)}: " in shown
-    assert "◌ queued" in shown
+    terminal.wait("[2 Dash]", "2nd of 2", f"queued slurm {job(run)}: ", "◌ queued")
     site("stop", before.id)
     site.cluster.ask("scancel", urgent)
     terminal.wait("▶ running")
@@ -51,8 +48,7 @@ def test_a_run_is_seen_queued_and_running_and_queued_again(site, terminal):
     assert re.search(r"step [1-9]\d*/60  epoch 1/", shown), shown
     site.wait_for_checkpoint(run, 1)
     site.occupy()
-    shown = terminal.wait("preempted, requeued")
-    assert "◌ queued" in shown
+    shown = terminal.wait("preempted, requeued", "◌ queued")
     assert "pid" not in shown
     assert "images/s" not in shown
     terminal.press("Escape")
