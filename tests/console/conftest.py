@@ -311,6 +311,8 @@ class JudgeHere:
     def end(self) -> None:
         """Nothing is to be ended."""
 
+    close = end
+
 
 @pytest.fixture
 def toys(distribution, make, monkeypatch):

@@ -28,6 +28,14 @@ def inspect(how):
 """
 
 
+def test_no_process_is_started_for_a_form_that_was_left(root):
+    judge = Judge()
+    judge.close()
+    with pytest.raises(FailedError, match="was left"):
+        judge.ask({"backbone": "tiny", "loss": "arcface", "dataset": "demo"}, root)
+    assert judge._process is None
+
+
 def test_a_rude_data_set_is_a_line_in_words(distribution, root, capfd, monkeypatch):
     distribution("rude", entry_points="[arcterm.datasets]\nrude = rude:data\n", rude=RUDE)
     asked = {"backbone": "tiny", "loss": "arcface", "dataset": "rude", "batch_size": 8, "nproc": 1}

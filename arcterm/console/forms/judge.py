@@ -38,14 +38,15 @@ class Judge:
     """Answers requests one at a time; a process that hangs or ends is replaced at the next one."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._starting = threading.Lock(), threading.Lock()
+        self._closed = False
         self._process: subprocess.Popen[bytes] | None = None
         self._asked = 0
 
     def ask(self, settings: Mapping[str, Any], root: Path, look: Look = "quick") -> Verdict:
         """The verdict of `judging.judge`; a later call ends this one with a `FailedError`.
 
-        Raises `FailedError` if the process ends, or has no answer in two minutes.
+        Raises `FailedError` if the process ends, or has no answer in two minutes, and once this is closed.
         """
         from arcterm.console.forms.draft import Verdict
         from arcterm.console.forms.fixes import Fix
@@ -61,8 +62,14 @@ class Judge:
         fixes = {key: Fix(texts) for key, texts in answer["fixes"].items()}
         return Verdict(plan=plan, problems=answer["problems"], fixes=fixes)
 
+    def close(self) -> None:
+        """End the process, and start no other: a thread may be about to."""
+        with self._starting:
+            self._closed = True
+        self.end()
+
     def end(self) -> None:
-        """Kill the process, and what it started."""
+        """Kill the process, and what it started; the next request starts another."""
         process, self._process = self._process, None
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -105,15 +112,18 @@ class Judge:
         return answer
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "arcterm.console.forms.judge"],
-            env=environment.for_child(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        return self._process
+        with self._starting:
+            if self._closed:
+                raise FailedError("the form was left while it was checked", "open it again")
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "arcterm.console.forms.judge"],
+                env=environment.for_child(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            return self._process
 
 
 def _serve() -> None:

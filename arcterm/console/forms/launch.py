@@ -219,7 +219,7 @@ class LaunchForm(PagedForm):
 
     def on_unmount(self) -> None:
         """End the process that judges, and keep what is typed, but for the name: no two runs have one."""
-        self._judge_process.end()
+        self._judge_process.close()
         if self.draft is not None:
             texts = {key: text for key, text in self.draft.texts.items() if text and key != "name"}
             remembered.put("launch", texts)
