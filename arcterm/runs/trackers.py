@@ -95,24 +95,43 @@ def is_alive(run: Run, name: str) -> bool:
 def wait_for(run: Run, patience: float = PATIENCE_SECONDS) -> list[dict[str, Any]]:
     """Wait until the trackers of a run that has ended have everything; returns those that have not.
 
-    It is waited as long as one of them gets on, and `patience` seconds more.
+    It is waited as long as one of them gets on or is about to begin, and `patience` seconds more.
     """
     seen, since = describe(run), time.monotonic()
     while True:
         left = [each for each in seen if each["state"] in ("starting", "running", "failing")]
-        if not left or time.monotonic() - since > patience:
+        begins = any(each["state"] == "starting" for each in left)
+        if not left or (time.monotonic() - since > patience and not begins):
             return left
         time.sleep(_LOOK_SECONDS)
         if (now := describe(run)) != seen:
             seen, since = now, time.monotonic()
 
 
-def _is_new(run: Run, name: str, at: Tracking) -> bool:
-    """Whether its process may not be up yet."""
-    try:
-        return not at.since and time.time() - folder(run, name).stat().st_mtime < _STARTUP_SECONDS
-    except FileNotFoundError:
-        return False
+def _state(run: Run, name: str, at: Tracking) -> str:
+    """The state of a tracker as it is now: `at` is what its process wrote last."""
+    if at.state == "failed":
+        return at.state
+    unread = [path for path in run.events.glob("*.jsonl") if _size(path) > at.position.get(path.name, 0)]
+    if at.state == "done" and not unread:
+        return at.state
+    if is_alive(run, name):
+        return "running" if at.state == "done" else at.state
+    # a process that may not be up yet: the first, or that of a resume, which has brought events since
+    signs = unread if at.state == "done" else [] if at.since else [folder(run, name)]
+    return "starting" if any(map(_is_recent, signs)) else "gone"
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
+
+
+def _is_recent(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime < _STARTUP_SECONDS
+    return False
 
 
 def describe(run: Run) -> list[dict[str, Any]]:
@@ -127,11 +146,10 @@ def describe(run: Run) -> list[dict[str, Any]]:
             at = read(run, name)
         except (DataError, OSError) as error:
             at = Tracking(tracker=name, state="failed", error=str(error))
-        there = at.state in ("failed", "done") or is_alive(run, name) or _is_new(run, name, at)
         found.append(
             {
                 "name": name,
-                "state": at.state if there else "gone",
+                "state": _state(run, name, at),
                 "step": max(at.step, 0),
                 "values": at.values,
                 "error": at.error or None,

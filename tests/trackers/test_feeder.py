@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 
 import pytest
@@ -196,6 +197,38 @@ def test_a_process_that_is_gone_is_said(story: Story) -> None:
     assert trackers.describe(story.run)[0]["state"] == "gone"
     with trackers.lock(story.run, "kept"):
         assert trackers.describe(story.run)[0]["state"] == "running"
+
+
+def test_one_that_was_done_before_a_resume_is_waited_for(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short resume may be over before the process is up that feeds the tracker on."""
+    monkeypatch.setattr(trackers, "_LOOK_SECONDS", 0.0)
+    change_config(story.run, track="kept")
+    story.attempt(1, step(1))
+    story.state("done", step=1)
+    story.feed("kept")
+    assert trackers.describe(story.run)[0]["state"] == "done"
+    story.attempt(2, step(2))
+    story.state("done", step=2)
+    assert trackers.describe(story.run)[0]["state"] == "starting"
+    with trackers.lock(story.run, "kept"):
+        assert trackers.describe(story.run)[0]["state"] == "running"
+    looks = iter(range(3))
+    described = trackers.describe
+
+    def start_late(run: object) -> list[dict[str, object]]:
+        if next(looks, None) is None:
+            story.feed("kept")
+        return described(story.run)
+
+    monkeypatch.setattr(trackers, "describe", start_late)
+    assert trackers.wait_for(story.run, patience=0.0) == []
+    assert [number for number, _ in losses()] == [1, 2]
+    story.attempt(3, step(3))
+    for file in story.run.events.iterdir():
+        os.utime(file, (1.0, 1.0))
+    assert described(story.run)[0]["state"] == "gone"
 
 
 def test_the_feeder_needs_neither_torch_nor_numpy() -> None:
