@@ -6,6 +6,7 @@ A `TrainConfig` is complete: every number that was left open has been worked out
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
@@ -504,9 +505,9 @@ class JobConfig(msgspec.Struct, Placement, frozen=True, kw_only=True, tag_field=
         options = asked.get("launcher_options", {}).items()
         return {
             "launcher": asked.get("launcher", ""),
-            "launcher_set": ", ".join(f"{key}={field_text(value)}" for key, value in options),
+            "launcher_set": shlex.join(f"{key}={field_text(value)}" for key, value in options),
             "gpus": ",".join(map(str, self.gpus)) if self.is_local else "",
-            "nproc": str(self.nproc) if self.nproc > 1 and not self.gpus and self.is_local else "",
+            "nproc": str(self.ranks_each) if self.ranks_each > 1 and not self.gpus else "",
         }
 
     @property

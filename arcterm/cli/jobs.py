@@ -16,7 +16,6 @@ from arcterm import jobs
 from arcterm.cli.options import help_of, launcher_option, parameter, set_parameters, shared_parameters
 from arcterm.cli.show_data import findings, list_known, show
 from arcterm.commandline import flag
-from arcterm.errors import ConfigError
 from arcterm.settings import SETTINGS
 from arcterm.show.output import put, put_detached, put_json, say, say_waiting
 
@@ -113,14 +112,11 @@ def put_dry_run(ready: ReadyJob, root: Path, as_json: bool) -> None:
 
 def launcher_of(given: Mapping[str, Any]) -> Chosen | None:
     """The launcher that a command's options name; None if the command has no such options."""
-    from arcterm.launch.launchers.chosen import choose
+    from arcterm.launch.launchers.chosen import choose, parse_options
 
     if "launcher" not in given:
         return None
-    pairs = [text.partition("=") for text in given["launcher_set"]]
-    if bad := next(("".join(pair) for pair in pairs if not pair[1]), ""):
-        raise ConfigError(f"--launcher-set {bad!r} has no '='", "write --launcher-set KEY=VALUE")
-    return choose(given["launcher"], {key.strip(): value.strip() for key, _, value in pairs})
+    return choose(given["launcher"], parse_options(given["launcher_set"]))
 
 
 def _value(given: Any) -> Any:

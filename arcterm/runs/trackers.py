@@ -15,6 +15,7 @@ import msgspec
 
 from arcterm.errors import DataError
 from arcterm.files import read_json, write_json
+from arcterm.runs.reading.follow import Follower
 from arcterm.runs.store import Run, recorded
 
 PATIENCE_SECONDS = 3.0
@@ -110,22 +111,21 @@ def wait_for(run: Run, patience: float = PATIENCE_SECONDS) -> list[dict[str, Any
 
 def _state(run: Run, name: str, at: Tracking) -> str:
     """The state of a tracker as it is now: `at` is what its process wrote last."""
-    if at.state == "failed":
-        return at.state
-    unread = [path for path in run.events.glob("*.jsonl") if _size(path) > at.position.get(path.name, 0)]
-    if at.state == "done" and not unread:
+    resumed = at.state == "done" and _has_more(run, at)
+    if at.state == "failed" or (at.state == "done" and not resumed):
         return at.state
     if is_alive(run, name):
-        return "running" if at.state == "done" else at.state
+        return "running" if resumed else at.state
     # a process that may not be up yet: the first, or that of a resume, which has brought events since
-    signs = unread if at.state == "done" else [] if at.since else [folder(run, name)]
+    signs = run.events.iterdir() if resumed else [] if at.since else [folder(run, name)]
     return "starting" if any(map(_is_recent, signs)) else "gone"
 
 
-def _size(path: Path) -> int:
-    with contextlib.suppress(FileNotFoundError):
-        return path.stat().st_size
-    return 0
+def _has_more(run: Run, at: Tracking) -> bool:
+    """Whether there are events after those that a tracker has; a line that a kill has cut is none."""
+    follower = Follower(run)
+    follower.seek(at.position)
+    return next(follower.events(), None) is not None
 
 
 def _is_recent(path: Path) -> bool:

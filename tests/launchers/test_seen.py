@@ -84,9 +84,9 @@ def test_a_job_on_ranks_is_told_where_to_run_in_its_form(farm, tmp_path):
     draft = tinyface(tmp_path)
     assert verdict_of(draft, tmp_path).ready
     bare = draft.command()
-    draft.texts |= {"run.launcher": "farm", "run.launcher_set": "hosts=2, field=a b", "run.nproc": "3"}
+    draft.texts |= {"run.launcher": "farm", "run.launcher_set": "hosts=2 'field=a b,c'", "run.nproc": "3"}
     assert draft.command() == (
-        f"{bare} --nproc 3 --launcher farm --launcher-set hosts=2 --launcher-set 'field=a b'"
+        f"{bare} --nproc 3 --launcher farm --launcher-set hosts=2 --launcher-set 'field=a b,c'"
     )
     assert draft.problems() == {}
     verdict = verdict_of(draft, tmp_path)
@@ -96,7 +96,7 @@ def test_a_job_on_ranks_is_told_where_to_run_in_its_form(farm, tmp_path):
     assert (config.launcher, config.hosts, config.nproc) == ("farm", 2, 6)
     again = JobDraft("tinyface", draft.spec, config.form[1])
     assert again.text("run.launcher") == "farm"
-    assert again.text("run.launcher_set") == "hosts=2, field=a b"
+    assert again.where() == draft.where()
 
     local = JobDraft("pack", get("job", "pack"))
     assert (local.where(), local.where_fields) == (None, [])
@@ -105,7 +105,12 @@ def test_a_job_on_ranks_is_told_where_to_run_in_its_form(farm, tmp_path):
 @pytest.mark.parametrize(
     ("texts", "key", "said"),
     [
-        ({"run.launcher": "farm", "run.launcher_set": "hosts"}, "run.launcher_set", "hosts has no ="),
+        (
+            {"run.launcher": "farm", "run.launcher_set": "hosts"},
+            "run.launcher_set",
+            "'hosts' of the launcher has no '='",
+        ),
+        ({"run.launcher": "farm", "run.launcher_set": "field='a"}, "run.launcher_set", "in quotes"),
         ({"run.launcher": "farm", "run.launcher_set": "hosts=no"}, "run.launcher_set", "whole number"),
         ({"run.launcher_set": "hosts=2"}, "run.launcher_set", "of another launcher"),
         ({"run.launcher": "barnyard"}, "run.launcher", "farm"),

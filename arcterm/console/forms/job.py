@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from arcterm_registry import JobPath, JobSpec, Option, find, get
+from arcterm_registry import JobPath, JobSpec, Option, get, names
 
 from arcterm import commandline
 from arcterm.commandline import Value, flag
@@ -84,16 +84,15 @@ class JobDraft(FormDraft):
         if not self.spec.ranks:
             return []
         known = {option.name: option for option in SETTINGS}
-        names = tuple(plugin.name for plugin in find("launcher"))
         options = {
             "gpus": known["gpus"],
             "nproc": known["nproc"],
-            "launcher": replace(known["launcher"], choices=names),
+            "launcher": replace(known["launcher"], choices=tuple(names("launcher"))),
             "launcher_set": Option(
                 name="launcher options",
                 type=str,
                 default="",
-                help="KEY=VALUE, its own options, commas between",
+                help="KEY=VALUE, its own options, blanks between",
             ),
         }
         return [Field(key=PLACE_FIELD + name, option=option) for name, option in options.items()]
@@ -117,8 +116,13 @@ class JobDraft(FormDraft):
                 if count or place.optional
                 else f"give {place.name}: {place.help[0].lower()}{place.help[1:]}"
             )
-        if key == _GIVEN and (bad := next((each for each in self._given() if "=" not in each), "")):
-            return f"{bad} has no =; write KEY=VALUE"
+        if key == _GIVEN:
+            try:
+                self._given()
+            except ArctermError as error:
+                return error.message
+            except ValueError as error:
+                return f"{error}: a value with blanks stands in quotes"
         return super().problem(key)
 
     def paths(self) -> list[str]:
@@ -143,7 +147,8 @@ class JobDraft(FormDraft):
         keys = [f"{PLACE_FIELD}gpus", f"{PLACE_FIELD}nproc", _LAUNCHER, AFTER.key]
         asked = {key.removeprefix(PLACE_FIELD): self.text(key) for key in keys if self.text(key)}
         words = [word for name, text in asked.items() for word in (flag(name), text)]
-        words += [word for each in self._given() for word in ("--launcher-set", each)]
+        options = {} if self.problem(_GIVEN) else self._given()
+        words += [word for pair in options.items() for word in ("--launcher-set", "=".join(pair))]
         return f"{command} {shlex.join(words)}" if words else command
 
     def where(self) -> Where | None:
@@ -154,12 +159,12 @@ class JobDraft(FormDraft):
             "" if self.problem(key) else self.text(key)
             for key in (f"{PLACE_FIELD}gpus", f"{PLACE_FIELD}nproc", _LAUNCHER)
         )
-        pairs = [each.partition("=") for each in self._given() if "=" in each]
-        options = {key.strip(): value.strip() for key, _, value in pairs}
+        options = {} if self.problem(_GIVEN) else self._given()
         return Where(gpus or None, int(nproc) if nproc else None, launcher or None, options)
 
-    def _given(self) -> list[str]:
-        return [part.strip() for part in self.text(_GIVEN).split(",") if part.strip()]
+    def _given(self) -> dict[str, str]:
+        """The launcher's own options; raises `ConfigError`, or ValueError for a quote that is not closed."""
+        return launchers.parse_options(shlex.split(self.text(_GIVEN)))
 
     def _paths(self, place: JobPath) -> list[str]:
         text = self.texts.get(PATH_FIELD + place.name, "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from arcterm_registry import Launcher, get
@@ -29,6 +29,17 @@ class Chosen(NamedTuple):
     def placement(self) -> dict[str, Any]:
         """The fields of a config that name it."""
         return {"launcher": self.name, "launcher_options": self.options}
+
+
+def parse_options(assignments: Iterable[str]) -> dict[str, str]:
+    """The options of a launcher that ``KEY=VALUE`` texts give; raises `ConfigError`."""
+    given = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"option {text!r} of the launcher has no '='", "write KEY=VALUE")
+        given[key.strip()] = value.strip()
+    return given
 
 
 def choose(name: str | None, given: Mapping[str, Any]) -> Chosen:
