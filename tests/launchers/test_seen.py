@@ -15,6 +15,7 @@ from arcterm.console.forms.job import JobDraft, judge_job
 from arcterm.console.forms.judging import judge
 from arcterm.console.forms.resuming import ResumeDraft
 from arcterm.console.forms.training import Draft, installed
+from arcterm.console.panels.answer import help_lines
 from arcterm.launch import start
 from arcterm.launch.launchers import chosen
 from arcterm.launch.plan import make_plan
@@ -97,6 +98,9 @@ def test_a_job_on_ranks_is_told_where_to_run_in_its_form(farm, tmp_path):
     again = JobDraft("tinyface", draft.spec, config.form[1])
     assert again.text("run.launcher") == "farm"
     assert again.where() == draft.where()
+
+    ((line, _),) = help_lines(draft, "run.launcher_set", "", None, 80, 1)[0]
+    assert line == " launcher set: KEY=VALUE, its own options, blanks between"
 
     local = JobDraft("pack", get("job", "pack"))
     assert (local.where(), local.where_fields) == (None, [])

@@ -89,7 +89,7 @@ class JobDraft(FormDraft):
             "nproc": known["nproc"],
             "launcher": replace(known["launcher"], choices=tuple(names("launcher"))),
             "launcher_set": Option(
-                name="launcher options",
+                name="launcher_set",
                 type=str,
                 default="",
                 help="KEY=VALUE, its own options, blanks between",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from arcterm.config import PATH_FIELD
+from arcterm.config import PATH_FIELD, PLACE_FIELD
 from arcterm.console.forms.draft import FormDraft, Verdict
 from arcterm.console.forms.fixes import Fix
 from arcterm.launch.estimate.verdict import gib
@@ -48,11 +48,15 @@ def help_lines(
     else:
         entry = draft.fields().get(key)
         usual = f"  [{entry.placeholder}]" if entry and entry.placeholder else ""
-        name = key.removeprefix(PATH_FIELD).replace("_", " ")
-        rows, role = wrap(f"{name}: {clean(draft.note(key))}{usual}", width - 2), ""
+        rows, role = wrap(f"{_name(key)}: {clean(draft.note(key))}{usual}", width - 2), ""
     if len(rows) > height:
         rows = [*rows[: height - 1], shorten(" ".join(rows[height - 1 :]), width - 2)]
     return [[(f" {row}", role)] for row in rows]
+
+
+def _name(key: str) -> str:
+    """What a field is called; an option of a plug-in has that one's kind before it."""
+    return key.removeprefix(PATH_FIELD).removeprefix(PLACE_FIELD).replace("_", " ")
 
 
 def _checks(draft: FormDraft, verdict: Verdict | None, width: int, room: int) -> list[Line]:
@@ -107,7 +111,7 @@ def plan_lines(plan: Plan, width: int, room: int) -> list[Line]:
 
 
 def _problem(key: str, text: str, width: int, fix: Fix | None) -> list[Line]:
-    name = key.removeprefix(PATH_FIELD).replace("_", " ")
+    name = _name(key)
     lead = f"{name}: " if key and not text.startswith(key.rpartition(".")[2]) else ""
     rows = _with_cure(wrap(lead + text, width - 4), fix, width - 4)
     return [[(f" {'!' if i == 0 else ' '} {row}", "bad")] for i, row in enumerate(rows)]
