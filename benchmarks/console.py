@@ -253,8 +253,10 @@ def _complete(places: Places) -> tuple[float, float]:
     script = (
         "import asyncio, pathlib, sys, time\n"
         "from arcterm.console.app import Console\n"
+        "from arcterm.console.ending import settle\n"
         "async def main():\n"
         "    app = Console(pathlib.Path(sys.argv[1]), 'last')\n"
+        "    settle()\n"
         "    async with app.run_test(size=(120, 40)) as pilot:\n"
         "        while not (hasattr(app.screen, 'view') and not app.screen.view.loading):\n"
         "            await pilot.pause(0.01)\n"

@@ -132,14 +132,14 @@ class Reader:
 
     def _look(self) -> Look:
         anew, essentials = self._essentials()
-        events, more = self._follower.batches(self.limit)
+        events, more = self._follower.batches(self.limit, compact=True)
         state = self.judge(read_state(self.run))
         name, log = self._read_log(self.run.attempts())
         self.limit = CHUNK
         return Look(
             anew=anew,
             essentials=essentials,
-            events=_lightened(events),
+            events=_newest(events),
             more=more,
             state=state,
             stopping=stop_pending(self.run, state),
@@ -166,18 +166,14 @@ class Reader:
         return str(path.relative_to(self.run.path)), self._log[2]
 
 
-def _lightened(events: list[tuple[int, AnyEvent | StepBatch]]) -> list[tuple[int, AnyEvent | StepBatch]]:
-    """The `events` without reports of ranks that newer ones replace, and with steps as a history keeps them.
+def _newest(events: list[tuple[int, AnyEvent | StepBatch]]) -> list[tuple[int, AnyEvent | StepBatch]]:
+    """The `events` without reports of ranks that newer ones replace.
 
     Whoever looks on has little left to do with them then, in a thread that may have to draw.
     """
     newest = {(attempt, event.rank): id(event) for attempt, event in events if isinstance(event, Rank)}
     kept = set(newest.values())
-    return [
-        (attempt, event.compact() if isinstance(event, StepBatch) else event)
-        for attempt, event in events
-        if not isinstance(event, Rank) or id(event) in kept
-    ]
+    return [(attempt, event) for attempt, event in events if not isinstance(event, Rank) or id(event) in kept]
 
 
 def stop_pending(run: Run, state: State) -> bool:

@@ -11,10 +11,10 @@ import os
 import zlib
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from operator import ge, or_
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -31,7 +31,7 @@ class StepBatch:
     """Consecutive steps, each greater than the one before it, as columns of equal length.
 
     `steps` and `epochs` are int64, `times` float64 seconds since 1970, `t` the latest of them. `series` are
-    float64 by the names of `METRICS`, or float32 where it is `compact`, NaN where a step has no such value.
+    float64 by the names of `METRICS`, float32 where that was asked for, NaN where a step has no such value.
     `last` is the last of the steps in full.
     """
 
@@ -44,10 +44,6 @@ class StepBatch:
 
     def __len__(self) -> int:
         return len(self.steps)
-
-    def compact(self) -> StepBatch:
-        """The same with series in float32."""
-        return replace(self, series={name: array("f", values) for name, values in self.series.items()})
 
 
 def _row_type() -> Any:
@@ -62,8 +58,8 @@ _others = [kind for kind in get_args(AnyEvent) if kind is not Step]
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(reduce(or_, _others, _Row))
 
 
-def decode_block(block: bytes, sealed: bool) -> list[AnyEvent | StepBatch] | None:
-    """Decode whole lines; None if they have to be decoded one by one.
+def decode_block(block: bytes, *, sealed: bool, compact: bool) -> list[AnyEvent | StepBatch] | None:
+    """Decode whole lines, steps' series to float32 if `compact`; None if they have to be decoded one by one.
 
     The checksums of the lines are not checked where the block is `sealed`, so that its bytes are known to be
     those that were written.
@@ -78,32 +74,33 @@ def decode_block(block: bytes, sealed: bool) -> list[AnyEvent | StepBatch] | Non
     if not rows:
         return found
     place = next(i for i, event in enumerate(found) if type(event) is _Row)
-    if any(type(event) is Start for event in found[place:]):
+    others = [event for event in found[place:] if type(event) is not _Row]
+    if any(type(event) is Start for event in others):
         return None  # steps before it may be made again
     begin = block.rfind(b"\n" + _STEP) + 1
     last = decode(block[begin : block.index(b"\n", begin)])
-    batch = _batch(rows, last) if isinstance(last, Step) else None
-    if batch is None:
-        return None
-    others = [event for event in found[place:] if type(event) is not _Row]
-    return [*found[:place], batch, *others]
+    batch = _batch(rows, last, "f" if compact else "d") if isinstance(last, Step) else None
+    return None if batch is None else [*found[:place], batch, *others]
 
 
-def _batch(rows: list[Any], last: Step) -> StepBatch | None:
+def _batch(rows: list[Any], last: Step, code: Literal["f", "d"]) -> StepBatch | None:
+    # of numbers in a tuple nothing is made anew when they are compared, as of those in an array
     columns = dict(zip(_COLUMNS, zip(*map(msgspec.structs.astuple, rows), strict=True), strict=True))
-    steps = array("q", columns["step"])
+    steps = columns["step"]
     if any(map(ge, steps, steps[1:])) or steps[-1] != last.step:
         return None
+    series = {name: _reals(code, columns[name]) for name in METRICS}
     epochs, times = array("q", columns["epoch"]), array("d", columns["t"])
-    series = {name: _reals(columns[name]) for name in METRICS}
-    return StepBatch(steps, epochs, times, series, last, max(columns["t"]))
+    return StepBatch(array("q", steps), epochs, times, series, last, max(columns["t"]))
 
 
-def _reals(values: tuple[Any, ...]) -> array[float]:
+def _reals(code: Literal["f", "d"], values: tuple[Any, ...]) -> array[float]:
     try:
-        return array("d", values)
+        return array(code, values)
     except TypeError:  # some are texts such as "nan", or missing
-        return array("d", [math.nan if value is None else float(value) for value in values])
+        if values.count(None) == len(values):
+            return array(code, [math.nan]) * len(values)
+        return array(code, [math.nan if value is None else float(value) for value in values])
 
 
 def _intact(block: bytes) -> bool:

@@ -112,10 +112,15 @@ class Follower:
         """Return the events not read yet, at most `limit` if given."""
         return list(islice(self.events(), limit))
 
-    def batches(self, limit: int) -> tuple[list[tuple[int, AnyEvent | StepBatch]], bool]:
-        """Return about `limit` events not read yet, steps in batches, and whether there may be more."""
+    def batches(
+        self, limit: int, *, compact: bool = False
+    ) -> tuple[list[tuple[int, AnyEvent | StepBatch]], bool]:
+        """Return the events of about `limit` lines not read yet, and whether there may be more.
+
+        Steps come in batches, whose series are float32 if `compact`.
+        """
         found: list[tuple[int, AnyEvent | StepBatch]] = []
-        count, size = 0, min(limit, _BLOCK_LINES) * _LINE_BYTES
+        left, size = limit * _LINE_BYTES, min(limit, _BLOCK_LINES) * _LINE_BYTES
         for tail in self._files():
             with self._noting(tail), tail.open() as file:
                 if file is None:
@@ -123,14 +128,14 @@ class Follower:
                 if limit > _FEW_LINES:
                     tail.check_seal(file.fileno())
                 for end, block in blocks(file.fileno(), tail.offset, size):
-                    events = decode_block(block, sealed=end <= tail.sealed)
+                    events = decode_block(block, sealed=end <= tail.sealed, compact=compact)
                     if events is None:
                         events = self._one_by_one(block)
                     self.rest()
                     tail.offset = end
                     found += [(tail.order[0], event) for event in events]
-                    count += block.count(b"\n")
-                    if count >= limit:
+                    left -= len(block)
+                    if left <= 0:
                         return found, True
         return found, False
 
