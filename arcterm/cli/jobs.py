@@ -155,7 +155,7 @@ def job_parameters(declared: JobSpec) -> list[inspect.Parameter]:
         about = typer.Option(flag(name), help=help_of(setting), show_default=False)
         parameters.append(parameter(name, Annotated[kind | None, about], None))
     if declared.ranks:
-        about = "KEY=VALUE, an option of the launcher's own; several times."
+        about = "KEY=VALUE for launcher.KEY, an option of the launcher's own; several times."
         assign = typer.Option("--launcher-set", help=about, show_default=False)
         parameters.append(parameter("launcher", launcher_option(), None))
         parameters.append(parameter("launcher_set", Annotated[list[str], assign], []))

@@ -74,7 +74,7 @@ def refusal(config: Config, found: Sequence[str]) -> ConfigError | None:
     parts = [text.partition(" → ") for text in found]
     said = "; ".join(problem for problem, *_ in parts)
     steps = "; ".join(step for *_, step in parts if step)
-    return ConfigError(f"{config.launcher}: {said}", steps or "change --set launcher.KEY=VALUE")
+    return ConfigError(f"{config.launcher}: {said}", steps or "change an option launcher.KEY")
 
 
 def describe(config: Config, root: Path, name: str = "") -> str:

@@ -121,6 +121,6 @@ def test_a_setup_that_is_not_there_and_what_sbatch_would_refuse_are_problems(com
     (said,) = Slurm(setup="/nowhere/modules.sh").check(submission())
     assert said.startswith("setup: there is no file /nowhere/modules.sh → ")
     (said,) = Slurm(constraint="warp").check(submission())
-    assert said == ("Slurm does not take it: Invalid feature specification → change --set launcher.KEY=VALUE")
+    assert said == ("Slurm does not take it: Invalid feature specification → change an option launcher.KEY")
     assert commands.given("sbatch")[0] == "--test-only"
     assert "--constraint=warp" in commands.given("sbatch")

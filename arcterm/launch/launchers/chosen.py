@@ -57,7 +57,7 @@ def choose(name: str | None, given: Mapping[str, Any]) -> Chosen:
         declared.check_together(options)
     except ValueError as error:
         problem, _, step = str(error).partition(" → ")
-        raise ConfigError(f"{owner}: {problem}", step or "change --set launcher.KEY=VALUE") from None
+        raise ConfigError(f"{owner}: {problem}", step or "change an option launcher.KEY") from None
     return Chosen(name, declared, options)
 
 
@@ -72,13 +72,13 @@ def place(chosen: Chosen, gpus: str | None, nproc: int | None) -> Devices:
     if gpus and gpus != "none":
         raise ConfigError(
             f"--gpus {gpus} names GPUs of this machine, and {chosen.name} works on others",
-            "give --set launcher.gpus=N, the GPUs of each host",
+            "give launcher.gpus=N, the GPUs of each host",
         )
     if each and (gpus == "none" or nproc not in (None, each)):
         asked = "--gpus none" if gpus == "none" else f"--nproc {nproc}"
         raise ConfigError(
             f"{asked} with {each} GPUs on each host, which have a rank each",
-            f"leave it out, or change --set launcher.gpus={each}",
+            "leave it out, or change launcher.gpus",
         )
     ranks = each or nproc or 1
     return Devices(list(range(each)), hosts * ranks, _words(chosen, hosts, ranks, each), hosts)
@@ -102,7 +102,7 @@ def _count(chosen: Chosen, name: str) -> int:
     value = chosen.options.get(name)
     least = 1 if name == "hosts" else 0
     if type(value) is not int or not least <= value <= _MOST:
-        raise ConfigError(f"launcher {chosen.name}: {value} {name}", f"change --set launcher.{name}")
+        raise ConfigError(f"launcher {chosen.name}: {value} {name}", f"change launcher.{name}")
     return value
 
 

@@ -56,7 +56,7 @@ def refusal(directives: Sequence[str], extra: Mapping[str, str]) -> list[str]:
         return [f"{error.message} → {error.hint}"]
     except RunError as error:
         text = error.message.removeprefix("sbatch refuses: ").replace("allocation failure: ", "")
-        return [f"Slurm does not take it: {text} → change --set launcher.KEY=VALUE"]
+        return [f"Slurm does not take it: {text} → change an option launcher.KEY"]
     return []
 
 
@@ -83,13 +83,11 @@ def _short(submission: Submission, options: SlurmOptions, partition: Partition) 
     """What a partition has too little of."""
     name, said = partition.name, []
     if submission.hosts > partition.nodes:
-        said.append(
-            f"{name} has {partition.nodes} nodes, not {submission.hosts} → lower --set launcher.hosts"
-        )
+        said.append(f"{name} has {partition.nodes} nodes, not {submission.hosts} → lower launcher.hosts")
     if not options.gres and submission.gpus > partition.gpus:
         said.append(
             f"no node of {name} has {submission.gpus} GPUs, the most are {partition.gpus} → lower "
-            "--set launcher.gpus, or say how that cluster counts them in launcher.gres"
+            "launcher.gpus, or say how that cluster counts them in launcher.gres"
         )
     if options.cpus and options.cpus > partition.cores:
         said.append(

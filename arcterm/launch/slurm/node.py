@@ -42,7 +42,7 @@ def of_node(name: str) -> str:
         except OSError:
             continue
     raise RunError(
-        f"the address of {name or 'this node'} can't be found", "give --set launcher.interface=NAME, e.g. ib0"
+        f"the address of {name or 'this node'} can't be found", "give launcher.interface=NAME, e.g. ib0"
     )
 
 
