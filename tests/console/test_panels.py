@@ -193,6 +193,24 @@ def test_slow_ranks_are_marked_beside_the_others(make):
     assert devices.ranks(view_of(make("old")), 80, 9) == []
 
 
+def test_what_has_no_place_is_counted_and_a_slow_rank_has_one(make):
+    made = make("wide", nproc=64)
+    made.write(
+        *(Rank(rank=i, cpu=9.0, memory=1, times={"forward": 60.0 + 40 * (i == 61)}) for i in range(64))
+    )
+    view = view_of(made)
+    for panel in (devices.ranks, devices.devices):
+        text = said(panel(view, 80, 5))
+        columns = 4 if panel is devices.ranks else 2
+        assert len(text.splitlines()) == 5
+        assert f"… {64 - 4 * columns + 1} more" in text and " 61!" in text and " 63 " not in text
+        assert "more" not in said(panel(view, 80, 40))
+    many = make("gpus", nproc=16, gpus=list(range(16)))
+    many.gpus(16)
+    assert "… 5 more" in said(devices.devices(view_of(many), 80, 3))
+    assert "… 14 more" in said(devices.heat(view_of(many), 80, 4))
+
+
 def test_what_cannot_be_read_is_counted_and_never_called_no_step(make):
     made = make("torn")
     made.train(3)

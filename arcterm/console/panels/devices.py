@@ -43,9 +43,9 @@ def devices(view: View, width: int, height: int) -> list[Line]:
             names = ["GPUs", "util", "memory", "°C", "power", *(["clock"] if form.clock else [])]
             title = heading("   ".join(names), width, _spread_of(gpus))
             cells = [_gpu(host if hosts else "", gpu, width // columns, form) for host, gpu in gpus]
-            return [title, *_grid(cells, columns)]
+            return [title, *_grid(cells, columns, height - 1)]
     title = heading("GPUs   util   °C", width, _spread_of(gpus))
-    return [title, *_grid([_gpu_short(gpu) for _, gpu in gpus], max(1, width // _SHORT_WIDTH))][:height]
+    return [title, *_grid([_gpu_short(gpu) for _, gpu in gpus], max(1, width // _SHORT_WIDTH), height - 1)]
 
 
 def rows_needed(view: View, width: int) -> int:
@@ -71,7 +71,7 @@ def heat(view: View, width: int, height: int) -> list[Line]:
     places = dict.fromkeys((host, gpu.index) for host, gpu in view.gpus)
     histories = {place: view.history.gpu_history.get(place, ()) for place in places}
     newest = max((history[-1][0] for history in histories.values() if history), default=0.0)
-    lines = [heading("utilisation, 10 min", width, "0–100 %")]
+    cells: list[Line] = []
     for (_, index), history in histories.items():
         sums, counts = [0.0] * room, [0] * room
         for t, value in history:
@@ -80,10 +80,10 @@ def heat(view: View, width: int, height: int) -> list[Line]:
                 sums[column] += value
                 counts[column] += 1
         means = [total / n if n else math.nan for total, n in zip(sums, counts, strict=True)]
-        lines.append([(f" {index:>2} ", "dim"), *_heat_row(means)])
+        cells.append([(f" {index:>2} ", "dim"), *_heat_row(means)])
     if not histories:
-        lines.append([(f" {view.gpu_note or 'no GPU reported'}", "dim")])
-    return lines[:height]
+        cells.append([(f" {view.gpu_note or 'no GPU reported'}", "dim")])
+    return [heading("utilisation, 10 min", width, "0–100 %"), *_grid(cells, 1, height - 1)]
 
 
 def _heat_row(means: list[float]) -> Line:
@@ -139,15 +139,15 @@ def _ranks(view: View, width: int, height: int) -> list[Line]:
     note = view.gpu_note
     timed = any(rank.times for rank in ranks)
     title = f"ranks   CPU   memory{'   own ms/step' * timed}" if ranks else "devices"
-    lines = [heading(title, width)]
     columns = max(1, width // _RANK_WIDTH)
     late = {one.rank for one in stragglers(ranks)}
-    rows = _grid([_rank(rank, width // columns, rank.rank in late) for rank in ranks], columns)
+    shown = _late_first(ranks, late, columns * (height - 1))
+    rows = _grid([_rank(rank, width // columns, rank.rank in late) for rank in shown], columns, height - 1)
     if note and len(rows) + 2 <= height:
         rows = [[(f" {shorten(f'no GPU panel: {note}', width - 2)}", "dim")], *rows]
     elif not ranks:
         rows = [[(" nothing reported yet", "dim")]]
-    return [*lines, *rows][:height]
+    return [heading(title, width), *rows]
 
 
 def _rank(rank: Rank, width: int, late: bool) -> Line:
@@ -172,9 +172,10 @@ def ranks(view: View, width: int, height: int) -> list[Line]:
     columns = max(1, width // _RANK_WIDTH)
     if 1 + math.ceil(len(timed) / columns) > height:
         columns = max(1, width // 20)
-    cells = [_own(rank, width // columns, slowest, rank.rank in late) for rank in timed]
+    shown = _late_first(timed, late, columns * (height - 1))
+    cells = [_own(rank, width // columns, slowest, rank.rank in late) for rank in shown]
     said = f"{len(late)} hold{'s' * (len(late) == 1)} the others up" if late else "alike"
-    return [heading("ranks   own part of a step, ms", width, said), *_grid(cells, columns)][:height]
+    return [heading("ranks   own part of a step, ms", width, said), *_grid(cells, columns, height - 1)]
 
 
 def ranks_needed(view: View, width: int) -> int:
@@ -197,9 +198,17 @@ def _name(rank: Rank, late: bool) -> str:
     return f" {number}{'!' if late else ' '}"
 
 
-def _grid(cells: list[Line], columns: int) -> list[Line]:
-    """Lay out cells side by side, row by row."""
-    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+def _late_first(ranks: list[Rank], late: set[int], places: int) -> list[Rank]:
+    """The `ranks`, those that are `late` first where not all of them have a place."""
+    return sorted(ranks, key=lambda rank: rank.rank not in late) if len(ranks) > places else ranks
+
+
+def _grid(cells: list[Line], columns: int, height: int) -> list[Line]:
+    """Lay out cells side by side, row by row; the last place counts those that have none."""
+    places = columns * max(0, height)
+    if len(cells) > places > 0:
+        cells = [*cells[: places - 1], [(f" … {len(cells) - places + 1} more", "dim")]]
+    rows = [cells[i : i + columns] for i in range(0, min(len(cells), places), columns)]
     return [[piece for cell in row for piece in cell] for row in rows]
 
 
