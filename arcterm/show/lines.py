@@ -103,6 +103,13 @@ def wrap(text: str, width: int) -> list[str]:
     return lines
 
 
+def fit(lines: list[Line], height: int) -> list[Line]:
+    """`lines` in at most `height` rows; where they are more, the last row counts those that are not shown."""
+    if len(lines) <= height or height < 2:
+        return lines[:height]
+    return [*lines[: height - 1], [(f" … {len(lines) - height + 1} more", "dim")]]
+
+
 def _pieces(item: Line | Piece) -> Line:
     return [item] if isinstance(item, tuple) else item
 

@@ -209,6 +209,12 @@ def test_what_has_no_place_is_counted_and_a_slow_rank_has_one(make):
     many.gpus(16)
     assert "… 5 more" in said(devices.devices(view_of(many), 80, 3))
     assert "… 14 more" in said(devices.heat(view_of(many), 80, 4))
+    many.train(10)
+    many.verify(**{f"set{i}": 0.9 for i in range(9)})
+    assert "… 6 more" in said(verification.table(view_of(many), 80, 6))
+    for text in "one", "two", "three", "four":
+        many.say("warning", text)
+    assert "… 3 more" in said(status.alerts(view_of(many), 80, 3))
 
 
 def test_what_cannot_be_read_is_counted_and_never_called_no_step(make):

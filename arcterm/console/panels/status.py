@@ -7,7 +7,7 @@ from collections import Counter
 from arcterm.console.view import View
 from arcterm.runs.describe import best_result
 from arcterm.show import words
-from arcterm.show.lines import Line, bar, heading, shorten, spread, wrap
+from arcterm.show.lines import Line, bar, fit, heading, shorten, spread, wrap
 from arcterm.text import clean, duration
 
 _NARROW = 100
@@ -119,7 +119,7 @@ def alerts(view: View, width: int, height: int) -> list[Line]:
             [(f" {_SIGNS.get(role, ' ')} ", role), (first, role)],
             *([(f"   {row}", role)] for row in rest),
         ]
-    return lines[:height]
+    return fit(lines, height)
 
 
 def _unwell(view: View) -> str:

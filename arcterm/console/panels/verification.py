@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arcterm.console.view import View
-from arcterm.show.lines import Line, heading, pad
+from arcterm.show.lines import Line, fit, heading, pad
 from arcterm.show.words import DASH, SET_MARKS, percent
 
 
@@ -46,4 +46,4 @@ def table(view: View, width: int, height: int) -> list[Line]:
                 *((" " + pad(values[c], w, True), style if c == "best" else "") for c, w in shown.items()),
             ]
         )
-    return lines[:height]
+    return fit(lines, height)
