@@ -13,18 +13,17 @@ from arcterm.commandline import Value, flag
 from arcterm.errors import ConfigError
 from arcterm.neighbours import near, way
 from arcterm.ranges import parse_ranges
-from arcterm.settings import FLAGS, SETTINGS
+from arcterm.settings import BY_NAME, FLAGS
 
 OPTION_GROUPS = ("backbone", "loss", "dataset")
 _TAKE_OPTIONS = (*OPTION_GROUPS, "track", "launcher")
 _MANY = 1_000_000
 _CHOSEN = (*OPTION_GROUPS, "recipe", "name")
-_BY_NAME = {option.name: option for option in SETTINGS}
 
 
 def check_setting(name: str, value: Value) -> Value:
     """`value` in the type of setting `name`; raises `ConfigError` naming the flag."""
-    option = _BY_NAME[name]
+    option = BY_NAME[name]
     try:
         return option.check(value)
     except OptionError as error:
@@ -78,7 +77,7 @@ def check_settings(settings: Mapping[str, Any], source: str) -> dict[str, Any]:
             checked[key] = value
         elif key in _CHOSEN:
             checked[key] = _check_name(key, value, source)
-        elif key not in _BY_NAME:
+        elif key not in BY_NAME:
             raise ConfigError(f"{source}: there is no setting {key!r}", _unknown_hint(key))
         else:
             checked[key] = _parse(key, value) if isinstance(value, str) else _check(key, value)
@@ -98,7 +97,7 @@ def _check_name(key: str, value: Any, source: str) -> str:
 def _unknown_hint(key: str) -> str:
     """Hint for an unknown setting: similar ones, and all there are."""
     return (
-        f"{_meant(near(key))}settings: {', '.join(sorted([*_BY_NAME, *_CHOSEN]))}; a plug-in's own options "
+        f"{_meant(near(key))}settings: {', '.join(sorted([*BY_NAME, *_CHOSEN]))}; a plug-in's own options "
         "are --set loss.KEY=VALUE, in a file KEY below [loss_options], and so for backbone, dataset, track "
         "and launcher"
     )
@@ -176,9 +175,9 @@ def indices(text: str, name: str) -> list[int]:
 
 def _parse(name: str, text: str) -> Value:
     try:
-        return _BY_NAME[name].parse(text)
+        return BY_NAME[name].parse(text)
     except OptionError as error:
-        raise ConfigError(str(error), f"change {_way(name)}: {_BY_NAME[name].help}") from None
+        raise ConfigError(str(error), f"change {_way(name)}: {BY_NAME[name].help}") from None
 
 
 def _check(name: str, value: Any) -> Value:

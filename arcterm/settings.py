@@ -311,6 +311,8 @@ SETTINGS: tuple[Option, ...] = (
     ),
     _setting("loss_weight", float, 1.0, "factor of the loss beside a teacher; 0 learns from it alone", low=0),
 )
+BY_NAME = {option.name: option for option in SETTINGS}
+DEFAULTS: dict[str, Any] = {option.name: option.default for option in SETTINGS}
 FLAGS = (
     *("nproc", "gpus", "batch_size", "epochs", "steps", "lr", "schedule", "compile", "deterministic"),
     *(

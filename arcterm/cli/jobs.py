@@ -16,7 +16,7 @@ from arcterm import jobs
 from arcterm.cli.options import help_of, launcher_option, parameter, set_parameters, shared_parameters
 from arcterm.cli.show_data import findings, list_known, show
 from arcterm.commandline import flag
-from arcterm.settings import SETTINGS
+from arcterm.settings import BY_NAME
 from arcterm.show.output import put, put_detached, put_json, say, say_waiting
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def job_parameters(declared: JobSpec) -> list[inspect.Parameter]:
         taken: Any = list[str] if option.many else option.type
         parameters.append(parameter(option.name, Annotated[taken | None, about], None))
     for name, kind in (("nproc", int), ("gpus", str)) if declared.ranks else ():
-        setting = next(option for option in SETTINGS if option.name == name)
+        setting = BY_NAME[name]
         about = typer.Option(flag(name), help=help_of(setting), show_default=False)
         parameters.append(parameter(name, Annotated[kind | None, about], None))
     if declared.ranks:

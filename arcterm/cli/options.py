@@ -11,7 +11,7 @@ import typer
 from arcterm_registry import Option
 
 from arcterm.cli import completing
-from arcterm.settings import SETTINGS
+from arcterm.settings import BY_NAME
 
 RunsDir = Annotated[
     Path | None,
@@ -55,9 +55,11 @@ def set_parameters(command: Callable[..., None], parameters: Sequence[inspect.Pa
 
 def launcher_option() -> Any:
     """The annotation of --launcher."""
-    setting = next(option for option in SETTINGS if option.name == "launcher")
     about = typer.Option(
-        "--launcher", help=help_of(setting), show_default=False, autocompletion=completing.launchers
+        "--launcher",
+        help=help_of(BY_NAME["launcher"]),
+        show_default=False,
+        autocompletion=completing.launchers,
     )
     return Annotated[str | None, about]
 

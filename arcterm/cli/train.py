@@ -16,7 +16,7 @@ from arcterm.cli.options import help_of, launcher_option, parameter, set_paramet
 from arcterm.commandline import flag
 from arcterm.errors import ConfigError
 from arcterm.overrides import check_setting, indices, merge, parse_assignments, read_settings
-from arcterm.settings import FLAGS, LOCAL, SETTINGS
+from arcterm.settings import BY_NAME, FLAGS, LOCAL
 from arcterm.show.output import ProgressLine, put, put_detached, put_json, say, say_waiting
 
 if TYPE_CHECKING:
@@ -197,7 +197,6 @@ def _parameters() -> list[inspect.Parameter]:
 
 def setting_parameters() -> list[inspect.Parameter]:
     """The parameters that name a training's settings; those with flags come from `settings.SETTINGS`."""
-    by_name = {option.name: option for option in SETTINGS}
 
     def argument(words: str, completion: Any) -> Any:
         about = typer.Argument(help=words, show_default=False, autocompletion=completion)
@@ -219,9 +218,9 @@ def setting_parameters() -> list[inspect.Parameter]:
             autocompletion=completing.recipes,
         ),
         "dataset": option(str | None, "--dataset", "Name or directory; the demo."),
-        **{name: option(by_name[name].type | None, flag(name), help_of(by_name[name])) for name in FLAGS},
+        **{name: option(BY_NAME[name].type | None, flag(name), help_of(BY_NAME[name])) for name in FLAGS},
         "launcher": launcher_option(),
-        "seed": option(str | None, "--seed", f"{help_of(by_name['seed'])} Several, 1,2,3, are a run each."),
+        "seed": option(str | None, "--seed", f"{help_of(BY_NAME['seed'])} Several, 1,2,3, are a run each."),
         "config": option(Path | None, "--config", "Settings from a TOML file."),
         "assignments": option(list[str], "--set", every, autocompletion=completing.settings),
     }

@@ -48,7 +48,7 @@ from arcterm.samples import FROM_START
 from arcterm.schedules import ramp
 from arcterm.schedules.clock import TIMES, Clock, worked_out
 from arcterm.schedules.rate import usual_milestones
-from arcterm.settings import SETTINGS
+from arcterm.settings import DEFAULTS, SETTINGS
 
 DEFAULT_DATASET = "demo"
 _WORKED_OUT = (
@@ -202,7 +202,7 @@ def _duration(parts: _Parts, config: TrainConfig, found: Estimate, look: Look) -
 
 def _choose(settings: Mapping[str, Any]) -> _Choice:
     asked = check_settings({key: value for key, value in settings.items() if value is not None}, "settings")
-    defaults = {option.name: option.default for option in SETTINGS if option.name != "steps"}
+    defaults = {name: value for name, value in DEFAULTS.items() if name != "steps"}
     check_order(asked)
     recipe = find.find(asked["recipe"]) if asked.get("recipe") else None
     below = layer.beneath(recipe, asked) if recipe else {}

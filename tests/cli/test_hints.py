@@ -92,7 +92,7 @@ def options_of(*words: str) -> set[str]:
 
 TRAIN, RUNS = [("train",)], [("train",), ("verify",), ("data", "check")]
 WHERE = {
-    "arcterm/config.py": TRAIN,
+    "arcterm/config": TRAIN,
     "arcterm/overrides.py": TRAIN,
     "arcterm/data/make/bin.py": [("data", "bin")],
     "arcterm/data/check/check.py": [("data", "check")],
@@ -184,6 +184,10 @@ def test_every_option_that_a_message_names_is_one_of_the_commands_where_it_comes
             known = {name for words in WHERE[place] for name in options_of(*words)}
         wrong += [f"{text.where}: {name} in {text.text}" for name in named - known]
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_tables_name_what_is_there():
+    assert [place for place in (*WHERE, *RUNNING, *NO_ADVICE) if not (ROOT / place).exists()] == []
 
 
 def test_the_next_commands_of_a_new_plugin_can_be_given():

@@ -22,7 +22,7 @@ from arcterm.cli.options import (
 )
 from arcterm.commandline import flag
 from arcterm.overrides import check_settings, merge, parse_assignments
-from arcterm.settings import SETTINGS
+from arcterm.settings import BY_NAME
 from arcterm.show.output import ProgressLine, put, put_detached, put_json, say, say_waiting
 
 _HELP = """Go on from the newest whole checkpoint; a job goes on where it was stopped.
@@ -137,8 +137,6 @@ def _put_plan(begun: Any, as_json: bool) -> None:
 
 
 def _parameters() -> list[Any]:
-    by_name = {option.name: option for option in SETTINGS}
-
     def option(kind: Any, name: str, words: str, **more: Any) -> Any:
         return Annotated[kind, typer.Option(name, help=words, show_default=False, **more)]
 
@@ -152,7 +150,7 @@ def _parameters() -> list[Any]:
     annotations: dict[str, Any] = {
         "name": Annotated[str, run],
         **{
-            key: option(by_name[key].type | None, flag(key), words or help_of(by_name[key]))
+            key: option(BY_NAME[key].type | None, flag(key), words or help_of(BY_NAME[key]))
             for key, words in _FLAGS.items()
         },
         "launcher": launcher_option(),

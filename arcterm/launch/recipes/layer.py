@@ -10,7 +10,7 @@ from arcterm_registry import Recipe, get, names
 from arcterm.commandline import written
 from arcterm.launch.recipes import find
 from arcterm.overrides import OPTION_GROUPS
-from arcterm.settings import SETTINGS
+from arcterm.settings import DEFAULTS
 
 
 def beneath(recipe: Recipe, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def lines(recipe: Recipe, asked: Mapping[str, Any]) -> list[str]:
 
 def against_defaults(recipe: Recipe) -> list[list[str]]:
     """Rows of a recipe's settings: name, value and default, which is empty where it is worked out."""
-    usual: dict[str, Any] = {option.name: option.default for option in SETTINGS}
+    usual = dict(DEFAULTS)
     for kind in ("backbone", "loss"):
         name = recipe.values.get(kind, "")
         declared = get(kind, name).options if name in names(kind) else ()
