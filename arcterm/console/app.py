@@ -106,6 +106,8 @@ class Console(Tabbed):
         self.remapped = bool(wanted.keys)
         self._keystrokes = Keystrokes(self, super().on_event)
         self._unread = None if run is None else self._begin(run, ahead)
+        if run is None:
+            self.begin_last()
 
     async def on_event(self, event: events.Event) -> None:
         """Take keys one at a time; Textual handles other events."""

@@ -18,6 +18,9 @@ class Monitor(Console):
         super().__init__(root)
         self._every = every
 
+    def begin_last(self) -> None:
+        """Begin with nothing: the host comes first."""
+
     def open_last(self) -> None:
         """Open the host, whatever was open last."""
         self.add_mode(_MODE, lambda: HostScreen(self.root, self._every))

@@ -59,6 +59,11 @@ class Tabbed(App[None]):
             remembered.put("run", run.id)
         return shown
 
+    def begin_last(self) -> None:
+        """Begin with the run list if that was open last; `open_last` opens any other."""
+        if remembered.get("screen", RUNS) == RUNS:
+            self.begin_with(RUNS, TABS[RUNS].make(cast("Console", self)))
+
     def open_last(self) -> None:
         """Open the screen that was open when the console was left, if it still shows something."""
         last = remembered.get("screen", RUNS)

@@ -83,18 +83,24 @@ async def test_a_style_sheet_is_parsed_once_whatever_is_opened(make, root, until
     assert set(ours.values()) == {1}
 
 
-async def test_what_is_opened_is_whole_in_its_first_frame(make, root, until, shown, monkeypatch):
-    make("one", steps=40).train(20)
-    frames, display = [], Console._display
+@pytest.fixture
+def frames(shown, monkeypatch) -> list[tuple[str, str]]:
+    """What is drawn, a frame each: the name of the screen, and its text."""
+    drawn, display = [], Console._display
 
     def displayed(app, screen, renderable):
         display(app, screen, renderable)
         if renderable is not None and not app._batch_count:
-            frames.append((type(app.screen).__name__, shown(app)))
+            drawn.append((type(app.screen).__name__, shown(app)))
 
     monkeypatch.setattr(Console, "_display", displayed)
+    return drawn
+
+
+async def test_what_is_opened_is_whole_in_its_first_frame(make, root, until, frames):
+    make("one", steps=40).train(20)
     app = Console(root, "last")
-    app._modes["2"]()._first.result(30)
+    app._modes["2"]()._ahead.result(30)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: frames and frames[-1][0] == "Dashboard")
         await pilot.press("question_mark")
@@ -105,6 +111,16 @@ async def test_what_is_opened_is_whole_in_its_first_frame(make, root, until, sho
     assert "loss" in dashboard
     assert any("\u2801" <= sign <= "\u28ff" for sign in dashboard)
     assert "this list of keys" in help_box
+
+
+async def test_the_first_frame_of_the_run_list_has_runs(make, root, until, frames):
+    make("one", steps=40).train(20)
+    app = Console(root)
+    app._modes["1"]()._ahead.result(30)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: frames)
+    name, text = frames[0]
+    assert name == "RunList" and "one" in text and "1 run" in text
 
 
 IMPORTING = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
 from textual.message import Message
 from textual.timer import Timer
 
@@ -16,10 +18,24 @@ class Polling(ConsoleScreen):
 
     _timer: Timer | None = None
     _looking = False
+    _ahead: Future[Message] | None = None
 
     def read(self) -> Message:
         """Read the files and return a message, in a thread."""
         raise NotImplementedError
+
+    def read_ahead(self) -> None:
+        """Read for the first time while the screen is put together."""
+        reading = ThreadPoolExecutor(1)
+        self._ahead = reading.submit(self.read)
+        reading.shutdown(wait=False)
+
+    def found_ahead(self, seconds: float = 0.0) -> Message | None:
+        """Return what was read ahead, after so many `seconds` at most; else the next look waits for it."""
+        if self._ahead is None or not wait([self._ahead], seconds).done or self._ahead.exception():
+            return None
+        found, self._ahead = self._ahead.result(), None
+        return found
 
     def look(self) -> None:
         """Read now, unless a read is under way."""
@@ -55,7 +71,8 @@ class Polling(ConsoleScreen):
 
     def _work(self) -> None:
         try:
-            message = self.read()
+            ahead, self._ahead = self._ahead, None
+            message = ahead.result() if ahead else self.read()
         except RunGoneError as error:
             message = LookFailed(error.message, gone=True)
         except (ArctermError, OSError) as error:

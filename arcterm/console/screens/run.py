@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ClassVar
 
 from arcterm.console.keystrokes import READERS
@@ -30,20 +29,17 @@ class RunScreen(RunActions, Polling):
         super().__init__()
         self.view = View(run=run, record=run.record, state=read_state(run))
         self._reader = Reader(run, ahead=ahead, rest=READERS.rest)
-        reading = ThreadPoolExecutor(1)  # it reads while the screen is put together
-        self._first: Future[Look] | None = reading.submit(self._reader.look)
-        reading.shutdown(wait=False)
+        self.read_ahead()
 
     def on_mount(self) -> None:
         """Show what is read by now, in the first frame."""
-        if self._first is not None and self._first.done() and not self._first.exception():
-            self.take(self.read().look)
+        if isinstance(found := self.found_ahead(), Looked):
+            self.take(found.look)
         else:
             self.look()
 
     def read(self) -> Looked:
-        first, self._first = self._first, None
-        return Looked(first.result() if first else self._reader.look())
+        return Looked(self._reader.look())
 
     def on_looked(self, message: Looked) -> None:
         self.take(message.look)

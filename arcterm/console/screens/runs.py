@@ -36,6 +36,8 @@ from arcterm.runs.store import Run
 _LIVE_SECONDS, _IDLE_SECONDS = 1.0, 2.0
 _SOON_SECONDS = 0.05
 _FIRST_SECONDS = 0.1
+_AHEAD_SECONDS = 0.05
+"""So long the first frame waits for runs: about as long as it takes to draw one without them."""
 """After the first rows came the screen is drawn before other runs are read."""
 _AGES = 10
 """After so many looks that found nothing new the ages are drawn again."""
@@ -100,6 +102,7 @@ class RunList(CursorKeys, RunNotes, Polling):
         self._placed = False  # the cursor stays on the first row until it is moved, or every run is read
         self._quiet = 0
         self._offered: object = None
+        self.read_ahead()
 
     def compose(self) -> ComposeResult:
         yield Rows(self._draw_title, id="title")
@@ -114,10 +117,13 @@ class RunList(CursorKeys, RunNotes, Polling):
         self.query_one("#filter-problem").display = False
 
     def on_screen_resume(self) -> None:
-        """Read at once, also after being covered."""
+        """Read at once, also after being covered; the first frame has what was read ahead."""
         self.marks = Marks(self.root)
-        self._repaint()
-        self.look()
+        if isinstance(found := self.found_ahead(_AHEAD_SECONDS), Listed):
+            self.on_listed(found)
+        else:
+            self._repaint()
+            self.look()
 
     def on_listed(self, message: Listed) -> None:
         """Show the runs, and read again later; where nothing changed nothing is drawn."""
