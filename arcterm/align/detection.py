@@ -64,7 +64,7 @@ def _by_kind(weights: Path) -> str:
 
 def _first_found() -> tuple[str, Detector, str]:
     ways = []
-    plugins = {p.full_name if p.duplicate else p.name: p for p in scan("detector")}
+    plugins = {p.unique_name: p for p in scan("detector")}
     for name in sorted(plugins, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n)):
         declared = plugins[name].declaration
         if not isinstance(declared, Detector):

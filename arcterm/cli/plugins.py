@@ -88,10 +88,7 @@ def listed(
         for plugin in found:
             _page(plugin)
         return
-    rows = [
-        [p.kind, p.full_name if p.duplicate else p.name, f"{p.distribution} {p.version}", _words(p)]
-        for p in found
-    ]
+    rows = [[p.kind, p.unique_name, f"{p.distribution} {p.version}", _words(p)] for p in found]
     put(*table(["KIND", "NAME", "FROM", "WHAT"], rows))
     if chosen == "detector":
         put(
@@ -186,7 +183,7 @@ def new(
 
 def _page(plugin: Plugin) -> None:
     """Print one plug-in in full: summary, distribution, options."""
-    put(f"{plugin.kind} {plugin.full_name if plugin.duplicate else plugin.name}: {_words(plugin)}")
+    put(f"{plugin.kind} {plugin.unique_name}: {_words(plugin)}")
     put(f"from {plugin.distribution} {plugin.version}")
     if isinstance(plugin.declaration, Loss) and plugin.declaration.paper:
         put(f"paper {plugin.declaration.paper}")

@@ -65,7 +65,7 @@ def known_sources(root: Path, given: Iterable[str] = ()) -> list[KnownSource]:
     for plugin in scan("dataset"):
         declared = plugin.declaration
         if isinstance(declared, Dataset) and not declared.takes_path and not _needs(declared):
-            name = plugin.full_name if plugin.duplicate else plugin.name
+            name = plugin.unique_name
             entry = found.setdefault(name, KnownSource(name))
             entry.summary = f"comes with {plugin.distribution}"
     for source, entry in found.items():

@@ -113,7 +113,7 @@ def _name_of(path: Path) -> str:
 
     Raises `DataError` for what is none, and for a directory that has only some of the files.
     """
-    found = {p.full_name if p.duplicate else p.name: p.declaration for p in scan("dataset")}  # not the broken
+    found = {p.unique_name: p.declaration for p in scan("dataset")}  # not the broken
     declared = {name: d for name, d in found.items() if isinstance(d, Dataset) and d.takes_path}
     if not path.is_dir():
         endings = {ending: name for name, d in declared.items() for ending in d.suffixes}

@@ -46,7 +46,7 @@ _OURS = (
 
 def offered(group: str | None = None) -> dict[str, JobSpec]:
     """Every installed job whose command is made of its declaration, or those below the command `group`."""
-    found = {p.full_name if p.duplicate else p.name: p for p in scan("job")}
+    found = {p.unique_name: p for p in scan("job")}
     specs = {
         name: plugin.declaration
         for name, plugin in found.items()

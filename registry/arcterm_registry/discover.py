@@ -91,10 +91,15 @@ class Plugin:
         """``distribution:name``, which is never ambiguous."""
         return f"{self.distribution}:{self.name}"
 
+    @property
+    def unique_name(self) -> str:
+        """The shortest name that picks it."""
+        return self.full_name if self.duplicate else self.name
+
 
 def names(kind: str) -> list[str]:
     """The names of one kind, sorted; a name that two distributions claim appears as ``dist:name``."""
-    return sorted(p.full_name if p.duplicate else p.name for p in find(kind))
+    return sorted(p.unique_name for p in find(kind))
 
 
 @overload

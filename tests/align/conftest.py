@@ -63,7 +63,7 @@ def detectors(monkeypatch):
 
     def plugin(name):
         return SimpleNamespace(
-            name=name, full_name=f"marks:{name}", duplicate=False, declaration=declared[name],
+            name=name, full_name=f"marks:{name}", unique_name=name, declaration=declared[name],
             distribution="marks", version="1.0",
         )  # fmt: skip
 

@@ -84,7 +84,7 @@ class Draft(FormDraft):
     def plugin(self, kind: str) -> Plugin | None:
         """The chosen plug-in of a kind; None if the text names none (a dataset may be a path)."""
         chosen = self.shown(kind)
-        return next((p for p in self.plugins.get(kind, []) if chosen in (_shown_name(p), p.full_name)), None)
+        return next((p for p in self.plugins.get(kind, []) if chosen in (p.unique_name, p.full_name)), None)
 
     def declaration(self, kind: str) -> Declaration | None:
         """Declaration of the chosen plug-in; None if there is none or it is broken."""
@@ -96,7 +96,7 @@ class Draft(FormDraft):
         if kind == "recipe":
             return [(name + "  (broken)" * bool(one.error), name) for name, one in self.recipes.items()]
         return [
-            (_shown_name(p) + ("  (broken)" if p.error else ""), _shown_name(p))
+            (p.unique_name + ("  (broken)" if p.error else ""), p.unique_name)
             for p in self.plugins.get(kind, [])
         ]
 
@@ -224,7 +224,7 @@ class Draft(FormDraft):
     def _tracker_options(self) -> list[Field]:
         """The fields of the options of all trackers that are named, each once."""
         chosen = trackers.names(self.texts.get("track", ""))
-        declared = [p.declaration for p in self.plugins["tracker"] if _shown_name(p) in chosen]
+        declared = [p.declaration for p in self.plugins["tracker"] if p.unique_name in chosen]
         options = {option.name: option for one in declared if one for option in one.options}
         return [Field(key=f"track.{name}", option=option) for name, option in options.items()]
 
@@ -268,7 +268,3 @@ def _same(option: Option, first: str, second: str) -> bool:
         return option.parse(first) == option.parse(second)
     except OptionError:
         return False
-
-
-def _shown_name(plugin: Plugin) -> str:
-    return plugin.full_name if plugin.duplicate else plugin.name

@@ -58,7 +58,7 @@ def table(
             else "none is installed; docs/plugins.md says how to begin one"
         )
         return [[(f"  {words}", "dim")]]
-    longest = max(cell_len(clean(_name(plugin))) for plugin, _ in plugins)
+    longest = max(cell_len(clean(plugin.unique_name)) for plugin, _ in plugins)
     name = max(12, min(28, longest, width - _STATE - 18))
     package = max(0, width - name - _STATE - 5)
     lines: list[Line] = [[(pad(f"  {pad('name', name)} {pad('package', package)} state", width), "dim")]]
@@ -69,7 +69,7 @@ def table(
         lines.append(
             [
                 ("▸ " if at else "  ", "cursor" if at else ""),
-                (pad(clean(_name(plugin)), name), "cursor" if at else "bold"),
+                (pad(clean(plugin.unique_name), name), "cursor" if at else "bold"),
                 (" " + pad(clean(from_), package), "cursor" if at else "dim"),
                 (f" {_SIGNS[state.state]} {state.state}", _ROLES[state.state]),
             ]
@@ -80,7 +80,7 @@ def table(
 def detail(plugin: Plugin, width: int) -> list[Line]:
     """The plug-in's summary, facts and options, in as many lines as they take."""
     declared = plugin.declaration
-    lines: list[Line] = [heading(clean(_name(plugin)), width, clean(plugin.kind))]
+    lines: list[Line] = [heading(clean(plugin.unique_name), width, clean(plugin.kind))]
     if declared is not None:
         lines += [[(f" {row}", "bold")] for row in wrap(clean(declared.summary), width - 2)]
     for what, words in _facts(plugin).items():
@@ -107,10 +107,6 @@ def trouble(plugin: Plugin, state: Health, width: int, height: int) -> list[Line
     cures = [*state.remedies, *([check_command(plugin)] if plugin.kind in CHECKED else [])]
     lines += [[(" → ", "accent"), (shorten(clean(cure), width - 4), "accent")] for cure in cures]
     return lines[:height]
-
-
-def _name(plugin: Plugin) -> str:
-    return plugin.full_name if plugin.duplicate else plugin.name
 
 
 def _facts(plugin: Plugin) -> dict[str, str]:

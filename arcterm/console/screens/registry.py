@@ -193,15 +193,15 @@ class Registry(CursorKeys):
         if self.chosen is None:
             return
         plugin = self.chosen[0]
-        name = plugin.full_name if plugin.duplicate else plugin.name
         if plugin.kind == "job":
-            self.console_app.open_job(name)
+            self.console_app.open_job(plugin.unique_name)
         elif plugin.kind in _IN_FORM:
             from arcterm.console.forms.launch import LaunchForm
 
             self.console_app.go(LAUNCH)
             if isinstance(self.app.screen, LaunchForm):
-                self.app.screen.want("track" if plugin.kind == "tracker" else plugin.kind, name)
+                kind = "track" if plugin.kind == "tracker" else plugin.kind
+                self.app.screen.want(kind, plugin.unique_name)
 
     def copies(self) -> list[tuple[str, str]]:
         if self.chosen is None:

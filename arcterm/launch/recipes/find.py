@@ -69,8 +69,9 @@ def everything() -> list[Listed]:
     found = []
     for plugin in scan("recipe"):
         recipe = plugin.declaration if isinstance(plugin.declaration, Recipe) else None
-        name = plugin.full_name if plugin.duplicate else plugin.name
-        found.append(_listed(name, f"{plugin.distribution} {plugin.version}", recipe, plugin.error))
+        found.append(
+            _listed(plugin.unique_name, f"{plugin.distribution} {plugin.version}", recipe, plugin.error)
+        )
     for name in _own_names():
         try:
             found.append(Listed(name, OWN, read(path_of(name))))
