@@ -26,7 +26,7 @@ from writtenruns import write_run
 RUNS, COMMAND = 5, [sys.executable, "-m", "arcterm"]
 EVERY_EVENT = """
 import pathlib, sys
-from arcterm.runs.describe import Summary
+from arcterm.runs.reading.summary import Summary
 from arcterm.runs.reading.follow import Follower
 from arcterm.runs.store import list_runs
 for run in list_runs(pathlib.Path(sys.argv[1])):

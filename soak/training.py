@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 
 from arcterm.runs import checkpoints, pulse
-from arcterm.runs.describe import Summary
 from arcterm.runs.reader import Reader
+from arcterm.runs.reading.summary import Summary
 from arcterm.runs.state import State, read_state
 from arcterm.runs.store import Run
 

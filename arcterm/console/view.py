@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from arcterm.config import TrainConfig
-from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.diagnosis import alerts
 from arcterm.runs.diagnosis.alerts import Concern
 from arcterm.runs.events import Gpu, Phase
 from arcterm.runs.history import Change
 from arcterm.runs.reader import Look
+from arcterm.runs.reading.summary import Summary, own_gpus
 from arcterm.runs.state import LIVE, Owner, State
 from arcterm.runs.store import Run, RunRecord, recorded
 from arcterm.show.eventlines import unreadable

@@ -9,7 +9,7 @@ from arcterm.runs.store import Run
 from arcterm.text import duration
 
 if TYPE_CHECKING:
-    from arcterm.runs.describe import Summary
+    from arcterm.runs.reading.summary import Summary
 
 
 class StopCosts(NamedTuple):

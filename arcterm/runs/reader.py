@@ -11,12 +11,12 @@ import msgspec
 
 from arcterm.errors import ArctermError, RunError
 from arcterm.runs import control, trackers
-from arcterm.runs.describe import Summary
 from arcterm.runs.engines import record as engines
 from arcterm.runs.events import AnyEvent, Rank
 from arcterm.runs.reading.ahead import EssentialsAhead
 from arcterm.runs.reading.batches import StepBatch
 from arcterm.runs.reading.follow import Follower, read_tail
+from arcterm.runs.reading.summary import Summary
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, Owner, State, read_owner, read_state
 from arcterm.runs.store import Run

@@ -12,8 +12,8 @@ import numpy as np
 from arcterm.config import TrainConfig
 from arcterm.errors import ConfigError
 from arcterm.pictures.plot import Floats, Plot, Trace, plot_of
-from arcterm.runs.describe import Summary
 from arcterm.runs.reading.follow import Follower
+from arcterm.runs.reading.summary import Summary
 from arcterm.runs.report import read_report
 from arcterm.runs.store import Run
 from arcterm.show import places, words

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arcterm.commandline import written
-from arcterm.runs.describe import Summary
 from arcterm.runs.events import Checkpoint, Phase, Skipped
+from arcterm.runs.reading.summary import Summary
 from arcterm.text import clean
 
 DASH = "–"

@@ -18,9 +18,9 @@ from arcterm.cli.app import build
 from arcterm.cli.runs import live, watch
 from arcterm.config import TrainConfig, job_config
 from arcterm.runs import control, state, store
-from arcterm.runs.describe import Summary
 from arcterm.runs.events import Message, Phase, Skipped
 from arcterm.runs.journal import Journal
+from arcterm.runs.reading.summary import Summary
 from arcterm.runs.report import write_report
 from arcterm.runs.state import Failure, read_state
 

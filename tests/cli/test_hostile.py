@@ -21,10 +21,10 @@ from arcterm.config import job_config
 from arcterm.formats.pairs.binfile import write_pairs
 from arcterm.formats.recordio.packwriter import write_pack
 from arcterm.runs import state, store
-from arcterm.runs.describe import Summary
 from arcterm.runs.events import Gpu, Gpus, Message, Phase, Skipped, Start, Step, Verify
 from arcterm.runs.journal import Journal
 from arcterm.runs.reader import Reader
+from arcterm.runs.reading.summary import Summary
 from arcterm.runs.report import write_report
 from arcterm.show import drawing
 from arcterm.show.output import ProgressLine

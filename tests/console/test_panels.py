@@ -12,13 +12,14 @@ from arcterm.console.charts.metrics import curve
 from arcterm.console.panels import devices, listing, log, metrics, status, verification
 from arcterm.console.view import View
 from arcterm.runs import control, history, notes, trackers
-from arcterm.runs.describe import best_result, describe
+from arcterm.runs.describe import describe
 from arcterm.runs.engines import record
 from arcterm.runs.engines.record import EngineRecord
 from arcterm.runs.events import Gpu, Gpus, Mined, Rank, Step
 from arcterm.runs.notes import Notes
 from arcterm.runs.query import facts as facts_of
 from arcterm.runs.reader import Reader, log_path
+from arcterm.runs.reading.summary import best_result
 from arcterm.runs.state import Failure, read_state, take_ownership
 from arcterm.samples import Begin
 from arcterm.show import words

@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from arcterm.runs import store
-from arcterm.runs.describe import Summary
 from arcterm.runs.events import Message
 from arcterm.runs.reader import Reader
+from arcterm.runs.reading.summary import Summary
 from tests.e2e.conftest import PATIENCE
 
 pytestmark = pytest.mark.slow

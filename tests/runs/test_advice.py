@@ -6,8 +6,8 @@ import pytest
 
 from arcterm.config import JobConfig
 from arcterm.runs import advice, store
-from arcterm.runs.describe import Summary
 from arcterm.runs.events import Checkpoint, Phase, Start
+from arcterm.runs.reading.summary import Summary
 
 from .conftest import config
 from .test_alerts import step

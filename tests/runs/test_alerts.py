@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from arcterm.runs.describe import Summary
 from arcterm.runs.diagnosis import alerts
 from arcterm.runs.events import Gpu, Message, Rank, Step
+from arcterm.runs.reading.summary import Summary
 
 
 def step(number, **changes):

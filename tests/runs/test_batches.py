@@ -10,13 +10,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from arcterm.runs.describe import Summary
 from arcterm.runs.events import Checkpoint, Message, Phase, Rank, Start, Step, Verify, encode, real
 from arcterm.runs.journal import Journal
 from arcterm.runs.reader import Reader
 from arcterm.runs.reading.batches import StepBatch
 from arcterm.runs.reading.columns import GrowingColumn
 from arcterm.runs.reading.follow import Follower
+from arcterm.runs.reading.summary import Summary
 from tests.calls import calls
 
 

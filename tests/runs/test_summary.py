@@ -6,10 +6,11 @@ import math
 
 import pytest
 
-from arcterm.runs.describe import Summary, describe
+from arcterm.runs.describe import describe
 from arcterm.runs.events import Checkpoint, Gpu, Gpus, Mined, Phase, Start, Step, Verify, real
 from arcterm.runs.journal import Journal
 from arcterm.runs.reader import Reader
+from arcterm.runs.reading.summary import Summary
 
 
 def start(attempt, step=0):

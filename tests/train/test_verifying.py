@@ -17,10 +17,11 @@ from arcterm.inputs import models
 from arcterm.runs import checkpoints, control, store
 from arcterm.runs import manifest as manifests
 from arcterm.runs.context import JobContext
-from arcterm.runs.describe import Summary, describe
+from arcterm.runs.describe import describe
 from arcterm.runs.diagnosis import Exit
 from arcterm.runs.events import Checkpoint, Message, Verify
 from arcterm.runs.reader import Reader
+from arcterm.runs.reading.summary import Summary
 from arcterm.train import build, evaluation, loop, verification
 from arcterm.train.checkpoint import writing
 from arcterm.train.world import World

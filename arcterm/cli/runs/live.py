@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from arcterm.config import Config
-from arcterm.runs.describe import Summary, own_gpus
 from arcterm.runs.events import Gpu, Phase, Verify
 from arcterm.runs.reader import Events
+from arcterm.runs.reading.summary import Summary, own_gpus
 from arcterm.runs.state import LIVE, State
 from arcterm.runs.store import Run
 from arcterm.show import words

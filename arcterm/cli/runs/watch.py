@@ -15,7 +15,7 @@ from arcterm.launch import start
 from arcterm.launch.launchers.refreshing import Refresher
 from arcterm.processes import termination
 from arcterm.runs import advice, trackers
-from arcterm.runs.describe import Summary, describe
+from arcterm.runs.describe import describe
 from arcterm.runs.events import (
     AnyEvent,
     Checkpoint,
@@ -30,6 +30,7 @@ from arcterm.runs.events import (
     Verify,
 )
 from arcterm.runs.reader import Events, Reader, RunGoneError
+from arcterm.runs.reading.summary import Summary
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, check_whole, read_state
 from arcterm.runs.store import Run

@@ -11,9 +11,9 @@ from typing import Any
 from arcterm_registry.contracts import DatasetFacts
 
 from arcterm.config import TrainConfig
-from arcterm.runs.describe import Summary
 from arcterm.runs.events import AnyEvent, Mined, MxnetFile, Phase, Step, Verify
 from arcterm.runs.reader import Events
+from arcterm.runs.reading.summary import Summary
 from arcterm.runs.state import State
 from arcterm.schedules.rate import learning_rate
 from arcterm.show.output import put, say

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from arcterm.console.view import View
-from arcterm.runs.describe import best_result
+from arcterm.runs.reading.summary import best_result
 from arcterm.show import words
 from arcterm.show.lines import Line, bar, fit, heading, shorten, spread, wrap
 from arcterm.text import clean, duration

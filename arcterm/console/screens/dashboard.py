@@ -17,9 +17,9 @@ from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.rows import Rows
 from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
 from arcterm.errors import RunError
-from arcterm.runs.describe import best_result
 from arcterm.runs.reader import Look
 from arcterm.runs.reading.ahead import EssentialsAhead
+from arcterm.runs.reading.summary import best_result
 from arcterm.runs.store import Run
 from arcterm.show import words
 

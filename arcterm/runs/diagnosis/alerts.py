@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from arcterm.runs.events import Gpu, Rank
 
 if TYPE_CHECKING:
-    from arcterm.runs.describe import Summary
+    from arcterm.runs.reading.summary import Summary
 
 HOT = 83.0
 """Degrees Celsius from which data-centre GPUs begin to slow down."""

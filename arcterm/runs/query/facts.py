@@ -15,11 +15,11 @@ import msgspec
 from arcterm.config import TrainConfig
 from arcterm.errors import ArctermError, DataError
 from arcterm.runs import notes
-from arcterm.runs.describe import Summary, best_result
 from arcterm.runs.events import Phase, Step
 from arcterm.runs.notes import NONE, Notes
 from arcterm.runs.query.language import TEXT, Percent, Value
 from arcterm.runs.reader import Reader, stop_pending
+from arcterm.runs.reading.summary import Summary, best_result
 from arcterm.runs.report import read_report
 from arcterm.runs.space import used_bytes
 from arcterm.runs.state import LIVE, State, damage, read_state
