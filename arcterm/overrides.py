@@ -37,7 +37,7 @@ def _way(name: str) -> str:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """The settings of a TOML file, as `merge` takes them; raises `ConfigError` with the line at fault."""
-    settings = tomlfile.read(path)
+    settings = tomlfile.read(path, "give --config a TOML file like that in docs/configuration.md")
     check_tables(settings, str(path))
     return check_settings(settings, str(path))
 

@@ -13,7 +13,6 @@ _MOST_BYTES = 64 << 10
 _DEEPEST = 16
 _LONGEST = 256
 _MOST_PARTS = 8
-_HINT = "see docs/configuration.md for an example"
 
 # Strings and comments as tomllib takes them; one that is never closed goes on to where tomllib gives up.
 _TEXT = re.compile(
@@ -27,27 +26,30 @@ _DOTTED = re.compile(rf"[\w-]+(?:[ \t]*\.[ \t]*[\w-]+){{{_MOST_PARTS},}}")
 _WORD = re.compile(rf"[\w+.-]{{{_LONGEST + 1},}}")
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file; raises `ConfigError` if it can't be read quickly and in little memory."""
+def read(path: Path, hint: str) -> dict[str, Any]:
+    """The tables of a TOML file; raises `ConfigError` if it can't be read quickly and in little memory.
+
+    `hint` tells whoever named the file what to do then.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device may never end
-            raise ConfigError(f"{path} is not a plain file", "give --config a TOML file")
+            raise ConfigError(f"{path} is not a plain file", hint)
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
         text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"can't read {path}: {why}", "give --config a TOML file") from None
+        raise ConfigError(f"can't read {path}: {why}", hint) from None
     if len(data) > _MOST_BYTES:
-        raise ConfigError(f"{path} is longer than {_MOST_BYTES:,} bytes", "settings take a few lines")
+        raise ConfigError(f"{path} is longer than {_MOST_BYTES:,} bytes", hint)
     if problem := _excess(text):
-        raise ConfigError(f"{path} {problem}", _HINT)
+        raise ConfigError(f"{path} {problem}", hint)
     try:
         import tomllib  # few processes read such a file
 
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a TOMLDecodeError is a ValueError
-        raise ConfigError(f"{path} is not TOML: {error}", _HINT) from None
+        raise ConfigError(f"{path} is not TOML: {error}", hint) from None
 
 
 def _excess(text: str) -> str:

@@ -64,7 +64,7 @@ def test_it_takes_little_memory_and_little_time(tmp_path):
     code = (
         "import sys, pathlib\nfrom arcterm import tomlfile\nfrom arcterm.errors import ConfigError\n"
         "for path in pathlib.Path(sys.argv[1]).glob('*.toml'):\n"
-        "    try: tomlfile.read(path)\n    except ConfigError: print('refused')\n"
+        "    try: tomlfile.read(path, '')\n    except ConfigError: print('refused')\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limits)
@@ -89,6 +89,9 @@ def test_what_is_no_file_of_text_is_refused_without_waiting(tmp_path, kind):
         path.symlink_to(path)
     with pytest.raises(ConfigError):
         read_settings(path)
+    with pytest.raises(ConfigError) as caught:
+        tomlfile.read(path, "ask whoever wrote it")
+    assert caught.value.hint == "ask whoever wrote it"
 
 
 def test_files_that_people_write_are_read(tmp_path):
@@ -98,10 +101,10 @@ def test_files_that_people_write_are_read(tmp_path):
         'long = """\\\n   a "" b""""\n"quoted key" = "a.b.c.d.e.f.g.h.i.j.k.l"\n'
     )
     (tmp_path / "x.toml").write_text(text, encoding="utf-8")
-    assert tomlfile.read(tmp_path / "x.toml") == tomllib.loads(text.lstrip("\ufeff"))
+    assert tomlfile.read(tmp_path / "x.toml", "") == tomllib.loads(text.lstrip("\ufeff"))
     nested = "a = " + "[" * 10 + "1" + "]" * 10 + "\nb.c.d.e = 1\n"
     (tmp_path / "y.toml").write_text(nested)
-    assert tomlfile.read(tmp_path / "y.toml") == tomllib.loads(nested)
+    assert tomlfile.read(tmp_path / "y.toml", "") == tomllib.loads(nested)
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,6 @@ WHERE = {
     "arcterm/report": [("report",)],
     "arcterm/schedules": TRAIN,
     "arcterm/settings.py": TRAIN,
-    "arcterm/tomlfile.py": TRAIN,
     "arcterm/trackers": TRAIN,
     "registry/arcterm_registry/conformance": [("plugins", "check")],
     "arcterm/launch/scaling": [("plan",)],

@@ -51,8 +51,6 @@ def load() -> Preferences:
     if not path.exists():
         return Preferences()
     try:
-        return msgspec.convert(tomlfile.read(path), Preferences)
+        return msgspec.convert(tomlfile.read(path, f"repair it, or remove it; {_HINT}"), Preferences)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}", _HINT) from None
-    except ConfigError as error:
-        raise ConfigError(error.message, f"repair it, or remove it; {_HINT}") from None

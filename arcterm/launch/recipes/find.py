@@ -15,6 +15,7 @@ from arcterm.overrides import check_settings, check_tables
 
 OWN = "yours"
 _SUFFIX = ".toml"
+_EXAMPLE = "docs/recipes.md has an example"
 
 
 class Listed(NamedTuple):
@@ -55,13 +56,13 @@ def find(text: str) -> Recipe:
 
 def read(path: Path) -> Recipe:
     """Read the recipe of a file; raises `ConfigError` naming what is wrong in it."""
-    tables = tomlfile.read(path)
+    tables = tomlfile.read(path, _EXAMPLE)
     if not isinstance(tables.get("recipe", {}), dict):
         raise ConfigError(f"{path}: recipe is a table", "write [recipe] and its keys below")
     try:
         return _checked(Recipe.of(tables), str(path))
     except ValueError as error:
-        raise ConfigError(f"{path}: {error}", "docs/recipes.md has an example") from None
+        raise ConfigError(f"{path}: {error}", _EXAMPLE) from None
 
 
 def everything() -> list[Listed]:

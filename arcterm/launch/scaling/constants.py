@@ -14,6 +14,7 @@ from arcterm import files, tomlfile
 from arcterm.errors import ConfigError
 
 MEASURED = "measured"
+_WRITTEN = "`arcterm plan … --measure -o FILE` writes them on the machine that they are of"
 
 
 class HeadPoint(msgspec.Struct, frozen=True):
@@ -121,14 +122,11 @@ class Constants(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(path: Path) -> Constants:
     """Read a file that `arcterm plan --measure -o` wrote; raises `ConfigError` if it is none."""
-    found = tomlfile.read(path)
+    found = tomlfile.read(path, _WRITTEN)
     try:
         return msgspec.convert(found, Constants)
     except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"{path} has no constants of a plan: {error}",
-            "`arcterm plan … --measure -o FILE` writes them on the machine that they are of",
-        ) from None
+        raise ConfigError(f"{path} has no constants of a plan: {error}", _WRITTEN) from None
 
 
 def write(path: Path, constants: Constants) -> None:
