@@ -87,7 +87,7 @@ def read_json(
 
     `upgraded` turns what an earlier version wrote into what this one writes.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, hint)
     try:
         if upgraded is not None:
             return msgspec.convert(upgraded(msgspec.json.decode(data)), kind)
@@ -107,21 +107,24 @@ def digests(paths: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a small file; raises OSError, or `DataError` if it is no file."""
-    with open_regular(path) as file:
+def read_bytes(path: Path, hint: str = _RESTORE) -> bytes:
+    """Read a small file of arcterm's; raises OSError, or `DataError` if it is no file."""
+    with open_regular(path, hint) as file:
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
-        raise DataError(f"{path} is not what arcterm wrote: it is larger than {_LARGEST >> 20} MiB", _RESTORE)
+        raise DataError(f"{path} is not what arcterm wrote: it is larger than {_LARGEST >> 20} MiB", hint)
     return data
 
 
-def open_regular(path: Path) -> BufferedReader:
-    """`path` opened for reading; raises OSError, or `DataError` for a pipe or what else is no file."""
+def open_regular(path: Path, hint: str = _RESTORE, *, ours: bool = True) -> BufferedReader:
+    """`path` opened for reading; raises OSError, or `DataError` for a pipe or what else is no file.
+
+    The message says so if it was to be one of arcterm's, `ours`; `hint` is its next step.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise DataError(f"{path} is not what arcterm wrote: it is no file", _RESTORE)
+        raise DataError(f"{path} is {'not what arcterm wrote: it is ' * ours}no file", hint)
     return os.fdopen(fd, "rb")
 
 

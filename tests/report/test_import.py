@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 
 import pytest
@@ -268,6 +269,14 @@ def test_what_is_no_log_is_refused_and_leaves_nothing(arcterm, tmp_path, content
     code, _, err = arcterm("runs", "import", "x.log")
     assert code == 3 and said in err
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_no_file_is_not_called_one_of_ours(arcterm, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for command, step in (("runs", "name a log"), ("recipes", "give a config of arcface_torch")):
+        code, _, err = arcterm(command, "import", str(tmp_path / "pipe"))
+        assert code in (2, 3)
+        assert "pipe is no file" in err and step in err and "arcterm wrote" not in err
 
 
 def test_a_folder_of_runs_of_tensorboard_says_which_there_are(arcterm, tmp_path):

@@ -18,7 +18,7 @@ import numpy as np
 from arcterm.errors import DataError
 from arcterm.files import open_regular
 from arcterm.formats.protobuf import fields
-from arcterm.formats.trainlogs.logged import LoggedPoint, LoggedRun, LoggedScore, LoggedStart
+from arcterm.formats.trainlogs.logged import NAME_A_LOG, LoggedPoint, LoggedRun, LoggedScore, LoggedStart
 from arcterm.text import clean
 
 PATTERN = "*tfevents*"
@@ -51,7 +51,7 @@ class Scalar(NamedTuple):
 
 def is_event_file(path: Path) -> bool:
     """Whether a file begins as an event file does."""
-    with open_regular(path) as file:
+    with open_regular(path, NAME_A_LOG, ours=False) as file:
         head = file.read(_HEAD.size)
     return len(head) == _HEAD.size and _is_length(head)
 
@@ -84,7 +84,7 @@ def read_run(paths: list[Path]) -> LoggedRun:
 
 def read_scalars(path: Path) -> Iterator[Scalar]:
     """Yield the scalars of an event file up to where it is cut or damaged."""
-    with open_regular(path) as file:
+    with open_regular(path, NAME_A_LOG, ours=False) as file:
         while len(head := file.read(_HEAD.size)) == _HEAD.size and _is_length(head):
             length, _ = _HEAD.unpack(head)
             data = file.read(length + _SUM)

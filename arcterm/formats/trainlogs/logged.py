@@ -10,6 +10,7 @@ from typing import Literal
 from arcterm.runs.events import AnyEvent, Real, Start, Step, Verify
 
 Program = Literal["MXNet", "arcface_torch", "TensorBoard"]
+NAME_A_LOG = "name a log or a folder of them"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from arcterm.files import open_regular
+from arcterm.formats.trainlogs.logged import NAME_A_LOG
 from arcterm.text import clean
 
 _LONGEST = 1 << 16
@@ -59,7 +60,7 @@ class Said(NamedTuple):
 
 def read_lines(path: Path) -> Iterator[LogLine]:
     """Yield the lines of a log; a last one without its line feed may be cut and is left out."""
-    with open_regular(path) as file:
+    with open_regular(path, NAME_A_LOG, ours=False) as file:
         while line := file.readline(_LONGEST):
             if not line.endswith(b"\n"):
                 if len(line) < _LONGEST:

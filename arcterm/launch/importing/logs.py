@@ -11,7 +11,7 @@ from pathlib import Path
 from arcterm.errors import DataError
 from arcterm.files import open_regular
 from arcterm.formats.trainlogs import eventfiles, parts, textlog
-from arcterm.formats.trainlogs.logged import LoggedRun
+from arcterm.formats.trainlogs.logged import NAME_A_LOG, LoggedRun
 from arcterm.launch.importing.settings import settings_of
 from arcterm.runs import state, store
 from arcterm.runs.events import Message
@@ -54,9 +54,7 @@ def _read(path: Path) -> tuple[str, list[LoggedRun]]:
         files = sorted(path.glob(eventfiles.PATTERN)) if path.is_dir() else [path]
         if not files:
             below = sorted({file.parent for file in path.rglob(eventfiles.PATTERN)})
-            hint = (
-                f"name one of {', '.join(map(str, below[:4]))}" if below else "name a log or a folder of them"
-            )
+            hint = f"name one of {', '.join(map(str, below[:4]))}" if below else NAME_A_LOG
             raise DataError(f"{path} has no event files of TensorBoard", hint)
         digest = _digest(files)
         if eventfiles.is_event_file(files[0]):
@@ -75,7 +73,7 @@ def _read(path: Path) -> tuple[str, list[LoggedRun]]:
 def _digest(files: Sequence[Path]) -> str:
     found = hashlib.sha256()
     for path in files:
-        with open_regular(path) as file:
+        with open_regular(path, NAME_A_LOG, ours=False) as file:
             found.update(hashlib.file_digest(file, "sha256").digest() if len(files) > 1 else b"")
             if len(files) == 1:
                 return hashlib.file_digest(file, "sha256").hexdigest()

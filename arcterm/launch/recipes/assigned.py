@@ -13,6 +13,7 @@ from arcterm.errors import ConfigError, DataError
 from arcterm.launch.recipes.arithmetic import UNREAD, Unread, work_out
 
 _MOST_BYTES = 256 << 10
+_HINT = "give a config of arcface_torch"
 _MOST_FILES = 8
 _LONGEST = 60
 _DICTS = ("edict", "EasyDict", "dict")
@@ -48,11 +49,12 @@ def read(path: Path) -> Assigned:
 
 def _parse(path: Path) -> list[ast.stmt]:
     try:
-        with files.open_regular(path) as file:
+        with files.open_regular(path, ours=False) as file:
             data = file.read(_MOST_BYTES + 1)
-    except (DataError, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"can't read {path}: {why}", "give a config of arcface_torch") from None
+    except DataError as error:
+        raise ConfigError(error.message, _HINT) from None
+    except OSError as error:
+        raise ConfigError(f"can't read {path}: {error.strerror}", _HINT) from None
     if len(data) > _MOST_BYTES:
         raise ConfigError(f"{path} is longer than {_MOST_BYTES:,} bytes", "a config takes a few lines")
     try:
@@ -61,7 +63,7 @@ def _parse(path: Path) -> list[ast.stmt]:
             return ast.parse(data).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         why = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
-        raise ConfigError(f"{path} is not Python: {why}", "give a config of arcface_torch") from None
+        raise ConfigError(f"{path} is not Python: {why}", _HINT) from None
 
 
 def _beside(path: Path, module: str) -> list[Path]:
