@@ -62,7 +62,11 @@ class Tabbed(App[None]):
     def begin_last(self) -> None:
         """Begin with the run list if that was open last; `open_last` opens any other."""
         if remembered.get("screen", RUNS) == RUNS:
-            self.begin_with(RUNS, TABS[RUNS].make(cast("Console", self)))
+            from arcterm.console.screens.runs import RunList
+
+            runs = RunList(self.root)
+            runs.read_ahead()
+            self.begin_with(RUNS, runs)
 
     def open_last(self) -> None:
         """Open the screen that was open when the console was left, if it still shows something."""

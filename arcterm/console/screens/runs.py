@@ -37,7 +37,7 @@ _LIVE_SECONDS, _IDLE_SECONDS = 1.0, 2.0
 _SOON_SECONDS = 0.05
 _FIRST_SECONDS = 0.1
 _AHEAD_SECONDS = 0.05
-"""So long the first frame waits for runs: about as long as it takes to draw one without them."""
+"""So long the console's first frame waits for runs: about as long as it takes to draw one without them."""
 """After the first rows came the screen is drawn before other runs are read."""
 _AGES = 10
 """After so many looks that found nothing new the ages are drawn again."""
@@ -102,7 +102,6 @@ class RunList(CursorKeys, RunNotes, Polling):
         self._placed = False  # the cursor stays on the first row until it is moved, or every run is read
         self._quiet = 0
         self._offered: object = None
-        self.read_ahead()
 
     def compose(self) -> ComposeResult:
         yield Rows(self._draw_title, id="title")
