@@ -34,7 +34,8 @@ from arcterm.verify.embed import Embedder, Keep
 from arcterm.verify.fold import fold_norms
 from arcterm.verify.ranks import agree
 
-_FACES = 32  # to look at where there is no verification set
+FACES = 32
+"""Images to look at where there is no verification set."""
 
 
 class Examiner:
@@ -138,7 +139,7 @@ class Examiner:
     def _some_faces(self) -> NDArray[np.uint8]:
         """Decode (N, H, W, 3) training images from all over the data; broken ones are left out."""
         size, found = get("backbone", self._config.backbone).input_size, []
-        for index in np.unique(np.linspace(0, len(self._dataset) - 1, _FACES).astype(int)).tolist():
+        for index in np.unique(np.linspace(0, len(self._dataset) - 1, FACES).astype(int)).tolist():
             with contextlib.suppress(Exception):
                 found.append(images.decode(self._dataset[index].image, size=size, source=str(index)))
         return np.array(found, np.uint8)

@@ -89,13 +89,13 @@ def test_the_parts_are_said_and_the_largest_batch(tmp_path, known, monkeypatch):
     have(monkeypatch, 8 * GIB)
     plan = ask(tmp_path)
     assert memory(plan) == (
-        "memory    1.39 GiB a rank: weights 0.10, gradients 0.10, momentum 0.10, activations 0.67, "
-        "buffers 0.01, program 0.42; 8.00 GiB free; batches up to 313 fit"
+        "memory    1.28 GiB a rank: weights 0.10, gradients 0.10, momentum 0.10, activations 0.67, "
+        "buffers 0.01, program 0.30; 8.00 GiB free; batches up to 319 fit"
     )
     assert plan.estimate.refusal is None
     built = plan.estimate.to_builtins()
     assert built["total"] == sum(size for part, size in built["need"].items() if part != "shared")
-    assert (built["free"], built["largest"], built["problem"]) == (8 * GIB, 313, "")
+    assert (built["free"], built["largest"], built["problem"]) == (8 * GIB, 319, "")
 
 
 def test_the_copy_of_a_checkpoint_is_said_beside_what_a_rank_needs(tmp_path, known, monkeypatch):
@@ -132,7 +132,7 @@ def test_what_is_no_closer_than_its_own_error_is_a_note(tmp_path, known, monkeyp
     assert not never_fits(total, total / (1 + ERROR) + 1)
 
 
-@pytest.mark.parametrize("free", [700, 890, 920, 1000, 1190, 1300])
+@pytest.mark.parametrize("free", [580, 770, 830, 880, 1070, 1180])
 @pytest.mark.parametrize("settings", [{}, {"loss": "triplet"}, {"nproc": 2, "seed": 7}], ids=str)
 def test_what_can_not_fit_is_refused_with_a_command_that_does(tmp_path, known, monkeypatch, free, settings):
     have(monkeypatch, free * MIB * settings.get("nproc", 1))
@@ -144,7 +144,7 @@ def test_what_can_not_fit_is_refused_with_a_command_that_does(tmp_path, known, m
     with pytest.raises(ConfigError, match="a rank needs"):
         start.start(plan, tmp_path)
     assert not list(tmp_path.iterdir())
-    if free < 900 and "nproc" not in settings:  # not even one image
+    if free < 780 and "nproc" not in settings:  # not even one image
         assert not plan.estimate.command
         return
     again = make_plan(asked_by(plan.estimate.command), root=tmp_path)
@@ -167,7 +167,7 @@ def test_a_batch_that_does_not_fit_is_taken_in_parts_that_do(tmp_path, known, mo
 
 
 def test_blocks_are_computed_twice_where_no_batch_fits_otherwise(tmp_path, known, monkeypatch):
-    have(monkeypatch, 1000 * MIB)
+    have(monkeypatch, 1020 * MIB)
     monkeypatch.setattr(
         footprint,
         "known",
@@ -200,7 +200,7 @@ def test_the_bound_is_no_less_than_what_was_followed():
     measured = {"m2": 1638, "y1": 383, "r50": 1228, "d121": 2637}
     for name, mebibytes in measured.items():
         found = footprint.bound(get("backbone", name), ask_config(name))
-        assert found.activations(8) > 2 * mebibytes * MIB
+        assert found.activations(8, verifies=True) > 2 * mebibytes * MIB
 
 
 def ask_config(backbone, **settings):
@@ -337,6 +337,24 @@ def test_checkpoints_need_room_on_the_disk(tmp_path, known, monkeypatch):
     assert any(note.startswith("note      the checkpoints to be kept take") for note in plan.notes)
 
 
+def test_a_rank_holds_what_its_training_imports_and_does():
+    def needed(verification=None, **settings):
+        sets = verification or {}
+        facts = DatasetFacts(
+            images=10**4, classes=100, image_size=(112, 112), fingerprint="f", verification=sets
+        )
+        subject = need.Subject(get("backbone", "r50"), get("loss", "arcface"), facts)
+        both = {"step": Growth(0, MIB), "look": Growth(100 * MIB, 0), "verify": Growth(300 * MIB, MIB)}
+        return need.of(subject, ask_config("r50", **settings), replace(FOUND, beyond=both))
+
+    alone, verifying = needed(), needed({"lfw": 600})
+    assert (alone.activations, verifying.activations) == (100 * MIB, 308 * MIB)
+    # SymPy comes with folding, and with torch's compiler, which DDP and the recomputing of blocks import
+    assert alone.program < verifying.program < needed(nproc=2).program
+    assert needed(gradient_checkpointing=True).program == needed({"lfw": 600}, nproc=2).program
+    assert needed(nproc=2).buffers == alone.buffers  # DDP's buckets are the gradients
+
+
 def test_little_shared_memory_is_remarked_for_several_gpus(monkeypatch):
     monkeypatch.setattr(room, "shared_memory", lambda: 64 * MIB)
     several = ask_config("r50", device="cuda", gpus=[0, 1], nproc=2)
@@ -434,7 +452,7 @@ def test_steps_collectives_loader_and_disk_are_tried(tmp_path):
     }
     assert all(len(points) == 4 for points in answer["exchange"].values())
     assert answer["loader"]["rate"] > 0
-    assert answer["disk"]["alone"] > 0
+    assert all(number > 0 for number in answer["disk"].values())
     assert list(tmp_path.iterdir()) == []
     triplet = {**request, "config": to_builtins(replace(asked, loss="triplet")), "wanted": ["pace"]}
     assert Child("arcterm.train.footprint.tool", "constants").ask(triplet)["pace"]["head"]

@@ -272,7 +272,7 @@ def test_a_batch_that_finds_no_memory_is_refused_with_one_that_does(run, accepte
 def test_ranks_that_find_no_memory_are_shown_the_parts_that_do(run, accepted, monkeypatch):
     found = Footprint(weights=1, gradients=1, momentum=1, beyond={"step": Growth(0, 220 << 20)})
     monkeypatch.setattr(footprint, "known", lambda *_: found)
-    monkeypatch.setattr(room, "host_memory", lambda: 2200 << 20)
+    monkeypatch.setattr(room, "host_memory", lambda: 2100 << 20)
     with pytest.raises(ConfigError) as error:
         prepare(run, nproc=2)
     assert f"`arcterm resume {run.id} --nproc 2 --set accumulate=2` keeps the images" in error.value.hint

@@ -157,7 +157,7 @@ def _for_rank(case: _Case, needed: Need | None) -> int | None:
 
 def _has_copy(case: _Case, needed: Need, size: int) -> bool:
     """Whether the host has room for a copy of what all ranks save, `size` bytes, beside the training."""
-    ranks = case.config.ranks_each * (need.PROGRAM if case.config.gpus else needed.total) + needed.shared
+    ranks = case.config.ranks_each * (need.BESIDE_GPU if case.config.gpus else needed.total) + needed.shared
     return ranks + space.copy_bytes(size) <= room.host_memory()
 
 

@@ -16,7 +16,7 @@ from arcterm.errors import ArctermError
 from arcterm.launch.devices import torch_version
 from arcterm.processes.child import Child
 
-_PHASES = ("step", "save", "verify")
+_PHASES = ("step", "save", "look", "verify")
 # Bytes of activations for a multiply-add of an image, and beside them bytes for a byte of weights, of which a
 # verification folds copies in float64. Of the networks that come with arcterm m2 takes the most for an image,
 # 0.25 bytes a multiply-add, since depthwise convolutions multiply little; none takes more than 12 a byte.
@@ -37,8 +37,9 @@ class Growth(msgspec.Struct, frozen=True):
 class Footprint(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of a rank that the backbone takes; `beyond` those that stay, by phase of a training.
 
-    `teacher` is what the network takes that it learns from. `exact` ones were followed; others are a bound.
-    `remark` says why it was not followed as usual.
+    It verifies, or takes a ``look`` at images of its own where it has no sets. `teacher` is what the network
+    takes that it learns from. `exact` ones were followed; others are a bound. `remark` says why it was not
+    followed as usual.
     """
 
     weights: int
@@ -49,9 +50,11 @@ class Footprint(msgspec.Struct, frozen=True, kw_only=True):
     remark: str = ""
     teacher: Growth = Growth(0, 0)
 
-    def activations(self, batch: int) -> int:
+    def activations(self, batch: int, *, verifies: bool) -> int:
         """The most that a phase takes with `batch` images a rank, of a teacher that stays beside it too."""
-        return round(max(line.at(batch) for line in self.beyond.values()) + self.teacher.at(batch))
+        other = "look" if verifies else "verify"
+        most = max(line.at(batch) for phase, line in self.beyond.items() if phase != other)
+        return round(most + self.teacher.at(batch))
 
     def as_teacher(self) -> Growth:
         """What it takes where it only embeds: its weights, and what a verification takes beyond them."""

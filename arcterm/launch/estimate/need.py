@@ -10,13 +10,16 @@ from arcterm.config import TrainConfig
 from arcterm.launch.estimate.footprint import Footprint, moments
 from arcterm.runs import space
 
-# A rank's process before it has made anything, and after it has done everything once: Python, PyTorch, OpenCV
-# and scikit-learn, as benchmarks/memory.py finds them with torch 2.13. On a GPU, the driver's context and the
-# libraries' kernels in its memory (NVIDIA's own figures are 300 to 500 MiB, by GPU).
-PROGRAM = 430 << 20
-_CONTEXT = 600 << 20
+# A rank's process without any tensors, after it has done everything once: Python, PyTorch and OpenCV, as
+# benchmarks/memory.py finds them with torch 2.13. What not every rank imports comes to it: SymPy, by which
+# torch.fx folds norms; torch's compiler with SymPy, which DDP and the recomputing of blocks import too.
+_PROGRAM, _SYMPY, _DYNAMO = 310 << 20, 31 << 20, 142 << 20
+BESIDE_GPU = 430 << 20
+"""Bytes of the host that a rank on a GPU takes."""
+# On a GPU, the driver's context and the libraries' kernels in its memory (NVIDIA's own figures are 300 to 500
+# MiB, by GPU), and what is left for NCCL, which is not measured. DDP's buckets are the gradients themselves.
+_CONTEXT, _NCCL = 600 << 20, 50 << 20
 _COMPILER = 600 << 20  # Inductor in the rank's process
-_BUCKET = 25 << 20  # DDP's default; one is being filled while another is on its way
 _ORDER = 8  # bytes of an image in an epoch's order, in the host's memory
 _BATCHES_AHEAD = 7  # decoded ones of the loader; on a GPU as many lie there, with one that is being mirrored
 # of the streamed head (train/head/chunk.py)
@@ -62,17 +65,24 @@ def of(subject: Subject, config: TrainConfig, found: Footprint) -> Need:
     ahead = _BATCHES_AHEAD * config.share * image
     order = 0 if gpu else _ORDER * subject.facts.images
     cached = min(subject.facts.images * (image + 9), config.decoded_cache << 20)
-    program = _CONTEXT if gpu else PROGRAM
     return Need(
         weights=found.weights * (2 if config.ema else 1),
         gradients=found.gradients,
         momentum=found.momentum,
         head=_head(subject, config),
-        activations=found.activations(config.batch_size),
-        buffers=ahead + order + (2 * _BUCKET if config.nproc > 1 else 0),
-        program=program + (_COMPILER if config.compile and not gpu else 0),
+        activations=found.activations(config.batch_size, verifies=bool(subject.facts.verification)),
+        buffers=ahead + order + (_NCCL if gpu and config.nproc > 1 else 0),
+        program=_CONTEXT if gpu else _program(subject, config),
         shared=0 if gpu else cached,
     )
+
+
+def _program(subject: Subject, config: TrainConfig) -> int:
+    """A rank's process on a CPU."""
+    more = _COMPILER if config.compile else 0
+    if config.nproc > 1 or config.gradient_checkpointing or config.compile:
+        return _PROGRAM + _DYNAMO + more
+    return _PROGRAM + (_SYMPY if subject.facts.verification else 0)
 
 
 def checkpoint_bytes(subject: Subject, config: TrainConfig, found: Footprint) -> int:

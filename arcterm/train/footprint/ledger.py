@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -45,6 +46,13 @@ class Ledger(TorchDispatchMode):
         if self._pooled:
             return self.live
         return self.live - self.small + round(SLACK * self._small_peak)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let the heap keep nothing of what happens meanwhile: it takes the place of what follows."""
+        kept = self._small_peak
+        yield
+        self._small_peak = kept
 
     def count(self, tensors: Sequence[Tensor]) -> None:
         """Take tensors into account that were made elsewhere."""

@@ -8,6 +8,7 @@ those of the training.
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 from collections.abc import Iterator
 
@@ -19,12 +20,15 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from arcterm.config import TrainConfig
 from arcterm.train import build, precision, recompute
+from arcterm.train.evaluation import FACES
 from arcterm.train.footprint.ledger import Ledger
 from arcterm.train.optim import groups, optimizers
 from arcterm.verify.embed import normalize
 from arcterm.verify.fold import fold_norms
 
 _CPU = torch.device("cpu")
+PHASES = ("step", "save", "look", "verify")
+"""What is followed beyond what stays, in this order."""
 _STEPS = 2  # momenta are there all through a step from the second on
 
 
@@ -39,9 +43,9 @@ def follow(config: TrainConfig, batch: int, *, real: bool = False) -> dict[str, 
     """Bytes that the backbone takes on a rank in a training of `config` with `batch` images, by part.
 
     ``weights`` with buffers, ``gradients`` and ``momentum`` stay from the first step on. ``step``, ``save``
-    and ``verify`` are what a step, a checkpoint and a verification take beyond those. With `real` tensors
-    have values, and all of it is computed. Raises whatever the backbone raises, or what can't be done
-    without values.
+    and ``verify`` are what a step, a checkpoint and a verification take beyond those, ``look`` what is taken
+    in place of a verification where there are no sets. With `real` tensors have values, and all of it is
+    computed. Raises whatever the backbone raises, or what can't be done without values.
     """
     settled = _on_cpu(config, batch)
     network, mode = _real(settled) if real else _fake(settled)
@@ -49,7 +53,7 @@ def follow(config: TrainConfig, batch: int, *, real: bool = False) -> dict[str, 
         ledger.count([*network.parameters(), *network.buffers()])
         weights = ledger.live
         optimizer = optimizers.make(groups.of_backbone(network, settled), settled)
-        peaks = {"step": 0, "save": 0, "verify": 0}
+        peaks = dict.fromkeys(PHASES, 0)
         for _ in range(_STEPS):
             optimizer.zero_grad(set_to_none=True)
             with _measured(ledger, peaks, "step"):
@@ -58,6 +62,8 @@ def follow(config: TrainConfig, batch: int, *, real: bool = False) -> dict[str, 
         held = ledger.live
         with _measured(ledger, peaks, "save"):
             _save(network)
+        with _measured(ledger, peaks, "look"), ledger.aside():
+            _embed(copy.deepcopy(network), _images(settled, FACES))
         gc.collect()
         gc.freeze()  # so that tidying up looks at what is made from here on
         ledger.tidy = True
@@ -111,7 +117,7 @@ def _measured(ledger: Ledger, peaks: dict[str, int], name: str) -> Iterator[None
 
 def _step(network: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig) -> None:
     with precision.autocast(config.precision, _CPU):
-        embeddings = network(_images(config))
+        embeddings = network(_images(config, config.batch_size))
     if embeddings.requires_grad:  # not if all of it is frozen
         embeddings.float().square().mean().backward()
     optimizer.step()
@@ -124,16 +130,23 @@ def _save(network: nn.Module) -> None:
 
 
 def _verify(network: nn.Module, config: TrainConfig) -> None:
-    """Fold the norms into a copy, and embed a batch."""
+    """Fold the norms into a copy, and embed a batch with it."""
     # its last step is to compare values: what it takes has been seen by then
     with contextlib.suppress(Exception):
         fold_norms(network, get("backbone", config.backbone).input_size)
+    images = _images(config, config.batch_size)
+    _embed(copy.deepcopy(network), images, images.flip(3))
+
+
+def _embed(network: nn.Module, *batches: Tensor) -> None:
+    """Embed one batch after another, all of which are there."""
     network.eval()
     with torch.inference_mode():
-        network(_images(config))
+        for images in batches:
+            network(images)
 
 
-def _images(config: TrainConfig) -> Tensor:
+def _images(config: TrainConfig, count: int) -> Tensor:
     declared = get("backbone", config.backbone)
-    pixels = torch.zeros(config.batch_size, *declared.input_size, 3, dtype=torch.uint8)
+    pixels = torch.zeros(count, *declared.input_size, 3, dtype=torch.uint8)
     return normalize(pixels, declared.preprocess)
