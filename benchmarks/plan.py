@@ -5,7 +5,9 @@ python benchmarks/plan.py [BACKBONE,CLASSES,BATCH:RANKS …] [--rounds 3] [--ste
 In each round every case is planned, with all constants measured anew, and trained at once; the table has the
 medians of the rounds, and of the ratios within one. A step is measured in seconds that the ranks' processes
 were computing, by the cores that they have, as the plan's are: what it takes where nothing else runs. On a
-machine that has other work the clock shows more.
+machine that has other work the clock shows more. A checkpoint is one that steps wait for, by the clock: the
+median of those that are written once old ones are removed, whose memory they get. The first ones fill memory
+that the system has not had in its hands, which takes it longer than the disk.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from arcterm.runs.store import Run
 
 CASES = [f"{case}:{ranks}" for case in ("tiny,100000,32", "r18,1000,4") for ranks in (1, 2, 4)]
 _WARM = 5
+_KEPT, _SAVES = 2, 8
 
 
 def words(case: str) -> list[str]:
@@ -37,6 +40,7 @@ def words(case: str) -> list[str]:
     return [
         *(backbone, "arcface", "--dataset", "synthetic", "--set", f"dataset.classes={classes}"),
         *("--set", "dataset.images=100000", "--batch-size", batch, "--nproc", ranks, "--gpus", "none"),
+        *("--set", "checkpoint_background=no", "--set", f"keep_last={_KEPT}", "--set", "keep_best=0"),
     ]
 
 
@@ -55,30 +59,30 @@ def planned(case: str) -> dict[str, float]:
 
 
 def trained(case: str, steps: int, runs: str) -> dict[str, float]:
-    """The same of a training of `steps`, whose last checkpoint its steps wait for."""
+    """The same of a training of `steps`."""
     command = [sys.executable, "-m", "arcterm", "train", *words(case), "--steps", str(steps)]
-    command += ["--runs-dir", runs, "--plain"]
+    command += ["--set", f"checkpoint_every={steps // _SAVES}", "--runs-dir", runs, "--plain"]
     most, busy = 0, [(0.0, 0.0)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             ranks = list(_ranks(runs))
             most = max([most, *(_high_water(folder) for folder in ranks)])
             busy.append((time.time(), sum(_busy(folder, len(ranks)) for folder in ranks)))
-            time.sleep(0.05)
+            time.sleep(0.02)
     if process.returncode:
         raise SystemExit(f"{command} ended with {process.returncode}")
     (path,) = [place for place in Path(runs).iterdir() if place.is_dir()]
     events = [event for _, event in Reader(Run(path)).events()]
     times = [event.t for event in events if isinstance(event, Step)][_WARM:]
-    saved = [event.seconds for event in events if isinstance(event, Checkpoint)]
-    between = [b - a for a, b in itertools.pairwise(times)]
+    saved = [event for event in events if isinstance(event, Checkpoint)]
+    between = [(a, b) for a, b in itertools.pairwise(times) if not any(a < one.t <= b for one in saved)]
     clock = [t for t, _ in busy]
-    begun, ended = (busy[bisect.bisect(clock, t) - 1][1] for t in (times[0], times[-1]))
+    spent = [[busy[bisect.bisect(clock, t) - 1][1] for t in pair] for pair in between]
     cores = min(int(case.partition(":")[2]), len(os.sched_getaffinity(0)))
     return {
-        "step": (ended - begun) / len(between) / cores,
-        "by the clock": statistics.median(between),
-        "checkpoint": saved[-1],
+        "step": sum(ended - begun for begun, ended in spent) / len(between) / cores,
+        "by the clock": statistics.median(b - a for a, b in between),
+        "checkpoint": statistics.median(one.seconds for one in saved[_KEPT + 1 :]),
         "memory": most,
     }
 

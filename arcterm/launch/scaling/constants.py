@@ -75,13 +75,14 @@ class Network(msgspec.Struct, frozen=True):
 class Storage(msgspec.Struct, frozen=True):
     """Bytes per second: one rank writing `alone`, each of those of a host at once, and copies in memory.
 
-    `total` is what a storage takes from all hosts at once.
+    `total` is what a storage takes from all hosts at once. `start` are seconds of a checkpoint of any size.
     """
 
     alone: float
     together: float
     copy: float
     total: float | None = None
+    start: float = 0.0
     source: str = MEASURED
 
 

@@ -264,6 +264,7 @@ def _saving(case: Case, found: Footprint) -> SavingForecast:
         if storage.total is None:
             return SavingForecast(bytes=total, host=host, wait=first / storage.copy)
         taken = max(taken, total / storage.total)
+    taken += storage.start
     wait = first / storage.copy if case.config.checkpoint_background else taken
     return SavingForecast(bytes=total, host=host, seconds=taken, wait=wait)
 

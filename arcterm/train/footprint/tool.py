@@ -100,7 +100,7 @@ def _probes(
         store = Path(folder) / "ranks"
         yield "exchange", max(ranks, 2), lambda worker: exchange.measure(config.device, worker, store)
     yield "loader", ranks, lambda worker: flow.loader(config, ranks, worker)
-    yield "disk", ranks, lambda worker: flow.disk(Path(request["folder"]), worker)
+    yield "disk", ranks, lambda worker: flow.disk(config, Path(request["folder"]), worker)
 
 
 def _begin(config: TrainConfig, work: Callable[[Worker], Any], worker: Worker) -> Any:
