@@ -6,8 +6,9 @@ In each round every case is planned, with all constants measured anew, and train
 medians of the rounds, and of the ratios within one. A step is measured in seconds that the ranks' processes
 were computing, by the cores that they have, as the plan's are: what it takes where nothing else runs. On a
 machine that has other work the clock shows more. A checkpoint is one that steps wait for, by the clock: the
-median of those that are written once old ones are removed, whose memory they get. The first ones fill memory
-that the system has not had in its hands, which takes it longer than the disk.
+median of those of a training that saves after each step, once old ones are removed, whose memory they get.
+After a pause it would fill memory that a virtual machine has given back to its host, and take up to twice as
+long.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from arcterm.runs.events import Checkpoint, Step
+from arcterm.runs.events import Checkpoint, Event, Step
 from arcterm.runs.reader import Reader
 from arcterm.runs.store import Run
 
@@ -58,33 +60,47 @@ def planned(case: str) -> dict[str, float]:
     }
 
 
+class Training(NamedTuple):
+    """The events of a training, bytes of its largest rank, and (time, seconds that ranks have computed)."""
+
+    events: list[Event]
+    memory: int
+    busy: list[tuple[float, float]]
+
+
 def trained(case: str, steps: int, runs: str) -> dict[str, float]:
-    """The same of a training of `steps`."""
-    command = [sys.executable, "-m", "arcterm", "train", *words(case), "--steps", str(steps)]
-    command += ["--set", f"checkpoint_every={steps // _SAVES}", "--runs-dir", runs, "--plain"]
+    """The same of a training of `steps`, and of a short one that saves after each step."""
+    stepping = _train(case, runs, "stepping", "--steps", str(steps))
+    saving = _train(case, runs, "saving", "--steps", str(_SAVES), "--set", "checkpoint_every=1")
+    times = [event.t for event in stepping.events if isinstance(event, Step)][_WARM:]
+    saved = [event.seconds for event in saving.events if isinstance(event, Checkpoint)]
+    between = [b - a for a, b in itertools.pairwise(times)]
+    clock = [t for t, _ in stepping.busy]
+    begun, ended = (stepping.busy[bisect.bisect(clock, t) - 1][1] for t in (times[0], times[-1]))
+    cores = min(int(case.partition(":")[2]), len(os.sched_getaffinity(0)))
+    return {
+        "step": (ended - begun) / len(between) / cores,
+        "by the clock": statistics.median(between),
+        "checkpoint": statistics.median(saved[_KEPT + 1 :]),
+        "memory": max(stepping.memory, saving.memory),
+    }
+
+
+def _train(case: str, runs: str, name: str, *more: str) -> Training:
+    """Train, and look at the ranks meanwhile."""
+    folder = f"{runs}/{name}"
+    command = [sys.executable, "-m", "arcterm", "train", *words(case), *more, "--runs-dir", folder, "--plain"]
     most, busy = 0, [(0.0, 0.0)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            ranks = list(_ranks(runs))
-            most = max([most, *(_high_water(folder) for folder in ranks)])
-            busy.append((time.time(), sum(_busy(folder, len(ranks)) for folder in ranks)))
-            time.sleep(0.02)
+            ranks = list(_ranks(folder))
+            most = max([most, *(_high_water(rank) for rank in ranks)])
+            busy.append((time.time(), sum(_busy(rank, len(ranks)) for rank in ranks)))
+            time.sleep(0.05)
     if process.returncode:
         raise SystemExit(f"{command} ended with {process.returncode}")
-    (path,) = [place for place in Path(runs).iterdir() if place.is_dir()]
-    events = [event for _, event in Reader(Run(path)).events()]
-    times = [event.t for event in events if isinstance(event, Step)][_WARM:]
-    saved = [event for event in events if isinstance(event, Checkpoint)]
-    between = [(a, b) for a, b in itertools.pairwise(times) if not any(a < one.t <= b for one in saved)]
-    clock = [t for t, _ in busy]
-    spent = [[busy[bisect.bisect(clock, t) - 1][1] for t in pair] for pair in between]
-    cores = min(int(case.partition(":")[2]), len(os.sched_getaffinity(0)))
-    return {
-        "step": sum(ended - begun for begun, ended in spent) / len(between) / cores,
-        "by the clock": statistics.median(b - a for a, b in between),
-        "checkpoint": statistics.median(one.seconds for one in saved[_KEPT + 1 :]),
-        "memory": most,
-    }
+    (path,) = [place for place in Path(folder).iterdir() if place.is_dir()]
+    return Training([event for _, event in Reader(Run(path)).events()], most, busy)
 
 
 def _ranks(runs: str) -> Iterator[Path]:
