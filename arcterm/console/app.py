@@ -260,7 +260,11 @@ class Console(Tabbed):
             except ArctermError as error:
                 self.show_error(error)
             return True
-        return await super().run_action(action, default_namespace, namespaces)
+        done = await super().run_action(action, default_namespace, namespaces)
+        if not done and isinstance(self.screen, ConsoleScreen) and (why := self.screen.refusal(name)):
+            self.notify(why, timeout=3, markup=False)
+            return True
+        return done
 
     def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
         """Warn, once each, of keys that the settings file takes away from another action."""

@@ -38,6 +38,15 @@ _NAMES = {
 HELP = Binding("question_mark", "app.help", "help", id="help", priority=True, tooltip="this list of keys")
 _TEXTUALS = ("app.focus_next", "app.focus_previous", "screen.copy_text", "quit")
 """Actions that every screen has from Textual: last in a list."""
+_IN_OUR_WORDS = {
+    "Focus Next": "next field",
+    "Focus Previous": "field before",
+    "Copy selected text": "copy what is selected",
+    "Dismiss menu": "close",
+    "Quit": "leave the console",
+    "Show menu": "choose",
+}
+"""What Textual calls the actions of its widgets."""
 
 
 def named(bindings: Iterable[BindingType]) -> list[BindingType]:
@@ -78,7 +87,8 @@ def described(screen: Screen[object]) -> list[Binding]:
     for active in screen.active_bindings.values():
         binding = active.binding
         if binding.description and active.enabled and not binding.system and not refused(screen, binding):
-            seen.setdefault(binding.action, binding)
+            words = _IN_OUR_WORDS.get(binding.description, binding.description)
+            seen.setdefault(binding.action, replace(binding, description=words))
     order = {"app.help": 0, "app.demo": 1, "back": 3, **dict.fromkeys(_TEXTUALS, 4)}
     seen.setdefault(HELP.action, HELP)  # Textual leaves it out while a field would take the character
     everywhere = (action for action in seen if action.startswith("app."))

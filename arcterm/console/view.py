@@ -16,6 +16,7 @@ from arcterm.runs.reader import Look
 from arcterm.runs.reading.summary import Summary, own_gpus
 from arcterm.runs.state import LIVE, Owner, State
 from arcterm.runs.store import Run, RunRecord, recorded
+from arcterm.show import words
 from arcterm.show.eventlines import unreadable
 
 if TYPE_CHECKING:  # numpy and the contracts, which the run list does without
@@ -132,6 +133,12 @@ class View:
         return self.summary.total_steps or getattr(self.record.config, "steps", 0)
 
     @property
+    def seconds(self) -> float:
+        """From when it was made to its end; of a log of another program, to the last time in that."""
+        ended = self.summary.last_event_time if self.record.log else self.state.t
+        return max(0.0, ended - words.created(self.record.created))
+
+    @property
     def emptiness(self) -> str:
         """Why there is nothing to draw."""
         if self.loading:
@@ -139,7 +146,7 @@ class View:
         if self.step and not self.history.steps:
             return unreadable(self.unreadable) or f"the events of its {self.step:,} steps are gone"
         if self.history.steps:
-            return "not recorded"
+            return "not recorded" if self.record.log else "no step has a number"
         return "waiting for the first step" if self.live else "no step was made"
 
     @property

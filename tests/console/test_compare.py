@@ -63,7 +63,9 @@ async def test_marked_runs_are_drawn_over_each_other(two, root, until, shown, si
         assert list(app.screen.charts.makers)[:3] == ["loss", "verify lfw", "verify cfp"]
         await pilot.press("m")
         await until(pilot, lambda: "o 93.00  + 95.50" in shown(app))
-        await pilot.press("x", "x")
+        await pilot.press("c")
+        await until(pilot, lambda: "@100" in shown(app) and "+ –" in shown(app))  # it ended at step 60
+        await pilot.press("c", "x", "x")
         assert "x by time" in shown(app)
         if size == LARGE:
             assert "what differs" in shown(app) and "+2.50" in shown(app)
@@ -86,6 +88,8 @@ async def test_what_differs_the_baseline_and_the_table(two, root, until, shown, 
         await until(pilot, lambda: "baseline second" in shown(app) and "-2.50" in shown(app))
         await pilot.press("d")
         await until(pilot, lambda: "all settings" in shown(app) and "backbone" in shown(app))
+        await pilot.press("c")
+        assert "a table is shown; d goes on to the charts" in [n.message for n in app._notifications]
         await pilot.press("E")
         await until(pilot, lambda: list(tmp_path.glob("comparison-of-2-runs.csv")))
         rows = list(csv.reader(next(tmp_path.glob("comparison-of-2-runs.csv")).read_text().splitlines()))

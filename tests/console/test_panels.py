@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 import time
 
 import msgspec
@@ -11,6 +13,7 @@ from arcterm.console.charts.lens import Lens
 from arcterm.console.charts.metrics import curve
 from arcterm.console.panels import devices, listing, log, metrics, status, verification
 from arcterm.console.view import View
+from arcterm.files import write_json
 from arcterm.runs import control, history, notes, trackers
 from arcterm.runs.describe import describe
 from arcterm.runs.engines import record
@@ -21,9 +24,10 @@ from arcterm.runs.query import facts as facts_of
 from arcterm.runs.reader import Reader, log_path
 from arcterm.runs.reading.summary import best_result
 from arcterm.runs.state import Failure, read_state, take_ownership
+from arcterm.runs.store import Run, SourceLog
 from arcterm.samples import Begin
 from arcterm.show import words
-from arcterm.show.lines import heading, spark, spread, width_of, wrap
+from arcterm.show.lines import heading, spark, spread, tail, width_of, wrap
 
 
 def view_of(made):
@@ -363,6 +367,38 @@ def test_withheld_numbers_are_dashes_and_never_the_best(make):
     assert said(metrics.metrics(view, 60, 30))
 
 
+def test_what_the_log_of_another_program_does_not_say_is_a_dash_and_its_time_is_the_log_s(make):
+    made = make("theirs", loss="arcface")
+    made.train(40, loss=lambda step: math.nan, pace=90.0)
+    made.write(
+        Step(
+            t=made.clock,
+            step=41,
+            epoch=1,
+            loss="nan",
+            accuracy=0.5,
+            angle="nan",
+            lr=0.1,
+            images_per_second=1.0,
+            samples=1,
+        )
+    )
+    record = made.run.record
+    began = datetime.datetime.fromtimestamp(made.clock - 3600, datetime.UTC).isoformat()
+    log = SourceLog(program="MXNet", path="/x.log", sha256="0")
+    write_json(made.run.path / "run.json", msgspec.structs.replace(record, log=log, created=began))
+    made.become("done")
+    made.run = Run(made.run.path)
+    view = view_of(made)
+    assert "took 1 h" in said(status.status(view, 80, 1))
+    assert "loss  –  ─" in said([curve(view, "loss", Lens()).title(60)]).replace(" ──", "  ─")
+    assert view.emptiness == "not recorded"
+    known = facts_of.read(Reader(made.run))
+    assert known.loss is None and not list(known.values("last.loss")) and not list(known.values("angle"))
+    assert "NaN" not in said(metrics.metrics(view, 60, 30)) + said(metrics.strip(view, 80, 3))
+    assert describe(Reader(made.run))["loss"] is None
+
+
 def test_curves_smooth_the_loss_and_never_the_learning_rate(make):
     made = make("curves", steps=100)
     made.train(60)
@@ -385,6 +421,8 @@ def test_lines_keep_their_width():
     assert width_of(spread([("a" * 50, ""), ("b", "")], [("right", "")], 30)) == 30
     assert spark([1.0, float("nan"), 3.0], 5) == "  ▁ █"
     assert wrap("one two three", 8) == ["one two", "three"]
+    assert wrap("人人 人人 one 人人人人人人", 9) == ["人人 人人", "one", "人人人人", "人人"]
+    assert tail("/data/人人人", 6) == "…人人"
 
 
 def test_a_tracker_that_does_not_get_the_numbers_is_told(make):

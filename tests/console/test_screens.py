@@ -50,6 +50,10 @@ def dashboard(app):
     return app.screen_stack[-1] if isinstance(app.screen, Dashboard) else None
 
 
+def said(app):
+    return [each.message for each in app._notifications]
+
+
 @pytest.mark.long
 async def test_an_empty_root_says_the_next_step(root, until, shown):
     app = Console(root)
@@ -571,6 +575,32 @@ async def test_a_live_run_can_not_be_deleted(busy, root, until):
         await until(pilot, lambda: app.screen.chosen)
         await pilot.press("D")
         assert isinstance(app.screen, RunList)
+        assert "the run is live; S stops it first" in said(app)
+
+
+@pytest.mark.long
+async def test_a_key_that_a_run_does_not_allow_says_why(busy, make, root, until):
+    made = make("over")
+    made.become("done")
+    app = Console(root, "over")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: dashboard(app))
+        for key, why in (
+            ("S", "the run is done: only a live one takes this"),
+            ("R", "there is nothing left to do; ^r goes on with more"),
+            ("left", "c shows a crosshair, which this moves"),
+        ):
+            await pilot.press(key)
+            assert why in said(app)
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, RunList) and app.screen.chosen)
+        await pilot.press("c")
+        assert "no run is marked; space marks the one under the cursor" in said(app)
+    app = Console(root, "smoke-run")
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: dashboard(app))
+        await pilot.press("ctrl+r")
+        assert "the run is live; S stops it first" in said(app)
 
 
 @pytest.mark.long
@@ -679,7 +709,8 @@ async def test_the_palette_knows_every_key(busy, root, until, shown):
     async with app.run_test(size=LARGE) as pilot:
         await until(pilot, lambda: "step 200" in shown(app))
         names = {command.title for command in app.get_system_commands(app.screen)}
-        assert {"stop (S)", "log-y (y)", "smooth (s)"} <= names
+        assert {"stop (S)", "log-y (y)", "smooth (s)", "next field (tab)"} <= names
+        assert not [name for name in names if name[0].isupper()]  # as Textual writes them
 
 
 @pytest.mark.long

@@ -65,12 +65,13 @@ class ChartKeys(ConsoleScreen):
         """The charts of the screen."""
         return self.query_one(ChartGrid)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Move a crosshair only where there is one."""
+    def refusal(self, action: str) -> str:
+        """What needs a crosshair."""
         if action == "chart_move":
             grids = self.query(ChartGrid)
-            return bool(grids) and grids.first().lens.cursor is not None
-        return super().check_action(action, parameters)
+            if not grids or grids.first().lens.cursor is None:
+                return "c shows a crosshair, which this moves"
+        return super().refusal(action)
 
     def action_chart_smooth(self) -> None:
         lens = self.charts.lens

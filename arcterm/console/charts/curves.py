@@ -54,10 +54,10 @@ class Curves:
         line: Line = [("▸ " if chosen else "─ ", "accent" if chosen else "rule")]
         line.append((shorten(self.name, width - 4), "head"))
         values = self.values if cursor is None else self.read(cursor)
-        if cursor is None and self.short and width_of(line) + sum(len(t) + 2 for t, _ in values) + 2 > width:
+        if cursor is None and self.short and width_of(line) + width_of(values) + 2 * len(values) + 2 > width:
             values = self.short
         for text, role in values:
-            if width_of(line) + len(text) + 4 <= width:
+            if width_of([*line, (text, role)]) + 4 <= width:
                 line += [("  ", ""), (text, role)]
         return [*line, (" " + "─" * max(0, width - width_of(line) - 1), "rule")]
 

@@ -42,7 +42,7 @@ def curve(view: View, name: str, lens: Lens) -> Curves:
     x = _along(view, lens.x)
     y: Floats = np.asarray(view.history.series[name])
     scale = 100 if name in words.SHARES else 1
-    values: Line = [(words.metric(name, y[-1]), "bold")] if len(y) else []
+    values: Line = [(words.metric(name, view.record.number(y[-1])), "bold")] if len(y) else []
     steps = name == "lr" or stepwise(y)
     smoothing = lens.weight > 0 and not steps
     raw = _pyramid(view, (name, 0.0), y)
@@ -51,7 +51,8 @@ def curve(view: View, name: str, lens: Lens) -> Curves:
     if smoothing:
         line = _smoothed(view, name, y, lens.weight)
         word = f"smooth {lens.weight:g}"
-        values.append((f"{word}: {words.metric(name, last_of(line))}", "s1"))
+        if math.isfinite(newest := last_of(line)):
+            values.append((f"{word}: {words.metric(name, newest)}", "s1"))
         pyramid = _pyramid(view, (name, lens.weight), line)
         smooth = Series(x=x, y=_times(line, scale), style=1, name=word, pyramid=pyramid)
         series = [*series, smooth] if lens.band else [smooth]

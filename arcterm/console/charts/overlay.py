@@ -40,11 +40,12 @@ class Overlay(Curves):
     """Curves of which each is a run: at the crosshair its sign stands for its name, which a legend has."""
 
     def read(self, cursor: float) -> Line:
-        """The place, and the value of each run at its point nearest to it."""
+        """The place, and the value of each run at its point nearest to it; a dash beyond its ends."""
         line: Line = [(f"@{self.place(cursor)}", "bold")]
         for s in self.series:
             if (found := s.at(cursor)) is not None:
-                line.append((f"{s.mark} {self.value(found[1])}", STYLES[s.style]))
+                shown = self.value(found[1]) if s.reaches(cursor) else words.DASH
+                line.append((f"{s.mark} {shown}", STYLES[s.style]))
         return line
 
 
@@ -80,7 +81,9 @@ def metric(runs: Sequence[RunCurve], name: str, lens: Lens) -> Curves:
         line = one.series[-1]
         if len(line.x):
             series.append(replace(line, style=run.style, mark=run.look[0], name=run.name, signed=True))
-            values.append((f"{run.look[0]} {one.value(last_of(line.y))}", run.look[1]))
+            newest = last_of(line.y)
+            shown = one.value(newest) if math.isfinite(newest) else words.DASH
+            values.append((f"{run.look[0]} {shown}", run.look[1]))
         spans += [one.span] if one.span else []
     smoothed = next((f"smooth {lens.weight:g}" for one in found if len(one.series) > 1), "")
     refusals = dict(found[0].refusals) if found else {}

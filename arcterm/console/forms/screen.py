@@ -213,11 +213,15 @@ class Form(ConsoleScreen, inherit_bindings=False):
         await self.go_to(next(iter(texts)))
         self.judge_later()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer a fix where there is one, and the way to a problem."""
-        if action in ("fix", "problem"):
-            return bool(self.is_mounted and (self.fixes if action == "fix" else self.problems))
-        return True
+    def refusal(self, action: str) -> str:
+        """What needs a problem, or a fix of one."""
+        if action not in ("fix", "problem") or (
+            self.is_mounted and (self.problems if action == "problem" else self.fixes)
+        ):
+            return ""
+        return (
+            "there is no problem" if action == "problem" or not self.problems else "no solution is proposed"
+        )
 
     def action_back(self) -> None:
         """First leave the field, then the form."""

@@ -15,7 +15,7 @@ from arcterm.console.rows import Rows
 from arcterm.console.screens.boxes import TextBox
 from arcterm.show.lines import Line, pad, spread, wrap
 
-_LEFT = 29
+_LEFT = 33
 
 
 class HelpRows(Rows):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from arcterm.runs.query.facts import RunFacts
 from arcterm.show import comparison, words
-from arcterm.show.lines import Line, Piece, heading, pad, shorten, spread
+from arcterm.show.lines import Line, Piece, heading, pad, shorten, spread, width_of
 from arcterm.text import clean
 
 _KEY, _LEAST = 18, 9
@@ -59,7 +59,7 @@ def legend(
         if width >= _STEPS_FROM:
             cells.append((pad(f"{words.short(run.step)}/{words.short(run.steps)}", 13, True), ""))
         cells += [(pad(words.metric("loss", run.loss), 7, True), ""), (pad(best, 19, True), "")]
-        room = max(10, width - 5 - sum(len(text) + 1 for text, _ in cells) - 5)
+        room = max(10, width - 10 - width_of(cells) - len(cells))
         name = pad(clean(run.name), room)
         mark = "▸" if index == cursor else " "
         base = ("base" if index == baseline else "    ", "accent")

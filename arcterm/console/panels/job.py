@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from arcterm_registry.contracts import JobReport
+from rich.cells import cell_len
 
 from arcterm.console.panels.answer import command_lines
 from arcterm.console.view import Stage, View
@@ -89,7 +90,9 @@ def _report(report: JobReport, width: int) -> tuple[tuple[str, str], list[Line]]
     rows: list[Line] = []
     for line in report.lines:
         text = clean(line).expandtabs(4)
-        rows += [[(f" {row}", "")] for row in ([text] if len(text) <= width - 2 else wrap(text, width - 2))]
+        rows += [
+            [(f" {row}", "")] for row in ([text] if cell_len(text) <= width - 2 else wrap(text, width - 2))
+        ]
     if report.result:
         rows += [[], [(" made ", "dim"), (shorten(clean(report.result), width - 7), "good")]]
     return (f"report{found}", "warn" if report.problems else "good"), rows

@@ -12,7 +12,7 @@ from pathlib import Path
 from arcterm.runs.query.facts import RunFacts
 from arcterm.runs.state import LIVE
 from arcterm.show import words
-from arcterm.show.lines import Line, Piece, pad, shorten, spark, spread, wrap
+from arcterm.show.lines import Line, Piece, pad, shorten, spark, spread, tail, wrap
 from arcterm.text import byte_size, clean
 
 __all__ = [
@@ -136,7 +136,7 @@ def title(
         parts.pop()
     right = ", ".join(parts)
     room = width - len(right) - 16
-    return [spread([("arcterm", "head"), (_tail(str(root), room), "dim")], [(right, "")], width)]
+    return [spread([("arcterm", "head"), (tail(str(root), room), "dim")], [(right, "")], width)]
 
 
 def table(
@@ -302,7 +302,7 @@ def empty(root: Path, width: int) -> list[Line]:
     """The next step where there is no run yet."""
     return [
         [],
-        [(f" No runs in {_tail(str(root), width - 14)} yet.", "bold")],
+        [(f" No runs in {tail(str(root), width - 14)} yet.", "bold")],
         [],
         [(" Press ", ""), ("N", "key"), (" for a new run, or type in a shell:", "")],
         [],
@@ -311,7 +311,3 @@ def empty(root: Path, width: int) -> list[Line]:
         [(" That trains a small model on drawn faces, on this machine's CPU too; ", "dim"), ("^g", "key")],
         [(" starts it here.", "dim")],
     ]
-
-
-def _tail(text: str, width: int) -> str:
-    return text if len(text) <= width else "…" + text[len(text) - width + 1 :]

@@ -22,8 +22,7 @@ def metrics(view: View, width: int, height: int, shown: str = "") -> list[Line]:
     room = width - _NAME - _VALUE - 3
     for name in METRICS:
         values = view.history.series[name][-max(room, 1) :]
-        value = getattr(s.last_step, name, None)
-        last = None if value is None else float(value)
+        last = view.record.number(getattr(s.last_step, name, None))
         role = "bad" if last is not None and not math.isfinite(last) else ""
         line: Line = [
             (
@@ -61,9 +60,8 @@ def strip(view: View, width: int, height: int, shown: str = "") -> list[Line]:
         for index, (name, results) in enumerate(sets)
     ]
     for name in METRICS:
-        value = getattr(view.summary.last_step, name, None)
-        if name not in (shown, "images_per_second") and value is not None:  # the speed is in the progress
-            last = float(value)
+        last = view.record.number(getattr(view.summary.last_step, name, None))
+        if name not in (shown, "images_per_second") and last is not None:  # the speed is in the progress
             role = "bold" if math.isfinite(last) else "bad"
             cells.append([(f"{words.METRICS[name]} ", "dim"), (words.metric(name, last), role)])
     saved = view.summary.checkpoints

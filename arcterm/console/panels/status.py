@@ -31,8 +31,7 @@ def status(view: View, width: int, height: int, paused: bool = False) -> list[Li
     eta = view.summary.eta() if view.word == "running" else None
     ending = f"ETA {duration(eta)}" if eta is not None else f"ETA {words.DASH}"
     pid = f"pid {view.supervisor.pid} detached" if view.supervisor else ""
-    age = words.ago(max(0.0, view.state.t - words.created(view.record.created)))
-    took = "" if view.live else f"took {age}" if view.state.t else ""
+    took = "" if view.live or not view.state.t else f"took {words.ago(view.seconds)}"
     right: list[Line | tuple[str, str]] = [("paused", "warn")] if paused else []
     name = shorten(view.run.name, max(12, width - 40))
     left = [(name, "bold"), (word, role), (device(view), ""), (pid or took, "dim")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from arcterm.console.view import View
 from arcterm.show.lines import Line, fit, heading, pad
 from arcterm.show.words import DASH, SET_MARKS, percent
@@ -21,7 +23,7 @@ def table(view: View, width: int, height: int) -> list[Line]:
         return [heading("verification", width), [(f" {waiting}", "dim")]]
     steps = max(v[-1].step for v in results.values())
     lines = [heading("verification %", width, f"step {steps:,}")]
-    name_width = max(8, min(14, max(map(len, results))))
+    name_width = max(8, min(14, max(map(cell_len, results))))
     columns = [("last", 6), ("±", 5), ("best", 6), ("at step", 9), ("TAR@1e-3", 9)]
     while len(columns) > 1 and name_width + sum(w + 1 for _, w in columns) + 2 > width:
         columns.pop(1 if len(columns) == 5 else -1)

@@ -15,8 +15,9 @@ from arcterm.runs.reader import Reader, RunGoneError
 from arcterm.runs.state import LIVE
 from arcterm.runs.store import Run
 
-_ON_LIVE = ("stop", "checkpoint")
-_CHANGING = frozenset({*_ON_LIVE, "verify", "resume", "resume_changed", "use", "delete", "note", "tag"})
+_CHANGING = frozenset(
+    {"stop", "checkpoint", "verify", "resume", "resume_changed", "use", "delete", "note", "tag"}
+)
 
 
 class RunActions(ConsoleScreen):
@@ -51,26 +52,15 @@ class RunActions(ConsoleScreen):
         if self._removed:
             self.leave_removed()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer nothing that changes a run where the console only watches."""
-        if action in _CHANGING and self.console_app.readonly:
-            return False
-        return super().check_action(action, parameters)
-
     @staticmethod
-    def allows(action: str, state: str, config: Config | None) -> bool:
-        """Whether a run of `config` in `state` allows `action`."""
-        if action == "fork":
-            return config is not None and config.has_form
-        if action == "pictures":
-            return config is not None and bool(config.pictured)
-        if action in _ON_LIVE:
-            return state in LIVE
-        if action == "resume_changed":
-            return config is not None and config.kind == "training" and state not in (*LIVE, "damaged")
-        if action in ("verify", "use"):
-            return config is not None and config.kind == "training" and state not in ("damaged", "queued")
-        return action != "resume" or (state not in LIVE and state not in ("done", "damaged"))
+    def refused(action: str, state: str, config: Config | None) -> str:
+        """Why a run of `config` in `state` does not allow `action`; empty if it does."""
+        refusal = _REFUSALS.get(action)
+        if refusal is None:
+            return ""
+        if config is None or (state == "damaged" and action not in ("fork", "pictures")):
+            return "the run is damaged; `arcterm show` says what can be read of it"
+        return refusal(state, config)
 
     def action_stop(self) -> None:
         """Say what each way of stopping costs, ask which, then stop."""
@@ -155,3 +145,40 @@ class RunActions(ConsoleScreen):
 
     def _notifier(self, text: str) -> Callable[[], None]:
         return lambda: self.notify(text, timeout=3, markup=False)
+
+
+def _not_live(state: str, config: Config) -> str:
+    return "" if state in LIVE else f"the run is {state}: only a live one takes this"
+
+
+def _not_resumed(state: str, config: Config) -> str:
+    if state in LIVE:
+        return "the run is live; S stops it"
+    more = "^r goes on with more" if config.kind == "training" else "f begins it again"
+    return f"there is nothing left to do; {more}" if state == "done" else ""
+
+
+def _not_changed(state: str, config: Config) -> str:
+    if config.kind != "training":
+        return _NO_TRAINING
+    return "the run is live; S stops it first" if state in LIVE else ""
+
+
+def _no_model(state: str, config: Config) -> str:
+    if config.kind != "training":
+        return _NO_TRAINING
+    return "the run waits in a queue" if state == "queued" else ""
+
+
+_NO_TRAINING = "only a training has this; f begins a job again with other settings"
+_REFUSALS: dict[str, Callable[[str, Config], str]] = {
+    "stop": _not_live,
+    "checkpoint": _not_live,
+    "resume": _not_resumed,
+    "resume_changed": _not_changed,
+    "verify": _no_model,
+    "use": _no_model,
+    "fork": lambda _, config: "" if config.has_form else "there is no form for this kind of job",
+    "pictures": lambda _, config: "" if config.pictured else "it has no pictures",
+}
+"""Why a run in a state, asked for by a config, does not allow an action; empty if it does."""

@@ -73,6 +73,16 @@ class ConsoleScreen(Screen[None]):
             self._resumed = True
             event.refresh_styles = False
 
+    def refusal(self, action: str) -> str:
+        """Why an action can't be done now; empty if it can. Its key is not offered, and says this."""
+        return ""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what can be done, and nothing that changes anything where the console only watches."""
+        if self.refusal(action) or (self.console_app.readonly and action in self.changes):
+            return False
+        return super().check_action(action, parameters)
+
     def act(self, call: Callable[[], Callable[[], None]]) -> None:
         """Like `perform`, for what changes anything; refused where the console only watches."""
         try:

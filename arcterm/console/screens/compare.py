@@ -197,10 +197,14 @@ class Compare(ChartKeys, RunActions, Polling):
         """What exported charts are about; their legend has the names."""
         return f"comparison of {len(self.items)} run{'s' * (len(self.items) != 1)}"
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if not self.items and (action.startswith("chart_") or action in _ON_RUNS):
-            return False
-        return super().check_action(action, parameters)
+    def refusal(self, action: str) -> str:
+        """What needs runs, or charts that can be seen."""
+        charts = action.startswith("chart_") or action == "zoom"
+        if not self.items and (charts or action in _ON_RUNS):
+            return "no run is marked; space marks some in Runs (1)"
+        if charts and any(self.has_class(name) for name in _TABLES[1:]):
+            return "a table is shown; d goes on to the charts"
+        return super().refusal(action)
 
     def click(self, y: int) -> None:
         """Choose the run in row `y` of the legend, or open it if it is chosen."""
@@ -333,4 +337,4 @@ def _free(stem: str) -> Path:
     return next(path for path in map(Path, names) if not path.exists()).absolute()
 
 
-_ON_RUNS = ("table", "baseline", "unmark", "open", "export_table", "zoom")
+_ON_RUNS = ("table", "baseline", "unmark", "open", "export_table")

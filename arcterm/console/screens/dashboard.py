@@ -16,7 +16,7 @@ from arcterm.console.keys import KeyLine
 from arcterm.console.panels import devices, log, metrics, status, verification
 from arcterm.console.rows import Rows
 from arcterm.console.screens.run import IDLE_SECONDS, RunScreen
-from arcterm.errors import RunError
+from arcterm.runs import checkpoints
 from arcterm.runs.reader import Look
 from arcterm.runs.reading.ahead import EssentialsAhead
 from arcterm.runs.reading.summary import best_result
@@ -138,7 +138,7 @@ class Dashboard(RunScreen, ChartKeys):
 
             uses.offer(self, self.view.run, self._scored)
         else:
-            self.console_app.show_error(RunError("there is no checkpoint yet", "C saves one of a live run"))
+            self.console_app.show_error(checkpoints.none_of(self.view.run))
 
     def action_fork(self) -> None:
         self.console_app.open_again(self.view.record.config, self.view.run.name)

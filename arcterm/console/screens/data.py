@@ -36,6 +36,7 @@ from arcterm.text import clean
 GIVEN = "data sets"
 """Key of the data sets that were given by hand, in `remembered`."""
 
+_ON_SOURCE = ("read", "check", "pictures", "train", "bench")
 _FACE_PANE = 42
 
 
@@ -185,17 +186,21 @@ class DataScreen(CursorKeys, Polling):
         height = self.query_one("#sources").size.height
         return first_row(len(self.known or []), self.cursor, height)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what the data set under the cursor allows."""
-        chosen = self.chosen
-        if action in ("read", "check", "pictures", "train", "bench"):
-            reads_path = action in ("check", "bench")  # as jobs do
-            return chosen is not None and chosen.there and not (reads_path and "/" not in chosen.source)
+    def refusal(self, action: str) -> str:
+        """What the data set under the cursor does not allow."""
         if action in ("finding", "faces"):
-            return self.found is not None
+            return "" if self.found is not None else "there is no finding: c checks every record"
+        chosen = self.chosen
+        if action in (*_ON_SOURCE, "forget") and chosen is None:
+            return "there is no data set here; a looks at another"
+        if chosen is None:
+            return ""
         if action == "forget":
-            return chosen is not None and chosen.given
-        return True
+            return "" if chosen.given else "only a data set that was added is forgotten"
+        if action in _ON_SOURCE and not chosen.there:
+            return "it is not there"
+        made = action in ("check", "bench") and "/" not in chosen.source  # jobs read files
+        return "it is drawn when it is read, and has no files to look through" if made else ""
 
     def action_move(self, rows: int) -> None:
         if self.known:

@@ -114,9 +114,11 @@ class HostScreen(CursorKeys, Polling):
         found = self._reading.processes if self._reading else []
         return found[self.cursor] if self.cursor < len(found) else None
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the run where there is one."""
-        return action != "open" or bool(self.chosen and self.chosen.run)
+    def refusal(self, action: str) -> str:
+        """What needs a run."""
+        if action == "open" and not (self.chosen and self.chosen.run):
+            return "no run owns this process"
+        return ""
 
     def action_open(self) -> None:
         if self.chosen and self.chosen.run:

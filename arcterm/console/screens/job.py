@@ -82,11 +82,10 @@ class JobScreen(RunScreen):
         if changed:
             self.repaint()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer curves where there are some."""
-        if action == "curve":
-            return bool(self._curves())
-        return super().check_action(action, parameters)
+    def refusal(self, action: str) -> str:
+        if action == "curve" and not self._curves():
+            return "its report has no curve"
+        return super().refusal(action)
 
     def action_curve(self) -> None:
         """Go on to the next curve, after the last to the report alone."""

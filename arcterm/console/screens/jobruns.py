@@ -33,6 +33,7 @@ from arcterm.runs.store import Run
 from arcterm.show.lines import Line
 
 _LIVE_SECONDS, _IDLE_SECONDS = 0.5, 2.0
+_ON_CHOSEN = ("open", "stop", "resume", "fork", "pictures", "delete")
 
 
 class JobRows(CursorRows):
@@ -144,16 +145,14 @@ class JobRunScreen(CursorKeys, RunActions, Polling):
         """Stay: the job goes from the list."""
         self.look()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what the job under the cursor allows."""
+    def refusal(self, action: str) -> str:
+        """What the job under the cursor does not allow."""
         chosen = self.chosen
-        if action in ("open", "stop", "resume", "fork", "pictures", "delete") and chosen is None:
-            return False
         if chosen is None:
-            return True
+            return "there is no job here; n begins one" if action in _ON_CHOSEN else ""
         if action == "delete":
-            return not chosen.live
-        return self.allows(action, chosen.state.state, chosen.config)
+            return "the job is live; S stops it first" if chosen.live else ""
+        return self.refused(action, chosen.state.state, chosen.config)
 
     def action_move(self, rows: int) -> None:
         if self.jobs:

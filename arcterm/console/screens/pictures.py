@@ -129,11 +129,13 @@ class PictureScreen(ConsoleScreen):
         self.query_one(Rows).repaint()
         self.refresh_bindings()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what there is to see."""
-        if action == "order":
-            return self._request is not None and self._shows_pairs
-        return self._result is not None or action not in ("page", "pairs")
+    def refusal(self, action: str) -> str:
+        """What needs pictures."""
+        if action == "order" and (self._request is None or not self._shows_pairs):
+            return "people have no order; v shows pairs"
+        return (
+            "" if self._result is not None or action not in ("page", "pairs") else "no data set is read yet"
+        )
 
     def action_page(self, pages: int) -> None:
         request, result = self._request, self._result

@@ -231,15 +231,19 @@ class Registry(CursorKeys):
         else:
             super().action_back()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what the chosen plug-in allows."""
+    def refusal(self, action: str) -> str:
+        """What the chosen plug-in does not allow."""
+        if action not in ("check", "use"):
+            return ""
         chosen = self.chosen if self.is_mounted else None
+        if chosen is None:
+            return "there is no plug-in here"
+        plugin = chosen[0]
         if action == "check":
-            allowed = chosen is not None and chosen[0].kind in registry.CHECKED
-            return allowed and not self.console_app.readonly
-        if action == "use":
-            return chosen is not None and not chosen[0].error and chosen[0].kind in (*_IN_FORM, "job")
-        return True
+            return "" if plugin.kind in registry.CHECKED else f"there is no check of a {plugin.kind}"
+        if plugin.error:
+            return "it does not work; y copies the remedy"
+        return "" if plugin.kind in (*_IN_FORM, "job") else f"a {plugin.kind} has no place in a form"
 
     def _repaint(self) -> None:
         state = self.chosen[1].state if self.chosen else "ok"

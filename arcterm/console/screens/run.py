@@ -64,10 +64,10 @@ class RunScreen(RunActions, Polling):
     def target(self) -> Run:
         return self.view.run
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what the run's state allows."""
-        allowed = self.allows(action, self.view.state.state, self.view.record.config)
-        return super().check_action(action, parameters) if allowed else False
+    def refusal(self, action: str) -> str:
+        """What the run's state does not allow."""
+        refused = self.refused(action, self.view.state.state, self.view.record.config)
+        return refused or super().refusal(action)
 
     def enlarge(self, name: str) -> None:
         """Let a panel fill the screen, or put it back."""

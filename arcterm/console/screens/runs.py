@@ -32,6 +32,7 @@ from arcterm.runs.query import facts
 from arcterm.runs.query.facts import RunFacts
 from arcterm.runs.state import is_locked
 from arcterm.runs.store import Run
+from arcterm.show.lines import shorten, wrap
 
 _LIVE_SECONDS, _IDLE_SECONDS = 1.0, 2.0
 _SOON_SECONDS = 0.05
@@ -39,6 +40,7 @@ _FIRST_SECONDS = 0.1
 _AHEAD_SECONDS = 0.05
 """So long the console's first frame waits for runs: about as long as it takes to draw one without them."""
 """After the first rows came the screen is drawn before other runs are read."""
+_ON_CHOSEN = ("open", "fork", "delete", "stop", "resume", "resume_changed", "mark", "tag", "note")
 _AGES = 10
 """After so many looks that found nothing new the ages are drawn again."""
 
@@ -73,7 +75,9 @@ class RunList(CursorKeys, RunNotes, Polling):
         ),
         Binding("f,F", "fork", "fork", tooltip="a new run with this one's settings in the form"),
         Binding("full_stop", "sort(1)", "sort", key_display=".", tooltip="sort by the next column"),
-        Binding("comma", "sort(-1)", "sort by the column before", key_display=",", show=False),
+        Binding(
+            "comma", "sort(-1)", "sort back", key_display=",", show=False, tooltip="sort by the column before"
+        ),
         Binding("v", "turn", "turn the order", show=False, tooltip="sort the other way round"),
         Binding("D", "delete", "delete", tooltip="remove the run and its checkpoints for ever"),
         Binding("ctrl+d,pagedown", "move(10)", "ten down", show=False),
@@ -192,7 +196,8 @@ class RunList(CursorKeys, RunNotes, Polling):
             self._query, self._problem = asked, ""
         except ArctermError as error:
             self._problem = f"{error.message}: {error.hint}" if error.hint else error.message
-        self.query_one("#filter-problem").display = bool(self._problem)
+        said = self.query_one("#filter-problem")
+        said.display, said.styles.height = bool(self._problem), len(self._draw_problem(self.size.width, 0))
         self._arrange()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -279,28 +284,18 @@ class RunList(CursorKeys, RunNotes, Polling):
         text = f"{run.path} {contents}."
         self.app.push_screen(Confirm(f"delete {self.chosen.name}?", text), answer)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what the chosen run allows."""
+    def refusal(self, action: str) -> str:
+        """What the chosen run does not allow."""
         if action == "compare":
-            return bool(self.marks.ids)
+            return "" if self.marks.ids else "no run is marked; space marks the one under the cursor"
         run = self.chosen if self.is_mounted else None
         if run is None:
-            return action not in (
-                "open",
-                "fork",
-                "delete",
-                "stop",
-                "resume",
-                "resume_changed",
-                "mark",
-                "tag",
-                "note",
-            )
+            return "there is no run here" if action in _ON_CHOSEN else ""
         if action == "delete":
-            return not run.live
+            return "the run is live; S stops it first" if run.live else ""
         if not run.known and action in ("fork", "stop", "resume", "resume_changed"):
-            return False
-        return self.allows(action, run.state.state, run.record.config if run.record else None)
+            return "the run is not read yet"
+        return self.refused(action, run.state.state, run.record.config if run.record else None)
 
     def _index(self) -> int:
         return self._places.get(self._chosen, self._row)
@@ -383,4 +378,5 @@ class RunList(CursorKeys, RunNotes, Polling):
         return listing.detail(self.chosen, width, self.console_app.readonly) if self.chosen else []
 
     def _draw_problem(self, width: int, height: int) -> list[listing.Line]:
-        return [[(f" {self._problem}", "warn")]] if self._problem else []
+        rows = wrap(self._problem, width - 1)[:2] if self._problem else []
+        return [[(f" {shorten(row, width - 1)}", "warn")] for row in rows]
