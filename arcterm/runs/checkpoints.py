@@ -139,6 +139,25 @@ def _others(path: Path) -> str:
     return f"beside it are {', '.join(other.name for other in others[:3])}: choose one of them"
 
 
+def none_of(run: Run) -> RunError:
+    """What to say of a run without a checkpoint, and what to do."""
+    from arcterm.runs.state import LIVE, read_state  # which itself asks for checkpoints
+
+    if (log := run.record.log) is not None:
+        return RunError(
+            f"{run.id} was trained by {log.program}, and only its log is here: it has no checkpoint",
+            "name its model file",
+        )
+    state = read_state(run).state
+    if state in LIVE:
+        return RunError(
+            f"{run.id} has no checkpoint yet", f"`arcterm attach {run.id}` shows when the next is due"
+        )
+    if state == "done":
+        return RunError(f"{run.id} has no checkpoint any more", "`arcterm runs` lists other runs")
+    return RunError(f"{run.id} ended without a checkpoint", f"`arcterm resume {run.id}` begins it again")
+
+
 def choose(run: Run, which: str) -> tuple[Path, Manifest]:
     """The checkpoint called `which`: ``last``, ``best`` or a step; `RunError` lists what there is.
 
@@ -147,9 +166,7 @@ def choose(run: Run, which: str) -> tuple[Path, Manifest]:
     found = list_checkpoints(run)
     there = sorted(_directories(run))
     if not there:
-        raise RunError(
-            f"{run.id} has no checkpoint yet", f"`arcterm attach {run.id}` shows when the next is due"
-        )
+        raise none_of(run)
     steps = ", ".join(str(manifest.step) for _, manifest in found)
     if which == "best":
         best = max(scored(found), key=lambda pair: pair[1], default=None)

@@ -13,14 +13,15 @@ from arcterm.files import read_json
 from arcterm.runs import advice, checkpoints, dataset, history, notes, space, trackers
 from arcterm.runs.diagnosis import alerts, read_ends
 from arcterm.runs.engines import record as engine
+from arcterm.runs.events import Real
 from arcterm.runs.notes import Notes
 from arcterm.runs.reader import Reader
 from arcterm.runs.reading.summary import Summary, own_gpus
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, Launch, State, damage, read_state
-from arcterm.runs.store import Run, recorded
+from arcterm.runs.store import Run, RunRecord, recorded
 
-_LEARNED = ("epoch", "loss", "accuracy", "angle", "active", "teacher")
+_SCORES = ("loss", "accuracy", "angle")
 _PACE = ("lr", "gradient_norm", "images_per_second", "data_wait")
 
 
@@ -52,7 +53,9 @@ def describe(reader: Reader) -> dict[str, Any]:
         "attempts": msgspec.to_builtins(read_ends(run)),
         "step": max(summary.step, state.step),
         "steps": summary.total_steps or getattr(config, "steps", 0),
-        **{key: getattr(last, key, None) for key in _LEARNED},
+        "epoch": last.epoch if last else None,
+        **{key: _number(record, getattr(last, key, None)) for key in _SCORES},
+        **{key: getattr(last, key, None) for key in ("active", "teacher")},
         "mined": msgspec.to_builtins(summary.mined[-1]) if summary.mined else None,
         **{key: getattr(last, key, None) for key in _PACE},
         "eta_seconds": summary.eta() if state.state == "running" else None,
@@ -73,6 +76,11 @@ def describe(reader: Reader) -> dict[str, Any]:
         "config": config and dict(sorted(msgspec.to_builtins(config).items(), key=_augments)),
     }
     return described | _describe_job(reader, config, described)
+
+
+def _number(record: RunRecord | None, value: Real | None) -> Real | None:
+    """A number of a step as it is written; None for what another program's log does not say."""
+    return None if record is not None and record.number(value) is None else value
 
 
 def _notes(run: Run, state: State) -> tuple[State, Notes]:

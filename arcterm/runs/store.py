@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import math
 import os
 import re
 import secrets
@@ -18,6 +19,7 @@ from arcterm.config import Config, TrainConfig
 from arcterm.errors import ArctermError, DataError, RunError
 from arcterm.files import create_json, publish, read_json, stage_of
 from arcterm.runs import history
+from arcterm.runs.events import Real
 from arcterm.runs.history import Change
 from arcterm.runs.older import upgrade
 
@@ -84,6 +86,11 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     dataset: RecordedDataset | None = None
     set_aside: dict[str, str] = {}
     log: SourceLog | None = None
+
+    def number(self, value: Real | None) -> float | None:
+        """A number of one of its steps; None for NaN where it stands for what a `log` does not say."""
+        found = None if value is None else float(value)
+        return None if self.log is not None and found is not None and math.isnan(found) else found
 
 
 class Run:

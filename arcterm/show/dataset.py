@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from arcterm.inputs.datafacts import CheckedFinding, CheckedKind, DataFacts, check_command
 from arcterm.inputs.known import KnownSource
-from arcterm.show.lines import Line, Piece, heading, pad, shorten, spread, wrap
+from arcterm.show.lines import Line, Piece, heading, pad, shorten, spread, tail, wrap
 from arcterm.show.words import DASH, ago, short
 from arcterm.text import clean
 
@@ -159,9 +159,9 @@ def _checked(facts: DataFacts | None) -> tuple[str, str]:
 
 
 def _tail(source: str, width: int) -> str:
-    """The end of a path, which tells more than its beginning."""
+    """The end of a path, from the home directory on."""
     text = clean(source)
     if source.startswith("/"):
         home = str(Path.home())
         text = f"~{text.removeprefix(home)}" if text.startswith(f"{home}/") else text
-    return text if cell_len(text) <= width else "…" + text[len(text) - width + 1 :]
+    return tail(text, width)

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 Piece = tuple[str, str]
 Line = list[Piece]
@@ -40,6 +40,13 @@ def shorten(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
     return set_cell_size(text, width - 1).rstrip() + "…" if width > 0 else ""
+
+
+def tail(text: str, width: int) -> str:
+    """The end of `text` in at most `width` cells: of a path it tells more than the beginning."""
+    if cell_len(text) <= width:
+        return text
+    return "…" + set_cell_size(text[::-1], width - 1)[::-1].lstrip() if width > 0 else ""
 
 
 def pad(text: str, width: int, right: bool = False) -> str:
@@ -99,8 +106,27 @@ def wrap(text: str, width: int) -> list[str]:
     """`text` in lines of at most `width` cells, broken between words where that is possible."""
     lines = []
     for paragraph in text.splitlines() or [""]:
-        lines += textwrap.wrap(paragraph, max(8, width), break_on_hyphens=False) or [""]
+        narrow = cell_len(paragraph) == len(paragraph)
+        lines += (_wrap_letters if narrow else _wrap_cells)(paragraph, max(8, width)) or [""]
     return lines
+
+
+def _wrap_letters(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
+def _wrap_cells(text: str, width: int) -> list[str]:
+    """The same for letters of which some take two cells."""
+    rows: list[str] = []
+    row = ""
+    for word in text.split():
+        if row and cell_len(row) + 1 + cell_len(word) <= width:
+            row = f"{row} {word}"
+            continue
+        rows += [row] if row else []
+        *whole, row = chop_cells(word, width)
+        rows += whole
+    return [*rows, row] if row else rows
 
 
 def fit(lines: list[Line], height: int) -> list[Line]:

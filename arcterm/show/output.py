@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from unicodedata import combining, east_asian_width
 
 from arcterm.show.streams import ReaderGoneError, write, write_lines
 from arcterm.text import clean, duration
@@ -84,13 +85,21 @@ def put_detached(run: Run | Sequence[Run], as_json: bool) -> None:
 def table(header: list[str], rows: list[list[str]], right: frozenset[int] = frozenset()) -> list[str]:
     """Lines of columns padded with blanks; columns numbered in `right` are right-aligned."""
     cleaned = [[clean(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(map(len, column)) for column in zip(*cleaned, strict=True)]
+    widths = [max(map(_cells, column)) for column in zip(*cleaned, strict=True)]
 
     def line(cells: list[str]) -> str:
+        blanks = [" " * (width - _cells(cell)) for cell, width in zip(cells, widths, strict=True)]
         padded = [
-            c.rjust(w) if i in right else c.ljust(w)
-            for i, (c, w) in enumerate(zip(cells, widths, strict=True))
+            blank + cell if i in right else cell + blank
+            for i, (cell, blank) in enumerate(zip(cells, blanks, strict=True))
         ]
         return "  ".join(padded).rstrip()
 
     return [line(row) for row in cleaned]
+
+
+def _cells(text: str) -> int:
+    """The cells of a terminal that `text` takes, found without rich, which light commands do without."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)

@@ -267,6 +267,7 @@ def test_ctrl_c_in_processes(tmp_path):
 
 
 def test_cells_of_a_table_are_cleaned_before_they_are_measured():
+    assert table(["A", "B"], [["中文", "y"], ["abc", "z"]]) == ["A     B", "中文  y", "abc   z"]
     assert table(["A", "B"], [["\x1b[31mx\x1b[0m", "y\nz"], ["longer", "w"]]) == [
         "A       B",
         "x       y z",

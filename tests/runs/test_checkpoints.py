@@ -12,7 +12,7 @@ import pytest
 
 from arcterm.errors import DataError, RunError
 from arcterm.files import read_json, write_json
-from arcterm.runs import checkpoints
+from arcterm.runs import checkpoints, state
 from arcterm.runs import manifest as manifests
 from arcterm.runs.checkpoints import FileDigest, HeadShard, Manifest, name_of
 
@@ -84,6 +84,10 @@ def test_the_newest_and_the_best_are_kept(run):
 def test_choosing(run):
     with pytest.raises(RunError, match="no checkpoint yet"):
         checkpoints.choose(run, "last")
+    state.write_state(run, "failed")
+    with pytest.raises(RunError, match="ended without a checkpoint") as raised:
+        checkpoints.choose(run, "last")
+    assert f"arcterm resume {run.id}" in raised.value.hint
     save(run, 1, {"a": 0.9})
     save(run, 2, {"a": 0.8})
     assert checkpoints.choose(run, "last")[1].step == 2

@@ -102,6 +102,7 @@ def test_a_filter_finds(text, names):
         ("OR a", "missing before OR"),
         ("(a OR b", r"a \( is not closed"),
         ("a)", r"a \) has no \("),
+        (")", r"missing before \)"),
         ("()", r"missing after \("),
         ("best>98x", "98x is no number"),
     ],

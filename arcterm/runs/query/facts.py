@@ -80,8 +80,10 @@ class RunFacts:
 
     @property
     def loss(self) -> float | None:
-        """The last loss."""
-        return float(self.last.loss) if self.last else None
+        """The last loss; None where there is none."""
+        if self.last is None or self.record is None:
+            return None
+        return self.record.number(self.last.loss)
 
     @cached_property
     def text(self) -> str:
@@ -203,7 +205,7 @@ def _setting(facts: RunFacts, key: str) -> Iterator[Any]:
             return
     name = key.removeprefix("last.")
     if facts.last is not None and name in _METRICS:
-        yield from _metric(facts.last, name)
+        yield from _metric(facts, facts.last, name)
 
 
 def _options(facts: RunFacts) -> dict[str, Any]:
@@ -220,8 +222,10 @@ def _options(facts: RunFacts) -> dict[str, Any]:
     }
 
 
-def _metric(step: Step, name: str) -> Iterator[Any]:
+def _metric(facts: RunFacts, step: Step, name: str) -> Iterator[Any]:
     value = getattr(step, name)
+    if isinstance(value, str) and facts.record is not None and facts.record.number(value) is None:
+        return
     if name in ("accuracy", "data_wait") and value is not None:
         yield Percent(float(value) * 100)
     elif name == "loss":

@@ -111,7 +111,8 @@ class _Parser:
                 continue
             tests.append(self._term(token))
         if not tests:
-            where = f"after {self._tokens[self._at - 1][0].strip()}" if self._at else "before OR"
+            before = f"before {token[0].strip()}" if token else ""
+            where = f"after {self._tokens[self._at - 1][0].strip()}" if self._at else before
             raise ConfigError(f"something to look for is missing {where}", _HINT)
         return tests[0] if len(tests) == 1 else lambda facts: all(test(facts) for test in tests)
 

@@ -44,6 +44,14 @@ class Series:
         kept = self.pyramid.points(begin, end, borders)
         return replace(self, x=self.x[kept], y=self.y[kept], pyramid=None)
 
+    def reaches(self, x: float) -> bool:
+        """Whether `x` is on the line, or no further from its ends than its points are from each other."""
+        if len(self.x) < 2:
+            return len(self.x) == 1
+        first, last = float(self.x[0]), float(self.x[-1])
+        apart = (last - first) / (len(self.x) - 1)
+        return first - apart <= x <= last + apart
+
     def at(self, x: float) -> tuple[float, float] | None:
         """Return the point nearest to `x`; None where there are no points."""
         if not len(self.x):
