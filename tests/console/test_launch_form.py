@@ -181,6 +181,16 @@ async def test_the_form_is_usable_when_wide(form, until, shown):
         assert shown(app).count("640 images of 20 people") == 1  # the plan beside it, and nowhere else
 
 
+async def test_names_and_choices_stay_in_their_columns(form, until, shown):
+    async with form() as (app, pilot):
+        await app.screen.show_section("verify, save")
+        await until(pilot, lambda: "checkpoint minutes 10" in shown(app))
+        assert re.search("checkpoint backg.*… yes", shown(app))
+        await choose(app, "recipe", "ms1mv2-r100-elastic-arc-plus")
+        await until(pilot, lambda: re.search("recipe +ms1mv2-r1.*… +▼", shown(app)))
+        assert field(app, "recipe").size.height == 1
+
+
 async def test_a_fix_is_proposed_and_a_key_takes_it(form, until, shown):
     async with form() as (app, pilot):
         await write(app, "loss.margin", "3.5")

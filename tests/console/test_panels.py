@@ -278,6 +278,20 @@ def test_status_keeps_state_and_eta_however_long_the_name(make):
     assert "ETA" in text
 
 
+def test_why_a_run_ended_is_read_to_its_end(make):
+    made = make("ended")
+    made.train(5)
+    made.verify(lfw=0.9)
+    reason = "stopped at once; steps after the last checkpoint are lost, as are those of the attempt before"
+    made.become("stopped", reason=reason)
+    view = view_of(made)
+    rows = status.notice(view, 80, status.notice_rows(view, 80))
+    assert (
+        " ".join(said(rows).replace("best mean 90.00 @5", "").replace("best lfw 90.00 @5", "").split())
+        == reason
+    )
+
+
 def test_a_silent_run_is_labelled(make):
     made = make("quiet")
     made.clock = time.time() - 1000

@@ -72,8 +72,8 @@ def notice(view: View, width: int, height: int) -> list[Line]:
 
 
 def notice_rows(view: View, width: int) -> int:
-    """The lines of the notice: what a run waits for is read to its end."""
-    return len(notice(view, width, _WAITING_ROWS)) if view.waiting else 1
+    """The lines of the notice: what a run waits for, and how it ended, is read to its end."""
+    return len(notice(view, width, _WAITING_ROWS)) if view.waiting or not view.live else 1
 
 
 def _message(view: View) -> tuple[str, str]:
