@@ -63,6 +63,9 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
             sync(file)
         publish(temporary, path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # the file that was asked for
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

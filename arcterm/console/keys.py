@@ -34,6 +34,7 @@ _NAMES = {
     "pageup": "pgup",
     "pagedown": "pgdn",
 }
+_WRITTEN = {name: key for key, name in _NAMES.items()}
 
 HELP = Binding("question_mark", "app.help", "help", id="help", priority=True, tooltip="this list of keys")
 _TEXTUALS = ("app.focus_next", "app.focus_previous", "screen.copy_text", "quit")
@@ -77,6 +78,15 @@ def name_of(binding: Binding) -> str:
     if binding.key_display:
         return binding.key_display
     return _NAMES.get(binding.key, binding.key).replace("ctrl+", "^")
+
+
+def key_of(text: str) -> str:
+    """The key that `name_of` prints so, as Textual calls it."""
+    text = text.strip()
+    if len(text) == 1:
+        return text
+    held, plus, last = text.replace("^", "ctrl+").replace("⇧", "shift+").rpartition("+")
+    return f"{held}{plus}{_WRITTEN.get(last, last)}"
 
 
 def described(screen: Screen[object]) -> list[Binding]:

@@ -224,6 +224,15 @@ async def test_keys_are_what_the_settings_file_says(make, root, until, shown):
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
 
 
+def test_a_key_is_named_as_it_is_printed():
+    preferences.place().write_text('[keys]\nten-down = "^pgdn, J"\nfilter = "f3,/"\nback = "⇧f2"\n')
+    assert preferences.load().keymap() == {
+        "ten-down": "ctrl+pagedown,J",
+        "filter": "f3,/",
+        "back": "shift+f2",
+    }
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

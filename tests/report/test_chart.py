@@ -95,6 +95,7 @@ def test_a_curve_of_a_job_is_drawn_by_its_title(arcterm, tmp_path):
         (["one", "-o", "x.jpg"], 2, ".svg, .png, .csv"),
         (["one", "--x", "moon"], 2, "step, epoch, time"),
         (["one", "-o", "nowhere/x.svg"], 3, "nowhere/x.svg can't be written"),
+        (["one", "--from", "20", "--to", "10"], 2, "--from 20 leaves nothing before --to 10"),
         (["gone"], 4, "no run 'gone'"),
     ],
 )

@@ -135,7 +135,7 @@ def test_charts_as_png_beside_it(report, trained, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
-    [(["one", "-o", "nowhere/r.html"], 3, "can't be written"), (["gone"], 4, "no run 'gone'")],
+    [(["one", "-o", "nowhere/r.html"], 3, "nowhere/r.html can't be written"), (["gone"], 4, "no run 'gone'")],
 )
 def test_a_mistake_is_explained(arcterm, trained, words, code, said):
     trained("one")

@@ -56,6 +56,8 @@ def chart(
         raise ConfigError(f"--x {along} is no axis", f"--x takes {', '.join(plots.AXES)}")
     if out is not None and out.suffix.lower() not in _KINDS:
         raise ConfigError(f"{out} says not what to write", f"name a file that ends in {', '.join(_KINDS)}")
+    if begin is not None and end is not None and begin >= end:
+        raise ConfigError(f"--from {begin:g} leaves nothing before --to {end:g}", "give a lower --from")
     runs = [find_run(name, runs_dir) for name in names or ["last"]]
     span = (
         None

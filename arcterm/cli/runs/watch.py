@@ -138,7 +138,7 @@ def _conclude(run: Run, state: State, as_json: bool, talk: bool) -> None:
     if as_json:
         put_json(describe(Reader(run, check=True)))
     if state.state == "done":
-        but = f", but {state.reason}" if state.reason else ""
+        but = f", {'' if run.record.log else 'but '}{state.reason}" if state.reason else ""
         say(f"{run.name} is done{but}: {run.path}")
         return
     if state.state == "stopped":

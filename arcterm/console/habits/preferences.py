@@ -9,6 +9,7 @@ import msgspec
 
 from arcterm import tomlfile
 from arcterm.console.habits.themes import THEMES
+from arcterm.console.keys import key_of
 from arcterm.errors import ConfigError
 
 _HINT = "see docs/console.md for an example"
@@ -31,10 +32,7 @@ class Preferences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def keymap(self) -> dict[str, str]:
         """The keys as Textual writes them."""
-        return {
-            name: ",".join(key.replace("^", "ctrl+") if len(key) > 1 else key for key in keys.split(","))
-            for name, keys in self.keys.items()
-        }
+        return {name: ",".join(map(key_of, keys.split(","))) for name, keys in self.keys.items()}
 
 
 def place() -> Path:

@@ -24,7 +24,7 @@ from arcterm.console.screens.base import ConsoleScreen
 from arcterm.errors import ArctermError, DataError
 from arcterm.show import pairscores
 from arcterm.show.drawing import coloured
-from arcterm.show.lines import Line, shorten, spread
+from arcterm.show.lines import Line, shorten, spread, wrap
 from arcterm.show.pages import PEOPLE_ON_PAGE, Page, PageDrawer, PageRequest
 from arcterm.show.pairscores import ORDERS, Order, PairScores
 from arcterm.text import clean
@@ -119,11 +119,12 @@ class PictureScreen(ConsoleScreen):
         if message.request is not self._request:
             return
         self._result = result = message.result
+        width = message.request.width
         if isinstance(result, Page):
-            width = message.request.width
             content = Text("\n").join(coloured(line, width) for line in result.lines)
         else:
-            content = Text(f"{clean(result.message)}\n→ {clean(result.hint)}", style="bold")
+            rows = [*wrap(clean(result.message), width), *wrap(f"→ {clean(result.hint)}", width)]
+            content = Text("\n".join(rows), style="bold")
         self.query_one("#pictures Static", Static).update(content)
         self.query_one("#pictures").scroll_home(animate=False)
         self.query_one(Rows).repaint()
