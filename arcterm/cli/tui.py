@@ -77,13 +77,12 @@ def tui(
 
 def _list_keys() -> None:
     from arcterm.console.app import key_table
-    from arcterm.console.habits import preferences
     from arcterm.show.output import put, say, table
 
-    header, *rows = key_table()
+    (header, *rows), problem = key_table()
     put(*table(header, rows))
-    if unknown := set(preferences.load().keys) - {name for _, name, *_ in rows}:
-        say(f"{preferences.place()} names what is no action: {', '.join(sorted(unknown))}")
+    if problem:
+        say(problem)
 
 
 def _print(name: str | None, runs_dir: RunsDir) -> None:

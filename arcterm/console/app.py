@@ -337,8 +337,11 @@ def run_console(
     ending.run(Console(root, run, wanted=wanted, ahead=ahead))
 
 
-def key_table() -> list[list[str]]:
-    """A heading, and a row for every key of the console that has a name."""
+def key_table() -> tuple[list[list[str]], str]:
+    """A heading, and a row for every key of the console that has a name; what the settings file misnames."""
     from arcterm.console.habits import keytable
 
-    return [keytable.HEADER, *keytable.rows(Console.BINDINGS)]
+    rows = keytable.rows(Console.BINDINGS)
+    unknown = sorted(set(preferences.load().keys) - {name for _, name, *_ in rows})
+    problem = f"{preferences.place()} names what is no action: {', '.join(unknown)}" if unknown else ""
+    return [keytable.HEADER, *rows], problem

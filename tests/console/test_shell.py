@@ -7,7 +7,7 @@ import json
 import pytest
 
 from arcterm.console import remembered
-from arcterm.console.app import Console
+from arcterm.console.app import Console, key_table
 from arcterm.console.forms.launch import LaunchForm
 from arcterm.console.habits import menus, preferences
 from arcterm.console.habits.help import Help
@@ -222,6 +222,12 @@ async def test_keys_are_what_the_settings_file_says(make, root, until, shown):
         await until(pilot, lambda: isinstance(app.screen, Confirm))
         await pilot.press("escape", "o")
         await until(pilot, lambda: isinstance(app.screen, Dashboard))
+
+
+def test_a_name_of_no_action_is_said_in_the_table_of_keys():
+    preferences.place().write_text('[keys]\nstop = "X"\nstopp = "x"\n')
+    rows, problem = key_table()
+    assert any("stop" in row for row in rows) and problem.endswith("names what is no action: stopp")
 
 
 def test_a_key_is_named_as_it_is_printed():
