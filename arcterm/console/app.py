@@ -95,6 +95,7 @@ class Console(Tabbed):
         self.animation_level = "none"
         self.root = root
         self.readonly = readonly or wanted.readonly
+        self._watches_by_file = wanted.readonly and not readonly
         self.refresh_seconds = wanted.refresh
         self._interrupted = 0.0
         self._warned = False
@@ -152,8 +153,15 @@ class Console(Tabbed):
 
     def require_actions(self) -> None:
         """Raise `ArctermError` if this console only watches."""
-        if self.readonly:
-            raise RunError("this console only watches", "start it without --readonly to act on runs")
+        if not self.readonly:
+            return
+        if self.is_web:
+            hint = "`arcterm serve --allow-actions` serves one that acts on runs"
+        elif self._watches_by_file:
+            hint = f"take readonly out of {preferences.place()} to act on runs"
+        else:
+            hint = "start it without --readonly to act on runs"
+        raise RunError("this console only watches", hint)
 
     def open_form(self, texts: Mapping[str, str] | None = None, forked: str = "") -> None:
         """Show the launch form, filled anew with `texts` by field, those of the run called `forked`."""

@@ -577,7 +577,7 @@ def album(monkeypatch):
         asked.append(request)
         progress(3, 4)
         if request.source == "/nowhere":
-            raise DataError("/nowhere is not there", "give a pack")
+            raise DataError("/nowhere is not there", f"give a pack, {'or a folder ' * 9}of people")
         face = [[("▀▀▀▀", (9, 8, 7), (1, 2, 3), "")]]
         return Page([[("0  ann\x1b[2J  8 images", None, None, "bold")], *face], 0 if request.pairs else 8)
 
@@ -604,7 +604,7 @@ async def test_pictures_of_people_and_pairs(album, live, root, until, shown):
         assert album[-1].pairs
         await pilot.press("e", "ctrl+u", *"/nowhere", "enter")
         await until(pilot, lambda: "/nowhere is not there" in shown(app))
-        assert "→ give a pack" in shown(app)
+        assert "→ give a pack" in shown(app) and "of people" in shown(app)  # to its end
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, JobScreen))
 

@@ -114,6 +114,19 @@ async def test_a_console_that_only_watches_changes_nothing(make, root, until, sh
         assert not control.pending(made.run)
 
 
+def test_one_that_only_watches_names_what_would_let_it_act(root, monkeypatch):
+    def hint(app):
+        with pytest.raises(ArctermError, match="only watches") as refused:
+            app.require_actions()
+        return refused.value.hint
+
+    assert "--readonly" in hint(Console(root, readonly=True))
+    preferences.place().write_text("readonly = true\n")
+    assert f"take readonly out of {preferences.place()}" in hint(Console(root, wanted=preferences.load()))
+    monkeypatch.setattr(Console, "is_web", True)
+    assert "--allow-actions" in hint(Console(root, readonly=True))
+
+
 async def test_esc_never_leaves_the_console_and_q_does(root, until, shown):
     app = Console(root)
     async with app.run_test(size=SMALL, notifications=True) as pilot:
