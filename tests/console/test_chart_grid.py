@@ -289,6 +289,7 @@ async def test_what_is_seen_is_exported(opened_grid, until, tmp_path, monkeypatc
     await pilot.press("plus", "e")
     assert isinstance(app.screen, ExportBox)
     assert str(tmp_path)[:40] in shown(app)
+    assert "report" in shown(app)  # what a PNG needs is read to its end
     await pilot.press(key)
     await until(pilot, (tmp_path / f"curved-loss.{kind}").exists)
     text = (tmp_path / f"curved-loss.{kind}").read_text()

@@ -48,13 +48,16 @@ def test_what_is_typed_becomes_a_command_or_is_refused_in_words(over, use, text,
 
 
 @pytest.mark.long
-async def test_a_finished_run_is_verified_and_applied_from_its_dashboard(over, root, until, monkeypatch):
+async def test_a_finished_run_is_verified_and_applied_from_its_dashboard(
+    over, root, until, shown, monkeypatch
+):
     monkeypatch.setattr(CommandBox, "_work", lambda box: box.post_message(box.Ended(0)))
     app = Console(root, "face")
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: isinstance(app.screen, Dashboard) and app.screen.view.step == 20)
         await pilot.press("u")
         await until(pilot, lambda: isinstance(app.screen, UseBox))
+        await until(pilot, lambda: "compare that" in shown(app))  # wrapped, and not cut
         await pilot.press("4")
         await until(pilot, lambda: isinstance(app.screen, Ask))
         await pilot.press(*"a.png", "space", *"b.png", "enter")

@@ -18,7 +18,6 @@ from arcterm.console.charts.panes import Pane
 from arcterm.console.screens.boxes import TextBox
 from arcterm.errors import DataError
 from arcterm.files import write_bytes
-from arcterm.show.lines import Line
 
 if TYPE_CHECKING:
     from arcterm.pictures.plot import Plot
@@ -118,12 +117,13 @@ class ExportBox(TextBox):
 
     def compose(self) -> ComposeResult:
         one, count = self._charts.title(self._charts.chosen), len(self._charts.panes)
-        lines: list[Line] = []
-        for first, what in ((1, one), (4, f"all {count} that are seen"))[: 1 + (count > 1)]:
-            for number, kind in enumerate(_KINDS, first):
-                about = f"  {what} as {kind.upper()}"
-                lines.append([(str(number), "key"), (about.ljust(34), ""), (_ABOUT[kind], "dim")])
-        lines += [[], [(f"into {Path.cwd()}", "dim")], [("esc", "key"), (" writes nothing", "dim")]]
+        rows = [
+            (str(number), f"{what} as {kind.upper()}", _ABOUT[kind])
+            for first, what in ((1, one), (4, f"all {count} that are seen"))[: 1 + (count > 1)]
+            for number, kind in enumerate(_KINDS, first)
+        ]
+        lines = [*self.choices(rows), [], *self.wrapped(f"into {Path.cwd()}", "dim")]
+        lines += [[("esc", "key"), (" writes nothing", "dim")]]
         with Vertical(classes="box"):
             yield self.box("export", lines)
 

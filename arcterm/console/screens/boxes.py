@@ -15,7 +15,7 @@ from textual.widgets import Input
 from arcterm.console.rows import Rows
 from arcterm.console.screens.base import Box
 from arcterm.errors import ArctermError
-from arcterm.show.lines import Line, pad, shorten, wrap
+from arcterm.show.lines import Line, pad, shorten, width_of, wrap
 from arcterm.text import clean
 
 SMALLEST = (60, 16)
@@ -39,6 +39,17 @@ class TextBox(Box):
     def wrapped(self, text: str, role: str = "") -> list[Line]:
         """`text` in lines of one role."""
         return [[(row, role)] for row in wrap("\n".join(map(clean, text.splitlines())), self.text_width())]
+
+    def choices(self, rows: Sequence[tuple[str, str, str]]) -> list[Line]:
+        """A key, a name and what it does for each, wrapped beside the longest name."""
+        room = self.text_width() - 3
+        name = min(max(width_of([(title, "")]) for _, title, _ in rows) + 2, room // 2)
+        lines: list[Line] = []
+        for key, title, about in rows:
+            first, *rest = wrap(about, room - name)
+            lines.append([(f"{key}  ", "key"), (pad(title, name - 1) + " ", "bold"), (first, "dim")])
+            lines += [[(" " * (3 + name) + row, "dim")] for row in rest]
+        return lines
 
 
 class Problem(TextBox):

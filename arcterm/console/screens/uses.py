@@ -16,7 +16,6 @@ from arcterm.console.screens.boxes import Ask, TextBox
 from arcterm.console.screens.command import run_command
 from arcterm.errors import ArctermError, ConfigError
 from arcterm.runs.store import Run
-from arcterm.show.lines import Line
 
 _USES = {
     "verify": ("verify", "score it on verification sets: a form, then a job"),
@@ -39,12 +38,9 @@ class UseBox(TextBox):
         self._name, self._which = name, which
 
     def compose(self) -> ComposeResult:
-        lines: list[Line] = [
-            [(f"{number}  ", "key"), (f"{title:<9}", "bold"), (text, "")]
-            for number, (title, text) in enumerate(_USES.values(), 1)
-        ]
+        rows = [(str(number), title, text) for number, (title, text) in enumerate(_USES.values(), 1)]
         with Vertical(classes="box"):
-            yield self.box(f"use the {self._which} checkpoint of {self._name}", lines)
+            yield self.box(f"use the {self._which} checkpoint of {self._name}", self.choices(rows))
 
     def action_choose(self, use: str) -> None:
         self.dismiss(use)
