@@ -425,8 +425,11 @@ async def test_a_run_that_is_removed_under_a_box_is_left_when_the_box_is_closed(
         store.remove(busy.run)
         screen.look()
         await until(pilot, lambda: screen._removed)
+        await pilot.pause()
+        assert isinstance(app.screen, StopBox)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunList))
+        assert said(app).count("smoke-run was removed") == 1
 
 
 @pytest.mark.long

@@ -43,7 +43,7 @@ class RunActions(ConsoleScreen):
         """Notify that the run was removed, and go back as soon as no box is open."""
         self._removed = True
         run = self.target()
-        if self.is_current and run is not None:
+        if self.is_active and run is not None:
             self.app.notify(f"{run.name} was removed", severity="warning", markup=False)
             self.console_app.leave()
 
