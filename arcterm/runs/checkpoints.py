@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -192,10 +193,13 @@ def _check_unlisted(path: Path, steps: str) -> tuple[Path, Manifest]:
 
 
 def scored(found: list[tuple[Path, Manifest]]) -> list[tuple[Path, tuple[float, int]]]:
-    """Of the checkpoints that have accuracies of the sets verified last: their mean, and the step."""
+    """Of the checkpoints that have accuracies of the sets verified last: their mean, and -step.
+
+    The largest is the best: of equals the earliest, which is what is shown of a run.
+    """
     sets: list[str] = next((list(m.verification) for _, m in reversed(found) if m.verification), [])
     return [
-        (path, (sum(m.verification[name] for name in sets) / len(sets), m.step))
+        (path, (statistics.fmean(m.verification[name] for name in sets), -m.step))
         for path, m in found
         if sets and m.verification.keys() >= set(sets)
     ]

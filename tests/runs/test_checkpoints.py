@@ -93,9 +93,11 @@ def test_choosing(run):
     assert checkpoints.choose(run, "last")[1].step == 2
     assert checkpoints.choose(run, "best")[1].step == 1
     assert checkpoints.choose(run, "1")[1].step == 1
+    save(run, 3, {"a": 0.9})
+    assert checkpoints.choose(run, "best")[1].step == 1  # of equals the earliest, as it is shown
     with pytest.raises(RunError, match="no checkpoint '7'") as error:
         checkpoints.choose(run, "7")
-    assert "1, 2" in error.value.hint
+    assert "1, 2, 3" in error.value.hint
 
 
 def test_sweeping_removes_only_what_was_left_over(run):
