@@ -130,9 +130,11 @@ def read_file(path: Path, source: str = "") -> bytes:
             raise DataError(f"{source} has {status.st_size:,} bytes", f"at most {MAX_BYTES:,} are read")
         data = path.read_bytes()
     except OSError as error:
+        gone = isinstance(error, FileNotFoundError)
         raise DataError(
             f"{source} can't be read: {error.strerror}",
-            "check its permissions, or remove it; if a list names it, correct the list or say its root",
+            f"check {'the path' if gone else 'its permissions, or remove it'}; "
+            "if a list names it, correct the list or say its root",
         ) from None
     if not data:
         raise DataError(f"{source} is an empty file", "copy it again, or remove it")

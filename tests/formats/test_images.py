@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from arcterm.errors import DataError
-from arcterm.formats.images import decode, encode_jpeg, is_jpeg, resize
+from arcterm.formats.images import decode, encode_jpeg, is_jpeg, read_file, resize
 
 RED = np.zeros((12, 16, 3), np.uint8) + np.array([200, 30, 60], np.uint8)
 
@@ -79,3 +81,9 @@ def test_resize_is_bilinear() -> None:
     wide = resize(ramp, (8, 32))
     assert wide.shape == (8, 32, 3)
     assert np.abs(np.diff(wide[0, 1:-1, 0].astype(int)) - 5).max() <= 1
+
+
+def test_a_file_that_is_not_there_names_a_step_that_helps(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file") as raised:
+        read_file(tmp_path / "gone.png")
+    assert raised.value.hint.startswith("check the path; ")
