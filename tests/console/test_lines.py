@@ -45,6 +45,16 @@ def test_a_needle_leaves_what_holds_it_and_n_shows_it_among_the_others():
     assert not filled("loss 5").jump(1) and not TextList().jump(1)
 
 
+def test_no_row_stays_empty_while_there_are_lines_above():
+    lines = filled(*map(str, range(30)))
+    assert said(lines, height=3) == ["  27", "  28", "  29"]
+    lines.search("9")
+    assert said(lines, height=5) == ["  9", "  19", "  29"]
+    lines.search("2")
+    assert len(said(lines, height=9)) == 9
+    assert len(said(lines, height=12)) == 12  # of one that was enlarged
+
+
 def test_the_newest_is_followed_until_the_cursor_is_moved():
     lines = filled(*map(str, range(30)))
     assert said(lines, height=3) == ["  27", "  28", "  29"]
@@ -137,7 +147,7 @@ async def test_event_lines_are_shown_by_kind_with_the_corrupt_ones_marked(talkin
         await pilot.press("i")
         await until(pilot, lambda: isinstance(app.screen, EventScreen) and "garb" in shown(app))
         assert "1 event line can't be read: 1 without a checksum" in shown(app)
-        assert "0001-r00000.jsonl:7 without a checksum: garbge" in shown(app)
+        assert "corrupt 0001-r00000.jsonl:7 without a checksum: garbge" in shown(app)
         await pilot.press("t")
         assert "corrupt  1/7 lines" in shown(app)
         await pilot.press("t", "t")

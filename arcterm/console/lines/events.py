@@ -72,7 +72,7 @@ def _line(line: EventLine) -> TextLine:
     text = clean(line.text.decode("utf-8", "replace"))
     if line.event is None:
         where = f"{line.file}:{line.number} {line.problem}: "
-        return TextLine(f"{clock} r{line.rank} {where}{text}", CORRUPT, "bad", marked=True)
+        return TextLine(f"{clock} r{line.rank} {CORRUPT} {where}{text}", CORRUPT, "bad", marked=True)
     body = text.rpartition(',"crc":"')[0] + "}"
     loud = line.kind == "message" and '"level":"info"' not in text
     return TextLine(f"{clock} r{line.rank} {body}", line.kind, "warn" if loud else "", loud)

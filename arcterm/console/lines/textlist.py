@@ -130,7 +130,8 @@ class TextList:
     def paint(self, width: int, height: int) -> list[Line]:
         """The lines about the cursor, that one with a mark; what was looked for stands out."""
         self._height = height
-        self._top = max(min(self._top, self.cursor), self.cursor - height + 1, 0)
+        filled = max(0, len(self._seen) - height)  # from where no row stays empty below the last line
+        self._top = max(min(self._top, self.cursor, filled), self.cursor - height + 1, 0)
         rows = []
         for place in range(self._top, min(self._top + height, len(self._seen))):
             line = self.lines[self._seen[place]]
