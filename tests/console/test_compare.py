@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import pytest
 
 from arcterm.console.app import Console
 from arcterm.console.charts.curves import STYLES
 from arcterm.console.marks import SIGNS, Marks, look
+from arcterm.console.panels import comparison
 from arcterm.console.screens.boxes import Problem
 from arcterm.console.screens.compare import Compare
 from arcterm.console.screens.runs import RunList
 from arcterm.console.tabs import COMPARE
 from arcterm.runs import store
+from arcterm.runs.query.facts import RunFacts
+from arcterm.runs.store import Run
 
 SMALL, LARGE = (80, 24), (160, 45)
 
@@ -30,6 +34,10 @@ def two(make, root):
     for run in made[:2]:
         marks.toggle(run.run.id)
     return made
+
+
+def said(lines):
+    return ["".join(text for text, _ in line) for line in lines]
 
 
 def read(app):
@@ -148,3 +156,19 @@ def test_every_mark_differs_in_its_sign_and_six_in_their_colours(root):
     assert Marks(root).ids == marks.ids
     marks.keep({"run-3"})
     assert Marks(root).signs() == {"run-3": look(0)}
+
+
+def test_no_row_of_the_tables_is_lost_without_a_word():
+    runs = [
+        RunFacts(
+            run=Run(Path(f"r{n}")), name=f"r{n}", known=True, bests={f"set{i}": (0.9, n) for i in range(4)}
+        )
+        for n in range(9)
+    ]
+    looks = [(sign, "s1") for sign in SIGNS[:9]]
+    rows = said(comparison.results(runs, looks, 0, 60, 10))
+    assert len(rows) == 10 and "against baseline, 1–9 of 36" in rows[0] and rows[1].startswith(" set0")
+    rows = said(comparison.results(runs, looks, 0, 60, 10, 99))
+    assert len(rows) == 10 and "28–36 of 36" in rows[0] and rows[1].startswith(" set3")
+    rows = said(comparison.results(runs, looks, 0, 60, 10, 4))
+    assert rows[1].startswith(" set0") and rows[6].startswith(" set1")

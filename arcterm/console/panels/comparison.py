@@ -82,15 +82,16 @@ def settings(
 ) -> list[Line]:
     """What differs in the configs, or `every` setting: a column for each run, from row `first` on."""
     rows = [row for row in comparison.settings(runs) if every or row.differs]
-    right = f"{min(first + 1, len(rows))}–{min(first + height - 1, len(rows))} of {len(rows)}" if rows else ""
+    columns = _columns(width - _KEY, len(runs))
+    few = f"{len(columns)} of {len(runs)} runs, " if len(columns) < len(runs) else ""
+    first, place = _part(first, height - 1, len(rows))
     name = "all settings" if every else "what differs"
-    lines = [heading(name, width, right)]
+    lines = [heading(name, width, f"{few}{place}" if rows else "")]
     if not rows:
         return [
             *lines,
             [(" nothing: all settings are the same" if len(runs) > 1 else " one run alone", "dim")],
         ]
-    columns = _columns(width - _KEY, len(runs))
     for row in rows[first : first + height - 1]:
         cells: Line = [(pad(f" {clean(row.key)}", _KEY), "dim")]
         for value, (mark, role) in zip(row.values[: len(columns)], looks, strict=False):
@@ -101,23 +102,31 @@ def settings(
 
 
 def results(
-    runs: Sequence[RunFacts], looks: Sequence[Piece], baseline: int, width: int, height: int
+    runs: Sequence[RunFacts], looks: Sequence[Piece], baseline: int, width: int, height: int, first: int = 0
 ) -> list[Line]:
     """The best of each verification set for each run, and by how much it is better than the baseline."""
     found = comparison.results(runs)
-    lines = [heading("best %", width, "against baseline" if len(runs) > 1 else "")]
-    if not found:
-        return [*lines, [(" no verification yet", "dim")]]
+    count, room = len(found) * len(runs), height - 1
+    first, place = _part(first, room, count)
+    lines: list[Line] = []
     for result in found:
         for index, best in enumerate(result.best):
-            if len(lines) >= height:
-                return lines
             against = comparison.signed(result.difference(index, baseline))
             role = "good" if against.startswith("+") else "bad" if against.startswith("-") else "dim"
-            named = pad(f" {clean(result.name)}", 12) if index == 0 else " " * 12
+            begins = index == 0 or len(lines) == first
+            named = pad(f" {clean(result.name)}", 12) if begins else " " * 12
             text = pad(comparison.score(best), 14, True)
             lines.append([(named, ""), looks[index], (f" {text}", ""), (pad(against, 8, True), role)])
-    return lines
+    notes = ["against baseline"] if len(runs) > 1 else []
+    notes += [place] if count > room else []
+    title = heading("best %", width, ", ".join(notes))
+    return [title, *(lines[first : first + room] or [[(" no verification yet", "dim")]])]
+
+
+def _part(first: int, room: int, count: int) -> tuple[int, str]:
+    """The first of the rows that are seen, so that none stays empty, and which they are: ``4–9 of 12``."""
+    first = max(0, min(first, count - room))
+    return first, f"{min(first + 1, count)}–{min(first + room, count)} of {count}"
 
 
 def _columns(width: int, runs: int) -> list[int]:

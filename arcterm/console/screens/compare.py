@@ -91,8 +91,8 @@ class Compare(ChartKeys, RunActions, Polling):
         Binding("E", "export_table", "export table", show=False, tooltip="write what differs as CSV"),
         Binding("j,down", "move(1)", "next run", show=False),
         Binding("k,up", "move(-1)", "previous run", show=False),
-        Binding("pagedown", "scroll_table(5)", "table down", show=False),
-        Binding("pageup", "scroll_table(-5)", "table up", show=False),
+        Binding("pagedown", "scroll_table(5)", "tables down", show=False),
+        Binding("pageup", "scroll_table(-5)", "tables up", show=False),
     ]
 
     def __init__(self, root: Path) -> None:
@@ -252,7 +252,10 @@ class Compare(ChartKeys, RunActions, Polling):
 
     def action_scroll_table(self, rows: int) -> None:
         every = self.has_class("-settings")
-        count = sum(every or row.differs for row in comparison.settings(self.runs))
+        found = comparison.results(self.runs)
+        count = max(
+            sum(every or row.differs for row in comparison.settings(self.runs)), len(found) * len(self.items)
+        )
         self._scrolled = max(0, min(self._scrolled + rows, count - 1))
         self.repaint(charts=False)
 
@@ -328,7 +331,9 @@ class Compare(ChartKeys, RunActions, Polling):
         )
 
     def _draw_results(self, width: int, height: int) -> list[Line]:
-        return panel.results(self.runs, self._looks, self.baseline, width, height) if self.items else []
+        if not self.items:
+            return []
+        return panel.results(self.runs, self._looks, self.baseline, width, height, self._scrolled)
 
 
 def _free(stem: str) -> Path:
