@@ -72,8 +72,12 @@ def notice(view: View, width: int, height: int) -> list[Line]:
 
 
 def notice_rows(view: View, width: int) -> int:
-    """The lines of the notice: what a run waits for, and how it ended, is read to its end."""
-    return len(notice(view, width, _WAITING_ROWS)) if view.waiting or not view.live else 1
+    """The lines of the notice: what a run waits for, and how it ended, is read to its end.
+
+    How it failed has a panel of its own.
+    """
+    whole = view.waiting or not (view.live or view.state.failure)
+    return len(notice(view, width, _WAITING_ROWS)) if whole else 1
 
 
 def _message(view: View) -> tuple[str, str]:
