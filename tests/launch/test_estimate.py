@@ -19,7 +19,7 @@ from arcterm.errors import ConfigError, DataError
 from arcterm.launch import start
 from arcterm.launch.estimate import assess, footprint, need, room
 from arcterm.launch.estimate.footprint import Footprint, Growth
-from arcterm.launch.estimate.verdict import ERROR, fits, never_fits
+from arcterm.launch.estimate.verdict import ERROR, fits, gib, never_fits
 from arcterm.launch.plan import make_plan
 from arcterm.overrides import merge, parse_assignments
 from arcterm.processes.child import Child
@@ -83,6 +83,21 @@ def asked_by(command):
     numbers = {name: int(text) if text.isdecimal() else text for name, text in flags.items()}
     named = {"backbone": words[2], "loss": words[3], "dataset": words[words.index("--dataset") + 1]}
     return merge(parse_assignments(sets), {**named, **numbers})
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (0, "0.00"),
+        (300 << 10, "0.0003"),
+        (3 << 20, "0.003"),
+        (6 << 20, "0.01"),
+        (1 << 30, "1.00"),
+        (20 << 30, "20.0"),
+    ],
+)
+def test_bytes_are_never_said_to_be_none(size, said):
+    assert gib(size) == said
 
 
 def test_the_parts_are_said_and_the_largest_batch(tmp_path, known, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -89,8 +90,10 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gib(size: float) -> str:
-    """Bytes in GiB, with two digits or more that count."""
+    """Bytes in GiB, to a hundredth below ten, but never as nothing where there is something."""
     number = size / _GIB
+    if 0 < number < 0.005:
+        return f"{number:.{-math.floor(math.log10(number))}f}"
     return f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
