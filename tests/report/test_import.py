@@ -248,6 +248,13 @@ def test_an_imported_run_overlays_and_is_imported_once(arcterm, imported, traine
     assert arcterm("runs", "list")[1] == listed
 
 
+def test_lines_of_an_imported_run_leave_out_what_its_log_does_not_say(arcterm, imported):
+    imported("training.log", SETTINGS + step(50, 40.25, 60) + step(100, 39.5, 120))
+    code, out, _ = arcterm("attach", "last", "--plain")
+    assert code == 0 and "loss 39.5000" in out
+    assert "nan" not in out and "× ," not in out
+
+
 @pytest.mark.parametrize("words", [["training"], ["training", "--steps", "900"]])
 def test_an_imported_run_is_not_resumed(arcterm, imported, words):
     imported("training.log", SETTINGS + step(50, 40.25, 60) + step(100, 39, 120))

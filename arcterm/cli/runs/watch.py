@@ -33,7 +33,7 @@ from arcterm.runs.reader import Events, Reader, RunGoneError
 from arcterm.runs.reading.summary import Summary
 from arcterm.runs.report import read_report
 from arcterm.runs.state import LIVE, State, check_whole, read_state
-from arcterm.runs.store import Run
+from arcterm.runs.store import Run, RunRecord
 from arcterm.show import words
 from arcterm.show.output import put, put_json, say
 from arcterm.show.streams import ReaderGoneError
@@ -280,10 +280,14 @@ class _Interrupts:
 
 
 class Lines:
-    """Appends lines: every verification, checkpoint, skipped record and message, a step every few seconds."""
+    """Appends lines: every verification, checkpoint, skipped record and message, a step every few seconds.
 
-    def __init__(self, to_stderr: bool) -> None:
+    Of a run whose `record` has another program's log they leave out what that does not say.
+    """
+
+    def __init__(self, to_stderr: bool, record: RunRecord | None = None) -> None:
         self._put = say if to_stderr else put
+        self._record = record
         self._last = 0.0
         self._note = self._held = ""
 
@@ -319,7 +323,7 @@ class Lines:
                 size, seconds = event.bytes / 2**20, event.seconds
                 return f"saved   step {event.step:,}  {event.path}  {size:.1f} MiB in {seconds:.1f} s"
             case Start(rank=0):
-                ranks = f"{event.world_size} × {event.device}"
+                ranks = f"{event.world_size} × {event.device or 'ranks'}"
                 return f"start   {ranks}, from step {event.step:,} of {event.steps:,}"
             case Gpus(note=note) if note:
                 return f"info    {note}"
@@ -342,10 +346,18 @@ class Lines:
         active += "" if event.margin is None else f"margin {event.margin:.3g}  "
         active += "" if event.scale is None else f"scale {event.scale:.3g}  "
         wait = "" if event.data_wait is None else f"  wait {event.data_wait:.0%}"
+        scores = [
+            ("loss", event.loss, ".4f", ""),
+            ("acc", event.accuracy, ".3f", ""),
+            ("angle", event.angle, ".1f", "°"),
+        ]
+        said = "".join(
+            f"{name} {number:{digits}}{unit}  "
+            for name, value, digits, unit in scores
+            if (number := self._record.number(value) if self._record else float(value)) is not None
+        )
         return (
-            f"step    {event.step:,}/{summary.total_steps:,}  epoch {event.epoch}  "
-            f"loss {float(event.loss):.4f}  acc {float(event.accuracy):.3f}  "
-            f"angle {float(event.angle):.1f}°  {active}"
+            f"step    {event.step:,}/{summary.total_steps:,}  epoch {event.epoch}  {said}{active}"
             f"lr {event.lr:.4g}  {event.images_per_second:.0f} img/s{wait}{left}"
         )
 
@@ -390,7 +402,7 @@ def _view(run: Run, plain: bool, to_stderr: bool, owner: bool) -> View:
     """Return the view of `run`. stdout is for what a job makes, so its lines go to stderr."""
     kind = run.record.config.kind
     if plain or not sys.stdout.isatty():
-        return JobLines(to_stderr=True) if kind == "job" else Lines(to_stderr=to_stderr)
+        return JobLines(to_stderr=True) if kind == "job" else Lines(to_stderr, run.record)
     from arcterm.cli.runs.live import JobLive, Live
 
     return JobLive(run, owner) if kind == "job" else Live(run, owner)
