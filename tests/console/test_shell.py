@@ -289,3 +289,22 @@ async def test_a_bad_file_is_a_word_and_defaults(root, until, shown, content):
     remembered.put("columns", 2)
     remembered.flush()
     assert json.loads(remembered.place().read_text()) == {"columns": 2}
+
+
+@pytest.mark.parametrize(
+    ("tab", "ready", "key", "why"),
+    [
+        (3, "No run is marked", "b", "space marks some in Runs (1)"),
+        (6, "n", "S", "there is no job here; n begins one"),
+        (7, "▸ demo", "B", "it is drawn when it is read"),
+        (7, "▸ demo", "f", "there is no finding: c checks"),
+        (7, "▸ demo", "D", "only a data set that was added"),
+    ],
+)
+async def test_a_key_that_a_screen_has_nothing_for_says_why(root, until, shown, tab, ready, key, why):
+    app = Console(root)
+    async with app.run_test(size=(160, 30)) as pilot:
+        app.go(tab)
+        await until(pilot, lambda: app.tab == tab and ready in shown(app))
+        await pilot.press(key)
+        await until(pilot, lambda: " ".join(n.message for n in app._notifications).find(why) >= 0)

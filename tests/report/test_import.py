@@ -250,8 +250,9 @@ def test_an_imported_run_overlays_and_is_imported_once(arcterm, imported, traine
 
 def test_lines_of_an_imported_run_leave_out_what_its_log_does_not_say(arcterm, imported):
     imported("training.log", SETTINGS + step(50, 40.25, 60) + step(100, 39.5, 120))
-    code, out, _ = arcterm("attach", "last", "--plain")
+    code, out, err = arcterm("attach", "last", "--plain")
     assert code == 0 and "loss 39.5000" in out
+    assert "done, imported from" in err and "but" not in err
     assert "nan" not in out and "× ," not in out
 
 
