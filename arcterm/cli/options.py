@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,13 +12,16 @@ import typer
 from arcterm_registry import Option
 
 from arcterm.cli import completing
+from arcterm.errors import ConfigError
 from arcterm.settings import BY_NAME
+from arcterm.text import clean
 
 RunsDir = Annotated[
     Path | None,
     typer.Option("--runs-dir", help="Where runs live; ARCTERM_RUNS, else ./runs.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print lines instead of drawing.")]
 RUN_HELP = "A run's id, name or path; last is the newest"
 AnyRun = Annotated[
@@ -32,6 +36,21 @@ RunName = Annotated[
         autocompletion=completing.runs,
     ),
 ]
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something is removed for good, unless --yes was given.
+
+    Raises `ConfigError` where nobody is there to answer, `typer.Abort` for an answer of no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            clean(f"{question} There is no terminal to answer from"), "repeat the command with --yes"
+        )
+    if not typer.confirm(clean(question), err=True):
+        raise typer.Abort
 
 
 def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -39,6 +40,14 @@ def test_the_newest_and_the_best_stay(arcterm, old):
     assert told["bytes"] == told["runs"][0]["bytes"] > 5000
     assert sorted(path.name for path in old.checkpoints.iterdir()) == ["step-0000000002", "step-0000000004"]
     assert arcterm("prune", "--yes")[1] == "nothing to remove\n"
+
+
+def test_where_nobody_can_answer_nothing_is_removed(arcterm, old, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    for command in (("prune", "old"), ("rm", "old")):
+        code, out, err = arcterm(*command)
+        assert (code, out, steps(old)) == (2, "", [1, 2, 3, 4])
+        assert "There is no terminal to answer from" in err and "with --yes" in err
 
 
 def test_how_many_stay_can_be_asked_for(arcterm, old):

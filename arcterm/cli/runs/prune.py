@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from arcterm.cli import completing
-from arcterm.cli.options import Json, RunsDir
+from arcterm.cli.options import Json, RunsDir, Yes, confirm
 from arcterm.errors import DataError, RunError
 from arcterm.show.output import put, put_json, say
-from arcterm.text import byte_size, clean
+from arcterm.text import byte_size
 
 if TYPE_CHECKING:
     from arcterm.runs.store import Run
@@ -31,7 +30,7 @@ def prune(
     keep_last: Annotated[int, typer.Option("--keep-last", min=1, help="Newest checkpoints to keep.")] = 1,
     keep_best: Annotated[int, typer.Option("--keep-best", min=0, help="Best checkpoints to keep.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
@@ -48,9 +47,8 @@ def prune(
     if not as_json:
         for run, doomed in found:
             say(f"{run.name}: {', '.join(path.name for path in doomed)}")
-    question = clean(f"remove these checkpoints, {byte_size(total)}?")
-    if found and not (dry_run or yes) and sys.stdin.isatty() and not typer.confirm(question, err=True):
-        raise typer.Abort
+    if found and not dry_run:
+        confirm(f"remove these checkpoints, {byte_size(total)}?", yes)
     for run, doomed in found if not dry_run else []:
         _remove(run, list(doomed))
     if as_json:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Annotated
 
 import typer
 
 from arcterm.cli import completing
-from arcterm.cli.options import RUN_HELP, Json, RunName, RunsDir
+from arcterm.cli.options import RUN_HELP, Json, RunName, RunsDir, Yes, confirm
 from arcterm.cli.runs.listing import describe_run, find_run
 from arcterm.errors import RunError
 from arcterm.show.output import put, put_json, say
@@ -52,22 +51,19 @@ def stop(
 
 def rm(
     name: RunName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Remove a run with its checkpoints and logs."""
     from arcterm.launch import start
     from arcterm.runs import store
     from arcterm.runs.state import LIVE, is_locked, read_state
-    from arcterm.text import clean
 
     run = find_run(name, runs_dir)
     queued = read_state(run).state == "queued"
     if not queued and (read_state(run).state in LIVE or is_locked(run)):
         raise RunError(f"{run.name} is being run", f"`arcterm stop {run.id}` first")
-    question = clean(f"remove {run.path} and its checkpoints?")
-    if not yes and sys.stdin.isatty() and not typer.confirm(question, err=True):
-        raise typer.Abort
+    confirm(f"remove {run.path} and its checkpoints?", yes)
     if queued:
         start.end(run, _AT_ONCE_SECONDS)
     store.remove(run)
