@@ -50,7 +50,7 @@ def planned(case: str) -> dict[str, float]:
     """Seconds of a step and a checkpoint, and bytes of a rank, by the plan."""
     command = [sys.executable, "-m", "arcterm", "plan", *words(case), "--measure", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+    (found,) = json.loads(done.stdout)
     parts = {f"step {name}": seconds for name, seconds in found["step"].items() if seconds is not None}
     return {
         **parts,

@@ -35,7 +35,7 @@ def plan(classes: int, images: int, hosts: int, *more: str) -> dict[str, Any]:
         *("--constants", str(PAGE.with_suffix(".toml")), "--json", *more),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)[0]
     return found
 
 

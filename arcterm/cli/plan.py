@@ -52,8 +52,7 @@ def _run(
     if output:
         files.write(output, found[0].constants)
     if as_json:
-        made = [words.to_builtins(each) for each in found]
-        put_json(made if len(made) > 1 else made[0])
+        put_json([words.to_builtins(each) for each in found])
     else:
         for number, each in enumerate(found):
             put(*[""] * (number > 0), *words.lines(each))

@@ -38,7 +38,7 @@ def test_hosts_of_a_file_are_planned_as_json(arcterm, cluster):
         *("plan", "tiny", "arcface", *DATA, "--nnodes", "4", "--constants", cluster, "--json")
     )
     assert code == 0, err
-    found = json.loads(out)
+    (found,) = json.loads(out)
     assert found["layout"] == {"hosts": 4, "ranks": 2}
     assert found["batch"] == {"rank": 128, "accumulate": 1, "global": 1024}
     assert [(one["first"], one["last"]) for one in found["head"]][::7] == [(0, 124_999), (875_000, 999_999)]
@@ -63,7 +63,7 @@ def test_an_elastic_training_is_planned_on_its_least_and_its_most_hosts(arcterm,
     assert "--nnodes 2:4" in most["command"]
     code, alone, err = arcterm(*words[:-3], "4", *words[-2:], "--json")
     assert code == 0, err
-    alone = json.loads(alone)
+    (alone,) = json.loads(alone)
     assert {**alone, "command": most["command"]} == most
     code, out, err = arcterm(*words)
     assert code == 0, err
