@@ -17,7 +17,9 @@ from arcterm.console.screens.runs import RunList
 from arcterm.console.tabs import COMPARE
 from arcterm.runs import store
 from arcterm.runs.query.facts import RunFacts
-from arcterm.runs.store import Run
+from arcterm.runs.store import Run, RunRecord
+
+from ..runs.conftest import config
 
 SMALL, LARGE = (80, 24), (160, 45)
 
@@ -172,3 +174,28 @@ def test_no_row_of_the_tables_is_lost_without_a_word():
     assert len(rows) == 10 and "28–36 of 36" in rows[0] and rows[1].startswith(" set3")
     rows = said(comparison.results(runs, looks, 0, 60, 10, 4))
     assert rows[1].startswith(" set0") and rows[6].startswith(" set1")
+
+
+def test_settings_say_how_many_runs_have_a_column():
+    runs = [
+        RunFacts(
+            run=Run(Path(f"r{n}")),
+            record=RunRecord(
+                format_version=1,
+                id=f"r{n}",
+                name="",
+                created="2026-01-01T00:00:00+00:00",
+                config=config(lr=0.1 + n),
+                argv=[],
+                host="",
+            ),
+        )
+        for n in range(9)
+    ]
+    looks = [(sign, "s1") for sign in SIGNS[:9]]
+    heading, *rows = said(comparison.settings(runs, looks, 80, 10, every=False))
+    assert "6 of 9 runs" in heading
+    assert rows[0].split() == ["lr", *(part for n in range(6) for part in (SIGNS[n], f"{0.1 + n:g}"))]
+    heading, *rows = said(comparison.settings(runs, looks, 160, 10, every=False))
+    assert "of 9 runs" not in heading
+    assert rows[0].split()[-1] == "8.1"

@@ -57,6 +57,8 @@ async def test_the_host_is_shown_and_a_process_leads_to_its_run(readings, job, r
         await until(pilot, lambda: "processes by memory" in shown(app) and orders[-1] == "memory")
         await pilot.press("p")
         assert "paused" in shown(app)
+        await pilot.press("enter")
+        assert "no run owns this process" in " ".join(n.message for n in app._notifications)
         await pilot.press("j", "j")
         assert "open run" in shown(app)
         await pilot.press("enter")

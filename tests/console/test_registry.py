@@ -69,6 +69,24 @@ async def test_every_state_is_shown_with_its_remedy(acme, root, until, shown, ca
 
 
 @pytest.mark.long
+async def test_a_key_that_a_plugin_has_nothing_for_says_why(acme, root, until):
+    app = Console(root)
+
+    def said(why):
+        return lambda: why in " ".join(note.message for note in app._notifications)
+
+    async with app.run_test(size=(110, 30)) as pilot:
+        app.go(5)
+        await until(pilot, lambda: isinstance(app.screen, Registry) and len(app.screen._found) == len(KINDS))
+        await pilot.press("exclamation_mark", "enter")
+        await until(pilot, said("it does not work; y copies the remedy"))
+        await pilot.press("exclamation_mark", "h", "v")
+        await until(pilot, said("there is no check of a recipe"))
+        await pilot.press("h", "enter")
+        await until(pilot, said("a detector has no place in a form"))
+
+
+@pytest.mark.long
 async def test_what_is_installed_meanwhile_appears(distribution, root, until, shown):
     app = Console(root)
     async with app.run_test(size=(110, 30)) as pilot:
