@@ -72,6 +72,10 @@ async def test_the_filter_is_explained_counted_and_kept(three, root, until, show
         field.value = "lrr>=0.05"
         await until(pilot, lambda: "no run has lrr: did you mean lr?" in shown(app))
         assert names(app) == ["beta", "alpha"]  # as before the mistake
+        field.value = "lr>=0.05 OR"  # whose explanation is longer than a row
+        await until(
+            pilot, lambda: "is missing after OR" in shown(app) and "state:failed best>98" in shown(app)
+        )
         field.value = "lr>=0.1"
         await until(pilot, lambda: names(app) == ["alpha"])
         assert "did you mean" not in shown(app)
