@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import math
 import shutil
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -199,7 +199,7 @@ def scored(found: list[tuple[Path, Manifest]]) -> list[tuple[Path, tuple[float, 
     """
     sets: list[str] = next((list(m.verification) for _, m in reversed(found) if m.verification), [])
     return [
-        (path, (math.fsum(m.verification[name] for name in sets) / len(sets), -m.step))
+        (path, (statistics.fmean(m.verification[name] for name in sets), -m.step))
         for path, m in found
         if sets and m.verification.keys() >= set(sets)
     ]
